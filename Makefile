@@ -1,0 +1,28 @@
+# make demo: set up and run the main job. make test: set up and run every check.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint setup clean
+
+demo: $(STAMP)
+	@$(BIN)/gnnscale run complete_journey
+
+test: $(STAMP) lint
+	@$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt tools/setup.sh
+	@bash tools/setup.sh $(VENV)
+	@touch $@
+
+clean:
+	rm -rf lake build dist .mypy_cache .ruff_cache .pytest_cache

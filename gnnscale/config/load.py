@@ -1,0 +1,121 @@
+"""YAML files and ``key=value`` overrides to :class:`Settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ValidationError
+from yaml import YAMLError
+
+from gnnscale.config.settings import Settings, TableSettings
+from gnnscale.schema import ConfigError, Graph, Table
+from gnnscale.schema.errors import nearest
+
+
+def conf_folder() -> Path:
+    """The configuration that ships with gnnscale: ``conf/`` of the source tree, or its copy in the package."""
+    package = Path(__file__).resolve().parents[1]
+    packaged = package / "conf"
+    return packaged if packaged.is_dir() else package.parent / "conf"
+
+
+def recipe_names(folder: Path | None = None) -> list[str]:
+    """Recipes that can be run by name."""
+    return sorted(path.stem for path in ((folder or conf_folder()) / "recipes").glob("*.yaml"))
+
+
+def load_settings(recipe: str, overrides: Sequence[str] = (), folder: Path | None = None) -> Settings:
+    """Compose ``defaults.yaml``, the recipe and the overrides, in this order.
+
+    Args:
+        recipe: a recipe's name, or the path of a YAML file.
+        overrides: ``key=value`` with dots between levels; values are YAML.
+        folder: configuration folder; default: the one that ships with gnnscale.
+
+    Raises:
+        ConfigError: an unknown recipe or key (the message names the nearest), or a value out of range.
+    """
+    folder = folder or conf_folder()
+    path = Path(recipe) if recipe.endswith((".yaml", ".yml")) else folder / "recipes" / f"{recipe}.yaml"
+    if not path.is_file():
+        raise ConfigError(f"no recipe '{recipe}' ({path}).{nearest(recipe, recipe_names(folder))}")
+    composed = OmegaConf.merge(_read(folder / "defaults.yaml"), _read(path), {"recipe": path.stem})
+    composed = OmegaConf.merge(composed, _read_overrides(overrides))
+    try:
+        content = OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{path}: {_first_line(error)}") from None
+    return build_settings(content)
+
+
+def build_settings(content: Any) -> Settings:
+    """Check plain data into :class:`Settings`.
+
+    Raises:
+        ConfigError: one line for each fault, with the key's full name.
+    """
+    try:
+        return Settings.model_validate(content)
+    except ValidationError as error:
+        faults = [_explain(dict(fault)) for fault in error.errors()]
+        raise ConfigError("\n".join(dict.fromkeys(faults))) from None
+
+
+def build_graph_schema(settings: Settings) -> Graph:
+    """The tables of the configuration as a :class:`~gnnscale.schema.Graph`, with declared links only."""
+    return Graph([_table(name, table) for name, table in settings.tables.items()])
+
+
+def _table(name: str, settings: TableSettings) -> Table:
+    return Table(name=name, **{key: getattr(settings, key) for key in type(settings).model_fields})
+
+
+def _read(path: Path) -> DictConfig:
+    try:
+        content = OmegaConf.load(path)
+    except YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(content, DictConfig):
+        raise ConfigError(f"{path} must hold keys and values")
+    return content
+
+
+def _read_overrides(overrides: Sequence[str]) -> DictConfig:
+    for override in overrides:
+        key, separator, _ = override.partition("=")
+        if not separator or not key:
+            raise ConfigError(f"'{override}' is not an override; write key=value, such as training.epochs=2")
+    try:
+        return OmegaConf.from_dotlist(list(overrides))
+    except (OmegaConfBaseException, YAMLError) as error:
+        raise ConfigError(f"overrides {' '.join(overrides)}: {_first_line(error)}") from None
+
+
+def _explain(fault: dict[str, Any]) -> str:
+    path = [str(part) for part in fault["loc"]]
+    name = ".".join(path)
+    if fault["type"] == "extra_forbidden":
+        return f"unknown configuration key '{name}'.{nearest(path[-1], _known_keys(fault['loc'][:-1]))}"
+    if fault["type"] == "missing":
+        return f"configuration key '{name}' is missing"
+    return f"configuration key '{name}': {fault['msg'].lower()}; it is {fault['input']!r}"
+
+
+def _known_keys(path: Sequence[Any]) -> list[str]:
+    section: Any = Settings
+    for part in path:
+        if isinstance(section, type) and issubclass(section, BaseModel) and part in section.model_fields:
+            section = section.model_fields[part].annotation
+        elif getattr(section, "__origin__", None) in (dict, Mapping):
+            section = section.__args__[1]
+    if isinstance(section, type) and issubclass(section, BaseModel):
+        return list(section.model_fields)
+    return []
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

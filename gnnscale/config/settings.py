@@ -1,0 +1,163 @@
+"""Everything that can be set, as frozen data that is checked when it is built."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gnnscale.schema import ColumnType
+
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Probability = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: immutable, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LakeSettings(Section):
+    """Where tables are written; ``cache`` holds the memory-mapped graph, by default inside a local lake."""
+
+    uri: str
+    storage_options: dict[str, str] = {}
+    cache: str | None = None
+
+
+class SparkSettings(Section):
+    """The Spark session; ``auto`` follows the machine, and ``spark-submit`` has the last word."""
+
+    master: str = "local[*]"
+    driver_memory: str = "auto"
+    shuffle_partitions: Literal["auto"] | Positive = "auto"
+    conf: dict[str, str] = {}
+
+
+class TableSettings(Section):
+    """One raw table; see :class:`gnnscale.schema.Table`."""
+
+    source: str
+    primary_key: str | None = None
+    time_column: str | None = None
+    columns: dict[str, ColumnType] = {}
+    foreign_keys: dict[str, str] = {}
+    keys_from: tuple[str, ...] = ()
+    time_from: str | None = None
+    display: tuple[str, ...] = ()
+
+
+class GraphSettings(Section):
+    """Graph build: least share of keyed rows that must match, and categories kept in each column."""
+
+    min_match_rate: Share = 0.5
+    max_categories: Positive = 10_000
+
+
+class QuerySettings(Section):
+    """A predictive query and the name that its tables carry."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    text: str
+
+
+class AnchorSettings(Section):
+    """Anchor times; what is left out follows from the data and the query's window.
+
+    Args:
+        test: anchor of the test window; default: the last whole step whose window ends inside the data.
+        step_days: days between anchors; default: the length of the window.
+        train: most training anchors, counted back from the validation window.
+        latest: anchor of the predictions; default: midnight at the end of the last day that has events.
+    """
+
+    test: datetime | None = None
+    step_days: Positive | None = None
+    train: Positive = 26
+    latest: datetime | None = None
+
+
+class SamplingSettings(Section):
+    """Temporal neighborhoods: per hop, how many neighbors along each link."""
+
+    strategy: Literal["uniform", "last"] = "last"
+    entity_hops: tuple[dict[str, Positive], ...]
+    target_hops: tuple[dict[str, Positive], ...] = ()
+
+
+class ModelSettings(Section):
+    """Size of the two-branch network: widths in channels, drop-out as a probability."""
+
+    channels: Positive = 64
+    tower_channels: Positive = 64
+    time_channels: Positive = 16
+    dropout: Probability = 0.1
+
+
+class TrainingSettings(Section):
+    """Optimisation and where it runs.
+
+    Args:
+        batch_size: examples a step over all workers together.
+        negatives: items sampled a step for the tower's softmax.
+        workers: Ray Train workers; each takes a GPU where there are enough.
+        validate_every: epochs between validations; the best epoch's weights are kept.
+    """
+
+    epochs: Positive = 4
+    batch_size: Positive = 128
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    negatives: Positive = 1024
+    average_decay: Probability = 0.995
+    validate_every: Positive = 1
+    patience: Positive = 3
+    workers: Positive = 2
+    gpu: Literal["auto", "yes", "no"] = "auto"
+    max_failures: Annotated[int, Field(ge=0)] = 1
+
+
+class RetrievalSettings(Section):
+    """Search among all target rows: entities a batch, and how many rows the index is asked for at first."""
+
+    batch_size: Positive = 256
+    depth: Positive = 100
+
+
+class EvaluationSettings(Section):
+    """Offline evaluation: bootstrap resamples, and entities that the report shows."""
+
+    resamples: Positive = 1000
+    half_life_days: Positive = 90
+    popularity_days: Positive = 30
+    examples: Annotated[int, Field(ge=0)] = 5
+
+
+class TrackingSettings(Section):
+    """MLflow: default is an SQLite store inside a local lake."""
+
+    uri: str | None = None
+    experiment: str = "gnnscale"
+    register_as: str | None = None
+
+
+class Settings(Section):
+    """The whole configuration of a recipe."""
+
+    recipe: str
+    seed: int = 0
+    lake: LakeSettings
+    tables: dict[str, TableSettings]
+    query: QuerySettings
+    sampling: SamplingSettings
+    spark: SparkSettings = SparkSettings()
+    graph: GraphSettings = GraphSettings()
+    anchors: AnchorSettings = AnchorSettings()
+    model: ModelSettings = ModelSettings()
+    training: TrainingSettings = TrainingSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    tracking: TrackingSettings = TrackingSettings()

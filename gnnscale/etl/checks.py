@@ -1,0 +1,126 @@
+"""What must hold of the raw rows before anything is written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyspark.sql import functions as F
+
+from gnnscale.etl.raw import TIME, RawTable
+from gnnscale.schema import DataError, Graph, Link, LinkManifest
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TableFigures:
+    """Rows of a table and its first and last time, in epoch seconds."""
+
+    rows: int
+    time_range: tuple[int, int] | None
+
+
+def check_tables(raw: Mapping[str, RawTable]) -> dict[str, TableFigures]:
+    """Count rows and see that every primary key is there and unique.
+
+    Raises:
+        DataError: a table without rows, or keys that are missing or duplicate; the message shows some.
+    """
+    figures = {}
+    for name, table in raw.items():
+        key = table.table.primary_key
+        aggregates = [F.count(F.lit(1)).alias("rows"), F.min(TIME).alias("first"), F.max(TIME).alias("last")]
+        if key:
+            aggregates += [F.count(key).alias("keyed"), F.count_distinct(F.col(key)).alias("distinct")]
+        row = table.frame.agg(*aggregates).first()
+        assert row is not None
+        if row["rows"] == 0:
+            raise DataError(f"table '{name}' has no rows")
+        if key and row["keyed"] < row["rows"]:
+            raise DataError(f"primary key {name}.{key} is null in {row['rows'] - row['keyed']:,} rows")
+        if key and row["distinct"] < row["rows"]:
+            raise DataError(_duplicates(table, key))
+        span = (row["first"], row["last"]) if row["first"] is not None else None
+        figures[name] = TableFigures(row["rows"], span)
+    return figures
+
+
+def check_link(raw: Mapping[str, RawTable], link: Link, parents: int, min_match_rate: float) -> LinkManifest:
+    """Count which rows of the link find their parent.
+
+    Raises:
+        DataError: nothing matches, or less than ``min_match_rate`` of the rows that have a key.
+    """
+    parent_key = raw[link.parent].table.primary_key or ""
+    keys = raw[link.parent].frame.select(F.col(parent_key).alias("key"), F.lit(True).alias("found"))
+    counts = raw[link.table].frame.groupBy(F.col(link.column).alias("key")).count()
+    matched = F.col("found").isNotNull()
+    row = (
+        counts.join(keys, "key", "left")
+        .agg(
+            F.sum(F.when(matched, F.col("count"))).alias("edges"),
+            F.sum(F.when(F.col("key").isNull(), F.col("count"))).alias("nulls"),
+            F.sum(F.when(F.col("key").isNotNull() & ~matched, F.col("count"))).alias("dangling"),
+            F.count(F.when(matched, True)).alias("parents_matched"),
+            F.max(F.when(matched, F.col("count"))).alias("max_degree"),
+            F.first(F.when(F.col("key").isNotNull() & ~matched, F.col("key")), ignorenulls=True).alias("example"),
+        )
+        .first()
+    )
+    assert row is not None
+    figures = LinkManifest(
+        link.table,
+        link.column,
+        link.parent,
+        edges=row["edges"] or 0,
+        nulls=row["nulls"] or 0,
+        dangling=row["dangling"] or 0,
+        parents=parents,
+        parents_matched=row["parents_matched"],
+        max_degree=row["max_degree"] or 0,
+    )
+    keyed = figures.edges + figures.dangling
+    if figures.edges == 0 or figures.match_rate < min_match_rate:
+        raise DataError(
+            f"foreign key {link.name} matches {figures.edges:,} of {keyed:,} keys in {link.parent}.{parent_key} "
+            f"({figures.match_rate:.1%}; at least {min_match_rate:.0%} must), such as {row['example']!r}; "
+            "graph.min_match_rate sets the least"
+        )
+    if figures.dangling:
+        log.warning(
+            "%s: %s of %s keys match no row of %s and make no edge",
+            link.name,
+            f"{figures.dangling:,}",
+            f"{keyed:,}",
+            link.parent,
+        )
+    return figures
+
+
+def check_graph_types(raw: Mapping[str, RawTable], graph: Graph) -> None:
+    """See that both ends of every link hold keys of one kind.
+
+    Raises:
+        DataError: a link joins, say, text to numbers, which would match nothing or by accident.
+    """
+    for link in graph.links:
+        parent_key = raw[link.parent].table.primary_key or ""
+        child = raw[link.table].frame.schema[link.column].dataType
+        parent = raw[link.parent].frame.schema[parent_key].dataType
+        kinds = {"string" if t.typeName() in ("string", "char", "varchar") else "number" for t in (child, parent)}
+        if len(kinds) > 1:
+            raise DataError(
+                f"foreign key {link.name} is {child.simpleString()} and {link.parent}.{parent_key} is "
+                f"{parent.simpleString()}; both must be of one type"
+            )
+
+
+def _duplicates(table: RawTable, key: str) -> str:
+    repeated = table.frame.groupBy(key).count().where("count > 1")
+    number = repeated.count()
+    shown = ", ".join(repr(row[key]) for row in repeated.orderBy(key).limit(3).collect())
+    return (
+        f"primary key {table.table.name}.{key} is not unique: {number:,} values occur more than once, such as {shown}"
+    )

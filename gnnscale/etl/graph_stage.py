@@ -1,0 +1,129 @@
+"""The graph stage: raw tables to ids, nodes, edges and a manifest in the lake."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from gnnscale.config import Settings, build_graph_schema
+from gnnscale.etl.checks import TableFigures, check_graph_types, check_link, check_tables
+from gnnscale.etl.edges import link_edges, sorted_edges
+from gnnscale.etl.features import encode_features, feature_types, fit_features
+from gnnscale.etl.ids import NODE_ID, add_node_ids
+from gnnscale.etl.raw import TIME, RawTable, find_sources, read_raw_tables
+from gnnscale.etl.tables import read_table, write_table
+from gnnscale.lake import Lake
+from gnnscale.query import PredictiveQuery
+from gnnscale.query.anchors import AnchorPlan, plan_anchors
+from gnnscale.schema import FeatureManifest, Graph, GraphManifest, LinkManifest, TableManifest
+from gnnscale.schema.manifest import MANIFEST_NAME
+
+log = logging.getLogger(__name__)
+
+
+def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphManifest:
+    """Read, check, number, encode and link every table of the configuration.
+
+    Nothing is written before every check has passed.
+
+    Returns:
+        What was built; also kept in the lake as record ``graph``.
+
+    Raises:
+        LakeError, SchemaError, DataError, QueryError: the input is at fault; no table has changed.
+    """
+    graph = build_graph_schema(settings)
+    options = settings.lake.storage_options
+    raw = read_raw_tables(session, graph, find_sources(graph, options), options)
+    log.info("links: %s", ", ".join(f"{link.name} -> {link.parent}" for link in graph.links))
+    check_graph_types(raw, graph)
+    query = PredictiveQuery(graph, settings.query.text)
+    figures = check_tables(raw)
+    links = [check_link(raw, k, figures[k.parent].rows, settings.graph.min_match_rate) for k in graph.links]
+    fit_until = _plan(settings, query, figures).validation
+    types = {name: feature_types(table, graph) for name, table in raw.items()}
+    features = {
+        name: fit_features(table, types[name], fit_until, settings.graph.max_categories) for name, table in raw.items()
+    }
+    log.info("checked %d tables and %d links; writing to %s", len(raw), len(links), lake.uri)
+
+    ranges = int(session.conf.get("spark.sql.shuffle.partitions") or 1)
+    ids = _write_ids(lake, raw, ranges)
+    versions = {name: _write_nodes(lake, raw[name], graph, features[name], ids, ranges) for name in raw}
+    written = [_write_edges(session, lake, link, figures) for link in links]
+
+    origin = min(f.time_range[0] for f in figures.values() if f.time_range)
+    tables = tuple(
+        TableManifest(name, figures[name].rows, figures[name].time_range, features[name], versions[name])
+        for name in raw
+    )
+    manifest = GraphManifest(tables, tuple(written), origin, fit_until)
+    lake.write_record(MANIFEST_NAME, manifest.to_dict())
+    return manifest
+
+
+def _plan(settings: Settings, query: PredictiveQuery, figures: Mapping[str, TableFigures]) -> AnchorPlan:
+    span = figures[query.facts.name].time_range
+    assert span is not None, "a query binds to facts that have times only"
+    return plan_anchors(query.window, span, **settings.anchors.model_dump())
+
+
+def _write_ids(lake: Lake, raw: Mapping[str, RawTable], ranges: int) -> dict[str, DataFrame]:
+    ids = {}
+    for name, table in raw.items():
+        key = table.table.primary_key
+        if key:
+            keys = RawTable(table.table, table.frame.select(key, TIME))
+            numbered = add_node_ids(keys, ranges).select(F.col(key).alias("key"), NODE_ID)
+            write_table(lake, f"ids_{name}", numbered)
+            ids[name] = read_table(table.frame.sparkSession, lake, f"ids_{name}")
+    return ids
+
+
+def _write_nodes(
+    lake: Lake,
+    raw: RawTable,
+    graph: Graph,
+    features: tuple[FeatureManifest, ...],
+    ids: Mapping[str, DataFrame],
+    ranges: int,
+) -> int:
+    table = raw.table
+    if table.primary_key:
+        own = ids[table.name].withColumnRenamed("key", table.primary_key)
+        frame = raw.frame.join(own, table.primary_key)
+    else:
+        frame = add_node_ids(raw, ranges)
+    columns = [F.col(NODE_ID), F.col(TIME).alias("time")]
+    if table.primary_key:
+        columns.append(F.col(table.primary_key).alias("key"))
+    for link in graph.links:
+        if link.table == table.name:
+            parent = ids[link.parent].select(F.col("key").alias(link.column), F.col(NODE_ID).alias(f"fk_{link.column}"))
+            frame = frame.join(parent, link.column, "left")
+            columns.append(F.col(f"fk_{link.column}"))
+    if table.display:
+        words = [F.col(column).cast("string") for column in table.display]
+        columns.append(F.concat_ws(", ", *words).alias("display"))
+    frame = encode_features(frame, features)
+    columns += [F.col(f"cat_{f.column}" if f.type == "categorical" else f"num_{f.column}") for f in features]
+    nodes = frame.select(*columns).repartitionByRange(NODE_ID).sortWithinPartitions(NODE_ID)
+    version = write_table(lake, f"nodes_{table.name}", nodes)
+    log.info("nodes_%s: %d columns", table.name, len(columns))
+    return version
+
+
+def _write_edges(
+    session: SparkSession, lake: Lake, link: LinkManifest, figures: Mapping[str, TableFigures]
+) -> LinkManifest:
+    parent_timed = figures[link.parent].time_range is not None
+    parents = read_table(session, lake, f"nodes_{link.parent}") if parent_timed else None
+    edges = link_edges(read_table(session, lake, f"nodes_{link.table}"), link.column, parents)
+    forward = write_table(lake, f"edges_{link.table}_{link.column}", sorted_edges(edges, reverse=False))
+    backward = write_table(lake, f"edges_rev_{link.table}_{link.column}", sorted_edges(edges, reverse=True))
+    log.info("edges %s.%s -> %s: %s", link.table, link.column, link.parent, f"{link.edges:,}")
+    return replace(link, version=forward, reverse_version=backward)

@@ -1,0 +1,67 @@
+"""Dense node ids by range and offset: distributed, and a function of the rows alone."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from gnnscale.etl.raw import TIME, RawTable
+
+NODE_ID = "node_id"
+_RANGE = "_range"
+_ORDER = "_order"
+
+
+def add_node_ids(raw: RawTable, ranges: int) -> DataFrame:
+    """Number the rows 0 to n - 1.
+
+    Rows with a primary key are numbered in order of the key's hash, facts without one in order of time and then
+    of a hash of the whole row (rows that are the same in every column are interchangeable). The number of ranges
+    changes how the work is cut, never the ids.
+
+    Args:
+        raw: the table; primary keys must be unique.
+        ranges: ranges that are numbered in parallel; one count for each is collected.
+
+    Returns:
+        The frame with column ``node_id``, int64.
+    """
+    frame = raw.frame.withColumn(_ORDER, _hash(raw))
+    by_time = raw.table.primary_key is None and raw.table.time_column is not None
+    leading = F.col(TIME) if by_time else F.col(_ORDER)
+    splits = _splits(frame, leading, ranges) if by_time else _even_splits(ranges)
+    frame = frame.withColumn(_RANGE, _range_of(leading, splits))
+    counts = {row[_RANGE]: row["count"] for row in frame.groupBy(_RANGE).count().collect()}
+    offset = F.lit(0).cast("long")
+    before = 0
+    for index in range(len(splits) + 1):
+        offset = F.when(F.col(_RANGE) == index, F.lit(before)).otherwise(offset)
+        before += counts.get(index, 0)
+    order = [leading, F.col(_ORDER)] + ([F.col(raw.table.primary_key)] if raw.table.primary_key else [])
+    number = F.row_number().over(Window.partitionBy(_RANGE).orderBy(*order)).cast("long") - 1
+    return frame.withColumn(NODE_ID, number + offset).drop(_RANGE, _ORDER)
+
+
+def _hash(raw: RawTable) -> Column:
+    if raw.table.primary_key:
+        return F.xxhash64(F.col(raw.table.primary_key))
+    return F.xxhash64(*(F.col(name) for name in sorted(raw.frame.columns)))
+
+
+def _even_splits(ranges: int) -> list[int]:
+    return [-(1 << 63) + (1 << 64) * i // ranges for i in range(1, ranges)]
+
+
+def _splits(frame: DataFrame, column: Column, ranges: int) -> list[int]:
+    if ranges == 1:
+        return []
+    shares = [i / ranges for i in range(1, ranges)]
+    row = frame.agg(F.percentile_approx(column, shares, 1_000)).first()
+    return sorted(set((row[0] if row else None) or []))
+
+
+def _range_of(column: Column, splits: list[int]) -> Column:
+    index = F.lit(0)
+    for split in splits:
+        index = index + (column > F.lit(split)).cast("int")
+    return index

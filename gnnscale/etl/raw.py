@@ -1,0 +1,135 @@
+"""Raw tables as Spark frames: columns checked, missing keys added, times in whole seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+from pyspark.sql.utils import AnalysisException
+
+from gnnscale.etl.delta_source import read_delta
+from gnnscale.lake import Source, SourceFormat, find_source
+from gnnscale.schema import DataError, Graph, LakeError, SchemaError, Table
+from gnnscale.schema.errors import nearest
+
+TIME = "_time"
+"""Column that holds when a row came to be known: epoch seconds, rounded up; null for rows that always hold."""
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A raw table and its rows; ``frame`` has the raw columns and ``_time``."""
+
+    table: Table
+    frame: DataFrame
+
+
+def find_sources(graph: Graph, storage_options: Mapping[str, str]) -> dict[str, Source]:
+    """Where each table's rows are.
+
+    Raises:
+        LakeError: a file, folder or package is missing.
+    """
+    return {t.name: find_source(t.name, t.source, dict(storage_options)) for t in graph.tables.values()}
+
+
+def read_raw_tables(
+    session: SparkSession, graph: Graph, sources: Mapping[str, Source], storage_options: Mapping[str, str]
+) -> dict[str, RawTable]:
+    """Read every table and infer the links that the column names give away.
+
+    Raises:
+        SchemaError: a declared column does not exist, or the links don't make a graph.
+        DataError: a time does not parse or is missing.
+        LakeError: a source is not readable.
+    """
+    frames = {}
+    for table in graph.tables.values():
+        frames[table.name] = _read(session, table.name, sources[table.name], dict(storage_options))
+        _check_columns(table, frames[table.name].columns)
+    graph.infer_links({name: frame.columns for name, frame in frames.items()})
+    graph.validate()
+    timed = {t.name: _add_time(t, frames[t.name]) for t in graph.tables.values()}
+    whole = {t.name: _add_keys(t, timed, graph) for t in graph.tables.values()}
+    return {t.name: RawTable(t, _inherit_time(t, whole, graph)) for t in graph.tables.values()}
+
+
+def _read(session: SparkSession, name: str, source: Source, storage_options: dict[str, str]) -> DataFrame:
+    try:
+        if source.format is SourceFormat.DELTA:
+            return read_delta(session, source.uri, storage_options)
+        if source.format is SourceFormat.CSV:
+            return session.read.csv(source.uri, header=True, inferSchema=True)
+        return session.read.parquet(source.uri)
+    except AnalysisException as error:
+        raise LakeError(f"table '{name}': {source.uri} can't be read: {_headline(error)}") from None
+
+
+def _check_columns(table: Table, columns: list[str]) -> None:
+    for column in sorted(table.named_columns):
+        if column not in columns:
+            raise SchemaError(f"table '{table.name}' has no column '{column}'.{nearest(column, columns)}")
+
+
+def _add_time(table: Table, frame: DataFrame) -> DataFrame:
+    if not table.time_column:
+        return frame.withColumn(TIME, F.lit(None).cast("long"))
+    seconds = _seconds(F.col(table.time_column), frame.schema[table.time_column].dataType, table)
+    frame = frame.withColumn(TIME, seconds)
+    bad = frame.where(F.col(TIME).isNull()).select(F.col(table.time_column).cast("string")).limit(1_000).collect()
+    if bad:
+        shown = ", ".join(sorted({repr(row[0]) if row[0] is not None else "null" for row in bad})[:3])
+        count = f"{len(bad):,}{' or more' if len(bad) == 1_000 else ''}"
+        raise DataError(
+            f"time column {table.name}.{table.time_column}: {count} values are not times, such as {shown}; "
+            "allowed are timestamps, dates, ISO 8601 text and epoch seconds"
+        )
+    return frame
+
+
+def _seconds(column: Column, physical: T.DataType, table: Table) -> Column:
+    if isinstance(physical, T.NumericType):
+        return F.ceil(column).cast("long")
+    if isinstance(physical, T.StringType):
+        column = F.try_to_timestamp(column)
+    elif isinstance(physical, T.DateType | T.TimestampNTZType):
+        column = column.cast("timestamp")
+    elif not isinstance(physical, T.TimestampType):
+        raise DataError(
+            f"time column {table.name}.{table.time_column} is of type {physical.simpleString()}; "
+            "allowed are timestamps, dates, text and numbers (epoch seconds)"
+        )
+    # Rounded up, whole-second anchors divide rows as the exact times would.
+    return F.ceil(F.unix_micros(column) / F.lit(1_000_000)).cast("long")
+
+
+def _add_keys(table: Table, frames: Mapping[str, DataFrame], graph: Graph) -> DataFrame:
+    frame = frames[table.name]
+    if not table.keys_from:
+        return frame
+    key = table.primary_key or ""
+    mentioned = None
+    for name in table.keys_from:
+        link = graph.link(name)
+        keys = frames[link.table].select(F.col(link.column).alias(key)).where(F.col(key).isNotNull())
+        mentioned = keys if mentioned is None else mentioned.unionByName(keys)
+    assert mentioned is not None
+    missing = mentioned.distinct().join(frame.select(key), key, "left_anti")
+    return frame.unionByName(missing, allowMissingColumns=True)
+
+
+def _inherit_time(table: Table, frames: Mapping[str, DataFrame], graph: Graph) -> DataFrame:
+    frame = frames[table.name]
+    if not table.time_from:
+        return frame
+    parent = graph.table(table.foreign_keys[table.time_from])
+    # Rows whose parent is unknown have no date, so no anchor may see them: the inner join leaves them out.
+    times = frames[parent.name].select(F.col(parent.primary_key or "").alias(table.time_from), TIME)
+    return frame.drop(TIME).join(times, table.time_from)
+
+
+def _headline(error: Exception) -> str:
+    return str(error).splitlines()[0]

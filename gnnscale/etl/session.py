@@ -1,0 +1,71 @@
+"""The Spark session: sized to the machine by default, with ``format("delta")`` always there."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from gnnscale.config import SparkSettings
+from gnnscale.etl.delta_source import DeltaDataSource, has_jvm_delta
+
+GIB = 1 << 30
+LOGGING = Path(__file__).with_name("log4j2.properties")
+
+
+def open_session(settings: SparkSettings, app: str = "gnnscale") -> SparkSession:
+    """Start Spark, or take the session that is there.
+
+    Under ``spark-submit`` or on a cluster that brings a session, its master and memory stand. Times are UTC.
+
+    Args:
+        settings: master, memory, partitions and further ``spark.*`` configuration.
+        app: name that Spark's own pages show.
+    """
+    # PySpark warns of every pandas 3; nothing here converts through pandas.
+    warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
+    builder = SparkSession.builder.appName(app)
+    # spark-submit starts the JVM before Python; only this variable tells, and its settings must win.
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    if not submitted:
+        # Python data sources are planned by the interpreter that this names; spark.pyspark.python does not reach them.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    for key, value in _configuration(settings, submitted).items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.conf.set("spark.sql.session.timeZone", "UTC")
+    if not has_jvm_delta(session):
+        session.dataSource.register(DeltaDataSource)
+    return session
+
+
+def _configuration(settings: SparkSettings, submitted: bool) -> dict[str, str]:
+    cores = os.cpu_count() or 1
+    partitions = settings.shuffle_partitions
+    configuration = {
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
+        "spark.sql.shuffle.partitions": str(2 * cores if partitions == "auto" else partitions),
+    }
+    if not submitted:
+        configuration |= {
+            "spark.master": settings.master,
+            "spark.driver.memory": _driver_memory(settings.driver_memory),
+            "spark.ui.enabled": "false",
+            "spark.ui.showConsoleProgress": "false",
+            "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOGGING.as_uri()}",
+        }
+        if settings.master.startswith("local"):
+            configuration |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+    return configuration | settings.conf
+
+
+def _driver_memory(setting: str) -> str:
+    if setting != "auto":
+        return setting
+    # An eighth of the machine: Python workers, training and the page cache need the rest.
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return f"{max(1024, total // 8 // (GIB // 1024))}m"

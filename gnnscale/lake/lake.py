@@ -1,0 +1,145 @@
+"""Where tables are, and how they are read and committed: Delta tables under one folder or object-store URI."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlparse
+
+import pyarrow as pa
+import pyarrow.fs
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import TableNotFoundError
+
+from gnnscale.schema.errors import LakeError, nearest
+
+UNREADABLE_FEATURES = {"deletionVectors", "columnMapping"}
+
+
+class Lake:
+    """Delta tables and small JSON records under one root.
+
+    Args:
+        uri: a folder, or an object-store URI such as ``s3://bucket/prefix``.
+        storage_options: credentials and endpoints, as delta-rs names them.
+    """
+
+    def __init__(self, uri: str | Path, storage_options: dict[str, str] | None = None) -> None:
+        text = str(uri)
+        self.local = urlparse(text).scheme in ("", "file")
+        self.uri = str(Path(text.removeprefix("file://")).absolute()) if self.local else text.rstrip("/")
+        self.storage_options = dict(storage_options or {})
+
+    def __repr__(self) -> str:
+        return f"Lake({self.uri!r})"
+
+    def table_uri(self, table: str) -> str:
+        """Where the Delta table of that name is, or would be."""
+        return f"{self.uri}/{table}"
+
+    def exists(self, table: str) -> bool:
+        """Whether the table has been committed."""
+        return DeltaTable.is_deltatable(self.table_uri(table), self.storage_options or None)
+
+    def tables(self) -> list[str]:
+        """Names of all tables under the root."""
+        filesystem, path = self._filesystem()
+        entries = filesystem.get_file_info(pyarrow.fs.FileSelector(path, allow_not_found=True))
+        folders = [e.base_name for e in entries if e.type == pyarrow.fs.FileType.Directory]
+        return sorted(name for name in folders if self.exists(name))
+
+    def open(self, table: str, version: int | None = None) -> DeltaTable:
+        """The table at its latest, or the given, version.
+
+        Raises:
+            LakeError: there is no such table, or it uses a protocol feature that would be read wrong here.
+        """
+        try:
+            opened = DeltaTable(self.table_uri(table), version, self.storage_options or None)
+        except TableNotFoundError:
+            known = nearest(table, self.tables())
+            raise LakeError(f"no table '{table}' in lake {self.uri}.{known}") from None
+        check_readable(opened, table)
+        return opened
+
+    def version(self, table: str) -> int:
+        """Latest version of the table."""
+        return self.open(table).version()
+
+    def read(self, table: str, columns: Sequence[str] | None = None, version: int | None = None) -> pa.Table:
+        """All rows, in memory."""
+        opened = self.open(table, version)
+        return opened.to_pyarrow_table(columns=list(columns) if columns is not None else None)
+
+    def write(
+        self,
+        table: str,
+        data: pa.Table | pa.RecordBatchReader,
+        mode: Literal["overwrite", "append"] = "overwrite",
+        partition_by: Sequence[str] | None = None,
+        metadata: dict[str, str] | None = None,
+    ) -> int:
+        """Commit rows in one transaction; readers see all of them or none.
+
+        Args:
+            metadata: kept with the commit, to say where the rows came from.
+
+        Returns:
+            The version committed.
+        """
+        write_deltalake(
+            self.table_uri(table),
+            data,
+            mode=mode,
+            schema_mode="overwrite" if mode == "overwrite" else None,
+            partition_by=list(partition_by) if partition_by else None,
+            storage_options=self.storage_options or None,
+            commit_properties=CommitProperties(custom_metadata=metadata or {}),
+        )
+        return self.version(table)
+
+    def read_record(self, name: str) -> dict[str, Any] | None:
+        """The JSON record of that name, or None where it was never written."""
+        filesystem, path = self._filesystem()
+        file = f"{path}/_records/{name}.json"
+        if filesystem.get_file_info(file).type == pyarrow.fs.FileType.NotFound:
+            return None
+        with filesystem.open_input_stream(file) as stream:
+            record: dict[str, Any] = json.loads(stream.read())
+            return record
+
+    def write_record(self, name: str, record: dict[str, Any]) -> None:
+        """Replace a JSON record; a reader sees the old one or the new one, never a part."""
+        filesystem, path = self._filesystem()
+        filesystem.create_dir(f"{path}/_records", recursive=True)
+        file = f"{path}/_records/{name}.json"
+        with filesystem.open_output_stream(f"{file}.new") as stream:
+            stream.write(json.dumps(record, indent=1, sort_keys=True).encode())
+        filesystem.move(f"{file}.new", file)
+
+    def _filesystem(self) -> tuple[pyarrow.fs.FileSystem, str]:
+        if self.local:
+            return pyarrow.fs.LocalFileSystem(), self.uri
+        return pyarrow.fs.FileSystem.from_uri(self.uri)
+
+
+def check_readable(table: DeltaTable, name: str) -> None:
+    """Refuse a table whose files alone don't say which rows it holds.
+
+    Raises:
+        LakeError: deletion vectors or column mapping are on.
+    """
+    protocol, settings = table.protocol(), table.metadata().configuration
+    features = set(protocol.reader_features or ())
+    if settings.get("delta.columnMapping.mode", "none") == "none":
+        features.discard("columnMapping")
+    elif protocol.min_reader_version >= 2:
+        features.add("columnMapping")
+    bad = sorted(features & UNREADABLE_FEATURES)
+    if bad:
+        raise LakeError(
+            f"Delta table '{name}' uses {' and '.join(bad)}, which can't be read without Delta in the JVM; "
+            "write it again without, or run where Spark has Delta"
+        )

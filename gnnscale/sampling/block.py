@@ -1,0 +1,60 @@
+"""A sampled neighborhood: dense tensors of fixed shape, -1 where a neighbor is absent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnscale.schema import EdgeType
+
+Path = tuple[EdgeType, ...]
+"""Edge types from a seed to a hop's nodes."""
+
+
+@dataclass(frozen=True)
+class Hop:
+    """The nodes that one path reaches.
+
+    Args:
+        path: edge types from the seed; the last one's target is the nodes' table.
+        nodes: int32 ``[batch, fanout 1, ..., fanout n]``, -1 where absent.
+        times: int32, same shape: seconds after the graph's origin of the edge that reached each node.
+    """
+
+    path: Path
+    nodes: NDArray[np.int32]
+    times: NDArray[np.int32]
+
+    @property
+    def table(self) -> str:
+        """Table that the nodes are rows of."""
+        return self.path[-1].target
+
+
+@dataclass(frozen=True)
+class Block:
+    """Seeds and everything that was sampled around them.
+
+    Args:
+        seeds: int64 ``[batch]``, node ids of ``table``.
+        times: int32 ``[batch]``, anchor of each seed in seconds after the graph's origin.
+        hops: one for each path, shorter paths first.
+    """
+
+    table: str
+    seeds: NDArray[np.int64]
+    times: NDArray[np.int32]
+    hops: dict[Path, Hop]
+
+    def hop(self, *names: str) -> Hop:
+        """The hop along the links of these names (``table.column``), in this order from the seed.
+
+        Raises:
+            KeyError: no such path was sampled.
+        """
+        for path, hop in self.hops.items():
+            if tuple(edge_type.link.name for edge_type in path) == names:
+                return hop
+        raise KeyError(names)

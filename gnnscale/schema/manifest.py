@@ -1,0 +1,123 @@
+"""What the graph stage leaves beside its tables: statistics, encodings, counts and versions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gnnscale.schema.table import EdgeType, Link
+
+MANIFEST_NAME = "graph"
+
+
+@dataclass(frozen=True)
+class FeatureManifest:
+    """How one column became a feature.
+
+    Args:
+        column: name in the raw table.
+        type: its :class:`~gnnscale.schema.table.ColumnType`.
+        log: whether a numerical column is taken as sign(x) log(1 + |x|), because it is skewed.
+        mean, std: of a numerical column over the training period; std is never 0.
+        categories: values of a categorical column, most frequent first; code i + 1 stands for the i-th, 0 for a
+            value that is missing or was not seen in the training period.
+        missing: share of null values, over all rows.
+    """
+
+    column: str
+    type: str
+    log: bool = False
+    mean: float = 0.0
+    std: float = 1.0
+    categories: tuple[str, ...] = ()
+    missing: float = 0.0
+
+
+@dataclass(frozen=True)
+class TableManifest:
+    """Figures of one table: rows, first and last time (epoch seconds), features in column order."""
+
+    name: str
+    rows: int
+    time_range: tuple[int, int] | None
+    features: tuple[FeatureManifest, ...]
+    version: int = 0
+
+    @property
+    def numerical(self) -> tuple[FeatureManifest, ...]:
+        """Features held as float columns ``num_<column>``."""
+        return tuple(f for f in self.features if f.type != "categorical")
+
+    @property
+    def categorical(self) -> tuple[FeatureManifest, ...]:
+        """Features held as integer columns ``cat_<column>``."""
+        return tuple(f for f in self.features if f.type == "categorical")
+
+
+@dataclass(frozen=True)
+class LinkManifest:
+    """Figures of one link.
+
+    Args:
+        edges: rows whose key matches a parent.
+        nulls: rows without a key.
+        dangling: rows whose key matches no parent.
+        parents_matched: parents that at least one row names.
+        max_degree: most rows that name one parent.
+    """
+
+    table: str
+    column: str
+    parent: str
+    edges: int
+    nulls: int
+    dangling: int
+    parents: int
+    parents_matched: int
+    max_degree: int
+    version: int = 0
+    reverse_version: int = 0
+
+    @property
+    def link(self) -> Link:
+        """The link that the figures are of."""
+        return Link(self.table, self.column, self.parent)
+
+    @property
+    def match_rate(self) -> float:
+        """Share of the rows that have a key whose key matches a parent."""
+        keyed = self.edges + self.dangling
+        return self.edges / keyed if keyed else 0.0
+
+    def edge_version(self, edge_type: EdgeType) -> int:
+        """Version of the Delta table that holds one direction."""
+        return self.reverse_version if edge_type.reverse else self.version
+
+
+@dataclass(frozen=True)
+class GraphManifest:
+    """The graph as built: its tables and links, and the time up to which statistics were fit."""
+
+    tables: tuple[TableManifest, ...]
+    links: tuple[LinkManifest, ...]
+    origin: int
+    fit_until: int | None
+
+    def table(self, name: str) -> TableManifest:
+        """Figures of the table of that name."""
+        return next(t for t in self.tables if t.name == name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-serialisable data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> GraphManifest:
+        """Inverse of :meth:`to_dict`."""
+        tables = []
+        for t in data["tables"]:
+            features = tuple(FeatureManifest(**{**f, "categories": tuple(f["categories"])}) for f in t["features"])
+            span = tuple(t["time_range"]) if t["time_range"] else None
+            tables.append(TableManifest(**{**t, "features": features, "time_range": span}))
+        links = tuple(LinkManifest(**link) for link in data["links"])
+        return cls(tuple(tables), links, data["origin"], data["fit_until"])

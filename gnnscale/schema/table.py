@@ -1,0 +1,107 @@
+"""Tables as a person declares them: keys, times and what each column means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from gnnscale.schema.errors import SchemaError, nearest
+
+
+class ColumnType(StrEnum):
+    """What a column means to a model, in the terms of pytorch-frame's semantic types."""
+
+    NUMERICAL = "numerical"
+    CATEGORICAL = "categorical"
+    TIMESTAMP = "timestamp"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True)
+class Table:
+    """One raw table.
+
+    Args:
+        name: what queries and outputs call it.
+        source: where its rows are: a Delta table, a Parquet or CSV file or folder (path or object-store URI),
+            or ``package://<package>/<path>`` for a file that an installed package carries.
+        primary_key: column that identifies a row; None for facts that have no key of their own.
+        time_column: column that says when a row came to be known; None for tables that always hold.
+        columns: meaning of the feature columns; a column not named here is inferred from its physical type.
+        foreign_keys: column -> name of the table whose primary key it holds.
+        keys_from: ``table.column`` names whose keys belong to this table too, for dimension tables that lack
+            rows for some keys that facts mention; such rows have only their key.
+        time_from: foreign-key column through which rows take the parent's time, for tables that have no time of
+            their own but did not hold before their parent did.
+        display: columns whose values name a row to a person.
+    """
+
+    name: str
+    source: str = ""
+    primary_key: str | None = None
+    time_column: str | None = None
+    columns: Mapping[str, ColumnType] = field(default_factory=dict)
+    foreign_keys: Mapping[str, str] = field(default_factory=dict)
+    keys_from: tuple[str, ...] = ()
+    time_from: str | None = None
+    display: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise SchemaError(f"table name '{self.name}' must be letters, digits and underscores")
+        if self.time_column and self.time_from:
+            raise SchemaError(f"table '{self.name}': give time_column or time_from, not both")
+        if self.time_from and self.time_from not in self.foreign_keys:
+            raise SchemaError(
+                f"table '{self.name}': time_from '{self.time_from}' is not one of its foreign keys."
+                + nearest(self.time_from, self.foreign_keys)
+            )
+        if self.keys_from and not self.primary_key:
+            raise SchemaError(f"table '{self.name}': keys_from needs a primary_key")
+
+    @property
+    def named_columns(self) -> set[str]:
+        """Every column that the declaration names; each must exist in the rows."""
+        keys = {self.primary_key, self.time_column} - {None}
+        return {*keys, *self.foreign_keys, *self.columns, *self.display}  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Link:
+    """A foreign key: ``table.column`` holds the primary key of ``parent``."""
+
+    table: str
+    column: str
+    parent: str
+
+    @property
+    def name(self) -> str:
+        """``table.column``, the name of the link in configuration and messages."""
+        return f"{self.table}.{self.column}"
+
+
+@dataclass(frozen=True)
+class EdgeType:
+    """One direction of a link: edges that leave ``source`` nodes for ``target`` nodes.
+
+    ``reverse`` is False from the row to the parent it names, True from the parent to the rows that name it.
+    """
+
+    link: Link
+    reverse: bool
+
+    @property
+    def source(self) -> str:
+        """Table that the edges leave."""
+        return self.link.parent if self.reverse else self.link.table
+
+    @property
+    def target(self) -> str:
+        """Table that the edges reach."""
+        return self.link.table if self.reverse else self.link.parent
+
+    @property
+    def table_name(self) -> str:
+        """Name of its table in the lake: ``edges_[rev_]<table>_<column>``."""
+        return f"edges_{'rev_' if self.reverse else ''}{self.link.table}_{self.link.column}"

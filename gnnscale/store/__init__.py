@@ -1,0 +1,7 @@
+"""Graph and features in memory, mapped from arrays that are built once from the lake."""
+
+from gnnscale.store.adjacency import ALWAYS, Adjacency
+from gnnscale.store.features import NodeFeatures
+from gnnscale.store.graph_store import GraphStore
+
+__all__ = ["ALWAYS", "Adjacency", "GraphStore", "NodeFeatures"]

@@ -1,0 +1,67 @@
+"""Encoded features of a table in memory: float and integer columns, row = node id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from gnnscale.schema import DataError, TableManifest
+from gnnscale.store.adjacency import relative_times
+
+
+@dataclass(frozen=True)
+class NodeFeatures:
+    """Features of all nodes of a table.
+
+    Args:
+        numerical: float32 ``[nodes, numerical columns]``, in the manifest's order.
+        categorical: int32 ``[nodes, categorical columns]``; code 0 is missing or unknown.
+        times: int32 ``[nodes]``, seconds after the graph's origin.
+    """
+
+    numerical: NDArray[np.float32]
+    categorical: NDArray[np.int32]
+    times: NDArray[np.int32]
+
+    @classmethod
+    def open(cls, folder: Path) -> NodeFeatures:
+        """Map the arrays of a folder."""
+        arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("numerical", "categorical", "times")]
+        return cls(*arrays)
+
+
+def write_features(folder: Path, batches: Iterator[pa.RecordBatch], table: TableManifest, origin: int) -> None:
+    """Stream ``nodes_<table>`` into the arrays that :meth:`NodeFeatures.open` maps.
+
+    Raises:
+        DataError: node ids are not 0 to rows - 1, each once.
+    """
+    shapes = {"numerical": len(table.numerical), "categorical": len(table.categorical)}
+    numerical = open_memmap(
+        folder / "numerical.npy", mode="w+", dtype=np.float32, shape=(table.rows, shapes["numerical"])
+    )
+    categorical = open_memmap(
+        folder / "categorical.npy", mode="w+", dtype=np.int32, shape=(table.rows, shapes["categorical"])
+    )
+    times = open_memmap(folder / "times.npy", mode="w+", dtype=np.int32, shape=(table.rows,))
+    seen = np.zeros(table.rows, bool)
+    for batch in batches:
+        ids = batch.column("node_id").to_numpy()
+        if ids.size and (ids.min() < 0 or ids.max() >= table.rows or seen[ids].any()):
+            raise DataError(f"nodes_{table.name} has a node id twice or out of range; build the graph again")
+        seen[ids] = True
+        for index, feature in enumerate(table.numerical):
+            numerical[ids, index] = batch.column(f"num_{feature.column}").to_numpy()
+        for index, feature in enumerate(table.categorical):
+            categorical[ids, index] = batch.column(f"cat_{feature.column}").to_numpy()
+        times[ids] = relative_times(batch.column("time"), origin)
+    if not seen.all():
+        raise DataError(f"nodes_{table.name} lacks {int((~seen).sum()):,} of {table.rows:,} node ids")
+    for array in (numerical, categorical, times):
+        array.flush()

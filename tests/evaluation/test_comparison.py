@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from gnnscale.evaluation import BASELINES, Comparison, History, MethodLists, Ragged, compare, evaluate_ranking
+from gnnscale.evaluation.comparison import AMONG, BOUNDED_METRICS
+from gnnscale.evaluation.intervals import bootstrap_interval, paired_difference
+from gnnscale.schema.errors import DataError
+
+N, ITEMS = 60, 80
+
+
+@pytest.fixture(scope="module")
+def past() -> History:
+    rng = np.random.default_rng(0)
+    items = rng.integers(0, ITEMS, 900) ** 2 // ITEMS
+    return History(rng.integers(0, N, 900), items, rng.integers(0, 10**7, 900), N, ITEMS)
+
+
+@pytest.fixture(scope="module")
+def truth() -> Ragged:
+    rng = np.random.default_rng(1)
+    return Ragged.from_pairs(rng.integers(0, N, 200), rng.integers(0, ITEMS, 200) ** 2 // ITEMS, N)
+
+
+@pytest.fixture(scope="module")
+def methods(past: History) -> list[MethodLists]:
+    return [
+        MethodLists(name, *(baseline(past, 20, among=among) for among in AMONG)) for name, baseline in BASELINES.items()
+    ]
+
+
+@pytest.fixture(scope="module")
+def comparison(methods: list[MethodLists], truth: Ragged, past: History) -> Comparison:
+    return compare(methods, truth, past.past, ITEMS)
+
+
+def test_each_part_is_scored_against_its_own_truth(
+    comparison: Comparison, methods: list[MethodLists], truth: Ragged, past: History
+) -> None:
+    parts = {
+        "all": truth,
+        "repeat": Ragged.from_lists([set(truth.row(i)) & set(past.past.row(i)) for i in range(N)]),
+        "explore": Ragged.from_lists([set(truth.row(i)) - set(past.past.row(i)) for i in range(N)]),
+    }
+    assert comparison.methods == tuple(BASELINES)
+    for method in methods:
+        for among in AMONG:
+            expected = evaluate_ranking(getattr(method, among), parts[among], ITEMS)
+            assert comparison.result(method.name, among).metrics.means == expected.means
+
+
+def test_intervals_and_differences_are_those_of_the_entities(comparison: Comparison) -> None:
+    mine = comparison.result("popularity", "repeat")
+    base = comparison.result(comparison.reference, "repeat")
+    for metric in BOUNDED_METRICS:
+        a, b = mine.metrics.per_entity[metric], base.metrics.per_entity[metric]
+        alone, paired = bootstrap_interval(a), paired_difference(a, b)
+        assert mine.intervals[metric].low == pytest.approx(alone.low)
+        assert mine.intervals[metric].high == pytest.approx(alone.high)
+        assert mine.differences[metric].mean == pytest.approx(paired.mean)
+        assert mine.differences[metric].interval.low == pytest.approx(paired.interval.low)
+        assert mine.differences[metric].interval.high == pytest.approx(paired.interval.high)
+        assert base.differences[metric].mean == 0
+
+
+def test_difference_between_any_two(comparison: Comparison) -> None:
+    there = comparison.difference("popularity", "personal_frequency", "map@10")
+    back = comparison.difference("personal_frequency", "popularity", "map@10")
+    assert there.mean == pytest.approx(-back.mean)
+    assert there.interval.low == pytest.approx(-back.interval.high)
+
+
+def test_rows_are_flat_and_json(comparison: Comparison) -> None:
+    rows = comparison.rows()
+    assert [(row["method"], row["among"]) for row in rows] == [(m, a) for m in BASELINES for a in AMONG]
+    assert all(isinstance(value, str | int | float) for row in rows for value in row.values())
+    assert {"entities", "map@10", "map@10_low", "recall@20_difference_high", "coverage@10"} <= set(rows[0])
+    assert json.loads(json.dumps(comparison.to_dict(), allow_nan=False))["rows"] == rows
+
+
+def test_a_part_without_truth_gives_none(methods: list[MethodLists], truth: Ragged) -> None:
+    nothing_before = Ragged.from_lists([[] for _ in range(N)])
+    comparison = compare(methods, truth, nothing_before, ITEMS)
+    row = next(row for row in comparison.rows() if row["among"] == "repeat")
+    assert row["entities"] == 0
+    assert row["map@10"] is row["map@10_low"] is row["map@10_difference"] is None
+    json.dumps(comparison.to_dict(), allow_nan=False)
+
+
+def test_faults_are_named(methods: list[MethodLists], truth: Ragged, past: History) -> None:
+    with pytest.raises(DataError, match="Did you mean 'popularity'"):
+        compare(methods, truth, past.past, ITEMS, reference="popularty")
+    with pytest.raises(DataError, match="different names"):
+        compare([methods[0], methods[0]], truth, past.past, ITEMS, reference="popularity")
+    with pytest.raises(DataError, match="no result for 'model'"):
+        compare(methods, truth, past.past, ITEMS).result("model")

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import math
+import re
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from gnnscale.evaluation import (
+    BASELINES,
+    Comparison,
+    Curve,
+    EdgeFigure,
+    EntityExample,
+    History,
+    MethodLists,
+    Ragged,
+    Report,
+    TableFigure,
+    compare,
+    render_report,
+)
+from gnnscale.evaluation.charts import POINTS, Bar, bar_chart, line_chart, ticks
+from gnnscale.evaluation.comparison import AMONG
+from gnnscale.evaluation.report import headlines
+
+SECTIONS = (
+    "Headline figures",
+    "Comparison of methods",
+    "Learning curves",
+    "Data and graph",
+    "Examples",
+    "Stages",
+    "How the numbers are defined",
+)
+NASTY = "<img src=x onerror=\"alert(1)\"> & 'sons'"
+N, ITEMS = 40, 50
+
+
+class Outline(HTMLParser):
+    """Tags that were opened and not closed in order, the tags seen, and the attributes that could load."""
+
+    VOID = frozenset({"meta", "br", "rect", "line", "path", "circle", "polyline"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: set[str] = set()
+        self.loads: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        self.loads += [name for name, _ in attrs if name in ("src", "href", "srcset", "xlink:href", "data")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
+        self.open.pop()
+
+
+def comparison(model_is_perfect: bool = True) -> Comparison:
+    rng = np.random.default_rng(0)
+    past = History(rng.integers(0, N, 300), rng.integers(0, ITEMS, 300), rng.integers(0, 10**7, 300), N, ITEMS)
+    truth = Ragged.from_pairs(rng.integers(0, N, 150), rng.integers(0, ITEMS, 150), N)
+    lists = [MethodLists(name, *(b(past, 20, among=a) for a in AMONG)) for name, b in BASELINES.items()]
+    parts = (truth, truth.intersection(past.past), truth.difference(past.past))
+    if not model_is_perfect:
+        parts = (Ragged.from_lists([[]] * N),) * 3
+    told = []
+    for part in parts:
+        ranked = np.full((N, 20), -1)
+        for i in range(N):
+            ranked[i, : part.counts[i]] = part.row(i)
+        told.append(ranked)
+    return compare([MethodLists("model", *told), *lists], truth, past.past, ITEMS)
+
+
+@pytest.fixture(scope="module")
+def full() -> Report:
+    return Report(
+        title=f"Weekly {NASTY}",
+        query_text="PREDICT COUNT(t.*, 0, 7) > 1 FOR EACH a.id",
+        created="2017-12-26T00:00:00Z",
+        comparison=comparison(),
+        summary={f"fact {NASTY}": NASTY},
+        tables=[TableFigure(NASTY, 1_469_307, 11, ("2017-01-01", "2017-12-31")), TableFigure("b", 5, 1)],
+        edges=[EdgeFigure("buys", NASTY, "products", 1_234_567, 0.99979, 12.34, 987, 4321)],
+        curves=[Curve(f"Loss {NASTY}", NASTY, [(1, 2.0), (2, math.nan), (3, 1.0)])],
+        examples=[
+            EntityExample(
+                NASTY,
+                {NASTY: NASTY},
+                [(f"had {NASTY}", 3, "2017-12-20")],
+                [(1, f"hit {NASTY}", 0.51234, True, True), (2, "miss", 0.4, False, False)],
+            )
+        ],
+        stages=[("graph", 75.0, NASTY), ("train", 3725.0, "")],
+    )
+
+
+@pytest.fixture(scope="module")
+def page(full: Report) -> str:
+    return render_report(full)
+
+
+def headings(page: str) -> list[str]:
+    return re.findall(r"<h2>(.*?)</h2>", page)
+
+
+def test_all_sections_in_order(page: str) -> None:
+    assert headings(page) == list(SECTIONS)
+
+
+def test_everything_is_escaped(page: str) -> None:
+    assert "<img" not in page
+    assert page.count("&lt;img src=x") >= 12
+    assert "&gt; 1 FOR EACH" in page
+
+
+def test_the_page_needs_nothing_else(page: str) -> None:
+    outline = Outline(page)
+    assert outline.open == []
+    assert outline.loads == []
+    assert outline.seen.isdisjoint({"script", "link", "iframe", "object", "embed", "img"})
+    assert not re.search(r"https?:|//|url\(|@import", page)
+
+
+def test_figures_are_written_as_promised(page: str, full: Report) -> None:
+    for text in ("1,469,307", "1,234,567", "99.9 %", "4,321", "12.3", "0.512", "1 min 15 s", "1 h 02 min"):
+        assert text in page
+    mean = full.comparison.result("popularity").metrics.means["map@10"]
+    assert f">{mean:.3f}<" in page
+    assert "Recency-weighted frequency" in page
+
+
+def test_hits_are_marked_in_words(page: str) -> None:
+    rows = re.findall(r"<tr[^>]*><td>\d+</td><td class=\"name\">.*?</tr>", page)
+    assert ["✓ hit" in row for row in rows] == [True, False]
+    assert ["repeat" in row for row in rows] == [True, False]
+
+
+def test_headlines_hold_the_model_against_the_best_baseline() -> None:
+    found = headlines(comparison())
+    assert [line.title for line in found[:2]] == ["MAP@10", "Recall@20"]
+    assert {line.verdict for line in found[:2]} == {"better"}
+    whole = comparison()
+    best = max(BASELINES, key=lambda name: whole.result(name).metrics.means["map@10"])
+    gap = found[0].difference
+    assert gap is not None
+    assert gap.mean == pytest.approx(found[0].value - whole.result(best).metrics.means["map@10"])
+    assert {line.verdict for line in headlines(comparison(model_is_perfect=False))[:2]} == {"worse"}
+
+
+def test_empty_lists_render() -> None:
+    nothing = Report("t", "q", "2017-12-26", Comparison("popularity", ()))
+    page = render_report(nothing)
+    assert headings(page) == list(SECTIONS)
+    assert Outline(page).open == []
+    assert "No model was evaluated." in page
+    example = EntityExample("key", {}, [], [])
+    sparse = Report("t", "q", "c", comparison(), curves=[Curve("loss", "step", [])], examples=[example])
+    page = render_report(sparse)
+    assert "No values were recorded." in page and "No recommendations." in page
+
+
+def test_a_part_without_truth_shows_no_numbers() -> None:
+    lists = np.array([[0, 1]])
+    method = MethodLists("popularity", lists, lists, lists)
+    never = Ragged.from_lists([[]])
+    page = render_report(Report("t", "q", "c", compare([method], never, never, 3, reference="popularity")))
+    assert "nan" not in page
+    assert "0 entities" in page
+
+
+def test_bars_and_whiskers_stand_where_the_numbers_say() -> None:
+    bars = [Bar("a", 0.2, 0.1, 0.3), Bar("b", 0.1, main=True)]
+    svg = ElementTree.fromstring(str(bar_chart("title", bars)))
+    first, second = svg.findall("rect")
+    assert float(first.attrib["width"]) == pytest.approx(2 * float(second.attrib["width"]), abs=0.2)
+    assert second.attrib["class"] == "bar bar-main"
+    (whisker,) = [path for path in svg.findall("path") if path.attrib["class"] == "whisker"]
+    low, high = re.findall(r"M([\d.]+)", whisker.attrib["d"])[0::2]
+    middle = float(first.attrib["x"]) + float(first.attrib["width"])
+    assert (float(low) + float(high)) / 2 == pytest.approx(middle, abs=0.2)
+
+
+def test_lines_skip_gaps_and_thin_out() -> None:
+    svg = ElementTree.fromstring(str(line_chart("t", "x", [(0, 1.0), (1, math.inf), (2, 3.0)])))
+    line = svg.find("polyline")
+    assert line is not None
+    (x0, y0), (x1, y1) = (map(float, pair.split(",")) for pair in line.attrib["points"].split())
+    assert x0 < x1 and y0 > y1  # up is towards smaller y
+    many = ElementTree.fromstring(str(line_chart("t", "x", [(x, math.sin(x)) for x in range(10_000)])))
+    line = many.find("polyline")
+    assert line is not None and len(line.attrib["points"].split()) <= POINTS + 1
+    assert "polyline" in line_chart("t", "x", [(1, 1.0)])
+
+
+def test_ticks_are_round() -> None:
+    assert ticks(0, 0.17) == pytest.approx([0, 0.05, 0.1, 0.15])
+    assert ticks(3, 3) == [3]
+    assert all(-1 <= tick <= 1 for tick in ticks(-1, 1))
