@@ -1,13 +1,16 @@
 """Configuration: YAML files composed with overrides, checked into frozen objects."""
 
+from gnnscale.config.binding import bind_query, plan_query_anchors
 from gnnscale.config.load import build_graph_schema, build_settings, load_settings, recipe_names
 from gnnscale.config.settings import Settings, SparkSettings
 
 __all__ = [
     "Settings",
     "SparkSettings",
+    "bind_query",
     "build_graph_schema",
     "build_settings",
     "load_settings",
+    "plan_query_anchors",
     "recipe_names",
 ]

@@ -85,16 +85,28 @@ class SamplingSettings(Section):
 
     strategy: Literal["uniform", "last"] = "last"
     entity_hops: tuple[dict[str, Positive], ...]
-    target_hops: tuple[dict[str, Positive], ...] = ()
+    target_hops: tuple[dict[str, Positive], ...]
 
 
 class ModelSettings(Section):
-    """Size of the two-branch network: widths in channels, drop-out as a probability."""
+    """The two-branch network.
 
-    channels: Positive = 64
-    tower_channels: Positive = 64
-    time_channels: Positive = 16
+    Args:
+        channels: of an encoded event.
+        hidden: of the pair branch.
+        tower_channels: of a tower vector.
+        feature_channels, id_channels: of a target's columns and of its own embedding in the pair branch.
+        dropout: probability.
+        siblings: categorical columns of the target; candidates with the same value lend each other their events.
+    """
+
+    channels: Positive = 48
+    hidden: Positive = 128
+    tower_channels: Positive = 48
+    feature_channels: Positive = 24
+    id_channels: Positive = 16
     dropout: Probability = 0.1
+    siblings: tuple[str, ...] = ()
 
 
 class TrainingSettings(Section):
@@ -102,18 +114,24 @@ class TrainingSettings(Section):
 
     Args:
         batch_size: examples a step over all workers together.
-        negatives: items sampled a step for the tower's softmax.
+        warmup_steps: steps over which the learning rate rises; it then falls along a cosine.
+        negatives: targets sampled a step for the softmax over all targets, by popularity to ``negative_power``.
+        average_decay: of the exponential average of the weights, which is what is validated and kept.
+        clip_norm: largest norm of the gradient.
+        patience: validations without a better one after which training stops.
         workers: Ray Train workers; each takes a GPU where there are enough.
-        validate_every: epochs between validations; the best epoch's weights are kept.
+        max_failures: lost workers after which training gives up.
     """
 
-    epochs: Positive = 4
+    epochs: Positive = 3
     batch_size: Positive = 128
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    warmup_steps: Annotated[int, Field(ge=0)] = 50
     negatives: Positive = 1024
-    average_decay: Probability = 0.995
-    validate_every: Positive = 1
+    negative_power: Share = 0.75
+    average_decay: Probability = 0.99
+    clip_norm: Annotated[float, Field(gt=0)] = 2.0
     patience: Positive = 3
     workers: Positive = 2
     gpu: Literal["auto", "yes", "no"] = "auto"

@@ -121,6 +121,4 @@ def _duplicates(table: RawTable, key: str) -> str:
     repeated = table.frame.groupBy(key).count().where("count > 1")
     number = repeated.count()
     shown = ", ".join(repr(row[key]) for row in repeated.orderBy(key).limit(3).collect())
-    return (
-        f"primary key {table.table.name}.{key} is not unique: {number:,} values occur more than once, such as {shown}"
-    )
+    return f"primary key {table.table.name}.{key} is not unique: {number:,} values are repeated, such as {shown}"

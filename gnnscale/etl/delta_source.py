@@ -6,7 +6,7 @@ import itertools
 import json
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -165,7 +165,7 @@ class _DeltaWriter(DataSourceArrowWriter):
             table = DeltaTable(path, storage_options=storage)
             if not self.overwrite and table.schema() != schema:
                 raise LakeError(f"can't append to {path}: its columns are {table.schema()}, not {schema}")
-            table.create_write_transaction(actions, mode, schema, commit_properties=properties)
+            table.create_write_transaction([*actions], mode, schema, commit_properties=properties)
         else:
             create_table_with_add_actions(
                 path, schema, actions, "error", storage_options=storage, commit_properties=properties
@@ -178,7 +178,7 @@ class _DeltaWriter(DataSourceArrowWriter):
                 filesystem.delete_file(root + path)
 
 
-def _storage_options(options: dict[str, str]) -> dict[str, str]:
+def _storage_options(options: Mapping[str, str]) -> dict[str, str]:
     return {key.removeprefix("storage."): value for key, value in options.items() if key.startswith("storage.")}
 
 

@@ -21,7 +21,7 @@ def feature_types(raw: RawTable, graph: Graph) -> dict[str, ColumnType]:
     table = raw.table
     linked = {link.column for link in graph.links if link.table == table.name}
     taken = {table.primary_key, table.time_column, TIME, *linked}
-    types = {}
+    types: dict[str, ColumnType] = {}
     for column in raw.frame.schema:
         if column.name not in taken:
             declared = table.columns.get(column.name) or _infer(column.dataType)

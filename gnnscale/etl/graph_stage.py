@@ -9,7 +9,7 @@ from dataclasses import replace
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from gnnscale.config import Settings, build_graph_schema
+from gnnscale.config import Settings, build_graph_schema, plan_query_anchors
 from gnnscale.etl.checks import TableFigures, check_graph_types, check_link, check_tables
 from gnnscale.etl.edges import link_edges, sorted_edges
 from gnnscale.etl.features import encode_features, feature_types, fit_features
@@ -18,7 +18,6 @@ from gnnscale.etl.raw import TIME, RawTable, find_sources, read_raw_tables
 from gnnscale.etl.tables import read_table, write_table
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
-from gnnscale.query.anchors import AnchorPlan, plan_anchors
 from gnnscale.schema import FeatureManifest, Graph, GraphManifest, LinkManifest, TableManifest
 from gnnscale.schema.manifest import MANIFEST_NAME
 
@@ -44,7 +43,7 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     query = PredictiveQuery(graph, settings.query.text)
     figures = check_tables(raw)
     links = [check_link(raw, k, figures[k.parent].rows, settings.graph.min_match_rate) for k in graph.links]
-    fit_until = _plan(settings, query, figures).validation
+    fit_until = plan_query_anchors(settings, query, figures[query.facts.name].time_range).validation
     types = {name: feature_types(table, graph) for name, table in raw.items()}
     features = {
         name: fit_features(table, types[name], fit_until, settings.graph.max_categories) for name, table in raw.items()
@@ -64,12 +63,6 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     manifest = GraphManifest(tables, tuple(written), origin, fit_until)
     lake.write_record(MANIFEST_NAME, manifest.to_dict())
     return manifest
-
-
-def _plan(settings: Settings, query: PredictiveQuery, figures: Mapping[str, TableFigures]) -> AnchorPlan:
-    span = figures[query.facts.name].time_range
-    assert span is not None, "a query binds to facts that have times only"
-    return plan_anchors(query.window, span, **settings.anchors.model_dump())
 
 
 def _write_ids(lake: Lake, raw: Mapping[str, RawTable], ranges: int) -> dict[str, DataFrame]:

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from gnnscale.config import Settings, build_graph_schema
+from gnnscale.config import Settings, bind_query, plan_query_anchors
 from gnnscale.etl.tables import read_table, write_table
 from gnnscale.lake import Lake
-from gnnscale.query import PredictiveQuery, Window
-from gnnscale.query.anchors import AnchorPlan, Split, plan_anchors, show_time
-from gnnscale.schema import DataError, Graph, GraphManifest
-
-log = logging.getLogger(__name__)
+from gnnscale.query import Window
+from gnnscale.query.anchors import Split, show_time
+from gnnscale.schema import DataError, GraphManifest
 
 
-def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest: GraphManifest) -> AnchorPlan:
+def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest: GraphManifest) -> dict[str, int]:
     """Write ``labels_<query>``: entity, anchor_time (epoch seconds), targets (node ids, ascending), split.
 
     Entities with nothing in a window have no row for it. One pass over the facts serves every anchor.
 
+    Returns:
+        Split -> number of examples.
+
     Raises:
         DataError: a split has no example.
     """
-    graph = linked_graph(settings, manifest)
-    query = PredictiveQuery(graph, settings.query.text)
-    plan = anchor_plan(settings, query, manifest)
+    query = bind_query(settings, manifest)
+    plan = plan_query_anchors(settings, query, manifest.table(query.facts.name).time_range)
     facts = read_table(session, lake, f"nodes_{query.facts.name}").select(
         F.col(f"fk_{query.entity_link.column}").alias("entity"),
         F.col(f"fk_{query.target_link.column}").alias("target"),
@@ -49,8 +48,7 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
         lake, f"labels_{settings.query.name}", labels.repartition(1).sortWithinPartitions("anchor_time", "entity")
     )
     labels.unpersist()
-    log.info("labels_%s: %s", settings.query.name, ", ".join(f"{s} {counts[s]:,}" for s in Split))
-    return plan
+    return {str(split): counts[split] for split in Split}
 
 
 def distinct_targets(facts: DataFrame, window: Window, anchors: Mapping[int, str]) -> DataFrame:
@@ -73,18 +71,3 @@ def distinct_targets(facts: DataFrame, window: Window, anchors: Mapping[int, str
         .agg(F.array_sort(F.collect_set("target")).alias("targets"))
         .select("entity", "anchor_time", "targets", "split")
     )
-
-
-def linked_graph(settings: Settings, manifest: GraphManifest) -> Graph:
-    """The graph with the links that were found when it was built."""
-    graph = build_graph_schema(settings)
-    for link in manifest.links:
-        graph.add_link(link.table, link.column, link.parent)
-    return graph
-
-
-def anchor_plan(settings: Settings, query: PredictiveQuery, manifest: GraphManifest) -> AnchorPlan:
-    """Anchors of the query over the facts' times, as the configuration says."""
-    span = manifest.table(query.facts.name).time_range
-    assert span is not None, "a query binds to facts that have times only"
-    return plan_anchors(query.window, span, **settings.anchors.model_dump())

@@ -71,7 +71,9 @@ class History:
 class Baseline(Protocol):
     """Ranks items for every entity: int64 ``[n_entities, k]``, best first, -1 where a list ends early."""
 
-    def __call__(self, history: History, k: int, *, among: Among = "all") -> Ids: ...
+    def __call__(self, history: History, k: int, *, among: Among = "all") -> Ids:
+        """The lists, drawn from the items that ``among`` allows."""
+        ...
 
 
 def popularity(history: History, k: int, window_seconds: int = 30 * DAY, *, among: Among = "all") -> Ids:

@@ -1,6 +1,20 @@
 """Tables at rest: where they are and how they are read and committed."""
 
 from gnnscale.lake.lake import Lake, check_readable
-from gnnscale.lake.source import Source, SourceFormat, find_source
+from gnnscale.lake.source import Source, SourceFormat, column_names, find_source, source_state
+from gnnscale.lake.stages import StageRecord, fingerprint, is_current, read_stage, write_stage
 
-__all__ = ["Lake", "Source", "SourceFormat", "check_readable", "find_source"]
+__all__ = [
+    "Lake",
+    "Source",
+    "SourceFormat",
+    "StageRecord",
+    "check_readable",
+    "column_names",
+    "find_source",
+    "fingerprint",
+    "is_current",
+    "read_stage",
+    "source_state",
+    "write_stage",
+]

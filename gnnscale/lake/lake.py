@@ -102,22 +102,37 @@ class Lake:
 
     def read_record(self, name: str) -> dict[str, Any] | None:
         """The JSON record of that name, or None where it was never written."""
-        filesystem, path = self._filesystem()
-        file = f"{path}/_records/{name}.json"
-        if filesystem.get_file_info(file).type == pyarrow.fs.FileType.NotFound:
-            return None
-        with filesystem.open_input_stream(file) as stream:
-            record: dict[str, Any] = json.loads(stream.read())
-            return record
+        content = self.read_bytes(f"_records/{name}.json")
+        record: dict[str, Any] | None = json.loads(content) if content is not None else None
+        return record
 
     def write_record(self, name: str, record: dict[str, Any]) -> None:
         """Replace a JSON record; a reader sees the old one or the new one, never a part."""
-        filesystem, path = self._filesystem()
-        filesystem.create_dir(f"{path}/_records", recursive=True)
-        file = f"{path}/_records/{name}.json"
+        self.write_bytes(f"_records/{name}.json", json.dumps(record, indent=1, sort_keys=True).encode())
+
+    def read_bytes(self, path: str) -> bytes | None:
+        """Content of a file under the root, or None where there is none."""
+        filesystem, root = self._filesystem()
+        file = f"{root}/{path}"
+        if filesystem.get_file_info(file).type == pyarrow.fs.FileType.NotFound:
+            return None
+        with filesystem.open_input_stream(file) as stream:
+            content: bytes = stream.read()
+            return content
+
+    def write_bytes(self, path: str, content: bytes) -> str:
+        """Replace a file under the root; a reader sees the old one or the new one, never a part.
+
+        Returns:
+            Where it is.
+        """
+        filesystem, root = self._filesystem()
+        file = f"{root}/{path}"
+        filesystem.create_dir(file.rpartition("/")[0], recursive=True)
         with filesystem.open_output_stream(f"{file}.new") as stream:
-            stream.write(json.dumps(record, indent=1, sort_keys=True).encode())
+            stream.write(content)
         filesystem.move(f"{file}.new", file)
+        return file
 
     def _filesystem(self) -> tuple[pyarrow.fs.FileSystem, str]:
         if self.local:

@@ -8,6 +8,9 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlparse
 
+import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.fs
 from deltalake import DeltaTable
 
 from gnnscale.schema.errors import LakeError
@@ -54,6 +57,30 @@ def find_source(table: str, location: str, storage_options: dict[str, str] | Non
         return Source(location, SourceFormat.PARQUET)
     is_delta = DeltaTable.is_deltatable(location, storage_options or None)
     return Source(location, SourceFormat.DELTA if is_delta else SourceFormat.PARQUET)
+
+
+def column_names(source: Source, storage_options: dict[str, str] | None = None) -> list[str]:
+    """Names of the columns of a source, without reading its rows."""
+    if source.format is SourceFormat.DELTA:
+        schema = pa.schema(DeltaTable(source.uri, storage_options=storage_options or None).schema().to_arrow())
+        return list(schema.names)
+    return list(pyarrow.dataset.dataset(source.uri, format=str(source.format)).schema.names)
+
+
+def source_state(source: Source, storage_options: dict[str, str] | None = None) -> list[str]:
+    """What changes when the rows do: the version of a Delta table, else size and time of every file."""
+    if source.format is SourceFormat.DELTA:
+        return [source.uri, str(DeltaTable(source.uri, storage_options=storage_options or None).version())]
+    if urlparse(source.uri).scheme:
+        filesystem, path = pyarrow.fs.FileSystem.from_uri(source.uri)
+    else:
+        filesystem, path = pyarrow.fs.LocalFileSystem(), source.uri
+    info = filesystem.get_file_info(path)
+    if info.type == pyarrow.fs.FileType.Directory:
+        files = filesystem.get_file_info(pyarrow.fs.FileSelector(path, recursive=True))
+    else:
+        files = [info]
+    return [source.uri, *sorted(f"{f.path} {f.size} {f.mtime_ns}" for f in files)]
 
 
 def _package_file(table: str, location: str) -> str:

@@ -47,8 +47,9 @@ def parse(text: str) -> QueryTree:
         found = "the query ends here" if error.token.type == "$END" else f"unexpected '{error.token}'"
         raise QueryError(f"{found}; expected {_expected(error.expected)}", text, position or 0) from None
     except UnexpectedCharacters as error:
-        message = f"unexpected '{text[error.pos_in_stream]}'; expected {_expected(error.allowed or set())}"
-        raise QueryError(message, text, error.pos_in_stream) from None
+        position = error.pos_in_stream or 0
+        message = f"unexpected '{text[position]}'; expected {_expected(error.allowed or set())}"
+        raise QueryError(message, text, position) from None
     except UnexpectedEOF as error:
         raise QueryError(f"the query ends here; expected {_expected(error.expected)}", text, len(text)) from None
     return _Builder(text).build(tree)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from gnnscale.schema.errors import SchemaError, nearest
 from gnnscale.schema.table import EdgeType, Link, Table
@@ -56,7 +56,7 @@ class Graph:
             self.links.append(link)
         return link
 
-    def infer_links(self, columns: dict[str, Iterable[str]] | None = None) -> list[Link]:
+    def infer_links(self, columns: Mapping[str, Iterable[str]] | None = None) -> list[Link]:
         """Add the links that names give away: a column called like another table's primary key.
 
         A column ``customer_id`` also matches table ``customers`` (or ``customer``) with primary key ``id``.

@@ -42,13 +42,9 @@ def write_features(folder: Path, batches: Iterator[pa.RecordBatch], table: Table
     Raises:
         DataError: node ids are not 0 to rows - 1, each once.
     """
-    shapes = {"numerical": len(table.numerical), "categorical": len(table.categorical)}
-    numerical = open_memmap(
-        folder / "numerical.npy", mode="w+", dtype=np.float32, shape=(table.rows, shapes["numerical"])
-    )
-    categorical = open_memmap(
-        folder / "categorical.npy", mode="w+", dtype=np.int32, shape=(table.rows, shapes["categorical"])
-    )
+    floats, codes = (table.rows, len(table.numerical)), (table.rows, len(table.categorical))
+    numerical = open_memmap(folder / "numerical.npy", mode="w+", dtype=np.float32, shape=floats)
+    categorical = open_memmap(folder / "categorical.npy", mode="w+", dtype=np.int32, shape=codes)
     times = open_memmap(folder / "times.npy", mode="w+", dtype=np.int32, shape=(table.rows,))
     seen = np.zeros(table.rows, bool)
     for batch in batches:

@@ -91,7 +91,8 @@ def test_lists_keep_their_promises(past: History, name: str, k: int, seed: int) 
     shuffled = History(past.entity[order], past.item[order], past.age[order], 4, past.n_items)
     for among, sets in allowed.items():
         ranked = BASELINES[name](past, k, among=among)
-        assert ranked.shape == (4, k) and ranked.dtype == np.int64
+        assert ranked.shape == (4, k)
+        assert ranked.dtype == np.int64
         assert (BASELINES[name](shuffled, k, among=among) == ranked).all()
         for row, ids in zip(ranked.tolist(), sets, strict=True):
             items = [i for i in row if i >= 0]

@@ -53,7 +53,8 @@ def test_pairing_takes_out_what_both_share() -> None:
 def test_one_value_and_none() -> None:
     assert bootstrap_interval([0.3]).low == bootstrap_interval([0.3]).high == pytest.approx(0.3)
     nothing = bootstrap_interval([])
-    assert math.isnan(nothing.low) and not nothing.excludes_zero
+    assert math.isnan(nothing.low)
+    assert not nothing.excludes_zero
     assert math.isnan(paired_difference([], []).mean)
 
 

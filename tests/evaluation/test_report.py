@@ -61,7 +61,7 @@ class Outline(HTMLParser):
         self.seen.add(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
+        assert self.open[-1:] == [tag], f"</{tag}> closes {self.open[-3:]}"
         self.open.pop()
 
 
@@ -167,7 +167,8 @@ def test_empty_lists_render() -> None:
     example = EntityExample("key", {}, [], [])
     sparse = Report("t", "q", "c", comparison(), curves=[Curve("loss", "step", [])], examples=[example])
     page = render_report(sparse)
-    assert "No values were recorded." in page and "No recommendations." in page
+    assert "No values were recorded." in page
+    assert "No recommendations." in page
 
 
 def test_a_part_without_truth_shows_no_numbers() -> None:
@@ -196,10 +197,12 @@ def test_lines_skip_gaps_and_thin_out() -> None:
     line = svg.find("polyline")
     assert line is not None
     (x0, y0), (x1, y1) = (map(float, pair.split(",")) for pair in line.attrib["points"].split())
-    assert x0 < x1 and y0 > y1  # up is towards smaller y
+    assert x0 < x1
+    assert y0 > y1
     many = ElementTree.fromstring(str(line_chart("t", "x", [(x, math.sin(x)) for x in range(10_000)])))
     line = many.find("polyline")
-    assert line is not None and len(line.attrib["points"].split()) <= POINTS + 1
+    assert line is not None
+    assert len(line.attrib["points"].split()) <= POINTS + 1
     assert "polyline" in line_chart("t", "x", [(1, 1.0)])
 
 

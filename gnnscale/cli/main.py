@@ -1,0 +1,156 @@
+"""The ``gnnscale`` command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+import gnnscale
+from gnnscale.schema import GnnscaleError
+
+EXIT_FAULT = 2
+"""Exit status for a fault in what the user gave."""
+
+STAGE_HELP = {
+    "graph": "raw tables to nodes, edges and statistics (Spark)",
+    "labels": "facts to labelled examples (Spark)",
+    "train": "examples to a model (Ray Train)",
+    "embed": "model to embeddings",
+    "retrieve": "embeddings to ranked predictions (FAISS)",
+    "evaluate": "holdout against truth and baselines, and the report",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        0, or 2 where the input is at fault; then one message is on standard error.
+    """
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    # Ray and MLflow read these when they are imported; what the user has set stands.
+    os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    try:
+        return int(options.handle(options))
+    except GnnscaleError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_FAULT
+    except KeyboardInterrupt:
+        print("interrupted: tables that were committed stay; run again to go on", file=sys.stderr)
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All verbs and their options."""
+    parser = argparse.ArgumentParser(
+        prog="gnnscale", description="From a question over lakehouse tables to ranked predictions."
+    )
+    parser.add_argument("--version", action="version", version=f"gnnscale {gnnscale.__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    run = verbs.add_parser("run", help="run every stage of a recipe", description=RUN_DESCRIPTION)
+    _add_options(run, writes=True)
+    run.set_defaults(handle=_run)
+    for name, text in STAGE_HELP.items():
+        verb = verbs.add_parser(name, help=f"one stage: {text}", description=f"Run one stage: {text}.")
+        _add_options(verb, writes=True)
+        verb.set_defaults(handle=_run_stage)
+    explain = verbs.add_parser(
+        "explain", help="say what a recipe's query means", description="Parse and bind the query; write nothing."
+    )
+    _add_options(explain, writes=False)
+    explain.set_defaults(handle=_explain)
+    return parser
+
+
+RUN_DESCRIPTION = """Run a recipe from raw tables to predictions and a report. Stages whose inputs and configuration
+have not changed are skipped."""
+
+
+def _add_options(parser: argparse.ArgumentParser, writes: bool) -> None:
+    parser.add_argument("recipe", metavar="RECIPE", help="name of a recipe, or path of a YAML file")
+    parser.add_argument("overrides", metavar="key=value", nargs="*", help="configuration, such as training.epochs=2")
+    parser.add_argument("--conf", type=Path, help="configuration folder; default: the one that ships with gnnscale")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say more")
+    if writes:
+        parser.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
+        parser.add_argument("--force", action="store_true", help="run stages whose inputs have not changed, too")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from gnnscale.cli.summary import print_summary
+    from gnnscale.launch.stages import STAGES, Work
+    from gnnscale.tracking import configure_logging
+
+    work = Work(_settings(options), configure_logging(options.verbose), options.force)
+    if options.dry_run:
+        return _dry_run(work, [stage.name for stage in STAGES])
+    for stage in STAGES:
+        stage(work).run()
+    print_summary(work, Console())
+    return 0
+
+
+def _run_stage(options: argparse.Namespace) -> int:
+    from gnnscale.cli.summary import print_summary
+    from gnnscale.launch.stages import STAGES, Work
+    from gnnscale.tracking import configure_logging
+
+    work = Work(_settings(options), configure_logging(options.verbose), options.force)
+    if options.dry_run:
+        return _dry_run(work, [options.verb])
+    next(stage for stage in STAGES if stage.name == options.verb)(work).run()
+    if options.verb == "evaluate":
+        print_summary(work, Console())
+    return 0
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from gnnscale.config import build_graph_schema
+    from gnnscale.query import PredictiveQuery
+
+    settings = _settings(options)
+    graph = build_graph_schema(settings)
+    _infer_links(graph)
+    query = PredictiveQuery(graph, settings.query.text)
+    print(settings.query.text)
+    print(query.explain())
+    return 0
+
+
+def _infer_links(graph: gnnscale.Graph) -> None:
+    from gnnscale.lake import column_names, find_source
+
+    columns = {t.name: column_names(find_source(t.name, t.source)) for t in graph.tables.values()}
+    graph.infer_links(columns)
+    graph.validate()
+
+
+def _dry_run(work: object, stages: Sequence[str]) -> int:
+    from gnnscale.launch.stages import STAGES, Work
+
+    assert isinstance(work, Work)
+    print(f"lake: {work.lake.uri}")
+    for stage in STAGES:
+        if stage.name in stages:
+            print(f"{stage.name:<9} {stage(work).preview()}")
+    return 0
+
+
+def _settings(options: argparse.Namespace):  # type: ignore[no-untyped-def]
+    from gnnscale.config import load_settings
+
+    return load_settings(options.recipe, options.overrides, options.conf)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

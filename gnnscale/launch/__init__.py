@@ -1,0 +1,1 @@
+"""Starting training on Ray. The only code that imports ray."""

@@ -1,0 +1,194 @@
+"""Data-parallel training under Ray Train: workers, retries, checkpoints and progress."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+import torch
+from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchConfig, TorchTrainer, get_device
+
+from gnnscale.config import Settings, bind_query, build_settings
+from gnnscale.lake import Lake
+from gnnscale.loading import read_examples
+from gnnscale.query.anchors import Split
+from gnnscale.schema import GnnscaleError
+from gnnscale.store import GraphStore
+from gnnscale.training import Outcome, Place, Trainer
+
+log = logging.getLogger(__name__)
+
+OBJECT_STORE_BYTES = 256 << 20
+"""Ray's shared memory on a machine of our own: only progress and settings pass through it."""
+
+CHECKPOINT = "checkpoint.pt"
+POLL_SECONDS = 0.5
+
+Hear = Callable[[str, Mapping[str, float]], None]
+"""Called with ``step`` or ``validation`` and the figures."""
+
+
+def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Outcome:
+    """Train the query of the configuration on as many workers as it says.
+
+    A worker that is lost is replaced, and training resumes from the last checkpoint.
+
+    Args:
+        settings: with graph and labels in its lake.
+        hear: told of progress, in this process.
+        storage: folder or URI, reached by every worker, that Ray Train keeps checkpoints in.
+
+    Raises:
+        GnnscaleError: GPUs are asked for and there are none, or training failed for a reason of the input's.
+    """
+    gpus = start_ray(settings)
+    workers = settings.training.workers
+    use_gpu = settings.training.gpu == "yes" or (settings.training.gpu == "auto" and gpus >= workers)
+    if settings.training.gpu == "yes" and gpus < workers:
+        raise GnnscaleError(f"training.gpu=yes asks for {workers} GPUs, one a worker, and Ray has {gpus}")
+    progress = _Progress.options(num_cpus=0).remote()  # type: ignore[attr-defined]
+    trainer = TorchTrainer(
+        _train_worker,
+        train_loop_config={"settings": settings.model_dump(mode="json"), "progress": progress},
+        torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
+        scaling_config=ScalingConfig(
+            num_workers=workers, use_gpu=use_gpu, resources_per_worker=_share(workers, use_gpu)
+        ),
+        run_config=RunConfig(
+            name=f"{settings.query.name}-{time.strftime('%Y%m%d-%H%M%S')}",
+            storage_path=str(storage),
+            failure_config=FailureConfig(max_failures=settings.training.max_failures),
+            checkpoint_config=CheckpointConfig(num_to_keep=2),
+        ),
+    )
+    done = threading.Event()
+    listener = threading.Thread(target=_listen, args=(progress, hear, done), daemon=True)
+    listener.start()
+    try:
+        result = trainer.fit()
+    finally:
+        done.set()
+        listener.join()
+    if result.checkpoint is None:
+        raise GnnscaleError("training ended without a checkpoint")
+    with result.checkpoint.as_directory() as folder:
+        state = torch.load(Path(folder) / CHECKPOINT, map_location="cpu", weights_only=False)
+    return Outcome(state["best_weights"], state["best"], state["history"], state["losses"])
+
+
+def start_ray(settings: Settings) -> int:
+    """Join the cluster that is there, or start Ray on this machine.
+
+    Returns:
+        GPUs of the cluster.
+    """
+    if not ray.is_initialized():
+        joins = "RAY_ADDRESS" in os.environ
+        cpus = max(os.cpu_count() or 1, settings.training.workers)
+        ray.init(
+            address=None if joins else "local",
+            num_cpus=None if joins else cpus,
+            object_store_memory=None if joins else OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    return int(ray.cluster_resources().get("GPU", 0))
+
+
+def _share(workers: int, use_gpu: bool) -> dict[str, float]:
+    cpus = ray.cluster_resources().get("CPU", 1)
+    share = {"CPU": max(1.0, cpus // workers) if cpus >= workers else cpus / workers}
+    return share | ({"GPU": 1.0} if use_gpu else {})
+
+
+def _train_worker(config: dict[str, Any]) -> None:
+    settings = build_settings(config["settings"])
+    context = ray.train.get_context()
+    place = Place(context.get_world_rank(), context.get_world_size(), get_device())
+    local_workers = max(1, context.get_local_world_size())
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // local_workers))
+    lake = Lake(settings.lake.uri, settings.lake.storage_options)
+    store = GraphStore.open(lake, settings.lake.cache)
+    query = bind_query(settings, store.manifest)
+    examples = {
+        split: read_examples(lake, settings.query.name, split, store.manifest.origin)
+        for split in (Split.TRAIN, Split.VALIDATION)
+    }
+    trainer = Trainer(
+        settings,
+        store,
+        query,
+        examples[Split.TRAIN],
+        examples[Split.VALIDATION],
+        place,
+        _RayListener(place.rank, config["progress"]),
+    )
+    trainer.run(_last_checkpoint())
+
+
+def _last_checkpoint() -> dict[str, Any] | None:
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is None:
+        return None
+    with checkpoint.as_directory() as folder:
+        # Our own file: it holds optimiser state beside tensors.
+        state: dict[str, Any] = torch.load(Path(folder) / CHECKPOINT, map_location="cpu", weights_only=False)
+        return state
+
+
+class _RayListener:
+    """Sends rank 0's progress to the driver, and every rank's reports to Ray Train."""
+
+    def __init__(self, rank: int, progress: Any) -> None:
+        self.rank, self.progress = rank, progress
+
+    def on_step(self, figures: Mapping[str, float]) -> None:
+        if self.rank == 0:
+            self.progress.put.remote("step", dict(figures))
+
+    def on_validation(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
+        if self.rank != 0:
+            ray.train.report(dict(figures))
+            return
+        self.progress.put.remote("validation", dict(figures))
+        with tempfile.TemporaryDirectory() as folder:
+            torch.save(dict(checkpoint), Path(folder) / CHECKPOINT)
+            ray.train.report(dict(figures), checkpoint=ray.train.Checkpoint.from_directory(folder))
+
+
+@ray.remote
+class _Progress:
+    """Holds what rank 0 has said until the driver asks for it."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, float]]] = []
+
+    def put(self, kind: str, figures: dict[str, float]) -> None:
+        self.events.append((kind, figures))
+
+    def take(self) -> list[tuple[str, dict[str, float]]]:
+        events, self.events = self.events, []
+        return events
+
+
+def _listen(progress: Any, hear: Hear, done: threading.Event) -> None:
+    while True:
+        last = done.wait(POLL_SECONDS)
+        try:
+            for kind, figures in ray.get(progress.take.remote()):
+                hear(kind, figures)
+        except ray.exceptions.RayError as error:
+            log.debug("progress is lost: %s", error)
+            return
+        if last:
+            return

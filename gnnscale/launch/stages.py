@@ -1,0 +1,318 @@
+"""The stages of the main job: what each reads, makes and needs to know to be skipped."""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
+
+from rich.console import Console
+
+import gnnscale
+from gnnscale.config import Settings, bind_query, build_graph_schema, plan_query_anchors
+from gnnscale.lake import Lake, StageRecord, find_source, fingerprint, is_current, read_stage, source_state, write_stage
+from gnnscale.query import PredictiveQuery
+from gnnscale.query.anchors import AnchorPlan
+from gnnscale.schema import GraphManifest, LakeError
+from gnnscale.schema.manifest import MANIFEST_NAME
+from gnnscale.tracking import progress_bar
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Work:
+    """What the stages of one run share.
+
+    Args:
+        settings: the configuration.
+        console: where progress is shown.
+        force: run stages whose inputs have not changed, too.
+    """
+
+    settings: Settings
+    console: Console
+    force: bool = False
+    done: list[tuple[str, float, str]] = field(default_factory=list)
+
+    @cached_property
+    def lake(self) -> Lake:
+        """The configured lake."""
+        return Lake(self.settings.lake.uri, self.settings.lake.storage_options)
+
+    @property
+    def manifest(self) -> GraphManifest:
+        """Of the graph that the lake holds.
+
+        Raises:
+            LakeError: there is none.
+        """
+        record = self.lake.read_record(MANIFEST_NAME)
+        if record is None:
+            raise LakeError(f"lake {self.lake.uri} holds no graph; run the graph stage first")
+        return GraphManifest.from_dict(record)
+
+    @property
+    def query(self) -> PredictiveQuery:
+        """The query, bound to the graph."""
+        return bind_query(self.settings, self.manifest)
+
+    @property
+    def plan(self) -> AnchorPlan:
+        """Anchors of the query."""
+        query = self.query
+        return plan_query_anchors(self.settings, query, self.manifest.table(query.facts.name).time_range)
+
+
+class Stage(ABC):
+    """One step from tables to predictions."""
+
+    name: ClassVar[str]
+    per_query: ClassVar[bool] = True
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.settings = work.settings
+
+    @property
+    def record_name(self) -> str:
+        """Under which the lake keeps what the stage did last."""
+        return f"{self.settings.query.name}_{self.name}" if self.per_query else self.name
+
+    @abstractmethod
+    def inputs(self) -> dict[str, Any]:
+        """Everything that the result depends on."""
+
+    @abstractmethod
+    def outputs(self) -> list[str]:
+        """Tables that the stage writes."""
+
+    @abstractmethod
+    def make(self) -> str:
+        """Do the work and say what was done, in a few words."""
+
+    def run(self) -> StageRecord:
+        """Do the work, or skip it where nothing has changed."""
+        digest = fingerprint({"version": gnnscale.__version__, **self.inputs()})
+        lake = self.work.lake
+        if not self.work.force and is_current(lake, self.record_name, digest, self.outputs()):
+            record = read_stage(lake, self.record_name)
+            assert record is not None
+            log.info("%-8s nothing has changed: %s", self.name, record.detail)
+        else:
+            log.info("%-8s ...", self.name)
+            started = time.monotonic()
+            record = write_stage(lake, self.record_name, digest, started, self.make())
+            log.info("%-8s %.0f s: %s", self.name, record.seconds, record.detail)
+        self.work.done.append((self.name, record.seconds, record.detail))
+        return record
+
+    def preview(self) -> str:
+        """What :meth:`run` would do."""
+        lake = self.work.lake
+        try:
+            digest = fingerprint({"version": gnnscale.__version__, **self.inputs()})
+        except LakeError as error:
+            # An earlier stage has not run yet; a source that is missing is the user's to know.
+            if read_stage(lake, "graph") is None and self.per_query:
+                return f"would run, after the stages before it; writes {self.plan_outputs()}"
+            raise error
+        current = not self.work.force and is_current(lake, self.record_name, digest, self.outputs())
+        return "would be skipped: nothing has changed" if current else f"would run; writes {self.plan_outputs()}"
+
+    def plan_outputs(self) -> str:
+        """The tables that a run would write, as text."""
+        try:
+            return ", ".join(self.outputs()) or "a model or report, no table"
+        except LakeError:
+            return "tables of the query"
+
+    def upstream(self, stage: type[Stage]) -> str:
+        """Fingerprint of an earlier stage.
+
+        Raises:
+            LakeError: it was not run.
+        """
+        earlier = stage(self.work)
+        record = read_stage(self.work.lake, earlier.record_name)
+        if record is None:
+            raise LakeError(f"lake {self.work.lake.uri} lacks what the {stage.name} stage makes; run it first")
+        return record.fingerprint
+
+
+class GraphStage(Stage):
+    """Raw tables to ids, nodes, edges and the manifest."""
+
+    name = "graph"
+    per_query = False
+
+    def inputs(self) -> dict[str, Any]:
+        """Sources, tables, and what bounds the training period."""
+        options = self.settings.lake.storage_options
+        sources = {
+            t.name: source_state(find_source(t.name, t.source, options), options)
+            for t in build_graph_schema(self.settings).tables.values()
+        }
+        return {
+            "sources": sources,
+            "tables": {name: table.model_dump(mode="json") for name, table in self.settings.tables.items()},
+            "graph": self.settings.graph.model_dump(),
+            "anchors": self.settings.anchors.model_dump(mode="json"),
+        }
+
+    def outputs(self) -> list[str]:
+        """Nodes of every table."""
+        return [f"nodes_{name}" for name in self.settings.tables]
+
+    def make(self) -> str:
+        """Run on Spark."""
+        from gnnscale.etl.graph_stage import build_graph
+        from gnnscale.etl.session import open_session
+
+        manifest = build_graph(open_session(self.settings.spark), self.work.lake, self.settings)
+        nodes = sum(table.rows for table in manifest.tables)
+        edges = sum(link.edges for link in manifest.links)
+        return f"{nodes:,} nodes of {len(manifest.tables)} tables, {edges:,} edges of {len(manifest.links)} links"
+
+
+class LabelStage(Stage):
+    """Facts to labelled examples."""
+
+    name = "labels"
+
+    def inputs(self) -> dict[str, Any]:
+        """Graph, query and anchors."""
+        return {
+            "graph": self.upstream(GraphStage),
+            "query": self.settings.query.model_dump(),
+            "anchors": self.settings.anchors.model_dump(mode="json"),
+        }
+
+    def outputs(self) -> list[str]:
+        """The labels."""
+        return [f"labels_{self.settings.query.name}"]
+
+    def make(self) -> str:
+        """Run on Spark, which is stopped afterwards: training wants the memory."""
+        from gnnscale.etl.label_stage import build_labels
+        from gnnscale.etl.session import open_session
+
+        session = open_session(self.settings.spark)
+        counts = build_labels(session, self.work.lake, self.settings, self.work.manifest)
+        session.stop()
+        return ", ".join(f"{count:,} {split}" for split, count in counts.items()) + " examples"
+
+
+class TrainStage(Stage):
+    """Examples to a model."""
+
+    name = "train"
+
+    def inputs(self) -> dict[str, Any]:
+        """Labels, sampling, model, training and seed."""
+        training = self.settings.training.model_dump(exclude={"gpu", "max_failures"})
+        return {
+            "labels": self.upstream(LabelStage),
+            "sampling": self.settings.sampling.model_dump(),
+            "model": self.settings.model.model_dump(),
+            "training": training,
+            "seed": self.settings.seed,
+        }
+
+    def outputs(self) -> list[str]:
+        """No table: the model is a file."""
+        return []
+
+    def make(self) -> str:
+        """Train with Ray, under a new MLflow run."""
+        from gnnscale.launch.train_stage import train_and_track
+
+        return train_and_track(self.settings, self.work.lake, self.work.console)
+
+
+class EmbedStage(Stage):
+    """Model to embeddings and pair scores."""
+
+    name = "embed"
+
+    def inputs(self) -> dict[str, Any]:
+        """The model and the anchors."""
+        plan = self.work.plan
+        return {"train": self.upstream(TrainStage), "anchors": [plan.test, plan.latest]}
+
+    def outputs(self) -> list[str]:
+        """Embeddings of both ends, and pairs."""
+        query = self.work.query
+        return [
+            f"embeddings_{query.entity.name}",
+            f"embeddings_{query.target.name}",
+            f"pairs_{self.settings.query.name}",
+        ]
+
+    def make(self) -> str:
+        """Sweep all entities and targets."""
+        from gnnscale.inference import embed
+        from gnnscale.store import GraphStore
+
+        store = GraphStore.open(self.work.lake, self.settings.lake.cache)
+        query, plan = self.work.query, self.work.plan
+        anchors = [plan.test, plan.latest]
+        counts = [store.node_count(table.name) for table in (query.target, query.entity)]
+        with progress_bar(self.work.console, "embed", sum(counts) * len(anchors), "rows") as bar:
+            embed(self.settings, self.work.lake, store, anchors, advance=bar.advance)
+        return f"{counts[0]:,} {query.target.name} and {counts[1]:,} {query.entity.name} at {len(anchors)} anchors"
+
+
+class RetrieveStage(Stage):
+    """Embeddings to ranked predictions."""
+
+    name = "retrieve"
+
+    def inputs(self) -> dict[str, Any]:
+        """Embeddings and how they are searched."""
+        return {"embed": self.upstream(EmbedStage), "retrieval": self.settings.retrieval.model_dump()}
+
+    def outputs(self) -> list[str]:
+        """Predictions and the holdout."""
+        return [f"predictions_{self.settings.query.name}", f"holdout_{self.settings.query.name}"]
+
+    def make(self) -> str:
+        """Index and search."""
+        from gnnscale.retrieval import retrieve
+
+        query, plan = self.work.query, self.work.plan
+        entities = self.work.manifest.table(query.entity.name).rows
+        with progress_bar(self.work.console, "retrieve", 2 * entities, query.entity.name) as bar:
+            retrieve(self.settings, self.work.lake, query, plan, advance=bar.advance)
+        return f"{query.top} {query.target.name} for each of {entities:,} {query.entity.name}"
+
+
+class EvaluateStage(Stage):
+    """Holdout against truth and baselines, to a report."""
+
+    name = "evaluate"
+
+    def inputs(self) -> dict[str, Any]:
+        """Predictions, and how they are judged."""
+        return {
+            "retrieve": self.upstream(RetrieveStage),
+            "evaluation": self.settings.evaluation.model_dump(),
+            "tables": {name: table.display for name, table in self.settings.tables.items()},
+        }
+
+    def outputs(self) -> list[str]:
+        """No table: a record, a report and MLflow's figures."""
+        return []
+
+    def make(self) -> str:
+        """Evaluate and report."""
+        from gnnscale.launch.evaluate_stage import evaluate_and_report
+
+        return evaluate_and_report(self.settings, self.work.lake, self.work.query, self.work.plan, self.work.done)
+
+
+STAGES: tuple[type[Stage], ...] = (GraphStage, LabelStage, TrainStage, EmbedStage, RetrieveStage, EvaluateStage)
+"""In the order of the main job."""

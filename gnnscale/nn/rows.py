@@ -1,0 +1,58 @@
+"""Rows of a table to vectors, by pytorch-frame's encoders of column types."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch_frame import TensorFrame, stype
+from torch_frame.data.stats import StatType
+from torch_frame.nn.encoder import EmbeddingEncoder, LinearEncoder, StypeWiseFeatureEncoder
+
+from gnnscale.loading import RowFeatures
+from gnnscale.schema import TableManifest
+
+
+class RowEncoder(nn.Module):
+    """Encoded columns of a row, each to a vector, summed.
+
+    The statistics were applied when the graph was built, so numbers come with mean 0 and deviation 1.
+
+    Args:
+        table: figures of the table, for its columns and categories.
+        channels: of the output.
+        scale: deviation of the category embeddings at the start.
+    """
+
+    def __init__(self, table: TableManifest, channels: int, scale: float = 0.05) -> None:
+        super().__init__()
+        self.channels = channels
+        self._names: dict[stype, list[str]] = {}
+        statistics: dict[str, dict[StatType, object]] = {}
+        encoders: dict[stype, nn.Module] = {}
+        if table.numerical:
+            self._names[stype.numerical] = [f.column for f in table.numerical]
+            statistics |= {f.column: {StatType.MEAN: 0.0, StatType.STD: 1.0} for f in table.numerical}
+            encoders[stype.numerical] = LinearEncoder()
+        if table.categorical:
+            self._names[stype.categorical] = [f.column for f in table.categorical]
+            statistics |= {f.column: {StatType.COUNT: (f.categories, [])} for f in table.categorical}
+            encoders[stype.categorical] = EmbeddingEncoder()
+        self.columns = StypeWiseFeatureEncoder(channels, statistics, self._names, encoders) if encoders else None
+        for name, parameter in self.named_parameters():
+            if name.endswith("emb.weight"):
+                nn.init.normal_(parameter, std=scale)
+                with torch.no_grad():
+                    parameter[0].zero_()
+
+    def forward(self, rows: RowFeatures) -> Tensor:
+        """Rows to ``[rows, channels]``."""
+        if self.columns is None:
+            return rows.numerical.new_zeros(len(rows.numerical), self.channels)
+        values = {}
+        if stype.numerical in self._names:
+            values[stype.numerical] = rows.numerical
+        if stype.categorical in self._names:
+            # Ours is 0 for missing, pytorch-frame's is -1.
+            values[stype.categorical] = rows.categorical - 1
+        encoded, _ = self.columns(TensorFrame(values, self._names))
+        return encoded.sum(dim=1)

@@ -1,0 +1,144 @@
+"""The two-branch network for temporal link prediction.
+
+After ContextGNN (Yuan et al., ICLR 2025): a pair branch scores the targets inside an entity's own sampled
+neighborhood, a tower branch scores all the others, and one softmax over all targets trains both. A learned shift of
+each entity makes the scores of the two branches comparable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gnnscale.loading import PairBatch, TargetBatch
+from gnnscale.nn.entity import EntityEncoder
+from gnnscale.nn.rows import RowEncoder
+from gnnscale.nn.segments import segment_sum
+from gnnscale.nn.targets import DemandEncoder
+from gnnscale.schema import TableManifest
+
+DEMAND = 32
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores and vectors of a batch.
+
+    Args:
+        pair: of each candidate within its example, ``[candidates]``.
+        local: the same made comparable with tower scores, ``[candidates]``.
+        entity: tower vectors, ``[examples, channels]``; the last entry is 1.
+        target: tower vectors, ``[targets, channels]``; the last entry is the target's bias.
+    """
+
+    pair: Tensor
+    local: Tensor
+    entity: Tensor
+    target: Tensor
+
+
+@dataclass(frozen=True)
+class TwoBranchSize:
+    """Widths in channels, and drop-out."""
+
+    event: int = 48
+    hidden: int = 128
+    tower: int = 48
+    feature: int = 24
+    identity: int = 16
+    dropout: float = 0.1
+
+
+class TwoBranchModel(nn.Module):
+    """Pair branch and tower branch over one neighborhood.
+
+    Args:
+        entity, facts, target: the tables.
+        context: path -> table of further hops around the entity.
+        siblings: number of sibling columns.
+        target_fanout: latest events that are sampled for a target.
+        size: widths.
+    """
+
+    def __init__(
+        self,
+        entity: TableManifest,
+        facts: TableManifest,
+        target: TableManifest,
+        context: dict[tuple[str, ...], TableManifest],
+        siblings: int,
+        target_fanout: int,
+        size: TwoBranchSize,
+    ) -> None:
+        super().__init__()
+        self.size = size
+        self.around = EntityEncoder(entity, facts, context, size.event)
+        self.demand = DemandEncoder(facts, target_fanout, DEMAND)
+        self.pair_rows = RowEncoder(target, size.feature)
+        self.pair_identity = nn.Embedding(target.rows, size.identity)
+        nn.init.zeros_(self.pair_identity.weight)
+        self.identity_dropout = nn.Dropout(0.2)
+        self.tower_rows = RowEncoder(target, size.tower, scale=0.1)
+        self.tower_identity = nn.Embedding(target.rows, size.tower)
+        nn.init.normal_(self.tower_identity.weight, std=0.01)
+
+        sums, hidden = self.around.sums, size.hidden
+        self.from_candidate = nn.Linear(sums + size.event, hidden)
+        self.from_target = nn.Linear(size.feature + size.identity + DEMAND, hidden, bias=False)
+        self.from_siblings = nn.ModuleList(nn.Linear(sums, hidden, bias=False) for _ in range(siblings))
+        self.from_entity = nn.Linear(self.around.entity_channels, hidden, bias=False)
+        self.pair = nn.Sequential(
+            nn.LayerNorm(hidden), nn.GELU(), nn.Linear(hidden, 64), nn.GELU(), nn.Dropout(size.dropout)
+        )
+        self.pair_score = nn.Linear(64, 1)
+        self.pair_skip = nn.Linear(sums, 1)
+
+        summary = self.around.entity_channels + size.tower + 64
+        self.attention = nn.Linear(64, 1)
+        self.entity_tower = nn.Sequential(
+            nn.Linear(summary, 96), nn.GELU(), nn.Dropout(size.dropout), nn.Linear(96, size.tower)
+        )
+        self.demand_tower = nn.Linear(DEMAND, size.tower)
+        self.demand_bias = nn.Linear(DEMAND, 1)
+        self.target_bias = nn.Linear(size.tower, 1)
+        level = nn.Linear(32, 1)
+        nn.init.constant_(level.bias, 5.0)
+        self.shift = nn.Sequential(nn.Linear(summary, 32), nn.GELU(), level)
+
+    def encode_targets(self, targets: TargetBatch, demand: Tensor | None = None) -> Tensor:
+        """Tower vectors of targets, ``[targets, tower + 1]``; the last entry is the bias."""
+        demand = self.demand(targets) if demand is None else demand
+        own = self.tower_identity(targets.nodes) + self.tower_rows(targets.features)
+        bias = self.demand_bias(demand) + self.target_bias(own)
+        return torch.cat([own + self.demand_tower(demand), bias], dim=1)
+
+    def forward(self, batch: PairBatch) -> Scores:
+        """Score the candidates of each example and encode its entities and targets."""
+        examples = len(batch)
+        view = self.around(batch)
+        demand = self.demand(batch.targets)
+        identity = self.identity_dropout(self.pair_identity(batch.targets.nodes))
+        described = torch.cat([self.pair_rows(batch.targets.features), identity, demand], dim=1)
+
+        hidden = self.from_candidate(view.candidate) + self.from_target(described)[batch.candidate_target]
+        for layer, sums in zip(self.from_siblings, view.siblings, strict=True):
+            hidden = hidden + layer(sums)
+        hidden = self.pair(hidden + self.from_entity(view.entity)[batch.example])
+        pair = (self.pair_score(hidden) + 0.1 * self.pair_skip(view.sums)).squeeze(1)
+
+        target = self.encode_targets(batch.targets, demand)
+        weight = torch.exp(self.attention(hidden).clamp(-8, 8))
+        total = segment_sum(weight, batch.example, examples) + 1e-3
+        vectors = target[batch.candidate_target, :-1]
+        profile = segment_sum(weight * vectors, batch.example, examples) / total
+        habits = segment_sum(weight * hidden, batch.example, examples) / total
+        summary = torch.cat([0.3 * view.entity, profile, habits], dim=1)
+        entity = self.entity_tower(summary) + profile
+        return Scores(
+            pair=pair,
+            local=pair + self.shift(summary)[batch.example, 0],
+            entity=torch.cat([entity, torch.ones_like(entity[:, :1])], dim=1),
+            target=target,
+        )

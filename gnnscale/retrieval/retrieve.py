@@ -1,0 +1,114 @@
+"""The retrieve stage: index, search, merge, and predictions under the tables' own keys."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+
+from gnnscale.config import Settings
+from gnnscale.inference.embed import TIMESTAMP
+from gnnscale.lake import Lake
+from gnnscale.query import PredictiveQuery
+from gnnscale.query.anchors import AnchorPlan
+from gnnscale.retrieval.embeddings import read_pairs, read_vectors
+from gnnscale.retrieval.index import FlatIndex, Neighbors
+from gnnscale.retrieval.merge import search_merged
+
+log = logging.getLogger(__name__)
+
+
+def retrieve(
+    settings: Settings,
+    lake: Lake,
+    query: PredictiveQuery,
+    plan: AnchorPlan,
+    advance: Callable[[int], None] = lambda rows: None,
+) -> None:
+    """Write ``predictions_<query>`` at the latest anchor and ``holdout_<query>`` at the test anchor.
+
+    Columns: entity and target (keys of their tables), rank (from 1), score, anchor_time. The index of the latest
+    anchor is kept under ``_indexes/<query>``.
+
+    Args:
+        settings: sections ``query`` and ``retrieval`` count.
+        lake: holds embeddings and pairs.
+        query: bound query.
+        plan: its anchors.
+        advance: told of entities that are done.
+
+    Raises:
+        LakeError, DataError: embeddings are missing or broken; no table has changed.
+    """
+    name = settings.query.name
+    entity_keys, target_keys = read_keys(lake, query.entity.name), read_keys(lake, query.target.name)
+    tables = {}
+    for table, anchor in ((f"holdout_{name}", plan.test), (f"predictions_{name}", plan.latest)):
+        index = FlatIndex(read_vectors(lake, query.target.name, anchor))
+        found = _search_all(settings, lake, query, index, anchor, advance)
+        tables[table] = ranked_table(found, entity_keys, target_keys, anchor)
+        if anchor == plan.latest:
+            _save_index(lake, name, index, anchor)
+    for table, rows in tables.items():
+        lake.write(table, rows, metadata={"query": name})
+        log.info("%s: %s rows", table, f"{rows.num_rows:,}")
+
+
+def read_keys(lake: Lake, table: str) -> pa.Array:
+    """Keys of a table in order of node id."""
+    rows = lake.read(f"ids_{table}").sort_by("node_id")
+    return pa.concat_arrays(rows["key"].chunks)
+
+
+def ranked_table(found: Neighbors, entity_keys: pa.Array, target_keys: pa.Array, anchor: int) -> pa.Table:
+    """Rankings of all entities as rows; absent places (-1) make none."""
+    entities, k = found.targets.shape
+    present = found.targets.ravel() >= 0
+    rows = np.repeat(np.arange(entities), k)[present]
+    return pa.table(
+        {
+            "entity": entity_keys.take(pa.array(rows)),
+            "target": target_keys.take(pa.array(found.targets.ravel()[present])),
+            "rank": pa.array(np.tile(np.arange(1, k + 1, dtype=np.int32), entities)[present]),
+            "score": pa.array(found.scores.ravel()[present]),
+            "anchor_time": pa.array([datetime.fromtimestamp(anchor, UTC)] * len(rows), TIMESTAMP),
+        }
+    )
+
+
+def _search_all(
+    settings: Settings,
+    lake: Lake,
+    query: PredictiveQuery,
+    index: FlatIndex,
+    anchor: int,
+    advance: Callable[[int], None],
+) -> Neighbors:
+    entities = read_vectors(lake, query.entity.name, anchor)
+    pairs = read_pairs(lake, settings.query.name, anchor)
+    parts = []
+    for start in range(0, len(entities), settings.retrieval.batch_size):
+        rows = np.arange(start, min(len(entities), start + settings.retrieval.batch_size))
+        parts.append(search_merged(index, entities[rows], pairs, rows, query.top, settings.retrieval.depth))
+        advance(len(rows))
+    return Neighbors(np.concatenate([p.targets for p in parts]), np.concatenate([p.scores for p in parts]))
+
+
+def _save_index(lake: Lake, query: str, index: FlatIndex, anchor: int) -> None:
+    content = index.to_bytes()
+    lake.write_bytes(f"_indexes/{query}/index.faiss", content)
+    lake.write_record(
+        f"index_{query}",
+        {
+            "kind": "flat",
+            "metric": "inner product",
+            "targets": index.size,
+            "channels": index.channels,
+            "anchor_time": anchor,
+            "sha256": hashlib.sha256(content).hexdigest(),
+        },
+    )

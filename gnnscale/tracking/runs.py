@@ -1,0 +1,123 @@
+"""MLflow runs: parameters, curves, metrics, files; on SQLite in the lake by default."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.entities import Metric, RunStatus
+
+from gnnscale.config.settings import Settings, TrackingSettings
+from gnnscale.lake import Lake
+
+RUN_RECORD = "run_{query}"
+
+
+def tracking_uri(settings: TrackingSettings, lake: Lake) -> str:
+    """The configured store, or an SQLite file: in the lake where that is a folder, else in the working folder."""
+    if settings.uri:
+        return settings.uri
+    folder = Path(lake.uri) if lake.local else Path.cwd()
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+def connect(settings: Settings, lake: Lake) -> str:
+    """Point MLflow at the store and the experiment of the configuration.
+
+    Returns:
+        The experiment's id.
+    """
+    quiet()
+    mlflow.set_tracking_uri(tracking_uri(settings.tracking, lake))
+    found = mlflow.get_experiment_by_name(settings.tracking.experiment)
+    if found is not None:
+        return str(found.experiment_id)
+    local = settings.tracking.uri is None and lake.local
+    location = (Path(lake.uri) / "mlartifacts").as_uri() if local else None
+    return str(mlflow.create_experiment(settings.tracking.experiment, artifact_location=location))
+
+
+class Run:
+    """One MLflow run.
+
+    Args:
+        run_id: of a run in the store that :func:`connect` named.
+    """
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        self._client = mlflow.MlflowClient()
+
+    def log_parameters(self, parameters: Mapping[str, Any], prefix: str = "") -> None:
+        """Record nested settings under dotted names; long values are cut at MLflow's limit."""
+        for key, value in parameters.items():
+            if isinstance(value, Mapping):
+                self.log_parameters(value, f"{prefix}{key}.")
+            else:
+                self._client.log_param(self.run_id, f"{prefix}{key}", str(value)[:6000])
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Record figures of one step; ``@`` in a name becomes ``_at_``, as MLflow allows no ``@``."""
+        self.log_curve([(step, metrics)])
+
+    def log_curve(self, points: list[tuple[int, Mapping[str, float]]]) -> None:
+        """Record figures of many steps in one call."""
+        now = mlflow.utils.time.get_current_time_millis()
+        values = [
+            Metric(name.replace("@", "_at_"), float(value), now, step)
+            for step, metrics in points
+            for name, value in metrics.items()
+            if value == value
+        ]
+        for start in range(0, len(values), 1000):
+            self._client.log_batch(self.run_id, metrics=values[start : start + 1000])
+
+    def log_text(self, text: str, name: str) -> None:
+        """Keep a text file with the run."""
+        self._client.log_text(self.run_id, text, name)
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Label the run."""
+        for key, value in tags.items():
+            self._client.set_tag(self.run_id, key, value)
+
+
+@contextmanager
+def start_run(settings: Settings, lake: Lake) -> Iterator[Run]:
+    """A new run, which ends with the block; failed where the block raises.
+
+    Its id is kept in the lake, so that later stages add to it.
+    """
+    experiment = connect(settings, lake)
+    client = mlflow.MlflowClient()
+    created = client.create_run(experiment, run_name=f"{settings.recipe}/{settings.query.name}/seed {settings.seed}")
+    run = Run(created.info.run_id)
+    try:
+        yield run
+    except BaseException:
+        client.set_terminated(run.run_id, RunStatus.to_string(RunStatus.FAILED))
+        raise
+    client.set_terminated(run.run_id)
+    lake.write_record(RUN_RECORD.format(query=settings.query.name), {"run_id": run.run_id})
+
+
+def last_run(settings: Settings, lake: Lake) -> Run | None:
+    """The run that trained the query last, or None."""
+    record = lake.read_record(RUN_RECORD.format(query=settings.query.name))
+    if record is None:
+        return None
+    connect(settings, lake)
+    return Run(record["run_id"])
+
+
+def quiet() -> None:
+    """Keep MLflow's database migrations and hints off the terminal."""
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="mlflow.*")

@@ -1,0 +1,190 @@
+"""The training loop: one process's part of data-parallel training; it knows nothing of who started it."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from gnnscale.config import Settings
+from gnnscale.loading import BatchBuilder, Examples, NegativeSampler, epoch_batches, rank_slice
+from gnnscale.nn import TwoBranchModel, build_model, pair_loss
+from gnnscale.query import PredictiveQuery
+from gnnscale.sampling.keys import stream_key
+from gnnscale.store import GraphStore
+from gnnscale.training.optimiser import WeightAverage, build_optimiser, learning_rate
+from gnnscale.training.place import Listener, Place, Silence
+from gnnscale.training.validation import validate
+
+log = logging.getLogger(__name__)
+
+KEPT_METRIC = "map@10"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What training leaves.
+
+    Args:
+        weights: averaged weights of the best validation.
+        best: its figures.
+        history: figures of every validation, in order.
+        losses: (step, training loss), one entry for each ``LOSS_EVERY`` steps.
+    """
+
+    weights: dict[str, torch.Tensor]
+    best: dict[str, float]
+    history: list[dict[str, float]]
+    losses: list[tuple[int, float]]
+
+
+LOSS_EVERY = 10
+
+
+class Trainer:
+    """Trains the network of one query.
+
+    Every random choice is a hash of (seed, epoch, step), so a run that resumes at (epoch, step) goes on as the
+    unbroken one would, and the sequence of global batches does not depend on the number of workers.
+
+    Args:
+        settings: the configuration.
+        store: the graph.
+        query: bound query.
+        training, validation: examples; validation examples share one anchor.
+        place: of this process.
+        listener: hears of progress.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: GraphStore,
+        query: PredictiveQuery,
+        training: Examples,
+        validation: Examples,
+        place: Place | None = None,
+        listener: Listener | None = None,
+    ) -> None:
+        self.settings = settings
+        self.place = place or Place()
+        self.listener = listener or Silence()
+        self.training, self.validation = training, validation
+        self.builder = BatchBuilder(store, query, settings.sampling, settings.model.siblings, settings.seed)
+        torch.manual_seed(settings.seed)
+        self.model = build_model(settings, query, store.manifest, self.builder.context_tables).to(self.place.device)
+        self.average = WeightAverage(self.model, settings.training.average_decay)
+        self.optimiser = build_optimiser(self.model, settings.training)
+        targets = np.bincount(training.targets, minlength=store.node_count(query.target.name))
+        self.negatives = NegativeSampler(targets, settings.training.negative_power, settings.seed)
+        self.history: list[dict[str, float]] = []
+        self.losses: list[tuple[int, float]] = []
+        self.best: dict[str, float] = {}
+        self.best_weights: dict[str, torch.Tensor] = {}
+        self.epoch = 0
+        self._validation_model: TwoBranchModel | None = None
+
+    def run(self, resume: Mapping[str, Any] | None = None) -> Outcome:
+        """Train to the end.
+
+        Args:
+            resume: a checkpoint that the listener was given before.
+        """
+        if resume:
+            self._restore(resume)
+        settings = self.settings.training
+        model: nn.Module = self.model
+        if self.place.workers > 1:
+            model = DistributedDataParallel(self.model, broadcast_buffers=False)
+        steps = len(self._order(0))
+        for epoch in range(self.epoch, settings.epochs):
+            started = time.monotonic()
+            self.model.train()
+            loss = 0.0
+            for step, rows in enumerate(self._order(epoch)):
+                loss = self._step(model, rows, epoch, step, steps)
+            self.epoch = epoch + 1
+            figures = self._validate(epoch, loss, len(self.training) / (time.monotonic() - started))
+            self.listener.on_validation(figures, self.checkpoint())
+            if self._out_of_patience():
+                log.info("no better %s for %d validations; training stops", KEPT_METRIC, settings.patience)
+                break
+        return Outcome(self.best_weights, self.best, self.history, self.losses)
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Everything that resuming needs."""
+        return {
+            "epoch": self.epoch,
+            "model": self.model.state_dict(),
+            "average": self.average.state,
+            "optimiser": self.optimiser.state_dict(),
+            "best_weights": self.best_weights,
+            "best": self.best,
+            "history": self.history,
+            "losses": self.losses,
+        }
+
+    def _restore(self, checkpoint: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(checkpoint["model"])
+        self.average.state = {name: value.to(self.place.device) for name, value in checkpoint["average"].items()}
+        self.optimiser.load_state_dict(checkpoint["optimiser"])
+        self.epoch = checkpoint["epoch"]
+        self.best_weights, self.best = checkpoint["best_weights"], checkpoint["best"]
+        self.history, self.losses = list(checkpoint["history"]), list(checkpoint["losses"])
+
+    def _order(self, epoch: int) -> list[np.ndarray]:
+        return epoch_batches(self.training.anchors, self.settings.training.batch_size, self.settings.seed, epoch)
+
+    def _step(self, model: nn.Module, rows: np.ndarray, epoch: int, step: int, steps: int) -> float:
+        settings, place = self.settings.training, self.place
+        mine = rank_slice(rows, place.rank, place.workers)
+        weight = 1.0
+        if len(mine) == 0:
+            # More workers than examples: take part in the all-reduce without a say.
+            mine, weight = rows[:1], 0.0
+        negatives = self.negatives.sample(settings.negatives, epoch, step)
+        batch = self.builder.build(self.training.take(mine), epoch, negatives).to(place.device)
+        torch.manual_seed(int(stream_key(self.settings.seed, epoch, f"dropout/{step}/{place.rank}") >> np.uint64(1)))
+        log_share = torch.from_numpy(self.negatives.log_share[negatives]).to(place.device)
+        loss = pair_loss(model(batch), batch, log_share).total * weight
+        # Gradients are averaged over workers, so this makes them the mean over the global batch.
+        objective = loss * place.workers / len(rows)
+        done = epoch * steps + step
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(settings, done, settings.epochs * steps)
+        self.optimiser.zero_grad()
+        objective.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
+        self.optimiser.step()
+        self.average.update(self.model, done + 1)
+        value = float("nan")
+        if done % LOSS_EVERY == 0 or step == steps - 1:
+            value = float(place.total(loss.detach().clone())) / len(rows)
+            self.losses.append((done, value))
+        total = settings.epochs * steps
+        self.listener.on_step({"epoch": epoch, "step": done + 1, "steps": total, "loss": value})
+        return value
+
+    def _validate(self, epoch: int, loss: float, rate: float) -> dict[str, float]:
+        if self._validation_model is None:
+            self._validation_model = copy.deepcopy(self.model)
+        self._validation_model.load_state_dict(self.average.state)
+        figures = validate(self._validation_model, self.builder, self.validation, self.place)
+        figures |= {"epoch": float(epoch + 1), "loss": loss, "examples_per_second": rate}
+        self.history.append(figures)
+        if not self.best or figures[KEPT_METRIC] > self.best[KEPT_METRIC]:
+            self.best = figures
+            self.best_weights = {name: value.detach().cpu().clone() for name, value in self.average.state.items()}
+        return figures
+
+    def _out_of_patience(self) -> bool:
+        since = len(self.history) - 1 - self.history.index(self.best)
+        return since >= self.settings.training.patience
