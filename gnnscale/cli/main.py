@@ -7,11 +7,16 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 import gnnscale
 from gnnscale.schema import GnnscaleError
+
+if TYPE_CHECKING:
+    from gnnscale.config import Settings
+    from gnnscale.launch.stages import Stage, Work
 
 EXIT_FAULT = 2
 """Exit status for a fault in what the user gave."""
@@ -33,12 +38,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, or 2 where the input is at fault; then one message is on standard error.
     """
     parser = build_parser()
-    options = parser.parse_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
+    # argparse gives up on positional arguments that stand behind an option.
+    for word in rest:
+        if word.startswith("-") or "=" not in word:
+            parser.error(f"unrecognized argument: {word}")
+    options.overrides = [*options.overrides, *rest]
     # Ray and MLflow read these when they are imported; what the user has set stands.
     os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     try:
         return int(options.handle(options))
@@ -88,13 +99,19 @@ def _add_options(parser: argparse.ArgumentParser, writes: bool) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from gnnscale.cli.summary import print_summary
-    from gnnscale.launch.stages import STAGES, Work
+    from gnnscale.etl.session import close_session
+    from gnnscale.launch.preflight import check_inputs
+    from gnnscale.launch.stages import STAGES, TrainStage, Work
     from gnnscale.tracking import configure_logging
 
     work = Work(_settings(options), configure_logging(options.verbose), options.force)
+    check_inputs(work.settings)
     if options.dry_run:
-        return _dry_run(work, [stage.name for stage in STAGES])
+        return _dry_run(work, STAGES)
     for stage in STAGES:
+        if stage is TrainStage:
+            # Spark's work is done, and training wants the memory.
+            close_session()
         stage(work).run()
     print_summary(work, Console())
     return 0
@@ -102,51 +119,42 @@ def _run(options: argparse.Namespace) -> int:
 
 def _run_stage(options: argparse.Namespace) -> int:
     from gnnscale.cli.summary import print_summary
+    from gnnscale.launch.preflight import check_inputs
     from gnnscale.launch.stages import STAGES, Work
     from gnnscale.tracking import configure_logging
 
     work = Work(_settings(options), configure_logging(options.verbose), options.force)
+    if options.verb == "graph":
+        check_inputs(work.settings)
+    chosen = next(stage for stage in STAGES if stage.name == options.verb)
     if options.dry_run:
-        return _dry_run(work, [options.verb])
-    next(stage for stage in STAGES if stage.name == options.verb)(work).run()
+        return _dry_run(work, [chosen])
+    chosen(work).run()
     if options.verb == "evaluate":
         print_summary(work, Console())
     return 0
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from gnnscale.config import build_graph_schema
-    from gnnscale.query import PredictiveQuery
+    from gnnscale.launch.preflight import check_inputs
 
-    settings = _settings(options)
-    graph = build_graph_schema(settings)
-    _infer_links(graph)
-    query = PredictiveQuery(graph, settings.query.text)
-    print(settings.query.text)
+    query = check_inputs(_settings(options))
+    print(query.text)
     print(query.explain())
     return 0
 
 
-def _infer_links(graph: gnnscale.Graph) -> None:
-    from gnnscale.lake import column_names, find_source
-
-    columns = {t.name: column_names(find_source(t.name, t.source)) for t in graph.tables.values()}
-    graph.infer_links(columns)
-    graph.validate()
-
-
-def _dry_run(work: object, stages: Sequence[str]) -> int:
-    from gnnscale.launch.stages import STAGES, Work
-
-    assert isinstance(work, Work)
+def _dry_run(work: Work, stages: Sequence[type[Stage]]) -> int:
     print(f"lake: {work.lake.uri}")
-    for stage in STAGES:
-        if stage.name in stages:
-            print(f"{stage.name:<9} {stage(work).preview()}")
+    changed = False
+    for stage in stages:
+        current = not changed and stage(work).is_current()
+        changed = changed or not current
+        print(f"{stage.name:<9} {'would be skipped: nothing has changed' if current else 'would run'}")
     return 0
 
 
-def _settings(options: argparse.Namespace):  # type: ignore[no-untyped-def]
+def _settings(options: argparse.Namespace) -> Settings:
     from gnnscale.config import load_settings
 
     return load_settings(options.recipe, options.overrides, options.conf)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -60,6 +60,7 @@ def fit_features(
             ]
     row = period.agg(*aggregates).first()
     assert row is not None
+    categories = _most_frequent(period, [name for name in types if name not in numbers], max_categories)
     features = []
     for name, kind in types.items():
         missing = 1 - row[f"{name}|count"] / max(1, row["rows"])
@@ -69,8 +70,7 @@ def fit_features(
             mean, std = row[f"{prefix}mean"] or 0.0, row[f"{prefix}std"] or 0.0
             features.append(FeatureManifest(name, kind, log, mean, std if std > 1e-9 else 1.0, (), missing))
         else:
-            categories = _most_frequent(period, name, max_categories)
-            features.append(FeatureManifest(name, kind, categories=categories, missing=missing))
+            features.append(FeatureManifest(name, kind, categories=categories[name], missing=missing))
     return tuple(features)
 
 
@@ -102,10 +102,20 @@ def _encode_category(frame: DataFrame, feature: FeatureManifest) -> DataFrame:
     return joined.withColumn(name, F.coalesce(F.col(name), F.lit(0))).drop("_value")
 
 
-def _most_frequent(frame: DataFrame, column: str, most: int) -> tuple[str, ...]:
-    value = F.col(column).cast("string")
-    counts = frame.where(value.isNotNull()).groupBy(value.alias("value")).count()
-    return tuple(row["value"] for row in counts.orderBy(F.desc("count"), "value").limit(most).collect())
+def _most_frequent(frame: DataFrame, columns: list[str], most: int) -> dict[str, tuple[str, ...]]:
+    if not columns:
+        return {}
+    # One pass for all columns, as (column, value) rows.
+    pairs = F.explode(
+        F.array(*(F.struct(F.lit(c).alias("column"), F.col(c).cast("string").alias("value")) for c in columns))
+    )
+    counts = frame.select(pairs.alias("pair")).select("pair.*").dropna().groupBy("column", "value").count()
+    order = Window.partitionBy("column").orderBy(F.desc("count"), "value")
+    rows = counts.withColumn("place", F.row_number().over(order)).where(F.col("place") <= most).collect()
+    found: dict[str, list[tuple[int, str]]] = {column: [] for column in columns}
+    for row in rows:
+        found[row["column"]].append((row["place"], row["value"]))
+    return {column: tuple(value for _, value in sorted(values)) for column, values in found.items()}
 
 
 def _number(name: str, kind: ColumnType) -> Column:

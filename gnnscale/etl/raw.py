@@ -118,7 +118,8 @@ def _add_keys(table: Table, frames: Mapping[str, DataFrame], graph: Graph) -> Da
         mentioned = keys if mentioned is None else mentioned.unionByName(keys)
     assert mentioned is not None
     missing = mentioned.distinct().join(frame.select(key), key, "left_anti")
-    return frame.unionByName(missing, allowMissingColumns=True)
+    # Each of the checks that follow would read all the facts again for their keys.
+    return frame.unionByName(missing, allowMissingColumns=True).cache()
 
 
 def _inherit_time(table: Table, frames: Mapping[str, DataFrame], graph: Graph) -> DataFrame:

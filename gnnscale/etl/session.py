@@ -7,6 +7,7 @@ import sys
 import warnings
 from pathlib import Path
 
+from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 from gnnscale.config import SparkSettings
@@ -40,6 +41,23 @@ def open_session(settings: SparkSettings, app: str = "gnnscale") -> SparkSession
     if not has_jvm_delta(session):
         session.dataSource.register(DeltaDataSource)
     return session
+
+
+def close_session() -> None:
+    """Stop the active session, and with it a JVM of our own."""
+    session = SparkSession.getActiveSession()
+    if session is None:
+        return
+    gateway = session.sparkContext._gateway
+    session.stop()
+    process = getattr(gateway, "proc", None)
+    if gateway is not None and process is not None:
+        # Stopping the context leaves the JVM with its heap; closing its standard input ends it.
+        gateway.shutdown()
+        process.stdin.close()
+        process.wait(timeout=30)
+        SparkContext._gateway = None
+        SparkContext._jvm = None
 
 
 def _configuration(settings: SparkSettings, submitted: bool) -> dict[str, str]:

@@ -14,7 +14,7 @@ from rich.console import Console
 import gnnscale
 from gnnscale.config import Settings, bind_query, build_graph_schema, plan_query_anchors
 from gnnscale.lake import Lake, StageRecord, find_source, fingerprint, is_current, read_stage, source_state, write_stage
-from gnnscale.query import PredictiveQuery
+from gnnscale.query import PredictiveQuery, parse
 from gnnscale.query.anchors import AnchorPlan
 from gnnscale.schema import GraphManifest, LakeError
 from gnnscale.schema.manifest import MANIFEST_NAME
@@ -96,39 +96,30 @@ class Stage(ABC):
 
     def run(self) -> StageRecord:
         """Do the work, or skip it where nothing has changed."""
-        digest = fingerprint({"version": gnnscale.__version__, **self.inputs()})
         lake = self.work.lake
-        if not self.work.force and is_current(lake, self.record_name, digest, self.outputs()):
+        if self.is_current():
             record = read_stage(lake, self.record_name)
             assert record is not None
             log.info("%-8s nothing has changed: %s", self.name, record.detail)
         else:
             log.info("%-8s ...", self.name)
             started = time.monotonic()
+            digest = self.digest()
             record = write_stage(lake, self.record_name, digest, started, self.make())
             log.info("%-8s %.0f s: %s", self.name, record.seconds, record.detail)
         self.work.done.append((self.name, record.seconds, record.detail))
         return record
 
-    def preview(self) -> str:
-        """What :meth:`run` would do."""
+    def is_current(self) -> bool:
+        """Whether :meth:`run` would skip the stage; an earlier stage that never ran means no."""
         lake = self.work.lake
-        try:
-            digest = fingerprint({"version": gnnscale.__version__, **self.inputs()})
-        except LakeError as error:
-            # An earlier stage has not run yet; a source that is missing is the user's to know.
-            if read_stage(lake, "graph") is None and self.per_query:
-                return f"would run, after the stages before it; writes {self.plan_outputs()}"
-            raise error
-        current = not self.work.force and is_current(lake, self.record_name, digest, self.outputs())
-        return "would be skipped: nothing has changed" if current else f"would run; writes {self.plan_outputs()}"
+        if self.work.force or read_stage(lake, self.record_name) is None:
+            return False
+        return is_current(lake, self.record_name, self.digest(), self.outputs())
 
-    def plan_outputs(self) -> str:
-        """The tables that a run would write, as text."""
-        try:
-            return ", ".join(self.outputs()) or "a model or report, no table"
-        except LakeError:
-            return "tables of the query"
+    def digest(self) -> str:
+        """Fingerprint of the inputs, the configuration and the program."""
+        return fingerprint({"version": gnnscale.__version__, **self.inputs()})
 
     def upstream(self, stage: type[Stage]) -> str:
         """Fingerprint of an earlier stage.
@@ -152,6 +143,7 @@ class GraphStage(Stage):
     def inputs(self) -> dict[str, Any]:
         """Sources, tables, and what bounds the training period."""
         options = self.settings.lake.storage_options
+        window = parse(self.settings.query.text).target.window
         sources = {
             t.name: source_state(find_source(t.name, t.source, options), options)
             for t in build_graph_schema(self.settings).tables.values()
@@ -160,7 +152,9 @@ class GraphStage(Stage):
             "sources": sources,
             "tables": {name: table.model_dump(mode="json") for name, table in self.settings.tables.items()},
             "graph": self.settings.graph.model_dump(),
-            "anchors": self.settings.anchors.model_dump(mode="json"),
+            # The statistics are fit up to the validation anchor, which these decide.
+            "anchors": self.settings.anchors.model_dump(mode="json", include={"test", "step_days"}),
+            "window": [window.start, window.end],
         }
 
     def outputs(self) -> list[str]:
@@ -196,13 +190,12 @@ class LabelStage(Stage):
         return [f"labels_{self.settings.query.name}"]
 
     def make(self) -> str:
-        """Run on Spark, which is stopped afterwards: training wants the memory."""
+        """Run on Spark."""
         from gnnscale.etl.label_stage import build_labels
         from gnnscale.etl.session import open_session
 
         session = open_session(self.settings.spark)
         counts = build_labels(session, self.work.lake, self.settings, self.work.manifest)
-        session.stop()
         return ", ".join(f"{count:,} {split}" for split, count in counts.items()) + " examples"
 
 
