@@ -1,0 +1,90 @@
+"""One Spark session and one small lake for the whole test session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pytest
+from pyspark.sql import SparkSession
+
+from gnnscale.config import Settings, SparkSettings, bind_query, build_settings, plan_query_anchors
+from gnnscale.etl.graph_stage import build_graph
+from gnnscale.etl.label_stage import build_labels
+from gnnscale.etl.session import open_session
+from gnnscale.lake import Lake
+from gnnscale.loading import BatchBuilder
+from gnnscale.query import PredictiveQuery
+from gnnscale.query.anchors import AnchorPlan
+from gnnscale.schema import GraphManifest
+from gnnscale.store import GraphStore
+from tests.shop import make_shop, shop_tables
+
+SPARK = SparkSettings(
+    master="local[2]",
+    driver_memory="1g",
+    shuffle_partitions=2,
+    conf={"spark.sql.adaptive.enabled": "false", "spark.default.parallelism": "2"},
+)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """The shop as the graph and label stages left it."""
+
+    content: dict[str, Any]
+    settings: Settings
+    lake: Lake
+    manifest: GraphManifest
+    query: PredictiveQuery
+    plan: AnchorPlan
+    raw: dict[str, pd.DataFrame]
+    label_counts: dict[str, int]
+
+    def nodes(self, table: str) -> pd.DataFrame:
+        """``nodes_<table>`` in order of node id."""
+        return self.lake.read(f"nodes_{table}").to_pandas().sort_values("node_id").reset_index(drop=True)
+
+    def ids(self, table: str) -> dict[Any, int]:
+        """Key -> node id."""
+        ids = self.lake.read(f"ids_{table}").to_pydict()
+        return dict(zip(ids["key"], ids["node_id"], strict=True))
+
+
+@pytest.fixture
+def spark() -> SparkSession:
+    """The session; started again where a test of a whole run has stopped it."""
+    return open_session(SPARK, "gnnscale tests")
+
+
+@pytest.fixture(scope="session")
+def shop_content(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The shop's recipe, its raw tables written; don't change it, and don't write to its lake."""
+    return make_shop(tmp_path_factory.mktemp("shop"))
+
+
+@pytest.fixture(scope="session")
+def shop(shop_content: dict[str, Any]) -> Shop:
+    """The shop's graph and labels, built once by the real stages."""
+    session = open_session(SPARK, "gnnscale tests")
+    settings = build_settings(shop_content)
+    lake = Lake(settings.lake.uri)
+    manifest = build_graph(session, lake, settings)
+    counts = build_labels(session, lake, settings, manifest)
+    query = bind_query(settings, manifest)
+    plan = plan_query_anchors(settings, query, manifest.table(query.facts.name).time_range)
+    return Shop(shop_content, settings, lake, manifest, query, plan, shop_tables(shop_content), counts)
+
+
+@pytest.fixture(scope="session")
+def store(shop: Shop) -> GraphStore:
+    """The shop's graph in memory."""
+    return GraphStore.open(shop.lake)
+
+
+@pytest.fixture(scope="session")
+def builder(shop: Shop, store: GraphStore) -> BatchBuilder:
+    """Batches of the shop's query."""
+    settings = shop.settings
+    return BatchBuilder(store, shop.query, settings.sampling, settings.model.siblings, settings.seed)

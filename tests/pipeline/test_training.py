@@ -1,0 +1,85 @@
+"""The training loop alone, in one process: it learns, and resuming is exact."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+
+from gnnscale.config import Settings, bind_query, build_settings
+from gnnscale.etl.graph_stage import build_graph
+from gnnscale.etl.label_stage import build_labels
+from gnnscale.etl.session import open_session
+from gnnscale.lake import Lake
+from gnnscale.loading import read_examples
+from gnnscale.query.anchors import Split
+from gnnscale.store import GraphStore
+from gnnscale.training import Outcome, Trainer
+from tests.conftest import SPARK
+from tests.shop import make_shop
+
+EPOCHS = 3
+
+
+class Keeper:
+    """Keeps every checkpoint that the loop hands out."""
+
+    def __init__(self) -> None:
+        self.checkpoints: list[dict[str, Any]] = []
+
+    def on_step(self, figures: Mapping[str, float]) -> None:
+        pass
+
+    def on_validation(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
+        self.checkpoints.append(copy.deepcopy(dict(checkpoint)))
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    content = make_shop(tmp_path_factory.mktemp("training"), seed=2, purchases=1500)
+    content["training"] |= {"epochs": EPOCHS, "patience": EPOCHS}
+    settings = build_settings(content)
+    lake, spark = Lake(settings.lake.uri), open_session(SPARK)
+    build_labels(spark, lake, settings, build_graph(spark, lake, settings))
+    return settings
+
+
+def train(settings: Settings, resume: Mapping[str, Any] | None = None) -> tuple[Trainer, Outcome, Keeper]:
+    lake, keeper = Lake(settings.lake.uri), Keeper()
+    store = GraphStore.open(lake)
+    examples = [read_examples(lake, "next_week", split, store.manifest.origin) for split in Split]
+    trainer = Trainer(settings, store, bind_query(settings, store.manifest), *examples[:2], listener=keeper)
+    return trainer, trainer.run(resume), keeper
+
+
+def test_the_loss_falls_and_the_best_weights_are_kept(settings: Settings) -> None:
+    _, outcome, _ = train(settings)
+    losses = [loss for _, loss in outcome.losses]
+    assert losses[-1] < 0.9 * losses[0]
+    assert outcome.best["map@10"] == max(figures["map@10"] for figures in outcome.history)
+    assert len(outcome.history) == EPOCHS
+
+
+def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(settings: Settings) -> None:
+    unbroken, outcome, keeper = train(settings)
+    resumed, again, _ = train(settings, resume=keeper.checkpoints[0])
+    expected = unbroken.model.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in resumed.model.state_dict().items())
+    assert (
+        again.history[1:]
+        == [
+            {**figures, "examples_per_second": again.history[i]["examples_per_second"]}
+            for i, figures in enumerate(outcome.history)
+        ][1:]
+    )
+    assert [value for _, value in again.losses] == [value for _, value in outcome.losses]
+
+
+def test_another_seed_gives_other_weights(settings: Settings) -> None:
+    first, _, _ = train(settings)
+    other, _, _ = train(settings.model_copy(update={"seed": settings.seed + 1}))
+    weights = [t.model.pair_score.weight for t in (first, other)]
+    assert not torch.equal(*weights)
