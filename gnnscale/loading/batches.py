@@ -17,7 +17,7 @@ from gnnscale.loading.examples import Examples
 from gnnscale.query import PredictiveQuery
 from gnnscale.sampling import NeighborSampler
 from gnnscale.sampling.block import Hop
-from gnnscale.schema import ConfigError
+from gnnscale.schema import ConfigError, EdgeType, Link
 from gnnscale.store import GraphStore
 
 
@@ -46,14 +46,14 @@ class TargetBatch(Tensors):
         features: of the targets.
         present: which event slots are filled, bool ``[targets, fanout]``.
         event_age: days from each present event to the anchor, float32 ``[events]``.
-        event_features: of the present events.
+        event_again: whether the event's entity had had the target before, float32 ``[events]``.
     """
 
     nodes: Tensor
     features: RowFeatures
     present: Tensor
     event_age: Tensor
-    event_features: RowFeatures
+    event_again: Tensor
 
 
 @dataclass(frozen=True)
@@ -150,6 +150,7 @@ class BatchBuilder:
         columns = [f.column for f in store.manifest.table(query.target.name).categorical]
         codes = store.features(query.target.name).categorical[:, [columns.index(c) for c in siblings]]
         self._candidates = CandidateBuilder(np.asarray(codes))
+        self._again = repeated_events(store, query)
         self._scratch = np.full(store.node_count(query.target.name), -1, np.int64)
 
     def build(self, examples: Examples, epoch: int = 0, negatives: NDArray[np.int64] | None = None) -> PairBatch:
@@ -163,7 +164,7 @@ class BatchBuilder:
         block = self._around_entity.sample(examples.entities, examples.anchors, epoch)
         entity_link, target_link = self.query.entity_link.name, self.query.target_link.name
         events, reached = block.hop(entity_link), block.hop(entity_link, target_link)
-        found = self._candidates.build(block, events, reached, examples)
+        found = self._candidates.build(events, reached, examples)
         if negatives is None:
             negatives = np.zeros(0, np.int64)
             known = np.zeros((len(examples), 0), bool)
@@ -235,7 +236,7 @@ class BatchBuilder:
             features=self._features(self.query.target.name, nodes),
             present=torch.from_numpy(present),
             event_age=days(anchor - hop.times[present].astype(np.int64)),
-            event_features=self._features(self.query.facts.name, hop.nodes[present]),
+            event_again=torch.from_numpy(self._again[hop.nodes[present]].astype(np.float32)),
         )
 
     def all_targets(self, anchor: int, size: int = 16_384) -> Iterator[TargetBatch]:
@@ -263,6 +264,25 @@ class BatchBuilder:
             torch.from_numpy(np.asarray(features.numerical[nodes])),
             torch.from_numpy(np.asarray(features.categorical[nodes]).astype(np.int64)),
         )
+
+
+def repeated_events(store: GraphStore, query: PredictiveQuery) -> NDArray[np.bool_]:
+    """Which events have an earlier one of the same entity and target, bool ``[facts]``."""
+    entity = _parent_of(store, query.entity_link)
+    target = _parent_of(store, query.target_link)
+    times = np.asarray(store.features(query.facts.name).times)
+    order = np.lexsort((times, target, entity))
+    same = (np.diff(entity[order]) == 0) & (np.diff(target[order]) == 0) & (np.diff(times[order]) > 0)
+    again = np.zeros(len(order), bool)
+    again[order[1:]] = same
+    return again
+
+
+def _parent_of(store: GraphStore, link: Link) -> NDArray[np.int64]:
+    adjacency = store.adjacency(EdgeType(link, reverse=False))
+    parent = np.full(len(adjacency.degrees), -1, np.int64)
+    parent[adjacency.degrees > 0] = adjacency.neighbors
+    return parent
 
 
 def days(seconds: NDArray[np.int64]) -> Tensor:

@@ -9,7 +9,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gnnscale.loading.examples import Examples
-from gnnscale.sampling import Block
 from gnnscale.sampling.block import Hop
 
 Ids = NDArray[np.int64]
@@ -68,12 +67,11 @@ class CandidateBuilder:
         largest = int(siblings.max(initial=0)) + 1
         self._group_slot = np.full((columns, largest), -1, np.int64)
 
-    def build(self, block: Block, events: Hop, targets: Hop, examples: Examples) -> Candidates:
+    def build(self, events: Hop, targets: Hop, examples: Examples) -> Candidates:
         """Collect the candidates of each seed.
 
         Args:
-            block: sampled around ``examples.entities`` at ``examples.anchors``.
-            events: first hop, nodes ``[batch, fanout]``, latest first.
+            events: first hop around ``examples.entities``, nodes ``[batch, fanout]``, latest first.
             targets: second hop, nodes ``[batch, fanout, 1]``.
             examples: the seeds' examples, in order.
         """
@@ -81,7 +79,7 @@ class CandidateBuilder:
             events.nodes,
             targets.nodes[:, :, 0],
             events.times,
-            block.times,
+            examples.anchors,
             self._siblings,
             examples.indptr,
             examples.targets,

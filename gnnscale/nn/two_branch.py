@@ -75,7 +75,7 @@ class TwoBranchModel(nn.Module):
         super().__init__()
         self.size = size
         self.around = EntityEncoder(entity, facts, context, size.event)
-        self.demand = DemandEncoder(facts, target_fanout, DEMAND)
+        self.demand = DemandEncoder(target_fanout, DEMAND)
         self.pair_rows = RowEncoder(target, size.feature)
         self.pair_identity = nn.Embedding(target.rows, size.identity)
         nn.init.zeros_(self.pair_identity.weight)
