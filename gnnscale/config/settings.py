@@ -116,6 +116,7 @@ class TrainingSettings(Section):
         batch_size: examples a step over all workers together.
         warmup_steps: steps over which the learning rate rises; it then falls along a cosine.
         negatives: targets sampled a step for the softmax over all targets, by popularity to ``negative_power``.
+        rank_depth: places of an example's ranking that the pairwise loss looks at.
         average_decay: of the exponential average of the weights, which is what is validated and kept.
         clip_norm: largest norm of the gradient.
         patience: validations without a better one after which training stops.
@@ -130,6 +131,7 @@ class TrainingSettings(Section):
     warmup_steps: Annotated[int, Field(ge=0)] = 50
     negatives: Positive = 1024
     negative_power: Share = 0.75
+    rank_depth: Positive = 1000
     average_decay: Probability = 0.99
     clip_norm: Annotated[float, Field(gt=0)] = 2.0
     patience: Positive = 3

@@ -17,7 +17,7 @@ from gnnscale.loading.examples import Examples
 from gnnscale.query import PredictiveQuery
 from gnnscale.sampling import NeighborSampler
 from gnnscale.sampling.block import Hop
-from gnnscale.schema import ConfigError, EdgeType, Link
+from gnnscale.schema import ConfigError
 from gnnscale.store import GraphStore
 
 
@@ -46,14 +46,12 @@ class TargetBatch(Tensors):
         features: of the targets.
         present: which event slots are filled, bool ``[targets, fanout]``.
         event_age: days from each present event to the anchor, float32 ``[events]``.
-        event_again: whether the event's entity had had the target before, float32 ``[events]``.
     """
 
     nodes: Tensor
     features: RowFeatures
     present: Tensor
     event_age: Tensor
-    event_again: Tensor
 
 
 @dataclass(frozen=True)
@@ -150,7 +148,6 @@ class BatchBuilder:
         columns = [f.column for f in store.manifest.table(query.target.name).categorical]
         codes = store.features(query.target.name).categorical[:, [columns.index(c) for c in siblings]]
         self._candidates = CandidateBuilder(np.asarray(codes))
-        self._again = repeated_events(store, query)
         self._scratch = np.full(store.node_count(query.target.name), -1, np.int64)
 
     def build(self, examples: Examples, epoch: int = 0, negatives: NDArray[np.int64] | None = None) -> PairBatch:
@@ -236,7 +233,6 @@ class BatchBuilder:
             features=self._features(self.query.target.name, nodes),
             present=torch.from_numpy(present),
             event_age=days(anchor - hop.times[present].astype(np.int64)),
-            event_again=torch.from_numpy(self._again[hop.nodes[present]].astype(np.float32)),
         )
 
     def all_targets(self, anchor: int, size: int = 16_384) -> Iterator[TargetBatch]:
@@ -264,25 +260,6 @@ class BatchBuilder:
             torch.from_numpy(np.asarray(features.numerical[nodes])),
             torch.from_numpy(np.asarray(features.categorical[nodes]).astype(np.int64)),
         )
-
-
-def repeated_events(store: GraphStore, query: PredictiveQuery) -> NDArray[np.bool_]:
-    """Which events have an earlier one of the same entity and target, bool ``[facts]``."""
-    entity = _parent_of(store, query.entity_link)
-    target = _parent_of(store, query.target_link)
-    times = np.asarray(store.features(query.facts.name).times)
-    order = np.lexsort((times, target, entity))
-    same = (np.diff(entity[order]) == 0) & (np.diff(target[order]) == 0) & (np.diff(times[order]) > 0)
-    again = np.zeros(len(order), bool)
-    again[order[1:]] = same
-    return again
-
-
-def _parent_of(store: GraphStore, link: Link) -> NDArray[np.int64]:
-    adjacency = store.adjacency(EdgeType(link, reverse=False))
-    parent = np.full(len(adjacency.degrees), -1, np.int64)
-    parent[adjacency.degrees > 0] = adjacency.neighbors
-    return parent
 
 
 def days(seconds: NDArray[np.int64]) -> Tensor:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from gnnscale.loading import PairBatch
+from gnnscale.nn.lambda_rank import lambda_rank_loss
 from gnnscale.nn.segments import segment_logsumexp
 from gnnscale.nn.two_branch import Scores
 
@@ -17,37 +19,36 @@ class PairLoss:
     """Sums over the batch's examples: divide by the global number of examples for the objective.
 
     Args:
-        pair: softmax over an example's own candidates.
+        rank: LambdaRank over an example's own candidates.
         fused: softmax over all targets, sampled.
     """
 
-    pair: Tensor
+    rank: Tensor
     fused: Tensor
 
     @property
     def total(self) -> Tensor:
         """What is minimised."""
-        return self.pair + self.fused
+        return self.rank + self.fused
 
 
-def pair_loss(scores: Scores, batch: PairBatch, log_share: Tensor) -> PairLoss:
-    """Cross-entropy of softmax distributions to the targets that came true.
+def pair_loss(scores: Scores, batch: PairBatch, log_share: Tensor, depth: int) -> PairLoss:
+    """Order the candidates of the pair branch, and put them and all other targets on one scale.
 
-    Sampled negatives stand for all targets outside the neighborhood: their scores are corrected by the logarithm of
-    how often each is expected among the samples (Bengio and Senecal, 2008). Both parts take the mean over an
-    example's positives.
+    The first part is :func:`gnnscale.nn.lambda_rank.lambda_rank_loss`. The second is the cross-entropy of a softmax
+    over all targets, the mean over an example's positives; sampled negatives stand for the targets outside the
+    neighborhood, their scores corrected by the logarithm of how often each is expected among the samples (Bengio and
+    Senecal, 2008).
 
     Args:
         scores: of the batch.
         batch: with negatives.
         log_share: log probability that one draw takes each negative, ``[negatives]``.
+        depth: places of the ranking that count.
     """
     examples, index, positive = len(batch), batch.example, batch.is_positive
-    inside = segment_logsumexp(scores.pair, index, examples)
-    own = torch.zeros_like(batch.positives).index_add(0, index, positive.to(batch.positives.dtype))
-    pair = ((inside[index] - scores.pair)[positive] / own[index[positive]]).sum()
-
-    expected = log_share + torch.log(torch.tensor(float(len(batch.negatives)), device=log_share.device))
+    rank = lambda_rank_loss(scores.pair, index, positive, examples, depth)
+    expected = log_share + math.log(max(1, len(batch.negatives)))
     negatives = scores.entity @ scores.target[batch.negative_target].T - expected
     negatives = negatives.masked_fill(batch.known, -1e9)
     everything = segment_logsumexp(scores.local, index, examples, negatives)
@@ -55,4 +56,4 @@ def pair_loss(scores: Scores, batch: PairBatch, log_share: Tensor) -> PairLoss:
     where = batch.explore_example
     reached = (scores.entity[where] * scores.target[batch.explore_target]).sum(1)
     explore = ((torch.logaddexp(everything[where], reached) - reached) / batch.positives[where]).sum()
-    return PairLoss(pair, repeat + explore)
+    return PairLoss(rank, repeat + explore)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from gnnscale.loading import TargetBatch
 
-SLOT = 3
+SLOT = 2
 EMPTY_AGE = 2.0
 """Scaled log age of an empty slot: some two years."""
 
@@ -15,8 +15,8 @@ EMPTY_AGE = 2.0
 class DemandEncoder(nn.Module):
     """One hop from a target to its latest events: how much, and how lately, it is in demand.
 
-    The slots are in order of time, so the age in each tells how many events the target has had since, and whether
-    their entities came back for it tells how it is bought; two layers over all slots read that off.
+    The slots are in order of time, so the age in each tells how many events the target has had since; two layers over
+    all slots read that off.
 
     Args:
         fanout: slots a target.
@@ -34,5 +34,4 @@ class DemandEncoder(nn.Module):
         slots[0] = EMPTY_AGE
         slots[0][batch.present] = 0.3 * torch.log(batch.event_age + 0.05)
         slots[1] = batch.present
-        slots[2][batch.present] = batch.event_again - 0.3
         return self.slots(slots.permute(1, 0, 2).flatten(1))

@@ -20,6 +20,8 @@ from gnnscale.nn import TwoBranchModel, build_model, pair_loss
 from gnnscale.query import PredictiveQuery
 from gnnscale.sampling.keys import stream_key
 from gnnscale.store import GraphStore
+from gnnscale.training.memory import EVERY as TRIM_EVERY
+from gnnscale.training.memory import trim_heap
 from gnnscale.training.optimiser import WeightAverage, build_optimiser, learning_rate
 from gnnscale.training.place import Listener, Place, Silence
 from gnnscale.training.validation import validate
@@ -154,7 +156,7 @@ class Trainer:
         batch = self.builder.build(self.training.take(mine), epoch, negatives).to(place.device)
         torch.manual_seed(int(stream_key(self.settings.seed, epoch, f"dropout/{step}/{place.rank}") >> np.uint64(1)))
         log_share = torch.from_numpy(self.negatives.log_share[negatives]).to(place.device)
-        loss = pair_loss(model(batch), batch, log_share).total * weight
+        loss = pair_loss(model(batch), batch, log_share, settings.rank_depth).total * weight
         # Gradients are averaged over workers, so this makes them the mean over the global batch.
         objective = loss * place.workers / len(rows)
         done = epoch * steps + step
@@ -165,6 +167,8 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
         self.optimiser.step()
         self.average.update(self.model, done + 1)
+        if done % TRIM_EVERY == 0:
+            trim_heap()
         value = float("nan")
         if done % LOSS_EVERY == 0 or step == steps - 1:
             value = float(place.total(loss.detach().clone())) / len(rows)
