@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 
 from gnnscale.config import SparkSettings
 from gnnscale.etl.delta_source import DeltaDataSource, has_jvm_delta
+from gnnscale.etl.java import choose_java
 
 GIB = 1 << 30
 LOGGING = Path(__file__).with_name("log4j2.properties")
@@ -25,6 +26,9 @@ def open_session(settings: SparkSettings, app: str = "gnnscale") -> SparkSession
     Args:
         settings: master, memory, partitions and further ``spark.*`` configuration.
         app: name that Spark's own pages show.
+
+    Raises:
+        GnnscaleError: there is no Java that Spark runs on.
     """
     # PySpark warns of every pandas 3; nothing here converts through pandas.
     warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
@@ -34,6 +38,8 @@ def open_session(settings: SparkSettings, app: str = "gnnscale") -> SparkSession
     if not submitted:
         # Python data sources are planned by the interpreter that this names; spark.pyspark.python does not reach them.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        if SparkSession.getActiveSession() is None:
+            choose_java()
     for key, value in _configuration(settings, submitted).items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()

@@ -1,0 +1,48 @@
+"""Java is found in JAVA_HOME or PATH, and one that is too old is named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gnnscale.etl.java import choose_java, java_version
+from gnnscale.schema import GnnscaleError
+
+
+def fake_java(folder: Path, version: str) -> Path:
+    (folder / "bin").mkdir(parents=True)
+    java = folder / "bin" / "java"
+    java.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\"' >&2\n")
+    java.chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize(("said", "major"), [("17.0.15", 17), ("1.8.0_402", 8), ("21", 21), ("11.0.2", 11)])
+def test_versions_old_and_new_are_read(tmp_path: Path, said: str, major: int) -> None:
+    assert java_version(str(fake_java(tmp_path, said) / "bin" / "java")) == major
+
+
+def test_the_java_here_will_do() -> None:
+    java = shutil.which("java")
+    assert java is not None
+    assert (java_version(java) or 0) >= 17
+
+
+def test_an_old_home_gives_way_to_a_newer_java_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path / "old", "11.0.2")))
+    monkeypatch.setenv("PATH", str(fake_java(tmp_path / "new", "21.0.1") / "bin"))
+    choose_java()
+    assert "JAVA_HOME" not in os.environ
+
+
+def test_no_java_or_an_old_one_is_said_with_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(GnnscaleError, match=r"none was found.*apt-get install openjdk-17-jre-headless"):
+        choose_java()
+    monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path / "old", "11.0.2")))
+    with pytest.raises(GnnscaleError, match="is 11"):
+        choose_java()
