@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +26,12 @@ SPARK = SparkSettings(
     master="local[2]",
     driver_memory="1g",
     shuffle_partitions=2,
-    conf={"spark.sql.adaptive.enabled": "false", "spark.default.parallelism": "2"},
+    # On a few hundred rows, compiling a plan costs more than interpreting it.
+    conf={"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"},
 )
+
+# For the same reason the JVM needs only its quick compiler; read when Spark starts it.
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 
 @dataclass(frozen=True)

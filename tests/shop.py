@@ -159,7 +159,7 @@ def _purchases(
     # At midnight, where windows begin and end; the last row pins the range of times.
     midnight = rng.random(rows) < 0.15
     micros[midnight] = rng.integers(1, days, midnight.sum()) * DAY * 1_000_000
-    micros[-1] = days * DAY * 1_000_000 - 500_000
+    micros[-1] = days * DAY * 1_000_000 - 60_500_000
     frame = pd.DataFrame(
         {
             "customer_id": rng.choice(buyers, rows),

@@ -43,12 +43,13 @@ def load_settings(recipe: str, overrides: Sequence[str] = (), folder: Path | Non
     path = Path(recipe) if recipe.endswith((".yaml", ".yml")) else folder / "recipes" / f"{recipe}.yaml"
     if not path.is_file():
         raise ConfigError(f"no recipe '{recipe}' ({path}).{nearest(recipe, recipe_names(folder))}")
-    composed = OmegaConf.merge(_read(folder / "defaults.yaml"), _read(path), {"recipe": path.stem})
-    composed = OmegaConf.merge(composed, _read_overrides(overrides))
+    parts = [_read(folder / "defaults.yaml"), _read(path), {"recipe": path.stem}, _read_overrides(overrides)]
     try:
+        composed = OmegaConf.merge(*parts)
         content = OmegaConf.to_container(composed, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{path}: {_first_line(error)}") from None
+        given = f" with {' '.join(overrides)}" if overrides else ""
+        raise ConfigError(f"{path}{given}: {_first_line(error)}") from None
     return build_settings(content)
 
 
@@ -77,7 +78,7 @@ def _table(name: str, settings: TableSettings) -> Table:
 def _read(path: Path) -> DictConfig:
     try:
         content = OmegaConf.load(path)
-    except YAMLError as error:
+    except (YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(content, DictConfig):
         raise ConfigError(f"{path} must hold keys and values")

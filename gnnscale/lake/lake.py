@@ -11,7 +11,7 @@ from urllib.parse import urlparse
 import pyarrow as pa
 import pyarrow.fs
 from deltalake import CommitProperties, DeltaTable, write_deltalake
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from gnnscale.schema.errors import LakeError, nearest
 
@@ -61,6 +61,9 @@ class Lake:
         except TableNotFoundError:
             known = nearest(table, self.tables())
             raise LakeError(f"no table '{table}' in lake {self.uri}.{known}") from None
+        except DeltaError as error:
+            wanted = f" at version {version}" if version is not None else ""
+            raise LakeError(f"table '{table}' of lake {self.uri} can't be read{wanted}: {error}") from None
         check_readable(opened, table)
         return opened
 

@@ -18,6 +18,7 @@ from gnnscale.query import PredictiveQuery
 from gnnscale.sampling import NeighborSampler
 from gnnscale.sampling.block import Hop
 from gnnscale.schema import ConfigError
+from gnnscale.schema.errors import nearest
 from gnnscale.store import GraphStore
 
 
@@ -146,6 +147,12 @@ class BatchBuilder:
         self._around_target = NeighborSampler(store, sampling.target_hops, "last", seed, table=query.target.name)
         self.context_tables = self._context_paths()
         columns = [f.column for f in store.manifest.table(query.target.name).categorical]
+        for column in siblings:
+            if column not in columns:
+                raise ConfigError(
+                    f"model.siblings: '{column}' is not a categorical column of '{query.target.name}'."
+                    + nearest(column, columns)
+                )
         codes = store.features(query.target.name).categorical[:, [columns.index(c) for c in siblings]]
         self._candidates = CandidateBuilder(np.asarray(codes))
         self._scratch = np.full(store.node_count(query.target.name), -1, np.int64)
@@ -160,7 +167,7 @@ class BatchBuilder:
         """
         block = self._around_entity.sample(examples.entities, examples.anchors, epoch)
         entity_link, target_link = self.query.entity_link.name, self.query.target_link.name
-        events, reached = block.hop(entity_link), block.hop(entity_link, target_link)
+        events, reached = latest_first(block.hop(entity_link), block.hop(entity_link, target_link))
         found = self._candidates.build(events, reached, examples)
         if negatives is None:
             negatives = np.zeros(0, np.int64)
@@ -260,6 +267,21 @@ class BatchBuilder:
             torch.from_numpy(np.asarray(features.numerical[nodes])),
             torch.from_numpy(np.asarray(features.categorical[nodes]).astype(np.int64)),
         )
+
+
+def latest_first(events: Hop, targets: Hop) -> tuple[Hop, Hop]:
+    """Events ``[batch, fanout]`` in descending order of time, absent ones last, and their targets in the same order."""
+    order = np.argsort(-events.times.astype(np.int64), axis=1, kind="stable")
+    if (order == np.arange(order.shape[1])).all():
+        return events, targets
+
+    def ordered(array: NDArray[Any]) -> NDArray[Any]:
+        return np.take_along_axis(array, order.reshape(order.shape + (1,) * (array.ndim - 2)), axis=1)
+
+    return (
+        Hop(events.path, ordered(events.nodes), ordered(events.times)),
+        Hop(targets.path, ordered(targets.nodes), ordered(targets.times)),
+    )
 
 
 def days(seconds: NDArray[np.int64]) -> Tensor:

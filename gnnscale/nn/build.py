@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from gnnscale.config.settings import Settings
 from gnnscale.nn.two_branch import TwoBranchModel, TwoBranchSize
 from gnnscale.query import PredictiveQuery
-from gnnscale.schema import ConfigError, GraphManifest
-from gnnscale.schema.errors import nearest
+from gnnscale.schema import GraphManifest
 
 
 def build_model(
@@ -21,17 +20,7 @@ def build_model(
         query: bound query.
         manifest: of the graph.
         context: path -> table of the hops that :class:`gnnscale.loading.BatchBuilder` gathers beside the events.
-
-    Raises:
-        ConfigError: ``model.siblings`` names a column that is not a categorical feature of the target.
     """
-    target = manifest.table(query.target.name)
-    known = [f.column for f in target.categorical]
-    for column in settings.model.siblings:
-        if column not in known:
-            raise ConfigError(
-                f"model.siblings: '{column}' is not a categorical column of '{target.name}'.{nearest(column, known)}"
-            )
     model = settings.model
     size = TwoBranchSize(
         model.channels, model.hidden, model.tower_channels, model.feature_channels, model.id_channels, model.dropout
@@ -39,7 +28,7 @@ def build_model(
     return TwoBranchModel(
         manifest.table(query.entity.name),
         manifest.table(query.facts.name),
-        target,
+        manifest.table(query.target.name),
         {path: manifest.table(table) for path, table in context.items()},
         len(model.siblings),
         settings.sampling.target_hops[0][query.target_link.name],

@@ -93,4 +93,7 @@ def epoch_seconds(time: datetime) -> int:
 
 def show_time(seconds: int) -> str:
     """Epoch seconds as ``YYYY-MM-DD HH:MM:SS``, UTC."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (OverflowError, ValueError, OSError):  # before year 1 or after year 9999
+        return f"{seconds:,} s from 1970"

@@ -15,7 +15,7 @@ def search_merged(
     """The ``k`` best targets of each entity, exactly as if every target had been scored.
 
     A target inside the neighborhood is left out of what the index finds. The index is asked deeper, twice as far each
-    time, until it has shown ``k`` targets from outside or all there are.
+    time, until it has shown ``k`` targets from outside and every other of their scores, or all there are.
 
     Args:
         index: over all targets.
@@ -32,7 +32,9 @@ def search_merged(
     depth = min(max(depth, k), index.size)
     found = index.search(entities, depth)
     outside = _outside(found.targets, pairs, rows, index.size)
-    short = np.flatnonzero((outside.sum(1) < k) & (depth < index.size))
+    # The last score found may go on past the depth, so only better ones are sure to be all there.
+    sure = (outside & (found.scores > found.scores[:, -1:])).sum(1)
+    short = np.flatnonzero((sure < k) & (depth < index.size))
     targets = np.empty((len(rows), k), np.int64)
     scores = np.empty((len(rows), k), np.float32)
     if len(short):

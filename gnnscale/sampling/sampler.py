@@ -89,7 +89,8 @@ class NeighborSampler:
         for path, fanout in self.paths.items():
             keys = example_keys(stream_key(self.seed, epoch, _stream(path)), examples)
             parent = hops[path[:-1]].nodes if len(path) > 1 else seeds[:, None].astype(np.int32)
-            frontier = np.ascontiguousarray(parent.reshape(len(seeds), -1))
+            width = int(np.prod(parent.shape[1:]))
+            frontier = np.ascontiguousarray(parent.reshape(len(seeds), width))
             adjacency = self.store.adjacency(path[-1])
             nodes, stamps = self._sample(adjacency, frontier, anchors, keys, fanout, self.strategy == "uniform")
             shape = (*parent.shape, fanout) if len(path) > 1 else (len(seeds), fanout)

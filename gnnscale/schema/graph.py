@@ -101,7 +101,11 @@ class Graph:
                     "foreign_keys, or leave the table out"
                 )
             for name in table.keys_from:
-                self.link(name)
+                if self.link(name).parent != table.name:
+                    raise SchemaError(
+                        f"table '{table.name}': keys_from takes links that point at it, and {name} points at "
+                        f"'{self.link(name).parent}'"
+                    )
 
     def link(self, name: str) -> Link:
         """The link called ``table.column``.

@@ -1,0 +1,169 @@
+"""Files and overrides compose in order, and every fault is one line that names the key."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gnnscale.config import Settings, build_graph_schema, build_settings, load_settings, recipe_names
+from gnnscale.schema import ConfigError, GnnscaleError
+
+RECIPE = {
+    "tables": {"customers": {"source": "c.parquet", "primary_key": "id"}, "facts": {"source": "f.csv"}},
+    "query": {"name": "q", "text": "PREDICT"},
+    "sampling": {"entity_hops": [{"facts.customer_id": 4}], "target_hops": []},
+}
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    """A configuration folder with one recipe, ``small``."""
+    (tmp_path / "recipes").mkdir()
+    defaults = {"seed": 1, "lake": {"uri": "lake/${recipe}"}, "training": {"epochs": 5, "batch_size": 7}}
+    (tmp_path / "defaults.yaml").write_text(yaml.safe_dump(defaults))
+    (tmp_path / "recipes" / "small.yaml").write_text(yaml.safe_dump({**RECIPE, "training": {"epochs": 6}}))
+    return tmp_path
+
+
+def load(conf: Path, *overrides: str, recipe: str = "small") -> Settings:
+    return load_settings(recipe, overrides, conf)
+
+
+def test_recipe_wins_over_defaults_and_overrides_over_both(conf):
+    assert load(conf).training.epochs == 6
+    assert load(conf).training.batch_size == 7
+    settings = load(conf, "training.epochs=9", "training.batch_size=8", "seed=2", "training.epochs=10")
+    assert (settings.training.epochs, settings.training.batch_size, settings.seed) == (10, 8, 2)
+
+
+def test_what_no_file_says_is_as_the_settings_say(conf):
+    assert load(conf).training.negatives == 1024
+    assert load(conf).anchors.step_days is None
+
+
+def test_the_recipe_has_its_name_and_interpolates_it(conf):
+    assert load(conf).recipe == "small"
+    assert load(conf).lake.uri == "lake/small"
+    path = conf / "other.yaml"
+    path.write_text(yaml.safe_dump(RECIPE))
+    assert load(conf, recipe=str(path)).lake.uri == "lake/other"
+
+
+def test_override_values_are_yaml(conf):
+    settings = load(
+        conf, "model.siblings=[a, b]", "graph.min_match_rate=1e-1", "anchors.test=2024-02-20", "tracking.uri=null"
+    )
+    assert settings.model.siblings == ("a", "b")
+    assert settings.graph.min_match_rate == 0.1
+    assert settings.anchors.test is not None and settings.anchors.test.isoformat() == "2024-02-20T00:00:00"
+    assert settings.tracking.uri is None
+
+
+def test_the_recipes_that_ship_are_valid():
+    assert "complete_journey" in recipe_names()
+    for name in recipe_names():
+        settings = load_settings(name)
+        assert settings.recipe == name
+        build_graph_schema(settings)
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("training.epoch=2", "unknown configuration key 'training.epoch'. Did you mean 'epochs'"),
+        ("trainning.epochs=2", "unknown configuration key 'trainning'. Did you mean 'training'"),
+        ("tables.facts.primary_ky=x", "'tables.facts.primary_ky'. Did you mean 'primary_key'"),
+        ("spark.cores=2", "unknown configuration key 'spark.cores'. Known: conf, driver_memory"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(conf, override, says):
+    with pytest.raises(ConfigError, match=says):
+        load(conf, override)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "training.epochs=0",
+        "training.epochs=many",
+        "training.epochs=1.5",
+        "training.learning_rate=0",
+        "model.dropout=1",
+        "graph.min_match_rate=1.01",
+        "sampling.strategy=newest",
+        "query.name=Next Week",
+        "training.gpu=perhaps",
+        "tables.customers.columns.age=number",
+        "anchors.test=tomorrow",
+        "anchors.step_days=-1",
+        "spark.shuffle_partitions=0",
+        "training=5",
+        "lake=null",
+    ],
+)
+def test_a_bad_value_is_told_with_its_key_and_value(conf, override):
+    key, value = override.split("=")
+    with pytest.raises(ConfigError, match=f"configuration key '{key}.*: .*; it is ") as caught:
+        load(conf, override)
+    assert value.strip("-") in str(caught.value) or value == "null"
+
+
+def test_every_fault_is_told_at_once(conf):
+    with pytest.raises(ConfigError) as caught:
+        load(conf, "training.epochs=0", "model.dropout=2", "sed=1")
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_a_missing_key_is_named():
+    with pytest.raises(ConfigError, match="configuration key 'tables' is missing"):
+        build_settings({"recipe": "r", "lake": {"uri": "x"}})
+
+
+def test_an_unknown_recipe_names_the_nearest(conf):
+    with pytest.raises(ConfigError, match=r"no recipe 'smal'.*Did you mean 'small'"):
+        load(conf, recipe="smal")
+    with pytest.raises(ConfigError, match=r"no recipe '/nowhere/a.yaml'"):
+        load(conf, recipe="/nowhere/a.yaml")
+
+
+@pytest.mark.parametrize("override", ["epochs", "=5", "a=[1", "lake.uri=${nothing}", "seed=${oc.env:NO_SUCH_NAME}"])
+def test_an_override_that_cannot_be_read_is_an_error(conf, override):
+    with pytest.raises(ConfigError):
+        load(conf, override)
+
+
+@pytest.mark.parametrize("override", ["training=[1]", "tables=[1]", "tables.facts=[1]", "sampling.entity_hops.0.x=1"])
+def test_an_override_of_the_wrong_shape_is_an_error(conf, override):
+    with pytest.raises(GnnscaleError):
+        load(conf, override)
+
+
+@pytest.mark.parametrize(
+    "content", [b"a: [1", b"- 1\n- 2", b"lake: [1]", b"\xff\xfe\x00", b"a: 1\na: 2", b"word", b""], ids=repr
+)
+def test_a_recipe_that_cannot_be_read_is_an_error(conf, content):
+    path = conf / "broken.yaml"
+    path.write_bytes(content)
+    with pytest.raises(GnnscaleError):
+        load(conf, recipe=str(path))
+
+
+def test_settings_do_not_change(conf):
+    settings = load(conf)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.seed = 5
+    with pytest.raises(ValueError, match="frozen"):
+        settings.training.epochs = 5
+
+
+def test_settings_are_the_same_after_json(conf):
+    settings = load(conf, "anchors.test=2024-02-20")
+    assert build_settings(settings.model_dump(mode="json")) == settings
+
+
+def test_the_graph_has_the_tables_as_configured(shop_content):
+    graph = build_graph_schema(build_settings(shop_content))
+    assert list(graph.tables) == list(shop_content["tables"])
+    assert graph.table("products").keys_from == ("purchases.product_id",)
+    assert graph.table("mailings").time_from == "campaign_id"
+    assert [link.name for link in graph.links] == ["mailings.campaign_id"]

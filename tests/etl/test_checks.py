@@ -1,0 +1,168 @@
+"""Figures of tables and links equal pandas, and faulty rows are refused before anything is written."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gnnscale.config import build_settings
+from gnnscale.etl.checks import check_link, check_tables
+from gnnscale.etl.graph_stage import build_graph
+from gnnscale.lake import Lake
+from gnnscale.schema import DataError, GnnscaleError, Link, SchemaError, Table
+from tests.etl.frames import raw_table
+from tests.shop import edited_shop
+
+
+def test_rows_and_range_of_times_are_counted(spark):
+    raw = {
+        "timed": raw_table(spark, Table("timed"), [5, None, -2], x=[1, 2, 3]),
+        "keyed": raw_table(spark, Table("keyed", primary_key="k"), k=["a", "b"]),
+    }
+    figures = check_tables(raw)
+    assert (figures["timed"].rows, figures["timed"].time_range) == (3, (-2, 5))
+    assert (figures["keyed"].rows, figures["keyed"].time_range) == (2, None)
+
+
+def test_link_figures_are_counted(spark):
+    raw = {
+        "parents": raw_table(spark, Table("parents", primary_key="k"), k=["a", "b", "c"]),
+        "rows": raw_table(spark, Table("rows"), k=["a", "a", "b", None, "x", "y", "a", None]),
+    }
+    found = check_link(raw, Link("rows", "k", "parents"), 3, 0.5)
+    assert (found.edges, found.nulls, found.dangling) == (4, 2, 2)
+    assert (found.parents, found.parents_matched, found.max_degree) == (3, 2, 3)
+    assert found.match_rate == 4 / 6
+    with pytest.raises(DataError, match=r"rows\.k matches 4 of 6 keys in parents\.k \(66\.7%; at least 70%.*'[xy]'"):
+        check_link(raw, Link("rows", "k", "parents"), 3, 0.7)
+
+
+def test_the_shops_figures_equal_pandas(shop):
+    purchases = shop.raw["purchases"]
+    sizes = {name: len(frame) for name, frame in shop.raw.items()}
+    known = set(shop.raw["products"]["product_id"]) | set(purchases["product_id"].dropna())
+    assert len(known) > sizes["products"]
+    sizes["products"] = len(known)
+    assert {t.name: t.rows for t in shop.manifest.tables} == sizes
+    parents = {"customers": "customer_id", "products": "product_id", "campaigns": "campaign_id"}
+    assert len(shop.manifest.links) == 4
+    for link in shop.manifest.links:
+        keys = known if link.parent == "products" else set(shop.raw[link.parent][parents[link.parent]])
+        column = shop.raw[link.table][link.column]
+        matched = column[column.isin(keys)]
+        assert link.edges == len(matched) > 0
+        assert link.nulls == column.isna().sum()
+        assert link.dangling == len(column) - link.edges - link.nulls
+        assert link.parents == len(keys)
+        assert link.parents_matched == matched.nunique()
+        assert link.max_degree == matched.value_counts().max()
+    by_customer = next(link for link in shop.manifest.links if link.link.name == "purchases.customer_id")
+    by_product = next(link for link in shop.manifest.links if link.link.name == "purchases.product_id")
+    assert by_customer.dangling > 0 and by_product.nulls > 0
+    assert by_product.max_degree > 2 * by_product.edges / by_product.parents_matched
+
+
+def small(content: dict) -> dict:
+    """The shop without campaigns and mailings."""
+    kept = {name: table for name, table in content["tables"].items() if name not in ("campaigns", "mailings")}
+    hops = {
+        "entity_hops": [{"purchases.customer_id": 4}, {"purchases.product_id": 1}],
+        "target_hops": [{"purchases.product_id": 4}],
+    }
+    return {**content, "tables": kept, "sampling": hops}
+
+
+def twice(frame: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([frame, frame.iloc[[3, 5]]])
+
+
+def without(column: str):
+    return lambda frame: frame.drop(columns=column)
+
+
+def with_column(column: str, value):
+    return lambda frame: frame.assign(**{column: value(frame)})
+
+
+FAULTS = {
+    "duplicate key": (
+        "customers",
+        twice,
+        DataError,
+        r"primary key customers\.customer_id is not unique: 2 values.*'c0",
+    ),
+    "null key": (
+        "customers",
+        with_column("customer_id", lambda f: f["customer_id"].where(f["customer_id"] != "c003", None)),
+        DataError,
+        r"primary key customers\.customer_id is null in 1 rows",
+    ),
+    "no match": (
+        "purchases",
+        with_column("customer_id", lambda f: "x" + f["customer_id"]),
+        DataError,
+        r"foreign key purchases\.customer_id matches 0 of 600 keys in customers\.customer_id \(0\.0%.*'x",
+    ),
+    "too few match": (
+        "purchases",
+        with_column("customer_id", lambda f: np.where(np.arange(len(f)) % 3, "x", f["customer_id"])),
+        DataError,
+        r"purchases\.customer_id matches .* at least 50% must",
+    ),
+    "all null": (
+        "purchases",
+        with_column("customer_id", lambda f: pd.Series([None] * len(f), dtype="string", index=f.index)),
+        DataError,
+        r"purchases\.customer_id matches 0 of 0",
+    ),
+    "text to numbers": (
+        "purchases",
+        with_column("customer_id", lambda f: np.arange(len(f))),
+        DataError,
+        r"purchases\.customer_id is bigint and customers\.customer_id is string",
+    ),
+    "empty table": ("customers", lambda f: f.iloc[:0], DataError, "table 'customers' has no rows"),
+    "missing key": ("customers", without("customer_id"), SchemaError, "'customers' has no column 'customer_id'"),
+    "missing time": ("purchases", without("bought_at"), SchemaError, "'purchases' has no column 'bought_at'"),
+    "missing link": ("purchases", without("product_id"), SchemaError, "'products' is linked to no other table"),
+    "bad time": (
+        "purchases",
+        with_column("bought_at", lambda f: f["bought_at"].astype(str).where(f["quantity"] > 1, "never")),
+        DataError,
+        r"time column purchases\.bought_at: .*'never'",
+    ),
+    "too short": (
+        "purchases",
+        with_column("bought_at", lambda f: f["bought_at"].iloc[0]),
+        DataError,
+        "test window .* holds no event",
+    ),
+}
+
+
+@pytest.mark.parametrize(("table", "edit", "kind", "says"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_in_the_rows_is_named_and_nothing_is_written(spark, shop_content, tmp_path, table, edit, kind, says):
+    settings = build_settings(edited_shop(small(shop_content), tmp_path, table, edit))
+    lake = Lake(settings.lake.uri)
+    with pytest.raises(kind, match=says):
+        build_graph(spark, lake, settings)
+    assert not Path(lake.uri).exists()
+
+
+def test_a_fault_in_the_query_is_told_before_anything_is_written(spark, shop_content, tmp_path):
+    content = small({**shop_content, "lake": {"uri": str(tmp_path / "lake")}})
+    query = {"name": "q", "text": shop_content["query"]["text"].replace("customers", "custmers")}
+    settings = build_settings({**content, "query": query})
+    with pytest.raises(GnnscaleError, match="Did you mean 'customers'"):
+        build_graph(spark, Lake(settings.lake.uri), settings)
+    assert not (tmp_path / "lake").exists()
+
+
+@pytest.mark.parametrize("column", ["node_id", "a.b"])
+def test_a_column_may_have_any_name(spark, shop_content, tmp_path, column):
+    settings = build_settings(
+        edited_shop(small(shop_content), tmp_path, "customers", lambda frame: frame.assign(**{column: 1.5}))
+    )
+    manifest = build_graph(spark, Lake(settings.lake.uri), settings)
+    assert column in [f.column for f in manifest.table("customers").features]

@@ -1,0 +1,203 @@
+"""The graph in the lake equals the raw tables, joined by pandas."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gnnscale.config import build_settings
+from gnnscale.etl.edges import link_edges, sorted_edges
+from gnnscale.etl.graph_stage import build_graph
+from gnnscale.lake import Lake
+from gnnscale.schema import EdgeType
+from tests.etl.frames import frame_of
+from tests.shop import make_shop
+
+KEYS = {"customers": "customer_id", "products": "product_id", "campaigns": "campaign_id"}
+
+
+def whole_seconds(times: pd.Series) -> pd.Series:
+    """Epoch seconds, rounded up, worked out in integers."""
+    micros = pd.to_datetime(times, utc=True).astype("datetime64[us, UTC]").astype("int64")
+    return -(-micros // 1_000_000)
+
+
+@pytest.mark.parametrize("table", KEYS)
+def test_ids_are_dense_and_cover_every_key(shop, table):
+    ids = shop.ids(table)
+    assert sorted(ids.values()) == list(range(len(ids)))
+    keys = set(shop.raw[table][KEYS[table]])
+    if table == "products":
+        keys |= set(shop.raw["purchases"]["product_id"].dropna())
+    assert set(ids) == keys
+    nodes = shop.nodes(table)
+    assert dict(zip(nodes["key"], nodes["node_id"], strict=True)) == ids
+
+
+def test_facts_are_numbered_in_order_of_time(shop):
+    nodes = shop.nodes("purchases")
+    assert nodes["node_id"].tolist() == list(range(600))
+    assert nodes["time"].is_monotonic_increasing
+    assert sorted(nodes["time"]) == sorted(whole_seconds(shop.raw["purchases"]["bought_at"]))
+
+
+def test_purchases_are_the_raw_rows_under_node_ids(shop):
+    raw = shop.raw["purchases"]
+    features = {f.column: f for f in shop.manifest.table("purchases").features}
+    amount = features["amount"]
+    assert amount.log
+    logged = np.sign(raw["amount"]) * np.log1p(raw["amount"].abs())
+    codes = {name: code for code, name in enumerate(features["channel"].categories, start=1)}
+    expected = pd.DataFrame(
+        {
+            "time": whole_seconds(raw["bought_at"]),
+            "fk_customer_id": raw["customer_id"].map(shop.ids("customers")),
+            "fk_product_id": raw["product_id"].map(shop.ids("products")),
+            "num_quantity": (raw["quantity"] - features["quantity"].mean) / features["quantity"].std,
+            "num_amount": ((logged - amount.mean) / amount.std).clip(-10, 10).fillna(0.0),
+            "cat_channel": raw["channel"].map(codes).fillna(0).astype(int),
+        }
+    )
+    found = shop.nodes("purchases").drop(columns="node_id")
+    assert set(found.columns) == set(expected.columns)
+    order = ["time", "num_amount", "num_quantity"]
+    columns = list(expected.columns)
+    expected = expected.sort_values(order).reset_index(drop=True)
+    found = found.sort_values(order).reset_index(drop=True)
+    np.testing.assert_allclose(
+        found[columns].to_numpy(float), expected[columns].to_numpy(float), rtol=1e-5, atol=1e-5, equal_nan=True
+    )
+
+
+def test_statistics_count_nothing_later_than_the_validation_anchor(shop):
+    raw = shop.raw["purchases"]
+    period = raw[whole_seconds(raw["bought_at"]) <= shop.plan.validation]
+    assert 0 < len(period) < len(raw) and shop.manifest.fit_until == shop.plan.validation
+    features = {f.column: f for f in shop.manifest.table("purchases").features}
+    assert features["quantity"].mean == pytest.approx(period["quantity"].mean())
+    assert features["quantity"].std == pytest.approx(period["quantity"].std(ddof=0))
+    assert features["amount"].mean == pytest.approx(np.log1p(period["amount"]).mean())
+    counts = period["channel"].value_counts()
+    assert set(features["channel"].categories) == set(counts.index)
+    assert counts[list(features["channel"].categories)].is_monotonic_decreasing
+    assert "kiosk" in set(raw["channel"]) - set(features["channel"].categories)
+
+
+def test_rows_that_only_facts_mention_have_a_key_and_nothing_else(shop):
+    mentioned = set(shop.raw["purchases"]["product_id"].dropna()) - set(shop.raw["products"]["product_id"])
+    nodes = shop.nodes("products")
+    bare = nodes[nodes["key"].isin(mentioned)]
+    assert len(bare) == len(mentioned) > 0
+    assert (bare[["cat_category", "cat_brand", "num_price"]] == 0).all(axis=None)
+    assert bare["time"].isna().all()
+
+
+def test_display_names_a_row_to_a_person(shop):
+    raw = shop.raw["products"].set_index("product_id")
+    for row in shop.nodes("products").itertuples():
+        category = raw["category"].get(row.key)
+        expected = row.key if pd.isna(category) else f"{category}, {row.key}"
+        assert row.display == expected
+
+
+def test_columns_that_are_ignored_or_keys_are_no_features(shop):
+    assert [f.column for f in shop.manifest.table("customers").features] == ["region", "age"]
+    assert [f.column for f in shop.manifest.table("purchases").features] == ["quantity", "amount", "channel"]
+    assert [f.column for f in shop.manifest.table("mailings").features] == ["medium"]
+
+
+def test_mailings_hold_from_the_start_of_their_campaign(shop):
+    starts = dict(
+        zip(shop.raw["campaigns"]["campaign_id"], whole_seconds(shop.raw["campaigns"]["starts"]), strict=True)
+    )
+    keys = {node: key for key, node in shop.ids("campaigns").items()}
+    nodes = shop.nodes("mailings")
+    assert len(nodes) == len(shop.raw["mailings"])
+    assert nodes["time"].tolist() == [starts[keys[parent]] for parent in nodes["fk_campaign_id"]]
+
+
+def edge_types(shop) -> list[EdgeType]:
+    return [EdgeType(link.link, reverse) for link in shop.manifest.links for reverse in (False, True)]
+
+
+def test_both_directions_of_every_link_equal_a_join_in_order(shop):
+    for edge_type in edge_types(shop):
+        link = edge_type.link
+        children = shop.nodes(link.table)[["node_id", f"fk_{link.column}", "time"]]
+        children = children.dropna(subset=[f"fk_{link.column}"])
+        parents = shop.nodes(link.parent).set_index("node_id")["time"]
+        later = np.fmax(children["time"].to_numpy(float), children[f"fk_{link.column}"].map(parents).to_numpy(float))
+        joined = pd.DataFrame(
+            {"child": children["node_id"], "parent": children[f"fk_{link.column}"].astype(int), "time": later}
+        )
+        source, target = ("parent", "child") if edge_type.reverse else ("child", "parent")
+        joined = joined.rename(columns={source: "source", target: "target"})
+        joined = joined.sort_values(["source", "time", "target"])[["source", "target", "time"]]
+        opened = shop.lake.open(edge_type.table_name)
+        # Files in order of their names are in order of (source, time): that is how the store reads them.
+        paths = sorted(pa.table(opened.get_add_actions(flatten=True))["path"].to_pylist())
+        found = pd.concat(
+            [pq.read_table(Path(shop.lake.table_uri(edge_type.table_name)) / p).to_pandas() for p in paths]
+        )
+        np.testing.assert_array_equal(found[["source", "target", "time"]].to_numpy(float), joined.to_numpy(float))
+
+
+def test_an_edge_holds_from_its_later_end_and_always_where_neither_has_a_time(spark):
+    children = frame_of(
+        spark,
+        node_id=[0, 1, 2, 3],
+        fk_k=pa.array([0, 0, 1, None], pa.int64()),
+        time=pa.array([5, None, 7, 9], pa.int64()),
+    )
+    parents = frame_of(spark, node_id=[0, 1], time=pa.array([6, None], pa.int64()))
+
+    def rows(frame) -> list[tuple]:
+        return sorted((row["child"], row["parent"], row["time"]) for row in frame.collect())
+
+    assert rows(link_edges(children, "k", parents)) == [(0, 0, 6), (1, 0, 6), (2, 1, 7)]
+    assert rows(link_edges(children, "k", None)) == [(0, 0, 5), (1, 0, None), (2, 1, 7)]
+    backward = sorted_edges(link_edges(children, "k", None), reverse=True).coalesce(1).collect()
+    assert [tuple(row) for row in backward] == [(0, 1, None), (0, 0, 5), (1, 2, 7)]
+
+
+def test_the_manifest_says_the_versions_and_the_origin(shop):
+    for table in shop.manifest.tables:
+        assert table.version == shop.lake.version(f"nodes_{table.name}")
+    for edge_type in edge_types(shop):
+        link = next(link for link in shop.manifest.links if link.link == edge_type.link)
+        assert link.edge_version(edge_type) == shop.lake.version(edge_type.table_name)
+    times = [shop.nodes(t.name)["time"].min() for t in shop.manifest.tables]
+    assert shop.manifest.origin == min(t for t in times if not math.isnan(t))
+    first, last = shop.manifest.table("purchases").time_range
+    seconds = whole_seconds(shop.raw["purchases"]["bought_at"])
+    assert (first, last) == (seconds.min(), seconds.max())
+    assert shop.manifest.table("customers").time_range is None
+
+
+def test_the_order_of_rows_and_the_number_of_partitions_do_not_change_the_graph(spark, tmp_path):
+    lakes = []
+    for name in ("one", "other"):
+        content = make_shop(tmp_path / name, customers=10, products=8, purchases=90, days=40)
+        kept = {table: content["tables"][table] for table in ("customers", "products", "purchases")}
+        settings = build_settings({**content, "tables": kept, "sampling": {"entity_hops": [], "target_hops": []}})
+        if name == "other":
+            for table in kept.values():
+                pd.read_parquet(table["source"]).sample(frac=1, random_state=9).to_parquet(table["source"])
+        before = spark.conf.get("spark.sql.shuffle.partitions")
+        spark.conf.set("spark.sql.shuffle.partitions", "2" if name == "one" else "3")
+        try:
+            lake = Lake(settings.lake.uri)
+            lakes.append((lake, build_graph(spark, lake, settings)))
+        finally:
+            spark.conf.set("spark.sql.shuffle.partitions", before)
+    (one, manifest), (other, again) = lakes
+    assert [t.rows for t in manifest.tables] == [t.rows for t in again.tables]
+    for table in one.tables():
+        by = "node_id" if not table.startswith("edges") else "source"
+        keys = [(by, "ascending")] + ([("target", "ascending")] if by == "source" else [])
+        left, right = one.read(table).sort_by(keys).to_pandas(), other.read(table).sort_by(keys).to_pandas()
+        pd.testing.assert_frame_equal(left, right[left.columns], rtol=1e-6)

@@ -1,0 +1,176 @@
+"""Raw rows get their keys and their times in whole seconds, rounded up; what is no time is an error."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gnnscale.etl.raw import TIME, find_sources, read_raw_tables
+from gnnscale.schema import DataError, GnnscaleError, Graph, LakeError, SchemaError, Table
+
+NEW_YEAR = 1_704_067_200
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Writes a table's columns to Parquet and returns its source."""
+
+    def write(name: str, **columns: Any) -> str:
+        path = tmp_path / f"{name}.parquet"
+        pq.write_table(pa.table(columns), path)
+        return str(path)
+
+    return write
+
+
+def read(spark, *tables: Table):
+    graph = Graph(list(tables))
+    return read_raw_tables(spark, graph, find_sources(graph, {}), {})
+
+
+def people(place, **columns: Any) -> Table:
+    return Table("people", place("people", pid=[1, 2], **columns), primary_key="pid")
+
+
+def facts_times(spark, place, column: Any) -> list[int]:
+    rows = len(column)
+    source = place("facts", pid=[1] * rows, i=list(range(rows)), at=column)
+    raw = read(spark, people(place), Table("facts", source, time_column="at"))
+    return [row[TIME] for row in raw["facts"].frame.orderBy("i").collect()]
+
+
+TIMES = {
+    "timestamps with zone": (
+        pa.array([datetime(2024, 1, 1, 0, 0, 0, micros, tzinfo=UTC) for micros in (0, 1, 500_000)]),
+        [0, 1, 1],
+    ),
+    "timestamps without zone": (pa.array([datetime(2024, 1, 1), datetime(2024, 1, 1, 0, 0, 0, 1)]), [0, 1]),
+    "before 1970": (pa.array([datetime(1969, 12, 31, 23, 59, 59, 500_000, tzinfo=UTC)]), [-NEW_YEAR]),
+    "dates": (pa.array([date(2024, 1, 1), date(2024, 1, 2)]), [0, 86_400]),
+    "text": (
+        ["2024-01-01", "2024-01-01 00:00:00.25", "2024-01-01T01:00:00Z", "2024-01-01T01:00:00+01:00"],
+        [0, 1, 3_600, 0],
+    ),
+    "seconds": ([NEW_YEAR, NEW_YEAR + 5], [0, 5]),
+    "seconds and parts": ([NEW_YEAR + 0.0, NEW_YEAR + 0.5, NEW_YEAR - 0.5], [0, 1, 0]),
+}
+
+
+@pytest.mark.parametrize(("column", "expected"), TIMES.values(), ids=TIMES)
+def test_times_are_whole_seconds_rounded_up(spark, place, column, expected):
+    assert [time - NEW_YEAR for time in facts_times(spark, place, column)] == expected
+
+
+BAD_TIMES = {
+    "text": (["2024-01-01", "soon"], "1 values are not times, such as 'soon'"),
+    "seconds as text": (["1704067200.5"], "'1704067200.5'"),
+    "null": (pa.array([NEW_YEAR, None], pa.int64()), "such as null"),
+    "truth": ([True], "is of type boolean"),
+    "nan": (pa.array([NEW_YEAR + 0.0, float("nan")]), "1 values are not times"),
+}
+
+
+@pytest.mark.parametrize(("column", "says"), BAD_TIMES.values(), ids=BAD_TIMES)
+def test_what_is_no_time_is_an_error_that_names_the_column(spark, place, column, says):
+    with pytest.raises(DataError, match=rf"time column facts\.at.*{says}"):
+        facts_times(spark, place, column)
+
+
+def test_rows_without_a_time_column_always_hold(spark, place):
+    raw = read(spark, people(place), Table("facts", place("facts", pid=[1, 2])))
+    assert [row[TIME] for row in raw["facts"].frame.collect()] == [None, None]
+
+
+def mailings(place, campaigns: Table, *more: Table) -> list[Table]:
+    source = place("mailings", mid=[1, 2, 3, 4], cid=pa.array([1, 2, 9, None], pa.int64()))
+    return [
+        campaigns,
+        Table("mailings", source, primary_key="mid", foreign_keys={"cid": "campaigns"}, time_from="cid"),
+        *more,
+    ]
+
+
+def campaigns(place) -> Table:
+    source = place("campaigns", cid=[1, 2], starts=[date(2024, 1, 1), date(2024, 1, 3)])
+    return Table("campaigns", source, primary_key="cid", time_column="starts")
+
+
+def test_rows_take_their_parents_time_and_those_without_parent_are_left_out(spark, place):
+    raw = read(spark, *mailings(place, campaigns(place)))
+    rows = {row["mid"]: row[TIME] for row in raw["mailings"].frame.collect()}
+    assert rows == {1: NEW_YEAR, 2: NEW_YEAR + 2 * 86_400}
+
+
+def test_a_parents_time_is_passed_on_through_several_tables(spark, place):
+    clicks = Table("clicks", place("clicks", mid=[2, 1]), foreign_keys={"mid": "mailings"}, time_from="mid")
+    raw = read(spark, *mailings(place, campaigns(place), clicks))
+    assert {row["mid"]: row[TIME] for row in raw["clicks"].frame.collect()} == {1: NEW_YEAR, 2: NEW_YEAR + 2 * 86_400}
+
+
+def test_taking_the_time_of_a_table_that_has_none_is_an_error(spark, place):
+    source = place("campaigns", cid=[1, 2])
+    with pytest.raises(GnnscaleError, match="campaigns"):
+        read(spark, *mailings(place, Table("campaigns", source, primary_key="cid")))
+
+
+def test_keys_that_only_facts_mention_get_a_row_of_their_own(spark, place):
+    source = place("people", pid=["a", "b"], age=[30, 40])
+    table = Table("people", source, primary_key="pid", keys_from=("facts.pid", "visits.pid"))
+    facts = Table("facts", place("facts", pid=["c", "a", None, "c"]))
+    visits = Table("visits", place("visits", pid=["d", "b"]))
+    raw = read(spark, table, facts, visits)
+    rows = {row["pid"]: row["age"] for row in raw["people"].frame.collect()}
+    assert rows == {"a": 30, "b": 40, "c": None, "d": None}
+    assert raw["people"].frame.count() == 4
+
+
+def test_rows_that_have_changed_are_read_anew_in_the_same_session(spark, place):
+    facts = Table("facts", place("facts", pid=["c"]))
+    for ages in ([30, 40], [31, 41]):
+        source = place("people", pid=["a", "b"], age=ages)
+        raw = read(spark, Table("people", source, primary_key="pid", keys_from=("facts.pid",)), facts)
+        rows = {row["pid"]: row["age"] for row in raw["people"].frame.collect()}
+        assert rows == {"a": ages[0], "b": ages[1], "c": None}
+
+
+def test_a_column_that_is_not_there_names_the_nearest(spark, place):
+    table = people(place, income=[1, 2])
+    with pytest.raises(SchemaError, match=r"table 'people' has no column 'incme'. Did you mean 'income'"):
+        read(spark, Table("people", table.source, primary_key="pid", columns={"incme": "numerical"}))
+
+
+@pytest.mark.parametrize("name", ["people.parquet", "people.csv"])
+def test_a_file_that_cannot_be_read_is_an_error_that_names_the_table(spark, tmp_path, place, name):
+    path = tmp_path / name
+    path.write_bytes(b"\x00\x01\x02 nothing of the kind" if name.endswith("parquet") else b"")
+    with pytest.raises(GnnscaleError, match="people"):
+        read(spark, Table("people", str(path), primary_key="pid"), Table("facts", place("facts", pid=[1])))
+
+
+def test_an_empty_folder_is_an_error_that_names_the_table(spark, tmp_path, place):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(LakeError, match=r"table 'people'.*can't be read"):
+        read(spark, Table("people", str(tmp_path / "empty"), primary_key="pid"), Table("f", place("f", pid=[1])))
+
+
+def test_csv_and_delta_are_read_as_parquet_is(spark, tmp_path, place):
+    from gnnscale.lake import Lake
+
+    rows = pa.table({"pid": [1, 2], "name": ["a", "b"]})
+    Lake(tmp_path).write("delta", rows)
+    (tmp_path / "rows.csv").write_text("pid,name\n1,a\n2,b\n")
+    facts = Table("facts", place("facts", pid=[1]))
+    for source in (tmp_path / "delta", tmp_path / "rows.csv"):
+        raw = read(spark, Table("people", str(source), primary_key="pid"), facts)
+        assert sorted(tuple(r) for r in raw["people"].frame.select("pid", "name").collect()) == [(1, "a"), (2, "b")]
+
+
+def test_links_are_inferred_from_the_columns_that_are_there(spark, place):
+    graph = Graph([people(place), Table("facts", place("facts", pid=[1], x=[2]))])
+    read_raw_tables(spark, graph, find_sources(graph, {}), {})
+    assert [link.name for link in graph.links] == ["facts.pid"]
+    lonely = Table("lonely", place("lonely", x=[1]))
+    with pytest.raises(SchemaError, match="'lonely' is linked to no other table"):
+        read(spark, people(place), Table("facts", place("facts", pid=[1])), lonely)

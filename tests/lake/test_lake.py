@@ -1,0 +1,188 @@
+"""Tables and records are committed whole, kept by version, and refused where they would be read wrong."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from gnnscale.lake import Lake, check_readable
+from gnnscale.schema import LakeError
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """An empty lake."""
+    return Lake(tmp_path / "a lake")
+
+
+NUMBERS = pa.table({"x": [1, 2, 3], "y": ["a", None, "c"], "z": [[1], [], [2, 3]]})
+
+
+def test_what_is_written_is_read_back(lake):
+    assert not lake.exists("numbers")
+    assert lake.write("numbers", NUMBERS) == 0
+    assert lake.exists("numbers") and lake.tables() == ["numbers"]
+    assert lake.read("numbers").to_pydict() == NUMBERS.to_pydict()
+    assert lake.read("numbers", columns=["y"]).to_pydict() == {"y": ["a", None, "c"]}
+
+
+def test_batches_are_written_as_a_table_is(lake):
+    lake.write("numbers", NUMBERS.to_reader(max_chunksize=1))
+    assert lake.read("numbers").sort_by("x").to_pydict() == NUMBERS.to_pydict()
+
+
+def test_an_overwrite_may_have_other_columns_and_leaves_the_old_version(lake):
+    lake.write("numbers", NUMBERS)
+    assert lake.write("numbers", pa.table({"other": [1.5]})) == 1
+    assert lake.read("numbers").to_pydict() == {"other": [1.5]}
+    assert lake.read("numbers", version=0).to_pydict() == NUMBERS.to_pydict()
+    assert lake.version("numbers") == 1
+
+
+def test_an_append_adds_rows(lake):
+    lake.write("numbers", NUMBERS)
+    assert lake.write("numbers", NUMBERS, mode="append") == 1
+    assert sorted(lake.read("numbers")["x"].to_pylist()) == [1, 1, 2, 2, 3, 3]
+
+
+def test_metadata_stays_with_the_commit(lake):
+    lake.write("numbers", NUMBERS, metadata={"query": "q"})
+    assert lake.open("numbers").history(1)[0]["query"] == "q"
+
+
+def test_a_partitioned_table_is_read_whole(lake):
+    lake.write("numbers", NUMBERS.select(["x", "y"]), partition_by=["x"])
+    assert lake.read("numbers").sort_by("x").select(["x", "y"]).to_pydict() == NUMBERS.select(["x", "y"]).to_pydict()
+
+
+def test_a_missing_table_names_the_nearest(lake):
+    with pytest.raises(LakeError, match="no table 'numbers' in lake"):
+        lake.read("numbers")
+    lake.write("numbers", NUMBERS)
+    with pytest.raises(LakeError, match=r"no table 'number' in lake .*Did you mean 'numbers'"):
+        lake.version("number")
+
+
+def test_a_missing_version_is_a_lake_error(lake):
+    lake.write("numbers", NUMBERS)
+    with pytest.raises(LakeError, match="numbers"):
+        lake.read("numbers", version=99)
+
+
+def test_a_lake_is_where_its_path_or_file_uri_says(tmp_path):
+    assert Lake(tmp_path).uri == Lake(str(tmp_path)).uri == Lake(f"file://{tmp_path}").uri == str(tmp_path)
+    assert Lake(tmp_path).local and not Lake("s3://bucket/lake/").local
+    assert Lake("s3://bucket/lake/").table_uri("t") == "s3://bucket/lake/t"
+
+
+def test_a_lake_that_is_not_there_has_no_tables(tmp_path):
+    lake = Lake(tmp_path / "none")
+    assert lake.tables() == [] and not lake.exists("a") and lake.read_record("a") is None
+    assert not (tmp_path / "none").exists()
+
+
+def test_records_are_replaced_whole(lake):
+    assert lake.read_record("r") is None
+    lake.write_record("r", {"a": list(range(1000))})
+    lake.write_record("r", {"b": 1})
+    assert lake.read_record("r") == {"b": 1}
+    assert [p.name for p in Path(lake.uri, "_records").iterdir()] == ["r.json"]
+
+
+def test_a_record_that_cannot_be_written_leaves_the_old_one(lake):
+    lake.write_record("r", {"a": 1})
+    with pytest.raises(TypeError):
+        lake.write_record("r", {"a": object()})
+    assert lake.read_record("r") == {"a": 1}
+    # A writer that was stopped half-way leaves its part under another name.
+    Path(lake.uri, "_records", "r.json.new").write_text('{"a": ')
+    assert lake.read_record("r") == {"a": 1}
+
+
+def test_bytes_are_kept_at_their_path(lake):
+    assert lake.read_bytes("_models/q/model.pt") is None
+    path = lake.write_bytes("_models/q/model.pt", b"\x00\x01")
+    assert lake.read_bytes("_models/q/model.pt") == Path(path).read_bytes() == b"\x00\x01"
+
+
+def test_the_lake_lists_tables_only(lake):
+    lake.write("numbers", NUMBERS)
+    lake.write_record("r", {})
+    lake.write_bytes("_reports/q.html", b"")
+    assert lake.tables() == ["numbers"]
+
+
+@pytest.mark.parametrize(
+    ("configuration", "feature"),
+    [
+        ({"delta.enableDeletionVectors": "true"}, "deletionVectors"),
+        (
+            {"delta.columnMapping.mode": "name", "delta.minReaderVersion": "2", "delta.minWriterVersion": "5"},
+            "columnMapping",
+        ),
+    ],
+)
+def test_a_table_whose_files_do_not_say_its_rows_is_refused(lake, configuration, feature):
+    write_deltalake(lake.table_uri("t"), NUMBERS.select(["x"]), configuration=configuration)
+    for read in (lake.open, lake.version, lake.read):
+        with pytest.raises(LakeError, match=f"'t' uses {feature}"):
+            read("t")
+
+
+def rewrite_log(lake: Lake, table: str, protocol: dict, **configuration: str) -> None:
+    """Give a table's only commit another protocol, as another engine would have written it."""
+    log = Path(lake.table_uri(table), "_delta_log", "00000000000000000000.json")
+    actions = [json.loads(line) for line in log.read_text().splitlines()]
+    for action in actions:
+        if "protocol" in action:
+            action["protocol"] = protocol
+        if "metaData" in action:
+            action["metaData"]["configuration"] = configuration
+            schema = json.loads(action["metaData"]["schemaString"])
+            for number, column in enumerate(schema["fields"], start=1):
+                column["metadata"] = {
+                    "delta.columnMapping.id": number,
+                    "delta.columnMapping.physicalName": column["name"],
+                }
+            action["metaData"]["schemaString"] = json.dumps(schema)
+    log.write_text("\n".join(json.dumps(action) for action in actions) + "\n")
+
+
+def test_deletion_vectors_in_a_log_of_another_engine_are_refused(lake):
+    lake.write("t", NUMBERS.select(["x"]))
+    features = ["deletionVectors"]
+    rewrite_log(
+        lake,
+        "t",
+        {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": features, "writerFeatures": features},
+    )
+    with pytest.raises(LakeError, match="deletionVectors"):
+        lake.open("t")
+
+
+def test_column_mapping_of_an_old_protocol_is_refused(lake):
+    lake.write("t", NUMBERS.select(["x"]))
+    rewrite_log(lake, "t", {"minReaderVersion": 2, "minWriterVersion": 5}, **{"delta.columnMapping.mode": "name"})
+    with pytest.raises(LakeError, match="columnMapping"):
+        lake.open("t")
+
+
+def test_a_feature_that_is_only_allowed_and_not_in_use_is_no_fault(lake):
+    lake.write("t", NUMBERS.select(["x"]))
+    features = ["columnMapping"]
+    rewrite_log(
+        lake,
+        "t",
+        {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": features, "writerFeatures": features},
+    )
+    check_readable(lake.open("t"), "t")
+
+
+def test_a_table_can_be_read_after_its_folder_moves(lake, tmp_path):
+    lake.write("t", NUMBERS)
+    shutil.move(lake.uri, tmp_path / "moved")
+    assert Lake(tmp_path / "moved").read("t").num_rows == 3
+    assert DeltaTable.is_deltatable(str(tmp_path / "moved" / "t"))

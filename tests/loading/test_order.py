@@ -1,0 +1,80 @@
+"""An epoch takes every example once, in an order that no number of workers changes."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gnnscale.loading import NegativeSampler, epoch_batches, rank_slice
+
+anchors = st.lists(st.integers(0, 4), min_size=1, max_size=120).map(lambda a: np.array(a, np.int32) * 604_800)
+
+
+@given(anchors, st.integers(1, 40), st.integers(0, 3), st.integers(0, 3))
+def test_every_example_comes_once_and_a_batch_has_one_anchor(anchors, size, seed, epoch):
+    batches = epoch_batches(anchors, size, seed, epoch)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(anchors)))
+    for batch in batches:
+        assert batch.dtype == np.int64 and 0 < len(batch) <= max(1.5 * size, 1)
+        assert len(set(anchors[batch])) == 1
+    for anchor in set(anchors.tolist()):
+        sizes = [len(batch) for batch in batches if anchors[batch[0]] == anchor]
+        assert max(sizes) - min(sizes) <= 1
+
+
+@given(anchors, st.integers(1, 40), st.integers(1, 7))
+def test_workers_share_the_same_global_batches(anchors, size, workers):
+    for batch in epoch_batches(anchors, size, 0, 0):
+        parts = [rank_slice(batch, rank, workers) for rank in range(workers)]
+        assert sorted(np.concatenate(parts).tolist()) == sorted(batch.tolist())
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+        # A worker of one is the batch itself, in its order.
+        assert rank_slice(batch, 0, 1).tolist() == batch.tolist()
+
+
+def sequence(seed: int = 0, epoch: int = 0) -> list[list[int]]:
+    return [b.tolist() for b in epoch_batches(np.repeat(np.arange(3, dtype=np.int32), 40), 8, seed, epoch)]
+
+
+def test_the_order_follows_seed_and_epoch_and_mixes_anchors():
+    assert sequence() == sequence()
+    assert sequence(seed=1) != sequence() != sequence(epoch=1)
+    anchors_in_order = [batch[0] // 40 for batch in sequence()]
+    assert anchors_in_order != sorted(anchors_in_order)
+    assert [len(b) for b in sequence()] == [8] * 15
+
+
+def test_a_changed_anchor_leaves_the_batches_of_the_others():
+    few = np.repeat(np.array([0, 1], np.int32), 20)
+    more = np.repeat(np.array([0, 1, 2], np.int32), 20)
+    kept = {tuple(b) for b in epoch_batches(more, 5, 0, 0) if b[0] < 40}
+    assert kept == {tuple(b) for b in epoch_batches(few, 5, 0, 0)}
+
+
+COUNTS = np.array([0, 1, 5, 50, 500])
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 0.75, 1.0])
+def test_negatives_follow_popularity_to_the_power(power):
+    sampler = NegativeSampler(COUNTS, power, seed=0)
+    shares = (COUNTS + 0.5) ** power / ((COUNTS + 0.5) ** power).sum()
+    np.testing.assert_allclose(np.exp(sampler.log_share), shares, rtol=1e-5)
+    drawn = np.concatenate([sampler.sample(1_000, 0, step) for step in range(20)])
+    assert drawn.dtype == np.int64 and drawn.min() >= 0 and drawn.max() < 5
+    found = np.bincount(drawn, minlength=5) / len(drawn)
+    np.testing.assert_allclose(found, shares, atol=5 * np.sqrt(0.25 / len(drawn)))
+
+
+def test_negatives_are_the_same_everywhere_and_change_with_epoch_step_and_seed():
+    def draw(seed=0, epoch=0, step=0):
+        return NegativeSampler(COUNTS, 0.75, seed).sample(50, epoch, step).tolist()
+
+    assert draw() == draw()
+    assert draw() not in (draw(seed=1), draw(epoch=1), draw(step=1))
+    # More of them are the same ones and others.
+    assert NegativeSampler(COUNTS, 0.75, 0).sample(60, 0, 0).tolist()[:50] == draw()
+
+
+def test_a_target_that_was_never_seen_can_be_a_negative():
+    drawn = NegativeSampler(np.zeros(3, np.int64), 1.0, 0).sample(300, 0, 0)
+    assert set(drawn.tolist()) == {0, 1, 2}

@@ -1,0 +1,109 @@
+"""The sampling rule: both backends agree bit for bit, and every sample is what the words say."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from gnnscale.sampling import compiled, reference
+from gnnscale.sampling.keys import example_keys, stream_key
+from gnnscale.store import ALWAYS, Adjacency
+from tests.sampling.graphs import frontier_of, graphs, one_hub
+
+BACKENDS = {"numba": compiled.sample_neighbors, "numpy": reference.sample_neighbors}
+
+
+def keys_for(count: int, seed: int = 0) -> NDArray[np.uint64]:
+    return example_keys(stream_key(seed, 0, "test"), np.arange(count))
+
+
+def allowed(adjacency: Adjacency, node: int, anchor: int) -> list[tuple[int, int]]:
+    """(time, neighbor) of every edge that may be sampled, oldest first."""
+    part = slice(adjacency.indptr[node], adjacency.indptr[node + 1])
+    edges = zip(adjacency.times[part].tolist(), adjacency.neighbors[part].tolist(), strict=True)
+    return [(time, neighbor) for time, neighbor in edges if time <= anchor]
+
+
+@given(graphs, st.data())
+@settings(max_examples=60, deadline=None)
+def test_both_backends_give_the_same_sample_and_it_keeps_the_rule(adjacency, data):
+    nodes = len(adjacency.degrees)
+    batch, width = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 3))
+    flat = data.draw(st.lists(st.integers(-1, nodes - 1), min_size=batch * width, max_size=batch * width))
+    frontier = np.array(flat, np.int32).reshape(batch, width)
+    anchors = np.array(data.draw(st.lists(st.integers(-10, 25), min_size=batch, max_size=batch)), np.int32)
+    fanout, uniform = data.draw(st.integers(1, 9)), data.draw(st.booleans())
+    keys = keys_for(batch, data.draw(st.integers(0, 2**64 - 1)))
+    found, times = BACKENDS["numba"](adjacency, frontier, anchors, keys, fanout, uniform)
+    expected = BACKENDS["numpy"](adjacency, frontier, anchors, keys, fanout, uniform)
+    np.testing.assert_array_equal(found, expected[0])
+    np.testing.assert_array_equal(times, expected[1])
+    assert found.dtype == times.dtype == np.int32 and found.shape == (batch, width, fanout)
+    for b in range(batch):
+        for w in range(width):
+            edges = allowed(adjacency, frontier[b, w], anchors[b]) if frontier[b, w] >= 0 else []
+            number = min(len(edges), fanout)
+            sample = list(zip(times[b, w, :number].tolist(), found[b, w, :number].tolist(), strict=True))
+            assert (found[b, w, number:] == -1).all() and (times[b, w, number:] == ALWAYS).all()
+            # Taken away one by one, so that no edge may be there twice.
+            left = list(edges)
+            for edge in sample:
+                left.remove(edge)
+            if not uniform or len(edges) <= fanout:
+                assert sample == edges[::-1][:number]
+
+
+@pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
+def test_an_edge_stamped_at_its_anchor_counts_and_a_second_later_does_not(backend):
+    frontier, anchors = frontier_of([0], [0], [0]), np.array([3, 2, -1], np.int32)
+    found, _ = backend(one_hub(10), frontier, anchors, keys_for(3), 20, True)
+    assert found[:, 0].max(axis=1).tolist() == [3, 2, -1]
+    assert (found[:, 0] >= 0).sum(axis=1).tolist() == [4, 3, 0]
+
+
+@pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
+def test_last_takes_the_latest_first(backend):
+    found, times = backend(one_hub(10), frontier_of([0]), np.array([6], np.int32), keys_for(1), 3, False)
+    assert found[0, 0].tolist() == times[0, 0].tolist() == [6, 5, 4]
+
+
+def sample_many(degree: int, fanout: int, seeds: int, width: int = 1) -> NDArray[np.int32]:
+    """Uniform samples of one hub under many keys, ``[seeds, width, fanout]``."""
+    frontier = np.zeros((seeds, width), np.int32)
+    anchors = np.full(seeds, degree, np.int32)
+    return BACKENDS["numba"](one_hub(degree), frontier, anchors, keys_for(seeds), fanout, True)[0]
+
+
+@pytest.mark.parametrize(("degree", "fanout"), [(20, 5), (7, 6), (100, 1), (12, 10)])
+def test_every_neighbor_is_as_likely_as_any_other(degree, fanout):
+    seeds = 4_000
+    found = sample_many(degree, fanout, seeds)
+    counts = np.bincount(found.ravel(), minlength=degree)
+    assert counts.sum() == seeds * fanout
+    share = fanout / degree
+    # Sampling without replacement has a smaller variance than the multinomial, by this factor.
+    chi_square = ((counts - seeds * share) ** 2 / (seeds * share)).sum() / (1 - share) * (degree - 1) / degree
+    bound = degree - 1 + 5 * np.sqrt(2 * (degree - 1))
+    assert chi_square < bound
+
+
+def test_every_pair_is_as_likely_as_any_other():
+    found = np.sort(sample_many(6, 2, 6_000)[:, 0], axis=1)
+    _, counts = np.unique(found, axis=0, return_counts=True)
+    assert len(counts) == 15
+    assert ((counts - 400) ** 2 / 400).sum() < 14 + 5 * np.sqrt(28)
+
+
+def test_parents_of_one_example_are_sampled_apart():
+    found = np.sort(sample_many(30, 5, 200, width=2), axis=2)
+    same = (found[:, 0] == found[:, 1]).all(axis=1)
+    assert same.mean() < 0.02
+
+
+def test_uniform_samples_never_change():
+    assert sample_many(50, 6, 3)[:, 0].tolist() == [
+        [22, 32, 8, 6, 40, 46],
+        [44, 31, 18, 29, 48, 37],
+        [32, 12, 25, 29, 19, 41],
+    ]

@@ -1,0 +1,61 @@
+"""The manifest survives JSON, and its figures follow from its counts."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gnnscale.schema import EdgeType, FeatureManifest, GraphManifest, LinkManifest, TableManifest
+
+names = st.text("abcdef_", min_size=1, max_size=6)
+counts = st.integers(0, 10**12)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+features = st.builds(
+    FeatureManifest,
+    names,
+    st.sampled_from(["numerical", "categorical", "timestamp"]),
+    st.booleans(),
+    numbers,
+    numbers,
+    st.lists(st.text(max_size=4), max_size=3).map(tuple),
+    numbers,
+)
+tables = st.builds(
+    TableManifest,
+    names,
+    counts,
+    st.none() | st.tuples(counts, counts),
+    st.lists(features, max_size=3).map(tuple),
+    counts,
+)
+links = st.builds(LinkManifest, names, names, names, *[counts] * 8)
+
+
+@given(st.lists(tables, max_size=3), st.lists(links, max_size=3), counts, st.none() | counts)
+def test_a_manifest_is_the_same_after_json(tables, links, origin, fit_until):
+    manifest = GraphManifest(tuple(tables), tuple(links), origin, fit_until)
+    assert GraphManifest.from_dict(json.loads(json.dumps(manifest.to_dict()))) == manifest
+
+
+def test_a_built_manifest_is_the_same_after_json(shop):
+    assert GraphManifest.from_dict(json.loads(json.dumps(shop.manifest.to_dict()))) == shop.manifest
+    assert GraphManifest.from_dict(shop.lake.read_record("graph")) == shop.manifest
+
+
+def test_the_match_rate_counts_rows_that_have_a_key():
+    link = LinkManifest("a", "b", "c", edges=6, nulls=100, dangling=2, parents=9, parents_matched=3, max_degree=4)
+    assert link.match_rate == 0.75
+    assert LinkManifest("a", "b", "c", 0, 5, 0, 0, 0, 0).match_rate == 0.0
+
+
+def test_each_direction_has_its_own_version():
+    figures = LinkManifest("a", "b", "c", 1, 0, 0, 1, 1, 1, version=4, reverse_version=7)
+    assert figures.edge_version(EdgeType(figures.link, reverse=False)) == 4
+    assert figures.edge_version(EdgeType(figures.link, reverse=True)) == 7
+
+
+def test_every_feature_is_numerical_or_categorical_in_order():
+    kinds = {"a": "numerical", "b": "categorical", "c": "timestamp", "d": "categorical"}
+    table = TableManifest("t", 1, None, tuple(FeatureManifest(name, kind) for name, kind in kinds.items()))
+    assert [f.column for f in table.numerical] == ["a", "c"]
+    assert [f.column for f in table.categorical] == ["b", "d"]

@@ -1,0 +1,32 @@
+"""A table's declaration is checked when it is made."""
+
+import pytest
+
+from gnnscale.schema import SchemaError, Table
+
+
+@pytest.mark.parametrize("name", ["", "a b", "1a", "a.b", "a-b"])
+def test_a_name_is_letters_digits_and_underscores(name):
+    with pytest.raises(SchemaError, match="letters, digits"):
+        Table(name)
+
+
+def test_time_comes_from_one_place():
+    with pytest.raises(SchemaError, match="time_column or time_from, not both"):
+        Table("a", time_column="t", time_from="b", foreign_keys={"b": "c"})
+
+
+def test_time_from_is_a_foreign_key_and_a_wrong_one_names_the_nearest():
+    with pytest.raises(SchemaError, match=r"time_from 'campain_id'.*Did you mean 'campaign_id'"):
+        Table("mailings", time_from="campain_id", foreign_keys={"campaign_id": "campaigns"})
+
+
+def test_keys_from_needs_a_primary_key():
+    with pytest.raises(SchemaError, match="keys_from needs a primary_key"):
+        Table("a", keys_from=("b.c",))
+
+
+def test_named_columns_are_all_that_the_declaration_mentions():
+    table = Table("a", "", "k", "t", {"c": "numerical"}, {"f": "b"}, display=("d",))
+    assert table.named_columns == {"k", "t", "c", "f", "d"}
+    assert Table("a").named_columns == set()

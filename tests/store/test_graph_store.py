@@ -1,0 +1,119 @@
+"""The graph in memory equals the lake's tables, and is built once."""
+
+import numpy as np
+import pytest
+
+from gnnscale.lake import Lake
+from gnnscale.schema import DataError, EdgeType, LakeError
+from gnnscale.store import ALWAYS, GraphStore
+
+
+def test_every_direction_equals_its_edges_table(shop, store):
+    assert len(store.edge_types()) == 2 * len(shop.manifest.links)
+    for edge_type in store.edge_types():
+        edges = shop.lake.read(edge_type.table_name).to_pandas().sort_values(["source", "time", "target"])
+        adjacency = store.adjacency(edge_type)
+        assert len(adjacency.degrees) == store.node_count(edge_type.source)
+        sources = np.repeat(np.arange(len(adjacency.degrees)), adjacency.degrees)
+        assert sources.tolist() == edges["source"].tolist()
+        assert adjacency.neighbors.tolist() == edges["target"].tolist()
+        assert adjacency.times.tolist() == (edges["time"] - shop.manifest.origin).tolist()
+        assert (adjacency.times >= 0).all()
+
+
+def test_one_direction_is_the_other_turned(store):
+    for link in {edge_type.link for edge_type in store.edge_types()}:
+        pairs = []
+        for reverse in (False, True):
+            adjacency = store.adjacency(EdgeType(link, reverse))
+            sources = np.repeat(np.arange(len(adjacency.degrees)), adjacency.degrees)
+            ends = (adjacency.neighbors, sources) if reverse else (sources, adjacency.neighbors)
+            pairs.append(sorted(zip(*ends, adjacency.times, strict=True)))
+        assert pairs[0] == pairs[1]
+
+
+def test_features_equal_the_nodes_table(shop, store):
+    for table in shop.manifest.tables:
+        nodes = shop.nodes(table.name)
+        features = store.features(table.name)
+        assert features.numerical.shape == (table.rows, len(table.numerical))
+        assert features.categorical.shape == (table.rows, len(table.categorical))
+        for i, feature in enumerate(table.numerical):
+            np.testing.assert_array_equal(features.numerical[:, i], nodes[f"num_{feature.column}"])
+        for i, feature in enumerate(table.categorical):
+            np.testing.assert_array_equal(features.categorical[:, i], nodes[f"cat_{feature.column}"])
+        times = nodes["time"].to_numpy(float)
+        expected = np.where(np.isnan(times), ALWAYS, times - shop.manifest.origin)
+        np.testing.assert_array_equal(features.times, expected)
+
+
+def test_edges_that_leave_a_table_are_those_of_its_links(store):
+    names = {edge_type.table_name for edge_type in store.edges_from("customers")}
+    assert names == {"edges_rev_purchases_customer_id", "edges_rev_mailings_customer_id"}
+    assert {e.table_name for e in store.edges_from("mailings")} == {
+        "edges_mailings_customer_id",
+        "edges_mailings_campaign_id",
+    }
+
+
+def test_opening_again_reads_what_is_mapped_and_builds_nothing(shop, store):
+    stamps = {path: path.stat().st_mtime_ns for path in store.folder.rglob("*")}
+    again = GraphStore.open(shop.lake)
+    assert again.folder == store.folder
+    assert {path: path.stat().st_mtime_ns for path in store.folder.rglob("*")} == stamps
+    assert not [path for path in store.folder.iterdir() if path.name.startswith(".")]
+    assert isinstance(again.adjacency(store.edge_types()[0]).neighbors, np.memmap)
+
+
+def test_a_cache_elsewhere_holds_the_same_graph(shop, store, tmp_path):
+    other = GraphStore.open(shop.lake, tmp_path)
+    assert other.folder.parent == tmp_path
+    for edge_type in store.edge_types():
+        np.testing.assert_array_equal(other.adjacency(edge_type).neighbors, store.adjacency(edge_type).neighbors)
+
+
+def test_a_graph_that_was_built_again_is_mapped_anew(shop, store, tmp_path):
+    first = GraphStore.open(shop.lake, tmp_path)
+    record = shop.lake.read_record("graph")
+    shop.lake.write_record("graph", {**record, "fit_until": record["fit_until"] + 1})
+    try:
+        assert GraphStore.open(shop.lake, tmp_path).folder != first.folder
+    finally:
+        shop.lake.write_record("graph", record)
+
+
+def test_a_lake_without_a_graph_is_an_error(tmp_path):
+    with pytest.raises(LakeError, match="holds no graph; run the graph stage first"):
+        GraphStore.open(Lake(tmp_path))
+
+
+def test_a_table_that_is_not_sorted_is_refused_and_leaves_no_arrays(shop, tmp_path):
+    lake = Lake(tmp_path / "lake")
+    record = shop.lake.read_record("graph")
+    for name in shop.lake.tables():
+        if name.startswith(("nodes_", "edges_")):
+            table = shop.lake.read(name)
+            if name == "edges_rev_purchases_customer_id":
+                table = table.take(np.random.default_rng(0).permutation(table.num_rows))
+            lake.write(name, table)
+    lake.write_record("graph", record)
+    with pytest.raises(DataError, match="edges_rev_purchases_customer_id is not sorted"):
+        GraphStore.open(lake)
+    built = [path.name for path in (tmp_path / "lake" / "_store").rglob("*edges_rev_purchases_customer_id*")]
+    assert built == []
+
+
+def test_a_node_id_that_is_missing_or_twice_is_refused(shop, tmp_path):
+    import pyarrow as pa
+
+    from gnnscale.store.features import write_features
+
+    table = shop.manifest.table("campaigns")
+    rows = shop.lake.read("nodes_campaigns")
+    broken = {
+        "lacks 1 of 6": rows.slice(1),
+        "twice or out of range": pa.concat_tables([rows, rows.slice(0, 1)]),
+    }
+    for says, data in broken.items():
+        with pytest.raises(DataError, match=says):
+            write_features(tmp_path, iter(data.combine_chunks().to_batches(max_chunksize=4)), table, 0)
