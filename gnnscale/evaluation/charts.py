@@ -105,7 +105,7 @@ def line_chart(title: str, x_label: str, points: Sequence[tuple[float, float]]) 
         return _nothing()
     stride = math.ceil(len(finite) / POINTS)
     shown = finite[::stride] if finite[::stride][-1] == finite[-1] else [*finite[::stride], finite[-1]]
-    left, right, head, height = 46.0, 50.0, 10.0, 150.0
+    left, right, head, height = 50.0, 50.0, 10.0, 150.0
     x_low, x_high = _span([x for x, _ in finite], 0.0)
     y_low, y_high = _span([y for _, y in finite], 0.06)
     across = (WIDTH - left - right) / (x_high - x_low)
@@ -114,12 +114,13 @@ def line_chart(title: str, x_label: str, points: Sequence[tuple[float, float]]) 
 
     floor = head + height
     parts = []
-    for tick in ticks(y_low, y_high):
+    marks = ticks(y_low, y_high)
+    for tick in marks:
         y = head + height - (tick - y_low) * up
         parts.append(
             Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(left, WIDTH - right, _at(y), _at(y))
             + Markup('<text class="tick" x="{}" y="{}" text-anchor="end">{}</text>').format(
-                left - 6, _at(y + 4), _short(tick)
+                left - 6, _at(y + 4), _tick(tick, marks)
             )
         )
     for tick in ticks(x_low, x_high):
@@ -187,10 +188,18 @@ def _at(position: float) -> str:
     return f"{position:.1f}"
 
 
+def _tick(value: float, marks: Sequence[float]) -> str:
+    """A tick with as many significant digits as tell it from its neighbors."""
+    for digits in range(4, 10):
+        if len({f"{mark:.{digits}g}" for mark in marks}) == len(marks):
+            break
+    return f"{value:.{digits}g}" if abs(value) < 10_000 else _short(value)
+
+
 def _short(value: float, digits: int = 0) -> str:
     """A tick as few characters; a value with ``digits`` decimals, if it is large enough for them."""
     if abs(value) >= 10_000:
         return f"{value / 1000:,.4g}k"
-    if digits and (value == 0 or 10.0**-digits <= abs(value) < 100):
+    if digits and (value == 0 or 10.0**-digits <= abs(value) < 10):
         return f"{value:.{digits}f}"
     return f"{value:.4g}"

@@ -39,7 +39,7 @@ class Outcome:
         weights: averaged weights of the best validation.
         best: its figures.
         history: figures of every validation, in order.
-        losses: (step, training loss), one entry for each ``LOSS_EVERY`` steps.
+        losses: (step, mean training loss since the entry before), one entry for each ``LOSS_EVERY`` steps.
     """
 
     weights: dict[str, torch.Tensor]
@@ -92,6 +92,7 @@ class Trainer:
         self.best: dict[str, float] = {}
         self.best_weights: dict[str, torch.Tensor] = {}
         self.epoch = 0
+        self._recent: list[torch.Tensor] = []
         self._validation_model: TwoBranchModel | None = None
 
     def run(self, resume: Mapping[str, Any] | None = None) -> Outcome:
@@ -169,13 +170,20 @@ class Trainer:
         self.average.update(self.model, done + 1)
         if done % TRIM_EVERY == 0:
             trim_heap()
-        value = float("nan")
-        if done % LOSS_EVERY == 0 or step == steps - 1:
-            value = float(place.total(loss.detach().clone())) / len(rows)
-            self.losses.append((done, value))
+        value = self._record_loss(objective.detach(), done, last=step == steps - 1)
         total = settings.epochs * steps
         self.listener.on_step({"epoch": epoch, "step": done + 1, "steps": total, "loss": value})
         return value
+
+    def _record_loss(self, objective: torch.Tensor, step: int, last: bool) -> float:
+        """The mean loss of the steps since the last record, over all processes; NaN between records."""
+        self._recent.append(objective)
+        if step % LOSS_EVERY and not last:
+            return float("nan")
+        mean = float(self.place.total(torch.stack(self._recent).mean())) / self.place.workers
+        self._recent.clear()
+        self.losses.append((step, mean))
+        return mean
 
     def _validate(self, epoch: int, loss: float, rate: float) -> dict[str, float]:
         if self._validation_model is None:
