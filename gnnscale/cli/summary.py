@@ -31,7 +31,8 @@ def print_summary(work: Work, console: Console) -> None:
     rows = {(row["method"], row["among"]): row for row in record["rows"]}
     methods = list(dict.fromkeys(row["method"] for row in record["rows"]))
     entities = rows[methods[0], "all"]["entities"]
-    table = Table(title=f"{query}: {entities:,} entities of the test week", title_justify="left")
+    title = f"{query}: {entities:,} entities with something to find in the test window"
+    table = Table(title=title, title_justify="left")
     table.add_column("method")
     for title, _, _ in COLUMNS:
         table.add_column(title, justify="right")

@@ -68,8 +68,8 @@ class AnchorSettings(Section):
     """Anchor times; what is left out follows from the data and the query's window.
 
     Args:
-        test: anchor of the test window; default: the last whole step whose window ends inside the data.
-        step_days: days between anchors; default: the length of the window.
+        test: anchor of the test window; default: the last midnight whose window ends inside the data.
+        step_days: days between anchors; default: the end of the window.
         train: most training anchors, counted back from the validation window.
         latest: anchor of the predictions; default: midnight at the end of the last day that has events.
     """

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pyspark.sql import functions as F
 
 from gnnscale.etl.raw import TIME, RawTable
-from gnnscale.schema import DataError, Graph, Link, LinkManifest
+from gnnscale.query.anchors import AnchorPlan, Split, show_time
+from gnnscale.schema import DataError, Link, LinkManifest
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,21 @@ def check_tables(raw: Mapping[str, RawTable]) -> dict[str, TableFigures]:
             raise DataError(_duplicates(table, key))
         span = (row["first"], row["last"]) if row["first"] is not None else None
         figures[name] = TableFigures(row["rows"], span)
+    _check_range(figures)
     return figures
+
+
+def _check_range(figures: Mapping[str, TableFigures]) -> None:
+    spans = {name: f.time_range for name, f in figures.items() if f.time_range}
+    if not spans:
+        return
+    first = min(spans, key=lambda name: spans[name][0])
+    last = max(spans, key=lambda name: spans[name][1])
+    if spans[last][1] - spans[first][0] >= 2**31 - 1:
+        raise DataError(
+            f"times reach from {show_time(spans[first][0])} in '{first}' to {show_time(spans[last][1])} in '{last}'; "
+            "a graph holds 68 years at most, so one of them is no real time"
+        )
 
 
 def check_link(raw: Mapping[str, RawTable], link: Link, parents: int, min_match_rate: float) -> LinkManifest:
@@ -99,21 +114,25 @@ def check_link(raw: Mapping[str, RawTable], link: Link, parents: int, min_match_
     return figures
 
 
-def check_graph_types(raw: Mapping[str, RawTable], graph: Graph) -> None:
-    """See that both ends of every link hold keys of one kind.
+def check_windows(facts: RawTable, plan: AnchorPlan) -> None:
+    """See that each split has a fact in one of its windows.
 
     Raises:
-        DataError: a link joins, say, text to numbers, which would match nothing or by accident.
+        DataError: a split has none; the message says between which times.
     """
-    for link in graph.links:
-        parent_key = raw[link.parent].table.primary_key or ""
-        child = raw[link.table].frame.schema[link.column].dataType
-        parent = raw[link.parent].frame.schema[parent_key].dataType
-        kinds = {"string" if t.typeName() in ("string", "char", "varchar") else "number" for t in (child, parent)}
-        if len(kinds) > 1:
+    anchors = {Split.TRAIN: plan.train, Split.VALIDATION: (plan.validation,), Split.TEST: (plan.test,)}
+    inside = {}
+    for split, times in anchors.items():
+        start, end = times[0] + plan.window.start, times[-1] + plan.window.end
+        inside[split] = (F.col(TIME) > start) & (F.col(TIME) <= end)
+    row = facts.frame.agg(*(F.count(F.when(where, True)).alias(split) for split, where in inside.items())).first()
+    assert row is not None
+    for split, times in anchors.items():
+        if row[split] == 0:
             raise DataError(
-                f"foreign key {link.name} is {child.simpleString()} and {link.parent}.{parent_key} is "
-                f"{parent.simpleString()}; both must be of one type"
+                f"no row of '{facts.table.name}' is in a {split} window, which run from "
+                f"{show_time(times[0] + plan.window.start)} to {show_time(times[-1] + plan.window.end)}. "
+                "Set anchors.test to another time"
             )
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.fs
@@ -31,7 +33,7 @@ from pyspark.sql.types import StructType
 from gnnscale.lake import check_readable
 from gnnscale.schema import LakeError
 
-METADATA_PREFIX = "userMetadata."
+METADATA_PREFIX = "usermetadata."
 
 
 def read_delta(session: SparkSession, uri: str, storage_options: dict[str, str] | None = None) -> DataFrame:
@@ -47,11 +49,16 @@ def read_delta(session: SparkSession, uri: str, storage_options: dict[str, str] 
     table = DeltaTable(uri, storage_options=storage_options or None)
     check_readable(table, uri)
     schema = from_arrow_schema(pa.schema(table.schema().to_arrow()))
-    files = table.file_uris()
+    files = pa.table(table.get_add_actions(flatten=True))["path"].to_pylist()
     if not files:
         return session.createDataFrame([], schema)
     reader = session.read.schema(schema).option("basePath", uri)
-    return reader.parquet(*sorted(files))
+    return reader.parquet(*(_no_pattern(f"{uri.rstrip('/')}/{unquote(file)}") for file in sorted(files)))
+
+
+def _no_pattern(path: str) -> str:
+    """A path for Spark, which takes paths for patterns."""
+    return re.sub(r"([\\\[\]{}*?])", r"\\\1", path)
 
 
 def has_jvm_delta(session: SparkSession) -> bool:
@@ -65,7 +72,7 @@ class DeltaDataSource(DataSource):
     """Delta tables for ``spark.read`` and ``df.write``; modes ``append`` and ``overwrite``.
 
     Options: ``path``; ``storage.<name>`` go to delta-rs as storage options; ``userMetadata.<name>`` are kept
-    with the commit.
+    with the commit, names in lower case as Spark hands them on.
     """
 
     @classmethod

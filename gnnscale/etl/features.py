@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from gnnscale.etl.raw import TIME, RawTable
-from gnnscale.schema import ColumnType, FeatureManifest, Graph
+from gnnscale.schema import ColumnType, FeatureManifest, Graph, SchemaError
 
 SKEWED = 2.0
 """Skewness past which a numerical column is encoded as sign(x) log(1 + |x|)."""
@@ -40,7 +40,11 @@ def fit_features(
         types: column -> type.
         fit_until: epoch seconds; rows stamped later do not count. None counts all.
         max_categories: most categories a column keeps; rarer values share code 0 with missing ones.
+
+    Raises:
+        SchemaError: a column is declared as what its values are not.
     """
+    _check_types(raw, types)
     period = raw.frame
     if fit_until is not None:
         period = period.where(F.col(TIME).isNull() | (F.col(TIME) <= fit_until))
@@ -72,6 +76,20 @@ def fit_features(
         else:
             features.append(FeatureManifest(name, kind, categories=categories[name], missing=missing))
     return tuple(features)
+
+
+def _check_types(raw: RawTable, types: dict[str, ColumnType]) -> None:
+    fits = {
+        ColumnType.NUMERICAL: (T.NumericType, T.BooleanType),
+        ColumnType.TIMESTAMP: (T.TimestampType, T.TimestampNTZType, T.DateType),
+    }
+    for name, kind in types.items():
+        physical = raw.frame.schema[name].dataType
+        if kind in fits and not isinstance(physical, fits[kind]):
+            raise SchemaError(
+                f"column {raw.table.name}.{name} is declared {kind} and holds {physical.simpleString()}; "
+                "declare it categorical or ignore, or convert it in the source"
+            )
 
 
 def encode_features(frame: DataFrame, features: tuple[FeatureManifest, ...]) -> DataFrame:
@@ -122,8 +140,8 @@ def _number(name: str, kind: ColumnType) -> Column:
     column = F.col(name)
     if kind is ColumnType.TIMESTAMP:
         column = F.unix_seconds(column.cast("timestamp")) / F.lit(86_400)
-    value = column.cast("double")
-    return F.when(F.isnan(value), F.lit(None)).otherwise(value)
+    value = column.try_cast("double")
+    return F.when(F.isnan(value) | (F.abs(value) == float("inf")), F.lit(None)).otherwise(value)
 
 
 def _infer(physical: T.DataType) -> ColumnType:

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from gnnscale.config import Settings, build_graph_schema, plan_query_anchors
-from gnnscale.etl.checks import TableFigures, check_graph_types, check_link, check_tables
+from gnnscale.etl.checks import TableFigures, check_link, check_tables, check_windows
 from gnnscale.etl.edges import link_edges, sorted_edges
 from gnnscale.etl.features import encode_features, feature_types, fit_features
 from gnnscale.etl.ids import NODE_ID, add_node_ids
@@ -39,11 +39,12 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     options = settings.lake.storage_options
     raw = read_raw_tables(session, graph, find_sources(graph, options), options)
     log.info("links: %s", ", ".join(f"{link.name} -> {link.parent}" for link in graph.links))
-    check_graph_types(raw, graph)
     query = PredictiveQuery(graph, settings.query.text)
     figures = check_tables(raw)
     links = [check_link(raw, k, figures[k.parent].rows, settings.graph.min_match_rate) for k in graph.links]
-    fit_until = plan_query_anchors(settings, query, figures[query.facts.name].time_range).validation
+    plan = plan_query_anchors(settings, query, figures[query.facts.name].time_range)
+    check_windows(raw[query.facts.name], plan)
+    fit_until = plan.validation
     types = {name: feature_types(table, graph) for name, table in raw.items()}
     features = {
         name: fit_features(table, types[name], fit_until, settings.graph.max_categories) for name, table in raw.items()
@@ -62,6 +63,8 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     )
     manifest = GraphManifest(tables, tuple(written), origin, fit_until)
     lake.write_record(MANIFEST_NAME, manifest.to_dict())
+    for table in raw.values():
+        table.frame.unpersist()
     return manifest
 
 

@@ -45,7 +45,9 @@ def add_node_ids(raw: RawTable, ranges: int) -> DataFrame:
 def _hash(raw: RawTable) -> Column:
     if raw.table.primary_key:
         return F.xxhash64(F.col(raw.table.primary_key))
-    return F.xxhash64(*(F.col(name) for name in sorted(raw.frame.columns)))
+    columns = [F.col(f"`{name}`") for name in sorted(raw.frame.columns)]
+    # xxhash64 passes over nulls, so which columns are null is hashed beside.
+    return F.xxhash64(*columns, *(column.isNull() for column in columns))
 
 
 def _even_splits(ranges: int) -> list[int]:

@@ -35,6 +35,13 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
     )
     splits = plan.splits()
     labels = distinct_targets(facts, query.window, {anchor: str(split) for anchor, split in splits.items()})
+    if manifest.table(query.entity.name).time_range is not None:
+        # Nobody is asked about before they are there.
+        born = read_table(session, lake, f"nodes_{query.entity.name}").select(
+            F.col("node_id").alias("entity"), F.col("time").alias("born")
+        )
+        labels = labels.join(born, "entity").where(F.col("born").isNull() | (F.col("born") <= F.col("anchor_time")))
+        labels = labels.drop("born")
     labels = labels.cache()
     counts = {row["split"]: row["count"] for row in labels.groupBy("split").count().collect()}
     for split in Split:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -17,6 +18,9 @@ from gnnscale.schema.errors import nearest
 
 TIME = "_time"
 """Column that holds when a row came to be known: epoch seconds, rounded up; null for rows that always hold."""
+
+RESERVED = {TIME, "node_id", "_range", "_order", "_value"}
+"""Names that the graph build gives to columns of its own."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,53 @@ def read_raw_tables(
     graph.infer_links({name: frame.columns for name, frame in frames.items()})
     graph.validate()
     timed = {t.name: _add_time(t, frames[t.name]) for t in graph.tables.values()}
+    check_key_types(timed, graph)
     whole = {t.name: _add_keys(t, timed, graph) for t in graph.tables.values()}
-    return {t.name: RawTable(t, _inherit_time(t, whole, graph)) for t in graph.tables.values()}
+    for name in parents_first(graph):
+        whole[name] = _inherit_time(graph.table(name), whole, graph)
+    return {t.name: RawTable(t, whole[t.name]) for t in graph.tables.values()}
+
+
+def parents_first(graph: Graph) -> list[str]:
+    """Tables that take their time from a parent, each after that parent.
+
+    Raises:
+        SchemaError: the parent has no time, or the tables take their times from each other.
+    """
+    order: list[str] = []
+
+    def visit(table: Table, through: tuple[str, ...]) -> None:
+        if not table.time_from or table.name in order:
+            return
+        if table.name in through:
+            raise SchemaError(f"tables {' and '.join(through)} take their time from each other")
+        parent = graph.table(table.foreign_keys[table.time_from])
+        if not (parent.time_column or parent.time_from):
+            raise SchemaError(f"table '{table.name}': time_from '{table.time_from}', but '{parent.name}' has no time")
+        visit(parent, (*through, table.name))
+        order.append(table.name)
+
+    for table in graph.tables.values():
+        visit(table, ())
+    return order
+
+
+def check_key_types(frames: Mapping[str, DataFrame], graph: Graph) -> None:
+    """See that both ends of every link hold keys of one kind.
+
+    Raises:
+        DataError: a link joins, say, text to numbers, which would match nothing or by accident.
+    """
+    for link in graph.links:
+        parent_key = graph.table(link.parent).primary_key or ""
+        child = frames[link.table].schema[link.column].dataType
+        parent = frames[link.parent].schema[parent_key].dataType
+        kinds = {"string" if t.typeName() in ("string", "char", "varchar") else "number" for t in (child, parent)}
+        if len(kinds) > 1:
+            raise DataError(
+                f"foreign key {link.name} is {child.simpleString()} and {link.parent}.{parent_key} is "
+                f"{parent.simpleString()}; both must be of one type"
+            )
 
 
 def _read(session: SparkSession, name: str, source: Source, storage_options: dict[str, str]) -> DataFrame:
@@ -63,12 +112,20 @@ def _read(session: SparkSession, name: str, source: Source, storage_options: dic
             return read_delta(session, source.uri, storage_options)
         if source.format is SourceFormat.CSV:
             return session.read.csv(source.uri, header=True, inferSchema=True)
+        # Files that have changed under the same path must not come from what Spark remembers of them.
+        session.catalog.refreshByPath(source.uri)
         return session.read.parquet(source.uri)
-    except AnalysisException as error:
+    except (AnalysisException, Py4JJavaError) as error:
         raise LakeError(f"table '{name}': {source.uri} can't be read: {_headline(error)}") from None
 
 
 def _check_columns(table: Table, columns: list[str]) -> None:
+    for column in columns:
+        if column in RESERVED or "." in column or "`" in column:
+            raise SchemaError(
+                f"table '{table.name}': a column can't be called '{column}'; rename it in the source "
+                f"(no dots or backticks, and not {', '.join(sorted(RESERVED))})"
+            )
     for column in sorted(table.named_columns):
         if column not in columns:
             raise SchemaError(f"table '{table.name}' has no column '{column}'.{nearest(column, columns)}")
@@ -92,7 +149,9 @@ def _add_time(table: Table, frame: DataFrame) -> DataFrame:
 
 def _seconds(column: Column, physical: T.DataType, table: Table) -> Column:
     if isinstance(physical, T.NumericType):
-        return F.ceil(column).cast("long")
+        value = column.cast("double")
+        endless = F.isnan(value) | (F.abs(value) == float("inf"))
+        return F.when(endless, F.lit(None)).otherwise(F.ceil(column)).cast("long")
     if isinstance(physical, T.StringType):
         column = F.try_to_timestamp(column)
     elif isinstance(physical, T.DateType | T.TimestampNTZType):
@@ -127,8 +186,8 @@ def _inherit_time(table: Table, frames: Mapping[str, DataFrame], graph: Graph) -
     if not table.time_from:
         return frame
     parent = graph.table(table.foreign_keys[table.time_from])
-    # Rows whose parent is unknown have no date, so no anchor may see them: the inner join leaves them out.
-    times = frames[parent.name].select(F.col(parent.primary_key or "").alias(table.time_from), TIME)
+    # Rows without a dated parent have no date themselves, so no anchor may see them: the join leaves them out.
+    times = frames[parent.name].select(F.col(parent.primary_key or "").alias(table.time_from), TIME).dropna()
     return frame.drop(TIME).join(times, table.time_from)
 
 

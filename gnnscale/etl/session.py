@@ -50,14 +50,14 @@ def open_session(settings: SparkSettings, app: str = "gnnscale") -> SparkSession
 
 
 def close_session() -> None:
-    """Stop the active session, and with it a JVM of our own."""
+    """Stop Spark where this process has started its JVM; a session that a cluster brought goes on."""
     session = SparkSession.getActiveSession()
     if session is None:
         return
     gateway = session.sparkContext._gateway
-    session.stop()
     process = getattr(gateway, "proc", None)
     if gateway is not None and process is not None:
+        session.stop()
         # Stopping the context leaves the JVM with its heap; closing its standard input ends it.
         gateway.shutdown()
         process.stdin.close()

@@ -24,12 +24,17 @@ class Lake:
     Args:
         uri: a folder, or an object-store URI such as ``s3://bucket/prefix``.
         storage_options: credentials and endpoints, as delta-rs names them.
+
+    Raises:
+        LakeError: a folder whose path has a percent sign, which URIs read as an escape.
     """
 
     def __init__(self, uri: str | Path, storage_options: dict[str, str] | None = None) -> None:
         text = str(uri)
         self.local = urlparse(text).scheme in ("", "file")
         self.uri = str(Path(text.removeprefix("file://")).absolute()) if self.local else text.rstrip("/")
+        if self.local and "%" in self.uri:
+            raise LakeError(f"a lake can't be in a folder with '%' in its path, as {self.uri} has; choose another")
         self.storage_options = dict(storage_options or {})
 
     def __repr__(self) -> str:
@@ -112,6 +117,11 @@ class Lake:
     def write_record(self, name: str, record: dict[str, Any]) -> None:
         """Replace a JSON record; a reader sees the old one or the new one, never a part."""
         self.write_bytes(f"_records/{name}.json", json.dumps(record, indent=1, sort_keys=True).encode())
+
+    def has_file(self, path: str) -> bool:
+        """Whether there is a file of that path under the root."""
+        filesystem, root = self._filesystem()
+        return bool(filesystem.get_file_info(f"{root}/{path}").type == pyarrow.fs.FileType.File)
 
     def read_bytes(self, path: str) -> bytes | None:
         """Content of a file under the root, or None where there is none."""

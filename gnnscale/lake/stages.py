@@ -20,11 +20,13 @@ class StageRecord:
         fingerprint: of its inputs and configuration.
         seconds: how long it took.
         detail: what it did, in a few words.
+        upstream: fingerprint of the stage before it, as it was then.
     """
 
     fingerprint: str
     seconds: float
     detail: str
+    upstream: str = ""
 
 
 def fingerprint(inputs: Mapping[str, Any]) -> str:
@@ -45,12 +47,17 @@ def is_current(lake: Lake, stage: str, digest: str, outputs: Sequence[str]) -> b
     return record is not None and record.fingerprint == digest and all(lake.exists(name) for name in outputs)
 
 
-def write_stage(lake: Lake, stage: str, digest: str, started: float, detail: str) -> StageRecord:
+def clear_stage(lake: Lake, stage: str) -> None:
+    """Forget the stage's last run, because its tables are about to change."""
+    lake.write_record(f"stage_{stage}", {})
+
+
+def write_stage(lake: Lake, stage: str, digest: str, started: float, detail: str, upstream: str = "") -> StageRecord:
     """Record that the stage is complete.
 
     Args:
         started: ``time.monotonic()`` at its start.
     """
-    record = StageRecord(digest, round(time.monotonic() - started, 2), detail)
+    record = StageRecord(digest, round(time.monotonic() - started, 2), detail, upstream)
     lake.write_record(f"stage_{stage}", asdict(record))
     return record

@@ -45,7 +45,7 @@ def evaluate_and_report(
         "MLflow run": run.run_id if run else "none",
         "Versions": ", ".join(
             [f"gnnscale {gnnscale.__version__}", f"Python {platform.python_version()}"]
-            + [f"{package} {version(package)}" for package in ("torch", "pyspark", "ray", "deltalake", "faiss-cpu")]
+            + [f"{package} {version(package)}" for package in ("torch", "pyspark", "ray", "deltalake")]
         ),
     }
     report = build_report(settings, lake, store, query, plan, holdout, _curves(lake, name), stages, facts)

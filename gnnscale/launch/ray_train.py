@@ -14,7 +14,7 @@ from typing import Any
 import ray
 import ray.train
 import torch
-from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 
 from gnnscale.config import Settings, bind_query, build_settings
@@ -53,6 +53,8 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Outco
     gpus = start_ray(settings)
     workers = settings.training.workers
     use_gpu = settings.training.gpu == "yes" or (settings.training.gpu == "auto" and gpus >= workers)
+    if settings.training.gpu == "auto" and 0 < gpus < workers:
+        log.warning("%d GPUs are fewer than training.workers=%d, so training takes the CPU", gpus, workers)
     if settings.training.gpu == "yes" and gpus < workers:
         raise GnnscaleError(f"training.gpu=yes asks for {workers} GPUs, one a worker, and Ray has {gpus}")
     progress = _Progress.options(num_cpus=0).remote()  # type: ignore[attr-defined]
@@ -75,6 +77,8 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Outco
     listener.start()
     try:
         result = trainer.fit()
+    except TrainingFailedError as error:
+        raise _cause(error) from error
     finally:
         done.set()
         listener.join()
@@ -83,6 +87,15 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Outco
     with result.checkpoint.as_directory() as folder:
         state = torch.load(Path(folder) / CHECKPOINT, map_location="cpu", weights_only=False)
     return Outcome(state["best_weights"], state["best"], state["history"], state["losses"])
+
+
+def _cause(error: TrainingFailedError) -> Exception:
+    """The fault in the input behind a failed run, where that is what it was."""
+    for failure in getattr(error, "worker_failures", {}).values():
+        inner = getattr(failure, "cause", failure)
+        if isinstance(inner, GnnscaleError):
+            return GnnscaleError(str(inner))
+    return error
 
 
 def start_ray(settings: Settings) -> int:
@@ -106,7 +119,9 @@ def start_ray(settings: Settings) -> int:
 
 
 def _share(workers: int, use_gpu: bool) -> dict[str, float]:
-    cpus = ray.cluster_resources().get("CPU", 1)
+    # A worker has to fit on one node.
+    smallest = min(node["Resources"].get("CPU", 1) for node in ray.nodes() if node["Alive"])
+    cpus = min(ray.cluster_resources().get("CPU", 1), smallest * workers)
     share = {"CPU": max(1.0, cpus // workers) if cpus >= workers else cpus / workers}
     return share | ({"GPU": 1.0} if use_gpu else {})
 

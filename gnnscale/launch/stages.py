@@ -13,10 +13,20 @@ from rich.console import Console
 
 import gnnscale
 from gnnscale.config import Settings, bind_query, build_graph_schema, plan_query_anchors
-from gnnscale.lake import Lake, StageRecord, find_source, fingerprint, is_current, read_stage, source_state, write_stage
+from gnnscale.lake import (
+    Lake,
+    StageRecord,
+    clear_stage,
+    find_source,
+    fingerprint,
+    is_current,
+    read_stage,
+    source_state,
+    write_stage,
+)
 from gnnscale.query import PredictiveQuery, parse
 from gnnscale.query.anchors import AnchorPlan
-from gnnscale.schema import GraphManifest, LakeError
+from gnnscale.schema import EdgeType, GraphManifest, LakeError
 from gnnscale.schema.manifest import MANIFEST_NAME
 from gnnscale.tracking import progress_bar
 
@@ -72,6 +82,7 @@ class Stage(ABC):
 
     name: ClassVar[str]
     per_query: ClassVar[bool] = True
+    after: ClassVar[type[Stage] | None] = None
 
     def __init__(self, work: Work) -> None:
         self.work = work
@@ -105,7 +116,12 @@ class Stage(ABC):
             log.info("%-8s ...", self.name)
             started = time.monotonic()
             digest = self.digest()
-            record = write_stage(lake, self.record_name, digest, started, self.make())
+            upstream = self.upstream(self.after) if self.after else ""
+            # A run that breaks off must not leave the record of the one before it beside half of its own tables.
+            clear_stage(lake, self.record_name)
+            detail = self.make()
+            self.stamp(digest)
+            record = write_stage(lake, self.record_name, digest, started, detail, upstream)
             log.info("%-8s %.0f s: %s", self.name, record.seconds, record.detail)
         self.work.done.append((self.name, record.seconds, record.detail))
         return record
@@ -115,22 +131,41 @@ class Stage(ABC):
         lake = self.work.lake
         if self.work.force or read_stage(lake, self.record_name) is None:
             return False
-        return is_current(lake, self.record_name, self.digest(), self.outputs())
+        try:
+            digest = self.digest()
+        except LakeError:
+            if self.after is None:
+                raise
+            return False
+        return is_current(lake, self.record_name, digest, self.outputs()) and self.intact(digest)
 
     def digest(self) -> str:
         """Fingerprint of the inputs, the configuration and the program."""
         return fingerprint({"version": gnnscale.__version__, **self.inputs()})
 
+    def intact(self, digest: str) -> bool:
+        """Whether what the stage left beside its tables is still that of this run."""
+        return True
+
+    def stamp(self, digest: str) -> None:  # noqa: B027 - most stages share nothing
+        """Mark what other queries may write over."""
+
     def upstream(self, stage: type[Stage]) -> str:
-        """Fingerprint of an earlier stage.
+        """Fingerprint of an earlier stage, whose tables are still those that it made.
 
         Raises:
-            LakeError: it was not run.
+            LakeError: it was not run, or a stage before it has run again since.
         """
         earlier = stage(self.work)
         record = read_stage(self.work.lake, earlier.record_name)
         if record is None:
             raise LakeError(f"lake {self.work.lake.uri} lacks what the {stage.name} stage makes; run it first")
+        stale = earlier.after is not None and record.upstream != earlier.upstream(earlier.after)
+        if stale or not earlier.intact(record.fingerprint):
+            raise LakeError(
+                f"what the {stage.name} stage made in lake {self.work.lake.uri} is out of date: a stage before it, or "
+                "another query, has run since; run it again"
+            )
         return record.fingerprint
 
 
@@ -158,8 +193,13 @@ class GraphStage(Stage):
         }
 
     def outputs(self) -> list[str]:
-        """Nodes of every table."""
-        return [f"nodes_{name}" for name in self.settings.tables]
+        """Ids and nodes of every table, and edges."""
+        tables = [f"nodes_{name}" for name in self.settings.tables]
+        tables += [f"ids_{name}" for name, table in self.settings.tables.items() if table.primary_key]
+        if self.work.lake.read_record(MANIFEST_NAME) is not None:
+            links = [link.link for link in self.work.manifest.links]
+            tables += [EdgeType(link, reverse).table_name for link in links for reverse in (False, True)]
+        return tables
 
     def make(self) -> str:
         """Run on Spark."""
@@ -176,13 +216,14 @@ class LabelStage(Stage):
     """Facts to labelled examples."""
 
     name = "labels"
+    after = GraphStage
 
     def inputs(self) -> dict[str, Any]:
         """Graph, query and anchors."""
         return {
             "graph": self.upstream(GraphStage),
             "query": self.settings.query.model_dump(),
-            "anchors": self.settings.anchors.model_dump(mode="json"),
+            "anchors": self.settings.anchors.model_dump(mode="json", exclude={"latest"}),
         }
 
     def outputs(self) -> list[str]:
@@ -203,6 +244,7 @@ class TrainStage(Stage):
     """Examples to a model."""
 
     name = "train"
+    after = LabelStage
 
     def inputs(self) -> dict[str, Any]:
         """Labels, sampling, model, training and seed."""
@@ -219,6 +261,10 @@ class TrainStage(Stage):
         """No table: the model is a file."""
         return []
 
+    def intact(self, digest: str) -> bool:
+        """Whether the model file is there."""
+        return self.work.lake.has_file(f"_models/{self.settings.query.name}/model.pt")
+
     def make(self) -> str:
         """Train with Ray, under a new MLflow run."""
         from gnnscale.launch.train_stage import train_and_track
@@ -230,6 +276,7 @@ class EmbedStage(Stage):
     """Model to embeddings and pair scores."""
 
     name = "embed"
+    after = TrainStage
 
     def inputs(self) -> dict[str, Any]:
         """The model and the anchors."""
@@ -245,6 +292,14 @@ class EmbedStage(Stage):
             f"pairs_{self.settings.query.name}",
         ]
 
+    def intact(self, digest: str) -> bool:
+        """Whether the embeddings are this query's: queries over one table share its embeddings' table."""
+        return self.work.lake.read_record("embeddings") == {"fingerprint": digest}
+
+    def stamp(self, digest: str) -> None:
+        """Say whose embeddings they are."""
+        self.work.lake.write_record("embeddings", {"fingerprint": digest})
+
     def make(self) -> str:
         """Sweep all entities and targets."""
         from gnnscale.inference import embed
@@ -252,7 +307,7 @@ class EmbedStage(Stage):
 
         store = GraphStore.open(self.work.lake, self.settings.lake.cache)
         query, plan = self.work.query, self.work.plan
-        anchors = [plan.test, plan.latest]
+        anchors = list(dict.fromkeys((plan.test, plan.latest)))
         counts = [store.node_count(table.name) for table in (query.target, query.entity)]
         with progress_bar(self.work.console, "embed", sum(counts) * len(anchors), "rows") as bar:
             embed(self.settings, self.work.lake, store, anchors, advance=bar.advance)
@@ -263,6 +318,7 @@ class RetrieveStage(Stage):
     """Embeddings to ranked predictions."""
 
     name = "retrieve"
+    after = EmbedStage
 
     def inputs(self) -> dict[str, Any]:
         """Embeddings and how they are searched."""
@@ -287,12 +343,14 @@ class EvaluateStage(Stage):
     """Holdout against truth and baselines, to a report."""
 
     name = "evaluate"
+    after = RetrieveStage
 
     def inputs(self) -> dict[str, Any]:
         """Predictions, and how they are judged."""
         return {
             "retrieve": self.upstream(RetrieveStage),
             "evaluation": self.settings.evaluation.model_dump(),
+            "tracking": self.settings.tracking.model_dump(),
             "tables": {name: table.display for name, table in self.settings.tables.items()},
         }
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gnnscale.config import Settings
+from gnnscale.config import Settings, bind_query
 from gnnscale.lake import Lake
 from gnnscale.launch.ray_train import Hear, train_with_ray
+from gnnscale.loading import BatchBuilder
 from gnnscale.schema import LakeError
+from gnnscale.store import GraphStore
 from gnnscale.tracking import Run, progress_bar, start_run
 from gnnscale.training import Outcome, save_model
 
@@ -29,6 +31,9 @@ def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
     """
     if not lake.exists(f"labels_{settings.query.name}"):
         raise LakeError(f"lake {lake.uri} holds no labels_{settings.query.name}; run the labels stage first")
+    # What is wrong with the sampling or the model shows here, before any worker is started.
+    store = GraphStore.open(lake, settings.lake.cache)
+    BatchBuilder(store, bind_query(settings, store.manifest), settings.sampling, settings.model.siblings, settings.seed)
     with start_run(settings, lake) as run, progress_bar(console, "train", 1, "steps") as bar:
         run.log_parameters(settings.model_dump(mode="json", exclude={"tables", "lake", "spark"}))
 

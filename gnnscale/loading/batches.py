@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -45,12 +45,14 @@ class TargetBatch(Tensors):
     Args:
         nodes: int64 ``[targets]``.
         features: of the targets.
+        alive: whether the target's own time is at or before the anchor, bool ``[targets]``.
         present: which event slots are filled, bool ``[targets, fanout]``.
         event_age: days from each present event to the anchor, float32 ``[events]``.
     """
 
     nodes: Tensor
     features: RowFeatures
+    alive: Tensor
     present: Tensor
     event_age: Tensor
 
@@ -155,6 +157,7 @@ class BatchBuilder:
                 )
         codes = store.features(query.target.name).categorical[:, [columns.index(c) for c in siblings]]
         self._candidates = CandidateBuilder(np.asarray(codes))
+        self._times = store.features(query.target.name).times
         self._scratch = np.full(store.node_count(query.target.name), -1, np.int64)
 
     def build(self, examples: Examples, epoch: int = 0, negatives: NDArray[np.int64] | None = None) -> PairBatch:
@@ -169,12 +172,16 @@ class BatchBuilder:
         entity_link, target_link = self.query.entity_link.name, self.query.target_link.name
         events, reached = latest_first(block.hop(entity_link), block.hop(entity_link, target_link))
         found = self._candidates.build(events, reached, examples)
+        # What came to be within the window itself could not have been named at the anchor.
+        alive = self._times[found.explore_target] <= examples.anchors[found.explore_example]
+        found = replace(found, explore_target=found.explore_target[alive], explore_example=found.explore_example[alive])
         if negatives is None:
             negatives = np.zeros(0, np.int64)
             known = np.zeros((len(examples), 0), bool)
         else:
             pairs = (found.example, found.target, found.explore_example, found.explore_target)
             known = known_pairs(negatives, len(examples), *pairs, self._scratch)
+            known |= self._times[negatives] > examples.anchors[0]
         parts = [found.target, found.explore_target, negatives]
         nodes, position = np.unique(np.concatenate(parts), return_inverse=True)
         candidate, explore, negative = np.split(position.astype(np.int64), np.cumsum([len(p) for p in parts[:-1]]))
@@ -238,6 +245,7 @@ class BatchBuilder:
         return TargetBatch(
             nodes=torch.from_numpy(nodes),
             features=self._features(self.query.target.name, nodes),
+            alive=torch.from_numpy(self._times[nodes] <= anchor),
             present=torch.from_numpy(present),
             event_age=days(anchor - hop.times[present].astype(np.int64)),
         )

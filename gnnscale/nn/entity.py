@@ -45,7 +45,7 @@ class EntityEncoder(nn.Module):
         entity, facts: the tables.
         context: path -> table of further hops around the entity.
         channels: of an event.
-        columns: sibling columns.
+        row_channels: of the entity's own columns and of its further hops.
     """
 
     def __init__(
@@ -64,8 +64,11 @@ class EntityEncoder(nn.Module):
         self.event = nn.Sequential(nn.Linear(width, 64), nn.GELU(), nn.Linear(64, channels))
         self.entity_rows = RowEncoder(entity, row_channels)
         self.context_rows = nn.ModuleDict({_key(path): RowEncoder(table, 8) for path, table in context.items()})
-        self.context_age = AgeEncoder(periods=())
-        self.context = nn.Linear(self.context_age.channels + 8, row_channels)
+        self.row_channels = row_channels
+        # Without further hops there is nothing to train, and data-parallel training wants every parameter used.
+        if context:
+            self.context_age = AgeEncoder(periods=())
+            self.context = nn.Linear(self.context_age.channels + 8, row_channels)
         self.sums = channels + DECAYS
         self.channels = channels
         self.entity_channels = 2 * self.sums + row_channels
@@ -96,7 +99,7 @@ class EntityEncoder(nn.Module):
         )
 
     def _surroundings(self, batch: PairBatch) -> Tensor:
-        total = batch.entity_features.numerical.new_zeros(len(batch), self.context.out_features)
+        total = batch.entity_features.numerical.new_zeros(len(batch), self.row_channels)
         for hop in batch.context:
             rows = self.context_rows[_key(hop.path)](hop.features).view(*hop.present.shape, -1)
             slots = self.context(torch.cat([self.context_age(hop.age), rows], dim=-1))

@@ -21,6 +21,9 @@ from gnnscale.schema import TableManifest
 
 DEMAND = 32
 
+NOT_YET = -1e6
+"""Bias of a target that does not exist at the anchor."""
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -108,10 +111,14 @@ class TwoBranchModel(nn.Module):
         self.shift = nn.Sequential(nn.Linear(summary, 32), nn.GELU(), level)
 
     def encode_targets(self, targets: TargetBatch, demand: Tensor | None = None) -> Tensor:
-        """Tower vectors of targets, ``[targets, tower + 1]``; the last entry is the bias."""
+        """Tower vectors of targets, ``[targets, tower + 1]``; the last entry is the bias.
+
+        That of a target which does not exist yet is so low that it comes after every other.
+        """
         demand = self.demand(targets) if demand is None else demand
         own = self.tower_identity(targets.nodes) + self.tower_rows(targets.features)
         bias = self.demand_bias(demand) + self.target_bias(own)
+        bias = bias.masked_fill(~targets.alive.unsqueeze(1), NOT_YET)
         return torch.cat([own + self.demand_tower(demand), bias], dim=1)
 
     def forward(self, batch: PairBatch) -> Scores:

@@ -77,7 +77,9 @@ def log_ranking_model(run_id: str, settings: Settings, lake: Lake) -> str:
     if weights is None:
         raise LakeError(f"lake {lake.uri} holds no model of query '{settings.query.name}'")
     resolved = settings.model_dump(mode="json")
-    resolved["lake"]["uri"] = lake.uri
+    # Credentials don't belong into a model; where it is loaded, the environment has them.
+    resolved["lake"] = {"uri": lake.uri}
+    del resolved["spark"]
     with tempfile.TemporaryDirectory() as folder, mlflow.start_run(run_id=run_id):
         path = Path(folder) / "model.pt"
         path.write_bytes(weights)

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from gnnscale.config import Settings
 from gnnscale.inference.embed import TIMESTAMP
@@ -50,6 +52,10 @@ def retrieve(
     for table, anchor in ((f"holdout_{name}", plan.test), (f"predictions_{name}", plan.latest)):
         index = FlatIndex(read_vectors(lake, query.target.name, anchor))
         found = _search_all(settings, lake, query, index, anchor, advance)
+        # No answers for entities that do not exist yet, and no targets that don't.
+        unborn = _times(lake, query.entity.name) > anchor
+        late = _times(lake, query.target.name) > anchor
+        found.targets[unborn[:, None] | late[found.targets]] = -1
         tables[table] = ranked_table(found, entity_keys, target_keys, anchor)
         if anchor == plan.latest:
             _save_index(lake, name, index, anchor)
@@ -62,6 +68,13 @@ def read_keys(lake: Lake, table: str) -> pa.Array:
     """Keys of a table in order of node id."""
     rows = lake.read(f"ids_{table}").sort_by("node_id")
     return pa.concat_arrays(rows["key"].chunks)
+
+
+def _times(lake: Lake, table: str) -> NDArray[np.int64]:
+    """When each node came to be, epoch seconds in order of node id; long ago for those that always hold."""
+    rows = lake.read(f"nodes_{table}", ["node_id", "time"]).sort_by("node_id")
+    times: NDArray[np.int64] = pc.fill_null(rows["time"], np.iinfo(np.int64).min).to_numpy()
+    return times
 
 
 def ranked_table(found: Neighbors, entity_keys: pa.Array, target_keys: pa.Array, anchor: int) -> pa.Table:

@@ -21,7 +21,7 @@ class FeatureManifest:
         mean, std: of a numerical column over the training period; std is never 0.
         categories: values of a categorical column, most frequent first; code i + 1 stands for the i-th, 0 for a
             value that is missing or was not seen in the training period.
-        missing: share of null values, over all rows.
+        missing: share of null values in the training period.
     """
 
     column: str

@@ -24,7 +24,7 @@ class Table:
 
     Args:
         name: what queries and outputs call it.
-        source: where its rows are: a Delta table, a Parquet or CSV file or folder (path or object-store URI),
+        source: where its rows are: a Delta table, a Parquet file or folder, or a CSV file (path or object-store URI),
             or ``package://<package>/<path>`` for a file that an installed package carries.
         primary_key: column that identifies a row; None for facts that have no key of their own.
         time_column: column that says when a row came to be known; None for tables that always hold.
@@ -50,6 +50,7 @@ class Table:
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise SchemaError(f"table name '{self.name}' must be letters, digits and underscores")
+        object.__setattr__(self, "columns", {name: ColumnType(kind) for name, kind in self.columns.items()})
         if self.time_column and self.time_from:
             raise SchemaError(f"table '{self.name}': give time_column or time_from, not both")
         if self.time_from and self.time_from not in self.foreign_keys:

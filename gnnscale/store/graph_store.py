@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -128,5 +129,5 @@ def _batches(lake: Lake, table: str, version: int) -> Iterator[pa.RecordBatch]:
     filesystem = opened.to_pyarrow_dataset().filesystem
     paths = pa.table(opened.get_add_actions(flatten=True))["path"].to_pylist()
     for path in sorted(paths):
-        with pq.ParquetFile(filesystem.open_input_file(path)) as file:
+        with pq.ParquetFile(filesystem.open_input_file(unquote(path))) as file:
             yield from file.iter_batches(batch_size=1 << 20)

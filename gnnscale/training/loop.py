@@ -54,8 +54,8 @@ LOSS_EVERY = 10
 class Trainer:
     """Trains the network of one query.
 
-    Every random choice is a hash of (seed, epoch, step), so a run that resumes at (epoch, step) goes on as the
-    unbroken one would, and the sequence of global batches does not depend on the number of workers.
+    Every random choice is a hash of (seed, epoch, step), so a run that resumes at an epoch goes on as the unbroken one
+    would, and the sequence of global batches does not depend on the number of workers.
 
     Args:
         settings: the configuration.
