@@ -60,7 +60,7 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Outco
     progress = _Progress.options(num_cpus=0).remote()  # type: ignore[attr-defined]
     trainer = TorchTrainer(
         _train_worker,
-        train_loop_config={"settings": settings.model_dump(mode="json"), "progress": progress},
+        train_loop_config={"settings": _for_workers(settings), "progress": progress},
         torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
         scaling_config=ScalingConfig(
             num_workers=workers, use_gpu=use_gpu, resources_per_worker=_share(workers, use_gpu)
@@ -87,6 +87,15 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Outco
     with result.checkpoint.as_directory() as folder:
         state = torch.load(Path(folder) / CHECKPOINT, map_location="cpu", weights_only=False)
     return Outcome(state["best_weights"], state["best"], state["history"], state["losses"])
+
+
+def _for_workers(settings: Settings) -> dict[str, Any]:
+    """The configuration with absolute paths: workers have a working folder of their own."""
+    content = settings.model_dump(mode="json")
+    content["lake"]["uri"] = Lake(settings.lake.uri, settings.lake.storage_options).uri
+    if settings.lake.cache:
+        content["lake"]["cache"] = str(Path(settings.lake.cache).absolute())
+    return content
 
 
 def _cause(error: TrainingFailedError) -> Exception:

@@ -22,6 +22,8 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("jobs")
     content: dict[str, Any] = make_shop(folder, seed=7, purchases=1200)
     content["training"]["workers"] = 2
+    # Relative, as the recipes have it: Ray's workers run in folders of their own.
+    content["lake"] = {"uri": os.path.relpath(folder / "lake", ROOT)}
     del content["recipe"]
     path = folder / "shop.yaml"
     path.write_text(yaml.safe_dump(content))
