@@ -2,7 +2,7 @@
 
 from gnnscale.lake.lake import Lake, check_readable
 from gnnscale.lake.source import Source, SourceFormat, column_names, find_source, source_state
-from gnnscale.lake.stages import StageRecord, clear_stage, fingerprint, is_current, read_stage, write_stage
+from gnnscale.lake.stages import StageRecord, fingerprint, is_current, read_stage, write_stage
 
 __all__ = [
     "Lake",
@@ -10,7 +10,6 @@ __all__ = [
     "SourceFormat",
     "StageRecord",
     "check_readable",
-    "clear_stage",
     "column_names",
     "find_source",
     "fingerprint",

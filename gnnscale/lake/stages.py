@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gnnscale.lake.lake import Lake
@@ -21,12 +21,18 @@ class StageRecord:
         seconds: how long it took.
         detail: what it did, in a few words.
         upstream: fingerprint of the stage before it, as it was then.
+        versions: of the tables it wrote; another version means that another run has written since.
     """
 
     fingerprint: str
     seconds: float
     detail: str
     upstream: str = ""
+    versions: Mapping[str, int] = field(default_factory=dict)
+
+    def holds(self, lake: Lake) -> bool:
+        """Whether the lake's tables are still those that this run wrote."""
+        return all(lake.exists(name) and lake.version(name) == version for name, version in self.versions.items())
 
 
 def fingerprint(inputs: Mapping[str, Any]) -> str:
@@ -42,22 +48,27 @@ def read_stage(lake: Lake, stage: str) -> StageRecord | None:
 
 
 def is_current(lake: Lake, stage: str, digest: str, outputs: Sequence[str]) -> bool:
-    """Whether the stage ran with this fingerprint and its tables are still there."""
+    """Whether the stage ran with this fingerprint and its tables are still those that it wrote."""
     record = read_stage(lake, stage)
-    return record is not None and record.fingerprint == digest and all(lake.exists(name) for name in outputs)
+    return (
+        record is not None
+        and record.fingerprint == digest
+        and record.versions.keys() >= set(outputs)
+        and record.holds(lake)
+    )
 
 
-def clear_stage(lake: Lake, stage: str) -> None:
-    """Forget the stage's last run, because its tables are about to change."""
-    lake.write_record(f"stage_{stage}", {})
-
-
-def write_stage(lake: Lake, stage: str, digest: str, started: float, detail: str, upstream: str = "") -> StageRecord:
+def write_stage(
+    lake: Lake, stage: str, digest: str, started: float, detail: str, outputs: Sequence[str] = (), upstream: str = ""
+) -> StageRecord:
     """Record that the stage is complete.
 
     Args:
         started: ``time.monotonic()`` at its start.
+        outputs: tables that it wrote.
+        upstream: fingerprint of the stage before it.
     """
-    record = StageRecord(digest, round(time.monotonic() - started, 2), detail, upstream)
+    versions = {name: lake.version(name) for name in outputs}
+    record = StageRecord(digest, round(time.monotonic() - started, 2), detail, upstream, versions)
     lake.write_record(f"stage_{stage}", asdict(record))
     return record

@@ -16,7 +16,6 @@ from gnnscale.config import Settings, bind_query, build_graph_schema, plan_query
 from gnnscale.lake import (
     Lake,
     StageRecord,
-    clear_stage,
     find_source,
     fingerprint,
     is_current,
@@ -117,11 +116,8 @@ class Stage(ABC):
             started = time.monotonic()
             digest = self.digest()
             upstream = self.upstream(self.after) if self.after else ""
-            # A run that breaks off must not leave the record of the one before it beside half of its own tables.
-            clear_stage(lake, self.record_name)
             detail = self.make()
-            self.stamp(digest)
-            record = write_stage(lake, self.record_name, digest, started, detail, upstream)
+            record = write_stage(lake, self.record_name, digest, started, detail, self.outputs(), upstream)
             log.info("%-8s %.0f s: %s", self.name, record.seconds, record.detail)
         self.work.done.append((self.name, record.seconds, record.detail))
         return record
@@ -137,18 +133,15 @@ class Stage(ABC):
             if self.after is None:
                 raise
             return False
-        return is_current(lake, self.record_name, digest, self.outputs()) and self.intact(digest)
+        return is_current(lake, self.record_name, digest, self.outputs()) and self.intact()
 
     def digest(self) -> str:
         """Fingerprint of the inputs, the configuration and the program."""
         return fingerprint({"version": gnnscale.__version__, **self.inputs()})
 
-    def intact(self, digest: str) -> bool:
-        """Whether what the stage left beside its tables is still that of this run."""
+    def intact(self) -> bool:
+        """Whether what the stage leaves beside its tables is there."""
         return True
-
-    def stamp(self, digest: str) -> None:  # noqa: B027 - most stages share nothing
-        """Mark what other queries may write over."""
 
     def upstream(self, stage: type[Stage]) -> str:
         """Fingerprint of an earlier stage, whose tables are still those that it made.
@@ -161,7 +154,7 @@ class Stage(ABC):
         if record is None:
             raise LakeError(f"lake {self.work.lake.uri} lacks what the {stage.name} stage makes; run it first")
         stale = earlier.after is not None and record.upstream != earlier.upstream(earlier.after)
-        if stale or not earlier.intact(record.fingerprint):
+        if stale or not earlier.intact() or not record.holds(self.work.lake):
             raise LakeError(
                 f"what the {stage.name} stage made in lake {self.work.lake.uri} is out of date: a stage before it, or "
                 "another query, has run since; run it again"
@@ -261,7 +254,7 @@ class TrainStage(Stage):
         """No table: the model is a file."""
         return []
 
-    def intact(self, digest: str) -> bool:
+    def intact(self) -> bool:
         """Whether the model file is there."""
         return self.work.lake.has_file(f"_models/{self.settings.query.name}/model.pt")
 
@@ -291,14 +284,6 @@ class EmbedStage(Stage):
             f"embeddings_{query.target.name}",
             f"pairs_{self.settings.query.name}",
         ]
-
-    def intact(self, digest: str) -> bool:
-        """Whether the embeddings are this query's: queries over one table share its embeddings' table."""
-        return self.work.lake.read_record("embeddings") == {"fingerprint": digest}
-
-    def stamp(self, digest: str) -> None:
-        """Say whose embeddings they are."""
-        self.work.lake.write_record("embeddings", {"fingerprint": digest})
 
     def make(self) -> str:
         """Sweep all entities and targets."""

@@ -41,4 +41,8 @@ def test_a_stage_is_current_until_its_inputs_change_or_its_tables_go(tmp_path):
     assert not is_current(lake, "labels", "d1", [])
     assert not is_current(lake, "graph", "d1", ["nodes"])
     lake.write("nodes", pa.table({"x": [1]}))
+    write_stage(lake, "graph", "d1", time.monotonic(), "1 node", ["nodes"])
     assert is_current(lake, "graph", "d1", ["nodes"])
+    # Another run has written over the table.
+    lake.write("nodes", pa.table({"x": [2]}))
+    assert not is_current(lake, "graph", "d1", ["nodes"])

@@ -152,7 +152,8 @@ def test_mlflow_has_parameters_curves_metrics_report_and_a_model_that_predicts(l
     assert run.data.metrics["model/all/map_at_10"] == pytest.approx(evaluation(lake)["model", "all"]["map@10"])
     assert len(client.get_metric_history(run_id, "train_loss")) >= 3
     assert "report.html" in [file.path for file in client.list_artifacts(run_id)]
-    logged = mlflow.search_logged_models(filter_string=f"source_run_id='{run_id}'", output_format="list")
+    found = {"experiment_ids": [run.info.experiment_id], "filter_string": f"source_run_id='{run_id}'"}
+    logged = mlflow.search_logged_models(**found, output_format="list")
     model = mlflow.pyfunc.load_model(logged[-1].model_uri)
     expected = lists(read(lake, f"predictions_{QUERY}"))
     answer = lists(model.predict(pd.DataFrame({"entity": [1, 1000, 2500]})))
