@@ -46,12 +46,12 @@ class Scores:
 class TwoBranchSize:
     """Widths in channels, and drop-out."""
 
-    event: int = 48
-    hidden: int = 128
-    tower: int = 48
-    feature: int = 24
-    identity: int = 16
-    dropout: float = 0.1
+    event: int
+    hidden: int
+    tower: int
+    feature: int
+    identity: int
+    dropout: float
 
 
 class TwoBranchModel(nn.Module):
