@@ -78,7 +78,7 @@ def shop(shop_content: dict[str, Any]) -> Shop:
     manifest = build_graph(session, lake, settings)
     counts = build_labels(session, lake, settings, manifest)
     query = bind_query(settings, manifest)
-    plan = plan_query_anchors(settings, query, manifest.table(query.facts.name).time_range)
+    plan = plan_query_anchors(settings, query, manifest.time_ranges)
     return Shop(shop_content, settings, lake, manifest, query, plan, shop_tables(shop_content), counts)
 
 

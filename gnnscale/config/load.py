@@ -11,8 +11,9 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from yaml import YAMLError
 
+from gnnscale.config.search import take_lists
 from gnnscale.config.settings import Settings, TableSettings
-from gnnscale.schema import ConfigError, Graph, Table
+from gnnscale.schema import ConfigError, Graph, Table, ValueKind
 from gnnscale.schema.errors import nearest
 
 
@@ -28,13 +29,53 @@ def recipe_names(folder: Path | None = None) -> list[str]:
     return sorted(path.stem for path in ((folder or conf_folder()) / "recipes").glob("*.yaml"))
 
 
-def load_settings(recipe: str, overrides: Sequence[str] = (), folder: Path | None = None) -> Settings:
-    """Compose ``defaults.yaml``, the recipe and the overrides, in this order.
+def mode_names(folder: Path | None = None) -> list[str]:
+    """Run modes that can be asked for."""
+    return sorted(path.stem for path in ((folder or conf_folder()) / "modes").glob("*.yaml"))
+
+
+def compose_settings(
+    parts: Sequence[Mapping[str, Any]], overrides: Sequence[str], mode: str | None, folder: Path | None, place: str
+) -> Settings:
+    """Compose ``defaults.yaml``, a run mode, further parts and overrides, in this order.
+
+    Args:
+        parts: plain data.
+        overrides: ``key=value`` with dots between levels; values are YAML.
+        mode: run mode; None for none.
+        folder: configuration folder; default: the one that ships with gnnscale.
+        place: where the parts come from, for messages.
+
+    Raises:
+        ConfigError: an unknown mode or key (the message names the nearest), or a value out of range.
+    """
+    folder = folder or conf_folder()
+    layers: list[Any] = [_read(folder / "defaults.yaml")]
+    if mode is not None:
+        if mode not in mode_names(folder):
+            raise ConfigError(f"unknown run mode '{mode}'.{nearest(mode, mode_names(folder))}")
+        layers.append(_read(folder / "modes" / f"{mode}.yaml"))
+    try:
+        composed = OmegaConf.merge(
+            *layers, *(OmegaConf.create(dict(part)) for part in parts), _read_overrides(overrides)
+        )
+        content = OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:
+        given = f" with {' '.join(overrides)}" if overrides else ""
+        raise ConfigError(f"{place}{given}: {_first_line(error)}") from None
+    return build_settings(content)
+
+
+def load_settings(
+    recipe: str, overrides: Sequence[str] = (), folder: Path | None = None, mode: str | None = None
+) -> Settings:
+    """Compose ``defaults.yaml``, a run mode, the recipe and the overrides, in this order.
 
     Args:
         recipe: a recipe's name, or the path of a YAML file.
         overrides: ``key=value`` with dots between levels; values are YAML.
         folder: configuration folder; default: the one that ships with gnnscale.
+        mode: run mode; None leaves the recipe as it is.
 
     Raises:
         ConfigError: an unknown recipe or key (the message names the nearest), or a value out of range.
@@ -43,14 +84,8 @@ def load_settings(recipe: str, overrides: Sequence[str] = (), folder: Path | Non
     path = Path(recipe) if recipe.endswith((".yaml", ".yml")) else folder / "recipes" / f"{recipe}.yaml"
     if not path.is_file():
         raise ConfigError(f"no recipe '{recipe}' ({path}).{nearest(recipe, recipe_names(folder))}")
-    parts = [_read(folder / "defaults.yaml"), _read(path), {"recipe": path.stem}, _read_overrides(overrides)]
-    try:
-        composed = OmegaConf.merge(*parts)
-        content = OmegaConf.to_container(composed, resolve=True)
-    except OmegaConfBaseException as error:
-        given = f" with {' '.join(overrides)}" if overrides else ""
-        raise ConfigError(f"{path}{given}: {_first_line(error)}") from None
-    return build_settings(content)
+    content: Any = _read(path)
+    return compose_settings([content, {"recipe": path.stem}], overrides, mode, folder, str(path))
 
 
 def build_settings(content: Any) -> Settings:
@@ -60,19 +95,24 @@ def build_settings(content: Any) -> Settings:
         ConfigError: one line for each fault, with the key's full name.
     """
     try:
-        return Settings.model_validate(content)
+        return Settings.model_validate(take_lists(content))
     except ValidationError as error:
         faults = [_explain(dict(fault)) for fault in error.errors()]
         raise ConfigError("\n".join(dict.fromkeys(faults))) from None
 
 
-def build_graph_schema(settings: Settings) -> Graph:
-    """The tables of the configuration as a :class:`~gnnscale.schema.Graph`, with declared links only."""
-    return Graph([_table(name, table) for name, table in settings.tables.items()])
+def build_graph_schema(settings: Settings, kinds: Mapping[str, Mapping[str, ValueKind]] | None = None) -> Graph:
+    """The tables of the configuration as a :class:`~gnnscale.schema.Graph`, with declared links only.
+
+    Args:
+        settings: section ``tables`` counts.
+        kinds: table -> its columns and what their values are, where the rows have been looked at.
+    """
+    return Graph([_table(name, table, (kinds or {}).get(name, {})) for name, table in settings.tables.items()])
 
 
-def _table(name: str, settings: TableSettings) -> Table:
-    return Table(name=name, **{key: getattr(settings, key) for key in type(settings).model_fields})
+def _table(name: str, settings: TableSettings, kinds: Mapping[str, ValueKind]) -> Table:
+    return Table(name=name, kinds=kinds, **{key: getattr(settings, key) for key in type(settings).model_fields})
 
 
 def _read(path: Path) -> DictConfig:

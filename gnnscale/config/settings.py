@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -47,14 +47,23 @@ class TableSettings(Section):
     foreign_keys: dict[str, str] = {}
     keys_from: tuple[str, ...] = ()
     time_from: str | None = None
+    end_time: str | None = None
     display: tuple[str, ...] = ()
 
 
 class GraphSettings(Section):
-    """Graph build: least share of keyed rows that must match, and categories kept in each column."""
+    """Graph build.
+
+    Args:
+        min_match_rate: least share of keyed rows that must match a parent.
+        max_categories: categories kept in each column.
+        fit_until: statistics of the columns count rows up to this time; default: the last tenth of the time that the
+            facts span is left out. Set it to the validation anchor of the query that matters most.
+    """
 
     min_match_rate: Share = 0.5
     max_categories: Positive = 10_000
+    fit_until: datetime | None = None
 
 
 class QuerySettings(Section):
@@ -65,39 +74,49 @@ class QuerySettings(Section):
 
 
 class AnchorSettings(Section):
-    """Anchor times; what is left out follows from the data and the query's window.
+    """Anchor times; what is left out follows from the data and the query's windows.
 
     Args:
         test: anchor of the test window; default: the last midnight whose window ends inside the data.
+        validation: anchor of the validation window; default: whole steps before ``test``, its window ended by then.
         step_days: days between anchors; default: the end of the window.
         train: most training anchors, counted back from the validation window.
+        start, end: earliest and latest training anchor.
         latest: anchor of the predictions; default: midnight at the end of the last day that has events.
     """
 
     test: datetime | None = None
+    validation: datetime | None = None
     step_days: Positive | None = None
     train: Positive = 26
+    start: datetime | None = None
+    end: datetime | None = None
     latest: datetime | None = None
 
 
 class SamplingSettings(Section):
-    """Temporal neighborhoods: per hop, how many neighbors along each link."""
+    """Temporal neighborhoods: per hop, how many neighbors along each link; left out, every link is followed."""
 
     strategy: Literal["uniform", "last"] = "last"
-    entity_hops: tuple[dict[str, Positive], ...]
-    target_hops: tuple[dict[str, Positive], ...]
+    entity_hops: tuple[dict[str, Positive], ...] = ()
+    target_hops: tuple[dict[str, Positive], ...] = ()
 
 
 class ModelSettings(Section):
-    """The two-branch network.
+    """The two-branch network of link tasks, and the entity network of the others.
 
     Args:
         channels: of an encoded event.
-        hidden: of the pair branch.
+        hidden: of the pair branch, and of the entity network's head.
         tower_channels: of a tower vector.
         feature_channels, id_channels: of a target's columns and of its own embedding in the pair branch.
+        latest: rows of one parent that the entity network encodes one by one; all that are sampled go into sums.
         dropout: probability.
         siblings: categorical columns of the target; candidates with the same value lend each other their events.
+        target_embedding: what a target is known by: ``lookup`` of an embedding of its own, ``feature`` for its columns,
+            ``fusion`` for both.
+        new_targets: whether targets that no training example names are ranked too; false leaves them to the pair
+            branch alone.
     """
 
     channels: Positive = 48
@@ -105,8 +124,11 @@ class ModelSettings(Section):
     tower_channels: Positive = 48
     feature_channels: Positive = 24
     id_channels: Positive = 16
+    latest: Positive = 128
     dropout: Probability = 0.1
     siblings: tuple[str, ...] = ()
+    target_embedding: Literal["lookup", "feature", "fusion"] = "fusion"
+    new_targets: bool = True
 
 
 class TrainingSettings(Section):
@@ -114,6 +136,8 @@ class TrainingSettings(Section):
 
     Args:
         batch_size: examples a step over all workers together.
+        max_examples: most examples an epoch of an entity task; of more, each epoch takes another sample.
+        loss: of an entity task; ``auto`` fits the task.
         warmup_steps: steps over which the learning rate rises; it then falls along a cosine.
         negatives: targets sampled a step for the softmax over all targets, by popularity to ``negative_power``.
         rank_depth: places of an example's ranking that the pairwise loss looks at.
@@ -126,6 +150,8 @@ class TrainingSettings(Section):
 
     epochs: Positive = 3
     batch_size: Positive = 128
+    max_examples: Positive = 200_000
+    loss: Literal["auto", "l1", "l2", "huber", "bce", "focal", "cross_entropy"] = "auto"
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     warmup_steps: Annotated[int, Field(ge=0)] = 50
@@ -138,6 +164,23 @@ class TrainingSettings(Section):
     workers: Positive = 2
     gpu: Literal["auto", "yes", "no"] = "auto"
     max_failures: Annotated[int, Field(ge=0)] = 1
+
+
+class SearchSettings(Section):
+    """A search over configurations, each trained by Ray Tune and stopped early where others are better.
+
+    Args:
+        space: dotted key of section ``sampling``, ``model`` or ``training`` -> values to try; a list in the place of a
+            single value of those sections comes here by itself.
+        trials: most configurations that are tried.
+        examples: most training examples an epoch of a trial.
+        parallel: trials that train at once; ``auto`` takes one a core.
+    """
+
+    space: dict[str, tuple[Any, ...]] = {}
+    trials: Positive = 8
+    examples: Positive = 20_000
+    parallel: Literal["auto"] | Positive = "auto"
 
 
 class RetrievalSettings(Section):
@@ -172,12 +215,13 @@ class Settings(Section):
     lake: LakeSettings
     tables: dict[str, TableSettings]
     query: QuerySettings
-    sampling: SamplingSettings
+    sampling: SamplingSettings = SamplingSettings()
     spark: SparkSettings = SparkSettings()
     graph: GraphSettings = GraphSettings()
     anchors: AnchorSettings = AnchorSettings()
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()
+    search: SearchSettings = SearchSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     tracking: TrackingSettings = TrackingSettings()

@@ -120,19 +120,18 @@ def check_windows(facts: RawTable, plan: AnchorPlan) -> None:
     Raises:
         DataError: a split has none; the message says between which times.
     """
-    anchors = {Split.TRAIN: plan.train, Split.VALIDATION: (plan.validation,), Split.TEST: (plan.test,)}
-    inside = {}
-    for split, times in anchors.items():
-        start, end = times[0] + plan.window.start, times[-1] + plan.window.end
-        inside[split] = (F.col(TIME) > start) & (F.col(TIME) <= end)
+    spans = {}
+    for split in Split:
+        bounds = [plan.horizon.span(anchor) for anchor in plan.of(split)]
+        spans[split] = (min(start for start, _ in bounds), max(end for _, end in bounds))
+    inside = {split: (F.col(TIME) > start) & (F.col(TIME) <= end) for split, (start, end) in spans.items()}
     row = facts.frame.agg(*(F.count(F.when(where, True)).alias(split) for split, where in inside.items())).first()
     assert row is not None
-    for split, times in anchors.items():
+    for split, (start, end) in spans.items():
         if row[split] == 0:
             raise DataError(
                 f"no row of '{facts.table.name}' is in a {split} window, which run from "
-                f"{show_time(times[0] + plan.window.start)} to {show_time(times[-1] + plan.window.end)}. "
-                "Set anchors.test to another time"
+                f"{show_time(start)} to {show_time(end)}. Set anchors.test to another time"
             )
 
 

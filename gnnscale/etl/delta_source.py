@@ -96,7 +96,7 @@ class DeltaDataSource(DataSource):
 
     def writer(self, schema: StructType, overwrite: bool) -> DataSourceArrowWriter:
         """A writer that commits all tasks' files in one transaction."""
-        return _DeltaWriter(dict(self.options), to_arrow_schema(schema), overwrite)
+        return _DeltaWriter(dict(self.options), to_arrow_schema(schema, timezone="UTC"), overwrite)
 
 
 @dataclass

@@ -6,7 +6,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from gnnscale.etl.raw import TIME, RawTable
+from gnnscale.etl.raw import END, TIME, RawTable
 from gnnscale.schema import ColumnType, FeatureManifest, Graph, SchemaError
 
 SKEWED = 2.0
@@ -20,7 +20,7 @@ def feature_types(raw: RawTable, graph: Graph) -> dict[str, ColumnType]:
     """Which columns become features, and as what; those not declared follow their physical type."""
     table = raw.table
     linked = {link.column for link in graph.links if link.table == table.name}
-    taken = {table.primary_key, table.time_column, TIME, *linked}
+    taken = {table.primary_key, table.time_column, table.end_time, TIME, END, *linked}
     types: dict[str, ColumnType] = {}
     for column in raw.frame.schema:
         if column.name not in taken:

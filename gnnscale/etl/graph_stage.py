@@ -6,19 +6,23 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from gnnscale.config import Settings, build_graph_schema, plan_query_anchors
+from gnnscale.config.binding import graph_origin
 from gnnscale.etl.checks import TableFigures, check_link, check_tables, check_windows
+from gnnscale.etl.conditions import RAW
 from gnnscale.etl.edges import link_edges, sorted_edges
 from gnnscale.etl.features import encode_features, feature_types, fit_features
 from gnnscale.etl.ids import NODE_ID, add_node_ids
-from gnnscale.etl.raw import TIME, RawTable, find_sources, read_raw_tables
+from gnnscale.etl.raw import END, TIME, RawTable, column_kinds, find_sources, read_raw_tables
 from gnnscale.etl.tables import read_table, write_table
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
-from gnnscale.schema import FeatureManifest, Graph, GraphManifest, LinkManifest, TableManifest
+from gnnscale.query.anchors import epoch_seconds, show_time
+from gnnscale.schema import FeatureManifest, Graph, GraphManifest, LinkManifest, Table, TableManifest, ValueKind
 from gnnscale.schema.manifest import MANIFEST_NAME
 
 log = logging.getLogger(__name__)
@@ -39,12 +43,18 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     options = settings.lake.storage_options
     raw = read_raw_tables(session, graph, find_sources(graph, options), options)
     log.info("links: %s", ", ".join(f"{link.name} -> {link.parent}" for link in graph.links))
+    links_found = graph.links
+    graph = build_graph_schema(settings, {name: column_kinds(table.frame) for name, table in raw.items()})
+    for link in links_found:
+        graph.add_link(link.table, link.column, link.parent)
     query = PredictiveQuery(graph, settings.query.text)
     figures = check_tables(raw)
     links = [check_link(raw, k, figures[k.parent].rows, settings.graph.min_match_rate) for k in graph.links]
-    plan = plan_query_anchors(settings, query, figures[query.facts.name].time_range)
-    check_windows(raw[query.facts.name], plan)
-    fit_until = plan.validation
+    plan = plan_query_anchors(settings, query, {name: f.time_range for name, f in figures.items()})
+    for name in query.timed_facts:
+        check_windows(raw[name], plan)
+    fit_until = _fit_until(settings, figures)
+    log.info("statistics of the columns count what is known by %s", show_time(fit_until))
     types = {name: feature_types(table, graph) for name, table in raw.items()}
     features = {
         name: fit_features(table, types[name], fit_until, settings.graph.max_categories) for name, table in raw.items()
@@ -56,9 +66,17 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     versions = {name: _write_nodes(lake, raw[name], graph, features[name], ids, ranges) for name in raw}
     written = [_write_edges(session, lake, link, figures) for link in links]
 
-    origin = min(f.time_range[0] for f in figures.values() if f.time_range)
+    origin = graph_origin({name: f.time_range for name, f in figures.items()})
     tables = tuple(
-        TableManifest(name, figures[name].rows, figures[name].time_range, features[name], versions[name])
+        TableManifest(
+            name,
+            figures[name].rows,
+            figures[name].time_range,
+            features[name],
+            versions[name],
+            dict(graph.table(name).kinds),
+            graph.table(name).end_time is not None,
+        )
         for name in raw
     )
     manifest = GraphManifest(tables, tuple(written), origin, fit_until)
@@ -95,6 +113,8 @@ def _write_nodes(
     else:
         frame = add_node_ids(raw, ranges)
     columns = [F.col(NODE_ID), F.col(TIME).alias("time")]
+    if table.end_time:
+        columns.append(F.col(END).alias("end_time"))
     if table.primary_key:
         columns.append(F.col(table.primary_key).alias("key"))
     for link in graph.links:
@@ -105,12 +125,43 @@ def _write_nodes(
     if table.display:
         words = [F.col(column).cast("string") for column in table.display]
         columns.append(F.concat_ws(", ", *words).alias("display"))
+    kept = _kept(graph, table)
+    frame = frame.select("*", *(_plain(frame, column).alias(f"{RAW}{column}") for column in kept))
+    columns += [F.col(f"{RAW}{column}") for column in kept]
     frame = encode_features(frame, features)
     columns += [F.col(f"cat_{f.column}" if f.type == "categorical" else f"num_{f.column}") for f in features]
     nodes = frame.select(*columns).repartitionByRange(NODE_ID).sortWithinPartitions(NODE_ID)
     version = write_table(lake, f"nodes_{table.name}", nodes)
     log.info("nodes_%s: %d columns", table.name, len(columns))
     return version
+
+
+def _kept(graph: Graph, table: Table) -> list[str]:
+    """Columns whose values queries may ask for; the primary key has a column of its own."""
+    kinds = graph.table(table.name).kinds
+    return [name for name, kind in kinds.items() if kind is not ValueKind.OTHER and name != table.primary_key]
+
+
+def _plain(frame: DataFrame, name: str) -> Column:
+    """The value as labels use it: decimals as doubles, every time as a timestamp, NaN as missing."""
+    column, physical = F.col(name), frame.schema[name].dataType
+    if isinstance(physical, T.DecimalType):
+        return column.cast("double")
+    if isinstance(physical, T.DoubleType | T.FloatType):
+        return F.when(~F.isnan(column), column)
+    if isinstance(physical, T.DateType | T.TimestampNTZType):
+        return column.cast("timestamp")
+    return column.cast("string") if isinstance(physical, T.StringType) else column
+
+
+def _fit_until(settings: Settings, figures: Mapping[str, TableFigures]) -> int:
+    if settings.graph.fit_until is not None:
+        return epoch_seconds(settings.graph.fit_until)
+    spans = [f.time_range for f in figures.values() if f.time_range]
+    if not spans:
+        return 0
+    first, last = min(start for start, _ in spans), max(end for _, end in spans)
+    return last - (last - first) // 10
 
 
 def _write_edges(

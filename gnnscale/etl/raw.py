@@ -13,13 +13,16 @@ from pyspark.sql.utils import AnalysisException
 
 from gnnscale.etl.delta_source import read_delta
 from gnnscale.lake import Source, SourceFormat, find_source
-from gnnscale.schema import DataError, Graph, LakeError, SchemaError, Table
+from gnnscale.schema import DataError, Graph, LakeError, SchemaError, Table, ValueKind
 from gnnscale.schema.errors import nearest
 
 TIME = "_time"
 """Column that holds when a row came to be known: epoch seconds, rounded up; null for rows that always hold."""
 
-RESERVED = {TIME, "node_id", "_range", "_order", "_value"}
+END = "_end"
+"""Column that holds from when on a row no longer holds, as ``TIME``; null for rows that still do."""
+
+RESERVED = {TIME, END, "node_id", "_range", "_order", "_value"}
 """Names that the graph build gives to columns of its own."""
 
 
@@ -29,6 +32,21 @@ class RawTable:
 
     table: Table
     frame: DataFrame
+
+
+def column_kinds(frame: DataFrame) -> dict[str, ValueKind]:
+    """What the values of each raw column are."""
+    return {field.name: _kind(field.dataType) for field in frame.schema if field.name not in (TIME, END)}
+
+
+def _kind(physical: T.DataType) -> ValueKind:
+    if isinstance(physical, T.StringType):
+        return ValueKind.TEXT
+    if isinstance(physical, T.BooleanType):
+        return ValueKind.BOOLEAN
+    if isinstance(physical, T.TimestampType | T.TimestampNTZType | T.DateType):
+        return ValueKind.TIME
+    return ValueKind.NUMBER if isinstance(physical, T.NumericType) else ValueKind.OTHER
 
 
 def find_sources(graph: Graph, storage_options: Mapping[str, str]) -> dict[str, Source]:
@@ -56,7 +74,7 @@ def read_raw_tables(
         _check_columns(table, frames[table.name].columns)
     graph.infer_links({name: frame.columns for name, frame in frames.items()})
     graph.validate()
-    timed = {t.name: _add_time(t, frames[t.name]) for t in graph.tables.values()}
+    timed = {t.name: _add_end(t, _add_time(t, frames[t.name])) for t in graph.tables.values()}
     check_key_types(timed, graph)
     whole = {t.name: _add_keys(t, timed, graph) for t in graph.tables.values()}
     for name in parents_first(graph):
@@ -134,20 +152,32 @@ def _check_columns(table: Table, columns: list[str]) -> None:
 def _add_time(table: Table, frame: DataFrame) -> DataFrame:
     if not table.time_column:
         return frame.withColumn(TIME, F.lit(None).cast("long"))
-    seconds = _seconds(F.col(table.time_column), frame.schema[table.time_column].dataType, table)
-    frame = frame.withColumn(TIME, seconds)
-    bad = frame.where(F.col(TIME).isNull()).select(F.col(table.time_column).cast("string")).limit(1_000).collect()
+    frame = frame.withColumn(TIME, _seconds(frame, table, table.time_column))
+    _check_times(frame.where(F.col(TIME).isNull()), table, table.time_column)
+    return frame
+
+
+def _add_end(table: Table, frame: DataFrame) -> DataFrame:
+    if not table.end_time:
+        return frame
+    frame = frame.withColumn(END, _seconds(frame, table, table.end_time))
+    _check_times(frame.where(F.col(END).isNull() & F.col(table.end_time).isNotNull()), table, table.end_time)
+    return frame
+
+
+def _check_times(faulty: DataFrame, table: Table, name: str) -> None:
+    bad = faulty.select(F.col(name).cast("string")).limit(1_000).collect()
     if bad:
         shown = ", ".join(sorted({repr(row[0]) if row[0] is not None else "null" for row in bad})[:3])
         count = f"{len(bad):,}{' or more' if len(bad) == 1_000 else ''}"
         raise DataError(
-            f"time column {table.name}.{table.time_column}: {count} values are not times, such as {shown}; "
+            f"time column {table.name}.{name}: {count} values are not times, such as {shown}; "
             "allowed are timestamps, dates, ISO 8601 text and epoch seconds"
         )
-    return frame
 
 
-def _seconds(column: Column, physical: T.DataType, table: Table) -> Column:
+def _seconds(frame: DataFrame, table: Table, name: str) -> Column:
+    column, physical = F.col(name), frame.schema[name].dataType
     if isinstance(physical, T.NumericType):
         value = column.cast("double")
         endless = F.isnan(value) | (F.abs(value) == float("inf"))
@@ -158,7 +188,7 @@ def _seconds(column: Column, physical: T.DataType, table: Table) -> Column:
         column = column.cast("timestamp")
     elif not isinstance(physical, T.TimestampType):
         raise DataError(
-            f"time column {table.name}.{table.time_column} is of type {physical.simpleString()}; "
+            f"time column {table.name}.{name} is of type {physical.simpleString()}; "
             "allowed are timestamps, dates, text and numbers (epoch seconds)"
         )
     # Rounded up, whole-second anchors divide rows as the exact times would.

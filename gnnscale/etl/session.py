@@ -44,6 +44,8 @@ def open_session(settings: SparkSettings, app: str = "gnnscale") -> SparkSession
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.conf.set("spark.sql.session.timeZone", "UTC")
+    # Inferring filters from filters takes time exponential in the windows of a query (2 minutes for seven).
+    session.conf.set("spark.sql.constraintPropagation.enabled", "false")
     if not has_jvm_delta(session):
         session.dataSource.register(DeltaDataSource)
     return session

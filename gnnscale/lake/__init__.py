@@ -1,7 +1,7 @@
 """Tables at rest: where they are and how they are read and committed."""
 
 from gnnscale.lake.lake import Lake, check_readable
-from gnnscale.lake.source import Source, SourceFormat, column_names, find_source, source_state
+from gnnscale.lake.source import Source, SourceFormat, column_kinds, find_source, source_state
 from gnnscale.lake.stages import StageRecord, fingerprint, is_current, read_stage, write_stage
 
 __all__ = [
@@ -10,7 +10,7 @@ __all__ = [
     "SourceFormat",
     "StageRecord",
     "check_readable",
-    "column_names",
+    "column_kinds",
     "find_source",
     "fingerprint",
     "is_current",

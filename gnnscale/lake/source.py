@@ -14,6 +14,7 @@ import pyarrow.fs
 from deltalake import DeltaTable
 
 from gnnscale.schema.errors import LakeError
+from gnnscale.schema.table import ValueKind
 
 
 class SourceFormat(StrEnum):
@@ -59,12 +60,26 @@ def find_source(table: str, location: str, storage_options: dict[str, str] | Non
     return Source(location, SourceFormat.DELTA if is_delta else SourceFormat.PARQUET)
 
 
-def column_names(source: Source, storage_options: dict[str, str] | None = None) -> list[str]:
-    """Names of the columns of a source, without reading its rows."""
+def column_kinds(source: Source, storage_options: dict[str, str] | None = None) -> dict[str, ValueKind]:
+    """Columns of a source and what their values are, without reading its rows."""
     if source.format is SourceFormat.DELTA:
         schema = pa.schema(DeltaTable(source.uri, storage_options=storage_options or None).schema().to_arrow())
-        return list(schema.names)
-    return list(pyarrow.dataset.dataset(source.uri, format=str(source.format)).schema.names)
+    else:
+        schema = pyarrow.dataset.dataset(source.uri, format=str(source.format)).schema
+    return {field.name: _kind(field.type) for field in schema}
+
+
+def _kind(physical: pa.DataType) -> ValueKind:
+    if pa.types.is_dictionary(physical):
+        physical = physical.value_type
+    if pa.types.is_string(physical) or pa.types.is_large_string(physical) or pa.types.is_string_view(physical):
+        return ValueKind.TEXT
+    if pa.types.is_boolean(physical):
+        return ValueKind.BOOLEAN
+    if pa.types.is_timestamp(physical) or pa.types.is_date(physical):
+        return ValueKind.TIME
+    numeric = pa.types.is_integer(physical) or pa.types.is_floating(physical) or pa.types.is_decimal(physical)
+    return ValueKind.NUMBER if numeric else ValueKind.OTHER
 
 
 def source_state(source: Source, storage_options: dict[str, str] | None = None) -> list[str]:

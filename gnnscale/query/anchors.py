@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from gnnscale.query.tree import Window
+from gnnscale.query.horizon import Horizon
+from gnnscale.query.window import shift
 from gnnscale.schema.errors import DataError
 
 DAY = 86_400
@@ -29,61 +30,130 @@ class AnchorPlan:
         validation: its window ends at or before ``test``.
         test: anchor of the holdout.
         latest: anchor of the predictions.
-        window: of the query, after each anchor.
+        horizon: the windows after each anchor.
+        static: whether the query has no window: everything is asked at ``latest``, and entities are split instead.
     """
 
     train: tuple[int, ...]
     validation: int
     test: int
     latest: int
-    window: Window
+    horizon: Horizon
+    static: bool = False
 
     def splits(self) -> dict[int, Split]:
-        """Every labelled anchor and its split, ascending."""
+        """Every labelled anchor and its split, ascending; empty for a static query."""
+        if self.static:
+            return {}
         plan = dict.fromkeys(self.train, Split.TRAIN)
         return {**plan, self.validation: Split.VALIDATION, self.test: Split.TEST}
 
+    def of(self, split: Split) -> tuple[int, ...]:
+        """Anchors of one split, ascending."""
+        return {Split.TRAIN: self.train, Split.VALIDATION: (self.validation,), Split.TEST: (self.test,)}[split]
+
 
 def plan_anchors(
-    window: Window,
+    horizon: Horizon,
     time_range: tuple[int, int],
     test: datetime | None = None,
+    validation: datetime | None = None,
     step_days: int | None = None,
     train: int = 26,
+    start: datetime | None = None,
+    end: datetime | None = None,
     latest: datetime | None = None,
 ) -> AnchorPlan:
     """Choose anchors from the range of the facts' times.
 
     Args:
-        window: of the query.
+        horizon: of the query.
         time_range: first and last time of a fact, in epoch seconds.
-        test: anchor of the test window; default: the last midnight whose window ends inside the data.
-        step_days: days between anchors; default: the window's end, rounded up to days.
+        test: anchor of the test window; default: the last midnight whose window ends inside the data (the last full
+            hour, minute or second for windows that are shorter than a day).
+        validation: anchor of the validation window; default: the last one, whole steps before ``test``, whose window
+            ends by then.
+        step_days: days between anchors; default: the end of the window, rounded up to whole days.
         train: most training anchors.
-        latest: anchor of the predictions; default: the first midnight after the last fact.
+        start, end: earliest and latest training anchor; default: as far as the data and the windows reach.
+        latest: anchor of the predictions; default: the first midnight at or after the last fact.
 
     Raises:
-        DataError: no fact lies in the test window, or none lies before the first training window.
+        DataError: no fact lies in the test window, none lies before the first training window, or windows overlap.
     """
     first, last = time_range
-    step = step_days * DAY if step_days else -(-window.end // DAY) * DAY
-    test_at = epoch_seconds(test) if test else (last - window.end) // DAY * DAY
-    if not first <= test_at + window.start < last:
+    if not horizon.windows:
+        at = epoch_seconds(latest) if latest else -(-last // DAY) * DAY
+        return AnchorPlan((at,), at, at, at, horizon, static=True)
+    step, unit = (step_days, "days") if step_days else _default_step(horizon)
+    grain = _grain(horizon)
+    test_at = epoch_seconds(test) if test else _last_inside(horizon, last, grain)
+    begin, finish = horizon.span(test_at)
+    if not first <= begin < last:
         raise DataError(
-            f"the test window ({show_time(test_at + window.start)}, {show_time(test_at + window.end)}] holds no "
+            f"the test window ({show_time(begin)}, {show_time(finish)}] holds no "
             f"event: times run from {show_time(first)} to {show_time(last)}. Set anchors.test to an earlier time"
         )
-    gap = -(-window.end // step) * step
-    validation = test_at - gap
-    newest = validation - gap
-    anchors = [newest - i * step for i in range(train) if newest - i * step > first]
+    if validation:
+        validation_at = epoch_seconds(validation)
+        if horizon.span(validation_at)[1] > test_at:
+            raise DataError(
+                f"the validation window of {show_time(validation_at)} ends at "
+                f"{show_time(horizon.span(validation_at)[1])}, after the test anchor ({show_time(test_at)}). Set "
+                "anchors.validation to an earlier time"
+            )
+    else:
+        validation_at = _step_back(horizon, test_at, step, unit)
+    newest = _step_back(horizon, validation_at, step, unit)
+    earliest = max(first + 1, epoch_seconds(start)) if start else first + 1
+    latest_train = epoch_seconds(end) if end else newest
+    anchors: list[int] = []
+    index = 0
+    while len(anchors) < train and (at := shift(newest, -index * step, unit)) >= earliest:
+        if at <= latest_train:
+            anchors.append(at)
+        index += 1
     if not anchors:
         raise DataError(
             f"no training anchor fits between the first event ({show_time(first)}) and the validation window, "
-            f"which starts at {show_time(validation + window.start)}: a later anchors.test or a shorter window would"
+            f"which starts at {show_time(horizon.span(validation_at)[0])}: a later anchors.test or a shorter window "
+            "would"
         )
-    latest_at = epoch_seconds(latest) if latest else last // DAY * DAY + DAY
-    return AnchorPlan(tuple(reversed(anchors)), validation, test_at, latest_at, window)
+    latest_at = epoch_seconds(latest) if latest else -(-last // grain) * grain
+    return AnchorPlan(tuple(reversed(anchors)), validation_at, test_at, latest_at, horizon)
+
+
+def _grain(horizon: Horizon) -> int:
+    """Anchors stand on whole days, hours, minutes or seconds, whichever the windows' end fills."""
+    end = horizon.span(0)[1]
+    return next(grain for grain in (DAY, 3_600, 60, 1) if end >= grain)
+
+
+def _default_step(horizon: Horizon) -> tuple[int, str]:
+    amount, unit = horizon.reach
+    if unit == "months":
+        return amount, unit
+    grain = _grain(horizon)
+    return -(-shift(0, amount, unit) // grain) * grain, "seconds"
+
+
+def _last_inside(horizon: Horizon, last: int, grain: int) -> int:
+    amount, unit = horizon.reach
+    at = shift(last, -amount, unit) // grain * grain
+    # A month later than a month ago need not be now.
+    while horizon.span(at + grain)[1] <= last:
+        at += grain
+    while horizon.span(at)[1] > last:
+        at -= grain
+    return at
+
+
+def _step_back(horizon: Horizon, before: int, step: int, unit: str) -> int:
+    """The last time, whole steps before ``before``, whose window ends by then."""
+    index = 1
+    while horizon.span(at := shift(before, -index * step, unit))[1] > before:
+        index += 1
+    return at
 
 
 def epoch_seconds(time: datetime) -> int:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Callable
+from copy import copy
+from dataclasses import replace
 
+from gnnscale.query.binding import Binder, WindowRule, future, past
+from gnnscale.query.bound import Aggregate, Column, Condition, aggregates, operands
+from gnnscale.query.horizon import Horizon
 from gnnscale.query.parse import parse
-from gnnscale.query.tree import Aggregation, ColumnName, Window
-from gnnscale.schema.errors import QueryError, nearest
+from gnnscale.query.task import TaskType
+from gnnscale.query.tree import Aggregation, ColumnName, Entities, Literal, QueryTree, aggregations
+from gnnscale.query.window import Window
+from gnnscale.schema.errors import QueryError
 from gnnscale.schema.graph import Graph
-from gnnscale.schema.table import Link, Table
+from gnnscale.schema.table import ColumnType, Link, Table, ValueKind
 
-
-class TaskType(StrEnum):
-    """What kind of answer a query asks for."""
-
-    TEMPORAL_LINK_PREDICTION = "temporal link prediction"
+CLASSES = ("FIRST", "LAST")
 
 
 class PredictiveQuery:
@@ -24,6 +27,19 @@ class PredictiveQuery:
         graph: tables and links; links must be declared or inferred already.
         text: the query.
 
+    Attributes:
+        task_type: the task that the query's form implies.
+        entity: table of the rows that are predicted for.
+        keys: of the entities that predictions are wanted of; None for all.
+        expression: what is predicted: a condition, an aggregate, or a column of the entity.
+        where: which entities are asked about, at each anchor.
+        assuming: what is taken as true of the future; filters labelled examples.
+        frames: consecutive windows to forecast; 1 but for forecasting.
+        top: answers an entity gets; None for all.
+        positions: of the clauses in the text, by keyword.
+        hidden_columns: (table, column) pairs that are no inputs, because the target is made of them.
+        hidden_tables: tables that are not sampled, because a target without window is made of them.
+
     Raises:
         QueryError: the text can't be read, or a name in it does not fit the graph; with line, column and caret.
     """
@@ -32,17 +48,100 @@ class PredictiveQuery:
         self.graph = graph
         self.text = text
         tree = parse(text)
+        self.entity: Table = self._bind_entity(tree.entities.column)
+        self._binder = Binder(graph, text, self.entity)
+        self.keys = _keys(tree.entities, self.entity, self._fail)
+        self.expression: Condition | Aggregate | Column = self._bind_target(tree)
+        self.where = self._clause(tree, "WHERE", past(self._fail))
+        self.assuming = self._clause(tree, "ASSUMING", future(self._fail, "ASSUMING"))
+        self.positions = tree.positions
+        self.frames = tree.frames or 1
         self.top = tree.top
-        self.entity: Table = self._bind_entity(tree.entity)
-        self.facts: Table = self._bind_facts(tree.target)
-        self.window: Window = tree.target.window
-        self.entity_link: Link = self._link_to_entity(tree.target)
-        self.target_link: Link = self._bind_target(tree.target.column)
+        self.task_type = _infer_task(self.expression, tree, self._fail)
+        own = [o for o in operands(self.expression) if isinstance(o, Column)]
+        self.hidden_columns = frozenset((o.table, o.name) for o in own)
+        untimed = {a.facts for a in aggregates(self.expression) if a.window is None}
+        self.hidden_tables = frozenset() if self.arriving_facts else frozenset(untimed)
 
     @property
-    def task_type(self) -> TaskType:
-        """The task that the query's form implies."""
-        return TaskType.TEMPORAL_LINK_PREDICTION
+    def is_static(self) -> bool:
+        """Whether the target has no window, so that there is nothing to ask of the past."""
+        return not any(a.window for a in aggregates(self.expression))
+
+    @property
+    def arriving_facts(self) -> str | None:
+        """Table whose rows are put in an order to be learned from, for links without a window; else None."""
+        return self.aggregate.facts if self.task_type is TaskType.STATIC_LINK_PREDICTION else None
+
+    @property
+    def horizon(self) -> Horizon:
+        """The future that labels are made of: windows of the target, its frames and ASSUMING."""
+        windows = [w for a in aggregates(self.expression) if a.window for w in self.frame_windows(a.window)]
+        windows += [a.window for a in aggregates(self.assuming) if a.window]
+        return Horizon(tuple(dict.fromkeys(windows)))
+
+    def frame_windows(self, window: Window) -> tuple[Window, ...]:
+        """The window of each timeframe, the first first."""
+        if self.frames == 1:
+            return (window,)
+        return tuple(window.moved(i * window.length) for i in range(self.frames))
+
+    @property
+    def timed_facts(self) -> list[str]:
+        """Tables whose times bound the anchors: those that labels are made of."""
+        made = aggregates(self.expression, self.assuming)
+        return list(dict.fromkeys(a.facts for a in made if a.window))
+
+    def with_window(self, window: Window) -> PredictiveQuery:
+        """The same query with a window on its one aggregate, for facts that were given an order."""
+        bound = copy(self)
+        bound.expression = replace(self.aggregate, window=window)
+        return bound
+
+    # What link prediction is made of.
+
+    @property
+    def aggregate(self) -> Aggregate:
+        """The target, where it is one aggregate.
+
+        Raises:
+            TypeError: it is a condition or a column.
+        """
+        if not isinstance(self.expression, Aggregate):
+            raise TypeError(f"the target of a {self.task_type} query is no aggregate")
+        return self.expression
+
+    @property
+    def facts(self) -> Table:
+        """The table of the facts that a link-prediction target lists."""
+        return self.graph.table(self.aggregate.facts)
+
+    @property
+    def entity_link(self) -> Link:
+        """Foreign key from the facts to the entity."""
+        return self.aggregate.link
+
+    @property
+    def target_link(self) -> Link:
+        """Foreign key from the facts to the rows that are ranked.
+
+        Raises:
+            TypeError: the query ranks no rows.
+        """
+        if self.aggregate.reference is None:
+            raise TypeError(f"a {self.task_type} query has no target table")
+        return self.aggregate.reference
+
+    @property
+    def places(self) -> int:
+        """Places of a ranking.
+
+        Raises:
+            TypeError: the query says no TOP.
+        """
+        if self.top is None:
+            raise TypeError(f"a {self.task_type} query without TOP has no number of places")
+        return self.top
 
     @property
     def target(self) -> Table:
@@ -50,70 +149,169 @@ class PredictiveQuery:
         return self.graph.table(self.target_link.parent)
 
     def explain(self) -> str:
-        """The query in plain words: task, entity, target and window."""
-        days = self.window.length / 86_400
-        return (
-            f"{self.task_type}: for each row of {self.entity.name}, rank the {self.top} rows of {self.target.name} "
-            f"most likely to be named by its {self.facts.name} stamped later than anchor "
-            f"{self.window.start / 86_400:+g} d and no later than anchor {self.window.end / 86_400:+g} d "
-            f"({days:g} days)"
-        )
+        """The query in plain words: task, entity, target, windows and conditions."""
+        from gnnscale.query.explain import explain
+
+        return explain(self)
 
     def _fail(self, message: str, position: int) -> QueryError:
         return QueryError(message, self.text, position)
 
-    def _bind_table(self, name: ColumnName) -> Table:
-        if name.table not in self.graph.tables:
-            close = nearest(name.table, self.graph.tables)
-            raise self._fail(f"unknown table '{name.table}'.{close}", name.position)
-        return self.graph.tables[name.table]
-
     def _bind_entity(self, name: ColumnName) -> Table:
-        table = self._bind_table(name)
+        table = Binder(self.graph, self.text, Table(name="none")).table(name)
         if name.column != table.primary_key:
-            key = table.primary_key or "no primary key"
+            told = f"'{table.name}' has no primary key"
+            if table.primary_key:
+                told = f"that of '{table.name}' is {table.primary_key}, not '{name.column}'"
             raise self._fail(
-                f"FOR EACH takes the primary key of a table; that of '{table.name}' is {key}, not '{name.column}'",
+                f"FOR takes the primary key of a table; {told}",
                 name.column_position,
             )
         return table
 
-    def _bind_facts(self, target: Aggregation) -> Table:
-        table = self._bind_table(target.column)
-        if not (table.time_column or table.time_from):
-            raise self._fail(
-                f"a window needs times, and table '{table.name}' has no time_column", target.window.position
-            )
-        if target.window.start < 0:
-            raise self._fail("a target's window starts at 0 or later", target.window.position)
-        return table
+    def _bind_target(self, tree: QueryTree) -> Condition | Aggregate | Column:
+        rule = future(self._fail, "a target")
 
-    def _link_to_entity(self, target: Aggregation) -> Link:
-        links = [k for k in self.graph.links if k.table == self.facts.name and k.parent == self.entity.name]
-        if len(links) == 1:
-            return links[0]
-        if links:
-            names = " and ".join(link.name for link in links)
-            raise self._fail(f"{names} both link to '{self.entity.name}'", target.column.position)
-        known = sorted({k.table for k in self.graph.links if k.parent == self.entity.name})
-        raise self._fail(
-            f"table '{self.facts.name}' has no foreign key to '{self.entity.name}'. "
-            f"Tables that have: {', '.join(known) or 'none'}",
-            target.column.position,
-        )
+        def target_rule(node: Aggregation) -> None:
+            rule(node)
+            listed = node.function == "LIST_DISTINCT" and node is tree.target
+            if node.window is None and not listed:
+                self._want_window(node, "a target")
 
-    def _bind_target(self, name: ColumnName) -> Link:
-        links = {link.column: link for link in self.graph.links if link.table == self.facts.name}
-        if name.column in links:
-            return links[name.column]
-        if name.column in self.facts.named_columns:
-            allowed = ", ".join(sorted(links)) or "none"
+        if isinstance(tree.target, ColumnName):
+            return self._own_column(tree.target)
+        if isinstance(tree.target, Aggregation):
+            found = self._binder.aggregate(tree.target, target_rule)
+            if found.window is None and found.reference is None:
+                self._want_window(tree.target, "a target")
+            return found
+        condition = self._binder.condition(tree.target, target_rule)
+        for operand in operands(condition):
+            if isinstance(operand, Column) and operand.via is not None:
+                raise self._fail(
+                    f"a target's columns are of '{self.entity.name}' itself, and {operand} is not", tree.target.position
+                )
+        return condition
+
+    def _own_column(self, name: ColumnName) -> Column:
+        table = self._binder.table(name)
+        if table.name != self.entity.name:
             raise self._fail(
-                f"RANK needs a foreign key, and '{name}' is not one. Foreign keys of '{name.table}': {allowed}",
-                name.column_position,
+                f"a target without aggregation is a column of '{self.entity.name}', and {name} is not: aggregate it, "
+                f"as in FIRST({name}, 0, 7, days)",
+                name.position,
             )
-        columns = self.facts.named_columns | links.keys()
-        raise self._fail(
-            f"unknown column '{name.column}' of table '{name.table}'.{nearest(name.column, columns)}",
-            name.column_position,
+        if name.column == "*":
+            raise self._fail("* stands only in COUNT", name.column_position)
+        column = self._binder.row_column(name, self.entity)
+        linked = {k.column for k in self.graph.links if k.table == table.name}
+        if name.column in (table.primary_key, table.time_column, table.end_time, *linked):
+            raise self._fail(f"{name} is a key or a time of the table, and can't be predicted", name.column_position)
+        if column.kind is ValueKind.TIME:
+            raise self._fail(f"{name} holds times; numbers and categories can be predicted", name.column_position)
+        return column
+
+    def _want_window(self, node: Aggregation, clause: str) -> None:
+        name = node.argument
+        if not isinstance(name, ColumnName):
+            return
+        facts, _ = self._binder._facts(name, node)
+        table = self.graph.table(facts.table)
+        if table.time_column or table.time_from:
+            raise self._fail(
+                f"{node.function} over '{table.name}' in {clause} needs a window, as in "
+                f"{node.function}({name}, {'-30, 0' if clause == 'WHERE' else '0, 30'}, days)",
+                node.position,
+            )
+
+    def _clause(self, tree: QueryTree, word: str, rule: WindowRule) -> Condition | None:
+        expression = tree.where if word == "WHERE" else tree.assuming
+        if expression is None:
+            return None
+        for node in aggregations(expression):
+            if node.window is None:
+                self._want_window(node, word)
+        return self._binder.condition(expression, rule)
+
+
+def _keys(
+    entities: Entities, table: Table, fail: Callable[[str, int], QueryError]
+) -> tuple[float | int | str, ...] | None:
+    if entities.keys is None:
+        return None
+    kind = table.kind(table.primary_key or "")
+    return tuple(_key(literal, entities.column, kind, fail) for literal in entities.keys)
+
+
+def _key(
+    literal: Literal, column: ColumnName, kind: ValueKind | None, fail: Callable[[str, int], QueryError]
+) -> float | int | str:
+    value = literal.value
+    if value is None or isinstance(value, bool):
+        raise fail(f"{column} is a key, and {literal} is none", literal.position)
+    if kind is ValueKind.NUMBER and isinstance(value, str):
+        raise fail(f"{column} holds numbers, and {literal} is text (write it without quotes)", literal.position)
+    if kind is ValueKind.TEXT and not isinstance(value, str):
+        raise fail(f"{column} holds text, and {literal} is a number (write '{value}')", literal.position)
+    return value
+
+
+def _infer_task(
+    target: Condition | Aggregate | Column, tree: QueryTree, fail: Callable[[str, int], QueryError]
+) -> TaskType:
+    task = _task(target, tree, fail)
+    at = tree.positions
+    if tree.frames is not None and task is not TaskType.FORECASTING:
+        raise fail(
+            "FORECAST needs a numeric aggregate, as in SUM(t.amount, 0, 7, days) FORECAST 4 TIMEFRAMES", at["FORECAST"]
         )
+    plain = (TaskType.BINARY_CLASSIFICATION, TaskType.REGRESSION, TaskType.FORECASTING)
+    if task in plain and (tree.form == "RANK" or tree.top is not None):
+        word = "RANK" if tree.form == "RANK" else "TOP"
+        raise fail(f"{word} needs several answers an entity, and {task} gives one", at[word])
+    if task in plain[1:] and tree.form == "CLASSIFY":
+        raise fail(f"CLASSIFY needs classes, and the target is a number ({task})", at["CLASSIFY"])
+    if task.is_link_prediction and (tree.form != "RANK" or tree.top is None):
+        raise fail("a foreign key has too many values for classes: rank them, as in RANK TOP 10", tree.target.position)
+    return task
+
+
+def _task(target: Condition | Aggregate | Column, tree: QueryTree, fail: Callable[[str, int], QueryError]) -> TaskType:
+    if isinstance(target, Column):
+        return _by_meaning(target, tree, fail)
+    if not isinstance(target, Aggregate):
+        return TaskType.BINARY_CLASSIFICATION
+    column = target.column
+    if target.function == "LIST_DISTINCT":
+        assert column is not None
+        if target.reference is not None:
+            return TaskType.TEMPORAL_LINK_PREDICTION if target.window else TaskType.STATIC_LINK_PREDICTION
+        if column.meaning in (ColumnType.NUMERICAL, ColumnType.TIMESTAMP):
+            raise fail(
+                f"LIST_DISTINCT needs a foreign key or a categorical column, and {column} is {column.meaning}; declare "
+                "it categorical if its numbers are names",
+                tree.target.position,
+            )
+        return TaskType.MULTILABEL_CLASSIFICATION
+    if target.function in CLASSES:
+        if target.reference is not None:
+            return TaskType.TEMPORAL_LINK_PREDICTION
+        assert column is not None
+        task = _by_meaning(column, tree, fail)
+        if task is TaskType.MULTICLASS_CLASSIFICATION:
+            return task
+    return TaskType.FORECASTING if tree.frames is not None else TaskType.REGRESSION
+
+
+def _by_meaning(column: Column, tree: QueryTree, fail: Callable[[str, int], QueryError]) -> TaskType:
+    if column.meaning is ColumnType.CATEGORICAL:
+        return TaskType.MULTICLASS_CLASSIFICATION
+    if column.meaning is ColumnType.NUMERICAL:
+        return TaskType.REGRESSION
+    if column.kind is ValueKind.TEXT:
+        return TaskType.MULTICLASS_CLASSIFICATION
+    raise fail(
+        f"{column} is {column.meaning or 'of no known type'}; numbers and categories can be predicted: say which in "
+        "the table's columns",
+        tree.target.position,
+    )

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-UNIT_SECONDS = {
-    "seconds": 1,
-    "minutes": 60,
-    "hours": 3_600,
-    "days": 86_400,
-    "weeks": 604_800,
-}
+from gnnscale.query.window import Window
 
 
 @dataclass(frozen=True)
 class ColumnName:
-    """``table.column``; positions are offsets in the query text, in characters."""
+    """``table.column``; positions are offsets in the query text, in characters. ``*`` is a column of an aggregate."""
 
     table: str
     column: str
@@ -27,33 +22,128 @@ class ColumnName:
 
 
 @dataclass(frozen=True)
-class Window:
-    """Half-open time window ``(anchor + start, anchor + end]``, in seconds."""
+class Literal:
+    """A constant: a number, text, truth value, or a date, which is text until it meets a column of times."""
 
-    start: int
-    end: int
+    value: float | int | str | bool | None
     position: int
 
-    @property
-    def length(self) -> int:
-        """Seconds that the window covers."""
-        return self.end - self.start
+    def __str__(self) -> str:
+        if isinstance(self.value, str):
+            return "'" + self.value.replace("'", "''") + "'"
+        return (
+            "NULL"
+            if self.value is None
+            else str(self.value).upper()
+            if self.value in (True, False)
+            else str(self.value)
+        )
 
 
 @dataclass(frozen=True)
 class Aggregation:
-    """``function(column, window)``: one value an entity and anchor time."""
+    """``function(column WHERE where, window)``: one value an entity and anchor time.
+
+    Args:
+        function: upper case, one of :data:`gnnscale.query.parse.FUNCTIONS`.
+        argument: what is aggregated; an aggregation only until it is refused.
+        where: which facts count; None for all.
+        window: None where the query gives none.
+        position: of the function's name.
+    """
 
     function: str
-    column: ColumnName
-    window: Window
+    argument: ColumnName | Aggregation
+    where: Condition | None
+    window: Window | None
     position: int
 
 
 @dataclass(frozen=True)
-class QueryTree:
-    """A whole query: what to predict, for whom, and how many answers to rank."""
+class Comparison:
+    """``left operator values``.
 
-    target: Aggregation
-    top: int
-    entity: ColumnName
+    Args:
+        left: a column or an aggregation.
+        operator: ``= != < <= > >= IN LIKE CONTAINS``, ``STARTS WITH``, ``ENDS WITH`` or ``IS NULL``.
+        values: one constant; several for IN, none for IS NULL.
+        negated: whether NOT stands before the operator.
+        position: of the operator.
+    """
+
+    left: ColumnName | Aggregation
+    operator: str
+    values: tuple[Literal, ...]
+    negated: bool
+    position: int
+    depth: int = field(default=1, compare=False)
+
+
+@dataclass(frozen=True)
+class Junction:
+    """Conditions joined by ``AND`` or ``OR``."""
+
+    operator: str
+    parts: tuple[Expression, ...]
+    position: int
+    depth: int = field(default=1, compare=False)
+
+
+@dataclass(frozen=True)
+class Negation:
+    """``NOT part``."""
+
+    part: Expression
+    position: int
+    depth: int = field(default=1, compare=False)
+
+
+Expression = ColumnName | Aggregation | Comparison | Junction | Negation
+Condition = Expression
+"""An expression where a condition stands; that it is one is checked when it is bound."""
+
+
+@dataclass(frozen=True)
+class Entities:
+    """For whom: every row of a table, or those with the given keys."""
+
+    column: ColumnName
+    keys: tuple[Literal, ...] | None = None
+
+
+@dataclass(frozen=True)
+class QueryTree:
+    """A whole query.
+
+    Args:
+        target: what to predict.
+        frames: consecutive windows to forecast; None without FORECAST.
+        form: ``CLASSIFY``, ``RANK`` or None.
+        top: answers an entity gets; None without TOP.
+        entities: for whom.
+        where: which of them, at each anchor.
+        assuming: what is taken as true of the future.
+        positions: of the clauses that are there, by keyword.
+    """
+
+    target: Expression
+    frames: int | None
+    form: str | None
+    top: int | None
+    entities: Entities
+    where: Condition | None
+    assuming: Condition | None
+    positions: dict[str, int] = field(default_factory=dict, compare=False)
+
+
+def aggregations(expression: Expression | None) -> Iterator[Aggregation]:
+    """Every aggregation of an expression, in order, those inside other aggregations left out."""
+    if isinstance(expression, Aggregation):
+        yield expression
+    elif isinstance(expression, Comparison):
+        yield from aggregations(expression.left)
+    elif isinstance(expression, Junction):
+        for part in expression.parts:
+            yield from aggregations(part)
+    elif isinstance(expression, Negation):
+        yield from aggregations(expression.part)

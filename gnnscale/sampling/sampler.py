@@ -14,6 +14,8 @@ from gnnscale.sampling.keys import example_keys, mix, stream_key
 from gnnscale.schema import ConfigError, EdgeType, SchemaError
 from gnnscale.schema.errors import nearest
 from gnnscale.store import GraphStore
+from gnnscale.store.adjacency import ALWAYS
+from gnnscale.store.features import NodeFeatures
 
 Fanouts = Sequence[int | Mapping[str, int]]
 BACKENDS = {"numba": compiled.sample_neighbors, "numpy": reference.sample_neighbors}
@@ -93,9 +95,28 @@ class NeighborSampler:
             frontier = np.ascontiguousarray(parent.reshape(len(seeds), width))
             adjacency = self.store.adjacency(path[-1])
             nodes, stamps = self._sample(adjacency, frontier, anchors, keys, fanout, self.strategy == "uniform")
+            drop_ended(nodes, stamps, self.store.features(path[-1].target), anchors)
             shape = (*parent.shape, fanout) if len(path) > 1 else (len(seeds), fanout)
             hops[path] = Hop(path, nodes.reshape(shape), stamps.reshape(shape))
         return Block(self.table, seeds, anchors, hops)
+
+
+def drop_ended(
+    nodes: NDArray[np.int32], stamps: NDArray[np.int32], features: NodeFeatures, anchors: NDArray[np.int32]
+) -> None:
+    """Leave slots empty, in place, whose node no longer holds at its seed's anchor.
+
+    Args:
+        nodes, stamps: ``[batch, ...]``, as sampled; what an ended node leads to is not sampled either.
+        features: of the nodes' table.
+        anchors: ``[batch]``.
+    """
+    if features.ends is None:
+        return
+    limits = anchors.reshape(-1, *([1] * (nodes.ndim - 1)))
+    ended = (nodes >= 0) & (features.ends[nodes] <= limits) & (limits < END_OF_TIME)
+    nodes[ended] = -1
+    stamps[ended] = ALWAYS
 
 
 def _only_table(store: GraphStore) -> str:

@@ -3,7 +3,7 @@
 from gnnscale.schema.errors import ConfigError, DataError, GnnscaleError, LakeError, QueryError, SchemaError
 from gnnscale.schema.graph import Graph
 from gnnscale.schema.manifest import FeatureManifest, GraphManifest, LinkManifest, TableManifest
-from gnnscale.schema.table import ColumnType, EdgeType, Link, Table
+from gnnscale.schema.table import ColumnType, EdgeType, Link, Table, ValueKind
 
 __all__ = [
     "ColumnType",
@@ -21,4 +21,5 @@ __all__ = [
     "SchemaError",
     "Table",
     "TableManifest",
+    "ValueKind",
 ]

@@ -41,7 +41,8 @@ class QueryError(GnnscaleError):
         self.line = before.count("\n") + 1
         self.column = self.position - (before.rfind("\n") + 1) + 1
         if text:
-            shown = text.split("\n")[self.line - 1]
+            # What is no letter, digit, sign or space would move the caret.
+            shown = "".join(c if c.isprintable() else " " for c in text.split("\n")[self.line - 1])
             start = max(0, self.column - 60)
             caret = " " * (self.column - 1 - start) + "^"
             message = f"line {self.line}, column {self.column}: {message}\n  {shown[start : start + 100]}\n  {caret}"

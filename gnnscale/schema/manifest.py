@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gnnscale.schema.table import EdgeType, Link
+from gnnscale.schema.table import EdgeType, Link, ValueKind
 
 MANIFEST_NAME = "graph"
 
@@ -35,13 +35,24 @@ class FeatureManifest:
 
 @dataclass(frozen=True)
 class TableManifest:
-    """Figures of one table: rows, first and last time (epoch seconds), features in column order."""
+    """Figures of one table.
+
+    Args:
+        rows: their number.
+        time_range: first and last time of a row, in epoch seconds; None without times.
+        features: in column order.
+        version: of ``nodes_<name>``.
+        kinds: every raw column and what its values are.
+        ends: whether rows may cease to hold.
+    """
 
     name: str
     rows: int
     time_range: tuple[int, int] | None
     features: tuple[FeatureManifest, ...]
     version: int = 0
+    kinds: dict[str, ValueKind] = field(default_factory=dict)
+    ends: bool = False
 
     @property
     def numerical(self) -> tuple[FeatureManifest, ...]:
@@ -107,6 +118,11 @@ class GraphManifest:
         """Figures of the table of that name."""
         return next(t for t in self.tables if t.name == name)
 
+    @property
+    def time_ranges(self) -> dict[str, tuple[int, int] | None]:
+        """Table -> first and last time of its rows."""
+        return {table.name: table.time_range for table in self.tables}
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON-serialisable data."""
         return asdict(self)
@@ -118,6 +134,7 @@ class GraphManifest:
         for t in data["tables"]:
             features = tuple(FeatureManifest(**{**f, "categories": tuple(f["categories"])}) for f in t["features"])
             span = tuple(t["time_range"]) if t["time_range"] else None
-            tables.append(TableManifest(**{**t, "features": features, "time_range": span}))
+            kinds = {name: ValueKind(kind) for name, kind in t.get("kinds", {}).items()}
+            tables.append(TableManifest(**{**t, "features": features, "time_range": span, "kinds": kinds}))
         links = tuple(LinkManifest(**link) for link in data["links"])
         return cls(tuple(tables), links, data["origin"], data["fit_until"])

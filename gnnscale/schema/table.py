@@ -18,6 +18,25 @@ class ColumnType(StrEnum):
     IGNORE = "ignore"
 
 
+class ValueKind(StrEnum):
+    """What the values of a column are, whatever they mean."""
+
+    NUMBER = "number"
+    TEXT = "text"
+    TIME = "time"
+    BOOLEAN = "boolean"
+    OTHER = "other"
+
+
+MEANINGS = {
+    ValueKind.NUMBER: ColumnType.NUMERICAL,
+    ValueKind.TEXT: ColumnType.CATEGORICAL,
+    ValueKind.BOOLEAN: ColumnType.CATEGORICAL,
+    ValueKind.TIME: ColumnType.TIMESTAMP,
+}
+"""What a column means unless its table says otherwise."""
+
+
 @dataclass(frozen=True)
 class Table:
     """One raw table.
@@ -35,6 +54,8 @@ class Table:
         time_from: foreign-key column through which rows take the parent's time, for tables that have no time of
             their own but did not hold before their parent did.
         display: columns whose values name a row to a person.
+        end_time: column that says from when on a row no longer holds; null for rows that still do.
+        kinds: every column and what its values are, where the rows have been looked at.
     """
 
     name: str
@@ -46,11 +67,14 @@ class Table:
     keys_from: tuple[str, ...] = ()
     time_from: str | None = None
     display: tuple[str, ...] = ()
+    end_time: str | None = None
+    kinds: Mapping[str, ValueKind] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise SchemaError(f"table name '{self.name}' must be letters, digits and underscores")
         object.__setattr__(self, "columns", {name: ColumnType(kind) for name, kind in self.columns.items()})
+        object.__setattr__(self, "kinds", {name: ValueKind(kind) for name, kind in self.kinds.items()})
         if self.time_column and self.time_from:
             raise SchemaError(f"table '{self.name}': give time_column or time_from, not both")
         if self.time_from and self.time_from not in self.foreign_keys:
@@ -64,8 +88,30 @@ class Table:
     @property
     def named_columns(self) -> set[str]:
         """Every column that the declaration names; each must exist in the rows."""
-        keys = {self.primary_key, self.time_column} - {None}
+        keys = {self.primary_key, self.time_column, self.end_time} - {None}
         return {*keys, *self.foreign_keys, *self.columns, *self.display}  # type: ignore[arg-type]
+
+    @property
+    def column_names(self) -> set[str]:
+        """Every column, where the rows have been looked at; else those that the declaration names."""
+        return set(self.kinds) or self.named_columns
+
+    def kind(self, column: str) -> ValueKind | None:
+        """What the column's values are; None where neither rows nor declaration say."""
+        if column in self.kinds:
+            return self.kinds[column]
+        if column in (self.time_column, self.end_time):
+            return ValueKind.TIME
+        declared = {ColumnType.NUMERICAL: ValueKind.NUMBER, ColumnType.TIMESTAMP: ValueKind.TIME}
+        return declared.get(self.columns.get(column, ColumnType.IGNORE))
+
+    def meaning(self, column: str) -> ColumnType | None:
+        """What the column means to a model, were it an input; None where nothing tells."""
+        declared = self.columns.get(column, ColumnType.IGNORE)
+        if declared is not ColumnType.IGNORE:
+            return declared
+        kind = self.kind(column)
+        return MEANINGS.get(kind) if kind else None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,10 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from gnnscale.schema import DataError, TableManifest
-from gnnscale.store.adjacency import relative_times
+from gnnscale.store.adjacency import ALWAYS, relative_times
+
+NEVER = np.iinfo(np.int32).max
+"""End of a node that holds for good."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +27,30 @@ class NodeFeatures:
         numerical: float32 ``[nodes, numerical columns]``, in the manifest's order.
         categorical: int32 ``[nodes, categorical columns]``; code 0 is missing or unknown.
         times: int32 ``[nodes]``, seconds after the graph's origin.
+        ends: int32 ``[nodes]``, from when on a node no longer holds, ``NEVER`` where it always will; None for tables
+            whose rows don't end.
     """
 
     numerical: NDArray[np.float32]
     categorical: NDArray[np.int32]
     times: NDArray[np.int32]
+    ends: NDArray[np.int32] | None = None
 
     @classmethod
     def open(cls, folder: Path) -> NodeFeatures:
         """Map the arrays of a folder."""
-        arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("numerical", "categorical", "times")]
-        return cls(*arrays)
+        names = ("numerical", "categorical", "times", "ends")
+        return cls(**{n: np.load(folder / f"{n}.npy", mmap_mode="r") for n in names if (folder / f"{n}.npy").exists()})
+
+    def alive(self, nodes: NDArray[Any], anchors: NDArray[Any] | int) -> NDArray[np.bool_]:
+        """Which nodes hold at their anchors: there by then, and not yet ended.
+
+        Args:
+            nodes: node ids, int.
+            anchors: seconds after the graph's origin, of a shape that broadcasts with ``nodes``.
+        """
+        there: NDArray[np.bool_] = self.times[nodes] <= anchors
+        return there if self.ends is None else there & (self.ends[nodes] > anchors)
 
 
 def write_features(folder: Path, batches: Iterator[pa.RecordBatch], table: TableManifest, origin: int) -> None:
@@ -46,6 +63,7 @@ def write_features(folder: Path, batches: Iterator[pa.RecordBatch], table: Table
     numerical = open_memmap(folder / "numerical.npy", mode="w+", dtype=np.float32, shape=floats)
     categorical = open_memmap(folder / "categorical.npy", mode="w+", dtype=np.int32, shape=codes)
     times = open_memmap(folder / "times.npy", mode="w+", dtype=np.int32, shape=(table.rows,))
+    ends = open_memmap(folder / "ends.npy", mode="w+", dtype=np.int32, shape=(table.rows,)) if table.ends else None
     seen = np.zeros(table.rows, bool)
     for batch in batches:
         ids = batch.column("node_id").to_numpy()
@@ -57,7 +75,13 @@ def write_features(folder: Path, batches: Iterator[pa.RecordBatch], table: Table
         for index, feature in enumerate(table.categorical):
             categorical[ids, index] = batch.column(f"cat_{feature.column}").to_numpy()
         times[ids] = relative_times(batch.column("time"), origin)
+        if ends is not None:
+            column = batch.column("end_time")
+            # An end in the year 9999 means never.
+            seconds = column.fill_null(origin + NEVER).to_numpy(zero_copy_only=False) - origin
+            ends[ids] = np.clip(seconds, ALWAYS, NEVER)
     if not seen.all():
         raise DataError(f"nodes_{table.name} lacks {int((~seen).sum()):,} of {table.rows:,} node ids")
-    for array in (numerical, categorical, times):
-        array.flush()
+    for array in (numerical, categorical, times, ends):
+        if array is not None:
+            array.flush()

@@ -87,6 +87,12 @@ class GraphStore:
             self._features[table] = NodeFeatures.open(self.folder / f"nodes_{table}")
         return self._features[table]
 
+    def categories(self, table: str, node: int) -> dict[str, str]:
+        """The categorical columns of one node that have a value: column -> value."""
+        codes = self.features(table).categorical[node]
+        columns = self.manifest.table(table).categorical
+        return {f.column: f.categories[code - 1] for f, code in zip(columns, codes, strict=True) if code > 0}
+
     def _build(self, name: str, build: Callable[[Path], None]) -> None:
         target = self.folder / name
         if target.is_dir():
@@ -111,7 +117,9 @@ def _default_cache(lake: Lake) -> Path:
 
 def _build_features(lake: Lake, manifest: GraphManifest, table: str, folder: Path) -> None:
     figures = manifest.table(table)
-    batches = _batches(lake, f"nodes_{table}", figures.version)
+    columns = ["node_id", "time", *(["end_time"] if figures.ends else [])]
+    columns += [f"num_{f.column}" for f in figures.numerical] + [f"cat_{f.column}" for f in figures.categorical]
+    batches = _batches(lake, f"nodes_{table}", figures.version, columns)
     write_features(folder, batches, figures, manifest.origin)
 
 
@@ -119,15 +127,15 @@ def _build_edges(lake: Lake, manifest: GraphManifest, edge_type: EdgeType, folde
     link = next(link for link in manifest.links if link.link == edge_type.link)
     name = edge_type.table_name
     nodes = manifest.table(edge_type.source).rows
-    batches = _batches(lake, name, link.edge_version(edge_type))
+    batches = _batches(lake, name, link.edge_version(edge_type), ["source", "target", "time"])
     write_adjacency(folder, batches, nodes, link.edges, manifest.origin, name)
 
 
-def _batches(lake: Lake, table: str, version: int) -> Iterator[pa.RecordBatch]:
+def _batches(lake: Lake, table: str, version: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
     """Rows file by file in order of file names, which is the order that the graph stage sorted them in."""
     opened = lake.open(table, version)
     filesystem = opened.to_pyarrow_dataset().filesystem
     paths = pa.table(opened.get_add_actions(flatten=True))["path"].to_pylist()
     for path in sorted(paths):
         with pq.ParquetFile(filesystem.open_input_file(unquote(path))) as file:
-            yield from file.iter_batches(batch_size=1 << 20)
+            yield from file.iter_batches(batch_size=1 << 20, columns=columns)

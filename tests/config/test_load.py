@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from gnnscale.config import Settings, build_graph_schema, build_settings, load_settings, recipe_names
-from gnnscale.schema import ConfigError, GnnscaleError
+from gnnscale.config.load import compose_settings, mode_names
+from gnnscale.schema import ConfigError, GnnscaleError, ValueKind
 
 RECIPE = {
     "tables": {"customers": {"source": "c.parquet", "primary_key": "id"}, "facts": {"source": "f.csv"}},
@@ -19,14 +20,17 @@ RECIPE = {
 def conf(tmp_path: Path) -> Path:
     """A configuration folder with one recipe, ``small``."""
     (tmp_path / "recipes").mkdir()
+    (tmp_path / "modes").mkdir()
+    (tmp_path / "modes" / "quick.yaml").write_text("training: {epochs: 1, batch_size: 2, patience: 4}")
+    (tmp_path / "modes" / "slow.yaml").write_text("training: {epochs: [8, 9], negatives: [5, 6]}")
     defaults = {"seed": 1, "lake": {"uri": "lake/${recipe}"}, "training": {"epochs": 5, "batch_size": 7}}
     (tmp_path / "defaults.yaml").write_text(yaml.safe_dump(defaults))
     (tmp_path / "recipes" / "small.yaml").write_text(yaml.safe_dump({**RECIPE, "training": {"epochs": 6}}))
     return tmp_path
 
 
-def load(conf: Path, *overrides: str, recipe: str = "small") -> Settings:
-    return load_settings(recipe, overrides, conf)
+def load(conf: Path, *overrides: str, recipe: str = "small", mode: str | None = None) -> Settings:
+    return load_settings(recipe, overrides, conf, mode)
 
 
 def test_recipe_wins_over_defaults_and_overrides_over_both(conf):
@@ -34,6 +38,40 @@ def test_recipe_wins_over_defaults_and_overrides_over_both(conf):
     assert load(conf).training.batch_size == 7
     settings = load(conf, "training.epochs=9", "training.batch_size=8", "seed=2", "training.epochs=10")
     assert (settings.training.epochs, settings.training.batch_size, settings.seed) == (10, 8, 2)
+
+
+def test_a_mode_wins_over_defaults_and_the_recipe_over_the_mode(conf):
+    training = load(conf, mode="quick").training
+    assert (training.epochs, training.batch_size, training.patience) == (6, 2, 4)
+    assert load(conf, "training.patience=7", mode="quick").training.patience == 7
+    assert load(conf, recipe="small").training.patience == 3
+
+
+def test_a_mode_may_search_and_a_single_value_ends_that(conf):
+    settings = load(conf, mode="slow")
+    assert settings.search.space == {"training.negatives": (5, 6)}
+    assert (settings.training.epochs, settings.training.negatives) == (6, 5)
+    assert load(conf, "training.negatives=9", mode="slow").search.space == {}
+    assert load(conf, "training.epochs=[1, 2]", "training.negatives=9", mode="slow").search.space == {
+        "training.epochs": (1, 2)
+    }
+
+
+def test_an_unknown_mode_names_the_nearest(conf):
+    with pytest.raises(ConfigError, match=r"unknown run mode 'quik'. Did you mean 'quick'"):
+        load(conf, mode="quik")
+    assert mode_names(conf) == ["quick", "slow"]
+
+
+def test_the_modes_that_ship_are_valid_and_cost_more_from_fast_to_best():
+    assert mode_names() == ["best", "fast", "normal"]
+    for mode in mode_names():
+        load_settings("complete_journey", mode=mode)
+    bare = {"recipe": "r", "lake": {"uri": "x"}, **RECIPE}
+    fast, normal, best = (compose_settings([bare], [], mode, None, "r") for mode in ("fast", "normal", "best"))
+    assert fast.training.epochs < normal.training.epochs < best.training.epochs
+    assert not fast.search.space and not normal.search.space
+    assert "training.learning_rate" in best.search.space and best.search.trials > 1
 
 
 def test_what_no_file_says_is_as_the_settings_say(conf):
@@ -167,3 +205,18 @@ def test_the_graph_has_the_tables_as_configured(shop_content):
     assert graph.table("products").keys_from == ("purchases.product_id",)
     assert graph.table("mailings").time_from == "campaign_id"
     assert [link.name for link in graph.links] == ["mailings.campaign_id"]
+
+
+def test_the_graph_knows_kinds_where_they_are_given(shop_content):
+    graph = build_graph_schema(build_settings(shop_content), {"customers": {"age": ValueKind.NUMBER}})
+    assert graph.table("customers").kinds == {"age": ValueKind.NUMBER}
+    assert graph.table("customers").kind("age") is ValueKind.NUMBER
+    assert graph.table("purchases").kinds == {}
+
+
+def test_every_key_of_a_table_reaches_the_graph(conf):
+    content = yaml.safe_load((conf / "recipes" / "small.yaml").read_text())
+    content["tables"]["customers"] |= {"time_column": "since", "end_time": "until", "display": ["name"]}
+    (conf / "recipes" / "ends.yaml").write_text(yaml.safe_dump(content))
+    table = build_graph_schema(load(conf, recipe="ends")).table("customers")
+    assert (table.primary_key, table.time_column, table.end_time, table.display) == ("id", "since", "until", ("name",))

@@ -7,9 +7,12 @@ import pandas as pd
 import pytest
 
 from gnnscale.config import build_settings
-from gnnscale.etl.checks import check_link, check_tables
+from gnnscale.etl.checks import check_link, check_tables, check_windows
 from gnnscale.etl.graph_stage import build_graph
 from gnnscale.lake import Lake
+from gnnscale.query.anchors import AnchorPlan, show_time
+from gnnscale.query.horizon import Horizon
+from gnnscale.query.window import Window
 from gnnscale.schema import DataError, GnnscaleError, Link, SchemaError, Table
 from tests.etl.frames import raw_table
 from tests.shop import edited_shop
@@ -61,6 +64,37 @@ def test_the_shops_figures_equal_pandas(shop):
     by_product = next(link for link in shop.manifest.links if link.link.name == "purchases.product_id")
     assert by_customer.dangling > 0 and by_product.nulls > 0
     assert by_product.max_degree > 2 * by_product.edges / by_product.parents_matched
+
+
+DAY = 86_400
+
+
+@pytest.mark.parametrize(
+    ("days", "split"),
+    [([15, 25, 35], None), ([5, 21, 31], "train"), ([15, 20, 31], "validation"), ([6, 25, 30], "test")],
+)
+def test_every_split_needs_a_fact_in_one_of_its_windows(spark, days, split):
+    plan = AnchorPlan((5 * DAY, 10 * DAY), 20 * DAY, 30 * DAY, 40 * DAY, Horizon((Window(0, 1), Window(0, 5))))
+    # A fact at the anchor is before the window, and one at its end inside.
+    facts = raw_table(spark, Table("facts"), [day * DAY for day in days], x=days)
+    if split is None:
+        return check_windows(facts, plan)
+    first = {"train": 5, "validation": 20, "test": 30}[split]
+    last = 15 if split == "train" else first + 5
+    with pytest.raises(DataError, match=f"no row of 'facts' is in a {split} window") as caught:
+        check_windows(facts, plan)
+    assert f"from {show_time(first * DAY)} to {show_time(last * DAY)}" in str(caught.value)
+
+
+def test_times_that_reach_further_than_a_graph_holds_are_an_error(spark):
+    raw = {
+        "old": raw_table(spark, Table("old"), [0], x=[1]),
+        "new": raw_table(spark, Table("new"), [2**31 - 2], x=[1]),
+    }
+    check_tables(raw)
+    raw["new"] = raw_table(spark, Table("new"), [2**31 - 1], x=[1])
+    with pytest.raises(DataError, match=r"from 1970-01-01 00:00:00 in 'old' to 2038-01-19 03:14:07 in 'new'"):
+        check_tables(raw)
 
 
 def small(content: dict) -> dict:

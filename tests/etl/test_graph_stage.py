@@ -1,6 +1,7 @@
 """The graph in the lake equals the raw tables, joined by pandas."""
 
 import math
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,9 @@ from gnnscale.config import build_settings
 from gnnscale.etl.edges import link_edges, sorted_edges
 from gnnscale.etl.graph_stage import build_graph
 from gnnscale.lake import Lake
-from gnnscale.schema import EdgeType
+from gnnscale.schema import EdgeType, GraphManifest
 from tests.etl.frames import frame_of
-from tests.shop import make_shop
+from tests.shop import edited_shop, make_shop
 
 KEYS = {"customers": "customer_id", "products": "product_id", "campaigns": "campaign_id"}
 
@@ -62,8 +63,9 @@ def test_purchases_are_the_raw_rows_under_node_ids(shop):
             "cat_channel": raw["channel"].map(codes).fillna(0).astype(int),
         }
     )
-    found = shop.nodes("purchases").drop(columns="node_id")
-    assert set(found.columns) == set(expected.columns)
+    nodes = shop.nodes("purchases")
+    assert set(nodes.columns) == {"node_id", *expected.columns, *(f"raw_{column}" for column in raw.columns)}
+    found = nodes[expected.columns]
     order = ["time", "num_amount", "num_quantity"]
     columns = list(expected.columns)
     expected = expected.sort_values(order).reset_index(drop=True)
@@ -73,10 +75,43 @@ def test_purchases_are_the_raw_rows_under_node_ids(shop):
     )
 
 
-def test_statistics_count_nothing_later_than_the_validation_anchor(shop):
+def raw_values(values: pd.Series) -> list:
+    return [None if pd.isna(v) else v for v in values]
+
+
+@pytest.mark.parametrize("table", ["customers", "purchases", "campaigns"])
+def test_every_value_is_kept_as_it_came(shop, table):
+    raw, nodes = shop.raw[table], shop.nodes(table)
+    key = KEYS.get(table)
+    kept = [column for column in raw.columns if column != key]
+    assert {c for c in nodes.columns if c.startswith("raw_")} == {f"raw_{column}" for column in kept}
+    for column in kept:
+        values = raw[column]
+        if column in ("bought_at", "starts"):
+            values = pd.to_datetime(values, utc=True).astype("datetime64[us, UTC]")
+        if key:
+            found = dict(zip(nodes["key"], raw_values(nodes[f"raw_{column}"]), strict=True))
+            assert found == dict(zip(raw[key], raw_values(values), strict=True))
+        else:
+            # Facts have no key: the values are those of the rows, each as often.
+            assert Counter(raw_values(nodes[f"raw_{column}"])) == Counter(raw_values(values))
+
+
+def test_kinds_of_all_columns_are_in_the_manifest(shop):
+    kinds = {t.name: {c: str(k) for c, k in t.kinds.items()} for t in shop.manifest.tables}
+    assert kinds["customers"] == {"customer_id": "text", "region": "text", "age": "number", "note": "text"}
+    assert kinds["campaigns"] == {"campaign_id": "number", "kind": "text", "starts": "time"}
+    assert {name: set(columns) for name, columns in kinds.items()} == {n: set(f.columns) for n, f in shop.raw.items()}
+    assert not any(table.ends for table in shop.manifest.tables)
+
+
+def test_statistics_leave_out_the_last_tenth_of_the_time(shop):
     raw = shop.raw["purchases"]
-    period = raw[whole_seconds(raw["bought_at"]) <= shop.plan.validation]
-    assert 0 < len(period) < len(raw) and shop.manifest.fit_until == shop.plan.validation
+    ranges = [t.time_range for t in shop.manifest.tables if t.time_range]
+    first, last = min(a for a, _ in ranges), max(b for _, b in ranges)
+    assert shop.manifest.fit_until == last - (last - first) // 10
+    period = raw[whole_seconds(raw["bought_at"]) <= shop.manifest.fit_until]
+    assert 0 < len(period) < len(raw)
     features = {f.column: f for f in shop.manifest.table("purchases").features}
     assert features["quantity"].mean == pytest.approx(period["quantity"].mean())
     assert features["quantity"].std == pytest.approx(period["quantity"].std(ddof=0))
@@ -178,15 +213,29 @@ def test_the_manifest_says_the_versions_and_the_origin(shop):
     assert shop.manifest.table("customers").time_range is None
 
 
-def test_the_order_of_rows_and_the_number_of_partitions_do_not_change_the_graph(spark, tmp_path):
+def with_ends(content: dict, folder: Path) -> dict:
+    """The recipe with customers that leave: some at a fraction of a second, most not at all."""
+    leaves = pd.to_datetime([None, "2024-01-20", "2024-02-01 12:00:00.25", None] * 3, format="ISO8601")[:10]
+    content = edited_shop(
+        content, folder, "customers", lambda rows: rows.assign(left=leaves.as_unit("us")), end_time="left"
+    )
+    return {**content, "graph": {"fit_until": "2024-01-31"}}
+
+
+def test_order_of_rows_partitions_and_query_do_not_change_the_graph(spark, tmp_path):
     lakes = []
     for name in ("one", "other"):
-        content = make_shop(tmp_path / name, customers=10, products=8, purchases=90, days=40)
+        content = with_ends(
+            make_shop(tmp_path / name, customers=10, products=8, purchases=90, days=40), tmp_path / name
+        )
         kept = {table: content["tables"][table] for table in ("customers", "products", "purchases")}
-        settings = build_settings({**content, "tables": kept, "sampling": {"entity_hops": [], "target_hops": []}})
+        content = {**content, "tables": kept, "sampling": {"entity_hops": [], "target_hops": []}}
         if name == "other":
+            text = "PREDICT SUM(purchases.amount, 0, 3) > 5 FOR EACH customers.customer_id"
+            content |= {"query": {"name": "other", "text": text}, "anchors": {"step_days": 2}}
             for table in kept.values():
-                pd.read_parquet(table["source"]).sample(frac=1, random_state=9).to_parquet(table["source"])
+                pd.read_parquet(table["source"]).sample(frac=1, random_state=9).to_parquet(table["source"], index=False)
+        settings = build_settings(content)
         before = spark.conf.get("spark.sql.shuffle.partitions")
         spark.conf.set("spark.sql.shuffle.partitions", "2" if name == "one" else "3")
         try:
@@ -195,9 +244,24 @@ def test_the_order_of_rows_and_the_number_of_partitions_do_not_change_the_graph(
         finally:
             spark.conf.set("spark.sql.shuffle.partitions", before)
     (one, manifest), (other, again) = lakes
-    assert [t.rows for t in manifest.tables] == [t.rows for t in again.tables]
+    assert manifest.fit_until == again.fit_until == int(pd.Timestamp("2024-01-31", tz="UTC").timestamp())
+    assert {t.name: (t.rows, t.time_range, t.kinds, t.ends) for t in manifest.tables} == {
+        t.name: (t.rows, t.time_range, t.kinds, t.ends) for t in again.tables
+    }
+    assert one.tables() == other.tables()
     for table in one.tables():
         by = "node_id" if not table.startswith("edges") else "source"
         keys = [(by, "ascending")] + ([("target", "ascending")] if by == "source" else [])
         left, right = one.read(table).sort_by(keys).to_pandas(), other.read(table).sort_by(keys).to_pandas()
         pd.testing.assert_frame_equal(left, right[left.columns], rtol=1e-6)
+    check_ends(one, manifest, pd.read_parquet(tmp_path / "one" / "customers.parquet"))
+
+
+def check_ends(lake: Lake, manifest: GraphManifest, raw: pd.DataFrame) -> None:
+    """Ends are whole seconds, rounded up as times are; rows that have none stay open."""
+    assert {t.name for t in manifest.tables if t.ends} == {"customers"}
+    nodes = lake.read("nodes_customers").to_pandas().set_index("key")["end_time"]
+    assert nodes.notna().sum() == raw["left"].notna().sum() > 0
+    ended = raw.dropna(subset=["left"]).set_index("customer_id")["left"]
+    assert nodes.dropna().astype(int).to_dict() == whole_seconds(ended).to_dict()
+    assert "end_time" not in lake.read("nodes_products").column_names

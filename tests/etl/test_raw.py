@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gnnscale.etl.raw import TIME, find_sources, read_raw_tables
-from gnnscale.schema import DataError, GnnscaleError, Graph, LakeError, SchemaError, Table
+from gnnscale.etl.raw import END, TIME, column_kinds, find_sources, read_raw_tables
+from gnnscale.schema import DataError, GnnscaleError, Graph, LakeError, SchemaError, Table, ValueKind
 
 NEW_YEAR = 1_704_067_200
 
@@ -76,6 +76,85 @@ BAD_TIMES = {
 def test_what_is_no_time_is_an_error_that_names_the_column(spark, place, column, says):
     with pytest.raises(DataError, match=rf"time column facts\.at.*{says}"):
         facts_times(spark, place, column)
+
+
+ENDS = {
+    "timestamps": (
+        pa.array([datetime(2024, 1, 1, 0, 0, 0, 1, tzinfo=UTC), None, datetime(2024, 1, 1)], pa.timestamp("us")),
+        [1, None, 0],
+    ),
+    "dates": (pa.array([date(2024, 1, 2), None, date(2024, 1, 1)]), [86_400, None, 0]),
+    "text": (pa.array(["2024-01-01 00:00:00.25", None, "2024-01-01"]), [1, None, 0]),
+    "seconds": (pa.array([NEW_YEAR + 0.5, None, NEW_YEAR - 1.5]), [1, None, -1]),
+    "none": (pa.array([None, None, None], pa.timestamp("us")), [None] * 3),
+}
+
+
+def people_who_end(spark, place, column: Any) -> list[int | None]:
+    source = place("people", pid=[1, 2, 3], until=column)
+    table = Table("people", source, primary_key="pid", end_time="until")
+    raw = read(spark, table, Table("facts", place("facts", pid=[1])))
+    assert END not in raw["facts"].frame.columns
+    return [row[END] for row in raw["people"].frame.orderBy("pid").collect()]
+
+
+@pytest.mark.parametrize(("column", "expected"), ENDS.values(), ids=ENDS)
+def test_ends_are_whole_seconds_rounded_up_and_may_be_missing(spark, place, column, expected):
+    found = people_who_end(spark, place, column)
+    assert [None if end is None else end - NEW_YEAR for end in found] == expected
+
+
+BAD_ENDS = {
+    "text": (["2024-01-01", "never", None], "1 values are not times, such as 'never'"),
+    "truth": ([True, None, None], "is of type boolean"),
+    "nan": (pa.array([NEW_YEAR + 0.0, float("nan"), None]), "1 values are not times"),
+}
+
+
+@pytest.mark.parametrize(("column", "says"), BAD_ENDS.values(), ids=BAD_ENDS)
+def test_what_is_no_end_is_an_error_that_names_the_column(spark, place, column, says):
+    with pytest.raises(DataError, match=rf"time column people\.until.*{says}"):
+        people_who_end(spark, place, column)
+
+
+def test_an_end_column_that_is_not_there_names_the_nearest(spark, place):
+    table = people(place, until=[1, 2])
+    with pytest.raises(SchemaError, match=r"'people' has no column 'untill'. Did you mean 'until'"):
+        read(spark, Table("people", table.source, primary_key="pid", end_time="untill"))
+
+
+def test_rows_that_only_facts_mention_have_no_end(spark, place):
+    source = place("people", pid=["a"], until=[NEW_YEAR])
+    table = Table("people", source, primary_key="pid", end_time="until", keys_from=("facts.pid",))
+    raw = read(spark, table, Table("facts", place("facts", pid=["a", "b"])))
+    assert {row["pid"]: row[END] for row in raw["people"].frame.collect()} == {"a": NEW_YEAR, "b": None}
+
+
+def test_kinds_are_those_of_the_raw_columns(spark, place):
+    source = place(
+        "people",
+        pid=[1],
+        label=["a"],
+        score=[1.5],
+        price=pa.array([1], pa.decimal128(9, 2)),
+        vip=[True],
+        born=[date(2024, 1, 1)],
+        since=pa.array([datetime(2024, 1, 1)]),
+        tags=[["x"]],
+    )
+    table = Table("people", source, primary_key="pid", time_column="since", end_time="born")
+    raw = read(spark, table, Table("facts", place("facts", pid=[1])))
+    number, text, time = ValueKind.NUMBER, ValueKind.TEXT, ValueKind.TIME
+    assert column_kinds(raw["people"].frame) == {
+        "pid": number,
+        "label": text,
+        "score": number,
+        "price": number,
+        "vip": ValueKind.BOOLEAN,
+        "born": time,
+        "since": time,
+        "tags": ValueKind.OTHER,
+    }
 
 
 def test_rows_without_a_time_column_always_hold(spark, place):

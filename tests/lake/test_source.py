@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
-from gnnscale.lake import Source, SourceFormat, column_names, find_source, source_state
-from gnnscale.schema import LakeError
+from gnnscale.lake import Source, SourceFormat, column_kinds, find_source, source_state
+from gnnscale.schema import LakeError, ValueKind
 
 ROWS = pa.table({"id": [1, 2], "name": ["a", "b"]})
 
@@ -46,7 +46,38 @@ def test_the_format_is_seen_and_columns_are_named(tmp_path, kind):
     source = find_source("t", str(path))
     assert source == Source(str(path), FORMATS[kind])
     assert find_source("t", f"file://{path}") == source
-    assert column_names(source) == ["id", "name"]
+    assert column_kinds(source) == {"id": ValueKind.NUMBER, "name": ValueKind.TEXT}
+
+
+KINDS = {
+    "whole": (pa.int16(), ValueKind.NUMBER),
+    "unsigned": (pa.uint64(), ValueKind.NUMBER),
+    "real": (pa.float32(), ValueKind.NUMBER),
+    "decimal": (pa.decimal128(12, 2), ValueKind.NUMBER),
+    "text": (pa.string(), ValueKind.TEXT),
+    "long text": (pa.large_string(), ValueKind.TEXT),
+    "coded text": (pa.dictionary(pa.int32(), pa.string()), ValueKind.TEXT),
+    "coded number": (pa.dictionary(pa.int32(), pa.int64()), ValueKind.NUMBER),
+    "truth": (pa.bool_(), ValueKind.BOOLEAN),
+    "day": (pa.date32(), ValueKind.TIME),
+    "moment": (pa.timestamp("us"), ValueKind.TIME),
+    "moment of a zone": (pa.timestamp("ms", tz="Europe/Berlin"), ValueKind.TIME),
+    "bytes": (pa.binary(), ValueKind.OTHER),
+    "list": (pa.list_(pa.int64()), ValueKind.OTHER),
+    "record": (pa.struct({"a": pa.int64()}), ValueKind.OTHER),
+}
+
+
+def test_the_kind_of_every_column_is_seen_without_its_rows(tmp_path):
+    pq.write_table(pa.schema([(name, kind) for name, (kind, _) in KINDS.items()]).empty_table(), tmp_path / "t.parquet")
+    found = column_kinds(find_source("t", str(tmp_path / "t.parquet")))
+    assert found == {name: kind for name, (_, kind) in KINDS.items()}
+
+
+def test_kinds_of_a_csv_are_those_of_its_words(tmp_path):
+    (tmp_path / "t.csv").write_text("n,x,w,t,b,d\n1,1.5,a,2024-01-31 12:00:00,true,2024-01-31\n")
+    kinds = column_kinds(find_source("t", str(tmp_path / "t.csv")))
+    assert [str(kind) for kind in kinds.values()] == ["number", "number", "text", "time", "boolean", "time"]
 
 
 def test_a_relative_path_counts_from_the_working_folder(tmp_path, monkeypatch):
@@ -75,7 +106,7 @@ def test_a_file_of_a_package_is_found(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     try:
         found = find_source("t", "package://carrier_of_rows/data/rows.parquet")
-        assert column_names(found) == ["id", "name"]
+        assert list(column_kinds(found)) == ["id", "name"]
         with pytest.raises(LakeError, match=r"no file or folder at .*other.parquet"):
             find_source("t", "package://carrier_of_rows/data/other.parquet")
     finally:

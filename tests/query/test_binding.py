@@ -1,74 +1,215 @@
-"""A query is bound to a graph, or the fault is told with its place."""
+"""A query is bound to a graph: names to tables, columns and links, and its form to a task."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnnscale.query import PredictiveQuery, TaskType
-from gnnscale.schema import Graph, Link, QueryError, Table
+from gnnscale.query import PredictiveQuery, TaskType, Window
+from gnnscale.query.bound import Aggregate, All, Any, Column, Not, aggregates, operands
+from gnnscale.query.bound import Test as Comparing
+from gnnscale.schema import ColumnType, Graph, Link, QueryError, Table, ValueKind
+from tests.query_labels.declared import declared_graph
 
-SAMPLE = "PREDICT LIST_DISTINCT(transactions.product_id, 0, 7, days) RANK TOP 25 FOR EACH households.household_id"
+SAMPLE = "PREDICT LIST_DISTINCT(orders.item_id, 0, 7, days) RANK TOP 25 FOR EACH users.user_id"
+USERS = "FOR EACH users.user_id"
+BUYER, BOUGHT = Link("orders", "user_id", "users"), Link("orders", "item_id", "items")
+AMOUNT = Column("orders", "amount", None, ValueKind.NUMBER, ColumnType.NUMERICAL)
+COUNTRY = Column("users", "country", None, ValueKind.TEXT, ColumnType.CATEGORICAL)
 
 
-def sample_graph() -> Graph:
+def bound(text: str, graph: Graph | None = None) -> PredictiveQuery:
+    return PredictiveQuery(graph or declared_graph(), text)
+
+
+def where(condition: str) -> All | Any | Not | Comparing:
+    found = bound(f"PREDICT COUNT(orders.*, 0, 7) {USERS} WHERE {condition}").where
+    assert found is not None
+    return found
+
+
+def test_a_ranking_has_facts_targets_and_both_links():
+    query = bound(SAMPLE)
+    assert query.task_type is TaskType.TEMPORAL_LINK_PREDICTION and not query.is_static
+    assert (query.entity.name, query.facts.name, query.target.name) == ("users", "orders", "items")
+    assert (query.entity_link, query.target_link) == (BUYER, BOUGHT)
+    assert query.aggregate.window == Window(0, 7)
+    assert (query.top, query.frames, query.keys) == (25, 1, None)
+    assert query.timed_facts == ["orders"]
+    assert query.hidden_columns == frozenset() == query.hidden_tables
+
+
+TASKS = {
+    f"COUNT(orders.*, 0, 7) > 0 {USERS}": TaskType.BINARY_CLASSIFICATION,
+    f"COUNT(orders.*, 0, 7) > 0 CLASSIFY {USERS}": TaskType.BINARY_CLASSIFICATION,
+    f"EXISTS(orders.*, 0, 7) {USERS}": TaskType.BINARY_CLASSIFICATION,
+    f"NOT users.premium {USERS}": TaskType.BINARY_CLASSIFICATION,
+    f"users.country = 'DE' {USERS}": TaskType.BINARY_CLASSIFICATION,
+    f"users.age IS NULL {USERS}": TaskType.BINARY_CLASSIFICATION,
+    f"SUM(orders.amount, 0, 7) {USERS}": TaskType.REGRESSION,
+    f"COUNT_DISTINCT(orders.item_id, 0, 7) {USERS}": TaskType.REGRESSION,
+    f"LAST(orders.amount, 0, 7) {USERS}": TaskType.REGRESSION,
+    f"users.age {USERS}": TaskType.REGRESSION,
+    f"SUM(orders.amount, 0, 7) FORECAST 1 TIMEFRAMES {USERS}": TaskType.FORECASTING,
+    f"AVG(items.price, 0, 1, months) FORECAST 3 TIMEFRAMES {USERS}": TaskType.FORECASTING,
+    f"FIRST(orders.channel, 0, 7) {USERS}": TaskType.MULTICLASS_CLASSIFICATION,
+    f"LAST(orders.gift, 0, 7) CLASSIFY {USERS}": TaskType.MULTICLASS_CLASSIFICATION,
+    f"FIRST(items.shelf, 0, 7) RANK TOP 2 {USERS}": TaskType.MULTICLASS_CLASSIFICATION,
+    f"users.country {USERS}": TaskType.MULTICLASS_CLASSIFICATION,
+    f"users.premium {USERS}": TaskType.MULTICLASS_CLASSIFICATION,
+    "items.shelf CLASSIFY FOR EACH items.item_id": TaskType.MULTICLASS_CLASSIFICATION,
+    f"LIST_DISTINCT(orders.channel, 0, 7) CLASSIFY {USERS}": TaskType.MULTILABEL_CLASSIFICATION,
+    f"LIST_DISTINCT(items.category, 0, 7) RANK TOP 3 {USERS}": TaskType.MULTILABEL_CLASSIFICATION,
+    f"LIST_DISTINCT(items.shelf, 0, 7) {USERS}": TaskType.MULTILABEL_CLASSIFICATION,
+    f"LIST_DISTINCT(orders.item_id, 0, 7) RANK TOP 3 {USERS}": TaskType.TEMPORAL_LINK_PREDICTION,
+    f"FIRST(orders.item_id, 0, 7) RANK TOP 3 {USERS}": TaskType.TEMPORAL_LINK_PREDICTION,
+    f"LIST_DISTINCT(reviews.item_id) RANK TOP 3 {USERS}": TaskType.STATIC_LINK_PREDICTION,
+}
+
+
+@pytest.mark.parametrize("text", TASKS)
+def test_the_form_of_a_query_implies_its_task(text):
+    query = bound(f"PREDICT {text}")
+    assert query.task_type is TASKS[text]
+    links = (TaskType.TEMPORAL_LINK_PREDICTION, TaskType.STATIC_LINK_PREDICTION)
+    assert query.task_type.is_link_prediction == (TASKS[text] in links)
+
+
+def test_an_aggregate_knows_its_facts_column_and_window():
+    expression = bound(f"PREDICT SUM(orders.amount WHERE items.category = 'food', 0, 3, weeks) {USERS}").expression
+    category = Column("items", "category", BOUGHT, ValueKind.TEXT, ColumnType.CATEGORICAL)
+    assert expression == Aggregate(
+        "SUM", BUYER, AMOUNT, Comparing(category, "=", ("food",), False), Window(0, 3, "weeks"), None
+    )
+    assert (expression.facts, expression.kind) == ("orders", ValueKind.NUMBER)
+
+
+def test_a_column_of_a_parent_is_reached_through_the_facts():
+    expression = bound(f"PREDICT AVG(items.price, 0, 7) {USERS}").expression
+    assert isinstance(expression, Aggregate) and expression.column is not None
+    assert (expression.link, expression.column.via, expression.column.table) == (BUYER, BOUGHT, "items")
+    assert expression.reference is None
+
+
+def test_an_entity_has_columns_of_its_own_and_of_its_parents():
+    found = where("users.age > 30 AND cities.size = 'big'")
+    assert isinstance(found, All)
+    own, parents = (part.left for part in found.parts)
+    assert own == Column("users", "age", None, ValueKind.NUMBER, ColumnType.NUMERICAL)
+    assert parents == Column("cities", "size", Link("users", "city_id", "cities"), ValueKind.TEXT, "categorical")
+
+
+def test_conditions_keep_their_structure():
+    found = where("NOT users.country IN ('DE', 'FR') OR users.premium AND users.age IS NOT NULL")
+    premium = Column("users", "premium", None, ValueKind.BOOLEAN, ColumnType.CATEGORICAL)
+    age = Column("users", "age", None, ValueKind.NUMBER, ColumnType.NUMERICAL)
+    assert found == Any(
+        (
+            Not(Comparing(COUNTRY, "IN", ("DE", "FR"), False)),
+            All((Comparing(premium, "=", (True,), False), Comparing(age, "IS NULL", (), True))),
+        )
+    )
+    assert list(operands(found)) == [COUNTRY, premium, age]
+
+
+def test_operands_leave_out_what_is_inside_aggregates_and_aggregates_come_once():
+    found = where("COUNT(orders.* WHERE orders.amount > 2, -7, 0) > 1 AND COUNT(visits.*, -7, 0) = 0")
+    both = aggregates(found, found)
+    assert [a.facts for a in both] == ["orders", "visits"]
+    assert list(operands(found)) == both
+
+
+@pytest.mark.parametrize(
+    ("constant", "micros"),
+    [
+        ("'2024-01-31'", 1_706_659_200_000_000),
+        ("2024-01-31", 1_706_659_200_000_000),
+        ("'2024-01-31 12:00:00.25'", 1_706_702_400_250_000),
+        ("'2024-01-31T12:00:00+02:00'", 1_706_695_200_000_000),
+        ("'1969-12-31 23:59:59.999999'", -1),
+    ],
+)
+def test_a_constant_against_times_is_microseconds(constant, micros):
+    found = where(f"users.joined > {constant}")
+    assert isinstance(found, Comparing) and found.values == (micros,)
+
+
+def test_keys_say_of_whom_predictions_are_wanted():
+    assert bound("PREDICT COUNT(orders.*, 0, 7) FOR users.user_id = 'u01'").keys == ("u01",)
+    assert bound("PREDICT COUNT(orders.*, 0, 7) FOR users.user_id IN ('u01', 'u02')").keys == ("u01", "u02")
+    assert bound("PREDICT COUNT(orders.*, 0, 7) FOR items.item_id IN (3, 4)").keys == (3, 4)
+
+
+def test_timeframes_follow_each_other():
+    query = bound(f"PREDICT SUM(orders.amount, 2, 9) FORECAST 3 TIMEFRAMES {USERS}")
+    frames = (Window(2, 9), Window(9, 16), Window(16, 23))
+    assert query.frames == 3 and query.frame_windows(query.aggregate.window) == frames
+    assert query.horizon.windows == frames
+    assert query.horizon.span(0) == (2 * 86_400, 23 * 86_400)
+
+
+def test_the_horizon_holds_the_windows_of_target_and_assumption_and_not_of_the_population():
+    query = bound(
+        f"PREDICT COUNT(orders.*, 0, 7) > 0 OR COUNT(orders.*, 3, 9) > 1 {USERS} "
+        "WHERE COUNT(visits.*, -30, 0) > 0 ASSUMING COUNT(visits.*, 0, 20) > 0"
+    )
+    assert query.horizon.windows == (Window(0, 7), Window(3, 9), Window(0, 20))
+    assert query.timed_facts == ["orders", "visits"]
+    assert bound(f"PREDICT COUNT(orders.*, 0, 7) {USERS} WHERE EXISTS(visits.*, -9, 0)").timed_facts == ["orders"]
+
+
+def test_what_a_target_is_made_of_is_no_input():
+    own = bound(f"PREDICT users.age > 30 AND users.country = 'DE' {USERS} WHERE users.premium")
+    assert own.hidden_columns == {("users", "age"), ("users", "country")} and own.hidden_tables == frozenset()
+    static = bound(f"PREDICT LIST_DISTINCT(reviews.item_id) RANK TOP 3 {USERS}")
+    assert static.is_static and static.horizon.windows == () and static.timed_facts == []
+    # Its facts are inputs too, in an order of their own.
+    assert (static.hidden_tables, static.arriving_facts) == (frozenset(), "reviews")
+    counted = bound(f"PREDICT COUNT(reviews.*) {USERS}")
+    assert (counted.hidden_tables, counted.arriving_facts) == ({"reviews"}, None)
+    assert counted.is_static and counted.task_type is TaskType.REGRESSION
+
+
+def test_what_a_task_has_not_is_a_type_error():
+    with pytest.raises(TypeError, match="no aggregate"):
+        _ = bound(f"PREDICT users.age {USERS}").facts
+    with pytest.raises(TypeError, match="no target table"):
+        _ = bound(f"PREDICT SUM(orders.amount, 0, 7) {USERS}").target
+
+
+def test_quoted_names_are_bound_as_plain_ones():
+    quoted = SAMPLE.replace("orders.item_id", '"orders".`item_id`')
+    assert bound(quoted).target_link == BOUGHT
+    spaced = bound(f'PREDICT SUM(items."Unit Price", 0, 7) {USERS}').expression
+    assert isinstance(spaced, Aggregate) and str(spaced.column) == "items.Unit Price"
+
+
+def test_without_kinds_the_declaration_is_believed():
     graph = Graph(
         [
-            Table("households", primary_key="household_id"),
-            Table("products", primary_key="product_id", columns={"brand": "categorical"}),
-            Table(
-                "transactions",
-                time_column="at",
-                columns={"quantity": "numerical", "household_id": "ignore", "product_id": "ignore"},
-            ),
-            Table("baskets", columns={"household_id": "ignore", "product_id": "ignore"}),
-            Table("views", time_column="at", foreign_keys={"product_id": "products"}),
-            Table("gifts", time_column="at", foreign_keys={"giver": "households", "taker": "households"}),
+            Table("people", primary_key="person"),
+            Table("calls", time_column="at", columns={"seconds": "numerical"}, foreign_keys={"person": "people"}),
         ]
     )
-    graph.infer_links()
-    return graph
-
-
-def test_the_sample_query_is_bound():
-    query = PredictiveQuery(sample_graph(), SAMPLE)
-    assert query.task_type is TaskType.TEMPORAL_LINK_PREDICTION
-    assert (query.entity.name, query.facts.name, query.target.name) == ("households", "transactions", "products")
-    assert query.entity_link == Link("transactions", "household_id", "households")
-    assert query.target_link == Link("transactions", "product_id", "products")
-    assert (query.top, query.window.start, query.window.end) == (25, 0, 7 * 86_400)
-
-
-def test_explain_tells_task_tables_window_and_top():
-    text = PredictiveQuery(sample_graph(), SAMPLE).explain()
-    for word in (
-        "temporal link prediction",
-        "households",
-        "25",
-        "products",
-        "transactions",
-        "+0 d",
-        "+7 d",
-        "(7 days)",
-    ):
-        assert word in text
+    assert bound("PREDICT SUM(calls.seconds, 0, 7) FOR EACH people.person", graph).task_type is TaskType.REGRESSION
+    with pytest.raises(QueryError, match="unknown column 'secs'"):
+        bound("PREDICT SUM(calls.secs, 0, 7) FOR EACH people.person", graph)
+    later = bound("PREDICT COUNT(calls.* WHERE calls.at > '2024-01-01', 0, 7) FOR EACH people.person", graph)
+    assert isinstance(later.expression, Aggregate) and later.expression.where is not None
+    # Numbers and texts as constants both pass where nothing tells what a key's values are.
+    assert bound("PREDICT COUNT(calls.*, 0, 7) FOR people.person IN (1, 'x')", graph).keys == (1, "x")
 
 
 FAULTS = {
-    "unknown table": ("transactions.p", "transaction.p", "transaction.p", "Did you mean 'transactions'"),
-    "unknown entity table": ("households.", "housholds.", "housholds.", "Did you mean 'households'"),
-    "unknown column": (".product_id", ".produt_id", "produt_id", "Did you mean 'product_id'"),
-    "not the primary key": (
-        "households.household_id",
-        "households.age",
-        "age",
-        "households' is household_id, not 'age'",
-    ),
-    "entity without key": ("households.household_id", "views.at", "at", "no primary key"),
-    "target is no foreign key": (".product_id", ".quantity", "quantity", "Foreign keys.*household_id, product_id"),
-    "facts without time": ("transactions.p", "baskets.p", "0, 7", "'baskets' has no time_column"),
-    "facts without entity": ("transactions.p", "views.p", "views.p", "no foreign key to 'households'.*transactions"),
-    "two links to the entity": ("transactions.product_id", "gifts.giver", "gifts.g", "gifts.giver and gifts.taker"),
+    "unknown table": ("orders.i", "order.i", "order.i", "Did you mean 'orders'"),
+    "unknown entity table": ("users.", "usrs.", "usrs.", "Did you mean 'users'"),
+    "unknown column": (".item_id", ".itm_id", "itm_id", "Did you mean 'item_id'"),
+    "not the primary key": ("users.user_id", "users.age", "age", "'users' is user_id, not 'age'"),
+    "entity without key": ("users.user_id", "visits.at", "at", "no primary key"),
+    "target has no classes": (".item_id", ".quantity", "LIST", "needs a foreign key or a categorical column"),
+    "facts without time": ("orders.i", "reviews.i", "0, 7", "'reviews' has no time_column"),
+    "facts without entity": ("users.user_id", "cities.city_id", "orders.i", "no foreign key to 'cities'"),
     "window in the past": ("0, 7", "-1, 7", "-1, 7", "starts at 0 or later"),
+    "no rank": ("RANK TOP 25 ", "", "LIST", "RANK TOP 10"),
 }
 
 
@@ -76,7 +217,7 @@ FAULTS = {
 def test_a_name_that_does_not_fit_is_told_with_its_place(old, new, place, says):
     text = SAMPLE.replace(old, new).replace(" RANK", "\nRANK").replace(" FOR", "\nFOR")
     with pytest.raises(QueryError, match=says) as caught:
-        PredictiveQuery(sample_graph(), text)
+        bound(text)
     position = text.index(place)
     assert caught.value.position == position
     assert caught.value.line == text[:position].count("\n") + 1
@@ -84,21 +225,16 @@ def test_a_name_that_does_not_fit_is_told_with_its_place(old, new, place, says):
     assert shown[caret.index("^") :].startswith(text[position:].split("\n")[0])
 
 
-def test_quoted_names_are_bound_as_plain_ones():
-    quoted = SAMPLE.replace("transactions.product_id", '"transactions"."product_id"')
-    assert PredictiveQuery(sample_graph(), quoted).target_link.name == "transactions.product_id"
-
-
-names = st.sampled_from(["households", "products", "transactions", "household_id", "product_id", "at", "gifts", "x"])
+names = st.sampled_from(["users", "items", "orders", "user_id", "item_id", "ordered_at", "visits", "channel", "x"])
 
 
 @given(names, names, st.integers(-3, 9), st.integers(-3, 9), names, names)
 def test_any_names_bind_or_raise_a_query_error(table, column, start, end, entity, key):
-    text = f"PREDICT LIST_DISTINCT({table}.{column}, {start}, {end}) RANK TOP 3 FOR EACH {entity}.{key}"
     try:
-        query = PredictiveQuery(sample_graph(), text)
+        query = bound(f"PREDICT LIST_DISTINCT({table}.{column}, {start}, {end}) RANK TOP 3 FOR EACH {entity}.{key}")
     except QueryError:
         return
-    assert query.facts.name == table and query.target_link.column == column
     assert query.entity.name == entity and query.entity.primary_key == key
-    assert 0 <= query.window.start < query.window.end
+    column_found = query.aggregate.column
+    assert column_found is not None and (column_found.table, column_found.name) == (table, column)
+    assert 0 <= start < end and query.aggregate.window == Window(start, end)

@@ -1,0 +1,239 @@
+"""Tasks with answers of their own shape: frames, lists, links, and targets without a window."""
+
+from __future__ import annotations
+
+from tests.query_labels.case import (
+    BINARY,
+    FORECASTING,
+    LINKS,
+    MULTICLASS,
+    MULTILABEL,
+    REGRESSION,
+    Cases,
+    per_item,
+    per_user,
+)
+from tests.query_labels.cases_aggregates import order_rows
+from tests.query_labels.oracle import (
+    alive,
+    distinct,
+    each,
+    holds,
+    inside,
+    known,
+    mean,
+    parents,
+    present,
+    rows,
+    texts,
+    total,
+)
+
+CASES = Cases()
+USERS = " FOR EACH users.user_id"
+
+
+def together(*frames):
+    """One list of each entity's values."""
+    return frames[0].index.to_series().map(lambda k: [frame[k] for frame in frames])
+
+
+def spent(db, a, start, end):
+    return per_user(db, a, inside(db.orders, a, start, end), total("amount"))
+
+
+@CASES.add(
+    "PREDICT SUM(orders.amount, 0, 7) FORECAST 3 TIMEFRAMES" + USERS,
+    FORECASTING,
+    past=lambda db, a: together(*[spent(db, a, -7, 0)] * 3),
+)
+def weeks_one_after_another(db, a):
+    return together(spent(db, a, 0, 7), spent(db, a, 7, 14), spent(db, a, 14, 21))
+
+
+@CASES.add("PREDICT SUM(orders.amount, 2, 5) FORECAST 4 TIMEFRAMES" + USERS, FORECASTING)
+def frames_that_start_later(db, a):
+    return together(*(spent(db, a, 2 + 3 * i, 5 + 3 * i) for i in range(4)))
+
+
+@CASES.add(
+    """PREDICT COUNT(orders.* WHERE items.category = 'food', 0, 2, weeks) FORECAST 2 TIMEFRAMES
+    FOR EACH users.user_id WHERE EXISTS(orders.*, -14, 0)""",
+    FORECASTING,
+)
+def frames_of_chosen_facts(db, a):
+    facts = order_rows(db, a)
+    facts = facts[facts["items.category"] == "food"]
+    frames = [per_user(db, a, inside(facts, a, start, start + 14), rows) for start in (0, 14)]
+    before = per_user(db, a, inside(db.orders, a, -14, 0), rows)
+    return together(*frames)[before > 0]
+
+
+@CASES.add(
+    "PREDICT COUNT(visits.*, 0, 1, days) FORECAST 7 TIMEFRAMES FOR EACH users.user_id",
+    FORECASTING,
+    past=lambda db, a: together(*[per_user(db, a, inside(db.visits, a, -1, 0), rows)] * 7),
+)
+def seven_days(db, a):
+    return together(*(per_user(db, a, inside(db.visits, a, i, i + 1), rows) for i in range(7)))
+
+
+@CASES.add(
+    "PREDICT LIST_DISTINCT(items.category, 0, 7) CLASSIFY" + USERS,
+    MULTILABEL,
+    past=lambda db, a: per_user(db, a, order_rows(db, a, -7, 0), distinct("items.category")),
+)
+def categories_of_a_week(db, a):
+    return known(per_user(db, a, order_rows(db, a, 0, 7), distinct("items.category")))
+
+
+@CASES.add("PREDICT LIST_DISTINCT(items.category, 0, 28) RANK TOP 2" + USERS, MULTILABEL)
+def labels_are_all_of_them_whatever_top_says(db, a):
+    return known(per_user(db, a, order_rows(db, a), distinct("items.category")))
+
+
+@CASES.add("PREDICT LIST_DISTINCT(orders.channel WHERE orders.amount > 5, 0, 28) CLASSIFY" + USERS, MULTILABEL)
+def channels_of_chosen_facts(db, a):
+    facts = order_rows(db, a)
+    return known(per_user(db, a, facts[facts["amount"] > 5], distinct("channel")))
+
+
+@CASES.add("PREDICT LIST_DISTINCT(items.shelf, 0, 28) CLASSIFY TOP 3" + USERS, MULTILABEL)
+def categories_that_are_numbers(db, a):
+    return known(per_user(db, a, order_rows(db, a), distinct("items.shelf")))
+
+
+def items_of(facts):
+    """Keys of the items, None where there is none."""
+    return sorted({int(v) for v in facts["item_id"].dropna()}) or None
+
+
+def orders_of_items(db, a, start, end):
+    facts = inside(db.orders, a, start, end)
+    return facts[facts["item_id"].isin(db.items.index)]
+
+
+@CASES.add("PREDICT LIST_DISTINCT(orders.item_id, 0, 7, days) RANK TOP 10" + USERS, LINKS)
+def links(db, a):
+    return known(per_user(db, a, orders_of_items(db, a, 0, 7), items_of))
+
+
+@CASES.add("PREDICT LIST_DISTINCT(orders.item_id, 7, 21) RANK TOP 3" + USERS, LINKS)
+def links_later(db, a):
+    return known(per_user(db, a, orders_of_items(db, a, 7, 21), items_of))
+
+
+@CASES.add(
+    """PREDICT LIST_DISTINCT(orders.item_id WHERE items.category = 'toys' OR orders.gift = TRUE, 0, 28) RANK TOP 3
+    FOR EACH users.user_id WHERE NOT users.country = 'FR'""",
+    LINKS,
+)
+def links_of_chosen_facts(db, a):
+    facts = parents(orders_of_items(db, a, 0, 28), db.items, "item_id", "items")
+    facts = facts[(facts["items.category"] == "toys") | holds(facts["gift"], lambda v: v is True)]
+    french = holds(alive(db.users, a)["country"], lambda v: v == "FR")
+    return known(per_user(db, a, facts, items_of)[~french])
+
+
+@CASES.add(
+    "PREDICT AVG(orders.amount, 0, 14) FORECAST 2 TIMEFRAMES FOR EACH users.user_id",
+    FORECASTING,
+    past=lambda db, a: per_user(db, a, inside(db.orders, a, -14, 0), twice(mean("amount"))),
+)
+def a_frame_of_nothing_drops_the_example(db, a):
+    frames = [per_user(db, a, inside(db.orders, a, start, start + 14), mean("amount")) for start in (0, 14)]
+    there = frames[0].map(present) & frames[1].map(present)
+    return together(*frames)[there]
+
+
+def twice(value):
+    """A list of a value and itself; missing where it is."""
+
+    def of(facts):
+        found = value(facts)
+        return None if found is None else [found, found]
+
+    return of
+
+
+@CASES.add("PREDICT users.age" + USERS, REGRESSION, static=True)
+def an_own_number(db, a):
+    return known(alive(db.users, a)["age"])
+
+
+@CASES.add(
+    "PREDICT users.age FOR EACH users.user_id WHERE users.country = 'DE' OR cities.size = 'big'",
+    REGRESSION,
+    static=True,
+)
+def an_own_number_of_some(db, a):
+    users = parents(alive(db.users, a), db.cities, "city_id", "cities")
+    german = holds(users["country"], lambda v: v == "DE")
+    return known(users["age"][german | holds(users["cities.size"], lambda v: v == "big")])
+
+
+@CASES.add("PREDICT users.country" + USERS, MULTICLASS, static=True)
+def an_own_text(db, a):
+    return known(alive(db.users, a)["country"])
+
+
+@CASES.add("PREDICT users.premium" + USERS, MULTICLASS, static=True)
+def an_own_boolean(db, a):
+    return texts(alive(db.users, a)["premium"])
+
+
+@CASES.add("PREDICT items.shelf FOR EACH items.item_id", MULTICLASS, static=True)
+def an_own_declared_category(db, a):
+    return texts(db.items["shelf"])
+
+
+@CASES.add('PREDICT items."Unit Price" FOR EACH items.item_id', REGRESSION, static=True)
+def a_quoted_column(db, a):
+    return known(db.items["Unit Price"])
+
+
+@CASES.add("PREDICT orders.amount FOR EACH orders.order_id WHERE items.category = 'food'", REGRESSION, static=True)
+def facts_as_entities(db, a):
+    orders = parents(alive(db.orders, a), db.items, "item_id", "items")
+    return known(orders["amount"][orders["items.category"] == "food"])
+
+
+@CASES.add("PREDICT users.country = 'DE'" + USERS, BINARY, static=True)
+def an_own_text_compared_is_false_where_missing(db, a):
+    return holds(alive(db.users, a)["country"], lambda v: v == "DE")
+
+
+@CASES.add("PREDICT users.premium = TRUE AND NOT users.age > 40" + USERS, BINARY, static=True)
+def own_columns_together(db, a):
+    return holds(alive(db.users, a)["premium"], lambda v: v is True) & ~holds(
+        alive(db.users, a)["age"], lambda v: v > 40
+    )
+
+
+@CASES.add("PREDICT users.age IS NULL OR users.country IN ('FR', 'AT')" + USERS, BINARY, static=True)
+def an_own_column_is_missing(db, a):
+    return alive(db.users, a)["age"].isna() | holds(alive(db.users, a)["country"], lambda v: v in ("FR", "AT"))
+
+
+@CASES.add("PREDICT COUNT(reviews.*)" + USERS, REGRESSION, static=True)
+def all_facts_without_times(db, a):
+    return each(alive(db.users, a), db.reviews, "user_id", rows)
+
+
+@CASES.add("PREDICT AVG(reviews.stars)" + USERS, REGRESSION, static=True)
+def an_average_without_a_window(db, a):
+    return known(each(alive(db.users, a), db.reviews, "user_id", mean("stars")))
+
+
+@CASES.add(
+    "PREDICT COUNT(reviews.* WHERE reviews.stars >= 4 AND items.category = 'food') > 0" + USERS, BINARY, static=True
+)
+def a_condition_without_a_window(db, a):
+    reviews = parents(db.reviews, db.items, "item_id", "items")
+    good = reviews[(reviews["stars"] >= 4) & (reviews["items.category"] == "food")]
+    return each(alive(db.users, a), good, "user_id", rows) > 0
+
+
+@CASES.add("PREDICT SUM(reviews.stars) FOR EACH items.item_id", REGRESSION, static=True)
+def items_without_a_window(db, a):
+    return per_item(db, db.reviews, total("stars"))
