@@ -14,6 +14,7 @@ from torch import Tensor
 from gnnscale.config.settings import SamplingSettings
 from gnnscale.loading.candidates import CandidateBuilder, Candidates, known_pairs
 from gnnscale.loading.examples import Examples
+from gnnscale.loading.hops import link_sampling
 from gnnscale.query import PredictiveQuery
 from gnnscale.sampling import NeighborSampler
 from gnnscale.sampling.block import Hop
@@ -45,7 +46,7 @@ class TargetBatch(Tensors):
     Args:
         nodes: int64 ``[targets]``.
         features: of the targets.
-        alive: whether the target's own time is at or before the anchor, bool ``[targets]``.
+        alive: whether the target is there at the anchor: come by then and not ended, bool ``[targets]``.
         present: which event slots are filled, bool ``[targets, fanout]``.
         event_age: days from each present event to the anchor, float32 ``[events]``.
     """
@@ -121,7 +122,7 @@ class BatchBuilder:
     Args:
         store: the graph.
         query: bound query, which says what is an entity, an event and a target.
-        sampling: fan-outs and strategy; the first two hops must follow the query's links.
+        sampling: fan-outs and strategy; the first two hops must follow the query's links, as the default does.
         siblings: categorical columns of the target that group candidates.
         seed: of the run.
 
@@ -142,6 +143,7 @@ class BatchBuilder:
     ) -> None:
         self.store = store
         self.query = query
+        sampling = link_sampling(query, sampling)
         self._around_entity = NeighborSampler(
             store, sampling.entity_hops, sampling.strategy, seed, table=query.entity.name
         )
@@ -157,7 +159,7 @@ class BatchBuilder:
                 )
         codes = store.features(query.target.name).categorical[:, [columns.index(c) for c in siblings]]
         self._candidates = CandidateBuilder(np.asarray(codes))
-        self._times = store.features(query.target.name).times
+        self._target_features = store.features(query.target.name)
         self._scratch = np.full(store.node_count(query.target.name), -1, np.int64)
 
     def build(self, examples: Examples, epoch: int = 0, negatives: NDArray[np.int64] | None = None) -> PairBatch:
@@ -172,8 +174,8 @@ class BatchBuilder:
         entity_link, target_link = self.query.entity_link.name, self.query.target_link.name
         events, reached = latest_first(block.hop(entity_link), block.hop(entity_link, target_link))
         found = self._candidates.build(events, reached, examples)
-        # What came to be within the window itself could not have been named at the anchor.
-        alive = self._times[found.explore_target] <= examples.anchors[found.explore_example]
+        # What came to be within the window itself, or had ended, could not have been named at the anchor.
+        alive = self._target_features.alive(found.explore_target, examples.anchors[found.explore_example])
         found = replace(found, explore_target=found.explore_target[alive], explore_example=found.explore_example[alive])
         if negatives is None:
             negatives = np.zeros(0, np.int64)
@@ -181,7 +183,7 @@ class BatchBuilder:
         else:
             pairs = (found.example, found.target, found.explore_example, found.explore_target)
             known = known_pairs(negatives, len(examples), *pairs, self._scratch)
-            known |= self._times[negatives] > examples.anchors[0]
+            known |= ~self._target_features.alive(negatives, int(examples.anchors[0]))
         parts = [found.target, found.explore_target, negatives]
         nodes, position = np.unique(np.concatenate(parts), return_inverse=True)
         candidate, explore, negative = np.split(position.astype(np.int64), np.cumsum([len(p) for p in parts[:-1]]))
@@ -245,7 +247,7 @@ class BatchBuilder:
         return TargetBatch(
             nodes=torch.from_numpy(nodes),
             features=self._features(self.query.target.name, nodes),
-            alive=torch.from_numpy(self._times[nodes] <= anchor),
+            alive=torch.from_numpy(self._target_features.alive(nodes, anchor)),
             present=torch.from_numpy(present),
             event_age=days(anchor - hop.times[present].astype(np.int64)),
         )

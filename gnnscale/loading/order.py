@@ -32,6 +32,23 @@ def epoch_batches(anchors: NDArray[np.int32], batch_size: int, seed: int, epoch:
     return [batches[i] for i in order]
 
 
+def shuffled_batches(count: int, batch_size: int, most: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """Examples in a keyed order, as global batches that may mix anchors.
+
+    Args:
+        count: number of examples.
+        batch_size: wanted examples a batch; batches are of equal size, give or take one.
+        most: examples an epoch; where there are more, another sample of this size is taken each epoch.
+        seed: of the run.
+        epoch: from 0.
+
+    Returns:
+        Row numbers of each batch, int64; each row at most once.
+    """
+    rows = permutation(stream_key(seed, epoch, "order/examples"), count)[:most]
+    return list(np.array_split(rows, max(1, round(len(rows) / batch_size))))
+
+
 def rank_slice(batch: NDArray[np.int64], rank: int, workers: int) -> NDArray[np.int64]:
     """The part of a global batch that one worker takes."""
     return batch[rank::workers]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gnnscale.config.settings import Settings
+from gnnscale.loading.entity_batches import EntityBatchBuilder
+from gnnscale.loading.entity_examples import AnswerShape
+from gnnscale.loading.hops import link_sampling
+from gnnscale.nn.entity_model import EntityModel, EntitySize
 from gnnscale.nn.two_branch import TwoBranchModel, TwoBranchSize
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import GraphManifest
+from gnnscale.store import GraphStore
 
 
 def build_model(
@@ -31,6 +36,46 @@ def build_model(
         manifest.table(query.target.name),
         {path: manifest.table(table) for path, table in context.items()},
         len(model.siblings),
-        settings.sampling.target_hops[0][query.target_link.name],
+        link_sampling(query, settings.sampling).target_hops[0][query.target_link.name],
         size,
+        model.target_embedding,
+        model.new_targets,
     )
+
+
+def build_entity_batches(
+    settings: Settings, query: PredictiveQuery, store: GraphStore, classes: Sequence[str] = ()
+) -> EntityBatchBuilder:
+    """The batches of :func:`build_entity_model`'s network.
+
+    Args:
+        settings: sections ``sampling`` and ``model`` count.
+        query: bound query.
+        store: the graph.
+        classes: of the answer, where it has any.
+    """
+    return EntityBatchBuilder(store, query, settings.sampling, settings.seed, settings.model.latest, classes)
+
+
+def build_entity_model(
+    settings: Settings,
+    query: PredictiveQuery,
+    manifest: GraphManifest,
+    builder: EntityBatchBuilder,
+    shape: AnswerShape,
+    yearly: bool,
+) -> EntityModel:
+    """The network that answers an entity task, with fresh weights.
+
+    Args:
+        settings: section ``model`` counts.
+        query: bound query.
+        manifest: of the graph.
+        builder: of the network's batches.
+        shape: of the answers.
+        yearly: whether the time of the year is an input.
+    """
+    model = settings.model
+    size = EntitySize(model.channels, model.hidden, model.feature_channels, model.dropout)
+    sums = (builder.sums.channels, builder.sums.class_channels)
+    return EntityModel(builder.paths, manifest, query.entity.name, shape, yearly, sums, size)

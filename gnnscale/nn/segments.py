@@ -31,3 +31,9 @@ def segment_logsumexp(values: Tensor, index: Tensor, segments: int, more: Tensor
     if more is not None:
         total = total + torch.exp(more - top.unsqueeze(1)).sum(1)
     return top + torch.log(total.clamp(min=torch.finfo(values.dtype).tiny))
+
+
+def segment_max(values: Tensor, index: Tensor, segments: int) -> Tensor:
+    """Largest of each segment: ``[rows, columns]``, int64 ``[rows]`` -> ``[segments, columns]``; 0 of an empty one."""
+    found = values.new_zeros(segments, values.shape[1])
+    return found.scatter_reduce(0, index.unsqueeze(1).expand_as(values), values, "amax", include_self=False)

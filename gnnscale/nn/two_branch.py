@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from gnnscale.loading import PairBatch, TargetBatch
+from gnnscale.nn.described import DescribedTargets, Embedding
 from gnnscale.nn.entity import EntityEncoder
-from gnnscale.nn.rows import RowEncoder
 from gnnscale.nn.segments import segment_sum
 from gnnscale.nn.targets import DemandEncoder
 from gnnscale.schema import TableManifest
@@ -63,6 +63,8 @@ class TwoBranchModel(nn.Module):
         siblings: number of sibling columns.
         target_fanout: latest events that are sampled for a target.
         size: widths.
+        embedding: what a target is known by: ``lookup``, ``feature`` or ``fusion`` of both.
+        new_targets: whether targets that no training example names are ranked too.
     """
 
     def __init__(
@@ -74,22 +76,19 @@ class TwoBranchModel(nn.Module):
         siblings: int,
         target_fanout: int,
         size: TwoBranchSize,
+        embedding: Embedding = "fusion",
+        new_targets: bool = True,
     ) -> None:
         super().__init__()
         self.size = size
         self.around = EntityEncoder(entity, facts, context, size.event)
         self.demand = DemandEncoder(target_fanout, DEMAND)
-        self.pair_rows = RowEncoder(target, size.feature)
-        self.pair_identity = nn.Embedding(target.rows, size.identity)
-        nn.init.zeros_(self.pair_identity.weight)
-        self.identity_dropout = nn.Dropout(0.2)
-        self.tower_rows = RowEncoder(target, size.tower, scale=0.1)
-        self.tower_identity = nn.Embedding(target.rows, size.tower)
-        nn.init.normal_(self.tower_identity.weight, std=0.01)
+        self.described = DescribedTargets(target, size.feature, size.identity, size.tower, embedding)
+        self.new_targets = new_targets
 
         sums, hidden = self.around.sums, size.hidden
         self.from_candidate = nn.Linear(sums + size.event, hidden)
-        self.from_target = nn.Linear(size.feature + size.identity + DEMAND, hidden, bias=False)
+        self.from_target = nn.Linear(self.described.channels + DEMAND, hidden, bias=False)
         self.from_siblings = nn.ModuleList(nn.Linear(sums, hidden, bias=False) for _ in range(siblings))
         self.from_entity = nn.Linear(self.around.entity_channels, hidden, bias=False)
         self.pair = nn.Sequential(
@@ -116,9 +115,10 @@ class TwoBranchModel(nn.Module):
         That of a target which does not exist yet is so low that it comes after every other.
         """
         demand = self.demand(targets) if demand is None else demand
-        own = self.tower_identity(targets.nodes) + self.tower_rows(targets.features)
+        own = self.described.tower(targets)
         bias = self.demand_bias(demand) + self.target_bias(own)
-        bias = bias.masked_fill(~targets.alive.unsqueeze(1), NOT_YET)
+        there = targets.alive if self.new_targets else targets.alive & self.described.learned[targets.nodes]
+        bias = bias.masked_fill(~there.unsqueeze(1), NOT_YET)
         return torch.cat([own + self.demand_tower(demand), bias], dim=1)
 
     def forward(self, batch: PairBatch) -> Scores:
@@ -126,8 +126,7 @@ class TwoBranchModel(nn.Module):
         examples = len(batch)
         view = self.around(batch)
         demand = self.demand(batch.targets)
-        identity = self.identity_dropout(self.pair_identity(batch.targets.nodes))
-        described = torch.cat([self.pair_rows(batch.targets.features), identity, demand], dim=1)
+        described = torch.cat([self.described.pair(batch.targets), demand], dim=1)
 
         hidden = self.from_candidate(view.candidate) + self.from_target(described)[batch.candidate_target]
         for layer, sums in zip(self.from_siblings, view.siblings, strict=True):

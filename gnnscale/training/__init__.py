@@ -1,7 +1,28 @@
-"""The training loop, its checkpoints and its validation."""
+"""The training loop, the tasks that it trains, its checkpoints and its validation."""
 
+from gnnscale.training.build_task import build_task, check_task
+from gnnscale.training.entity_task import EntityKnowledge, EntityTask
+from gnnscale.training.link_task import LinkTask
 from gnnscale.training.loop import Outcome, Trainer
-from gnnscale.training.model_file import load_model, model_path, save_model
+from gnnscale.training.model_file import EntityPredictor, load_entity_model, load_model, model_path, save_model
 from gnnscale.training.place import Listener, Place
+from gnnscale.training.task import TrainingTask, metrics_in_words
 
-__all__ = ["Listener", "Outcome", "Place", "Trainer", "load_model", "model_path", "save_model"]
+__all__ = [
+    "EntityKnowledge",
+    "EntityPredictor",
+    "EntityTask",
+    "LinkTask",
+    "Listener",
+    "Outcome",
+    "Place",
+    "Trainer",
+    "TrainingTask",
+    "build_task",
+    "check_task",
+    "load_entity_model",
+    "load_model",
+    "metrics_in_words",
+    "model_path",
+    "save_model",
+]

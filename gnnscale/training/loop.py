@@ -6,7 +6,7 @@ import copy
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,20 +15,17 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from gnnscale.config import Settings
-from gnnscale.loading import BatchBuilder, Examples, NegativeSampler, epoch_batches, rank_slice
-from gnnscale.nn import TwoBranchModel, build_model, pair_loss
-from gnnscale.query import PredictiveQuery
+from gnnscale.loading import rank_slice
 from gnnscale.sampling.keys import stream_key
-from gnnscale.store import GraphStore
 from gnnscale.training.memory import EVERY as TRIM_EVERY
 from gnnscale.training.memory import trim_heap
 from gnnscale.training.optimiser import WeightAverage, build_optimiser, learning_rate
 from gnnscale.training.place import Listener, Place, Silence
-from gnnscale.training.validation import validate
+from gnnscale.training.task import TrainingTask
 
 log = logging.getLogger(__name__)
 
-KEPT_METRIC = "map@10"
+LOSS_EVERY = 10
 
 
 @dataclass(frozen=True)
@@ -40,15 +37,22 @@ class Outcome:
         best: its figures.
         history: figures of every validation, in order.
         losses: (step, mean training loss since the entry before), one entry for each ``LOSS_EVERY`` steps.
+        kept: name of the metric that decided which validation is the best.
+        description: what is needed to build the network again, beside the configuration and the graph.
     """
 
     weights: dict[str, torch.Tensor]
     best: dict[str, float]
     history: list[dict[str, float]]
     losses: list[tuple[int, float]]
+    kept: str
+    description: dict[str, Any] = field(default_factory=dict)
 
-
-LOSS_EVERY = 10
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Mapping[str, Any]) -> Outcome:
+        """What a run that ended with this checkpoint left."""
+        names = ("best", "history", "losses", "kept", "description")
+        return cls(checkpoint["best_weights"], *(checkpoint[name] for name in names))
 
 
 class Trainer:
@@ -59,9 +63,7 @@ class Trainer:
 
     Args:
         settings: the configuration.
-        store: the graph.
-        query: bound query.
-        training, validation: examples; validation examples share one anchor.
+        task: examples, network and objective of the query, for this process.
         place: of this process.
         listener: hears of progress.
     """
@@ -69,31 +71,24 @@ class Trainer:
     def __init__(
         self,
         settings: Settings,
-        store: GraphStore,
-        query: PredictiveQuery,
-        training: Examples,
-        validation: Examples,
+        task: TrainingTask,
         place: Place | None = None,
         listener: Listener | None = None,
     ) -> None:
         self.settings = settings
+        self.task = task
         self.place = place or Place()
         self.listener = listener or Silence()
-        self.training, self.validation = training, validation
-        self.builder = BatchBuilder(store, query, settings.sampling, settings.model.siblings, settings.seed)
-        torch.manual_seed(settings.seed)
-        self.model = build_model(settings, query, store.manifest, self.builder.context_tables).to(self.place.device)
+        self.model = task.model
         self.average = WeightAverage(self.model, settings.training.average_decay)
         self.optimiser = build_optimiser(self.model, settings.training)
-        targets = np.bincount(training.targets, minlength=store.node_count(query.target.name))
-        self.negatives = NegativeSampler(targets, settings.training.negative_power, settings.seed)
         self.history: list[dict[str, float]] = []
         self.losses: list[tuple[int, float]] = []
         self.best: dict[str, float] = {}
         self.best_weights: dict[str, torch.Tensor] = {}
         self.epoch = 0
         self._recent: list[torch.Tensor] = []
-        self._validation_model: TwoBranchModel | None = None
+        self._validation_model: nn.Module | None = None
 
     def run(self, resume: Mapping[str, Any] | None = None) -> Outcome:
         """Train to the end.
@@ -107,20 +102,22 @@ class Trainer:
         model: nn.Module = self.model
         if self.place.workers > 1:
             model = DistributedDataParallel(self.model, broadcast_buffers=False)
-        steps = len(self._order(0))
+        steps = len(self.task.batches(0))
         for epoch in range(self.epoch, settings.epochs):
             started = time.monotonic()
             self.model.train()
             loss = 0.0
-            for step, rows in enumerate(self._order(epoch)):
+            examples = 0
+            for step, rows in enumerate(self.task.batches(epoch)):
                 loss = self._step(model, rows, epoch, step, steps)
+                examples += len(rows)
             self.epoch = epoch + 1
-            figures = self._validate(epoch, loss, len(self.training) / (time.monotonic() - started))
+            figures = self._validate(epoch, loss, examples / (time.monotonic() - started))
             self.listener.on_validation(figures, self.checkpoint())
             if self._out_of_patience():
-                log.info("no better %s for %d validations; training stops", KEPT_METRIC, settings.patience)
+                log.info("no better %s for %d validations; training stops", self.task.kept.metric, settings.patience)
                 break
-        return Outcome(self.best_weights, self.best, self.history, self.losses)
+        return Outcome.from_checkpoint(self.checkpoint())
 
     def checkpoint(self) -> dict[str, Any]:
         """Everything that resuming needs."""
@@ -133,6 +130,8 @@ class Trainer:
             "best": self.best,
             "history": self.history,
             "losses": self.losses,
+            "kept": self.task.kept.metric,
+            "description": self.task.description(),
         }
 
     def _restore(self, checkpoint: Mapping[str, Any]) -> None:
@@ -143,9 +142,6 @@ class Trainer:
         self.best_weights, self.best = checkpoint["best_weights"], checkpoint["best"]
         self.history, self.losses = list(checkpoint["history"]), list(checkpoint["losses"])
 
-    def _order(self, epoch: int) -> list[np.ndarray]:
-        return epoch_batches(self.training.anchors, self.settings.training.batch_size, self.settings.seed, epoch)
-
     def _step(self, model: nn.Module, rows: np.ndarray, epoch: int, step: int, steps: int) -> float:
         settings, place = self.settings.training, self.place
         mine = rank_slice(rows, place.rank, place.workers)
@@ -153,11 +149,8 @@ class Trainer:
         if len(mine) == 0:
             # More workers than examples: take part in the all-reduce without a say.
             mine, weight = rows[:1], 0.0
-        negatives = self.negatives.sample(settings.negatives, epoch, step)
-        batch = self.builder.build(self.training.take(mine), epoch, negatives).to(place.device)
         torch.manual_seed(int(stream_key(self.settings.seed, epoch, f"dropout/{step}/{place.rank}") >> np.uint64(1)))
-        log_share = torch.from_numpy(self.negatives.log_share[negatives]).to(place.device)
-        loss = pair_loss(model(batch), batch, log_share, settings.rank_depth).total * weight
+        loss = self.task.loss(model, mine, epoch, step) * weight
         # Gradients are averaged over workers, so this makes them the mean over the global batch.
         objective = loss * place.workers / len(rows)
         done = epoch * steps + step
@@ -189,10 +182,10 @@ class Trainer:
         if self._validation_model is None:
             self._validation_model = copy.deepcopy(self.model)
         self._validation_model.load_state_dict(self.average.state)
-        figures = validate(self._validation_model, self.builder, self.validation, self.place)
+        figures = self.task.validate(self._validation_model)
         figures |= {"epoch": float(epoch + 1), "loss": loss, "examples_per_second": rate}
         self.history.append(figures)
-        if not self.best or figures[KEPT_METRIC] > self.best[KEPT_METRIC]:
+        if not self.best or self.task.kept.better(figures, self.best):
             self.best = figures
             self.best_weights = {name: value.detach().cpu().clone() for name, value in self.average.state.items()}
         return figures

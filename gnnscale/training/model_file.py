@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
 from gnnscale.config import Settings, bind_query
 from gnnscale.lake import Lake
 from gnnscale.loading import BatchBuilder
+from gnnscale.loading.entity_batches import EntityBatchBuilder
+from gnnscale.loading.entity_examples import EntityExamples
 from gnnscale.nn import TwoBranchModel, build_model
+from gnnscale.nn.build import build_entity_batches, build_entity_model
+from gnnscale.nn.entity_losses import EntityObjective
+from gnnscale.nn.entity_model import EntityModel
+from gnnscale.query import PredictiveQuery
 from gnnscale.schema import LakeError
 from gnnscale.store import GraphStore
+from gnnscale.training.entity_task import EntityKnowledge
+from gnnscale.training.entity_validation import score_all
 from gnnscale.training.loop import Outcome
+from gnnscale.training.place import Place
 
 
 def model_path(query: str) -> str:
@@ -22,13 +35,14 @@ def model_path(query: str) -> str:
 
 
 def save_model(lake: Lake, query: str, outcome: Outcome) -> str:
-    """Write the best weights.
+    """Write the best weights, and what the training labels told beside them.
 
     Returns:
         The path under the lake's root.
     """
     buffer = io.BytesIO()
-    torch.save({"weights": outcome.weights, "best": outcome.best}, buffer)
+    content = {"weights": outcome.weights, "best": outcome.best, "description": outcome.description}
+    torch.save(content, buffer)
     lake.write_bytes(model_path(query), buffer.getvalue())
     return model_path(query)
 
@@ -40,7 +54,7 @@ def load_model(
     device: torch.device | None = None,
     content: bytes | None = None,
 ) -> tuple[TwoBranchModel, BatchBuilder]:
-    """The trained network in evaluation mode, and the builder of its batches.
+    """The trained network of a link task in evaluation mode, and the builder of its batches.
 
     Args:
         settings: as it was trained with.
@@ -51,13 +65,77 @@ def load_model(
     Raises:
         LakeError: the query was not trained in this lake, or the graph or the configuration has changed since.
     """
+    saved = _read(settings, lake, content)
+    query = bind_query(settings, store.manifest)
+    builder = BatchBuilder(store, query, settings.sampling, settings.model.siblings, settings.seed)
+    model = build_model(settings, query, store.manifest, builder.context_tables)
+    _fill(model, saved, settings)
+    return model.to(device or torch.device("cpu")).eval(), builder
+
+
+@dataclass(frozen=True)
+class EntityPredictor:
+    """A trained network of an entity task, with what turns entities into answers.
+
+    Args:
+        model: in evaluation mode.
+        builder: of its batches.
+        objective: which reads its outputs.
+        knowledge: classes, statistics of the target, and which inputs there are.
+        device: of the model.
+    """
+
+    model: EntityModel
+    builder: EntityBatchBuilder
+    objective: EntityObjective
+    knowledge: EntityKnowledge
+    device: torch.device
+
+    def predict(self, examples: EntityExamples) -> NDArray[np.float32]:
+        """Probabilities or values, float32 ``[examples, scores]``; labels are not looked at."""
+        return score_all(self.model, self.builder, self.objective, examples, Place(device=self.device))
+
+
+def load_entity_model(
+    settings: Settings,
+    lake: Lake,
+    store: GraphStore,
+    device: torch.device | None = None,
+    content: bytes | None = None,
+    query: PredictiveQuery | None = None,
+) -> EntityPredictor:
+    """The trained network of an entity task.
+
+    Args:
+        settings: as it was trained with.
+        lake, store: of the graph.
+        device: to put it on; default: the CPU.
+        content: of a model file; default: the query's in the lake.
+        query: bound query; default: the configuration's.
+
+    Raises:
+        LakeError: the query was not trained in this lake, or the graph or the configuration has changed since.
+    """
+    saved = _read(settings, lake, content)
+    query = query or bind_query(settings, store.manifest)
+    knowledge = EntityKnowledge.from_dict(saved["description"])
+    builder = build_entity_batches(settings, query, store, knowledge.shape.classes)
+    model = build_entity_model(settings, query, store.manifest, builder, knowledge.shape, knowledge.yearly)
+    _fill(model, saved, settings)
+    objective = EntityObjective(knowledge.shape.task, knowledge.space, settings.training.loss)
+    device = device or torch.device("cpu")
+    return EntityPredictor(model.to(device).eval(), builder, objective, knowledge, device)
+
+
+def _read(settings: Settings, lake: Lake, content: bytes | None) -> dict[str, Any]:
     content = content or lake.read_bytes(model_path(settings.query.name))
     if content is None:
         raise LakeError(f"lake {lake.uri} holds no model of query '{settings.query.name}'; run the train stage first")
     saved: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    query = bind_query(settings, store.manifest)
-    builder = BatchBuilder(store, query, settings.sampling, settings.model.siblings, settings.seed)
-    model = build_model(settings, query, store.manifest, builder.context_tables)
+    return saved
+
+
+def _fill(model: nn.Module, saved: dict[str, Any], settings: Settings) -> None:
     try:
         model.load_state_dict(saved["weights"])
     except RuntimeError as error:
@@ -66,4 +144,3 @@ def load_model(
             f"the model of query '{settings.query.name}' does not fit the graph or the configuration any more "
             f"({reason}); run the train stage again"
         ) from None
-    return model.to(device or torch.device("cpu")).eval(), builder

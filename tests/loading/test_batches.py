@@ -12,6 +12,7 @@ from gnnscale.loading import BatchBuilder, Examples, PairBatch, read_examples
 from gnnscale.loading.candidates import known_pairs
 from gnnscale.query.anchors import Split
 from gnnscale.schema import ConfigError
+from tests.ends import EndingStore, some_ends
 
 DAY = 86_400
 FANOUT, TARGET_FANOUT, MAILINGS = 12, 6, 3
@@ -208,12 +209,18 @@ def test_uniformly_sampled_events_are_in_order_of_time_too(shop, store, examples
             {"entity_hops": ({"purchases.customer_id": 4}, {"purchases.product_id": 2})},
             "one parent, so hop 2 takes purchases.product_id: 1",
         ),
-        ({"target_hops": ()}, "target_hops must follow purchases.product_id"),
+        ({"target_hops": ({"purchases.customer_id": 2},)}, "target_hops must follow purchases.product_id"),
     ],
 )
 def test_fanouts_that_do_not_reach_events_and_targets_are_an_error(shop, store, changes, says):
     with pytest.raises(ConfigError, match=says):
         BatchBuilder(store, shop.query, with_hops(shop, **changes), (), 0)
+
+
+def test_without_fanouts_events_and_targets_are_reached_all_the_same(shop, store, examples):
+    hops = SamplingSettings(strategy=shop.settings.sampling.strategy)
+    batch = BatchBuilder(store, shop.query, hops, (), 0).build(examples)
+    assert batch.is_positive.any() and batch.targets.present.any()
 
 
 def test_a_sibling_column_that_is_not_there_is_an_error_that_names_the_nearest(shop, store):
@@ -240,3 +247,46 @@ def test_moving_a_batch_keeps_every_value(examples, builder):
     assert torch.equal(moved.targets.present, batch.targets.present)
     assert moved.group_counts == batch.group_counts
     assert [hop.path for hop in moved.context] == [hop.path for hop in batch.context]
+
+
+@pytest.fixture(scope="module")
+def ending(store, examples) -> EndingStore:
+    """The shop whose products end around the test anchor; one at it, and one a second later."""
+    anchor = int(examples.anchors[0])
+    ends = some_ends(store, "products", 0, 2 * anchor)
+    ends[:2] = anchor, anchor + 1
+    return EndingStore(store, {"products": ends})
+
+
+def test_a_target_that_has_ended_is_no_candidate_no_negative_and_no_positive(shop, store, ending, examples):
+    anchor = int(examples.anchors[0])
+    products = np.arange(store.node_count("products"))
+    there = torch.from_numpy(ending.ends["products"] > anchor)
+    assert 5 < there.sum() < len(there) - 5 and not there[0] and there[1]
+    sampling = shop.settings.sampling
+    whole, found = (
+        BatchBuilder(graph, shop.query, sampling, (), 0).build(examples, negatives=products)
+        for graph in (store, ending)
+    )
+    assert there[found.candidate_node].all()
+    assert there[found.targets.nodes[found.explore_target]].all()
+    assert found.known[:, ~there].all()
+    assert found.targets.alive.tolist() == there[found.targets.nodes].tolist()
+
+    def pairs(batch: PairBatch, node: torch.Tensor, example: torch.Tensor) -> set[tuple[int, int]]:
+        return set(zip(example.tolist(), node.tolist(), strict=True))
+
+    # Nothing else is missing.
+    before = pairs(whole, whole.candidate_node, whole.example)
+    assert pairs(found, found.candidate_node, found.example) == {(e, n) for e, n in before if there[n]} != before
+    explored = pairs(whole, whole.targets.nodes[whole.explore_target], whole.explore_example)
+    left = pairs(found, found.targets.nodes[found.explore_target], found.explore_example)
+    assert left == {(e, n) for e, n in explored if there[n]} != explored
+    assert torch.equal(found.known[:, there], whole.known[:, there])
+
+
+def test_which_targets_are_there_is_said_of_each_anchor(shop, ending):
+    builder = BatchBuilder(ending, shop.query, shop.settings.sampling, (), 0)
+    for day in (0, 20, 53):
+        alive = torch.cat([part.alive for part in builder.all_targets(day * DAY, size=7)])
+        assert alive.tolist() == (ending.ends["products"] > day * DAY).tolist()

@@ -17,7 +17,7 @@ from gnnscale.lake import Lake
 from gnnscale.loading import read_examples
 from gnnscale.query.anchors import Split
 from gnnscale.store import GraphStore
-from gnnscale.training import Outcome, Trainer
+from gnnscale.training import LinkTask, Outcome, Trainer
 from tests.conftest import SPARK
 from tests.shop import make_shop
 
@@ -51,7 +51,8 @@ def train(settings: Settings, resume: Mapping[str, Any] | None = None) -> tuple[
     lake, keeper = Lake(settings.lake.uri), Keeper()
     store = GraphStore.open(lake)
     examples = [read_examples(lake, "next_week", split, store.manifest.origin) for split in Split]
-    trainer = Trainer(settings, store, bind_query(settings, store.manifest), *examples[:2], listener=keeper)
+    task = LinkTask(settings, store, bind_query(settings, store.manifest), *examples[:2])
+    trainer = Trainer(settings, task, listener=keeper)
     return trainer, trainer.run(resume), keeper
 
 

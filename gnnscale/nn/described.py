@@ -1,0 +1,70 @@
+"""What a target is known by: an embedding of its own, its columns, or both."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from gnnscale.loading import TargetBatch
+from gnnscale.nn.rows import RowEncoder
+from gnnscale.schema import TableManifest
+
+Embedding = Literal["lookup", "feature", "fusion"]
+
+
+class DescribedTargets(nn.Module):
+    """Vectors of targets for the pair branch and for the tower.
+
+    The embeddings of targets that no training example names are never learned: they count as zero.
+
+    Args:
+        target: the table.
+        feature, identity: channels of a target's columns and of its own embedding in the pair branch.
+        tower: channels of a tower vector.
+        embedding: ``lookup`` for embeddings alone, ``feature`` for columns alone, ``fusion`` for both.
+
+    Attributes:
+        channels: of a pair vector.
+        learned: which targets training examples name, bool ``[targets]``.
+    """
+
+    learned: Tensor
+
+    def __init__(self, target: TableManifest, feature: int, identity: int, tower: int, embedding: Embedding) -> None:
+        super().__init__()
+        self.by_columns, self.by_lookup = embedding != "lookup", embedding != "feature"
+        self.channels = feature * self.by_columns + identity * self.by_lookup
+        self.register_buffer("learned", torch.ones(target.rows, dtype=torch.bool))
+        if self.by_columns:
+            self.pair_rows = RowEncoder(target, feature)
+        if self.by_lookup:
+            self.pair_identity = nn.Embedding(target.rows, identity)
+            nn.init.zeros_(self.pair_identity.weight)
+        self.identity_dropout = nn.Dropout(0.2)
+        if self.by_columns:
+            self.tower_rows = RowEncoder(target, tower, scale=0.1)
+        if self.by_lookup:
+            self.tower_identity = nn.Embedding(target.rows, tower)
+            nn.init.normal_(self.tower_identity.weight, std=0.01)
+
+    def pair(self, targets: TargetBatch) -> Tensor:
+        """For the pair branch, ``[targets, channels]``."""
+        parts = []
+        if self.by_columns:
+            parts.append(self.pair_rows(targets.features))
+        if self.by_lookup:
+            parts.append(self.identity_dropout(self._own(self.pair_identity, targets.nodes)))
+        return torch.cat(parts, dim=1)
+
+    def tower(self, targets: TargetBatch) -> Tensor:
+        """For the tower, ``[targets, tower]``."""
+        if not self.by_columns:
+            return self._own(self.tower_identity, targets.nodes)
+        rows: Tensor = self.tower_rows(targets.features)
+        return self._own(self.tower_identity, targets.nodes) + rows if self.by_lookup else rows
+
+    def _own(self, identity: nn.Embedding, nodes: Tensor) -> Tensor:
+        vectors: Tensor = identity(nodes)
+        return vectors * self.learned[nodes].unsqueeze(1)

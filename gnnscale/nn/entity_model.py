@@ -1,0 +1,107 @@
+"""The network of entity tasks: one vector of an entity's neighborhood, and a head for the answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gnnscale.loading.entity_batches import EntityBatch, PathShape
+from gnnscale.loading.entity_examples import AnswerShape
+from gnnscale.nn.block_encoder import BlockEncoder
+from gnnscale.nn.standardise import Pieces, Standardise
+from gnnscale.schema import GraphManifest
+
+HARMONICS = (1, 2, 3)
+"""Of the week; three tell seven days apart."""
+CLASS_CHANNELS = 64
+
+
+@dataclass(frozen=True)
+class EntitySize:
+    """Widths in channels, and drop-out."""
+
+    channels: int
+    hidden: int
+    row: int
+    dropout: float
+
+
+class EntityModel(nn.Module):
+    """Predicts an answer for each example.
+
+    What is told of an example is the message of its neighborhood, sums over windows, and the calendar;
+    :meth:`calibrate` has to see a sample of them before training, to bring them to one scale.
+
+    Args:
+        paths: of the neighborhood.
+        manifest: of the graph.
+        entity: the entities' table.
+        shape: of the answers.
+        yearly: whether the time of the year is an input. Where training spans less than a year no day comes twice, so
+            the day would only tell the anchors apart.
+        sums: channels of the window sums of an example, and of each of its classes.
+        size: widths.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[PathShape],
+        manifest: GraphManifest,
+        entity: str,
+        shape: AnswerShape,
+        yearly: bool,
+        sums: tuple[int, int],
+        size: EntitySize,
+    ) -> None:
+        super().__init__()
+        self.yearly = yearly
+        self.around = BlockEncoder(paths, manifest, entity, size.channels, size.row)
+        told = self.around.channels + sums[0] + 2 * len(HARMONICS) + 2 * yearly
+        self.standardise = Standardise(told)
+        self.pieces = Pieces(sums[0])
+        self.message_dropout = nn.Dropout(size.dropout)
+        width = told + self.pieces.channels
+        self.hidden = nn.Sequential(
+            nn.Linear(width, size.hidden), nn.GELU(), nn.Dropout(size.dropout),
+            nn.Linear(size.hidden, size.hidden), nn.GELU(), nn.Dropout(size.dropout),
+        )  # fmt: skip
+        self.head = nn.Linear(size.hidden, shape.scores)
+        self.skip = nn.Linear(width, shape.scores, bias=False)
+        nn.init.zeros_(self.skip.weight)
+        self.class_channels = sums[1]
+        if self.class_channels:
+            self.class_identity = nn.Parameter(torch.randn(shape.scores, CLASS_CHANNELS) * 0.05)
+            self.from_sums = nn.Linear(self.class_channels, CLASS_CHANNELS)
+            self.from_entity = nn.Linear(size.hidden, CLASS_CHANNELS, bias=False)
+            self.class_score = nn.Sequential(nn.GELU(), nn.Linear(CLASS_CHANNELS, 32), nn.GELU(), nn.Linear(32, 1))
+
+    def forward(self, batch: EntityBatch) -> Tensor:
+        """Outputs ``[examples, scores]``: logits, or values in the target's own space."""
+        message, rest = self.standardise(self._told(batch)).tensor_split([self.around.channels], dim=1)
+        summary = torch.cat([self.message_dropout(message), rest, self.pieces(batch.sums)], dim=1)
+        hidden = self.hidden(summary)
+        outputs: Tensor = self.head(hidden) + self.skip(summary)
+        if self.class_channels:
+            # [examples, classes, CLASS_CHANNELS]
+            view = self.from_sums(batch.class_sums) + self.class_identity + self.from_entity(hidden).unsqueeze(1)
+            outputs = outputs + self.class_score(view).squeeze(2)
+        return outputs
+
+    @torch.no_grad()
+    def calibrate(self, batch: EntityBatch) -> None:
+        """Take what the inputs are scaled by from a sample of the training examples."""
+        self.standardise.fit(self._told(batch))
+        self.pieces.fit(batch.sums)
+
+    def _told(self, batch: EntityBatch) -> Tensor:
+        return torch.cat([self.around(batch), batch.sums, self._calendar(batch.calendar)], dim=1)
+
+    def _calendar(self, calendar: Tensor) -> Tensor:
+        phase = 2 * math.pi * torch.stack([calendar[:, 0] * n for n in HARMONICS], dim=1)
+        if self.yearly:
+            phase = torch.cat([phase, 2 * math.pi * calendar[:, 1:]], dim=1)
+        return torch.cat([torch.sin(phase), torch.cos(phase)], dim=1)

@@ -1,0 +1,60 @@
+"""The training task that a query's type asks for."""
+
+from __future__ import annotations
+
+from gnnscale.config import Settings
+from gnnscale.lake import Lake
+from gnnscale.loading import (
+    BatchBuilder,
+    read_answer_shape,
+    read_entity_examples,
+    read_examples,
+)
+from gnnscale.nn import EntityObjective, TargetSpace
+from gnnscale.nn.build import build_entity_batches
+from gnnscale.query import PredictiveQuery
+from gnnscale.query.anchors import Split
+from gnnscale.schema import DataError
+from gnnscale.store import GraphStore
+from gnnscale.training.entity_task import EntityTask
+from gnnscale.training.link_task import LinkTask
+from gnnscale.training.place import Place
+from gnnscale.training.task import TrainingTask
+
+
+def check_task(settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery) -> None:
+    """Raise what :func:`build_task` would of the configuration, without building a network."""
+    if query.task_type.is_link_prediction:
+        BatchBuilder(store, query, settings.sampling, settings.model.siblings, settings.seed)
+        return
+    build_entity_batches(settings, query, store)
+    EntityObjective(read_answer_shape(lake, settings.query.name).task, TargetSpace(), settings.training.loss)
+
+
+def build_task(
+    settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery, place: Place | None = None
+) -> TrainingTask:
+    """Examples, network and objective of a query.
+
+    Args:
+        settings: names the query.
+        lake: holds its labels.
+        store: of the graph.
+        query: bound query.
+        place: of this process.
+
+    Raises:
+        LakeError: the label stage did not run.
+        DataError: a split is empty.
+        ConfigError: sampling, model or loss don't fit the query.
+    """
+    name, origin = settings.query.name, store.manifest.origin
+    if query.task_type.is_link_prediction:
+        training, validation = (read_examples(lake, name, s, origin) for s in (Split.TRAIN, Split.VALIDATION))
+        return LinkTask(settings, store, query, training, validation, place)
+    shape = read_answer_shape(lake, name)
+    splits = {s: read_entity_examples(lake, name, s, origin) for s in (Split.TRAIN, Split.VALIDATION)}
+    for split, examples in splits.items():
+        if len(examples) == 0:
+            raise DataError(f"labels_{name} holds no {split} example")
+    return EntityTask(settings, store, query, shape, splits[Split.TRAIN], splits[Split.VALIDATION], place)

@@ -1,0 +1,110 @@
+"""Validation figures of the entity tasks."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, average_precision_score, log_loss, roc_auc_score
+from torch import nn
+
+from gnnscale.loading import rank_slice
+from gnnscale.loading.entity_batches import EntityBatchBuilder
+from gnnscale.loading.entity_examples import AnswerShape, EntityExamples
+from gnnscale.nn.entity_losses import EntityObjective
+from gnnscale.query.task import TaskType
+from gnnscale.training.place import Place
+from gnnscale.training.task import Kept
+
+Floats = NDArray[np.float32]
+BATCH = 512
+DEPTH = 10
+"""Classes of a ranking that count, where the query does not say."""
+
+
+@torch.no_grad()
+def score_all(
+    model: nn.Module, builder: EntityBatchBuilder, objective: EntityObjective, examples: EntityExamples, place: Place
+) -> Floats:
+    """Predictions for all examples, float32 ``[examples, scores]``, the same on every process; each scores its slice.
+
+    Args:
+        model: on the place's device.
+        builder: of batches.
+        objective: which reads the outputs.
+        examples: labels are not needed.
+        place: of this process.
+    """
+    training = model.training
+    model.eval()
+    rows = rank_slice(np.arange(len(examples)), place.rank, place.workers)
+    parts = []
+    # An empty slice is scored as one example, so that the width is known.
+    for start in range(0, max(1, len(rows)), BATCH):
+        taken = rows[start : start + BATCH] if len(rows) else np.zeros(1, np.int64)
+        batch = builder.build(examples.take(taken)).to(place.device)
+        parts.append(objective.predict(model(batch)))
+    scores = torch.cat(parts)
+    found = scores.new_zeros(len(examples), scores.shape[1])
+    found[torch.from_numpy(rows).to(place.device)] = scores[: len(rows)]
+    model.train(training)
+    return place.total(found).cpu().numpy().astype(np.float32)
+
+
+def kept_metric(shape: AnswerShape, top: int | None) -> Kept:
+    """The metric that a task's weights are chosen by."""
+    if shape.task == TaskType.BINARY_CLASSIFICATION:
+        return Kept("auroc")
+    if shape.task == TaskType.MULTICLASS_CLASSIFICATION:
+        return Kept("accuracy")
+    if shape.task == TaskType.MULTILABEL_CLASSIFICATION:
+        return Kept(f"map@{_depth(shape, top)}")
+    return Kept("mae", larger=False)
+
+
+def measure(shape: AnswerShape, scores: Floats, values: Floats, top: int | None) -> dict[str, float]:
+    """Metrics of predictions; the kept one first.
+
+    Args:
+        shape: of the answers.
+        scores: ``[examples, scores]``.
+        values: labels, ``[examples, labels]``.
+        top: classes that the query asks for.
+    """
+    known = ~np.isnan(values).any(axis=1)
+    if shape.task not in (TaskType.REGRESSION, TaskType.FORECASTING):
+        scores, values = scores[known], values[known]
+    if shape.task == TaskType.BINARY_CLASSIFICATION:
+        truth, score = values[:, 0], scores[:, 0]
+        return {"auroc": _auroc(truth, score), "average_precision": float(average_precision_score(truth, score))}
+    if shape.task == TaskType.MULTICLASS_CLASSIFICATION:
+        truth = values[:, 0].astype(int)
+        named = truth >= 0
+        loss = log_loss(truth[named], scores[named], labels=range(shape.scores)) if shape.scores > 1 else 0.0
+        return {"accuracy": float(accuracy_score(truth, scores.argmax(1))), "log_loss": float(loss)}
+    if shape.task == TaskType.MULTILABEL_CLASSIFICATION:
+        depth = _depth(shape, top)
+        parts = [_auroc(values[:, c], scores[:, c]) for c in range(shape.scores) if len(np.unique(values[:, c])) == 2]
+        macro = float(np.mean(parts)) if parts else 0.5
+        return {f"map@{depth}": _mean_precision(scores, values, depth), "macro_auroc": macro}
+    error = (scores - values)[~np.isnan(values)].astype(np.float64)
+    return {"mae": float(np.abs(error).mean()), "rmse": float(np.sqrt((error**2).mean()))}
+
+
+def _depth(shape: AnswerShape, top: int | None) -> int:
+    return min(top or DEPTH, shape.scores)
+
+
+def _auroc(truth: Floats, score: Floats) -> float:
+    # One class alone can't be told apart.
+    return float(roc_auc_score(truth, score)) if len(np.unique(truth)) == 2 else 0.5
+
+
+def _mean_precision(scores: Floats, values: Floats, depth: int) -> float:
+    """Mean over examples that have a class of the average precision of their first ``depth`` classes."""
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
+    hit = np.take_along_axis(values, order, axis=1)
+    precision = (np.cumsum(hit, axis=1) / np.arange(1, depth + 1) * hit).sum(1)
+    positives = values.sum(1)
+    some = positives > 0
+    return float((precision[some] / np.minimum(positives[some], depth)).mean()) if some.any() else 0.0

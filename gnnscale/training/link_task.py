@@ -1,0 +1,73 @@
+"""Link prediction in the training loop: the two-branch network over targets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gnnscale.config import Settings
+from gnnscale.loading import BatchBuilder, Examples, NegativeSampler, epoch_batches
+from gnnscale.nn import build_model, pair_loss
+from gnnscale.query import PredictiveQuery
+from gnnscale.store import GraphStore
+from gnnscale.training.place import Place
+from gnnscale.training.task import Kept
+from gnnscale.training.validation import validate
+
+
+class LinkTask:
+    """Rank the targets of a link task; see :class:`gnnscale.training.task.TrainingTask`.
+
+    Args:
+        settings: the configuration.
+        store: the graph.
+        query: bound query.
+        training, validation: examples; validation examples share one anchor.
+        place: of this process.
+    """
+
+    kept = Kept("map@10")
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: GraphStore,
+        query: PredictiveQuery,
+        training: Examples,
+        validation: Examples,
+        place: Place | None = None,
+    ) -> None:
+        self.settings = settings
+        self.place = place or Place()
+        self.training, self.validation = training, validation
+        self.builder = BatchBuilder(store, query, settings.sampling, settings.model.siblings, settings.seed)
+        torch.manual_seed(settings.seed)
+        model = build_model(settings, query, store.manifest, self.builder.context_tables)
+        targets = np.bincount(training.targets, minlength=store.node_count(query.target.name))
+        model.described.learned.copy_(torch.from_numpy(targets > 0))
+        self.model: nn.Module = model.to(self.place.device)
+        self.negatives = NegativeSampler(targets, settings.training.negative_power, settings.seed)
+
+    def batches(self, epoch: int) -> list[NDArray[np.int64]]:
+        """Batches that share an anchor."""
+        return epoch_batches(self.training.anchors, self.settings.training.batch_size, self.settings.seed, epoch)
+
+    def loss(self, model: nn.Module, rows: NDArray[np.int64], epoch: int, step: int) -> Tensor:
+        """Sum over the rows of the ranking loss and of the softmax over sampled targets."""
+        settings = self.settings.training
+        negatives = self.negatives.sample(settings.negatives, epoch, step)
+        batch = self.builder.build(self.training.take(rows), epoch, negatives).to(self.place.device)
+        log_share = torch.from_numpy(self.negatives.log_share[negatives]).to(self.place.device)
+        return pair_loss(model(batch), batch, log_share, settings.rank_depth).total
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Full ranking of the validation examples."""
+        return validate(model, self.builder, self.validation, self.place)  # type: ignore[arg-type]
+
+    def description(self) -> dict[str, Any]:
+        """Nothing: the configuration and the graph say it all."""
+        return {}

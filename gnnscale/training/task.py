@@ -1,0 +1,59 @@
+"""What the training loop needs to know of the question that is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+FIGURES_BESIDE = ("epoch", "loss", "examples_per_second")
+"""Figures of a validation that are no metrics."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The validation metric that decides which weights are kept, and whether larger values are better."""
+
+    metric: str
+    larger: bool = True
+
+    def better(self, one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+        """Whether the first figures beat the second."""
+        sign = 1 if self.larger else -1
+        return sign * one[self.metric] > sign * other[self.metric]
+
+
+class TrainingTask(Protocol):
+    """One query's examples, network and objective, for one process.
+
+    Attributes:
+        model: fresh weights, on the process's device.
+        kept: which validation is the best.
+    """
+
+    model: nn.Module
+    kept: Kept
+
+    def batches(self, epoch: int) -> list[NDArray[np.int64]]:
+        """Row numbers of the epoch's global batches; the same on every process, and as many in every epoch."""
+
+    def loss(self, model: nn.Module, rows: NDArray[np.int64], epoch: int, step: int) -> Tensor:
+        """Sum of the training loss over this process's rows of a batch.
+
+        Every random choice is a function of (seed, epoch, step), but for drop-out, whose generator the loop seeds.
+        """
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Metrics of the validation examples, the same on every process."""
+
+    def description(self) -> dict[str, Any]:
+        """What the model file holds beside the weights: plain data."""
+
+
+def metrics_in_words(figures: Mapping[str, float]) -> str:
+    """The metrics of a validation, in a few words."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in figures.items() if name not in FIGURES_BESIDE)
