@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Final
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gnnscale.evaluation.baselines import BASELINES, Among
 from gnnscale.evaluation.charts import Bar, bar_chart, line_chart
 from gnnscale.evaluation.comparison import AMONG, BOUNDED_METRICS, Comparison
 from gnnscale.evaluation.intervals import Difference, Interval
+from gnnscale.evaluation.page import page_environment
 
 MODEL: Final = "model"
 """Name under which the trained model takes part in a comparison."""
@@ -41,9 +38,6 @@ AMONG_TITLES: Final[dict[Among, tuple[str, str]]] = {
     "repeat": ("Repeat", "only what the entity had before the anchor"),
     "explore": ("Explore", "only what is new to the entity"),
 }
-
-MISSING: Final = "\N{EN DASH}"
-"""Stands where there is no number."""
 
 HEADLINES: Final[tuple[tuple[str, Among], ...]] = (
     ("map@10", "all"),
@@ -153,13 +147,14 @@ class Headline:
     interval: Interval
     opponent: str
     difference: Difference | None
+    higher_is_better: bool = True
 
     @property
     def verdict(self) -> str:
         """``better``, ``worse`` or, where the interval holds zero, ``level``."""
         if self.difference is None or not self.difference.interval.excludes_zero:
             return "level"
-        return "better" if self.difference.mean > 0 else "worse"
+        return "better" if (self.difference.mean > 0) == self.higher_is_better else "worse"
 
 
 def render_report(report: Report) -> str:
@@ -174,7 +169,7 @@ def render_report(report: Report) -> str:
     comparison = report.comparison
     total = sum(seconds for _, seconds, _ in report.stages)
     return (
-        _environment()
+        page_environment()
         .get_template("report.html.j2")
         .render(
             report=report,
@@ -243,47 +238,3 @@ def _group(comparison: Comparison, among: Among) -> dict[str, Any]:
         "results": [(method_title(result.method), result) for result in results],
         "chart": bar_chart(f"MAP@10, {title}", bars if evaluated else []),
     }
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("gnnscale.evaluation", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(metric=_metric, signed=_signed, amount=_amount, share=_share, duration=_duration)
-    return environment
-
-
-def _metric(value: float) -> str:
-    return MISSING if math.isnan(value) else f"{value:.3f}"
-
-
-def _signed(value: float) -> str:
-    """A difference, with a minus as wide as the plus."""
-    text = _metric(abs(value))
-    if text in (MISSING, "0.000"):
-        return text
-    return f"+{text}" if value > 0 else f"\N{MINUS SIGN}{text}"
-
-
-def _amount(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
-
-
-def _share(value: float) -> str:
-    """A share in percent, never rounded up to all."""
-    percent = value * 100
-    return "100 %" if percent >= 100 else f"{math.floor(percent * 10) / 10:.1f} %"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,149 @@
+"""Baselines say what they promise, and trees find what the features hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gnnscale.evaluation.boosted_trees import BoostedTrees
+from gnnscale.evaluation.task_baselines import BaselineInputs, simple_baselines
+from gnnscale.evaluation.task_metrics import evaluate_task
+from gnnscale.query.task import TaskType
+from gnnscale.schema.errors import DataError
+
+NAN = np.nan
+ENTITY_TASKS = [task for task in TaskType if not task.is_link_prediction]
+BINARY, REGRESSION, FORECASTING, MULTICLASS, MULTILABEL = ENTITY_TASKS
+CLASSES = 4
+
+
+def inputs(past: list[list[float]]) -> BaselineInputs:
+    table = np.array(past, np.float32)
+    return BaselineInputs(table, np.zeros((len(table), 0), np.float32))
+
+
+def predicted(task: TaskType, values: list[list[float]], past: list[list[float]], classes: int = 0) -> dict:
+    """Scores of every simple baseline, fitted on values."""
+    train = np.array(values, np.float32)
+    asked = inputs(past)
+    fitted = {name: b.fit(inputs(values), train) for name, b in simple_baselines(task, classes).items()}
+    scores = {name: baseline.predict(asked) for name, baseline in fitted.items()}
+    assert {told.dtype for told in scores.values()} == {np.dtype(np.float32)}
+    return {name: [pytest.approx(row) for row in told.tolist()] for name, told in scores.items()}
+
+
+def test_binary():
+    found = predicted(BINARY, [[1], [0], [0], [0]], [[1], [0], [NAN]])
+    assert found == {"own_past": [[0.625], [0.125], [0.25]], "base_rate": [[0.25]] * 3}
+
+
+def test_regression_and_forecasting():
+    found = predicted(REGRESSION, [[0], [0], [6]], [[5], [NAN]])
+    assert found == {"own_past": [[5], [2]], "global_mean": [[2]] * 2, "global_median": [[0]] * 2}
+    found = predicted(FORECASTING, [[0, 3], [0, 5], [6, 4]], [[NAN, 8], [NAN, NAN]])
+    assert found == {"own_past": [[2, 8], [2, 4]], "global_mean": [[2, 4]] * 2, "global_median": [[0, 4]] * 2}
+
+
+def test_multiclass_puts_the_last_class_first_and_orders_the_rest_by_share():
+    shares = [0.5, 0.25, 0.25, 0]
+    found = predicted(MULTICLASS, [[0], [0], [1], [2]], [[2], [NAN], [-1]], CLASSES)
+    assert found["own_past"] == [[0.25, 0.125, 0.625, 0], shares, shares]
+    assert found["majority"] == [shares] * 3
+
+
+def test_multilabel_puts_what_was_had_first():
+    found = predicted(MULTILABEL, [[1, 1], [1, 0]], [[0, 1], [NAN, NAN]], 2)
+    assert found == {"own_past": [[0.5, 0.75], [1, 0.5]], "popularity": [[1, 0.5]] * 2}
+
+
+def learnable(task: TaskType, n: int, seed: int) -> tuple[BaselineInputs, np.ndarray]:
+    """Examples whose values follow from the first feature, or the first feature of each pair; the past is noise."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(n, 3)).astype(np.float32)
+    pairs = rng.normal(size=(n, CLASSES, 2)).astype(np.float32)
+    pairs[rng.random(n) < 0.2] = NAN
+    signal = np.nan_to_num(pairs[:, :, 0])
+    values = {
+        BINARY: features[:, :1] > 0,
+        REGRESSION: np.exp(features[:, :1]),
+        FORECASTING: features[:, :2],
+        MULTICLASS: signal.argmax(axis=1)[:, None],
+        MULTILABEL: signal > 0.3,
+    }[task].astype(np.float32)
+    past = values[rng.permutation(n)]
+    past[rng.random(n) < 0.3] = NAN
+    return BaselineInputs(past, features, pairs), values
+
+
+@pytest.mark.parametrize(
+    ("task", "validated"), [*((task, True) for task in ENTITY_TASKS), (REGRESSION, False), (MULTILABEL, False)]
+)
+def test_trees_find_what_the_features_hold(task, validated):
+    train, test = learnable(task, 500, 0), learnable(task, 200, 1)
+    validation = learnable(task, 150, 2) if validated else None
+    scores = BoostedTrees(task, CLASSES, steps=20).fit(*train, validation=validation).predict(test[0])
+    assert scores.dtype == np.float32
+    mine = evaluate_task(task, scores, test[1])
+    for baseline in simple_baselines(task, CLASSES).values():
+        theirs = evaluate_task(task, baseline.fit(*train).predict(test[0]), test[1])
+        name = next(iter(mine))
+        if name == "mae":
+            assert mine[name] < theirs[name] / 2
+        else:
+            assert mine[name] > theirs[name] + 0.1
+    again = BoostedTrees(task, CLASSES, steps=20).fit(*train, validation=validation).predict(test[0])
+    assert (scores == again).all()
+
+
+def test_classes_that_trees_never_saw_get_their_share():
+    train = learnable(MULTICLASS, 300, 0)
+    validation = learnable(MULTICLASS, 100, 1)
+    validation[1][:5] = -1
+    scores = BoostedTrees(MULTICLASS, CLASSES + 2, steps=5).fit(*train, validation=validation).predict(train[0])
+    assert scores.shape == (300, CLASSES + 2) and (scores[:, CLASSES:] == 0).all()
+    assert scores.sum(axis=1) == pytest.approx(np.ones(300), abs=1e-5)
+
+
+@pytest.mark.parametrize("task", [BINARY, MULTICLASS, MULTILABEL])
+def test_one_outcome_in_training_is_all_that_trees_can_say(task):
+    train, values = learnable(task, 50, 0)
+    values[:] = 1
+    scores = BoostedTrees(task, CLASSES).fit(train, values).predict(train)
+    expected = {BINARY: [1], MULTICLASS: [0, 1, 0, 0], MULTILABEL: [1] * 4}[task]
+    assert scores.tolist() == [expected] * 50
+
+
+def test_pairs_beyond_the_cap_are_drawn_by_the_seed():
+    train, (asked, values) = learnable(MULTILABEL, 800, 0), learnable(MULTILABEL, 200, 1)
+
+    def scores(rows: int, seed: int = 0) -> np.ndarray:
+        return BoostedTrees(MULTILABEL, CLASSES, seed, steps=20, rows=rows).fit(*train).predict(asked)
+
+    few, other, whole = scores(400), scores(400, seed=1), scores(3200)
+    assert (few != other).any() and (whole == scores(3200, seed=1)).all()
+    usual = float(np.abs(values.mean(axis=0) - values).mean())
+    assert all(float(np.abs(told - values).mean()) < usual / 2 for told in (few, other, whole))
+
+
+def test_faults_are_named():
+    with pytest.raises(DataError, match="no training examples"):
+        simple_baselines(BINARY)["base_rate"].fit(inputs([[1]]).take(np.arange(0)), np.zeros((0, 1), np.float32))
+    with pytest.raises(DataError, match="no training examples"):
+        BoostedTrees(BINARY).fit(inputs([[1]]).take(np.arange(0)), np.zeros((0, 1), np.float32))
+    with pytest.raises(DataError, match="features of each class"):
+        BoostedTrees(MULTILABEL, 2).fit(inputs([[1, 0]] * 2), np.eye(2, dtype=np.float32))
+    with pytest.raises(DataError, match="static link prediction"):
+        simple_baselines(TaskType.STATIC_LINK_PREDICTION)
+    with pytest.raises(DataError, match="past and features"):
+        BaselineInputs(np.zeros((2, 1), np.float32), np.zeros((3, 1), np.float32))
+
+
+@pytest.mark.parametrize("task", [TaskType.BINARY_CLASSIFICATION, TaskType.REGRESSION])
+def test_trees_do_without_columns_that_have_no_value(task: TaskType) -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(200, 3)).astype(np.float32)
+    features[:, 1] = np.nan
+    values = (features[:, :1] > 0).astype(np.float32)
+    inputs = BaselineInputs(np.full((200, 1), np.nan, np.float32), features)
+    scores = BoostedTrees(task).fit(inputs, values).predict(inputs)
+    assert np.abs(scores - values).mean() < 0.1

@@ -1,0 +1,184 @@
+"""The report of an entity task renders for every task, needs nothing else and says what was found."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from markupsafe import Markup
+
+from gnnscale.evaluation.charts import Trace, plane_chart
+from gnnscale.evaluation.page import MISSING, figure
+from gnnscale.evaluation.report import Curve, EdgeFigure, TableFigure
+from gnnscale.evaluation.task_charts import like_scored, task_charts
+from gnnscale.evaluation.task_comparison import MethodScores, TaskComparison, compare_task
+from gnnscale.evaluation.task_definitions import task_metrics
+from gnnscale.evaluation.task_report import LabelFigure, TaskReport, render_task_report, task_headlines
+from gnnscale.evaluation.task_words import UNSEEN, label_rate, task_example
+from gnnscale.query.task import TaskType
+from tests.evaluation.test_report import NASTY, Outline, headings
+from tests.evaluation.test_task_comparison import CLASSES, ENTITY_TASKS, examples
+
+SECTIONS = [
+    "Headline figures",
+    "Comparison of methods",
+    "What the answers look like",
+    "Labels",
+    "Learning curves",
+    "Data and graph",
+    "Examples",
+    "Stages",
+    "How the numbers are defined",
+]
+NAMES = [NASTY, *(f"class {c}" for c in range(CLASSES - 1))]
+BINARY, REGRESSION, FORECASTING, MULTICLASS, MULTILABEL = ENTITY_TASKS
+
+
+def report(task: TaskType) -> TaskReport:
+    scores, values = examples(task)
+    names = ("model", "own_past", "boosted_trees", "odd_one")
+    methods = [MethodScores(name, examples(task, seed)[0]) for seed, name in enumerate(names)]
+    return TaskReport(
+        title=f"Churn {NASTY}",
+        query_text="PREDICT COUNT(t.*, 0, 7) > 1 FOR EACH a.id",
+        created="2017-12-26",
+        comparison=compare_task(task, methods, values, resamples=20),
+        summary={NASTY: NASTY},
+        explanation=f"population {NASTY}",
+        labels=[LabelFigure("train", NASTY, 1234, label_rate(task, values, NAMES))],
+        charts=task_charts(task, scores, values, NAMES),
+        tables=[TableFigure("b", 5, 1)],
+        edges=[EdgeFigure("buys", NASTY, "products", 1_234_567, 0.99979, 12.34, 987, 4321)],
+        curves=[Curve("Loss", "epoch", [(1, 2.0), (2, 1.0)])],
+        examples=[task_example(task, NASTY, scores[0], values[0], values[0] * np.nan, NAMES, {NASTY: NASTY})],
+        stages=[("train", 75.0, NASTY)],
+    )
+
+
+@pytest.mark.parametrize("task", ENTITY_TASKS)
+def test_every_task_renders(task):
+    page = render_task_report(report(task))
+    outline = Outline(page)
+    assert headings(page) == SECTIONS
+    assert outline.open == [] and outline.loads == []
+    assert outline.seen.isdisjoint({"script", "link", "iframe", "object", "embed", "img"})
+    assert not re.search(r"https?:|//|url\(|@import", page)
+    assert "<img" not in page and page.count("&lt;img src=x") >= 8
+    assert "nan" not in re.sub(r"<[^>]*>", " ", page).lower().split()
+    assert len(re.findall("<svg", page)) == 1 + 2 + 1  # the methods, two of the task, one curve
+
+
+def test_the_table_holds_values_intervals_and_verdicts():
+    whole = report(REGRESSION)
+    page = render_task_report(whole)
+    rows = re.findall(r'<tr[^>]*>\n<th scope="row".*?</tr>', page, re.S)
+    assert [re.findall(r'class="text">(.*?)</th>', row)[0] for row in rows] == [
+        "Model",
+        "Own past",
+        "Boosted trees",
+        "Odd one",
+    ]
+    result = whole.comparison.result("own_past")
+    for metric in whole.comparison.metrics:
+        interval = result.intervals[metric.name]
+        assert figure(result.metrics[metric.name]) in rows[1]
+        assert f"{figure(interval.low)} to {figure(interval.high)}" in rows[1]
+    assert f">{whole.comparison.verdict('own_past')}</small>" in rows[1]
+    assert "beats" not in rows[0] and "ties" not in rows[0]
+
+
+def test_headlines_of_an_error_are_better_below():
+    values = np.random.default_rng(0).normal(size=(200, 1))
+    methods = [MethodScores(name, values + size) for name, size in (("model", 1), ("near", 2), ("far", 3))]
+    found = task_headlines(compare_task(REGRESSION, methods, values, resamples=50))
+    assert [(line.title, line.opponent, line.verdict) for line in found] == [
+        ("MAE", "Near", "better"),
+        ("RMSE", "Near", "better"),
+        ("R²", "Near", "better"),
+    ]
+    worse = compare_task(REGRESSION, methods, values, reference="far", resamples=50)
+    assert {line.verdict for line in task_headlines(worse)} == {"worse"}
+
+
+@pytest.mark.parametrize("task", ENTITY_TASKS)
+def test_no_methods_and_no_examples_render(task):
+    nothing = TaskReport("t", "q", "c", TaskComparison(task, "model", (), task_metrics(task, 3)))
+    page = render_task_report(nothing)
+    assert headings(page) == SECTIONS and Outline(page).open == []
+    width = 1 if task in (BINARY, REGRESSION) else 3
+    scores, values = np.zeros((0, width)), np.zeros((0, 1 if task is MULTICLASS else width))
+    empty = compare_task(task, [MethodScores(name, scores) for name in ("model", "own_past")], values, resamples=5)
+    page = render_task_report(TaskReport("t", "q", "c", empty, charts=task_charts(task, scores, values)))
+    assert Outline(page).open == [] and "undefined" in page
+    assert "nan" not in re.sub(r"<[^>]*>", " ", page).lower().split()
+
+
+def dots(chart: Markup) -> list[tuple[float, float]]:
+    return [(float(x), float(y)) for x, y in re.findall(r'class="dot[^"]*" cx="([\d.]+)" cy="([\d.]+)"', chart)]
+
+
+def test_calibrated_scores_lie_on_the_diagonal():
+    score = np.repeat([0.2, 0.4, 0.8], 100)[:, None]
+    true = np.concatenate([np.arange(100) % 5 < share for share in (1, 2, 4)])[:, None].astype(float)
+    chart = task_charts(BINARY, score, true)[0].chart
+    ends = re.findall(r'class="diagonal" points="([\d.]+),([\d.]+) ([\d.]+),([\d.]+)"', chart)[0]
+    x0, y0, x1, y1 = map(float, ends)
+    assert len(dots(chart)) == 10
+    clean = [dots(chart)[place] for place in (0, 5, 9)]  # groups of one score alone
+    for (x, y), score_of in zip(clean, (0.2, 0.4, 0.8), strict=True):
+        assert (x - x0) / (x1 - x0) == pytest.approx(score_of / 0.8, abs=0.01)
+        assert (y - y0) / (y1 - y0) == pytest.approx(score_of / 0.8, abs=0.06)
+
+
+def test_groups_are_even_and_in_order_of_scores():
+    score = np.random.default_rng(0).normal(size=25)
+    groups = like_scored(score)
+    assert sorted(len(rows) for rows in groups) == [2] * 5 + [3] * 5
+    assert (np.diff(score[np.concatenate(groups)]) >= 0).all()
+    assert [len(rows) for rows in like_scored(score[:3])] == [1, 1, 1]
+
+
+def test_classes_are_shown_by_how_often_they_came_true():
+    called = np.eye(20)[np.arange(60) % 20]
+    true = called.copy()
+    true[:, 3] = 1
+    recall, f1 = (str(chart.chart) for chart in task_charts(MULTILABEL, called, true))
+    assert re.findall(r'class="label"[^>]*>(class \d+) · (\d+)', recall)[:2] == [("class 4", "60"), ("class 1", "3")]
+    assert re.findall(r'class="value"[^>]*>([\d.]+)', recall)[:2] == ["0.050", "1.000"]
+    assert re.findall(r'class="value"[^>]*>([\d.]+)', f1)[:2] == [f"{2 * 3 / 63:.3f}", "1.000"]
+    assert recall.count('class="label"') == 15
+
+
+def test_values_in_words():
+    assert label_rate(BINARY, [[1], [0], [0]]) == "33.3 % true"
+    assert label_rate(REGRESSION, [[0], [0], [6]]) == "mean 2.000, median 0.000, 66.6 % zero"
+    told = label_rate(MULTICLASS, [[1], [1], [0], [-1]], ["a", "b"])
+    assert told == f"2 classes; most often b, 50.0 %, 25.0 % {UNSEEN}"
+    assert label_rate(MULTILABEL, [[1, 0], [1, 1]], ["a", "b"]) == "1.500 classes each; most often a, 100 %"
+    one = task_example(MULTICLASS, "k", [0.2, 0.5, 0.3], [1], [-1], ["a", "b", "c"])
+    assert (one.predicted, one.truth, one.past, one.right) == ("b 50.0 %, c 30.0 %, a 20.0 %", "b", UNSEEN, True)
+    two = task_example(BINARY, "k", [0.2], [1], [np.nan])
+    assert (two.predicted, two.truth, two.past, two.right) == ("20.0 %", "true", MISSING, False)
+    many = task_example(MULTILABEL, "k", np.linspace(1, 0, 12), np.ones(12), np.zeros(12), [])
+    assert many.truth.endswith("class 10 and 2 more") and many.past == "none" and many.right is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0.000"),
+        (-0.12345, "\N{MINUS SIGN}0.123"),
+        (12.345, "12.35"),
+        (123.456, "123.5"),
+        (12345.6, "12,346"),
+        (0.00012, "0.00012"),
+        (-1e-9, "0.000"),
+    ],
+)
+def test_figures_keep_about_four_digits(value, text):
+    assert figure(value) == text
+
+
+def test_planes_without_points_say_so():
+    assert "No values were recorded." in plane_chart("t", "x", "y", [Trace([(np.nan, 1.0)])])
