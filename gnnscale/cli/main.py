@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 import gnnscale
+from gnnscale.cli.query import add_query_verb
 from gnnscale.schema import GnnscaleError
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ STAGE_HELP = {
     "graph": "raw tables to nodes, edges and statistics (Spark)",
     "labels": "facts to labelled examples (Spark)",
     "train": "examples to a model (Ray Train)",
-    "embed": "model to embeddings",
+    "embed": "model to embeddings, for rankings",
     "retrieve": "embeddings to ranked predictions (FAISS)",
+    "predict": "model to values or classes of every entity",
     "evaluate": "holdout against truth and baselines, and the report",
 }
 
@@ -48,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -71,6 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     run = verbs.add_parser("run", help="run every stage of a recipe", description=RUN_DESCRIPTION)
     _add_options(run, writes=True)
     run.set_defaults(handle=_run)
+    add_query_verb(verbs)
     for name, text in STAGE_HELP.items():
         verb = verbs.add_parser(name, help=f"one stage: {text}", description=f"Run one stage: {text}.")
         _add_options(verb, writes=True)
@@ -79,7 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
         "explain", help="say what a recipe's query means", description="Parse and bind the query; write nothing."
     )
     _add_options(explain, writes=False)
-    explain.set_defaults(handle=_explain)
+    explain.set_defaults(handle=_explain, mode=None)
     return parser
 
 
@@ -93,6 +97,7 @@ def _add_options(parser: argparse.ArgumentParser, writes: bool) -> None:
     parser.add_argument("--conf", type=Path, help="configuration folder; default: the one that ships with gnnscale")
     parser.add_argument("-v", "--verbose", action="store_true", help="say more")
     if writes:
+        parser.add_argument("--mode", help="fast, normal or best; default: as the recipe says")
         parser.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
         parser.add_argument("--force", action="store_true", help="run stages whose inputs have not changed, too")
 
@@ -101,14 +106,14 @@ def _run(options: argparse.Namespace) -> int:
     from gnnscale.cli.summary import print_summary
     from gnnscale.etl.session import close_session
     from gnnscale.launch.preflight import check_inputs
-    from gnnscale.launch.stages import STAGES, TrainStage, Work
+    from gnnscale.launch.stages import TrainStage, Work, stages_of
     from gnnscale.tracking import configure_logging
 
     work = Work(_settings(options), configure_logging(options.verbose), options.force)
-    check_inputs(work.settings)
+    stages = stages_of(check_inputs(work.settings))
     if options.dry_run:
-        return _dry_run(work, STAGES)
-    for stage in STAGES:
+        return say_dry_run(work, stages)
+    for stage in stages:
         if stage is TrainStage:
             # Spark's work is done, and training wants the memory.
             close_session()
@@ -120,15 +125,14 @@ def _run(options: argparse.Namespace) -> int:
 def _run_stage(options: argparse.Namespace) -> int:
     from gnnscale.cli.summary import print_summary
     from gnnscale.launch.preflight import check_inputs
-    from gnnscale.launch.stages import STAGES, Work
+    from gnnscale.launch.stages import Work, find_stage
     from gnnscale.tracking import configure_logging
 
     work = Work(_settings(options), configure_logging(options.verbose), options.force)
-    if options.verb == "graph":
-        check_inputs(work.settings)
-    chosen = next(stage for stage in STAGES if stage.name == options.verb)
+    query = check_inputs(work.settings) if options.verb == "graph" else work.query
+    chosen = find_stage(query, options.verb)
     if options.dry_run:
-        return _dry_run(work, [chosen])
+        return say_dry_run(work, [chosen])
     chosen(work).run()
     if options.verb == "evaluate":
         print_summary(work, Console())
@@ -144,7 +148,8 @@ def _explain(options: argparse.Namespace) -> int:
     return 0
 
 
-def _dry_run(work: Work, stages: Sequence[type[Stage]]) -> int:
+def say_dry_run(work: Work, stages: Sequence[type[Stage]]) -> int:
+    """Print which stages would run and which would be skipped."""
     print(f"lake: {work.lake.uri}")
     changed = False
     for stage in stages:
@@ -157,7 +162,7 @@ def _dry_run(work: Work, stages: Sequence[type[Stage]]) -> int:
 def _settings(options: argparse.Namespace) -> Settings:
     from gnnscale.config import load_settings
 
-    return load_settings(options.recipe, options.overrides, options.conf)
+    return load_settings(options.recipe, options.overrides, options.conf, options.mode)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from gnnscale.cli.task_summary import print_task_summary
 from gnnscale.evaluation.report import METHOD_TITLES
 from gnnscale.launch.evaluate_stage import EVALUATION, report_path
 from gnnscale.launch.stages import Work
@@ -28,6 +29,10 @@ def print_summary(work: Work, console: Console) -> None:
     record = work.lake.read_record(EVALUATION.format(query=query))
     if record is None:
         return
+    if "task" in record:
+        print_task_summary(record, console, f"{query}: {record['examples']:,} examples at the test anchor")
+        _print_places(work, console, query)
+        return
     rows = {(row["method"], row["among"]): row for row in record["rows"]}
     methods = list(dict.fromkeys(row["method"] for row in record["rows"]))
     entities = rows[methods[0], "all"]["entities"]
@@ -42,9 +47,13 @@ def print_summary(work: Work, console: Console) -> None:
     # A pipe has no width of its own; the table needs some hundred columns.
     wide = console if console.is_terminal else Console(width=120, file=console.file)
     wide.print(table)
+    _print_places(work, wide, query)
+
+
+def _print_places(work: Work, console: Console, query: str) -> None:
     lake = work.lake.uri
-    wide.print(f"predictions  {lake}/predictions_{query}", soft_wrap=True)
-    wide.print(f"report       {lake}/{report_path(query)}", soft_wrap=True)
+    console.print(f"predictions  {lake}/predictions_{query}", soft_wrap=True, highlight=False)
+    console.print(f"report       {lake}/{report_path(query)}", soft_wrap=True, highlight=False)
 
 
 def _cell(row: dict[str, Any], metric: str) -> str:

@@ -10,14 +10,15 @@ import gnnscale
 from gnnscale.config import Settings
 from gnnscale.evaluation import Curve, render_report
 from gnnscale.lake import Lake
-from gnnscale.launch.train_stage import CURVES
+from gnnscale.launch.train_stage import CURVES, trained_settings
 from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import AnchorPlan
 from gnnscale.retrieval.holdout import evaluate_holdout
 from gnnscale.retrieval.registered_model import log_ranking_model
 from gnnscale.retrieval.story import build_report
-from gnnscale.store import GraphStore
+from gnnscale.store import GraphStore, view_for
 from gnnscale.tracking import Run, last_run
+from gnnscale.training.task import FIGURES_BESIDE
 
 EVALUATION = "evaluation_{query}"
 
@@ -35,12 +36,26 @@ def evaluate_and_report(
     Returns:
         What was found, in a few words.
     """
-    store = GraphStore.open(lake, settings.lake.cache)
+    store = view_for(GraphStore.open(lake, settings.lake.cache), query.arriving_facts)
+    settings = trained_settings(settings, lake)
     holdout = evaluate_holdout(settings, lake, store, query, plan)
     name = settings.query.name
     lake.write_record(EVALUATION.format(query=name), {**holdout.comparison.to_dict(), "audit": holdout.audit})
     run = last_run(settings, lake)
-    facts = {
+    facts = run_facts(settings, run)
+    report = build_report(settings, lake, store, query, plan, holdout, read_curves(lake, name), stages, facts)
+    page = render_report(report)
+    lake.write_bytes(report_path(name), page.encode())
+    if run:
+        track(run, holdout.comparison.rows(), page)
+        log_ranking_model(run.run_id, settings, lake)
+    model = holdout.comparison.result("model").metrics.means
+    return f"MAP@10 {model['map@10']:.4f}, Recall@20 {model['recall@20']:.4f} over {len(holdout.entities):,} entities"
+
+
+def run_facts(settings: Settings, run: Run | None) -> dict[str, str]:
+    """Seed, MLflow run and versions."""
+    return {
         "Seed": str(settings.seed),
         "MLflow run": run.run_id if run else "none",
         "Versions": ", ".join(
@@ -48,33 +63,26 @@ def evaluate_and_report(
             + [f"{package} {version(package)}" for package in ("torch", "pyspark", "ray", "deltalake")]
         ),
     }
-    report = build_report(settings, lake, store, query, plan, holdout, _curves(lake, name), stages, facts)
-    page = render_report(report)
-    lake.write_bytes(report_path(name), page.encode())
-    if run:
-        _track(run, settings, lake, holdout.comparison.rows(), page)
-    model = holdout.comparison.result("model").metrics.means
-    return f"MAP@10 {model['map@10']:.4f}, Recall@20 {model['recall@20']:.4f} over {len(holdout.entities):,} entities"
 
 
-def _curves(lake: Lake, query: str) -> list[Curve]:
+def read_curves(lake: Lake, query: str) -> list[Curve]:
+    """The training loss, and every metric of the validations."""
     record = lake.read_record(CURVES.format(query=query))
     if record is None:
         return []
     validations = record["validations"]
+    metrics = [name for name in (validations[0] if validations else {}) if name not in FIGURES_BESIDE]
     return [
         Curve("Training loss", "step", [(step, loss) for step, loss in record["losses"]]),
-        Curve("Validation MAP@10", "epoch", [(v["epoch"], v["map@10"]) for v in validations]),
-        Curve("Validation Recall@20", "epoch", [(v["epoch"], v["recall@20"]) for v in validations]),
+        *(Curve(f"Validation {name}", "epoch", [(v["epoch"], v[name]) for v in validations]) for name in metrics[:4]),
     ]
 
 
-def _track(
-    run: Run, settings: Settings, lake: Lake, rows: list[dict[str, str | int | float | None]], page: str
-) -> None:
+def track(run: Run, rows: list[dict[str, str | int | float | None]], page: str) -> None:
+    """Add the comparison's figures and the report to the run of the training."""
     metrics: dict[str, float] = {}
     for row in rows:
-        prefix = f"{row['method']}/{row['among']}/"
+        prefix = "/".join(str(row[key]) for key in ("method", "among") if key in row) + "/"
         metrics |= {
             prefix + key: float(value)
             for key, value in row.items()
@@ -82,4 +90,3 @@ def _track(
         }
     run.log_metrics(metrics)
     run.log_text(page, "report.html")
-    log_ranking_model(run.run_id, settings, lake)

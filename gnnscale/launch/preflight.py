@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gnnscale.config import Settings, build_graph_schema
-from gnnscale.lake import column_names, find_source
+from gnnscale.lake import column_kinds, find_source
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import SchemaError
 from gnnscale.schema.errors import nearest
@@ -22,12 +22,13 @@ def check_inputs(settings: Settings) -> PredictiveQuery:
     """
     graph = build_graph_schema(settings)
     options = settings.lake.storage_options
-    columns = {}
+    kinds = {}
     for table in graph.tables.values():
-        names = column_names(find_source(table.name, table.source, options), options)
-        for column in sorted(table.named_columns - set(names)):
-            raise SchemaError(f"table '{table.name}' has no column '{column}'.{nearest(column, names)}")
-        columns[table.name] = names
-    graph.infer_links(columns)
+        found = column_kinds(find_source(table.name, table.source, options), options)
+        for column in sorted(table.named_columns - set(found)):
+            raise SchemaError(f"table '{table.name}' has no column '{column}'.{nearest(column, found)}")
+        kinds[table.name] = found
+    graph = build_graph_schema(settings, kinds)
+    graph.infer_links(kinds)
     graph.validate()
     return PredictiveQuery(graph, settings.query.text)

@@ -19,11 +19,9 @@ from ray.train.torch import TorchConfig, TorchTrainer, get_device
 
 from gnnscale.config import Settings, bind_query, build_settings
 from gnnscale.lake import Lake
-from gnnscale.loading import read_examples
-from gnnscale.query.anchors import Split
 from gnnscale.schema import GnnscaleError
-from gnnscale.store import GraphStore
-from gnnscale.training import Outcome, Place, Trainer
+from gnnscale.store import GraphStore, view_for
+from gnnscale.training import Outcome, Place, Trainer, build_task
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +58,7 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Outco
     progress = _Progress.options(num_cpus=0).remote()  # type: ignore[attr-defined]
     trainer = TorchTrainer(
         _train_worker,
-        train_loop_config={"settings": _for_workers(settings), "progress": progress},
+        train_loop_config={"settings": worker_settings(settings), "progress": progress},
         torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
         scaling_config=ScalingConfig(
             num_workers=workers, use_gpu=use_gpu, resources_per_worker=_share(workers, use_gpu)
@@ -86,10 +84,10 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Outco
         raise GnnscaleError("training ended without a checkpoint")
     with result.checkpoint.as_directory() as folder:
         state = torch.load(Path(folder) / CHECKPOINT, map_location="cpu", weights_only=False)
-    return Outcome(state["best_weights"], state["best"], state["history"], state["losses"])
+    return Outcome.from_checkpoint(state)
 
 
-def _for_workers(settings: Settings) -> dict[str, Any]:
+def worker_settings(settings: Settings) -> dict[str, Any]:
     """The configuration with absolute paths: workers have a working folder of their own."""
     content = settings.model_dump(mode="json")
     content["lake"]["uri"] = Lake(settings.lake.uri, settings.lake.storage_options).uri
@@ -144,19 +142,8 @@ def _train_worker(config: dict[str, Any]) -> None:
     lake = Lake(settings.lake.uri, settings.lake.storage_options)
     store = GraphStore.open(lake, settings.lake.cache)
     query = bind_query(settings, store.manifest)
-    examples = {
-        split: read_examples(lake, settings.query.name, split, store.manifest.origin)
-        for split in (Split.TRAIN, Split.VALIDATION)
-    }
-    trainer = Trainer(
-        settings,
-        store,
-        query,
-        examples[Split.TRAIN],
-        examples[Split.VALIDATION],
-        place,
-        _RayListener(place.rank, config["progress"]),
-    )
+    task = build_task(settings, lake, view_for(store, query.arriving_facts), query, place)
+    trainer = Trainer(settings, task, place, _RayListener(place.rank, config["progress"]))
     trainer.run(_last_checkpoint())
 
 

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 from rich.console import Console
 
 import gnnscale
-from gnnscale.config import Settings, bind_query, build_graph_schema, plan_query_anchors
+from gnnscale.config import Settings, bind_query, build_graph_schema, plan_query_anchors, recipe_record
+from gnnscale.config.ask import RECIPE
 from gnnscale.lake import (
     Lake,
     StageRecord,
@@ -23,9 +24,9 @@ from gnnscale.lake import (
     source_state,
     write_stage,
 )
-from gnnscale.query import PredictiveQuery, parse
+from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import AnchorPlan
-from gnnscale.schema import EdgeType, GraphManifest, LakeError
+from gnnscale.schema import ConfigError, EdgeType, GraphManifest, LakeError
 from gnnscale.schema.manifest import MANIFEST_NAME
 from gnnscale.tracking import progress_bar
 
@@ -73,7 +74,7 @@ class Work:
     def plan(self) -> AnchorPlan:
         """Anchors of the query."""
         query = self.query
-        return plan_query_anchors(self.settings, query, self.manifest.table(query.facts.name).time_range)
+        return plan_query_anchors(self.settings, query, self.manifest.time_ranges)
 
 
 class Stage(ABC):
@@ -169,9 +170,8 @@ class GraphStage(Stage):
     per_query = False
 
     def inputs(self) -> dict[str, Any]:
-        """Sources, tables, and what bounds the training period."""
+        """Sources, tables and how they are encoded: nothing of any query."""
         options = self.settings.lake.storage_options
-        window = parse(self.settings.query.text).target.window
         sources = {
             t.name: source_state(find_source(t.name, t.source, options), options)
             for t in build_graph_schema(self.settings).tables.values()
@@ -179,10 +179,7 @@ class GraphStage(Stage):
         return {
             "sources": sources,
             "tables": {name: table.model_dump(mode="json") for name, table in self.settings.tables.items()},
-            "graph": self.settings.graph.model_dump(),
-            # The statistics are fit up to the validation anchor, which these decide.
-            "anchors": self.settings.anchors.model_dump(mode="json", include={"test", "step_days"}),
-            "window": [window.start, window.end],
+            "graph": self.settings.graph.model_dump(mode="json"),
         }
 
     def outputs(self) -> list[str]:
@@ -200,6 +197,7 @@ class GraphStage(Stage):
         from gnnscale.etl.session import open_session
 
         manifest = build_graph(open_session(self.settings.spark), self.work.lake, self.settings)
+        self.work.lake.write_record(RECIPE, recipe_record(self.settings))
         nodes = sum(table.rows for table in manifest.tables)
         edges = sum(link.edges for link in manifest.links)
         return f"{nodes:,} nodes of {len(manifest.tables)} tables, {edges:,} edges of {len(manifest.links)} links"
@@ -216,21 +214,24 @@ class LabelStage(Stage):
         return {
             "graph": self.upstream(GraphStage),
             "query": self.settings.query.model_dump(),
-            "anchors": self.settings.anchors.model_dump(mode="json", exclude={"latest"}),
+            "anchors": self.settings.anchors.model_dump(mode="json"),
         }
 
     def outputs(self) -> list[str]:
-        """The labels."""
-        return [f"labels_{self.settings.query.name}"]
+        """The labels, and who is asked about at the end."""
+        name = self.settings.query.name
+        return [f"labels_{name}"] + ([f"population_{name}"] if self.work.query.where is not None else [])
 
     def make(self) -> str:
         """Run on Spark."""
-        from gnnscale.etl.label_stage import build_labels
+        from gnnscale.etl.label_stage import TASK, build_labels, describe_labels
         from gnnscale.etl.session import open_session
 
         session = open_session(self.settings.spark)
-        counts = build_labels(session, self.work.lake, self.settings, self.work.manifest)
-        return ", ".join(f"{count:,} {split}" for split, count in counts.items()) + " examples"
+        build_labels(session, self.work.lake, self.settings, self.work.manifest)
+        record = self.work.lake.read_record(TASK.format(query=self.settings.query.name))
+        assert record is not None
+        return describe_labels(record)
 
 
 class TrainStage(Stage):
@@ -247,6 +248,7 @@ class TrainStage(Stage):
             "sampling": self.settings.sampling.model_dump(),
             "model": self.settings.model.model_dump(),
             "training": training,
+            "search": self.settings.search.model_dump(exclude={"parallel"}),
             "seed": self.settings.seed,
         }
 
@@ -288,14 +290,15 @@ class EmbedStage(Stage):
     def make(self) -> str:
         """Sweep all entities and targets."""
         from gnnscale.inference import embed
-        from gnnscale.store import GraphStore
+        from gnnscale.launch.train_stage import trained_settings
+        from gnnscale.store import GraphStore, view_for
 
-        store = GraphStore.open(self.work.lake, self.settings.lake.cache)
         query, plan = self.work.query, self.work.plan
+        store = view_for(GraphStore.open(self.work.lake, self.settings.lake.cache), query.arriving_facts)
         anchors = list(dict.fromkeys((plan.test, plan.latest)))
         counts = [store.node_count(table.name) for table in (query.target, query.entity)]
         with progress_bar(self.work.console, "embed", sum(counts) * len(anchors), "rows") as bar:
-            embed(self.settings, self.work.lake, store, anchors, advance=bar.advance)
+            embed(trained_settings(self.settings, self.work.lake), self.work.lake, store, anchors, advance=bar.advance)
         return f"{counts[0]:,} {query.target.name} and {counts[1]:,} {query.entity.name} at {len(anchors)} anchors"
 
 
@@ -321,19 +324,50 @@ class RetrieveStage(Stage):
         entities = self.work.manifest.table(query.entity.name).rows
         with progress_bar(self.work.console, "retrieve", 2 * entities, query.entity.name) as bar:
             retrieve(self.settings, self.work.lake, query, plan, advance=bar.advance)
-        return f"{query.top} {query.target.name} for each of {entities:,} {query.entity.name}"
+        return f"{query.places} {query.target.name} for each of {entities:,} {query.entity.name}"
+
+
+class PredictStage(Stage):
+    """Model to a value or to classes for every entity."""
+
+    name = "predict"
+    after = TrainStage
+
+    def inputs(self) -> dict[str, Any]:
+        """The model, the anchors, and who is asked for."""
+        plan = self.work.plan
+        return {"train": self.upstream(TrainStage), "anchors": [plan.test, plan.latest], "text": self.work.query.text}
+
+    def outputs(self) -> list[str]:
+        """Predictions and the holdout."""
+        return [f"predictions_{self.settings.query.name}", f"holdout_{self.settings.query.name}"]
+
+    def make(self) -> str:
+        """Sweep all entities."""
+        from gnnscale.inference import asked_nodes, predict
+        from gnnscale.launch.train_stage import trained_settings
+        from gnnscale.store import GraphStore
+
+        lake, query, plan = self.work.lake, self.work.query, self.work.plan
+        settings, store = trained_settings(self.settings, lake), GraphStore.open(lake, self.settings.lake.cache)
+        nodes = asked_nodes(lake, query, self.settings.query.name)
+        rows = store.node_count(query.entity.name) if nodes is None else len(nodes)
+        with progress_bar(self.work.console, "predict", rows, query.entity.name) as bar:
+            counts = predict(settings, lake, store, plan.latest, nodes, advance=bar.advance)
+        return f"{query.task_type} for {counts[f'predictions_{self.settings.query.name}']:,} {query.entity.name}"
 
 
 class EvaluateStage(Stage):
     """Holdout against truth and baselines, to a report."""
 
     name = "evaluate"
-    after = RetrieveStage
+    after: ClassVar[type[Stage] | None] = RetrieveStage
 
     def inputs(self) -> dict[str, Any]:
         """Predictions, and how they are judged."""
+        assert self.after is not None
         return {
-            "retrieve": self.upstream(RetrieveStage),
+            "before": self.upstream(self.after),
             "evaluation": self.settings.evaluation.model_dump(),
             "tracking": self.settings.tracking.model_dump(),
             "tables": {name: table.display for name, table in self.settings.tables.items()},
@@ -350,5 +384,46 @@ class EvaluateStage(Stage):
         return evaluate_and_report(self.settings, self.work.lake, self.work.query, self.work.plan, self.work.done)
 
 
-STAGES: tuple[type[Stage], ...] = (GraphStage, LabelStage, TrainStage, EmbedStage, RetrieveStage, EvaluateStage)
-"""In the order of the main job."""
+class EvaluateTaskStage(EvaluateStage):
+    """Values or classes against truth and baselines, to a report."""
+
+    after = PredictStage
+
+    def make(self) -> str:
+        """Evaluate and report."""
+        from gnnscale.launch.evaluate_task_stage import evaluate_task_and_report
+
+        return evaluate_task_and_report(self.settings, self.work.lake, self.work.query, self.work.plan, self.work.done)
+
+
+LINK_STAGES: tuple[type[Stage], ...] = (
+    GraphStage,
+    LabelStage,
+    TrainStage,
+    EmbedStage,
+    RetrieveStage,
+    EvaluateStage,
+)
+"""From tables to rankings, in order."""
+
+ENTITY_STAGES: tuple[type[Stage], ...] = (GraphStage, LabelStage, TrainStage, PredictStage, EvaluateTaskStage)
+"""From tables to values or classes, in order."""
+
+
+def stages_of(query: PredictiveQuery) -> tuple[type[Stage], ...]:
+    """The stages that answer a query, in order."""
+    return LINK_STAGES if query.task_type.is_link_prediction else ENTITY_STAGES
+
+
+def find_stage(query: PredictiveQuery, name: str) -> type[Stage]:
+    """The stage of that name.
+
+    Raises:
+        ConfigError: the query's task has none.
+    """
+    stages = stages_of(query)
+    for stage in stages:
+        if stage.name == name:
+            return stage
+    names = ", ".join(stage.name for stage in stages)
+    raise ConfigError(f"{query.task_type} has no {name} stage; its stages are {names}")

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gnnscale.config import Settings, bind_query
+from gnnscale.config import Settings, bind_query, build_settings
+from gnnscale.config.search import with_values
 from gnnscale.lake import Lake
 from gnnscale.launch.ray_train import Hear, train_with_ray
-from gnnscale.loading import BatchBuilder
+from gnnscale.launch.search import SEARCH, choose_trials, search_settings
 from gnnscale.schema import LakeError
-from gnnscale.store import GraphStore
+from gnnscale.store import GraphStore, view_for
 from gnnscale.tracking import Run, progress_bar, start_run
-from gnnscale.training import Outcome, save_model
+from gnnscale.training import Outcome, check_task, metrics_in_words, save_model
 
 CURVES = "curves_{query}"
 
@@ -33,9 +34,26 @@ def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
         raise LakeError(f"lake {lake.uri} holds no labels_{settings.query.name}; run the labels stage first")
     # What is wrong with the sampling or the model shows here, before any worker is started.
     store = GraphStore.open(lake, settings.lake.cache)
-    BatchBuilder(store, bind_query(settings, store.manifest), settings.sampling, settings.model.siblings, settings.seed)
-    with start_run(settings, lake) as run, progress_bar(console, "train", 1, "steps") as bar:
+    query = bind_query(settings, store.manifest)
+    check_task(settings, lake, view_for(store, query.arriving_facts), query)
+    with start_run(settings, lake) as run:
         run.log_parameters(settings.model_dump(mode="json", exclude={"tables", "lake", "spark"}))
+        if settings.search.space:
+            with progress_bar(console, "search", len(choose_trials(settings)), "trials") as bar:
+                settings = search_settings(settings, lake, run, bar)
+        return _train_and_record(settings, lake, console, run)
+
+
+def trained_settings(settings: Settings, lake: Lake) -> Settings:
+    """The configuration that the lake's model was trained with: what a search chose stands in place of its lists."""
+    record = lake.read_record(SEARCH.format(query=settings.query.name)) if settings.search.space else None
+    if record is None:
+        return settings
+    return build_settings(with_values(settings.model_dump(mode="json"), record["chosen"]))
+
+
+def _train_and_record(settings: Settings, lake: Lake, console: Console, run: Run) -> str:
+    with progress_bar(console, "train", 1, "steps") as bar:
 
         def hear(kind: str, figures: Mapping[str, float]) -> None:
             if kind == "step":
@@ -44,17 +62,14 @@ def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
                 bar.advance(1, loss)
             else:
                 bar.say(
-                    f"epoch {figures['epoch']:.0f}: validation MAP@10 {figures['map@10']:.4f}, "
-                    f"Recall@20 {figures['recall@20']:.4f}, {figures['examples_per_second']:.0f} examples/s"
+                    f"epoch {figures['epoch']:.0f}: validation {metrics_in_words(figures)}, "
+                    f"{figures['examples_per_second']:.0f} examples/s"
                 )
 
         outcome = _train(settings, lake, hear)
         save_model(lake, settings.query.name, outcome)
         _record(run, lake, settings.query.name, outcome)
-    return (
-        f"epoch {outcome.best['epoch']:.0f} of {len(outcome.history)}, "
-        f"validation MAP@10 {outcome.best['map@10']:.4f}, Recall@20 {outcome.best['recall@20']:.4f}"
-    )
+    return f"epoch {outcome.best['epoch']:.0f} of {len(outcome.history)}, validation {metrics_in_words(outcome.best)}"
 
 
 def _train(settings: Settings, lake: Lake, hear: Hear) -> Outcome:
@@ -70,4 +85,5 @@ def _record(run: Run, lake: Lake, query: str, outcome: Outcome) -> None:
     run.log_curve([(step, {"train_loss": loss}) for step, loss in outcome.losses])
     for figures in outcome.history:
         run.log_metrics({f"validation_{name}": value for name, value in figures.items()}, int(figures["epoch"]))
-    lake.write_record(CURVES.format(query=query), {"losses": outcome.losses, "validations": outcome.history})
+    curves = {"losses": outcome.losses, "validations": outcome.history, "kept": outcome.kept}
+    lake.write_record(CURVES.format(query=query), curves)

@@ -30,10 +30,12 @@ def read_history(store: GraphStore, query: PredictiveQuery, anchor: int) -> Hist
     age = relative - np.asarray(events.times)[known].astype(np.int64)
     linked = targets.degrees[rows] > 0
     item = np.asarray(targets.neighbors)[targets.indptr[rows[linked]]].astype(np.int64)
+    # What has ended is no answer any more, for baselines as for the model.
+    there = store.features(query.target.name).alive(item, relative)
     return History(
-        entity[linked],
-        item,
-        age[linked],
+        entity[linked][there],
+        item[there],
+        age[linked][there],
         store.node_count(query.entity.name),
         store.node_count(query.target.name),
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gnnscale.config import Settings
 from gnnscale.evaluation import BASELINES, Comparison, History, MethodLists, Ragged, compare
+from gnnscale.inference import read_keys
 from gnnscale.lake import Lake
 from gnnscale.loading import Examples, read_examples
 from gnnscale.query import PredictiveQuery
@@ -21,7 +22,6 @@ from gnnscale.query.anchors import DAY, AnchorPlan, Split
 from gnnscale.retrieval.embeddings import PairScores, read_pairs, read_vectors
 from gnnscale.retrieval.exact import rank_exact
 from gnnscale.retrieval.history import read_history
-from gnnscale.retrieval.retrieve import read_keys
 from gnnscale.schema import DataError
 from gnnscale.store import GraphStore
 
@@ -72,9 +72,9 @@ def evaluate_holdout(
     ranked, scores = _read_ranked(lake, settings, query, examples)
     model, tower = _model_lists(settings, lake, query, plan, examples, past, ranked)
     count = store.node_count(query.target.name)
-    methods = [model, tower, *_baseline_lists(settings, history, examples.entities, query.top)]
+    methods = [model, tower, *_baseline_lists(settings, history, examples.entities, query.places)]
     comparison = compare(methods, truth, past, count, resamples=settings.evaluation.resamples, seed=settings.seed)
-    exact = rank_exact(*_branches(lake, settings, query, plan, examples), examples.entities, query.top)
+    exact = rank_exact(*_branches(lake, settings, query, plan, examples), examples.entities, query.places)
     audit = float((exact.targets == ranked).mean())
     return Holdout(comparison, ranked, scores, truth, examples.entities, history, audit)
 
@@ -90,8 +90,8 @@ def _read_ranked(
     place[evaluated] = np.arange(len(evaluated))
     wanted = place[entity] >= 0
     at = (place[entity[wanted]], rows["rank"].to_numpy()[wanted] - 1)
-    ranked = np.full((len(examples), query.top), -1, np.int64)
-    scores = np.full((len(examples), query.top), -np.inf, np.float32)
+    ranked = np.full((len(examples), query.places), -1, np.int64)
+    scores = np.full((len(examples), query.places), -np.inf, np.float32)
     ranked[at] = target[wanted]
     scores[at] = rows["score"].to_numpy()[wanted]
     if (ranked[:, 0] < 0).any():
@@ -121,7 +121,7 @@ def _model_lists(
     ranked: NDArray[np.int64],
 ) -> tuple[MethodLists, MethodLists]:
     entities, targets, pairs = _branches(lake, settings, query, plan, examples)
-    rank = partial(rank_exact, entities, targets, rows=examples.entities, k=query.top, past=past)
+    rank = partial(rank_exact, entities, targets, rows=examples.entities, k=query.places, past=past)
     fused = {part: rank(pairs=pairs, among=part).targets for part in PARTS[1:]}
     tower = {part: rank(pairs=None, among=part).targets for part in PARTS}
     return MethodLists("model", ranked, **fused), MethodLists("tower", **tower)

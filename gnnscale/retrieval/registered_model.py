@@ -13,14 +13,15 @@ import pandas as pd
 import torch
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from gnnscale.config import Settings, build_settings, plan_query_anchors
+from gnnscale.config import Settings, bind_query, build_settings, plan_query_anchors
+from gnnscale.inference import read_keys
 from gnnscale.lake import Lake
 from gnnscale.loading import Examples
 from gnnscale.retrieval.embeddings import PairScores
 from gnnscale.retrieval.exact import rank_exact
-from gnnscale.retrieval.retrieve import ranked_table, read_keys
+from gnnscale.retrieval.retrieve import ranked_table
 from gnnscale.schema import DataError, LakeError
-from gnnscale.store import GraphStore
+from gnnscale.store import GraphStore, view_for
 from gnnscale.training import load_model, model_path
 
 
@@ -34,7 +35,8 @@ class RankingModel(PythonModel):
         """Read settings and weights from the model's own files, and the graph from its lake."""
         self.settings = build_settings(context.model_config["settings"])
         self.lake = Lake(self.settings.lake.uri, self.settings.lake.storage_options)
-        self.store = GraphStore.open(self.lake, self.settings.lake.cache)
+        store = GraphStore.open(self.lake, self.settings.lake.cache)
+        self.store = view_for(store, bind_query(self.settings, store.manifest).arriving_facts)
         weights = Path(context.artifacts["weights"]).read_bytes()
         self.model, self.builder = load_model(self.settings, self.lake, self.store, content=weights)
 
@@ -50,7 +52,7 @@ class RankingModel(PythonModel):
         if (nodes < 0).any():
             unknown = model_input["entity"][nodes < 0].iloc[0]
             raise DataError(f"'{unknown}' is not a {query.entity.primary_key} of '{query.entity.name}'")
-        plan = plan_query_anchors(self.settings, query, self.store.manifest.table(query.facts.name).time_range)
+        plan = plan_query_anchors(self.settings, query, self.store.manifest.time_ranges)
         anchor = plan.latest - self.store.manifest.origin
         with torch.no_grad():
             targets = torch.cat([self.model.encode_targets(part) for part in self.builder.all_targets(anchor)]).numpy()
@@ -59,7 +61,7 @@ class RankingModel(PythonModel):
         counts = np.bincount(batch.example.numpy(), minlength=len(nodes))
         indptr = np.concatenate([[0], np.cumsum(counts)])
         pairs = PairScores(indptr, batch.candidate_node.numpy(), scores.local.numpy())
-        found = rank_exact(scores.entity.numpy(), targets, pairs, np.arange(len(nodes)), query.top)
+        found = rank_exact(scores.entity.numpy(), targets, pairs, np.arange(len(nodes)), query.places)
         entity_keys = read_keys(self.lake, query.entity.name).take(nodes)
         return ranked_table(found, entity_keys, read_keys(self.lake, query.target.name), plan.latest).to_pandas()
 

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gnnscale.config import Settings
+from gnnscale.inference import asked_nodes, read_keys
 from gnnscale.inference.embed import TIMESTAMP
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
@@ -20,6 +21,7 @@ from gnnscale.query.anchors import AnchorPlan
 from gnnscale.retrieval.embeddings import read_pairs, read_vectors
 from gnnscale.retrieval.index import FlatIndex, Neighbors
 from gnnscale.retrieval.merge import search_merged
+from gnnscale.schema import Table
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +54,13 @@ def retrieve(
     for table, anchor in ((f"holdout_{name}", plan.test), (f"predictions_{name}", plan.latest)):
         index = FlatIndex(read_vectors(lake, query.target.name, anchor))
         found = _search_all(settings, lake, query, index, anchor, advance)
-        # No answers for entities that do not exist yet, and no targets that don't.
-        unborn = _times(lake, query.entity.name) > anchor
-        late = _times(lake, query.target.name) > anchor
-        found.targets[unborn[:, None] | late[found.targets]] = -1
+        if query.arriving_facts is None:
+            # No answers for entities that are not there, and no targets that are not.
+            absent = ~_alive(lake, query.entity, anchor)
+            missing = ~_alive(lake, query.target, anchor)
+            found.targets[absent[:, None] | missing[found.targets]] = -1
+        if anchor == plan.latest and (wanted := asked_nodes(lake, query, name)) is not None:
+            found.targets[np.isin(np.arange(len(found.targets)), wanted, invert=True)] = -1
         tables[table] = ranked_table(found, entity_keys, target_keys, anchor)
         if anchor == plan.latest:
             _save_index(lake, name, index, anchor)
@@ -64,17 +69,14 @@ def retrieve(
         log.info("%s: %s rows", table, f"{rows.num_rows:,}")
 
 
-def read_keys(lake: Lake, table: str) -> pa.Array:
-    """Keys of a table in order of node id."""
-    rows = lake.read(f"ids_{table}").sort_by("node_id")
-    return pa.concat_arrays(rows["key"].chunks)
-
-
-def _times(lake: Lake, table: str) -> NDArray[np.int64]:
-    """When each node came to be, epoch seconds in order of node id; long ago for those that always hold."""
-    rows = lake.read(f"nodes_{table}", ["node_id", "time"]).sort_by("node_id")
-    times: NDArray[np.int64] = pc.fill_null(rows["time"], np.iinfo(np.int64).min).to_numpy()
-    return times
+def _alive(lake: Lake, table: Table, anchor: int) -> NDArray[np.bool_]:
+    """Which rows of a table are there at an anchor, in order of node id."""
+    ends = ["end_time"] if table.end_time else []
+    rows = lake.read(f"nodes_{table.name}", ["node_id", "time", *ends]).sort_by("node_id")
+    alive: NDArray[np.bool_] = pc.fill_null(rows["time"], np.iinfo(np.int64).min).to_numpy() <= anchor
+    for name in ends:
+        alive &= pc.fill_null(rows[name], np.iinfo(np.int64).max).to_numpy() > anchor
+    return alive
 
 
 def ranked_table(found: Neighbors, entity_keys: pa.Array, target_keys: pa.Array, anchor: int) -> pa.Table:
@@ -106,7 +108,7 @@ def _search_all(
     parts = []
     for start in range(0, len(entities), settings.retrieval.batch_size):
         rows = np.arange(start, min(len(entities), start + settings.retrieval.batch_size))
-        parts.append(search_merged(index, entities[rows], pairs, rows, query.top, settings.retrieval.depth))
+        parts.append(search_merged(index, entities[rows], pairs, rows, query.places, settings.retrieval.depth))
         advance(len(rows))
     return Neighbors(np.concatenate([p.targets for p in parts]), np.concatenate([p.scores for p in parts]))
 

@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 from gnnscale.config import Settings
-from gnnscale.evaluation import Curve, EdgeFigure, EntityExample, Report, TableFigure
+from gnnscale.evaluation import Curve, EntityExample, Report
+from gnnscale.evaluation.graph_figures import edge_figures, table_figures
+from gnnscale.inference import read_keys
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import AnchorPlan, show_time
 from gnnscale.retrieval.holdout import Holdout
-from gnnscale.retrieval.retrieve import read_keys
 from gnnscale.sampling.keys import permutation, stream_key
 from gnnscale.store import GraphStore
 
@@ -54,26 +55,14 @@ def build_report(
         "Holdout rows equal to exact search": f"{holdout.audit:.2%}",
         **facts,
     }
-    tables = [
-        TableFigure(t.name, t.rows, len(t.features), (show_time(t.time_range[0]), show_time(t.time_range[1])))
-        if t.time_range
-        else TableFigure(t.name, t.rows, len(t.features))
-        for t in manifest.tables
-    ]
-    edges = [
-        EdgeFigure(
-            k.link.name, k.table, k.parent, k.edges, k.match_rate, k.edges / max(1, k.parents), k.max_degree, k.dangling
-        )
-        for k in manifest.links
-    ]
     return Report(
         title=f"{settings.query.name} on {settings.recipe}",
         query_text=query.text,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         comparison=holdout.comparison,
         summary=summary,
-        tables=tables,
-        edges=edges,
+        tables=table_figures(manifest),
+        edges=edge_figures(manifest),
         curves=curves,
         examples=_examples(settings, lake, store, query, plan, holdout),
         stages=stages,
@@ -90,7 +79,7 @@ def _examples(
     return [
         EntityExample(
             key=f"{query.entity.primary_key} {entity_keys[int(holdout.entities[row])].as_py()}",
-            attributes=_attributes(store, query.entity.name, int(holdout.entities[row])),
+            attributes=store.categories(query.entity.name, int(holdout.entities[row])),
             history=_history(holdout, int(holdout.entities[row]), names, plan.test),
             recommendations=_recommendations(holdout, int(row), names),
         )
@@ -105,12 +94,6 @@ def _names(lake: Lake, table: str) -> pa.Array:
         return keys
     shown = pa.concat_arrays(rows["display"].chunks)
     return pa.array([name or f"{table} {key}" for name, key in zip(shown.to_pylist(), keys.to_pylist(), strict=True)])
-
-
-def _attributes(store: GraphStore, table: str, node: int) -> dict[str, object]:
-    codes = store.features(table).categorical[node]
-    features = store.manifest.table(table).categorical
-    return {f.column: f.categories[code - 1] for f, code in zip(features, codes, strict=True) if code > 0}
 
 
 def _history(holdout: Holdout, entity: int, names: pa.Array, anchor: int) -> list[tuple[str, int, str]]:

@@ -82,6 +82,17 @@ class Run:
         """Keep a text file with the run."""
         self._client.log_text(self.run_id, text, name)
 
+    def start_nested(self, name: str) -> Run:
+        """A run inside this one; it goes on until :meth:`end`."""
+        experiment = self._client.get_run(self.run_id).info.experiment_id
+        created = self._client.create_run(experiment, run_name=name, tags={"mlflow.parentRunId": self.run_id})
+        return Run(created.info.run_id)
+
+    def end(self, failed: bool = False) -> None:
+        """Mark the run as finished, or as failed."""
+        status = RunStatus.FAILED if failed else RunStatus.FINISHED
+        self._client.set_terminated(self.run_id, RunStatus.to_string(status))
+
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Label the run."""
         for key, value in tags.items():

