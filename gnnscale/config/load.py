@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from yaml import YAMLError
 
-from gnnscale.config.search import take_lists
+from gnnscale.config.search import take_lists, with_values
 from gnnscale.config.settings import Settings, TableSettings
 from gnnscale.schema import ConfigError, Graph, Table, ValueKind
 from gnnscale.schema.errors import nearest
@@ -95,7 +95,12 @@ def build_settings(content: Any) -> Settings:
         ConfigError: one line for each fault, with the key's full name.
     """
     try:
-        return Settings.model_validate(take_lists(content))
+        settings = Settings.model_validate(take_lists(content))
+        # A value that is out of range should not wait for its trial to be found.
+        for name, values in settings.search.space.items():
+            for value in values:
+                Settings.model_validate(with_values(settings.model_dump(mode="json"), {name: value}))
+        return settings
     except ValidationError as error:
         faults = [_explain(dict(fault)) for fault in error.errors()]
         raise ConfigError("\n".join(dict.fromkeys(faults))) from None

@@ -7,6 +7,8 @@ from typing import Any, get_origin
 from pydantic import BaseModel
 
 from gnnscale.config.settings import ModelSettings, SamplingSettings, TrainingSettings
+from gnnscale.schema import ConfigError
+from gnnscale.schema.errors import nearest
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "sampling": SamplingSettings,
@@ -50,10 +52,16 @@ def with_values(content: dict[str, Any], values: dict[str, Any]) -> dict[str, An
     Args:
         content: plain data of a configuration; not changed.
         values: dotted key -> value.
+
+    Raises:
+        ConfigError: a key is not one of the sections that are searched.
     """
     content = {**content, "search": {**content.get("search", {}), "space": {}}}
     for name, value in values.items():
         section, _, key = name.partition(".")
+        if section not in SECTIONS or key not in SECTIONS[section].model_fields:
+            known = [f"{part}.{field}" for part, model in SECTIONS.items() for field in model.model_fields]
+            raise ConfigError(f"search.space can't have '{name}'.{nearest(name, known)}")
         content[section] = {**content[section], key: value}
     return content
 

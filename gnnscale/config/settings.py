@@ -57,7 +57,7 @@ class GraphSettings(Section):
     Args:
         min_match_rate: least share of keyed rows that must match a parent.
         max_categories: categories kept in each column.
-        fit_until: statistics of the columns count rows up to this time; default: the last tenth of the time that the
+        fit_until: statistics of the columns count rows up to this time; default: the last fifth of the time that the
             facts span is left out. Set it to the validation anchor of the query that matters most.
     """
 

@@ -161,7 +161,7 @@ def _fit_until(settings: Settings, figures: Mapping[str, TableFigures]) -> int:
     if not spans:
         return 0
     first, last = min(start for start, _ in spans), max(end for _, end in spans)
-    return last - (last - first) // 10
+    return last - (last - first) // 5
 
 
 def _write_edges(

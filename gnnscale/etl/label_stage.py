@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery, TaskType
 from gnnscale.query.anchors import AnchorPlan, Split, show_time
 from gnnscale.schema import DataError, GraphManifest, QueryError
+
+log = logging.getLogger(__name__)
 
 TASK: Final = "task_{query}"
 """Record that says what kind of labels a query has."""
@@ -40,6 +43,8 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
     """
     query = bind_query(settings, manifest)
     plan = plan_query_anchors(settings, query, manifest.time_ranges)
+    if manifest.fit_until is not None and not plan.static and not query.arriving_facts:
+        _warn_of_statistics(plan, manifest.fit_until)
     table = f"labels_{settings.query.name}"
     labels = label_frame(session, lake, query, plan, manifest).cache()
     counts = {row["split"]: row["count"] for row in labels.groupBy("split").count().collect()}
@@ -82,6 +87,17 @@ def describe_labels(record: Mapping[str, Any]) -> str:
         classes = f" of {len(record['classes']):,} classes" if record["classes"] else ""
         return counts + f"; {train['targets']:.3g} targets an example{classes}"
     return counts + f"; {len(record['classes']):,} classes"
+
+
+def _warn_of_statistics(plan: AnchorPlan, fit_until: int) -> None:
+    if fit_until > plan.validation:
+        log.warning(
+            "statistics of the columns (means, categories) count rows up to %s, after the %s anchor: build the graph "
+            "with graph.fit_until=%s to keep evaluation free of them",
+            show_time(fit_until),
+            "test" if fit_until > plan.test else "validation",
+            show_time(plan.validation),
+        )
 
 
 def _nothing(query: PredictiveQuery, plan: AnchorPlan, split: Split) -> DataError | QueryError:

@@ -1,10 +1,11 @@
 """A list where one value stands is a search over it; a value that is a list by itself is none."""
 
+import re
 from copy import deepcopy
 
 import pytest
 
-from gnnscale.config import build_settings
+from gnnscale.config import build_settings, load_settings
 from gnnscale.config.search import take_lists, with_values
 from gnnscale.schema import ConfigError
 
@@ -83,3 +84,20 @@ def test_chosen_values_stand_and_leave_nothing_to_search(shop_content):
     assert content == before
     assert (chosen.training.epochs, chosen.training.negatives, chosen.model.hidden) == (2, 5, 9)
     assert chosen.search.space == {}
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("training.epochs=[1, many]", "training.epochs"),
+        ("model.dropout=[0.1, 1.5]", "model.dropout"),
+        (
+            "search.space={training.epoch: [1]}",
+            "search.space can't have 'training.epoch'. Did you mean 'training.epochs'",
+        ),
+        ("search.space={lake.uri: [a, b]}", "search.space can't have 'lake.uri'"),
+    ],
+)
+def test_a_value_that_no_trial_could_take_is_an_error_at_once(override, says):
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        load_settings("complete_journey", [override])
