@@ -9,12 +9,13 @@ from importlib.metadata import version
 import gnnscale
 from gnnscale.config import Settings
 from gnnscale.evaluation import Curve, render_report
+from gnnscale.inference.registered_model import log_model
 from gnnscale.lake import Lake
 from gnnscale.launch.train_stage import CURVES, trained_settings
 from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import AnchorPlan
 from gnnscale.retrieval.holdout import evaluate_holdout
-from gnnscale.retrieval.registered_model import log_ranking_model
+from gnnscale.retrieval.registered_model import RankingModel
 from gnnscale.retrieval.story import build_report
 from gnnscale.store import GraphStore, view_for
 from gnnscale.tracking import Run, last_run
@@ -48,7 +49,7 @@ def evaluate_and_report(
     lake.write_bytes(report_path(name), page.encode())
     if run:
         track(run, holdout.comparison.rows(), page)
-        log_ranking_model(run.run_id, settings, lake)
+        log_model(run.run_id, settings, lake, RankingModel())
     model = holdout.comparison.result("model").metrics.means
     return f"MAP@10 {model['map@10']:.4f}, Recall@20 {model['recall@20']:.4f} over {len(holdout.entities):,} entities"
 

@@ -11,9 +11,11 @@ from gnnscale.evaluation.task_charts import task_charts
 from gnnscale.evaluation.task_report import LabelFigure, TaskReport, render_task_report
 from gnnscale.evaluation.task_words import TaskExample, label_rate, task_example
 from gnnscale.inference import read_keys
+from gnnscale.inference.registered_model import AnswerModel, log_model
 from gnnscale.inference.task_holdout import TaskHoldout, evaluate_task_holdout
 from gnnscale.lake import Lake
 from gnnscale.launch.evaluate_stage import EVALUATION, read_curves, report_path, run_facts, track
+from gnnscale.launch.train_stage import trained_settings
 from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import AnchorPlan, Split, show_time
 from gnnscale.query.explain import explain
@@ -31,6 +33,7 @@ def evaluate_task_and_report(
         What was found, in a few words.
     """
     store = GraphStore.open(lake, settings.lake.cache)
+    settings = trained_settings(settings, lake)
     holdout = evaluate_task_holdout(settings, lake, store, query)
     name = settings.query.name
     lake.write_record(EVALUATION.format(query=name), holdout.comparison.to_dict())
@@ -55,6 +58,7 @@ def evaluate_task_and_report(
     lake.write_bytes(report_path(name), page.encode())
     if run:
         track(run, holdout.comparison.rows(), page)
+        log_model(run.run_id, settings, lake, AnswerModel())
     return _outcome(holdout)
 
 

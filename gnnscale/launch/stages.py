@@ -351,7 +351,9 @@ class PredictStage(Stage):
         lake, query, plan = self.work.lake, self.work.query, self.work.plan
         settings, store = trained_settings(self.settings, lake), GraphStore.open(lake, self.settings.lake.cache)
         nodes = asked_nodes(lake, query, self.settings.query.name)
+        record = lake.read_record(f"task_{self.settings.query.name}") or {}
         rows = store.node_count(query.entity.name) if nodes is None else len(nodes)
+        rows += record.get("splits", {}).get("test", {}).get("examples", 0)
         with progress_bar(self.work.console, "predict", rows, query.entity.name) as bar:
             counts = predict(settings, lake, store, plan.latest, nodes, advance=bar.advance)
         return f"{query.task_type} for {counts[f'predictions_{self.settings.query.name}']:,} {query.entity.name}"

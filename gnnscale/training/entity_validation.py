@@ -76,7 +76,7 @@ def measure(shape: AnswerShape, scores: Floats, values: Floats, top: int | None)
         scores, values = scores[known], values[known]
     if shape.task == TaskType.BINARY_CLASSIFICATION:
         truth, score = values[:, 0], scores[:, 0]
-        return {"auroc": _auroc(truth, score), "average_precision": float(average_precision_score(truth, score))}
+        return {"auroc": _auroc(truth, score), "auprc": float(average_precision_score(truth, score))}
     if shape.task == TaskType.MULTICLASS_CLASSIFICATION:
         truth = values[:, 0].astype(int)
         named = truth >= 0

@@ -8,6 +8,7 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -158,3 +159,17 @@ def test_baselines_stand_beside_the_model_and_so_does_the_report(lake: Path, nam
     page = (lake / "_reports" / f"{name}.html").read_text()
     assert "Boosted trees" in page and "PREDICT" in page
     assert f"predictions_{name}" in (lake / "queries.txt").read_text()
+
+
+def test_the_model_in_mlflow_gives_the_predictions_of_the_table(lake: Path) -> None:
+    mlflow.set_tracking_uri(f"sqlite:///{lake / 'mlflow.db'}")
+    run_id = json.loads((lake / "_records" / "run_churn.json").read_text())["run_id"]
+    experiment = mlflow.MlflowClient().get_run(run_id).info.experiment_id
+    logged = mlflow.search_logged_models(
+        experiment_ids=[experiment], filter_string=f"source_run_id = '{run_id}'", output_format="list"
+    )
+    model = mlflow.pyfunc.load_model(logged[-1].model_uri)
+    table = read(lake, "predictions_churn").head(50)
+    answers = model.predict(table[["entity"]])
+    assert list(answers["entity"]) == list(table["entity"])
+    assert np.allclose(answers["score"], table["score"], atol=1e-5)
