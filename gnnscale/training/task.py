@@ -14,6 +14,9 @@ FIGURES_BESIDE = ("epoch", "loss", "examples_per_second")
 """Figures of a validation that are no metrics."""
 
 
+ACRONYMS = ("auprc", "auroc", "mae", "map", "mrr", "ndcg", "rmse")
+
+
 @dataclass(frozen=True)
 class Kept:
     """The validation metric that decides which weights are kept, and whether larger values are better."""
@@ -56,4 +59,10 @@ class TrainingTask(Protocol):
 
 def metrics_in_words(figures: Mapping[str, float]) -> str:
     """The metrics of a validation, in a few words."""
-    return ", ".join(f"{name} {value:.4g}" for name, value in figures.items() if name not in FIGURES_BESIDE)
+    return ", ".join(f"{_title(name)} {value:.4g}" for name, value in figures.items() if name not in FIGURES_BESIDE)
+
+
+def _title(name: str) -> str:
+    """``map@10`` as ``MAP@10``: the usual spelling of a metric."""
+    metric, at, length = name.partition("@")
+    return (metric.upper() if metric in ACRONYMS else metric.replace("_", " ")) + at + length

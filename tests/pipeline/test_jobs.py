@@ -65,5 +65,5 @@ def test_a_job_out_of_turn_says_what_is_missing(tmp_path: Path) -> None:
     command = [sys.executable, "jobs/train.py", str(tmp_path / "shop.yaml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=ROOT)
     assert done.returncode == 2
-    assert "run it first" in done.stderr
+    assert "run the graph stage first" in done.stderr
     assert "Traceback" not in done.stderr
