@@ -29,6 +29,9 @@ OBJECT_STORE_BYTES = 256 << 20
 """Ray's shared memory on a machine of our own: only progress and settings pass through it."""
 
 CHECKPOINT = "checkpoint.pt"
+
+_OWN: list[int] = []
+"""Process that has begun or joined a Ray which nobody had before."""
 POLL_SECONDS = 0.5
 
 Hear = Callable[[str, Mapping[str, float]], None]
@@ -112,6 +115,7 @@ def start_ray(settings: Settings) -> int:
         GPUs of the cluster.
     """
     if not ray.is_initialized():
+        _OWN.append(os.getpid())
         joins = "RAY_ADDRESS" in os.environ
         cpus = max(os.cpu_count() or 1, settings.training.workers)
         ray.init(
@@ -123,6 +127,16 @@ def start_ray(settings: Settings) -> int:
             logging_level=logging.ERROR,
         )
     return int(ray.cluster_resources().get("GPU", 0))
+
+
+def stop_ray() -> None:
+    """End, or leave, the Ray that :func:`start_ray` began or joined in this process; one that was there before goes on.
+
+    Starting Spark forks this process, and Ray's connections don't survive that: a second training would wait for good.
+    """
+    if os.getpid() in _OWN and ray.is_initialized():
+        ray.shutdown()
+        _OWN.clear()
 
 
 def _share(workers: int, use_gpu: bool) -> dict[str, float]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from gnnscale.config import Settings, bind_query, build_settings
 from gnnscale.config.search import with_values
 from gnnscale.lake import Lake
-from gnnscale.launch.ray_train import Hear, train_with_ray
+from gnnscale.launch.ray_train import Hear, stop_ray, train_with_ray
 from gnnscale.launch.search import SEARCH, choose_trials, search_settings
 from gnnscale.schema import LakeError
 from gnnscale.store import GraphStore, view_for
@@ -36,12 +36,15 @@ def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
     store = GraphStore.open(lake, settings.lake.cache)
     query = bind_query(settings, store.manifest)
     check_task(settings, lake, view_for(store, query.arriving_facts), query)
-    with start_run(settings, lake) as run:
-        run.log_parameters(settings.model_dump(mode="json", exclude={"tables", "lake", "spark"}))
-        if settings.search.space:
-            with progress_bar(console, "search", len(choose_trials(settings)), "trials") as bar:
-                settings = search_settings(settings, lake, run, bar)
-        return _train_and_record(settings, lake, console, run)
+    try:
+        with start_run(settings, lake) as run:
+            run.log_parameters(settings.model_dump(mode="json", exclude={"tables", "lake", "spark"}))
+            if settings.search.space:
+                with progress_bar(console, "search", len(choose_trials(settings)), "trials") as bar:
+                    settings = search_settings(settings, lake, run, bar)
+            return _train_and_record(settings, lake, console, run)
+    finally:
+        stop_ray()
 
 
 def trained_settings(settings: Settings, lake: Lake) -> Settings:
