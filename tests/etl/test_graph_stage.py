@@ -105,11 +105,11 @@ def test_kinds_of_all_columns_are_in_the_manifest(shop):
     assert not any(table.ends for table in shop.manifest.tables)
 
 
-def test_statistics_leave_out_the_last_tenth_of_the_time(shop):
+def test_statistics_leave_out_the_last_fifth_of_the_time(shop):
     raw = shop.raw["purchases"]
     ranges = [t.time_range for t in shop.manifest.tables if t.time_range]
     first, last = min(a for a, _ in ranges), max(b for _, b in ranges)
-    assert shop.manifest.fit_until == last - (last - first) // 10
+    assert shop.manifest.fit_until == last - (last - first) // 5
     period = raw[whole_seconds(raw["bought_at"]) <= shop.manifest.fit_until]
     assert 0 < len(period) < len(raw)
     features = {f.column: f for f in shop.manifest.table("purchases").features}
