@@ -48,10 +48,7 @@ def label_frame(
     anchors = [plan.latest] if plan.static else list(plan.splits())
     past = not (plan.static or query.task_type.is_link_prediction)
     measures = _measures(query, past)
-    frames = {}
-    for table in dict.fromkeys(aggregate.facts for aggregate, _ in measures):
-        chosen = {key: name for key, name in measures.items() if key[0].facts == table}
-        frames[table] = _aggregate(session, lake, query, table, chosen, anchors, manifest.origin)
+    frames = _aggregates(session, lake, query, measures, anchors, manifest.origin)
     needed = _needed(query)
     base, own = _population(session, lake, query, plan, manifest, frames.get(needed or ""))
     for name, frame in frames.items():
@@ -85,9 +82,7 @@ def population_frame(
     keep = {NODE_ID: "entity", "time": "born"} | ({"end_time": "gone"} if figures.ends else {})
     base, values = read_rows(session, lake, query.graph, query.entity.name, keep, columns_of(query.where))
     base = _there(base.withColumn("anchor_time", F.lit(anchor)), figures.ends)
-    for table in dict.fromkeys(aggregate.facts for aggregate, _ in measures):
-        chosen = {key: name for key, name in measures.items() if key[0].facts == table}
-        frame = _aggregate(session, lake, query, table, chosen, [anchor], manifest.origin)
+    for frame in _aggregates(session, lake, query, measures, [anchor], manifest.origin).values():
         base = base.join(frame.drop("anchor_time"), "entity", "left")
     for (aggregate, _), name in measures.items():
         values[aggregate] = fill_empty(aggregate.function, F.col(name))
@@ -108,15 +103,31 @@ def _measures(query: PredictiveQuery, past: bool) -> dict[Key, str]:
         windows: list[Window | None] = [aggregate.window]
         if aggregate.window is not None:
             windows += query.frame_windows(aggregate.window)
-            windows += [before(aggregate.window, query)] if past else []
+            windows += [before(aggregate.window)] if past else []
         keys += [(aggregate, window) for window in windows]
     keys += [(aggregate, aggregate.window) for aggregate in bound.aggregates(query.where, query.assuming)]
     return {key: f"m{index}" for index, key in enumerate(dict.fromkeys(keys))}
 
 
-def before(window: Window, query: PredictiveQuery) -> Window:
+def before(window: Window) -> Window:
     """The window as it was when it ended at the anchor."""
     return window.moved(-window.end)
+
+
+def _aggregates(
+    session: SparkSession,
+    lake: Lake,
+    query: PredictiveQuery,
+    measures: Mapping[Key, str],
+    anchors: Sequence[int],
+    origin: int,
+) -> dict[str, DataFrame]:
+    """Table of facts -> its measures for every entity and anchor."""
+    frames = {}
+    for table in dict.fromkeys(aggregate.facts for aggregate, _ in measures):
+        chosen = {key: name for key, name in measures.items() if key[0].facts == table}
+        frames[table] = _aggregate(session, lake, query, table, chosen, anchors, origin)
+    return frames
 
 
 def _aggregate(
@@ -231,7 +242,7 @@ def _targets(
         window = expression.window
         frames = query.frame_windows(window) if window else (None,)
         now = [values[expression, frame].cast(kind) for frame in frames]
-        then = values[expression, before(window, query)].cast(kind) if past and window else F.lit(None).cast(kind)
+        then = values[expression, before(window)].cast(kind) if past and window else F.lit(None).cast(kind)
         if query.task_type is TaskType.FORECASTING:
             # A frame without a value leaves nothing to learn from.
             whole = F.when(_all_present(now), F.array(*now))
@@ -243,7 +254,7 @@ def _targets(
     if not past:
         return [target.alias("target"), F.lit(None).cast("double").alias("past")]
     earlier: dict[bound.Operand, Column] = {**own}
-    earlier |= {a: values[a, before(a.window, query) if a.window else None] for a in bound.aggregates(expression)}
+    earlier |= {a: values[a, before(a.window) if a.window else None] for a in bound.aggregates(expression)}
     return [target.alias("target"), condition_column(expression, earlier).cast("double").alias("past")]
 
 

@@ -47,13 +47,16 @@ class Measure:
     window: Window | None
 
 
-def aggregate_windows(facts: DataFrame, measures: Sequence[Measure], anchors: Sequence[int]) -> DataFrame:
+def aggregate_windows(
+    facts: DataFrame, measures: Sequence[Measure], anchors: Sequence[int], direct: float = DIRECT
+) -> DataFrame:
     """Every measure for every entity and anchor that has a fact in a window of one of them.
 
     Args:
         facts: columns ``entity`` (null where nobody's), ``time`` (epoch seconds) and what the measures speak of.
         measures: at least one.
         anchors: ascending, in epoch seconds.
+        direct: anchors that a fact may count for on average before facts are aggregated first; the result is the same.
 
     Returns:
         Columns entity, anchor_time and one for each measure; null where a measure has nothing to tell (a count is 0).
@@ -64,7 +67,7 @@ def aggregate_windows(facts: DataFrame, measures: Sequence[Measure], anchors: Se
     lowest = F.least(*(F.col(f"lo{i}") for i in range(len(windows)))) if len(windows) > 1 else F.col("lo0")
     highest = F.greatest(*(F.col(f"hi{i}") for i in range(len(windows)))) if len(windows) > 1 else F.col("hi0")
     holds = {window: F.col("index").between(F.col(f"lo{i}"), F.col(f"hi{i}")) for i, window in enumerate(windows)}
-    if _repeats(spans) > DIRECT:
+    if _repeats(spans) > direct:
         keys = [f"{end}{i}" for i in range(len(windows)) for end in ("lo", "hi")]
         near = near.groupBy("entity", *keys).agg(*(column for m in measures for column in _partial(m, m.where)))
         combined = [column for m in measures for column in _merge(m, holds[m.window])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from abc import ABC, abstractmethod
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from gnnscale.store import GraphStore, view_for
 from gnnscale.training import load_entity_model, model_path
 
 
-class LakeModel(PythonModel):
+class LakeModel(PythonModel, ABC):
     """A model whose graph is in a lake; the subclasses answer.
 
     Input: a column ``entity`` of keys.
@@ -39,9 +40,9 @@ class LakeModel(PythonModel):
         self.store = view_for(store, self.query.arriving_facts)
         self.load_weights(Path(context.artifacts["weights"]).read_bytes())
 
+    @abstractmethod
     def load_weights(self, weights: bytes) -> None:
         """Build the network from its file."""
-        raise NotImplementedError
 
     @property
     def latest(self) -> int:

@@ -17,10 +17,10 @@ import torch
 from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 
-from gnnscale.config import Settings, bind_query, build_settings
+from gnnscale.config import Settings, build_settings
 from gnnscale.lake import Lake
+from gnnscale.launch.open_graph import open_graph
 from gnnscale.schema import GnnscaleError
-from gnnscale.store import GraphStore, view_for
 from gnnscale.training import Outcome, Place, Trainer, build_task
 
 log = logging.getLogger(__name__)
@@ -154,9 +154,8 @@ def _train_worker(config: dict[str, Any]) -> None:
     local_workers = max(1, context.get_local_world_size())
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // local_workers))
     lake = Lake(settings.lake.uri, settings.lake.storage_options)
-    store = GraphStore.open(lake, settings.lake.cache)
-    query = bind_query(settings, store.manifest)
-    task = build_task(settings, lake, view_for(store, query.arriving_facts), query, place)
+    store, query = open_graph(settings, lake)
+    task = build_task(settings, lake, store, query, place)
     trainer = Trainer(settings, task, place, _RayListener(place.rank, config["progress"]))
     trainer.run(_last_checkpoint())
 

@@ -14,14 +14,14 @@ import torch
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
-from gnnscale.config import Settings, bind_query, build_settings
+from gnnscale.config import Settings, build_settings
 from gnnscale.config.search import with_values
 from gnnscale.lake import Lake
+from gnnscale.launch.open_graph import open_graph
 from gnnscale.launch.ray_train import start_ray, worker_settings
 from gnnscale.schema import GnnscaleError
-from gnnscale.store import GraphStore, view_for
 from gnnscale.tracking import Bar, Run
-from gnnscale.training import Trainer, build_task
+from gnnscale.training import Trainer, build_task, kept_of
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,9 @@ def search_settings(settings: Settings, lake: Lake, run: Run, bar: Bar) -> Setti
     """
     trials = choose_trials(settings)
     start_ray(settings)
-    kept, larger = _kept(settings, lake)
+    _, query = open_graph(settings, lake)
+    judge = kept_of(lake, settings.query.name, query)
+    kept = judge.metric
     content = worker_settings(settings)
     parallel = settings.search.parallel
     cores = os.cpu_count() or 1
@@ -64,7 +66,7 @@ def search_settings(settings: Settings, lake: Lake, run: Run, bar: Bar) -> Setti
             param_space={NUMBER: tune.grid_search(list(range(len(trials))))},
             tune_config=tune.TuneConfig(
                 metric=kept,
-                mode="max" if larger else "min",
+                mode="max" if judge.larger else "min",
                 max_concurrent_trials=workers,
                 scheduler=ASHAScheduler(max_t=settings.training.epochs, grace_period=1, reduction_factor=2),
             ),
@@ -103,13 +105,6 @@ def choose_trials(settings: Settings) -> list[dict[str, Any]]:
     return [{n: settings.search.space[n][i] for n, i in zip(names, row, strict=True)} for row in rows]
 
 
-def _kept(settings: Settings, lake: Lake) -> tuple[str, bool]:
-    store = GraphStore.open(lake, settings.lake.cache)
-    query = bind_query(settings, store.manifest)
-    task = build_task(settings, lake, view_for(store, query.arriving_facts), query)
-    return task.kept.metric, task.kept.larger
-
-
 def _train_trial(config: dict[str, Any], content: dict[str, Any], trials: list[dict[str, Any]]) -> None:
     settings = build_settings(with_values(content, trials[config[NUMBER]]))
     fewer = min(settings.training.max_examples, settings.search.examples)
@@ -117,9 +112,7 @@ def _train_trial(config: dict[str, Any], content: dict[str, Any], trials: list[d
     settings = settings.model_copy(update={"training": training})
     torch.set_num_threads(1)
     lake = Lake(settings.lake.uri, settings.lake.storage_options)
-    store = GraphStore.open(lake, settings.lake.cache)
-    query = bind_query(settings, store.manifest)
-    task = build_task(settings, lake, view_for(store, query.arriving_facts), query)
+    task = build_task(settings, lake, *open_graph(settings, lake))
     Trainer(settings, task, listener=_TuneListener()).run()
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gnnscale.config import Settings, bind_query, build_settings
+from gnnscale.config import Settings, build_settings
 from gnnscale.config.search import with_values
 from gnnscale.lake import Lake
+from gnnscale.launch.open_graph import open_graph
 from gnnscale.launch.ray_train import Hear, stop_ray, train_with_ray
 from gnnscale.launch.search import SEARCH, choose_trials, search_settings
 from gnnscale.schema import LakeError
-from gnnscale.store import GraphStore, view_for
 from gnnscale.tracking import Run, progress_bar, start_run
 from gnnscale.training import Outcome, check_task, metrics_in_words, save_model
 
@@ -33,9 +33,7 @@ def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
     if not lake.exists(f"labels_{settings.query.name}"):
         raise LakeError(f"lake {lake.uri} holds no labels_{settings.query.name}; run the labels stage first")
     # What is wrong with the sampling or the model shows here, before any worker is started.
-    store = GraphStore.open(lake, settings.lake.cache)
-    query = bind_query(settings, store.manifest)
-    check_task(settings, lake, view_for(store, query.arriving_facts), query)
+    check_task(settings, lake, *open_graph(settings, lake))
     try:
         with start_run(settings, lake) as run:
             run.log_parameters(settings.model_dump(mode="json", exclude={"tables", "lake", "spark"}))

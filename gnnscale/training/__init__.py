@@ -1,6 +1,6 @@
 """The training loop, the tasks that it trains, its checkpoints and its validation."""
 
-from gnnscale.training.build_task import build_task, check_task
+from gnnscale.training.build_task import build_task, check_task, kept_of
 from gnnscale.training.entity_task import EntityKnowledge, EntityTask
 from gnnscale.training.link_task import LinkTask
 from gnnscale.training.loop import Outcome, Trainer
@@ -20,6 +20,7 @@ __all__ = [
     "TrainingTask",
     "build_task",
     "check_task",
+    "kept_of",
     "load_entity_model",
     "load_model",
     "metrics_in_words",

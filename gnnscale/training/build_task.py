@@ -17,9 +17,10 @@ from gnnscale.query.anchors import Split
 from gnnscale.schema import DataError
 from gnnscale.store import GraphStore
 from gnnscale.training.entity_task import EntityTask
+from gnnscale.training.entity_validation import kept_metric
 from gnnscale.training.link_task import LinkTask
 from gnnscale.training.place import Place
-from gnnscale.training.task import TrainingTask
+from gnnscale.training.task import Kept, TrainingTask
 
 
 def check_task(settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery) -> None:
@@ -29,6 +30,19 @@ def check_task(settings: Settings, lake: Lake, store: GraphStore, query: Predict
         return
     build_entity_batches(settings, query, store)
     EntityObjective(read_answer_shape(lake, settings.query.name).task, TargetSpace(), settings.training.loss)
+
+
+def kept_of(lake: Lake, name: str, query: PredictiveQuery) -> Kept:
+    """The validation metric that decides which weights of a query are kept.
+
+    Args:
+        lake: holds its labels.
+        name: of the query.
+        query: bound query.
+    """
+    if query.task_type.is_link_prediction:
+        return LinkTask.kept
+    return kept_metric(read_answer_shape(lake, name), query.top)
 
 
 def build_task(

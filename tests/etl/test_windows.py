@@ -63,9 +63,13 @@ def measures_of(specs: Sequence[Spec]) -> list[Measure]:
 
 
 def found_values(
-    spark: SparkSession, facts: pd.DataFrame, specs: Sequence[Spec], anchors: Sequence[int]
+    spark: SparkSession,
+    facts: pd.DataFrame,
+    specs: Sequence[Spec],
+    anchors: Sequence[int],
+    direct: float = subject.DIRECT,
 ) -> dict[tuple[int, int], tuple]:
-    frame = aggregate_windows(frame_of_facts(spark, facts), measures_of(specs), anchors)
+    frame = aggregate_windows(frame_of_facts(spark, facts), measures_of(specs), anchors, direct)
     rows = frame.collect()
     found = {(row["entity"], row["anchor_time"]): tuple(row[f"m{i}"] for i in range(len(specs))) for row in rows}
     assert len(found) == len(rows)
@@ -113,7 +117,6 @@ def one_value(rows: pd.DataFrame, function: str, of_column: bool) -> Any:
 
 def check(
     spark: SparkSession,
-    monkeypatch: pytest.MonkeyPatch,
     facts: pd.DataFrame,
     specs: Sequence[Spec],
     anchors: Sequence[int],
@@ -121,8 +124,7 @@ def check(
     """Both ways to aggregate equal the definition, whichever would be taken."""
     expected = expected_values(facts, specs, anchors)
     for direct in (0, 10**9):
-        monkeypatch.setattr(subject, "DIRECT", direct)
-        found = found_values(spark, facts, specs, anchors)
+        found = found_values(spark, facts, specs, anchors, direct)
         assert found.keys() == expected.keys()
         for key, values in expected.items():
             assert found[key] == values, (key, specs, direct)
@@ -170,20 +172,20 @@ def edges_of(specs: Sequence[Spec], anchors: Sequence[int]) -> list[int]:
 
 
 @pytest.mark.parametrize("name", ANCHORS)
-def test_every_function_and_window_at_once_equals_the_definition(spark, monkeypatch, name):
+def test_every_function_and_window_at_once_equals_the_definition(spark, name):
     anchors = ANCHORS[name]
     turn = list(ANCHORS).index(name)
     functions = [*((f, True) for f in FUNCTIONS), ("COUNT", False)]
     # Windows and filters take turns, so that over all anchors each function meets most of them.
     chosen = [(*f, (i + turn) % 2 == 0, WINDOWS[(i + 5 * turn) % len(WINDOWS)]) for i, f in enumerate(functions)]
-    check(spark, monkeypatch, make_facts(turn, 150, edges_of(chosen, anchors)), chosen, anchors)
+    check(spark, make_facts(turn, 150, edges_of(chosen, anchors)), chosen, anchors)
 
 
 @given(st.sampled_from(sorted(ANCHORS)), specs, st.integers(0, 10**6), st.integers(1, 80))
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_measures_over_any_anchors_equal_the_definition(spark, monkeypatch, name, chosen, seed, rows):
+def test_any_measures_over_any_anchors_equal_the_definition(spark, name, chosen, seed, rows):
     anchors = ANCHORS[name]
-    check(spark, monkeypatch, make_facts(seed, rows, edges_of(chosen, anchors)), chosen, anchors)
+    check(spark, make_facts(seed, rows, edges_of(chosen, anchors)), chosen, anchors)
 
 
 def test_a_window_that_is_far_longer_than_the_step_is_aggregated_in_two_stages(spark):
