@@ -2,7 +2,7 @@
 
 from gnnscale.schema.errors import ConfigError, DataError, GnnscaleError, LakeError, QueryError, SchemaError
 from gnnscale.schema.graph import Graph
-from gnnscale.schema.manifest import FeatureManifest, GraphManifest, LinkManifest, TableManifest
+from gnnscale.schema.manifest import FeatureManifest, GraphManifest, LinkManifest, RelationManifest, TableManifest
 from gnnscale.schema.table import ColumnType, EdgeType, Link, Table, ValueKind
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Link",
     "LinkManifest",
     "QueryError",
+    "RelationManifest",
     "SchemaError",
     "Table",
     "TableManifest",

@@ -75,6 +75,8 @@ class LinkManifest:
         dangling: rows whose key matches no parent.
         parents_matched: parents that at least one row names.
         max_degree: most rows that name one parent.
+        version, reverse_version: of the Delta tables that hold the two directions.
+        max_weight: None: the edges of a link have no weight.
     """
 
     table: str
@@ -88,6 +90,7 @@ class LinkManifest:
     max_degree: int
     version: int = 0
     reverse_version: int = 0
+    max_weight: float | None = None
 
     @property
     def link(self) -> Link:
@@ -106,6 +109,40 @@ class LinkManifest:
 
 
 @dataclass(frozen=True)
+class RelationManifest:
+    """Figures of a relation: edges that are derived from rows and lie between nodes of two tables.
+
+    It stands beside links as ``Link(source, name, target)``, so that samplers and stores treat both alike.
+
+    Args:
+        source, target: tables whose nodes the edges join.
+        name: of the relation; fan-outs call it ``<source>.<name>``.
+        edges: their number, in one direction.
+        max_degree: most edges that leave one source node.
+        version, reverse_version: of the Delta tables that hold the two directions.
+        max_weight: largest weight of an edge; None where edges have no weight.
+    """
+
+    source: str
+    name: str
+    target: str
+    edges: int
+    max_degree: int
+    version: int = 0
+    reverse_version: int = 0
+    max_weight: float | None = None
+
+    @property
+    def link(self) -> Link:
+        """The relation as a link."""
+        return Link(self.source, self.name, self.target)
+
+    def edge_version(self, edge_type: EdgeType) -> int:
+        """Version of the Delta table that holds one direction."""
+        return self.reverse_version if edge_type.reverse else self.version
+
+
+@dataclass(frozen=True)
 class GraphManifest:
     """The graph as built: its tables and links, and the time up to which statistics were fit."""
 
@@ -113,10 +150,22 @@ class GraphManifest:
     links: tuple[LinkManifest, ...]
     origin: int
     fit_until: int | None
+    relations: tuple[RelationManifest, ...] = ()
 
     def table(self, name: str) -> TableManifest:
         """Figures of the table of that name."""
         return next(t for t in self.tables if t.name == name)
+
+    def edges(self, edge_type: EdgeType) -> LinkManifest | RelationManifest:
+        """Figures of the link or relation that an edge type is a direction of."""
+        known: tuple[LinkManifest | RelationManifest, ...] = (*self.links, *self.relations)
+        return next(figures for figures in known if figures.link == edge_type.link)
+
+    @property
+    def edge_types(self) -> list[EdgeType]:
+        """Both directions of every link, then of every relation."""
+        links = [figures.link for figures in self.links] + [figures.link for figures in self.relations]
+        return [EdgeType(link, reverse) for link in links for reverse in (False, True)]
 
     @property
     def time_ranges(self) -> dict[str, tuple[int, int] | None]:
@@ -137,4 +186,5 @@ class GraphManifest:
             kinds = {name: ValueKind(kind) for name, kind in t.get("kinds", {}).items()}
             tables.append(TableManifest(**{**t, "features": features, "time_range": span, "kinds": kinds}))
         links = tuple(LinkManifest(**link) for link in data["links"])
-        return cls(tuple(tables), links, data["origin"], data["fit_until"])
+        relations = tuple(RelationManifest(**relation) for relation in data.get("relations", ()))
+        return cls(tuple(tables), links, data["origin"], data["fit_until"], relations)

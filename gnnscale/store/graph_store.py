@@ -63,8 +63,8 @@ class GraphStore:
         return store
 
     def edge_types(self) -> list[EdgeType]:
-        """Both directions of every link."""
-        return [EdgeType(link.link, reverse) for link in self.manifest.links for reverse in (False, True)]
+        """Both directions of every link and relation."""
+        return self.manifest.edge_types
 
     def edges_from(self, table: str) -> list[EdgeType]:
         """Edge types that leave nodes of ``table``."""
@@ -124,7 +124,7 @@ def _build_features(lake: Lake, manifest: GraphManifest, table: str, folder: Pat
 
 
 def _build_edges(lake: Lake, manifest: GraphManifest, edge_type: EdgeType, folder: Path) -> None:
-    link = next(link for link in manifest.links if link.link == edge_type.link)
+    link = manifest.edges(edge_type)
     name = edge_type.table_name
     nodes = manifest.table(edge_type.source).rows
     batches = _batches(lake, name, link.edge_version(edge_type), ["source", "target", "time"])
