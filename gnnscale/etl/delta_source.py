@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, Schema
-from deltalake.fs import DeltaStorageHandler
-from deltalake.transaction import AddAction, create_table_with_add_actions
+from deltalake import DeltaTable
 from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.datasource import (
@@ -30,6 +26,7 @@ from pyspark.sql.datasource import (
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 from pyspark.sql.types import StructType
 
+from gnnscale.etl.delta_files import WrittenFile, commit_files, open_folder
 from gnnscale.lake import check_readable
 from gnnscale.schema import LakeError
 
@@ -128,7 +125,7 @@ class _DeltaReader(DataSourceReader):
 
 @dataclass
 class _WrittenFiles(WriterCommitMessage):
-    files: list[tuple[str, int, int]] = field(default_factory=list)  # path, bytes, rows
+    files: list[WrittenFile] = field(default_factory=list)
 
 
 class _DeltaWriter(DataSourceArrowWriter):
@@ -136,7 +133,7 @@ class _DeltaWriter(DataSourceArrowWriter):
         self.options, self.arrow_schema, self.overwrite = options, schema, overwrite
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> WriterCommitMessage:
-        filesystem, root = _filesystem(self.options)
+        filesystem, root = open_folder(self.options["path"], _storage_options(self.options), make=True)
         context = TaskContext.get()
         part = context.partitionId() if context else 0
         # Sorted by name, the files of a range-sorted frame are in order.
@@ -153,36 +150,19 @@ class _DeltaWriter(DataSourceArrowWriter):
             for batch in itertools.chain([first], batches):
                 writer.write_table(pa.Table.from_batches([batch]).cast(self.arrow_schema))
                 rows += batch.num_rows
-        return _WrittenFiles([(name, filesystem.get_file_info(root + name).size, rows)])
+        return _WrittenFiles([WrittenFile(name, filesystem.get_file_info(root + name).size, rows)])
 
     def commit(self, messages: list[Any]) -> None:
-        now = int(time.time() * 1000)
-        actions = [
-            AddAction(path, size, {}, now, True, json.dumps({"numRecords": rows}))
-            for message in messages
-            if message is not None
-            for path, size, rows in message.files
-        ]
-        path, storage = self.options["path"], _storage_options(self.options) or None
+        files = [file for message in messages if message is not None for file in message.files]
         metadata = {k[len(METADATA_PREFIX) :]: v for k, v in self.options.items() if k.startswith(METADATA_PREFIX)}
-        properties = CommitProperties(custom_metadata=metadata)
-        mode = "overwrite" if self.overwrite else "append"
-        schema = Schema.from_arrow(self.arrow_schema)
-        if DeltaTable.is_deltatable(path, storage):
-            table = DeltaTable(path, storage_options=storage)
-            if not self.overwrite and table.schema() != schema:
-                raise LakeError(f"can't append to {path}: its columns are {table.schema()}, not {schema}")
-            table.create_write_transaction([*actions], mode, schema, commit_properties=properties)
-        else:
-            create_table_with_add_actions(
-                path, schema, actions, "error", storage_options=storage, commit_properties=properties
-            )
+        mode: Literal["overwrite", "append"] = "overwrite" if self.overwrite else "append"
+        commit_files(self.options["path"], self.arrow_schema, files, mode, _storage_options(self.options), metadata)
 
     def abort(self, messages: list[Any]) -> None:
         filesystem, root = _filesystem(self.options)
         for message in messages:
-            for path, _, _ in message.files if message is not None else []:
-                filesystem.delete_file(root + path)
+            for file in message.files if message is not None else []:
+                filesystem.delete_file(root + file.path)
 
 
 def _storage_options(options: Mapping[str, str]) -> dict[str, str]:
@@ -190,10 +170,4 @@ def _storage_options(options: Mapping[str, str]) -> dict[str, str]:
 
 
 def _filesystem(options: dict[str, str]) -> tuple[pyarrow.fs.FileSystem, str]:
-    path = options["path"]
-    if "://" not in path:
-        local = pyarrow.fs.LocalFileSystem()
-        local.create_dir(path, recursive=True)
-        return local, path.rstrip("/") + "/"
-    handler = DeltaStorageHandler(path, _storage_options(options) or None)
-    return pyarrow.fs.PyFileSystem(handler), ""
+    return open_folder(options["path"], _storage_options(options))

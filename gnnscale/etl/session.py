@@ -74,6 +74,10 @@ def _configuration(settings: SparkSettings, submitted: bool) -> dict[str, str]:
     configuration = {
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
+        # Blocks of edges are about a megabyte each.
+        "spark.sql.execution.arrow.maxBytesPerBatch": str(64 << 20),
+        # Shuffles of a billion edges must not stay on disk until the driver's heap happens to be collected.
+        "spark.sql.classic.shuffleDependency.fileCleanup.enabled": "true",
         "spark.sql.shuffle.partitions": str(2 * cores if partitions == "auto" else partitions),
     }
     if not submitted:
