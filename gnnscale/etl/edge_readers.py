@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
 from gnnscale.etl.edge_blocks import EdgeColumns
-from gnnscale.etl.edge_sort import EdgeScan
+from gnnscale.etl.edge_sort import EdgeReader, EdgeScan
 from gnnscale.etl.scan import PEEKED_GROUPS, PEEKED_ROWS, ParquetScan
 
 
@@ -79,9 +79,8 @@ def epoch_seconds(column: pa.Array, filler: int) -> tuple[NDArray[np.int64], NDA
     return times.astype(np.int64, copy=False), timeless
 
 
-def scan_files(session: SparkSession, files: ParquetScan, reader: NumberedEdges) -> EdgeScan:
-    """Edges that tasks read from files themselves."""
-    reader = replace(reader, files=files)
+def scan_files(session: SparkSession, files: ParquetScan, reader: EdgeReader) -> EdgeScan:
+    """Edges that tasks read from files themselves, which the reader has too."""
     return EdgeScan(files.frame(session), reader, files.rows, min(files.rows, PEEKED_ROWS * PEEKED_GROUPS))
 
 

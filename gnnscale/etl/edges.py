@@ -2,41 +2,57 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from gnnscale.etl.ids import NODE_ID
+import numpy as np
+import pyarrow as pa
+
+from gnnscale.etl.edge_blocks import EdgeColumns
+from gnnscale.etl.edge_readers import epoch_seconds, node_ids
+from gnnscale.etl.node_column import NodeColumn
+from gnnscale.etl.scan import ParquetScan
+
+UNDATED = np.iinfo(np.int64).min
+"""Time of a parent that always holds."""
 
 
-def link_edges(children: DataFrame, column: str, parents: DataFrame | None) -> DataFrame:
-    """One edge for each row whose foreign key matches.
+@dataclass(frozen=True)
+class LinkEdges:
+    """One edge for each row whose foreign key matches, from the later of both ends' times on.
 
     Args:
-        children: ``nodes_<table>`` of the rows that hold the key.
+        files: of ``nodes_<table>``, whose rows hold the key.
         column: the foreign key.
-        parents: ``nodes_<parent>`` where parents have times, else None.
-
-    Returns:
-        Columns ``child``, ``parent`` (node ids, int64) and ``time`` (epoch seconds, the later end's; null where
-        neither end has one).
+        origin: epoch seconds that stamps count from.
+        parent_times: epoch seconds of the parents, ``UNDATED`` where one always holds; None where all do.
     """
-    edges = children.select(F.col(NODE_ID).alias("child"), F.col(f"fk_{column}").alias("parent"), F.col("time")).where(
-        F.col("parent").isNotNull()
-    )
-    if parents is None:
-        return edges
-    times = parents.select(F.col(NODE_ID).alias("parent"), F.col("time").alias("parent_time"))
-    # greatest() passes over nulls.
-    return edges.join(times, "parent").select("child", "parent", F.greatest("time", "parent_time").alias("time"))
 
+    files: ParquetScan
+    column: str
+    origin: int
+    parent_times: NodeColumn | None = None
+    weighted: bool = False
 
-def sorted_edges(edges: DataFrame, reverse: bool) -> DataFrame:
-    """One direction as columns ``source``, ``target``, ``time``, in order over all partitions.
+    def edges(self, batches: Iterator[pa.RecordBatch]) -> Iterator[EdgeColumns]:
+        """All edges of a task, from child to parent."""
+        return (self._columns(batch) for batch in self.files.batches(batches, self._names()))
 
-    Args:
-        edges: columns ``child``, ``parent``, ``time``.
-        reverse: False for child to parent, True for parent to child.
-    """
-    source, target = ("parent", "child") if reverse else ("child", "parent")
-    directed = edges.select(F.col(source).alias("source"), F.col(target).alias("target"), "time")
-    return directed.repartitionByRange("source").sortWithinPartitions("source", F.asc_nulls_first("time"), "target")
+    def sample(self, batches: Iterator[pa.RecordBatch]) -> Iterator[EdgeColumns]:
+        """Edges of the first rows of row groups."""
+        return (self._columns(batch) for batch in self.files.peek(batches, self._names()))
+
+    def _names(self) -> list[str]:
+        return ["node_id", f"fk_{self.column}", "time"]
+
+    def _columns(self, batch: pa.RecordBatch) -> EdgeColumns:
+        child, key, time = (batch.column(name) for name in self._names())
+        parent = node_ids(key)
+        times, timeless = epoch_seconds(time, UNDATED)
+        if self.parent_times is not None:
+            held = self.parent_times.array()[np.maximum(parent, 0)]
+            times = np.maximum(times, held)
+            timeless = times == UNDATED
+        if timeless is not None:
+            times = np.where(timeless, self.origin, times)
+        return EdgeColumns.of(node_ids(child), parent, times, timeless, self.origin)

@@ -6,23 +6,41 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
+from pyspark.sql.pandas.types import to_arrow_type
 
 from gnnscale.config import Settings, build_graph_schema, plan_query_anchors
 from gnnscale.config.binding import graph_origin
 from gnnscale.etl.checks import TableFigures, check_link, check_tables, check_windows
 from gnnscale.etl.conditions import RAW
-from gnnscale.etl.edges import link_edges, sorted_edges
+from gnnscale.etl.edge_readers import scan_files
+from gnnscale.etl.edge_sort import write_sorted_edges
+from gnnscale.etl.edges import UNDATED, LinkEdges
 from gnnscale.etl.features import encode_features, feature_types, fit_features
 from gnnscale.etl.ids import NODE_ID, add_node_ids
+from gnnscale.etl.key_columns import find_nodes, key_form
+from gnnscale.etl.key_ids import FrameKeys, key_map, write_ids
+from gnnscale.etl.key_lookup import KeyMap
+from gnnscale.etl.node_column import NodeColumn
 from gnnscale.etl.raw import END, TIME, RawTable, column_kinds, find_sources, read_raw_tables
-from gnnscale.etl.tables import read_table, write_table
+from gnnscale.etl.scan import ParquetScan
+from gnnscale.etl.tables import write_table
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import epoch_seconds, show_time
-from gnnscale.schema import FeatureManifest, Graph, GraphManifest, LinkManifest, Table, TableManifest, ValueKind
+from gnnscale.schema import (
+    EdgeType,
+    FeatureManifest,
+    Graph,
+    GraphManifest,
+    LinkManifest,
+    Table,
+    TableManifest,
+    ValueKind,
+)
 from gnnscale.schema.manifest import MANIFEST_NAME
 
 log = logging.getLogger(__name__)
@@ -62,11 +80,18 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     log.info("checked %d tables and %d links; writing to %s", len(raw), len(links), lake.uri)
 
     ranges = int(session.conf.get("spark.sql.shuffle.partitions") or 1)
-    ids = _write_ids(lake, raw, ranges)
-    versions = {name: _write_nodes(lake, raw[name], graph, features[name], ids, ranges) for name in raw}
-    written = [_write_edges(session, lake, link, figures) for link in links]
-
+    cache = settings.lake.cache or (f"{lake.uri}/_store" if lake.local else None)
+    ids = {name: _write_ids(lake, raw[name], figures[name].rows, cache) for name in raw if raw[name].table.primary_key}
+    keys = {name: raw[name].frame.schema[raw[name].table.primary_key or ""].dataType for name in ids}
+    versions = {name: _write_nodes(lake, raw[name], graph, features[name], ids, keys, ranges) for name in raw}
     origin = graph_origin({name: f.time_range for name, f in figures.items()})
+    dated = {name for name in ids if figures[name].time_range is not None}
+    times = {
+        name: NodeColumn.of_table(lake, name, "time", figures[name].rows, UNDATED, cache) if name in dated else None
+        for name in ids
+    }
+    written = [_write_edges(session, lake, link, times[link.parent], origin) for link in links]
+
     tables = tuple(
         TableManifest(
             name,
@@ -86,16 +111,18 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     return manifest
 
 
-def _write_ids(lake: Lake, raw: Mapping[str, RawTable], ranges: int) -> dict[str, DataFrame]:
-    ids = {}
-    for name, table in raw.items():
-        key = table.table.primary_key
-        if key:
-            keys = RawTable(table.table, table.frame.select(key, TIME))
-            numbered = add_node_ids(keys, ranges).select(F.col(key).alias("key"), NODE_ID)
-            write_table(lake, f"ids_{name}", numbered)
-            ids[name] = read_table(table.frame.sparkSession, lake, f"ids_{name}")
-    return ids
+def _write_ids(lake: Lake, raw: RawTable, rows: int, cache: str | None) -> KeyMap:
+    """Ids of a table's keys; those that the lake has stand."""
+    table, key = raw.table, raw.table.primary_key or ""
+    physical = raw.frame.schema[key].dataType
+    frame = raw.frame.select(key_form(F.col(key), physical, physical).alias("key"))
+    known = None
+    if lake.exists(f"ids_{table.name}"):
+        kept = lake.open(f"ids_{table.name}").schema().to_arrow()
+        known = (
+            key_map(lake, table.name, cache) if pa.schema(kept).field("key").type == to_arrow_type(physical) else None
+        )
+    return write_ids(lake, table.name, frame, FrameKeys(), to_arrow_type(physical), rows, cache, known)
 
 
 def _write_nodes(
@@ -103,13 +130,14 @@ def _write_nodes(
     raw: RawTable,
     graph: Graph,
     features: tuple[FeatureManifest, ...],
-    ids: Mapping[str, DataFrame],
+    ids: Mapping[str, KeyMap],
+    keys: Mapping[str, T.DataType],
     ranges: int,
 ) -> int:
-    table = raw.table
+    table, types = raw.table, raw.frame.schema
     if table.primary_key:
-        own = ids[table.name].withColumnRenamed("key", table.primary_key)
-        frame = raw.frame.join(own, table.primary_key)
+        key, physical = table.primary_key, types[table.primary_key].dataType
+        frame = raw.frame.withColumn(NODE_ID, find_nodes(ids[table.name], key_form(F.col(key), physical, physical)))
     else:
         frame = add_node_ids(raw, ranges)
     columns = [F.col(NODE_ID), F.col(TIME).alias("time")]
@@ -119,9 +147,8 @@ def _write_nodes(
         columns.append(F.col(table.primary_key).alias("key"))
     for link in graph.links:
         if link.table == table.name:
-            parent = ids[link.parent].select(F.col("key").alias(link.column), F.col(NODE_ID).alias(f"fk_{link.column}"))
-            frame = frame.join(parent, link.column, "left")
-            columns.append(F.col(f"fk_{link.column}"))
+            form = key_form(F.col(link.column), types[link.column].dataType, keys[link.parent])
+            columns.append(find_nodes(ids[link.parent], form).alias(f"fk_{link.column}"))
     if table.display:
         words = [F.col(column).cast("string") for column in table.display]
         columns.append(F.concat_ws(", ", *words).alias("display"))
@@ -165,12 +192,13 @@ def _fit_until(settings: Settings, figures: Mapping[str, TableFigures]) -> int:
 
 
 def _write_edges(
-    session: SparkSession, lake: Lake, link: LinkManifest, figures: Mapping[str, TableFigures]
+    session: SparkSession, lake: Lake, link: LinkManifest, parents: NodeColumn | None, origin: int
 ) -> LinkManifest:
-    parent_timed = figures[link.parent].time_range is not None
-    parents = read_table(session, lake, f"nodes_{link.parent}") if parent_timed else None
-    edges = link_edges(read_table(session, lake, f"nodes_{link.table}"), link.column, parents)
-    forward = write_table(lake, f"edges_{link.table}_{link.column}", sorted_edges(edges, reverse=False))
-    backward = write_table(lake, f"edges_rev_{link.table}_{link.column}", sorted_edges(edges, reverse=True))
+    files = ParquetScan.of_table(lake, f"nodes_{link.table}", session.sparkContext.defaultParallelism)
+    scan = scan_files(session, files, LinkEdges(files, link.column, origin, parents))
+    forward, backward = (
+        write_sorted_edges(lake, EdgeType(link.link, reverse).table_name, scan, origin, reverse)
+        for reverse in (False, True)
+    )
     log.info("edges %s.%s -> %s: %s", link.table, link.column, link.parent, f"{link.edges:,}")
-    return replace(link, version=forward, reverse_version=backward)
+    return replace(link, version=forward.version, reverse_version=backward.version)

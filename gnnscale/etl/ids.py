@@ -1,4 +1,4 @@
-"""Dense node ids by range and offset: distributed, and a function of the rows alone."""
+"""Dense node ids of facts, which have no key: by range and offset, a function of the rows alone."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ _ORDER = "_order"
 
 
 def add_node_ids(raw: RawTable, ranges: int) -> DataFrame:
-    """Number the rows 0 to n - 1.
+    """Number the rows 0 to n - 1, in order of time and then of a hash of the whole row.
 
-    Rows with a primary key are numbered in order of the key's hash, facts without one in order of time and then
-    of a hash of the whole row (rows that are the same in every column are interchangeable). The number of ranges
-    changes how the work is cut, never the ids.
+    Rows that are the same in every column are interchangeable. The number of ranges changes how the work is cut,
+    never the ids.
 
     Args:
-        raw: the table; primary keys must be unique.
+        raw: the table.
         ranges: ranges that are numbered in parallel; one count for each is collected.
 
     Returns:
         The frame with column ``node_id``, int64.
     """
     frame = raw.frame.withColumn(_ORDER, _hash(raw))
-    by_time = raw.table.primary_key is None and raw.table.time_column is not None
-    leading = F.col(TIME) if by_time else F.col(_ORDER)
-    splits = _splits(frame, leading, ranges) if by_time else _even_splits(ranges)
+    timed = raw.table.time_column is not None
+    leading = F.col(TIME) if timed else F.col(_ORDER)
+    splits = _splits(frame, leading, ranges) if timed else _even_splits(ranges)
     frame = frame.withColumn(_RANGE, _range_of(leading, splits))
     counts = {row[_RANGE]: row["count"] for row in frame.groupBy(_RANGE).count().collect()}
     offset = F.lit(0).cast("long")
@@ -37,14 +36,11 @@ def add_node_ids(raw: RawTable, ranges: int) -> DataFrame:
     for index in range(len(splits) + 1):
         offset = F.when(F.col(_RANGE) == index, F.lit(before)).otherwise(offset)
         before += counts.get(index, 0)
-    order = [leading, F.col(_ORDER)] + ([F.col(raw.table.primary_key)] if raw.table.primary_key else [])
-    number = F.row_number().over(Window.partitionBy(_RANGE).orderBy(*order)).cast("long") - 1
+    number = F.row_number().over(Window.partitionBy(_RANGE).orderBy(leading, F.col(_ORDER))).cast("long") - 1
     return frame.withColumn(NODE_ID, number + offset).drop(_RANGE, _ORDER)
 
 
 def _hash(raw: RawTable) -> Column:
-    if raw.table.primary_key:
-        return F.xxhash64(F.col(raw.table.primary_key))
     columns = [F.col(f"`{name}`") for name in sorted(raw.frame.columns)]
     # xxhash64 passes over nulls, so which columns are null is hashed beside.
     return F.xxhash64(*columns, *(column.isNull() for column in columns))

@@ -11,11 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from gnnscale.config import build_settings
-from gnnscale.etl.edges import link_edges, sorted_edges
+from gnnscale.etl.edge_readers import scan_files
+from gnnscale.etl.edge_sort import write_sorted_edges
+from gnnscale.etl.edges import UNDATED, LinkEdges
 from gnnscale.etl.graph_stage import build_graph
+from gnnscale.etl.node_column import NodeColumn
+from gnnscale.etl.scan import ParquetScan
 from gnnscale.lake import Lake
 from gnnscale.schema import EdgeType, GraphManifest
-from tests.etl.frames import frame_of
 from tests.shop import edited_shop, make_shop
 
 KEYS = {"customers": "customer_id", "products": "product_id", "campaigns": "campaign_id"}
@@ -181,22 +184,23 @@ def test_both_directions_of_every_link_equal_a_join_in_order(shop):
         np.testing.assert_array_equal(found[["source", "target", "time"]].to_numpy(float), joined.to_numpy(float))
 
 
-def test_an_edge_holds_from_its_later_end_and_always_where_neither_has_a_time(spark):
-    children = frame_of(
-        spark,
-        node_id=[0, 1, 2, 3],
-        fk_k=pa.array([0, 0, 1, None], pa.int64()),
-        time=pa.array([5, None, 7, 9], pa.int64()),
-    )
-    parents = frame_of(spark, node_id=[0, 1], time=pa.array([6, None], pa.int64()))
+def test_an_edge_holds_from_its_later_end_and_always_where_neither_has_a_time(spark, tmp_path):
+    lake = Lake(tmp_path)
+    children = {"node_id": [0, 1, 2, 3], "fk_k": pa.array([0, 0, 1, None], pa.int64()), "time": [5, None, 7, 9]}
+    lake.write("nodes_facts", pa.table(children))
+    lake.write("nodes_parents", pa.table({"node_id": [0, 1], "time": pa.array([6, None], pa.int64())}))
+    files = ParquetScan.of_table(lake, "nodes_facts", tasks=2)
+    parents = NodeColumn.of_table(lake, "parents", "time", 2, UNDATED, str(tmp_path / "cache"))
 
-    def rows(frame) -> list[tuple]:
-        return sorted((row["child"], row["parent"], row["time"]) for row in frame.collect())
+    def edges(times: NodeColumn | None, reverse: bool) -> list[tuple]:
+        scan = scan_files(spark, files, LinkEdges(files, "k", 5, times))
+        written = write_sorted_edges(lake, "edges", scan, 5, reverse)
+        assert written.edges == 3
+        return [tuple(row.values()) for row in lake.read("edges").to_pylist()]
 
-    assert rows(link_edges(children, "k", parents)) == [(0, 0, 6), (1, 0, 6), (2, 1, 7)]
-    assert rows(link_edges(children, "k", None)) == [(0, 0, 5), (1, 0, None), (2, 1, 7)]
-    backward = sorted_edges(link_edges(children, "k", None), reverse=True).coalesce(1).collect()
-    assert [tuple(row) for row in backward] == [(0, 1, None), (0, 0, 5), (1, 2, 7)]
+    assert edges(parents, False) == [(0, 0, 6), (1, 0, 6), (2, 1, 7)]
+    assert edges(None, False) == [(0, 0, 5), (1, 0, None), (2, 1, 7)]
+    assert edges(None, True) == [(0, 1, None), (0, 0, 5), (1, 2, 7)]
 
 
 def test_the_manifest_says_the_versions_and_the_origin(shop):

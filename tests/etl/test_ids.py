@@ -1,6 +1,5 @@
-"""Node ids are dense and a function of the rows alone."""
+"""Node ids of facts are dense and a function of the rows alone."""
 
-import pytest
 from pyspark.sql import functions as F
 
 from gnnscale.etl.ids import NODE_ID, add_node_ids
@@ -15,23 +14,6 @@ def numbered(raw: RawTable, ranges: int, *columns: str) -> list[tuple]:
     rows = add_node_ids(raw, ranges).select(NODE_ID, *columns).collect()
     assert sorted(row[0] for row in rows) == list(range(len(rows)))
     return sorted(tuple(row) for row in rows)
-
-
-@pytest.mark.parametrize("keys", [[f"k{i}" for i in range(50)], list(range(-20, 30))], ids=["text", "numbers"])
-def test_keys_are_numbered_densely_whatever_the_order_and_ranges(spark, keys):
-    raw = raw_table(spark, Table("t", primary_key="key"), key=keys)
-    expected = numbered(raw, 1, "key")
-    assert {row[1] for row in expected} == set(keys)
-    for ranges, parts in ((2, 1), (7, 3)):
-        again = RawTable(raw.table, shuffled(raw.frame, parts))
-        assert numbered(again, ranges, "key") == expected
-
-
-def test_ids_of_keys_do_not_depend_on_other_columns(spark):
-    table = Table("t", primary_key="key")
-    one = raw_table(spark, table, key=["a", "b", "c"], x=[1, 2, 3])
-    other = raw_table(spark, table, key=["c", "b", "a"], x=[9, 9, 9])
-    assert numbered(one, 2, "key") == numbered(other, 3, "key")
 
 
 def test_facts_are_numbered_by_time_whatever_the_order_and_ranges(spark):
@@ -69,8 +51,8 @@ def test_rows_that_differ_only_in_which_column_is_null_keep_their_ids(spark):
 
 
 def test_one_row_and_more_ranges_than_rows(spark):
-    raw = raw_table(spark, Table("t", primary_key="key"), key=["only"])
-    assert numbered(raw, 16, "key") == [(0, "only")]
+    raw = raw_table(spark, FACTS, [7], x=["only"])
+    assert numbered(raw, 16, "x") == [(0, "only")]
     assert add_node_ids(raw, 4).schema[NODE_ID].dataType.simpleString() == "bigint"
-    assert add_node_ids(raw, 4).columns == ["key", "_time", NODE_ID]
+    assert add_node_ids(raw, 4).columns == ["x", "_time", NODE_ID]
     assert add_node_ids(RawTable(raw.table, raw.frame.where(F.lit(False))), 4).count() == 0
