@@ -25,6 +25,7 @@ EXIT_FAULT = 2
 STAGE_HELP = {
     "graph": "raw tables to nodes, edges and statistics (Spark)",
     "labels": "facts to labelled examples (Spark)",
+    "shards": "examples to sampled subgraphs, for training where the graph does not fit (Spark)",
     "train": "examples to a model (Ray Train)",
     "embed": "model to embeddings, for rankings",
     "retrieve": "embeddings to ranked predictions (FAISS)",

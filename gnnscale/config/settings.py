@@ -102,6 +102,22 @@ class SamplingSettings(Section):
     target_hops: tuple[dict[str, Positive], ...] = ()
 
 
+class ShardSettings(Section):
+    """Pre-sampled subgraphs; fan-outs, strategy and cap are those of ``sampling``.
+
+    Args:
+        file_mb: size of a file's arrays before compression, in MiB.
+        tile_edges: edges that a task holds while it samples, where one node has no more.
+        epoch: part of the sampling key; shards of another epoch hold another sample.
+        features: whether the encoded columns of every sampled node are copied in.
+    """
+
+    file_mb: Positive = 128
+    tile_edges: Positive = 4_194_304
+    epoch: Annotated[int, Field(ge=0)] = 0
+    features: bool = False
+
+
 class ModelSettings(Section):
     """The two-branch network of link tasks, and the entity network of the others.
 
@@ -216,6 +232,7 @@ class Settings(Section):
     tables: dict[str, TableSettings]
     query: QuerySettings
     sampling: SamplingSettings = SamplingSettings()
+    shards: ShardSettings = ShardSettings()
     spark: SparkSettings = SparkSettings()
     graph: GraphSettings = GraphSettings()
     anchors: AnchorSettings = AnchorSettings()

@@ -94,3 +94,18 @@ def commit_files(
             path, delta_schema, added, "error", storage_options=options, commit_properties=properties
         )
     return DeltaTable(path, storage_options=options).version()
+
+
+def remove_strays(path: str, storage_options: Mapping[str, str], job: str, kept: set[str]) -> None:
+    """Remove what attempts of a job that failed, or were overtaken, have left.
+
+    Args:
+        path: root of the table.
+        job: that files of the job have in their names, between dashes.
+        kept: files that were committed.
+    """
+    filesystem, root = open_folder(path, storage_options)
+    selector = pyarrow.fs.FileSelector(root.rstrip("/"), allow_not_found=True)
+    for entry in filesystem.get_file_info(selector):
+        if f"-{job}-" in entry.base_name and entry.base_name not in kept:
+            filesystem.delete_file(root + entry.base_name)

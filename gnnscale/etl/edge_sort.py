@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
-from gnnscale.etl.delta_files import WrittenFile, commit_files, open_folder
+from gnnscale.etl.delta_files import WrittenFile, commit_files, open_folder, remove_strays
 from gnnscale.etl.edge_blocks import EdgeColumns, Ranges, deal, merge, unpack
 from gnnscale.lake import Lake
 
@@ -113,7 +113,7 @@ def write_sorted_edges(
     ]
     mode = "overwrite" if run is None else "append"
     version = commit_files(lake.table_uri(table), edge_schema(scan.reader.weighted), files, mode, lake.storage_options)  # type: ignore[arg-type]
-    _remove_strays(lake, table, job, {file.path for file in files})
+    remove_strays(lake.table_uri(table), lake.storage_options, job, {file.path for file in files})
     return SortedEdges(version, sum(file.rows for file in files), _max_degree(rows))
 
 
@@ -254,12 +254,3 @@ def _max_degree(files: pa.Table) -> int:
         carried = carried if whole else row["last_degree"]
         carrier = row["last"]
     return most
-
-
-def _remove_strays(lake: Lake, table: str, job: str, kept: set[str]) -> None:
-    """Remove what attempts of this job that failed, or were overtaken, have left."""
-    filesystem, root = open_folder(lake.table_uri(table), lake.storage_options)
-    selector = pyarrow.fs.FileSelector(root.rstrip("/") or "/", allow_not_found=True)
-    for entry in filesystem.get_file_info(selector):
-        if f"-{job}-" in entry.base_name and entry.base_name not in kept:
-            filesystem.delete_file(root + entry.base_name)

@@ -234,6 +234,37 @@ class LabelStage(Stage):
         return describe_labels(record)
 
 
+class ShardStage(Stage):
+    """Examples to sampled subgraphs, for training where the graph does not fit; optional."""
+
+    name = "shards"
+    after = LabelStage
+
+    def inputs(self) -> dict[str, Any]:
+        """Labels, sampling and seed."""
+        return {
+            "labels": self.upstream(LabelStage),
+            "sampling": self.settings.sampling.model_dump(),
+            "shards": self.settings.shards.model_dump(),
+            "seed": self.settings.seed,
+        }
+
+    def outputs(self) -> list[str]:
+        """The shards."""
+        return [f"shards_{self.settings.query.name}"]
+
+    def make(self) -> str:
+        """Run on Spark."""
+        from gnnscale.etl.session import open_session
+        from gnnscale.etl.shards import build_shards
+        from gnnscale.launch.shard_plan import plan_shards
+
+        plan = plan_shards(self.settings, self.work.query)
+        session = open_session(self.settings.spark)
+        examples = build_shards(session, self.work.lake, self.work.manifest, plan)
+        return f"neighborhoods of {examples:,} examples"
+
+
 class TrainStage(Stage):
     """Examples to a model."""
 
@@ -424,8 +455,8 @@ def find_stage(query: PredictiveQuery, name: str) -> type[Stage]:
         ConfigError: the query's task has none.
     """
     stages = stages_of(query)
-    for stage in stages:
+    for stage in (*stages, ShardStage):
         if stage.name == name:
             return stage
-    names = ", ".join(stage.name for stage in stages)
+    names = ", ".join(stage.name for stage in (*stages, ShardStage))
     raise ConfigError(f"{query.task_type} has no {name} stage; its stages are {names}")
