@@ -454,9 +454,9 @@ def find_stage(query: PredictiveQuery, name: str) -> type[Stage]:
     Raises:
         ConfigError: the query's task has none.
     """
-    stages = stages_of(query)
-    for stage in (*stages, ShardStage):
+    stages: tuple[type[Stage], ...] = (*stages_of(query), ShardStage)
+    for stage in stages:
         if stage.name == name:
             return stage
-    names = ", ".join(stage.name for stage in (*stages, ShardStage))
+    names = ", ".join(stage.name for stage in stages)
     raise ConfigError(f"{query.task_type} has no {name} stage; its stages are {names}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 from pyspark import StorageLevel
@@ -63,7 +63,7 @@ class ShardPlan:
     query: str
     table: str
     fanouts: Fanouts
-    rule: Rule = Rule()
+    rule: Rule = field(default_factory=Rule)
     seed: int = 0
     epoch: int = 0
     shard_bytes: int = 128 << 20

@@ -241,4 +241,4 @@ def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, Entries]
 
 
 def _concatenated(held: Sequence[Sequence[NDArray[np.int64]]]) -> Entries:
-    return Entries(*(np.concatenate(columns) for columns in zip(*held, strict=True)))  # type: ignore[arg-type]
+    return Entries(*(np.concatenate(columns) for columns in zip(*held, strict=True)))

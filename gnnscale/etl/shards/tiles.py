@@ -111,8 +111,8 @@ class Tiles:
         batch = batch.slice(start, stop - start)
         times, timeless = epoch_seconds(batch.column("time"), self.origin)
         weight = batch.column("weight").to_numpy() if self.max_weight is not None else None
-        ends = (batch.column(name).to_numpy().astype(np.int64) for name in ("source", "target"))
-        return EdgeColumns.of(*ends, times, timeless, self.origin, weight)
+        sources, targets = (batch.column(name).to_numpy().astype(np.int64) for name in ("source", "target"))
+        return EdgeColumns.of(sources, targets, times, timeless, self.origin, weight)
 
     def _adjacency(self, edges: EdgeColumns, low: int, rows: int) -> Adjacency:
         local = edges.source.astype(np.int64) - low
