@@ -47,8 +47,8 @@ class EdgeColumns:
     @classmethod
     def of(
         cls,
-        source: NDArray[np.int64],
-        target: NDArray[np.int64],
+        source: NDArray[np.int64] | NDArray[np.int32],
+        target: NDArray[np.int64] | NDArray[np.int32],
         times: NDArray[np.int64],
         timeless: NDArray[np.bool_] | None,
         origin: int,

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from gnnscale.etl.edge_blocks import EdgeColumns
 from gnnscale.etl.edge_sort import EdgeReader, EdgeScan
+from gnnscale.etl.key_lookup import KeyMap
 from gnnscale.etl.scan import PEEKED_GROUPS, PEEKED_ROWS, ParquetScan
 
 
@@ -50,6 +51,39 @@ class NumberedEdges:
         times, timeless = epoch_seconds(time, self.origin)
         held = weight[0].to_numpy(zero_copy_only=False).astype(np.float32, copy=False) if weight else None
         return EdgeColumns.of(node_ids(source), node_ids(target), times, timeless, self.origin, held)
+
+
+@dataclass(frozen=True)
+class LogEdges:
+    """One edge for each row of an event log, whose ends are keys.
+
+    Args:
+        files: of the log.
+        columns: names of the source's key, the target's key and the time.
+        sources, targets: ids of the keys; rows with a key that has none make no edge.
+        origin: epoch seconds that stamps count from.
+    """
+
+    files: ParquetScan
+    columns: tuple[str, str, str]
+    sources: KeyMap
+    targets: KeyMap
+    origin: int
+    weighted: bool = False
+
+    def edges(self, batches: Iterator[pa.RecordBatch]) -> Iterator[EdgeColumns]:
+        """All edges of a task."""
+        return (self._columns(batch) for batch in self.files.batches(batches, self.columns))
+
+    def sample(self, batches: Iterator[pa.RecordBatch]) -> Iterator[EdgeColumns]:
+        """Edges of the first rows of row groups."""
+        return (self._columns(batch) for batch in self.files.peek(batches, self.columns))
+
+    def _columns(self, batch: pa.RecordBatch) -> EdgeColumns:
+        source_keys, target_keys, time = (batch.column(name) for name in self.columns)
+        times, timeless = epoch_seconds(time, self.origin)
+        source, target = self.sources.lookup().find(source_keys), self.targets.lookup().find(target_keys)
+        return EdgeColumns.of(source, target, times, timeless, self.origin)
 
 
 def node_ids(column: pa.Array) -> NDArray[np.int64]:
