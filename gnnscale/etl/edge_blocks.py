@@ -23,6 +23,9 @@ LARGEST_STAMP = 2**32 - 1
 MAX_NODES = 2**31 - 1
 """Most nodes of a table: ids are 32 bits in memory."""
 
+BLOCK_EDGES = 1 << 14
+"""Most edges of a block: what is larger than some hundred kilobytes costs the JVM more for each byte."""
+
 _ALIGNMENT = 8
 _INSERTION = 24
 
@@ -125,7 +128,7 @@ class Ranges:
 
 
 def deal(edges: EdgeColumns, ranges: Ranges) -> list[tuple[int, bytes]]:
-    """Pack edges into one block for each range that has any.
+    """Pack edges into blocks, each of one range.
 
     Returns:
         (range, block), ascending; within a block edges keep their order.
@@ -144,12 +147,13 @@ def deal(edges: EdgeColumns, ranges: Ranges) -> list[tuple[int, bytes]]:
     _scatter(chosen, offsets[:-1].copy(), edges.source, edges.payload, held, source, payload, weight)
     blocks = []
     for index in np.flatnonzero(counts):
-        part = slice(offsets[index], offsets[index + 1])
-        parts = [payload[part].tobytes(), source[part].tobytes()]
-        if edges.weight is not None:
-            parts.append(weight[part].tobytes())
-        block = b"".join(parts)
-        blocks.append((int(index), block + bytes(-len(block) % _ALIGNMENT)))
+        for start in range(offsets[index], offsets[index + 1], BLOCK_EDGES):
+            part = slice(start, min(start + BLOCK_EDGES, offsets[index + 1]))
+            parts = [payload[part].tobytes(), source[part].tobytes()]
+            if edges.weight is not None:
+                parts.append(weight[part].tobytes())
+            block = b"".join(parts)
+            blocks.append((int(index), block + bytes(-len(block) % _ALIGNMENT)))
     return blocks
 
 

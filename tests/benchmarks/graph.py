@@ -159,7 +159,7 @@ def run_duckdb(folder: Path, log: Path, edges: int) -> Measured:
     with measured() as peer, duckdb.connect() as connection:
         connection.execute(f"SET memory_limit='12GB'; SET temp_directory='{folder}/spill'")
         connection.execute(
-            f"COPY (SELECT user_id, item_id, at FROM read_parquet('{log}/*.parquet') ORDER BY user_id, at) "
+            f"COPY (SELECT user_id, item_id, \"at\" FROM read_parquet('{log}/*.parquet') ORDER BY user_id, \"at\") "
             f"TO '{folder}/peer.parquet' (FORMAT parquet)"
         )
     with duckdb.connect() as connection:
