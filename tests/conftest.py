@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import AnchorPlan
 from gnnscale.schema import GraphManifest
 from gnnscale.store import GraphStore
+from tests.cluster import Cluster, spark_cluster
 from tests.shop import make_shop, shop_tables
 
 SPARK = SparkSettings(
@@ -61,6 +63,13 @@ class Shop:
 def spark() -> SparkSession:
     """The session; started again where a test of a whole run has stopped it."""
     return open_session(SPARK, "gnnscale tests")
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A standalone Spark master with two workers of one core each; up until all tests have ended."""
+    with spark_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,8 @@ def test_the_jobs_run_one_after_the_other(recipe: Path) -> None:
     submit = [spark_submit, "--master", "local[2]", "--driver-memory", "1g", "--conf", "spark.ui.enabled=false"]
     run(*submit, "jobs/build_graph.py", str(recipe))
     assert rows(recipe, "nodes_customers") == 40
+    assert not (recipe.parent / "lake" / "labels_next_week").exists()
+    run(*submit, "jobs/build_labels.py", str(recipe))
     assert rows(recipe, "labels_next_week") > 50
 
     assert "validation MAP@10" in run(sys.executable, "jobs/train.py", str(recipe))
