@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gnnscale.schema import DataError
 
 TARGET_BITS = np.uint64(32)
-TARGET_MASK = np.uint64(0xFFFFFFFF)
+TARGET_MASK = np.uint64(2**32 - 1)
 LARGEST_STAMP = 2**32 - 1
 MAX_NODES = 2**31 - 1
 """Most nodes of a table: ids are 32 bits in memory."""
@@ -69,22 +69,18 @@ class EdgeColumns:
         Raises:
             DataError: a time is before the origin, or 136 years after it.
         """
-        stamps = times - (origin - 1)
-        if timeless is not None:
-            stamps = np.where(timeless, 0, stamps)
-        least = 1 if timeless is None else 0
-        if stamps.size and (stamps.min() < least or stamps.max() > LARGEST_STAMP):
+        none = np.empty(0, np.bool_)
+        packed, sources, kept, late = _pack(
+            source, target, times, none if timeless is None else timeless, origin, LARGEST_STAMP
+        )
+        if late:
             raise DataError(
                 f"times of edges reach from {times.min()} to {times.max()} (epoch seconds); edges of this table hold "
                 f"what is from {origin} to {origin + LARGEST_STAMP - 1}"
             )
-        payload = (stamps.astype(np.uint64) << TARGET_BITS) | (target.astype(np.uint64) & TARGET_MASK)
-        joined = (source >= 0) & (target >= 0)
-        sources = source.astype(np.uint32)
-        if not joined.all():
-            sources, payload = sources[joined], payload[joined]
-            weight = weight[joined] if weight is not None else None
-        return cls(sources, payload, weight)
+        if weight is not None and kept < len(sources):
+            weight = weight[(source >= 0) & (target >= 0)]
+        return cls(sources[:kept], packed[:kept], weight)
 
     def targets(self) -> NDArray[np.int32]:
         """Node ids, int32 ``[edges]``."""
@@ -218,6 +214,22 @@ def _sorted_columns(blocks: Sequence[EdgeColumns]) -> EdgeColumns:
     weight = np.concatenate(weights)
     order = np.lexsort((weight, payload, source))
     return EdgeColumns(source[order], payload[order], weight[order])
+
+
+@njit(nogil=True, cache=True)
+def _pack(source, target, times, timeless, origin, largest):  # type: ignore[no-untyped-def]
+    payload, sources = np.empty(len(source), np.uint64), np.empty(len(source), np.uint32)
+    at, late = 0, False
+    for i in range(len(source)):
+        stamp = np.int64(0)
+        if len(timeless) == 0 or not timeless[i]:
+            stamp = np.int64(times[i]) - origin + 1
+            late |= stamp < 1 or stamp > largest
+        if source[i] >= 0 and target[i] >= 0:
+            payload[at] = (np.uint64(stamp) << TARGET_BITS) | np.uint64(target[i])
+            sources[at] = source[i]
+            at += 1
+    return payload, sources, at, late
 
 
 @njit(nogil=True, cache=True)
