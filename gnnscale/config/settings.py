@@ -95,11 +95,19 @@ class AnchorSettings(Section):
 
 
 class SamplingSettings(Section):
-    """Temporal neighborhoods: per hop, how many neighbors along each link; left out, every link is followed."""
+    """Temporal neighborhoods: per hop, how many neighbors along each link; left out, every link is followed.
 
-    strategy: Literal["uniform", "last"] = "last"
+    Args:
+        strategy: which neighbors, where there are more: the ``last``, a ``uniform`` choice, or one ``weighted`` by the
+            edges' weights, which is uniform along links that have none.
+        entity_hops, target_hops: link name -> fan-out, one mapping a hop, around entities and around targets.
+        cap: only the latest so many edges of a node count; at least the largest fan-out.
+    """
+
+    strategy: Literal["uniform", "last", "weighted"] = "last"
     entity_hops: tuple[dict[str, Positive], ...] = ()
     target_hops: tuple[dict[str, Positive], ...] = ()
+    cap: Positive | None = None
 
 
 class ShardSettings(Section):

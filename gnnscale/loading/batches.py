@@ -145,10 +145,12 @@ class BatchBuilder:
         self.query = query
         sampling = link_sampling(query, sampling)
         self._around_entity = NeighborSampler(
-            store, sampling.entity_hops, sampling.strategy, seed, table=query.entity.name
+            store, sampling.entity_hops, sampling.strategy, seed, table=query.entity.name, cap=sampling.cap
         )
         self._check_reach(sampling)
-        self._around_target = NeighborSampler(store, sampling.target_hops, "last", seed, table=query.target.name)
+        self._around_target = NeighborSampler(
+            store, sampling.target_hops, "last", seed, table=query.target.name, cap=sampling.cap
+        )
         self.context_tables = self._context_paths()
         columns = [f.column for f in store.manifest.table(query.target.name).categorical]
         for column in siblings:

@@ -135,7 +135,7 @@ class EntityBatchBuilder:
         table = query.entity.name
         hops = sampling.entity_hops or default_hops(query.graph, table, hidden_tables=query.hidden_tables)
         self._ordered = sampling.strategy == "last"
-        self._sampler = NeighborSampler(store, hops, sampling.strategy, seed, table=table)
+        self._sampler = NeighborSampler(store, hops, sampling.strategy, seed, table=table, cap=sampling.cap)
         self._paths = tuple(p for p in self._sampler.paths if not self._is_hidden(p))
         self.paths = tuple(PathShape(_name(p), _name(p[:-1]), p[-1].target, p[-1].reverse) for p in self._paths)
         self._hidden = {t.name: self._hidden_columns(t.name) for t in store.manifest.tables}

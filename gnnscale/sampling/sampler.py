@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gnnscale.sampling import compiled, reference
 from gnnscale.sampling.block import Block, Hop, Path
-from gnnscale.sampling.keys import example_keys, mix, stream_key
-from gnnscale.schema import ConfigError, EdgeType, SchemaError
+from gnnscale.sampling.keys import default_examples, example_keys, hop_key
+from gnnscale.sampling.paths import Fanouts, plan_paths
+from gnnscale.sampling.rule import Rule, Strategy
+from gnnscale.schema import ConfigError, SchemaError
 from gnnscale.schema.errors import nearest
 from gnnscale.store import GraphStore
 from gnnscale.store.adjacency import ALWAYS
 from gnnscale.store.features import NodeFeatures
 
-Fanouts = Sequence[int | Mapping[str, int]]
 BACKENDS = {"numba": compiled.sample_neighbors, "numpy": reference.sample_neighbors}
-STRATEGIES = ("uniform", "last")
 END_OF_TIME = np.int32(np.iinfo(np.int32).max)
 
 
@@ -30,33 +27,36 @@ class NeighborSampler:
         store: the graph.
         fanouts: one entry a hop: a number for every edge type that leaves the frontier, or link name -> number,
             which follows only the links it names.
-        strategy: ``uniform`` without replacement, or ``last`` for the most recent.
+        strategy: ``uniform`` without replacement, ``last`` for the most recent, or ``weighted`` by the edges' weights;
+            see :class:`Rule`.
         seed: of the run.
         table: table that seeds are rows of; may be left out where the graph has one table.
         backend: ``numba``, or ``numpy`` for the reference.
+        cap: only the latest so many edges of a node count; default: all.
 
     Raises:
-        ConfigError: an unknown strategy, backend or link, a fan-out under 1, or no table where there are several.
+        ConfigError: an unknown strategy, backend or link, a fan-out under 1, a cap under the largest fan-out, or no
+            table where there are several.
     """
 
     def __init__(
         self,
         store: GraphStore,
         fanouts: Fanouts,
-        strategy: Literal["uniform", "last"] = "uniform",
+        strategy: Strategy = "uniform",
         seed: int = 0,
         table: str | None = None,
         backend: str = "numba",
+        cap: int | None = None,
     ) -> None:
-        if strategy not in STRATEGIES:
-            raise ConfigError(f"unknown sampling strategy '{strategy}'.{nearest(strategy, STRATEGIES)}")
         if backend not in BACKENDS:
             raise ConfigError(f"unknown sampling backend '{backend}'.{nearest(backend, BACKENDS)}")
         self.store = store
-        self.strategy = strategy
+        self.rule = Rule(strategy, cap)
         self.seed = seed
         self.table = table or _only_table(store)
-        self.paths = _plan_paths(store, self.table, fanouts)
+        self.paths = plan_paths(store.manifest, self.table, fanouts)
+        self.rule.check_fanouts(self.paths)
         self._sample = BACKENDS[backend]
 
     def sample(
@@ -86,15 +86,15 @@ class NeighborSampler:
                 f"seeds of '{self.table}' must be in 0 .. {count - 1}, not {seeds.min()} .. {seeds.max()}"
             )
         if examples is None:
-            examples = mix(mix(seeds.astype(np.uint64)) ^ anchors.astype(np.uint64)).astype(np.int64)
+            examples = default_examples(seeds, anchors)
         hops: dict[Path, Hop] = {}
         for path, fanout in self.paths.items():
-            keys = example_keys(stream_key(self.seed, epoch, _stream(path)), examples)
+            keys = example_keys(hop_key(self.seed, epoch, path), examples)
             parent = hops[path[:-1]].nodes if len(path) > 1 else seeds[:, None].astype(np.int32)
             width = int(np.prod(parent.shape[1:]))
             frontier = np.ascontiguousarray(parent.reshape(len(seeds), width))
             adjacency = self.store.adjacency(path[-1])
-            nodes, stamps = self._sample(adjacency, frontier, anchors, keys, fanout, self.strategy == "uniform")
+            nodes, stamps = self._sample(adjacency, frontier, anchors, keys, fanout, self.rule)
             drop_ended(nodes, stamps, self.store.features(path[-1].target), anchors)
             shape = (*parent.shape, fanout) if len(path) > 1 else (len(seeds), fanout)
             hops[path] = Hop(path, nodes.reshape(shape), stamps.reshape(shape))
@@ -124,39 +124,3 @@ def _only_table(store: GraphStore) -> str:
     if len(names) > 1:
         raise ConfigError(f"the graph has several tables; say which the seeds are of: table= one of {', '.join(names)}")
     return names[0]
-
-
-def _plan_paths(store: GraphStore, table: str, fanouts: Fanouts) -> dict[Path, int]:
-    if table not in {t.name for t in store.manifest.tables}:
-        raise ConfigError(f"unknown table '{table}'.{nearest(table, (t.name for t in store.manifest.tables))}")
-    links = {edge_type.link.name for edge_type in store.edge_types()}
-    paths: dict[Path, int] = {}
-    frontiers: list[Path] = [()]
-    for hop, choice in enumerate(fanouts, start=1):
-        if isinstance(choice, Mapping):
-            for name in choice:
-                if name not in links:
-                    raise ConfigError(f"fan-outs of hop {hop}: unknown link '{name}'.{nearest(name, links)}")
-        reached = {}
-        for path in frontiers:
-            source = path[-1].target if path else table
-            for edge_type in store.edges_from(source):
-                fanout = choice.get(edge_type.link.name) if isinstance(choice, Mapping) else choice
-                if fanout is not None and not (isinstance(choice, Mapping) and _turns_back(path, edge_type)):
-                    if fanout < 1:
-                        raise ConfigError(f"fan-outs of hop {hop}: {edge_type.link.name} is {fanout}; at least 1")
-                    reached[(*path, edge_type)] = fanout
-        if not reached:
-            raise ConfigError(f"fan-outs of hop {hop}: no link of {choice} leaves the tables reached before it")
-        paths |= reached
-        frontiers = list(reached)
-    return paths
-
-
-def _turns_back(path: Path, edge_type: EdgeType) -> bool:
-    # Going straight back to the parent that a row was reached from gives that parent again.
-    return bool(path) and path[-1].link == edge_type.link and path[-1].reverse and not edge_type.reverse
-
-
-def _stream(path: Path) -> str:
-    return "hop/" + "/".join(edge_type.table_name for edge_type in path)

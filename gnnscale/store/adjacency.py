@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,11 +26,14 @@ class Adjacency:
         indptr: int64 ``[nodes + 1]``.
         neighbors: int32 ``[edges]``, ascending in time within a source.
         times: int32 ``[edges]``, seconds after the graph's origin; ``ALWAYS`` for edges that always hold.
+        cumulative: uint64 ``[edges + 1]``, running sum from 0 of the weights of all edges, as :func:`quantise` gives
+            them; None where edges have no weight.
     """
 
     indptr: NDArray[np.int64]
     neighbors: NDArray[np.int32]
     times: NDArray[np.int32]
+    cumulative: NDArray[np.uint64] | None = None
 
     @property
     def degrees(self) -> NDArray[np.int64]:
@@ -39,8 +43,24 @@ class Adjacency:
     @classmethod
     def open(cls, folder: Path) -> Adjacency:
         """Map the arrays of a folder; processes of one host share the pages."""
-        arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("indptr", "neighbors", "times")]
-        return cls(*arrays)
+        names = ("indptr", "neighbors", "times", "cumulative")
+        return cls(**{n: np.load(folder / f"{n}.npy", mmap_mode="r") for n in names if (folder / f"{n}.npy").exists()})
+
+
+def quantise(weights: NDArray[np.floating[Any]], max_weight: float) -> NDArray[np.uint64]:
+    """Weights as integers, so that draws in proportion to them are exact and the same on every machine.
+
+    ``max(1, floor(weight / max_weight * (2**32 - 1)))`` in float64, in this order: IEEE 754 leaves it no choice.
+
+    Args:
+        weights: over 0 and at most ``max_weight``.
+        max_weight: largest weight of the edge table.
+
+    Returns:
+        uint64, same shape, from 1 to 2**32 - 1.
+    """
+    scaled = np.floor(weights.astype(np.float64) / max_weight * (2**32 - 1))
+    return np.maximum(scaled, 1).astype(np.uint64)
 
 
 def write_adjacency(

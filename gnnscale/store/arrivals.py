@@ -58,7 +58,10 @@ class ArrivalStore(GraphStore):
         elif edge_type.target == self.facts:
             times = self.arrivals()[neighbors]
         order = np.lexsort((neighbors, times, sources))
-        return Adjacency(np.asarray(whole.indptr), neighbors[order], times[order])
+        cumulative = whole.cumulative
+        if cumulative is not None:
+            cumulative = np.concatenate([cumulative[:1], np.cumsum(np.diff(cumulative)[order])])
+        return Adjacency(np.asarray(whole.indptr), neighbors[order], times[order], cumulative)
 
 
 def view_for(store: GraphStore, facts: str | None) -> GraphStore:

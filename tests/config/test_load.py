@@ -129,6 +129,7 @@ def test_an_unknown_key_names_the_nearest(conf, override, says):
         "model.dropout=1",
         "graph.min_match_rate=1.01",
         "sampling.strategy=newest",
+        "sampling.cap=0",
         "query.name=Next Week",
         "training.gpu=perhaps",
         "tables.customers.columns.age=number",

@@ -210,6 +210,11 @@ def test_uniformly_sampled_events_are_in_order_of_time_too(shop, store, examples
             "one parent, so hop 2 takes purchases.product_id: 1",
         ),
         ({"target_hops": ({"purchases.customer_id": 2},)}, "target_hops must follow purchases.product_id"),
+        ({"cap": 11}, "cap is 11, less than the largest fan-out, 12 of hop 1 along purchases.customer_id"),
+        (
+            {"cap": 12, "target_hops": ({"purchases.product_id": 13},)},
+            "fan-out, 13 of hop 1 along purchases.product_id",
+        ),
     ],
 )
 def test_fanouts_that_do_not_reach_events_and_targets_are_an_error(shop, store, changes, says):

@@ -14,6 +14,7 @@ from gnnscale.loading import EntityBatch, EntityBatchBuilder, EntityExamples
 from gnnscale.loading.window_sums import EDGES, WINDOWS, amount_scale, decode
 from gnnscale.query import PredictiveQuery
 from gnnscale.query.task import TaskType
+from gnnscale.schema import ConfigError
 from gnnscale.store import GraphStore
 from tests.conftest import Shop
 from tests.entity_shop import CLASSES, DAY, EACH, QUERIES, OtherFuture, purchases_before
@@ -167,6 +168,17 @@ def test_an_example_does_not_depend_on_its_batch(shop, store, examples):
     assert torch.equal(whole.sums[3:4], alone.sums)
     ages = slots.age[mine]
     assert (ages.diff() >= 0).all() and len(ages) == 4
+
+
+def test_a_cap_takes_the_choice_from_the_latest_events(shop, store, examples):
+    hops = ({"purchases.customer_id": 4},)
+    last, capped = (
+        make_builder(shop, store, strategy=strategy, entity_hops=hops, cap=4) for strategy in ("last", "weighted")
+    )
+    ages = [slots_of(builder, builder.build(examples), PATH).age for builder in (last, capped)]
+    assert torch.equal(*ages)
+    with pytest.raises(ConfigError, match="cap is 3, less than the largest fan-out, 4"):
+        make_builder(shop, store, entity_hops=hops, cap=3)
 
 
 def test_nobody_has_a_history_before_the_first_event(shop, store):

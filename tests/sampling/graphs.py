@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from gnnscale.sampling import Rule
+from gnnscale.sampling.keys import example_keys, stream_key
 from gnnscale.store import ALWAYS, Adjacency
 
 
@@ -18,8 +23,32 @@ def adjacency_of(lists: list[list[tuple[int, int]]]) -> Adjacency:
     return Adjacency(indptr, np.array([node for _, node in flat], np.int32), times)
 
 
+def with_weights(adjacency: Adjacency, quanta: Sequence[int]) -> Adjacency:
+    """The graph with quantised weights, one an edge."""
+    return replace(adjacency, cumulative=np.cumsum([0, *quanta], dtype=np.uint64))
+
+
+def keys_for(count: int, seed: int = 0) -> NDArray[np.uint64]:
+    """Keys of so many examples."""
+    return example_keys(stream_key(seed, 0, "test"), np.arange(count))
+
+
 stamps = st.one_of(st.just(int(ALWAYS)), st.integers(-5, 20))
 graphs = st.lists(st.lists(st.tuples(stamps, st.integers(0, 9)), max_size=25), min_size=1, max_size=6).map(adjacency_of)
+
+quanta = st.one_of(st.integers(1, 3), st.integers(1, 2**32 - 1), st.just(2**32 - 1))
+
+
+@st.composite
+def maybe_weighted(draw: st.DrawFn) -> Adjacency:
+    """A graph whose edges have weights or not."""
+    adjacency = draw(graphs)
+    edges = len(adjacency.neighbors)
+    weights = draw(st.none() | st.lists(quanta, min_size=edges, max_size=edges))
+    return adjacency if weights is None else with_weights(adjacency, weights)
+
+
+rules = st.builds(Rule, st.sampled_from(["uniform", "last", "weighted"]), st.none() | st.integers(1, 20))
 
 
 def one_hub(degree: int) -> Adjacency:

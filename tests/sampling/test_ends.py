@@ -35,7 +35,7 @@ def sample(store, anchors, strategy: str = "last", backend: str = "numba"):
 
 
 @pytest.mark.parametrize("backend", ["numba", "numpy"])
-@pytest.mark.parametrize("strategy", ["uniform", "last"])
+@pytest.mark.parametrize("strategy", ["uniform", "last", "weighted"])
 def test_exactly_what_has_ended_is_left_out_with_all_below_it(store, ending, strategy, backend):
     anchors = np.linspace(5 * DAY, 60 * DAY, 40).astype(np.int32)
     whole, found = (sample(graph, anchors, strategy, backend) for graph in (store, ending))
@@ -57,7 +57,7 @@ def test_exactly_what_has_ended_is_left_out_with_all_below_it(store, ending, str
     assert min(left_out, kept, below) > 20
 
 
-@pytest.mark.parametrize("strategy", ["uniform", "last"])
+@pytest.mark.parametrize("strategy", ["uniform", "last", "weighted"])
 def test_both_backends_leave_out_the_same(ending, strategy):
     anchors = np.linspace(0, 60 * DAY, 40).astype(np.int32)
     left, right = (sample(ending, anchors, strategy, backend) for backend in ("numba", "numpy"))

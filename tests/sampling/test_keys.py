@@ -5,7 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnnscale.sampling.keys import below, draw, example_keys, mix, permutation, stream_key
+from gnnscale.sampling.compiled import _mulhi
+from gnnscale.sampling.keys import (
+    below,
+    default_examples,
+    draw,
+    example_keys,
+    hop_key,
+    mix,
+    mulhi,
+    permutation,
+    stream_key,
+)
+from gnnscale.schema import EdgeType, Link
 
 MASK = 2**64 - 1
 
@@ -53,6 +65,20 @@ def test_example_keys_and_draws_never_change():
     ]
 
 
+def test_the_key_of_a_hop_is_of_the_tables_on_its_path():
+    buyers, products = Link("purchases", "customer_id", "customers"), Link("purchases", "product_id", "products")
+    path = (EdgeType(buyers, reverse=True), EdgeType(products, reverse=False))
+    assert hop_key(7, 3, path[:1]) == stream_key(7, 3, "hop/edges_rev_purchases_customer_id")
+    assert hop_key(7, 3, path) == stream_key(7, 3, "hop/edges_rev_purchases_customer_id/edges_purchases_product_id")
+
+
+def test_examples_without_an_identity_of_their_own_are_their_seed_and_anchor():
+    seeds, anchors = np.array([0, 1, 1, 2**31 - 2]), np.array([5, 5, 6, -(2**31)], np.int32)
+    expected = [mix_by_hand(mix_by_hand(s) ^ (a & MASK)) for s, a in zip(seeds.tolist(), anchors.tolist(), strict=True)]
+    assert default_examples(seeds, anchors).astype(np.uint64).tolist() == expected
+    assert default_examples(seeds[2:], anchors[2:]).tolist() == default_examples(seeds, anchors)[2:].tolist()
+
+
 @given(st.integers(0, 5), st.integers(0, 5), st.sampled_from(["a", "b"]))
 def test_every_part_of_a_key_counts(seed, epoch, stream):
     key = stream_key(seed, epoch, stream)
@@ -78,6 +104,18 @@ def test_below_is_in_range_and_scales_the_upper_half(bits, bound):
     found = below(np.array(bits, np.uint64), np.full(len(bits), bound, np.uint64))
     assert found.tolist() == [((b >> 32) * bound) >> 32 for b in bits]
     assert (found < bound).all()
+
+
+halves = st.sampled_from([0, 1, 2**31, 2**32 - 1])
+wide = st.integers(0, MASK) | st.builds(lambda upper, lower: upper << 32 | lower, halves, halves)
+
+
+@given(st.lists(st.tuples(wide, wide), min_size=1, max_size=20))
+def test_mulhi_is_the_upper_half_of_the_whole_product(pairs):
+    bits, bounds = (np.array(side, np.uint64) for side in zip(*pairs, strict=True))
+    expected = [(a * b) >> 64 for a, b in pairs]
+    assert mulhi(bits, bounds).tolist() == expected
+    assert [int(_mulhi(a, b)) for a, b in zip(bits, bounds, strict=True)] == expected
 
 
 def test_below_takes_the_whole_range():

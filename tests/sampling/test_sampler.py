@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gnnscale.sampling import NeighborSampler
+from gnnscale.sampling import NeighborSampler, plan_paths
 from gnnscale.schema import ConfigError, EdgeType, SchemaError
 from gnnscale.store import ALWAYS
 
@@ -31,7 +31,7 @@ def same(left: list[np.ndarray], right: list[np.ndarray]) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(left, right, strict=True))
 
 
-@pytest.mark.parametrize("strategy", ["uniform", "last"])
+@pytest.mark.parametrize("strategy", ["uniform", "last", "weighted"])
 @pytest.mark.parametrize(
     "fanouts", [FANOUTS, [3, 2], [4], [{"purchases.customer_id": 3}, {"purchases.product_id": 1}, 4]]
 )
@@ -45,7 +45,7 @@ def test_backends_give_the_same_block(store, strategy, fanouts):
     assert same(all_arrays(blocks[0]), all_arrays(blocks[1]))
 
 
-@pytest.mark.parametrize("strategy", ["uniform", "last"])
+@pytest.mark.parametrize("strategy", ["uniform", "last", "weighted"])
 def test_every_sampled_edge_is_in_the_graph_and_not_later_than_its_anchor(store, strategy):
     anchors = np.linspace(0, 60 * DAY, 40).astype(np.int32)
     block = sampler(store, [3, 2, 2], strategy).sample(SEEDS, anchors)
@@ -69,6 +69,26 @@ def test_every_sampled_edge_is_in_the_graph_and_not_later_than_its_anchor(store,
         if len(path) > 1:
             assert (hop.nodes[parents < 0] == -1).all()
     assert checked > 1_000
+
+
+def test_links_have_no_weights_so_that_weighted_is_uniform(store):
+    weighted, uniform = (sampler(store, [3, 2], strategy).sample(SEEDS) for strategy in ("weighted", "uniform"))
+    assert same(all_arrays(weighted), all_arrays(uniform))
+
+
+def test_a_cap_leaves_the_latest(store):
+    anchors = np.full(40, 50 * DAY, np.int32)
+    wide = sampler(store, [{"purchases.customer_id": 9}], "last").sample(SEEDS, anchors)
+    latest = nodes_of(wide, "purchases.customer_id")
+    block = sampler(store, [{"purchases.customer_id": 6}], "uniform", cap=9).sample(SEEDS, anchors)
+    found = nodes_of(block, "purchases.customer_id")
+    assert all(set(f) - {-1} <= set(w) for f, w in zip(found, latest, strict=True))
+    free = sampler(store, [{"purchases.customer_id": 6}], "uniform").sample(SEEDS, anchors)
+    assert not np.array_equal(found, nodes_of(free, "purchases.customer_id"))
+
+
+def test_paths_need_no_more_than_the_manifest(store):
+    assert plan_paths(store.manifest, "customers", FANOUTS) == sampler(store).paths
 
 
 def test_hops_have_the_shape_of_their_fanouts(store):
@@ -104,7 +124,7 @@ def test_all_neighbors_come_where_the_fanout_holds_them(store):
         assert (np.diff(hop.times[seed][: len(found)]) <= 0).all()
 
 
-@pytest.mark.parametrize("strategy", ["uniform", "last"])
+@pytest.mark.parametrize("strategy", ["uniform", "last", "weighted"])
 def test_a_seeds_sample_does_not_depend_on_its_batch_or_place(store, strategy):
     anchors = (np.arange(40) * DAY).astype(np.int32)
     whole = sampler(store, strategy=strategy).sample(SEEDS, anchors, epoch=1)
@@ -169,6 +189,9 @@ def test_a_hop_does_not_turn_back_to_the_parent_it_came_from(store):
         ({"fanouts": [2, {"x": 2}]}, "hop 2: unknown link 'x'. Known: mailings.campaign_id"),
         ({"fanouts": [{"purchases.customer_id": 0}]}, "hop 1: purchases.customer_id is 0; at least 1"),
         ({"fanouts": [0]}, "at least 1"),
+        ({"cap": 0}, "sampling cap is 0; at least 1"),
+        ({"cap": 4}, "cap is 4, less than the largest fan-out, 5 of hop 1 along purchases.customer_id; raise the cap"),
+        ({"cap": 3, "fanouts": [2, 4]}, "cap is 3, less than the largest fan-out, 4 of hop 2"),
         ({"fanouts": [{"purchases.product_id": 2}]}, "hop 1: no link .* leaves"),
     ],
 )

@@ -1,12 +1,14 @@
 """Facts without a when arrive part by part: the same parts in Spark and in memory, and nothing else changes."""
 
+import shutil
+
 import numpy as np
 from pyspark.sql import functions as F
 
 from gnnscale.query.anchors import DAY, Split
 from gnnscale.query.arrivals import PARTS, part_of, plan_arrivals
 from gnnscale.schema import EdgeType
-from gnnscale.store import ALWAYS, ArrivalStore
+from gnnscale.store import ALWAYS, ArrivalStore, GraphStore
 
 
 def test_spark_and_numpy_put_a_fact_into_the_same_part(spark):
@@ -37,6 +39,21 @@ def test_edges_of_the_facts_come_in_order_of_arrival_and_others_always_hold(shop
                 assert (after.times[low:high] == arrivals[after.neighbors[low:high]]).all()
             elif edge_type.link.table != "purchases":
                 assert (after.times[low:high] == ALWAYS).all()
+
+
+def test_weights_go_along_with_their_edges(shop, store, tmp_path):
+    edge_type = EdgeType(shop.query.entity_link, reverse=True)
+    shutil.copytree(store.folder, tmp_path / "mapped")
+    edges = len(store.adjacency(edge_type).neighbors)
+    # Of the fact that an edge leads to, so that every edge can be known by its weight.
+    quanta = store.adjacency(edge_type).neighbors.astype(np.uint64) + np.uint64(1)
+    cumulative = np.concatenate([np.zeros(1, np.uint64), np.cumsum(quanta)])
+    np.save(tmp_path / "mapped" / edge_type.table_name / "cumulative.npy", cumulative)
+    view = ArrivalStore(GraphStore(store.manifest, tmp_path / "mapped"), "purchases").adjacency(edge_type)
+    assert view.cumulative is not None and view.cumulative.dtype == np.uint64
+    assert len(view.cumulative) == edges + 1 and view.cumulative[0] == 0
+    assert (np.diff(view.cumulative) == view.neighbors.astype(np.uint64) + np.uint64(1)).all()
+    assert not np.array_equal(view.neighbors, store.adjacency(edge_type).neighbors)
 
 
 def test_every_part_that_is_asked_for_arrives_after_its_anchor_and_the_parts_before_are_known(store):
