@@ -34,9 +34,11 @@ def sorted_edges(edges: DataFrame, reverse: bool) -> DataFrame:
     """One direction as columns ``source``, ``target``, ``time``, in order over all partitions.
 
     Args:
-        edges: columns ``child``, ``parent``, ``time``.
+        edges: columns ``child``, ``parent``, ``time``, and ``weight`` where edges have one, which is kept.
         reverse: False for child to parent, True for parent to child.
     """
     source, target = ("parent", "child") if reverse else ("child", "parent")
-    directed = edges.select(F.col(source).alias("source"), F.col(target).alias("target"), "time")
-    return directed.repartitionByRange("source").sortWithinPartitions("source", F.asc_nulls_first("time"), "target")
+    weight = [column for column in edges.columns if column == "weight"]
+    directed = edges.select(F.col(source).alias("source"), F.col(target).alias("target"), "time", *weight)
+    ranged = directed.repartitionByRange("source")
+    return ranged.sortWithinPartitions("source", F.asc_nulls_first("time"), "target", *weight)

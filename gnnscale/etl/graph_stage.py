@@ -12,17 +12,29 @@ from pyspark.sql import types as T
 
 from gnnscale.config import Settings, build_graph_schema, plan_query_anchors
 from gnnscale.config.binding import graph_origin
-from gnnscale.etl.checks import TableFigures, check_link, check_tables, check_windows
+from gnnscale.config.relations import declared_relations
+from gnnscale.etl.checks import TableFigures, check_windows
 from gnnscale.etl.conditions import RAW
 from gnnscale.etl.edges import link_edges, sorted_edges
 from gnnscale.etl.features import encode_features, feature_types, fit_features
 from gnnscale.etl.ids import NODE_ID, add_node_ids
 from gnnscale.etl.raw import END, TIME, RawTable, column_kinds, find_sources, read_raw_tables
+from gnnscale.etl.relations import write_relations
 from gnnscale.etl.tables import read_table, write_table
+from gnnscale.etl.thresholds import check_rows
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import epoch_seconds, show_time
-from gnnscale.schema import FeatureManifest, Graph, GraphManifest, LinkManifest, Table, TableManifest, ValueKind
+from gnnscale.schema import (
+    FeatureManifest,
+    Graph,
+    GraphManifest,
+    LinkManifest,
+    Table,
+    TableManifest,
+    ValueKind,
+    relation_links,
+)
 from gnnscale.schema.manifest import MANIFEST_NAME
 
 log = logging.getLogger(__name__)
@@ -48,8 +60,9 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     for link in links_found:
         graph.add_link(link.table, link.column, link.parent)
     query = PredictiveQuery(graph, settings.query.text)
-    figures = check_tables(raw)
-    links = [check_link(raw, k, figures[k.parent].rows, settings.graph.min_match_rate) for k in graph.links]
+    relations = declared_relations(settings.relations)
+    relation_links(relations, graph)
+    figures, links, isolated = check_rows(raw, graph, settings.graph)
     plan = plan_query_anchors(settings, query, {name: f.time_range for name, f in figures.items()})
     for name in query.timed_facts:
         check_windows(raw[name], plan)
@@ -67,6 +80,8 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     written = [_write_edges(session, lake, link, figures) for link in links]
 
     origin = graph_origin({name: f.time_range for name, f in figures.items()})
+    timed = {name for name, f in figures.items() if f.time_range}
+    derived = write_relations(session, lake, graph, relations, timed, origin)
     tables = tuple(
         TableManifest(
             name,
@@ -76,10 +91,13 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
             versions[name],
             dict(graph.table(name).kinds),
             graph.table(name).end_time is not None,
+            figures[name].duplicates,
+            figures[name].out_of_range,
+            isolated[name],
         )
         for name in raw
     )
-    manifest = GraphManifest(tables, tuple(written), origin, fit_until)
+    manifest = GraphManifest(tables, tuple(written), origin, fit_until, derived)
     lake.write_record(MANIFEST_NAME, manifest.to_dict())
     for table in raw.values():
         table.frame.unpersist()
