@@ -54,7 +54,7 @@ def write_relations(
     for relation, link in zip(relations, relation_links(relations, graph), strict=True):
         nodes = {name: read_table(session, lake, f"nodes_{name}") for name in {relation.table, link.table, link.parent}}
         times = {name: frame for name, frame in nodes.items() if name in timed}
-        edges = _from_later_end(
+        edges = from_later_end(
             relation_edges(nodes[relation.table], relation, graph, origin),
             times.get(link.table),
             times.get(link.parent),
@@ -118,7 +118,7 @@ def _count_cut(nodes: DataFrame, relation: Relation, graph: Graph) -> int:
             return 0
 
 
-def _from_later_end(edges: DataFrame, sources: DataFrame | None, targets: DataFrame | None) -> DataFrame:
+def from_later_end(edges: DataFrame, sources: DataFrame | None, targets: DataFrame | None) -> DataFrame:
     """Edges that hold from the latest of their own time and those of their ends; greatest() passes over nulls."""
     for end, nodes in (("source", sources), ("target", targets)):
         if nodes is not None:
