@@ -100,6 +100,33 @@ def settings_content(folder: Path) -> dict[str, Any]:
     }
 
 
+def with_relations(content: dict[str, Any]) -> dict[str, Any]:
+    """The recipe with one relation of each kind."""
+    facts = {"facts": "purchases"}
+    relations = {
+        "buys": {
+            "kind": "events",
+            **facts,
+            "source": "customer_id",
+            "target": "product_id",
+            "weight_by": "channel",
+            "weights": {"web": 1, "store": 2.5},
+            "period_days": 10,
+        },
+        "with": {
+            "kind": "together",
+            **facts,
+            "group": "customer_id",
+            "item": "product_id",
+            "within_days": 4,
+            "max_neighbors": 3,
+            "max_group": 14,
+        },
+        "like": {"kind": "attribute", "table": "products", "column": "brand"},
+    }
+    return {**content, "relations": relations}
+
+
 def shop_tables(content: dict[str, Any]) -> dict[str, pd.DataFrame]:
     """The raw tables of a recipe, as pandas reads them."""
     return {name: pd.read_parquet(table["source"]) for name, table in content["tables"].items()}

@@ -12,7 +12,7 @@ from gnnscale.config.load import compose_settings
 from gnnscale.config.settings import Settings
 
 RECIPE: Final = "recipe"
-"""Record of the tables and the graph section that a lake's graph was built with."""
+"""Record of the tables, the graph section and the relations that a lake's graph was built with."""
 
 
 def recipe_record(settings: Settings) -> dict[str, Any]:
@@ -22,6 +22,7 @@ def recipe_record(settings: Settings) -> dict[str, Any]:
         "seed": settings.seed,
         "tables": {name: table.model_dump(mode="json") for name, table in settings.tables.items()},
         "graph": settings.graph.model_dump(mode="json"),
+        "relations": {name: relation.model_dump(mode="json") for name, relation in settings.relations.items()},
         "spark": settings.spark.model_dump(mode="json"),
     }
 

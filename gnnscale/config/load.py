@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -142,25 +142,58 @@ def _read_overrides(overrides: Sequence[str]) -> DictConfig:
 
 
 def _explain(fault: dict[str, Any]) -> str:
-    path = [str(part) for part in fault["loc"]]
+    loc = fault["loc"]
+    path, _ = _walk(loc)
     name = ".".join(path)
     if fault["type"] == "extra_forbidden":
-        return f"unknown configuration key '{name}'.{nearest(path[-1], _known_keys(fault['loc'][:-1]))}"
+        return f"unknown configuration key '{name}'.{nearest(path[-1], _known_keys(loc[:-1]))}"
     if fault["type"] == "missing":
         return f"configuration key '{name}' is missing"
+    if fault["type"] == "union_tag_not_found":
+        return f"configuration key '{name}.kind' is missing.{nearest('', _kinds(_walk(loc)[1]))}"
+    if fault["type"] == "union_tag_invalid":
+        tag = fault["ctx"]["tag"]
+        return f"configuration key '{name}.kind' is unknown '{tag}'.{nearest(tag, _kinds(_walk(loc)[1]))}"
+    if fault["type"] == "value_error":
+        return f"configuration key '{name}': {fault['ctx']['error']}"
     return f"configuration key '{name}': {fault['msg'].lower()}; it is {fault['input']!r}"
 
 
 def _known_keys(path: Sequence[Any]) -> list[str]:
+    _, section = _walk(path)
+    return list(section.model_fields) if _is_section(section) else []
+
+
+def _walk(path: Sequence[Any]) -> tuple[list[str], Any]:
+    """The keys of a fault's place as a person wrote them, and the type of what stands there."""
     section: Any = Settings
+    names = []
     for part in path:
-        if isinstance(section, type) and issubclass(section, BaseModel) and part in section.model_fields:
+        kinds = _kinds(section)
+        if part in kinds:
+            # The kind that pydantic has chosen by is no key.
+            section = kinds[part]
+            continue
+        names.append(str(part))
+        if _is_section(section) and part in section.model_fields:
             section = section.model_fields[part].annotation
-        elif getattr(section, "__origin__", None) in (dict, Mapping):
-            section = section.__args__[1]
-    if isinstance(section, type) and issubclass(section, BaseModel):
-        return list(section.model_fields)
-    return []
+        elif get_origin(section) in (dict, Mapping):
+            section = get_args(section)[1]
+        else:
+            section = None
+    return names, section
+
+
+def _kinds(section: Any) -> dict[str, type[BaseModel]]:
+    """Kind -> section, of a place where several may stand."""
+    if get_origin(section) is not Annotated:
+        return {}
+    members = [member for member in get_args(get_args(section)[0]) if _is_section(member)]
+    return {get_args(member.model_fields["kind"].annotation)[0]: member for member in members}
+
+
+def _is_section(section: Any) -> bool:
+    return isinstance(section, type) and issubclass(section, BaseModel)
 
 
 def _first_line(error: Exception) -> str:

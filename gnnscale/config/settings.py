@@ -5,26 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, field_validator
 
-from gnnscale.schema import ColumnType
-
-Positive = Annotated[int, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Probability = Annotated[float, Field(ge=0, lt=1)]
-
-
-class Section(BaseModel):
-    """A part of the configuration: immutable, and closed to unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from gnnscale.config.relations import RelationSettings, declared_relations
+from gnnscale.config.section import Positive, Probability, Section, Share
+from gnnscale.query.anchors import epoch_seconds
+from gnnscale.schema import ColumnType, ConfigError
 
 
 class LakeSettings(Section):
     """Where tables are written; ``cache`` holds the memory-mapped graph, by default inside a local lake."""
 
     uri: str
-    storage_options: dict[str, str] = {}
+    storage_options: dict[str, str] = Field(default_factory=dict)
     cache: str | None = None
 
 
@@ -34,7 +27,7 @@ class SparkSettings(Section):
     master: str = "local[*]"
     driver_memory: str = "auto"
     shuffle_partitions: Literal["auto"] | Positive = "auto"
-    conf: dict[str, str] = {}
+    conf: dict[str, str] = Field(default_factory=dict)
 
 
 class TableSettings(Section):
@@ -43,12 +36,33 @@ class TableSettings(Section):
     source: str
     primary_key: str | None = None
     time_column: str | None = None
-    columns: dict[str, ColumnType] = {}
-    foreign_keys: dict[str, str] = {}
+    columns: dict[str, ColumnType] = Field(default_factory=dict)
+    foreign_keys: dict[str, str] = Field(default_factory=dict)
     keys_from: tuple[str, ...] = ()
     time_from: str | None = None
     end_time: str | None = None
     display: tuple[str, ...] = ()
+
+
+class ChecksSettings(Section):
+    """What the rows must keep to for a graph to be built of them, as shares; by default anything goes.
+
+    Args:
+        min_match_rate: least share of a link's rows with a key whose key matches a parent; default:
+            ``graph.min_match_rate``.
+        min_parent_match_rate: least share of a link's parents that at least one row names.
+        max_null_rate: most rows of a link without a key.
+        max_duplicate_rate: most rows of a table without a primary key that repeat another in every column.
+        max_isolated_rate: most rows of a table with a primary key that no link joins with another row.
+        max_out_of_range_rate: most rows of a table whose time is outside ``graph.time_range``.
+    """
+
+    min_match_rate: Share | None = None
+    min_parent_match_rate: Share = 0.0
+    max_null_rate: Share = 1.0
+    max_duplicate_rate: Share = 1.0
+    max_isolated_rate: Share = 1.0
+    max_out_of_range_rate: Share = 1.0
 
 
 class GraphSettings(Section):
@@ -56,14 +70,25 @@ class GraphSettings(Section):
 
     Args:
         min_match_rate: least share of keyed rows that must match a parent.
+        checks: what else the rows must keep to.
+        time_range: first and last time that a row should have; rows outside are counted, not left out.
         max_categories: categories kept in each column.
         fit_until: statistics of the columns count rows up to this time; default: the last fifth of the time that the
             facts span is left out. Set it to the validation anchor of the query that matters most.
     """
 
     min_match_rate: Share = 0.5
+    checks: ChecksSettings = ChecksSettings()
+    time_range: tuple[datetime, datetime] | None = None
     max_categories: Positive = 10_000
     fit_until: datetime | None = None
+
+    @field_validator("time_range")
+    @classmethod
+    def _in_order(cls, value: tuple[datetime, datetime] | None) -> tuple[datetime, datetime] | None:
+        if value and epoch_seconds(value[0]) > epoch_seconds(value[1]):
+            raise ConfigError(f"it ends at {value[1]}, before it begins at {value[0]}")
+        return value
 
 
 class QuerySettings(Section):
@@ -201,7 +226,7 @@ class SearchSettings(Section):
         parallel: trials that train at once; ``auto`` takes one a core.
     """
 
-    space: dict[str, tuple[Any, ...]] = {}
+    space: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
     trials: Positive = 8
     examples: Positive = 20_000
     parallel: Literal["auto"] | Positive = "auto"
@@ -243,6 +268,7 @@ class Settings(Section):
     shards: ShardSettings = ShardSettings()
     spark: SparkSettings = SparkSettings()
     graph: GraphSettings = GraphSettings()
+    relations: dict[str, RelationSettings] = Field(default_factory=dict)
     anchors: AnchorSettings = AnchorSettings()
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()
@@ -250,3 +276,9 @@ class Settings(Section):
     retrieval: RetrievalSettings = RetrievalSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     tracking: TrackingSettings = TrackingSettings()
+
+    @field_validator("relations")
+    @classmethod
+    def _consistent(cls, value: dict[str, RelationSettings]) -> dict[str, RelationSettings]:
+        declared_relations(value)
+        return value

@@ -6,8 +6,10 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from gnnscale.etl.degrees import DegreeHistogram, key_end
 from gnnscale.etl.raw import TIME, RawTable
 from gnnscale.query.anchors import AnchorPlan, Split, show_time
 from gnnscale.schema import DataError, Link, LinkManifest
@@ -17,14 +19,27 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TableFigures:
-    """Rows of a table and its first and last time, in epoch seconds."""
+    """What one pass over a table tells.
+
+    Args:
+        rows: their number.
+        time_range: first and last time, in epoch seconds.
+        duplicates: rows that repeat an earlier one in every column, told by a hash of 64 bits.
+        out_of_range: rows whose time is outside the range that was asked for; None where none was.
+    """
 
     rows: int
     time_range: tuple[int, int] | None
+    duplicates: int = 0
+    out_of_range: int | None = None
 
 
-def check_tables(raw: Mapping[str, RawTable]) -> dict[str, TableFigures]:
+def check_tables(raw: Mapping[str, RawTable], time_range: tuple[int, int] | None = None) -> dict[str, TableFigures]:
     """Count rows and see that every primary key is there and unique.
+
+    Args:
+        raw: the tables.
+        time_range: first and last time that a row should have, in epoch seconds.
 
     Raises:
         DataError: a table without rows, or keys that are missing or duplicate; the message shows some.
@@ -35,6 +50,10 @@ def check_tables(raw: Mapping[str, RawTable]) -> dict[str, TableFigures]:
         aggregates = [F.count(F.lit(1)).alias("rows"), F.min(TIME).alias("first"), F.max(TIME).alias("last")]
         if key:
             aggregates += [F.count(key).alias("keyed"), F.count_distinct(F.col(key)).alias("distinct")]
+        else:
+            aggregates.append(F.count_distinct(_row_hash(table)).alias("distinct"))
+        if time_range:
+            aggregates.append(F.count(F.when(~F.col(TIME).between(*time_range), True)).alias("outside"))
         row = table.frame.agg(*aggregates).first()
         assert row is not None
         if row["rows"] == 0:
@@ -44,9 +63,16 @@ def check_tables(raw: Mapping[str, RawTable]) -> dict[str, TableFigures]:
         if key and row["distinct"] < row["rows"]:
             raise DataError(_duplicates(table, key))
         span = (row["first"], row["last"]) if row["first"] is not None else None
-        figures[name] = TableFigures(row["rows"], span)
+        outside = row["outside"] if time_range else None
+        figures[name] = TableFigures(row["rows"], span, row["rows"] - row["distinct"], outside)
     _check_range(figures)
     return figures
+
+
+def _row_hash(table: RawTable) -> Column:
+    columns = [F.col(f"`{name}`") for name in table.frame.columns]
+    # xxhash64 passes over nulls, so which columns are null is hashed beside.
+    return F.xxhash64(*columns, *(column.isNull() for column in columns))
 
 
 def _check_range(figures: Mapping[str, TableFigures]) -> None:
@@ -62,8 +88,21 @@ def _check_range(figures: Mapping[str, TableFigures]) -> None:
         )
 
 
-def check_link(raw: Mapping[str, RawTable], link: Link, parents: int, min_match_rate: float) -> LinkManifest:
-    """Count which rows of the link find their parent.
+def check_link(
+    raw: Mapping[str, RawTable],
+    link: Link,
+    parents: int,
+    min_match_rate: float,
+    setting: str = "graph.min_match_rate",
+) -> LinkManifest:
+    """Count which rows of the link find their parent, in one pass over both tables.
+
+    Args:
+        raw: the tables.
+        link: one of theirs.
+        parents: rows of its parent.
+        min_match_rate: least share of the rows with a key.
+        setting: where that share is set, for the message.
 
     Raises:
         DataError: nothing matches, or less than ``min_match_rate`` of the rows that have a key.
@@ -71,37 +110,30 @@ def check_link(raw: Mapping[str, RawTable], link: Link, parents: int, min_match_
     parent_key = raw[link.parent].table.primary_key or ""
     keys = raw[link.parent].frame.select(F.col(parent_key).alias("key"), F.lit(True).alias("found"))
     counts = raw[link.table].frame.groupBy(F.col(link.column).alias("key")).count()
-    matched = F.col("found").isNotNull()
-    row = (
+    histogram = (
         counts.join(keys, "key", "left")
-        .agg(
-            F.sum(F.when(matched, F.col("count"))).alias("edges"),
-            F.sum(F.when(F.col("key").isNull(), F.col("count"))).alias("nulls"),
-            F.sum(F.when(F.col("key").isNotNull() & ~matched, F.col("count"))).alias("dangling"),
-            F.count(F.when(matched, True)).alias("parents_matched"),
-            F.max(F.when(matched, F.col("count"))).alias("max_degree"),
-            F.first(F.when(F.col("key").isNotNull() & ~matched, F.col("key")), ignorenulls=True).alias("example"),
-        )
-        .first()
+        .groupBy(key_end(F.col("key"), F.col("found")).alias("end"), F.col("count").alias("degree"))
+        .agg(F.count(F.lit(1)).alias("keys"), F.min("key").alias("example"))
     )
-    assert row is not None
+    found = DegreeHistogram.of(histogram.collect(), parents)
     figures = LinkManifest(
         link.table,
         link.column,
         link.parent,
-        edges=row["edges"] or 0,
-        nulls=row["nulls"] or 0,
-        dangling=row["dangling"] or 0,
+        edges=found.rows["matched"],
+        nulls=found.rows["null"],
+        dangling=found.rows["dangling"],
         parents=parents,
-        parents_matched=row["parents_matched"],
-        max_degree=row["max_degree"] or 0,
+        parents_matched=found.matched,
+        max_degree=found.largest,
+        degree_quantiles=found.quantiles(),
     )
     keyed = figures.edges + figures.dangling
     if figures.edges == 0 or figures.match_rate < min_match_rate:
         raise DataError(
             f"foreign key {link.name} matches {figures.edges:,} of {keyed:,} keys in {link.parent}.{parent_key} "
-            f"({figures.match_rate:.1%}; at least {min_match_rate:.0%} must), such as {row['example']!r}; "
-            "graph.min_match_rate sets the least"
+            f"({figures.match_rate:.1%}; at least {min_match_rate:.0%} must), such as {found.example!r}; "
+            f"{setting} sets the least"
         )
     if figures.dangling:
         log.warning(

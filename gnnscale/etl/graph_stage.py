@@ -14,7 +14,8 @@ from pyspark.sql.pandas.types import to_arrow_type
 
 from gnnscale.config import Settings, build_graph_schema, plan_query_anchors
 from gnnscale.config.binding import graph_origin
-from gnnscale.etl.checks import TableFigures, check_link, check_tables, check_windows
+from gnnscale.config.relations import declared_relations
+from gnnscale.etl.checks import TableFigures, check_windows
 from gnnscale.etl.conditions import RAW
 from gnnscale.etl.edge_readers import scan_files
 from gnnscale.etl.edge_sort import write_sorted_edges
@@ -26,8 +27,10 @@ from gnnscale.etl.key_ids import FrameKeys, key_map, write_ids
 from gnnscale.etl.key_lookup import KeyMap
 from gnnscale.etl.node_column import NodeColumn
 from gnnscale.etl.raw import END, TIME, RawTable, column_kinds, find_sources, read_raw_tables
+from gnnscale.etl.relations import write_relations
 from gnnscale.etl.scan import ParquetScan
 from gnnscale.etl.tables import write_table
+from gnnscale.etl.thresholds import check_rows
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import epoch_seconds, show_time
@@ -40,6 +43,7 @@ from gnnscale.schema import (
     Table,
     TableManifest,
     ValueKind,
+    relation_links,
 )
 from gnnscale.schema.manifest import MANIFEST_NAME
 
@@ -66,8 +70,9 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     for link in links_found:
         graph.add_link(link.table, link.column, link.parent)
     query = PredictiveQuery(graph, settings.query.text)
-    figures = check_tables(raw)
-    links = [check_link(raw, k, figures[k.parent].rows, settings.graph.min_match_rate) for k in graph.links]
+    relations = declared_relations(settings.relations)
+    relation_links(relations, graph)
+    figures, links, isolated = check_rows(raw, graph, settings.graph)
     plan = plan_query_anchors(settings, query, {name: f.time_range for name, f in figures.items()})
     for name in query.timed_facts:
         check_windows(raw[name], plan)
@@ -91,7 +96,8 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
         for name in ids
     }
     written = [_write_edges(session, lake, link, times[link.parent], origin) for link in links]
-
+    timed = {name for name, f in figures.items() if f.time_range}
+    derived = write_relations(session, lake, graph, relations, timed, origin)
     tables = tuple(
         TableManifest(
             name,
@@ -101,10 +107,13 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
             versions[name],
             dict(graph.table(name).kinds),
             graph.table(name).end_time is not None,
+            figures[name].duplicates,
+            figures[name].out_of_range,
+            isolated[name],
         )
         for name in raw
     )
-    manifest = GraphManifest(tables, tuple(written), origin, fit_until)
+    manifest = GraphManifest(tables, tuple(written), origin, fit_until, derived)
     lake.write_record(MANIFEST_NAME, manifest.to_dict())
     for table in raw.values():
         table.frame.unpersist()

@@ -11,7 +11,15 @@ from gnnscale.evaluation.comparison import Comparison, MethodLists, MethodResult
 from gnnscale.evaluation.intervals import Difference, Interval, bootstrap_interval, paired_difference
 from gnnscale.evaluation.ragged import Ragged
 from gnnscale.evaluation.ranking import RankingMetrics, evaluate_ranking
-from gnnscale.evaluation.report import Curve, EdgeFigure, EntityExample, Report, TableFigure, render_report
+from gnnscale.evaluation.report import (
+    Curve,
+    EdgeFigure,
+    EntityExample,
+    RelationFigure,
+    Report,
+    TableFigure,
+    render_report,
+)
 
 __all__ = [
     "BASELINES",
@@ -26,6 +34,7 @@ __all__ = [
     "MethodResult",
     "Ragged",
     "RankingMetrics",
+    "RelationFigure",
     "Report",
     "TableFigure",
     "bootstrap_interval",

@@ -49,12 +49,24 @@ HEADLINES: Final[tuple[tuple[str, Among], ...]] = (
 
 @dataclass(frozen=True)
 class TableFigure:
-    """A table of the graph: its rows, its columns and, where it has times, the first and the last."""
+    """A table of the graph.
+
+    Args:
+        name: of the table.
+        rows, columns: their number.
+        time_range: first and last time, where rows have times.
+        duplicates: rows that repeat another in every column.
+        isolated: rows that no edge of a link touches.
+        out_of_range: rows with a time outside the range that was asked for. Of each: None where it was not counted.
+    """
 
     name: str
     rows: int
     columns: int
     time_range: tuple[str, str] | None = None
+    duplicates: int | None = None
+    isolated: int | None = None
+    out_of_range: int | None = None
 
 
 @dataclass(frozen=True)
@@ -67,9 +79,13 @@ class EdgeFigure:
         target: table it leads to.
         count: number of edges.
         match_rate: share of the rows with a key that found its row, 0 .. 1.
-        mean_degree: edges per source node.
-        max_degree: most edges of a source node.
+        mean_degree: edges per row of ``target``.
+        max_degree: most edges of a row of ``target``.
         dangling: rows whose key found no row.
+        target_match_rate: share of the rows of ``target`` that an edge reaches, 0 .. 1.
+        nulls: rows without a key.
+        degree_quantiles: 50th, 90th and 99th percentile of the edges of a row of ``target``. Of each: None where it
+            was not counted.
     """
 
     name: str
@@ -80,6 +96,35 @@ class EdgeFigure:
     mean_degree: float
     max_degree: int
     dangling: int
+    target_match_rate: float | None = None
+    nulls: int | None = None
+    degree_quantiles: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class RelationFigure:
+    """A relation: edges that are derived from rows.
+
+    Args:
+        name: of the relation.
+        kind: how its edges are derived.
+        source, target: tables whose rows they join.
+        count: number of edges.
+        mean_degree: edges per row of ``source``.
+        max_degree: most edges of a row of ``source``.
+        max_weight: largest weight; None where edges have none.
+        left_out: events that weigh nothing, and groups of which not all rows count.
+    """
+
+    name: str
+    kind: str
+    source: str
+    target: str
+    count: int
+    mean_degree: float
+    max_degree: int
+    max_weight: float | None
+    left_out: int
 
 
 @dataclass(frozen=True)
@@ -119,7 +164,8 @@ class Report:
         comparison: methods side by side.
         summary: facts such as anchors, run id, versions and durations, name to text.
         tables: of the graph.
-        edges: of the graph.
+        edges: of the graph's links.
+        relations: of the graph.
         curves: such as training loss and validation MAP@10.
         examples: a few entities.
         stages: (name, seconds, detail) in the order run.
@@ -132,6 +178,7 @@ class Report:
     summary: Mapping[str, str] = field(default_factory=dict)
     tables: Sequence[TableFigure] = ()
     edges: Sequence[EdgeFigure] = ()
+    relations: Sequence[RelationFigure] = ()
     curves: Sequence[Curve] = ()
     examples: Sequence[EntityExample] = ()
     stages: Sequence[tuple[str, float, str]] = ()

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from gnnscale.evaluation.charts import Bar, bar_chart, line_chart
 from gnnscale.evaluation.page import figure, page_environment
 from gnnscale.evaluation.page import metric as metric_format
-from gnnscale.evaluation.report import MODEL, Curve, EdgeFigure, Headline, TableFigure
+from gnnscale.evaluation.report import MODEL, Curve, EdgeFigure, Headline, RelationFigure, TableFigure
 from gnnscale.evaluation.task_charts import TaskChart
 from gnnscale.evaluation.task_comparison import TaskComparison
 from gnnscale.evaluation.task_words import TaskExample
@@ -65,7 +65,8 @@ class TaskReport:
         labels: of the splits.
         charts: of the model's answers.
         tables: of the graph.
-        edges: of the graph.
+        edges: of the graph's links.
+        relations: of the graph.
         curves: such as training loss and the headline on the validation examples.
         examples: a few entities.
         stages: (name, seconds, detail) in the order run.
@@ -81,6 +82,7 @@ class TaskReport:
     charts: Sequence[TaskChart] = ()
     tables: Sequence[TableFigure] = ()
     edges: Sequence[EdgeFigure] = ()
+    relations: Sequence[RelationFigure] = ()
     curves: Sequence[Curve] = ()
     examples: Sequence[TaskExample] = ()
     stages: Sequence[tuple[str, float, str]] = ()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from gnnscale.config import Settings
-from gnnscale.evaluation.graph_figures import edge_figures, table_figures
+from gnnscale.evaluation.graph_figures import edge_figures, relation_figures, table_figures
 from gnnscale.evaluation.task_charts import task_charts
 from gnnscale.evaluation.task_report import LabelFigure, TaskReport, render_task_report
 from gnnscale.evaluation.task_words import TaskExample, label_rate, task_example
@@ -50,6 +50,7 @@ def evaluate_task_and_report(
         charts=task_charts(holdout.shape.task, holdout.scores, test.values, holdout.shape.classes),
         tables=table_figures(store.manifest),
         edges=edge_figures(store.manifest),
+        relations=relation_figures(store.manifest),
         curves=read_curves(lake, name),
         examples=_examples(settings, lake, store, query, holdout),
         stages=stages,

@@ -1,11 +1,12 @@
-"""What can be checked in a second, before Spark is started: sources, columns, links and the query."""
+"""What can be checked in a second, before Spark is started: sources, columns, links, relations and the query."""
 
 from __future__ import annotations
 
 from gnnscale.config import Settings, build_graph_schema
+from gnnscale.config.relations import declared_relations
 from gnnscale.lake import column_kinds, find_source
 from gnnscale.query import PredictiveQuery
-from gnnscale.schema import SchemaError
+from gnnscale.schema import SchemaError, relation_links
 from gnnscale.schema.errors import nearest
 
 
@@ -17,7 +18,7 @@ def check_inputs(settings: Settings) -> PredictiveQuery:
 
     Raises:
         LakeError: a source is missing.
-        SchemaError: a column is missing, or the links don't make a graph.
+        SchemaError: a column is missing, the links don't make a graph, or a relation does not fit the tables.
         QueryError: the query does not fit.
     """
     graph = build_graph_schema(settings)
@@ -31,4 +32,5 @@ def check_inputs(settings: Settings) -> PredictiveQuery:
     graph = build_graph_schema(settings, kinds)
     graph.infer_links(kinds)
     graph.validate()
+    relation_links(declared_relations(settings.relations), graph)
     return PredictiveQuery(graph, settings.query.text)

@@ -26,7 +26,7 @@ from gnnscale.lake import (
 )
 from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import AnchorPlan
-from gnnscale.schema import ConfigError, EdgeType, GraphManifest, LakeError
+from gnnscale.schema import ConfigError, GraphManifest, LakeError
 from gnnscale.schema.manifest import MANIFEST_NAME
 from gnnscale.tracking import progress_bar
 
@@ -164,7 +164,7 @@ class Stage(ABC):
 
 
 class GraphStage(Stage):
-    """Raw tables to ids, nodes, edges and the manifest."""
+    """Raw tables to ids, nodes, edges of links and relations, and the manifest."""
 
     name = "graph"
     per_query = False
@@ -180,6 +180,7 @@ class GraphStage(Stage):
             "sources": sources,
             "tables": {name: table.model_dump(mode="json") for name, table in self.settings.tables.items()},
             "graph": self.settings.graph.model_dump(mode="json"),
+            "relations": {name: relation.model_dump(mode="json") for name, relation in self.settings.relations.items()},
         }
 
     def outputs(self) -> list[str]:
@@ -187,8 +188,7 @@ class GraphStage(Stage):
         tables = [f"nodes_{name}" for name in self.settings.tables]
         tables += [f"ids_{name}" for name, table in self.settings.tables.items() if table.primary_key]
         if self.work.lake.read_record(MANIFEST_NAME) is not None:
-            links = [link.link for link in self.work.manifest.links]
-            tables += [EdgeType(link, reverse).table_name for link in links for reverse in (False, True)]
+            tables += [edge_type.table_name for edge_type in self.work.manifest.edge_types]
         return tables
 
     def make(self) -> str:
@@ -200,7 +200,11 @@ class GraphStage(Stage):
         self.work.lake.write_record(RECIPE, recipe_record(self.settings))
         nodes = sum(table.rows for table in manifest.tables)
         edges = sum(link.edges for link in manifest.links)
-        return f"{nodes:,} nodes of {len(manifest.tables)} tables, {edges:,} edges of {len(manifest.links)} links"
+        told = f"{nodes:,} nodes of {len(manifest.tables)} tables, {edges:,} edges of {len(manifest.links)} links"
+        if manifest.relations:
+            derived = sum(relation.edges for relation in manifest.relations)
+            told += f", {derived:,} of {len(manifest.relations)} relations"
+        return told
 
 
 class LabelStage(Stage):

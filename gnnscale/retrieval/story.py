@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from gnnscale.config import Settings
 from gnnscale.evaluation import Curve, EntityExample, Report
-from gnnscale.evaluation.graph_figures import edge_figures, table_figures
+from gnnscale.evaluation.graph_figures import edge_figures, relation_figures, table_figures
 from gnnscale.inference import read_keys
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
@@ -63,6 +63,7 @@ def build_report(
         summary=summary,
         tables=table_figures(manifest),
         edges=edge_figures(manifest),
+        relations=relation_figures(manifest),
         curves=curves,
         examples=_examples(settings, lake, store, query, plan, holdout),
         stages=stages,

@@ -44,6 +44,9 @@ class TableManifest:
         version: of ``nodes_<name>``.
         kinds: every raw column and what its values are.
         ends: whether rows may cease to hold.
+        duplicates: rows that repeat an earlier one in every column; None where the build did not count them.
+        out_of_range: rows whose time is outside ``graph.time_range``; None where that is not set.
+        isolated: rows that no link joins with another; None where rows have no primary key.
     """
 
     name: str
@@ -53,6 +56,9 @@ class TableManifest:
     version: int = 0
     kinds: dict[str, ValueKind] = field(default_factory=dict)
     ends: bool = False
+    duplicates: int | None = None
+    out_of_range: int | None = None
+    isolated: int | None = None
 
     @property
     def numerical(self) -> tuple[FeatureManifest, ...]:
@@ -77,6 +83,8 @@ class LinkManifest:
         max_degree: most rows that name one parent.
         version, reverse_version: of the Delta tables that hold the two directions.
         max_weight: None: the edges of a link have no weight.
+        degree_quantiles: share in percent -> least number of rows that name a parent such that this share of the
+            parents, those that no row names among them, have no more; exact. None where the build did not count them.
     """
 
     table: str
@@ -91,6 +99,7 @@ class LinkManifest:
     version: int = 0
     reverse_version: int = 0
     max_weight: float | None = None
+    degree_quantiles: dict[str, int] | None = None
 
     @property
     def link(self) -> Link:
@@ -102,6 +111,26 @@ class LinkManifest:
         """Share of the rows that have a key whose key matches a parent."""
         keyed = self.edges + self.dangling
         return self.edges / keyed if keyed else 0.0
+
+    @property
+    def parent_match_rate(self) -> float:
+        """Share of the parents that at least one row names."""
+        return self.parents_matched / self.parents if self.parents else 0.0
+
+    @property
+    def rows(self) -> int:
+        """Rows of the table that holds the key."""
+        return self.edges + self.dangling + self.nulls
+
+    @property
+    def null_rate(self) -> float:
+        """Share of the rows that have no key."""
+        return self.nulls / self.rows if self.rows else 0.0
+
+    @property
+    def mean_degree(self) -> float:
+        """Rows that name a parent, on average over all parents."""
+        return self.edges / self.parents if self.parents else 0.0
 
     def edge_version(self, edge_type: EdgeType) -> int:
         """Version of the Delta table that holds one direction."""
@@ -121,6 +150,11 @@ class RelationManifest:
         max_degree: most edges that leave one source node.
         version, reverse_version: of the Delta tables that hold the two directions.
         max_weight: largest weight of an edge; None where edges have no weight.
+        kind: how its edges are derived: ``events``, ``together`` or ``attribute``.
+        table: whose rows they are derived from.
+        columns: of that table, from whose values they are derived.
+        cut: groups (or values) with more rows than ``max_group``, which took part in part (or not at all).
+        unweighted: events that make no edge because they weigh nothing.
     """
 
     source: str
@@ -131,6 +165,11 @@ class RelationManifest:
     version: int = 0
     reverse_version: int = 0
     max_weight: float | None = None
+    kind: str = ""
+    table: str = ""
+    columns: tuple[str, ...] = ()
+    cut: int = 0
+    unweighted: int = 0
 
     @property
     def link(self) -> Link:
@@ -186,5 +225,8 @@ class GraphManifest:
             kinds = {name: ValueKind(kind) for name, kind in t.get("kinds", {}).items()}
             tables.append(TableManifest(**{**t, "features": features, "time_range": span, "kinds": kinds}))
         links = tuple(LinkManifest(**link) for link in data["links"])
-        relations = tuple(RelationManifest(**relation) for relation in data.get("relations", ()))
+        relations = tuple(
+            RelationManifest(**{**relation, "columns": tuple(relation.get("columns", ()))})
+            for relation in data.get("relations", ())
+        )
         return cls(tuple(tables), links, data["origin"], data["fit_until"], relations)

@@ -22,12 +22,12 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from gnnscale.etl.generate import GeneratorSettings, generate_tables
 from pyspark.sql import SparkSession
 
 from gnnscale.config import SparkSettings
 from gnnscale.etl.edge_readers import LogEdges, scan_files
 from gnnscale.etl.edge_sort import write_sorted_edges
+from gnnscale.etl.generate import GeneratorSettings, generate_tables
 from gnnscale.etl.key_ids import FileKeys, write_ids
 from gnnscale.etl.scan import ParquetScan
 from gnnscale.etl.session import open_session
@@ -159,7 +159,7 @@ def run_duckdb(folder: Path, log: Path, edges: int) -> Measured:
     with measured() as peer, duckdb.connect() as connection:
         connection.execute(f"SET memory_limit='12GB'; SET temp_directory='{folder}/spill'")
         connection.execute(
-            f"COPY (SELECT user_id, item_id, \"at\" FROM read_parquet('{log}/*.parquet') ORDER BY user_id, \"at\") "
+            f'COPY (SELECT user_id, item_id, "at" FROM read_parquet(\'{log}/*.parquet\') ORDER BY user_id, "at") '
             f"TO '{folder}/peer.parquet' (FORMAT parquet)"
         )
     with duckdb.connect() as connection:

@@ -17,6 +17,7 @@ from gnnscale.evaluation import (
     History,
     MethodLists,
     Ragged,
+    RelationFigure,
     Report,
     TableFigure,
     compare,
@@ -90,8 +91,15 @@ def full() -> Report:
         created="2017-12-26T00:00:00Z",
         comparison=comparison(),
         summary={f"fact {NASTY}": NASTY},
-        tables=[TableFigure(NASTY, 1_469_307, 11, ("2017-01-01", "2017-12-31")), TableFigure("b", 5, 1)],
-        edges=[EdgeFigure("buys", NASTY, "products", 1_234_567, 0.99979, 12.34, 987, 4321)],
+        tables=[
+            TableFigure(NASTY, 1_469_307, 11, ("2017-01-01", "2017-12-31")),
+            TableFigure("b", 5, 1, None, 1357, 2468, 9753),
+        ],
+        edges=[
+            EdgeFigure("buys", NASTY, "products", 1_234_567, 0.99979, 12.34, 987, 4321),
+            EdgeFigure("b.a", "b", "a", 7, 1.0, 1.0, 3, 0, 0.4567, 2345, (5432, 6543, 7654)),
+        ],
+        relations=[RelationFigure(f"a.{NASTY}", "events", NASTY, "products", 8_765, 2.345, 98, 1.25, 3_456)],
         curves=[Curve(f"Loss {NASTY}", NASTY, [(1, 2.0), (2, math.nan), (3, 1.0)])],
         examples=[
             EntityExample(
@@ -138,6 +146,8 @@ def test_figures_are_written_as_promised(page: str, full: Report) -> None:
     mean = full.comparison.result("popularity").metrics.means["map@10"]
     assert f">{mean:.3f}<" in page
     assert "Recency-weighted frequency" in page
+    for text in ("1,357", "2,468", "9,753", "45.6 %", "2,345", "5,432", "6,543", "7,654", "8,765", "2.3", "3,456"):
+        assert f"<td>{text}</td>" in page
 
 
 def test_hits_are_marked_in_words(page: str) -> None:

@@ -48,6 +48,8 @@ def test_other_tables_or_encodings_make_the_graph_stage_run_again(shop_content):
     changes = (
         {"graph": {"max_categories": 3}},
         {"graph": {"fit_until": "2024-02-01"}},
+        {"graph": {"checks": {"max_null_rate": 0.5}}},
+        {"relations": {"like": {"kind": "attribute", "table": "products", "column": "brand"}}},
         {"tables": {**shop_content["tables"], "customers": customers}},
     )
     digests = {graph_digest({**shop_content, **change}) for change in changes}

@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnnscale.schema import EdgeType, FeatureManifest, GraphManifest, LinkManifest, TableManifest
+from gnnscale.schema import EdgeType, FeatureManifest, GraphManifest, LinkManifest, RelationManifest, TableManifest
 
 names = st.text("abcdef_", min_size=1, max_size=6)
 counts = st.integers(0, 10**12)
@@ -37,6 +37,21 @@ def test_a_manifest_is_the_same_after_json(tables, links, origin, fit_until):
     assert GraphManifest.from_dict(json.loads(json.dumps(manifest.to_dict()))) == manifest
 
 
+def test_a_manifest_of_an_older_build_reads_as_one_that_did_not_count():
+    relation = RelationManifest("a", "r", "b", 3, 2, 1, 1, 2.5, "events", "f", ("x", "y"), 1, 4)
+    link = LinkManifest("f", "x", "a", 6, 1, 2, 9, 3, 4, degree_quantiles={"50": 1, "90": 3, "99": 4})
+    table = TableManifest("f", 9, None, (), duplicates=1, out_of_range=2, isolated=3)
+    manifest = GraphManifest((table,), (link,), 5, 6, (relation,))
+    data = json.loads(json.dumps(manifest.to_dict()))
+    assert GraphManifest.from_dict(data) == manifest
+    for key in ("duplicates", "out_of_range", "isolated"):
+        del data["tables"][0][key]
+    del data["links"][0]["degree_quantiles"], data["relations"]
+    older = GraphManifest.from_dict(data)
+    assert (older.tables[0].duplicates, older.tables[0].isolated, older.links[0].degree_quantiles) == (None, None, None)
+    assert older.relations == ()
+
+
 def test_a_built_manifest_is_the_same_after_json(shop):
     assert GraphManifest.from_dict(json.loads(json.dumps(shop.manifest.to_dict()))) == shop.manifest
     assert GraphManifest.from_dict(shop.lake.read_record("graph")) == shop.manifest
@@ -45,6 +60,7 @@ def test_a_built_manifest_is_the_same_after_json(shop):
 def test_the_match_rate_counts_rows_that_have_a_key():
     link = LinkManifest("a", "b", "c", edges=6, nulls=100, dangling=2, parents=9, parents_matched=3, max_degree=4)
     assert link.match_rate == 0.75
+    assert (link.rows, link.null_rate, link.parent_match_rate, link.mean_degree) == (108, 100 / 108, 1 / 3, 6 / 9)
     assert LinkManifest("a", "b", "c", 0, 5, 0, 0, 0, 0).match_rate == 0.0
 
 
