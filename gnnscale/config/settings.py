@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gnnscale.schema import ColumnType
 
@@ -37,18 +37,65 @@ class SparkSettings(Section):
     conf: dict[str, str] = {}
 
 
+class ColumnSettings(Section):
+    """What a column means, as its type alone (``tags: multicategorical``) or with options.
+
+    Args:
+        type: its meaning.
+        separator: stands between the values of a multicategorical text column; default: a comma.
+    """
+
+    type: ColumnType
+    separator: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_type(cls, value: Any) -> Any:
+        return value if isinstance(value, dict | ColumnSettings) else {"type": value}
+
+    @model_validator(mode="after")
+    def _check_separator(self) -> Self:
+        if self.separator and self.type is not ColumnType.MULTICATEGORICAL:
+            raise ValueError(f"only a multicategorical column has a separator, and this one is {self.type}")
+        return self
+
+
 class TableSettings(Section):
     """One raw table; see :class:`gnnscale.schema.Table`."""
 
     source: str
     primary_key: str | None = None
     time_column: str | None = None
-    columns: dict[str, ColumnType] = {}
+    columns: dict[str, ColumnSettings] = {}
     foreign_keys: dict[str, str] = {}
     keys_from: tuple[str, ...] = ()
     time_from: str | None = None
     end_time: str | None = None
     display: tuple[str, ...] = ()
+
+
+class TextSettings(Section):
+    """How text columns become vectors.
+
+    Args:
+        encoder: ``hashed`` counts words, pairs of words and letter triples; ``sentence_transformers`` runs a language
+            model.
+        model: of sentence_transformers: a folder that every executor sees, or ``package://<package>/<path>`` of an
+            installed package that carries one. Nothing is downloaded.
+        dims: length of the vectors; ``auto`` takes 128, or what the model gives. Of a longer model, the first ones.
+        batch_size: texts that a model reads at once.
+    """
+
+    encoder: Literal["hashed", "sentence_transformers"] = "hashed"
+    model: str | None = None
+    dims: Literal["auto"] | Positive = "auto"
+    batch_size: Positive = 64
+
+    @model_validator(mode="after")
+    def _check_model(self) -> Self:
+        if (self.model is None) != (self.encoder == "hashed"):
+            raise ValueError("encoder sentence_transformers needs a model, and hashed has none")
+        return self
 
 
 class GraphSettings(Section):
@@ -59,11 +106,13 @@ class GraphSettings(Section):
         max_categories: categories kept in each column.
         fit_until: statistics of the columns count rows up to this time; default: the last fifth of the time that the
             facts span is left out. Set it to the validation anchor of the query that matters most.
+        text: how text columns become vectors.
     """
 
     min_match_rate: Share = 0.5
     max_categories: Positive = 10_000
     fit_until: datetime | None = None
+    text: TextSettings = TextSettings()
 
 
 class QuerySettings(Section):

@@ -17,12 +17,23 @@ from gnnscale.etl.conditions import RAW
 from gnnscale.etl.edges import link_edges, sorted_edges
 from gnnscale.etl.features import encode_features, feature_types, fit_features
 from gnnscale.etl.ids import NODE_ID, add_node_ids
+from gnnscale.etl.list_columns import encode_lists
 from gnnscale.etl.raw import END, TIME, RawTable, column_kinds, find_sources, read_raw_tables
 from gnnscale.etl.tables import read_table, write_table
+from gnnscale.etl.text import TextEncoder, open_encoder
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import epoch_seconds, show_time
-from gnnscale.schema import FeatureManifest, Graph, GraphManifest, LinkManifest, Table, TableManifest, ValueKind
+from gnnscale.schema import (
+    ColumnType,
+    FeatureManifest,
+    Graph,
+    GraphManifest,
+    LinkManifest,
+    Table,
+    TableManifest,
+    ValueKind,
+)
 from gnnscale.schema.manifest import MANIFEST_NAME
 
 log = logging.getLogger(__name__)
@@ -56,14 +67,18 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     fit_until = _fit_until(settings, figures)
     log.info("statistics of the columns count what is known by %s", show_time(fit_until))
     types = {name: feature_types(table, graph) for name, table in raw.items()}
+    encoder = open_encoder(settings.graph.text)
+    # A model is not read where no column is text.
+    dims = encoder.dims if any(ColumnType.TEXT in kinds.values() for kinds in types.values()) else 0
     features = {
-        name: fit_features(table, types[name], fit_until, settings.graph.max_categories) for name, table in raw.items()
+        name: fit_features(table, types[name], fit_until, settings.graph.max_categories, dims)
+        for name, table in raw.items()
     }
     log.info("checked %d tables and %d links; writing to %s", len(raw), len(links), lake.uri)
 
     ranges = int(session.conf.get("spark.sql.shuffle.partitions") or 1)
     ids = _write_ids(lake, raw, ranges)
-    versions = {name: _write_nodes(lake, raw[name], graph, features[name], ids, ranges) for name in raw}
+    versions = {name: _write_nodes(lake, raw[name], graph, features[name], ids, ranges, encoder) for name in raw}
     written = [_write_edges(session, lake, link, figures) for link in links]
 
     origin = graph_origin({name: f.time_range for name, f in figures.items()})
@@ -105,6 +120,7 @@ def _write_nodes(
     features: tuple[FeatureManifest, ...],
     ids: Mapping[str, DataFrame],
     ranges: int,
+    encoder: TextEncoder,
 ) -> int:
     table = raw.table
     if table.primary_key:
@@ -128,11 +144,12 @@ def _write_nodes(
     kept = _kept(graph, table)
     frame = frame.select("*", *(_plain(frame, column).alias(f"{RAW}{column}") for column in kept))
     columns += [F.col(f"{RAW}{column}") for column in kept]
-    frame = encode_features(frame, features)
-    columns += [F.col(f"cat_{f.column}" if f.type == "categorical" else f"num_{f.column}") for f in features]
-    nodes = frame.select(*columns).repartitionByRange(NODE_ID).sortWithinPartitions(NODE_ID)
+    encoded = encode_features(frame, features, columns)
+    ordered = encoded.repartitionByRange(NODE_ID).sortWithinPartitions(NODE_ID)
+    # Ranges are found by a look at all rows, for which no text should be encoded.
+    nodes = encode_lists(ordered, features, encoder)
     version = write_table(lake, f"nodes_{table.name}", nodes)
-    log.info("nodes_%s: %d columns", table.name, len(columns))
+    log.info("nodes_%s: %d columns", table.name, len(nodes.columns))
     return version
 
 
