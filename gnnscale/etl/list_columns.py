@@ -250,8 +250,8 @@ def _embedding(table: str, name: str, found: dict[int, _Moments]) -> FeatureMani
     for length, m in found.items():
         if m.faulty:
             raise DataError(
-                f"embedding column {table}.{name}: {m.faulty:,} of {m.rows:,} vectors of {length} numbers hold a NaN, an "
-                "infinity or a null. Mend them in the source (null for no vector), or declare the column ignore"
+                f"embedding column {table}.{name}: {m.faulty:,} of {m.rows:,} vectors of {length} numbers hold a NaN, "
+                "an infinity or a null. Mend them in the source (null for no vector), or declare the column ignore"
             )
         std = np.sqrt(m.spread / max(1, m.fitted))
         # A dimension that does not vary has rounding for its deviation.

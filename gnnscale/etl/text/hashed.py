@@ -28,7 +28,7 @@ _M1, _M2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 class HashedEncoder:
     """N-grams of a text, hashed into signed counts and scaled to length 1.
 
-    Upper and lower case, and what Unicode takes for one letter (NFKC), count the same.
+    Upper and lower case, and what Unicode holds for equal (NFKD), count the same.
 
     Args:
         dims: length of a vector.
@@ -39,7 +39,7 @@ class HashedEncoder:
     def encode(self, texts: pa.Array) -> NDArray[np.float32]:
         """Vectors of length 1, ``[texts, dims]``; zeros where a text is null or holds no word."""
         plain = pc.fill_null(texts.cast(pa.large_string()), "")
-        plain = pc.utf8_lower(pc.utf8_normalize(plain, form="NFKC"))
+        plain = pc.utf8_lower(pc.utf8_normalize(plain, form="NFKD"))
         # A gap on either side, as between words: every letter then has two neighbors.
         gap = pa.scalar(chr(GAP), pa.large_string())
         plain = pc.binary_join_element_wise(gap, plain, gap, pa.scalar("", pa.large_string()))
