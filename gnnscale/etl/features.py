@@ -74,15 +74,7 @@ def fit_features(
         told = F.nullif(F.size(values[name]), F.lit(0)) if name in values else F.col(name)
         aggregates.append(F.count(told).alias(f"{name}|count"))
         if name in numbers:
-            value = _number(name, kind)
-            plain, logged = value, F.signum(value) * F.log1p(F.abs(value))
-            aggregates += [
-                F.skewness(plain).alias(f"{name}|skew"),
-                F.avg(plain).alias(f"{name}|mean"),
-                F.stddev_pop(plain).alias(f"{name}|std"),
-                F.avg(logged).alias(f"{name}|log_mean"),
-                F.stddev_pop(logged).alias(f"{name}|log_std"),
-            ]
+            aggregates += _moments(name, _number(name, kind))
     row = period.agg(*aggregates).first()
     assert row is not None
     named = [name for name, kind in types.items() if kind is ColumnType.CATEGORICAL]
@@ -108,6 +100,17 @@ def fit_features(
                 FeatureManifest(name, kind, categories=categories[name], missing=missing, separator=separator)
             )
     return tuple(features)
+
+
+def _moments(name: str, value: Column) -> list[Column]:
+    logged = F.signum(value) * F.log1p(F.abs(value))
+    return [
+        F.skewness(value).alias(f"{name}|skew"),
+        F.avg(value).alias(f"{name}|mean"),
+        F.stddev_pop(value).alias(f"{name}|std"),
+        F.avg(logged).alias(f"{name}|log_mean"),
+        F.stddev_pop(logged).alias(f"{name}|log_std"),
+    ]
 
 
 def _check_types(raw: RawTable, types: dict[str, ColumnType]) -> None:
