@@ -134,4 +134,16 @@ class OtherFuture(GraphStore):
         later = features.times > self.moment
         numerical, categorical = np.array(features.numerical), np.array(features.categorical)
         numerical[later], categorical[later] = 9, 1
-        return replace(features, numerical=numerical, categorical=categorical)
+        lists = []
+        for column in features.multicategorical:
+            codes = np.array(column.codes)
+            codes[np.repeat(later, np.diff(column.offsets))] = 1
+            lists.append(replace(column, codes=codes))
+        vectors = [np.where(later[:, None], np.float16(9), column) for column in features.embedded]
+        return replace(
+            features,
+            numerical=numerical,
+            categorical=categorical,
+            multicategorical=tuple(lists),
+            embedded=tuple(vectors),
+        )

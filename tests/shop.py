@@ -13,6 +13,7 @@ DAY = 86_400
 OPENING = pd.Timestamp("2024-01-01", tz="UTC")
 QUERY = "PREDICT LIST_DISTINCT(purchases.product_id, 0, 7, days) RANK TOP 10 FOR EACH customers.customer_id"
 CAMPAIGNS = 6
+TAGS = ["new", "green", "small"]
 
 
 def make_shop(
@@ -22,7 +23,8 @@ def make_shop(
 
     Keys are text, except those of campaigns. A seventh of the products has no row of its own; one product takes a
     fifth of all purchases; the last two customers never buy; some purchases name no product or an unknown customer;
-    some are stamped at midnight to the microsecond, where anchors are, and the rest have fractional seconds.
+    some are stamped at midnight to the microsecond, where anchors are, and the rest have fractional seconds. Products
+    have tags, a description and a vector, each missing for some.
 
     Args:
         folder: gets ``raw/<table>.parquet``; the lake goes to ``lake``.
@@ -67,6 +69,7 @@ def settings_content(folder: Path) -> dict[str, Any]:
                 "primary_key": "product_id",
                 "keys_from": ["purchases.product_id"],
                 "display": ["category", "product_id"],
+                "columns": {"description": "text"},
             },
             "purchases": {"source": source("purchases"), "time_column": "bought_at"},
             "campaigns": {"source": source("campaigns"), "primary_key": "campaign_id", "time_column": "starts"},
@@ -173,6 +176,9 @@ def _products(rng: np.random.Generator, keys: np.ndarray) -> pd.DataFrame:
     frame.loc[frame.index % 9 == 4, "price"] = np.nan
     frame.loc[frame.index % 8 == 5, "category"] = None
     frame.loc[0, "price"] = 10_000.0
+    frame["tags"] = [None if i % 6 == 1 else TAGS[: i % 4] for i in range(len(keys))]
+    frame["description"] = [None if i % 7 == 2 else f"A {TAGS[i % 3]} thing, number {i}" for i in range(len(keys))]
+    frame["vector"] = [None if i % 5 == 3 else [float(i), float(i % 2), 1.0] for i in range(len(keys))]
     return frame.sample(frac=1, random_state=2)
 
 

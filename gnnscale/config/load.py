@@ -117,7 +117,10 @@ def build_graph_schema(settings: Settings, kinds: Mapping[str, Mapping[str, Valu
 
 
 def _table(name: str, settings: TableSettings, kinds: Mapping[str, ValueKind]) -> Table:
-    return Table(name=name, kinds=kinds, **{key: getattr(settings, key) for key in type(settings).model_fields})
+    given = {key: getattr(settings, key) for key in type(settings).model_fields if key != "columns"}
+    columns = {column: meaning.type for column, meaning in settings.columns.items()}
+    separators = {column: meaning.separator for column, meaning in settings.columns.items() if meaning.separator}
+    return Table(name=name, kinds=kinds, columns=columns, separators=separators, **given)
 
 
 def _read(path: Path) -> DictConfig:

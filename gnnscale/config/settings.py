@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from gnnscale.config.relations import RelationSettings, declared_relations
 from gnnscale.config.section import Positive, Probability, Section, Share
@@ -30,13 +30,36 @@ class SparkSettings(Section):
     conf: dict[str, str] = Field(default_factory=dict)
 
 
+class ColumnSettings(Section):
+    """What a column means, as its type alone (``tags: multicategorical``) or with options.
+
+    Args:
+        type: its meaning.
+        separator: stands between the values of a multicategorical text column; default: a comma.
+    """
+
+    type: ColumnType
+    separator: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_type(cls, value: Any) -> Any:
+        return value if isinstance(value, dict | ColumnSettings) else {"type": value}
+
+    @model_validator(mode="after")
+    def _check_separator(self) -> Self:
+        if self.separator and self.type is not ColumnType.MULTICATEGORICAL:
+            raise ValueError(f"only a multicategorical column has a separator, and this one is {self.type}")
+        return self
+
+
 class TableSettings(Section):
     """One raw table; see :class:`gnnscale.schema.Table`."""
 
     source: str
     primary_key: str | None = None
     time_column: str | None = None
-    columns: dict[str, ColumnType] = Field(default_factory=dict)
+    columns: dict[str, ColumnSettings] = Field(default_factory=dict)
     foreign_keys: dict[str, str] = Field(default_factory=dict)
     keys_from: tuple[str, ...] = ()
     time_from: str | None = None
@@ -65,6 +88,30 @@ class ChecksSettings(Section):
     max_out_of_range_rate: Share = 1.0
 
 
+class TextSettings(Section):
+    """How text columns become vectors.
+
+    Args:
+        encoder: ``hashed`` counts words, pairs of words and letter triples; ``sentence_transformers`` runs a language
+            model.
+        model: of sentence_transformers: a folder that every executor sees, or ``package://<package>/<path>`` of an
+            installed package that carries one. Nothing is downloaded.
+        dims: length of the vectors; ``auto`` takes 128, or what the model gives. Of a longer model, the first ones.
+        batch_size: texts that a model reads at once.
+    """
+
+    encoder: Literal["hashed", "sentence_transformers"] = "hashed"
+    model: str | None = None
+    dims: Literal["auto"] | Positive = "auto"
+    batch_size: Positive = 64
+
+    @model_validator(mode="after")
+    def _check_model(self) -> Self:
+        if (self.model is None) != (self.encoder == "hashed"):
+            raise ValueError("encoder sentence_transformers needs a model, and hashed has none")
+        return self
+
+
 class GraphSettings(Section):
     """Graph build.
 
@@ -75,6 +122,7 @@ class GraphSettings(Section):
         max_categories: categories kept in each column.
         fit_until: statistics of the columns count rows up to this time; default: the last fifth of the time that the
             facts span is left out. Set it to the validation anchor of the query that matters most.
+        text: how text columns become vectors.
     """
 
     min_match_rate: Share = 0.5
@@ -82,6 +130,7 @@ class GraphSettings(Section):
     time_range: tuple[datetime, datetime] | None = None
     max_categories: Positive = 10_000
     fit_until: datetime | None = None
+    text: TextSettings = TextSettings()
 
     @field_validator("time_range")
     @classmethod

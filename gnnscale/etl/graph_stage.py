@@ -25,16 +25,19 @@ from gnnscale.etl.ids import NODE_ID, add_node_ids
 from gnnscale.etl.key_columns import find_nodes, key_form
 from gnnscale.etl.key_ids import FrameKeys, key_map, write_ids
 from gnnscale.etl.key_lookup import KeyMap
+from gnnscale.etl.list_columns import encode_lists
 from gnnscale.etl.node_column import NodeColumn
 from gnnscale.etl.raw import END, TIME, RawTable, column_kinds, find_sources, read_raw_tables
 from gnnscale.etl.relations import write_relations
 from gnnscale.etl.scan import ParquetScan
 from gnnscale.etl.tables import write_table
+from gnnscale.etl.text import TextEncoder, open_encoder
 from gnnscale.etl.thresholds import check_rows
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import epoch_seconds, show_time
 from gnnscale.schema import (
+    ColumnType,
     EdgeType,
     FeatureManifest,
     Graph,
@@ -79,8 +82,12 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     fit_until = _fit_until(settings, figures)
     log.info("statistics of the columns count what is known by %s", show_time(fit_until))
     types = {name: feature_types(table, graph) for name, table in raw.items()}
+    encoder = open_encoder(settings.graph.text)
+    # A model is not read where no column is text.
+    dims = encoder.dims if any(ColumnType.TEXT in kinds.values() for kinds in types.values()) else 0
     features = {
-        name: fit_features(table, types[name], fit_until, settings.graph.max_categories) for name, table in raw.items()
+        name: fit_features(table, types[name], fit_until, settings.graph.max_categories, dims)
+        for name, table in raw.items()
     }
     log.info("checked %d tables and %d links; writing to %s", len(raw), len(links), lake.uri)
 
@@ -88,7 +95,7 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     cache = settings.lake.cache or (f"{lake.uri}/_store" if lake.local else None)
     ids = {name: _write_ids(lake, raw[name], figures[name].rows, cache) for name in raw if raw[name].table.primary_key}
     keys = {name: raw[name].frame.schema[raw[name].table.primary_key or ""].dataType for name in ids}
-    versions = {name: _write_nodes(lake, raw[name], graph, features[name], ids, keys, ranges) for name in raw}
+    versions = {name: _write_nodes(lake, raw[name], graph, features[name], ids, keys, ranges, encoder) for name in raw}
     origin = graph_origin({name: f.time_range for name, f in figures.items()})
     dated = {name for name in ids if figures[name].time_range is not None}
     times = {
@@ -142,6 +149,7 @@ def _write_nodes(
     ids: Mapping[str, KeyMap],
     keys: Mapping[str, T.DataType],
     ranges: int,
+    encoder: TextEncoder,
 ) -> int:
     table, types = raw.table, raw.frame.schema
     if table.primary_key:
@@ -164,11 +172,12 @@ def _write_nodes(
     kept = _kept(graph, table)
     frame = frame.select("*", *(_plain(frame, column).alias(f"{RAW}{column}") for column in kept))
     columns += [F.col(f"{RAW}{column}") for column in kept]
-    frame = encode_features(frame, features)
-    columns += [F.col(f"cat_{f.column}" if f.type == "categorical" else f"num_{f.column}") for f in features]
-    nodes = frame.select(*columns).repartitionByRange(NODE_ID).sortWithinPartitions(NODE_ID)
+    encoded = encode_features(frame, features, columns)
+    ordered = encoded.repartitionByRange(NODE_ID).sortWithinPartitions(NODE_ID)
+    # Ranges are found by a look at all rows, for which no text should be encoded.
+    nodes = encode_lists(ordered, features, encoder)
     version = write_table(lake, f"nodes_{table.name}", nodes)
-    log.info("nodes_%s: %d columns", table.name, len(columns))
+    log.info("nodes_%s: %d columns", table.name, len(nodes.columns))
     return version
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,28 +15,13 @@ from gnnscale.config.settings import SamplingSettings
 from gnnscale.loading.candidates import CandidateBuilder, Candidates, known_pairs
 from gnnscale.loading.examples import Examples
 from gnnscale.loading.hops import link_sampling
+from gnnscale.loading.rows import RowFeatures, Tensors, gather_rows
 from gnnscale.query import PredictiveQuery
 from gnnscale.sampling import NeighborSampler
 from gnnscale.sampling.block import Hop
 from gnnscale.schema import ConfigError
 from gnnscale.schema.errors import nearest
 from gnnscale.store import GraphStore
-
-
-class Tensors:
-    """A data class of tensors, numbers and further such data classes, which moves to a device as one."""
-
-    def to(self, device: torch.device) -> Self:
-        """A copy with every tensor on the device."""
-        return type(self)(**{f.name: _move(getattr(self, f.name), device) for f in fields(self)})  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True)
-class RowFeatures(Tensors):
-    """Encoded features of some rows: float32 ``[rows, numerical]`` and int64 ``[rows, categorical]``."""
-
-    numerical: Tensor
-    categorical: Tensor
 
 
 @dataclass(frozen=True)
@@ -274,11 +259,7 @@ class BatchBuilder:
         )
 
     def _features(self, table: str, nodes: NDArray[Any]) -> RowFeatures:
-        features = self.store.features(table)
-        return RowFeatures(
-            torch.from_numpy(np.asarray(features.numerical[nodes])),
-            torch.from_numpy(np.asarray(features.categorical[nodes]).astype(np.int64)),
-        )
+        return gather_rows(self.store.features(table), nodes)
 
 
 def latest_first(events: Hop, targets: Hop) -> tuple[Hop, Hop]:
@@ -299,11 +280,3 @@ def latest_first(events: Hop, targets: Hop) -> tuple[Hop, Hop]:
 def days(seconds: NDArray[np.int64]) -> Tensor:
     """Seconds as days, float32."""
     return torch.from_numpy((seconds / 86_400).astype(np.float32))
-
-
-def _move(value: Any, device: torch.device) -> Any:
-    if isinstance(value, tuple):
-        return tuple(_move(item, device) for item in value)
-    if isinstance(value, Tensor) or (is_dataclass(value) and hasattr(value, "to")):
-        return value.to(device)
-    return value

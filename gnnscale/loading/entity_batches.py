@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gnnscale.config.settings import SamplingSettings
-from gnnscale.loading.batches import RowFeatures, Tensors
 from gnnscale.loading.entity_examples import EntityExamples
 from gnnscale.loading.hops import default_hops
+from gnnscale.loading.rows import HiddenPlaces, RowFeatures, Tensors, gather_rows
 from gnnscale.loading.window_sums import FlatHop, WindowSums
 from gnnscale.query import PredictiveQuery
 from gnnscale.sampling import NeighborSampler
@@ -55,7 +55,7 @@ class Slots(Tensors):
     Args:
         parent: index of the example, or of the slot along the path one link shorter, int64 ``[slots]``, ascending.
         row: which of ``features`` the slot holds, int64 ``[slots]``.
-        features: float32 ``[rows, numerical]`` and int64 ``[rows, categorical]``.
+        features: of the rows, each once where a parent is looked up.
         age: days from when the slot's edge came to hold (its row, where a parent is looked up) to the anchor,
             float32 ``[slots]``; 0 where it always held.
         dated: whether the age is known, bool ``[slots]``.
@@ -138,7 +138,10 @@ class EntityBatchBuilder:
         self._sampler = NeighborSampler(store, hops, sampling.strategy, seed, table=table, cap=sampling.cap)
         self._paths = tuple(p for p in self._sampler.paths if not self._is_hidden(p))
         self.paths = tuple(PathShape(_name(p), _name(p[:-1]), p[-1].target, p[-1].reverse) for p in self._paths)
-        self._hidden = {t.name: self._hidden_columns(t.name) for t in store.manifest.tables}
+        self._hidden = {
+            t.name: HiddenPlaces.of(t, {column for name, column in query.hidden_columns if name == t.name})
+            for t in store.manifest.tables
+        }
         self._latest = latest
         self.sums = WindowSums(store, self._paths, query.hidden_columns, classes)
 
@@ -183,12 +186,6 @@ class EntityBatchBuilder:
         }
         return any(e.target in tables or (e.link.table, e.link.column) in columns or e.link in derived for e in path)
 
-    def _hidden_columns(self, table: str) -> tuple[list[int], list[int]]:
-        figures = self.store.manifest.table(table)
-        hidden = {column for name, column in self.query.hidden_columns if name == table}
-        numerical = [i for i, f in enumerate(figures.numerical) if f.column in hidden]
-        return numerical, [i for i, f in enumerate(figures.categorical) if f.column in hidden]
-
     def _flatten(
         self, hop: Hop, anchors: NDArray[np.int32], places: NDArray[np.int64]
     ) -> tuple[FlatHop, NDArray[np.int64]]:
@@ -232,13 +229,7 @@ class EntityBatchBuilder:
         )
 
     def _features(self, table: str, nodes: NDArray[Any]) -> RowFeatures:
-        features = self.store.features(table)
-        numerical, categorical = np.asarray(features.numerical[nodes]), np.asarray(features.categorical[nodes])
-        floats, codes = self._hidden[table]
-        # What stands for a missing value.
-        numerical[:, floats] = 0
-        categorical[:, codes] = 0
-        return RowFeatures(torch.from_numpy(numerical), torch.from_numpy(categorical.astype(np.int64)))
+        return gather_rows(self.store.features(table), nodes, self._hidden[table])
 
 
 def _age(anchors: NDArray[np.int32], times: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -185,6 +185,12 @@ class Binder:
                 f"unknown column '{name.column}' of table '{table.name}'.{nearest(name.column, known)}",
                 name.column_position,
             )
+        if table.kind(name.column) is ValueKind.OTHER:
+            raise self.fail(
+                f"{table.name}.{name.column} holds lists or values of another kind, which are features alone: queries "
+                "take numbers, text, times and truth values",
+                name.column_position,
+            )
         return Column(table.name, name.column, via, table.kind(name.column), table.meaning(name.column))
 
     def _check_argument(self, node: Aggregation, column: Column, reference: Link | None, name: ColumnName) -> None:

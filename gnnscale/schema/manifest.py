@@ -5,9 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gnnscale.schema.table import EdgeType, Link, ValueKind
+from gnnscale.schema.table import ColumnType, EdgeType, Link, ValueKind
 
 MANIFEST_NAME = "graph"
+
+_PREFIXES = {
+    ColumnType.CATEGORICAL: "cat",
+    ColumnType.MULTICATEGORICAL: "multi",
+    ColumnType.TEXT: "emb",
+    ColumnType.EMBEDDING: "emb",
+}
 
 
 @dataclass(frozen=True)
@@ -19,9 +26,14 @@ class FeatureManifest:
         type: its :class:`~gnnscale.schema.table.ColumnType`.
         log: whether a numerical column is taken as sign(x) log(1 + |x|), because it is skewed.
         mean, std: of a numerical column over the training period; std is never 0.
-        categories: values of a categorical column, most frequent first; code i + 1 stands for the i-th, 0 for a
-            value that is missing or was not seen in the training period.
-        missing: share of null values in the training period.
+        categories: values of a categorical or multicategorical column, most frequent first; code i + 1 stands for the
+            i-th. A category that is missing or was not seen in the training period has code 0; a multicategorical
+            row leaves such values out.
+        missing: share of rows without a value in the training period.
+        separator: stands between the values of a multicategorical text column; empty where rows hold arrays.
+        dims: length of the vectors of a text or embedding column.
+        means, stds: of each dimension of an embedding column over the training period, ``dims`` each; no std is 0.
+            Empty for text, whose vectors are of length 1 or 0.
     """
 
     column: str
@@ -31,6 +43,15 @@ class FeatureManifest:
     std: float = 1.0
     categories: tuple[str, ...] = ()
     missing: float = 0.0
+    separator: str = ""
+    dims: int = 0
+    means: tuple[float, ...] = ()
+    stds: tuple[float, ...] = ()
+
+    @property
+    def encoded(self) -> str:
+        """Name of its column in ``nodes_<table>``."""
+        return f"{_PREFIXES.get(ColumnType(self.type), 'num')}_{self.column}"
 
 
 @dataclass(frozen=True)
@@ -63,12 +84,25 @@ class TableManifest:
     @property
     def numerical(self) -> tuple[FeatureManifest, ...]:
         """Features held as float columns ``num_<column>``."""
-        return tuple(f for f in self.features if f.type != "categorical")
+        return self._of(ColumnType.NUMERICAL, ColumnType.TIMESTAMP)
 
     @property
     def categorical(self) -> tuple[FeatureManifest, ...]:
         """Features held as integer columns ``cat_<column>``."""
-        return tuple(f for f in self.features if f.type == "categorical")
+        return self._of(ColumnType.CATEGORICAL)
+
+    @property
+    def multicategorical(self) -> tuple[FeatureManifest, ...]:
+        """Features held as columns ``multi_<column>`` of sorted distinct codes."""
+        return self._of(ColumnType.MULTICATEGORICAL)
+
+    @property
+    def embedded(self) -> tuple[FeatureManifest, ...]:
+        """Features held as columns ``emb_<column>`` of vectors: text and embeddings."""
+        return self._of(ColumnType.TEXT, ColumnType.EMBEDDING)
+
+    def _of(self, *types: ColumnType) -> tuple[FeatureManifest, ...]:
+        return tuple(f for f in self.features if f.type in types)
 
 
 @dataclass(frozen=True)
@@ -220,7 +254,7 @@ class GraphManifest:
         """Inverse of :meth:`to_dict`."""
         tables = []
         for t in data["tables"]:
-            features = tuple(FeatureManifest(**{**f, "categories": tuple(f["categories"])}) for f in t["features"])
+            features = tuple(_feature(f) for f in t["features"])
             span = tuple(t["time_range"]) if t["time_range"] else None
             kinds = {name: ValueKind(kind) for name, kind in t.get("kinds", {}).items()}
             tables.append(TableManifest(**{**t, "features": features, "time_range": span, "kinds": kinds}))
@@ -230,3 +264,9 @@ class GraphManifest:
             for relation in data.get("relations", ())
         )
         return cls(tuple(tables), links, data["origin"], data["fit_until"], relations)
+
+
+def _feature(data: dict[str, Any]) -> FeatureManifest:
+    # JSON has no tuples, and a record of before has none of the newer fields.
+    values: dict[str, Any] = {n: tuple(v) if isinstance(v, list | tuple) else v for n, v in data.items()}
+    return FeatureManifest(**values)

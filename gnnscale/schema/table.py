@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from gnnscale.schema.errors import SchemaError, nearest
 
@@ -14,7 +15,10 @@ class ColumnType(StrEnum):
 
     NUMERICAL = "numerical"
     CATEGORICAL = "categorical"
+    MULTICATEGORICAL = "multicategorical"
     TIMESTAMP = "timestamp"
+    TEXT = "text"
+    EMBEDDING = "embedding"
     IGNORE = "ignore"
 
 
@@ -36,6 +40,9 @@ MEANINGS = {
 }
 """What a column means unless its table says otherwise."""
 
+SEPARATOR: Final = ","
+"""Stands between the values of a multicategorical text column unless its table says otherwise."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -56,6 +63,7 @@ class Table:
         display: columns whose values name a row to a person.
         end_time: column that says from when on a row no longer holds; null for rows that still do.
         kinds: every column and what its values are, where the rows have been looked at.
+        separators: multicategorical text column -> what stands between its values, where that is not a comma.
     """
 
     name: str
@@ -69,6 +77,7 @@ class Table:
     display: tuple[str, ...] = ()
     end_time: str | None = None
     kinds: Mapping[str, ValueKind] = field(default_factory=dict)
+    separators: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -102,7 +111,11 @@ class Table:
             return self.kinds[column]
         if column in (self.time_column, self.end_time):
             return ValueKind.TIME
-        declared = {ColumnType.NUMERICAL: ValueKind.NUMBER, ColumnType.TIMESTAMP: ValueKind.TIME}
+        declared = {
+            ColumnType.NUMERICAL: ValueKind.NUMBER,
+            ColumnType.TIMESTAMP: ValueKind.TIME,
+            ColumnType.TEXT: ValueKind.TEXT,
+        }
         return declared.get(self.columns.get(column, ColumnType.IGNORE))
 
     def meaning(self, column: str) -> ColumnType | None:

@@ -2,7 +2,8 @@
 
 from gnnscale.store.adjacency import ALWAYS, Adjacency
 from gnnscale.store.arrivals import ArrivalStore, view_for
+from gnnscale.store.code_lists import CodeLists
 from gnnscale.store.features import NodeFeatures
 from gnnscale.store.graph_store import GraphStore
 
-__all__ = ["ALWAYS", "Adjacency", "ArrivalStore", "GraphStore", "NodeFeatures", "view_for"]
+__all__ = ["ALWAYS", "Adjacency", "ArrivalStore", "CodeLists", "GraphStore", "NodeFeatures", "view_for"]

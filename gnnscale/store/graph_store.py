@@ -117,8 +117,7 @@ def _default_cache(lake: Lake) -> Path:
 
 def _build_features(lake: Lake, manifest: GraphManifest, table: str, folder: Path) -> None:
     figures = manifest.table(table)
-    columns = ["node_id", "time", *(["end_time"] if figures.ends else [])]
-    columns += [f"num_{f.column}" for f in figures.numerical] + [f"cat_{f.column}" for f in figures.categorical]
+    columns = ["node_id", "time", *(["end_time"] if figures.ends else []), *(f.encoded for f in figures.features)]
     batches = _batches(lake, f"nodes_{table}", figures.version, columns)
     write_features(folder, batches, figures, manifest.origin)
 

@@ -221,3 +221,32 @@ def test_every_key_of_a_table_reaches_the_graph(conf):
     (conf / "recipes" / "ends.yaml").write_text(yaml.safe_dump(content))
     table = build_graph_schema(load(conf, recipe="ends")).table("customers")
     assert (table.primary_key, table.time_column, table.end_time, table.display) == ("id", "since", "until", ("name",))
+
+
+def test_a_column_is_told_by_its_type_alone_or_with_options(conf):
+    columns = "tables.facts.columns={tags: multicategorical, words: {type: multicategorical, separator: '|'}}"
+    settings = load(conf, columns)
+    table = build_graph_schema(settings).table("facts")
+    assert table.columns == {"tags": "multicategorical", "words": "multicategorical"}
+    assert table.separators == {"words": "|"}
+    assert build_settings(settings.model_dump(mode="json")) == settings
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("tables.facts.columns={x: multicategoric}", "columns.x.type': input should be .*'multicategorical'"),
+        ("tables.facts.columns={x: 3}", "columns.x.type': input should be"),
+        ("tables.facts.columns={x: {type: text, seperator: a}}", "x.seperator'. Did you mean 'separator'"),
+        ("tables.facts.columns={x: {type: text, separator: a}}", "only a multicategorical column has a separator"),
+        ("tables.facts.columns={x: {type: multicategorical, separator: ''}}", "at least 1 character"),
+        ("tables.facts.columns={x: {separator: a}}", "columns.x.type' is missing"),
+        ("graph.text={encodr: hashed}", "unknown configuration key 'graph.text.encodr'. Did you mean 'encoder'"),
+        ("graph.text={encoder: sentence_transformers}", "sentence_transformers needs a model"),
+        ("graph.text={model: m}", "hashed has none"),
+        ("graph.text={dims: 0}", "greater than 0"),
+    ],
+)
+def test_a_column_or_text_that_is_told_wrongly_is_an_error(conf, override, says):
+    with pytest.raises(ConfigError, match=says):
+        load(conf, override)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gnnscale.loading import RowFeatures
+from gnnscale.loading import CodeBags, RowFeatures
 from gnnscale.nn.age import DECAYS, AgeEncoder
 from gnnscale.nn.rows import RowEncoder
 from gnnscale.schema import FeatureManifest, TableManifest
@@ -74,3 +74,52 @@ def test_columns_of_every_type_are_summed():
 def test_a_table_without_features_gives_zeros():
     found = RowEncoder(TableManifest("t", 3, None, ()), 5)(RowFeatures(torch.zeros(3, 0), torch.zeros(3, 0).long()))
     assert found.shape == (3, 5) and not found.any()
+
+
+LISTS = TableManifest(
+    "t",
+    9,
+    None,
+    (
+        FeatureManifest("tags", "multicategorical", categories=("x", "y", "z")),
+        FeatureManifest("title", "text", dims=4),
+        FeatureManifest("vector", "embedding", dims=2, means=(0.0, 0.0), stds=(1.0, 1.0)),
+    ),
+)
+
+
+def listed(tags: list[list[int]], titles: list[list[float]], vectors: list[list[float]]) -> RowFeatures:
+    offsets = torch.tensor([0, *(len(codes) for codes in tags)]).cumsum(0)
+    bags = CodeBags(torch.tensor([code for codes in tags for code in codes], dtype=torch.int64), offsets)
+    embedded = (torch.tensor(titles, dtype=torch.float16), torch.tensor(vectors, dtype=torch.float16))
+    return RowFeatures(torch.zeros(len(tags), 0), torch.zeros(len(tags), 0).long(), (bags,), embedded)
+
+
+def test_tags_texts_and_vectors_each_change_the_row_and_are_summed():
+    torch.manual_seed(0)
+    encoder = RowEncoder(LISTS, 8)
+    nothing, text = [0.0] * 4, [0.5, 0.5, -0.5, 0.5]
+    found = encoder(
+        listed(
+            [[], [1], [1, 3], [], [], [1, 3]],
+            [nothing, nothing, nothing, text, nothing, text],
+            [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [1.0, -2.0], [1.0, -2.0]],
+        )
+    )
+    assert found.shape == (6, 8) and found.dtype == torch.float32
+    assert not found[0].any()
+    assert len(torch.unique(found, dim=0)) == 6
+    torch.testing.assert_close(found[5], found[2] + found[3] + found[4])
+    weight = encoder.bags[0].weight
+    torch.testing.assert_close(found[2], (weight[0] + weight[2]) / 2)
+    # A text's vector of length 1 counts as one of deviation 1 in each dimension.
+    torch.testing.assert_close(found[3], 2 * encoder.vectors[0].weight @ torch.tensor(text))
+    found.sum().backward()
+    assert all(parameter.grad is not None for parameter in encoder.parameters())
+
+
+def test_a_column_without_values_learns_nothing_and_harms_nothing():
+    table = TableManifest("t", 2, None, (FeatureManifest("tags", "multicategorical"),))
+    bags = CodeBags(torch.zeros(0, dtype=torch.int64), torch.zeros(3, dtype=torch.int64))
+    rows = RowFeatures(torch.zeros(2, 0), torch.zeros(2, 0).long(), (bags,))
+    assert not RowEncoder(table, 4)(rows).any()

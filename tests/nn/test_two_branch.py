@@ -1,14 +1,16 @@
 """The network scores an example the same in any batch, and every weight learns."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from gnnscale.loading import Examples, read_examples
+from gnnscale.loading import BatchBuilder, Examples, read_examples
 from gnnscale.nn import TwoBranchModel, build_model, pair_loss
 from gnnscale.query.anchors import Split
+from gnnscale.store import CodeLists, GraphStore, NodeFeatures
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +77,35 @@ def test_entities_without_history_are_scored_too(model, builder):
         scores = model(builder.build(Examples.unlabelled(np.arange(40), -1), negatives=np.arange(30)))
     assert len(scores.pair) == 0
     assert torch.isfinite(scores.entity).all() and torch.isfinite(scores.target).all()
+
+
+@pytest.mark.parametrize("changed", ["tags", "description", "vector"])
+def test_a_products_tags_prose_and_vector_move_it_and_no_other(shop, store, model, builder, examples, changed):
+    features, node = store.features("products"), 4
+    if changed == "tags":
+        lists = features.multicategorical[0]
+        rows = [list(codes) for codes in np.split(lists.codes, lists.offsets[1:-1])]
+        rows[node] = [1, 3] if rows[node] == [2] else [2]
+        offsets = np.cumsum([0, *map(len, rows)])
+        other = replace(features, multicategorical=(CodeLists(offsets, np.concatenate(rows).astype(np.int32)),))
+    else:
+        place = [f.column for f in store.manifest.table("products").embedded].index(changed)
+        vectors = [np.array(column) for column in features.embedded]
+        vectors[place][node] = 0.25
+        other = replace(features, embedded=tuple(vectors))
+
+    class Changed(GraphStore):
+        def features(self, table: str) -> NodeFeatures:
+            return other if table == "products" else super().features(table)
+
+    settings = shop.settings
+    changed_store = Changed(store.manifest, store.folder)
+    changed_builder = BatchBuilder(changed_store, shop.query, settings.sampling, settings.model.siblings, settings.seed)
+    anchor, everything = int(examples.anchors[0]), np.arange(store.node_count("products"))
+    with torch.no_grad():
+        before = model.encode_targets(builder.build_targets(everything, anchor))
+        after = model.encode_targets(changed_builder.build_targets(everything, anchor))
+    assert (before != after).any(dim=1).nonzero().flatten().tolist() == [node]
 
 
 def test_gradients_reach_every_parameter(shop, store, builder, examples):

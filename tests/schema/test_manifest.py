@@ -5,7 +5,15 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnnscale.schema import EdgeType, FeatureManifest, GraphManifest, LinkManifest, RelationManifest, TableManifest
+from gnnscale.schema import (
+    ColumnType,
+    EdgeType,
+    FeatureManifest,
+    GraphManifest,
+    LinkManifest,
+    RelationManifest,
+    TableManifest,
+)
 
 names = st.text("abcdef_", min_size=1, max_size=6)
 counts = st.integers(0, 10**12)
@@ -13,12 +21,16 @@ numbers = st.floats(allow_nan=False, allow_infinity=False)
 features = st.builds(
     FeatureManifest,
     names,
-    st.sampled_from(["numerical", "categorical", "timestamp"]),
+    st.sampled_from([str(kind) for kind in ColumnType]),
     st.booleans(),
     numbers,
     numbers,
     st.lists(st.text(max_size=4), max_size=3).map(tuple),
     numbers,
+    st.text(max_size=2),
+    st.integers(0, 9),
+    st.lists(numbers, max_size=3).map(tuple),
+    st.lists(numbers, max_size=3).map(tuple),
 )
 tables = st.builds(
     TableManifest,
@@ -70,8 +82,28 @@ def test_each_direction_has_its_own_version():
     assert figures.edge_version(EdgeType(figures.link, reverse=True)) == 7
 
 
-def test_every_feature_is_numerical_or_categorical_in_order():
-    kinds = {"a": "numerical", "b": "categorical", "c": "timestamp", "d": "categorical"}
+def test_a_record_of_before_lists_and_vectors_is_read():
+    feature = {"column": "a", "type": "categorical", "log": False, "mean": 0.0, "std": 1.0, "categories": ["x"]}
+    table = {"name": "t", "rows": 2, "time_range": None, "features": [{**feature, "missing": 0.5}]}
+    manifest = GraphManifest.from_dict({"tables": [table], "links": [], "origin": 0, "fit_until": None})
+    expected = FeatureManifest("a", "categorical", categories=("x",), missing=0.5)
+    assert manifest.table("t") == TableManifest("t", 2, None, (expected,))
+
+
+def test_every_feature_is_of_one_group_in_order():
+    kinds = {
+        "a": "numerical",
+        "b": "categorical",
+        "c": "timestamp",
+        "d": "categorical",
+        "e": "multicategorical",
+        "f": "text",
+        "g": "embedding",
+    }
     table = TableManifest("t", 1, None, tuple(FeatureManifest(name, kind) for name, kind in kinds.items()))
     assert [f.column for f in table.numerical] == ["a", "c"]
     assert [f.column for f in table.categorical] == ["b", "d"]
+    assert [f.column for f in table.multicategorical] == ["e"]
+    assert [f.column for f in table.embedded] == ["f", "g"]
+    encoded = ["num_a", "cat_b", "num_c", "cat_d", "multi_e", "emb_f", "emb_g"]
+    assert [f.encoded for f in table.features] == encoded

@@ -42,6 +42,12 @@ def test_features_equal_the_nodes_table(shop, store):
             np.testing.assert_array_equal(features.numerical[:, i], nodes[f"num_{feature.column}"])
         for i, feature in enumerate(table.categorical):
             np.testing.assert_array_equal(features.categorical[:, i], nodes[f"cat_{feature.column}"])
+        for lists, feature in zip(features.multicategorical, table.multicategorical, strict=True):
+            found = [codes.tolist() for codes in np.split(lists.codes, lists.offsets[1:-1])]
+            assert found == [list(codes) for codes in nodes[f"multi_{feature.column}"]]
+        for vectors, feature in zip(features.embedded, table.embedded, strict=True):
+            assert vectors.shape == (table.rows, feature.dims) and isinstance(vectors, np.memmap)
+            np.testing.assert_array_equal(vectors, np.stack(nodes[f"emb_{feature.column}"]).astype(np.float16))
         times = nodes["time"].to_numpy(float)
         expected = np.where(np.isnan(times), ALWAYS, times - shop.manifest.origin)
         np.testing.assert_array_equal(features.times, expected)

@@ -1,0 +1,99 @@
+"""Texts to vectors by a language model that sentence-transformers runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gnnscale.schema import ConfigError
+
+PACKAGE = "package://"
+
+
+@dataclass(frozen=True)
+class SentenceEncoder:
+    """A sentence-transformers model, read once in each process that uses it.
+
+    Args:
+        model: a folder, or ``package://<package>/<path>`` of an installed package that carries one.
+        length: dimensions that are kept, the first ones; None keeps all.
+        batch_size: texts that the model reads at once.
+    """
+
+    model: str
+    length: int | None = None
+    batch_size: int = 64
+
+    @cached_property
+    def dims(self) -> int:
+        """Length of a vector.
+
+        Raises:
+            ConfigError: as :meth:`encode`, or the model gives fewer dimensions than are asked for.
+        """
+        own = int(load_model(self.model).get_embedding_dimension())
+        if self.length is not None and self.length > own:
+            raise ConfigError(f"graph.text.dims is {self.length}, and {self.model} gives {own}")
+        return self.length or own
+
+    def encode(self, texts: pa.Array) -> NDArray[np.float32]:
+        """Vectors of length 1, ``[texts, dims]``; zeros where a text is null or blank.
+
+        Raises:
+            ConfigError: the model is not there, or sentence-transformers is not installed.
+        """
+        words = texts.to_pylist()
+        told = [i for i, text in enumerate(words) if text and not text.isspace()]
+        vectors = np.zeros((len(words), self.dims), np.float32)
+        if told:
+            vectors[told] = load_model(self.model).encode(
+                [words[i] for i in told],
+                batch_size=self.batch_size,
+                truncate_dim=self.length,
+                normalize_embeddings=True,
+                convert_to_numpy=True,
+                show_progress_bar=False,
+            )
+        return vectors
+
+
+@lru_cache(maxsize=1)
+def load_model(location: str) -> Any:
+    """The model of a folder or package; a second call in the same process costs nothing.
+
+    Raises:
+        ConfigError: the model is not there or not readable, or sentence-transformers is not installed.
+    """
+    folder = _find(location)
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError:
+        raise ConfigError(
+            "graph.text.encoder: sentence_transformers is not installed; install it with: pip install gnnscale[text]"
+        ) from None
+    try:
+        return SentenceTransformer(str(folder), local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(f"graph.text.model: {folder} is no sentence-transformers model: {error}") from None
+
+
+def _find(location: str) -> Path:
+    folder = Path(location)
+    if location.startswith(PACKAGE):
+        package, _, path = location.removeprefix(PACKAGE).partition("/")
+        try:
+            folder = Path(str(files(package).joinpath(path)))
+        except ModuleNotFoundError:
+            raise ConfigError(
+                f"graph.text.model: package '{package}' is not installed; install it with: pip install {package}"
+            ) from None
+    if not folder.is_dir():
+        raise ConfigError(f"graph.text.model: no folder at {folder}; models are not downloaded")
+    return folder
