@@ -128,22 +128,41 @@ def check_link(
         max_degree=found.largest,
         degree_quantiles=found.quantiles(),
     )
+    check_match_rate(figures, parent_key, min_match_rate, setting, found.example)
+    return figures
+
+
+def check_match_rate(
+    figures: LinkManifest, parent_key: str, min_match_rate: float, setting: str, example: object = None
+) -> None:
+    """See that enough keys of a link match, and warn of those that don't.
+
+    Args:
+        figures: of the link.
+        parent_key: primary key of its parent.
+        min_match_rate: least share of the rows with a key.
+        setting: where that share is set, for the message.
+        example: a key that matches nothing, where one is at hand.
+
+    Raises:
+        DataError: nothing matches, or less than ``min_match_rate``.
+    """
     keyed = figures.edges + figures.dangling
     if figures.edges == 0 or figures.match_rate < min_match_rate:
+        such = f", such as {example!r}" if example is not None else ""
         raise DataError(
-            f"foreign key {link.name} matches {figures.edges:,} of {keyed:,} keys in {link.parent}.{parent_key} "
-            f"({figures.match_rate:.1%}; at least {min_match_rate:.0%} must), such as {found.example!r}; "
+            f"foreign key {figures.link.name} matches {figures.edges:,} of {keyed:,} keys in "
+            f"{figures.parent}.{parent_key} ({figures.match_rate:.1%}; at least {min_match_rate:.0%} must){such}; "
             f"{setting} sets the least"
         )
     if figures.dangling:
         log.warning(
             "%s: %s of %s keys match no row of %s and make no edge",
-            link.name,
+            figures.link.name,
             f"{figures.dangling:,}",
             f"{keyed:,}",
-            link.parent,
+            figures.parent,
         )
-    return figures
 
 
 def check_windows(facts: RawTable, plan: AnchorPlan) -> None:

@@ -33,24 +33,38 @@ from gnnscale.schema import LakeError
 METADATA_PREFIX = "usermetadata."
 
 
-def read_delta(session: SparkSession, uri: str, storage_options: dict[str, str] | None = None) -> DataFrame:
+def read_delta(
+    session: SparkSession, uri: str, storage_options: dict[str, str] | None = None, version: int | None = None
+) -> DataFrame:
     """A Delta table through Spark's own Parquet reader, which is several times faster than through Python.
 
-    Where the JVM has Delta, Spark reads it itself.
+    Where the JVM has Delta, Spark reads it itself. Without a version, the latest is read.
 
     Raises:
         LakeError: the table needs a reader feature that plain Parquet files don't carry.
     """
     if has_jvm_delta(session):
-        return session.read.format("delta").load(uri)
-    table = DeltaTable(uri, storage_options=storage_options or None)
+        reader = session.read.format("delta")
+        return (reader if version is None else reader.option("versionAsOf", version)).load(uri)
+    table = DeltaTable(uri, version, storage_options or None)
     check_readable(table, uri)
     schema = from_arrow_schema(pa.schema(table.schema().to_arrow()))
     files = pa.table(table.get_add_actions(flatten=True))["path"].to_pylist()
     if not files:
         return session.createDataFrame([], schema)
-    reader = session.read.schema(schema).option("basePath", uri)
-    return reader.parquet(*(_no_pattern(f"{uri.rstrip('/')}/{unquote(file)}") for file in sorted(files)))
+    return read_files(session, uri, [f"{uri.rstrip('/')}/{unquote(file)}" for file in sorted(files)], schema)
+
+
+def read_files(session: SparkSession, uri: str, paths: Sequence[str], schema: StructType | None = None) -> DataFrame:
+    """Some Parquet files of a table or folder.
+
+    Args:
+        uri: of the table or folder, from which on paths tell partitions.
+        paths: of the files, in full.
+        schema: of the rows; default: that of the files.
+    """
+    reader = session.read if schema is None else session.read.schema(schema)
+    return reader.option("basePath", uri).parquet(*(_no_pattern(path) for path in paths))
 
 
 def _no_pattern(path: str) -> str:

@@ -6,49 +6,29 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
-import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
-from pyspark.sql.pandas.types import to_arrow_type
+from pyspark.sql import SparkSession
 
 from gnnscale.config import Settings, build_graph_schema, plan_query_anchors
 from gnnscale.config.binding import graph_origin
 from gnnscale.config.relations import declared_relations
 from gnnscale.etl.checks import TableFigures, check_windows
-from gnnscale.etl.conditions import RAW
 from gnnscale.etl.edge_readers import scan_files
 from gnnscale.etl.edge_sort import write_sorted_edges
 from gnnscale.etl.edges import UNDATED, LinkEdges
-from gnnscale.etl.features import encode_features, feature_types, fit_features
-from gnnscale.etl.ids import NODE_ID, add_node_ids
-from gnnscale.etl.key_columns import find_nodes, key_form
-from gnnscale.etl.key_ids import FrameKeys, key_map, write_ids
-from gnnscale.etl.key_lookup import KeyMap
-from gnnscale.etl.list_columns import encode_lists
+from gnnscale.etl.features import feature_types, fit_features
+from gnnscale.etl.graph_sources import count_left_out, read_sources, record_graph
 from gnnscale.etl.node_column import NodeColumn
-from gnnscale.etl.raw import END, TIME, RawTable, column_kinds, find_sources, read_raw_tables
+from gnnscale.etl.nodes import node_frame, number_keys, raw_keys
+from gnnscale.etl.raw import column_kinds, find_sources, read_raw_tables
 from gnnscale.etl.relations import write_relations
 from gnnscale.etl.scan import ParquetScan
 from gnnscale.etl.tables import write_table
-from gnnscale.etl.text import TextEncoder, open_encoder
+from gnnscale.etl.text import open_encoder
 from gnnscale.etl.thresholds import check_rows
-from gnnscale.lake import Lake
+from gnnscale.lake import Lake, take_snapshot
 from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import epoch_seconds, show_time
-from gnnscale.schema import (
-    ColumnType,
-    EdgeType,
-    FeatureManifest,
-    Graph,
-    GraphManifest,
-    LinkManifest,
-    Table,
-    TableManifest,
-    ValueKind,
-    relation_links,
-)
-from gnnscale.schema.manifest import MANIFEST_NAME
+from gnnscale.schema import ColumnType, EdgeType, GraphManifest, LinkManifest, TableManifest, relation_links
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +46,9 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     """
     graph = build_graph_schema(settings)
     options = settings.lake.storage_options
-    raw = read_raw_tables(session, graph, find_sources(graph, options), options)
+    sources = find_sources(graph, options)
+    snapshots = {name: take_snapshot(source, options) for name, source in sources.items()}
+    raw = read_raw_tables(session, graph, sources, options, snapshots)
     log.info("links: %s", ", ".join(f"{link.name} -> {link.parent}" for link in graph.links))
     links_found = graph.links
     graph = build_graph_schema(settings, {name: column_kinds(table.frame) for name, table in raw.items()})
@@ -93,14 +75,20 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
 
     ranges = int(session.conf.get("spark.sql.shuffle.partitions") or 1)
     cache = settings.lake.cache or (f"{lake.uri}/_store" if lake.local else None)
-    ids = {name: _write_ids(lake, raw[name], figures[name].rows, cache) for name in raw if raw[name].table.primary_key}
-    keys = {name: raw[name].frame.schema[raw[name].table.primary_key or ""].dataType for name in ids}
-    versions = {name: _write_nodes(lake, raw[name], graph, features[name], ids, keys, ranges, encoder) for name in raw}
+    keys = {}
+    for name, table in raw.items():
+        if key := table.table.primary_key:
+            rows = figures[name].rows
+            keys[name] = raw_keys(lake, table, number_keys(lake, name, table.frame, key, rows, cache), rows)
+    versions = {
+        name: write_table(lake, f"nodes_{name}", node_frame(table, graph, features[name], keys, ranges, encoder))
+        for name, table in raw.items()
+    }
     origin = graph_origin({name: f.time_range for name, f in figures.items()})
-    dated = {name for name in ids if figures[name].time_range is not None}
+    dated = {name for name in keys if figures[name].time_range is not None}
     times = {
-        name: NodeColumn.of_table(lake, name, "time", figures[name].rows, UNDATED, cache) if name in dated else None
-        for name in ids
+        name: NodeColumn.of_table(lake, name, "time", keys[name].count, UNDATED, cache) if name in dated else None
+        for name in keys
     }
     written = [_write_edges(session, lake, link, times[link.parent], origin) for link in links]
     timed = {name for name, f in figures.items() if f.time_range}
@@ -108,7 +96,7 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     tables = tuple(
         TableManifest(
             name,
-            figures[name].rows,
+            keys[name].count if name in keys else figures[name].rows,
             figures[name].time_range,
             features[name],
             versions[name],
@@ -117,86 +105,16 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
             figures[name].duplicates,
             figures[name].out_of_range,
             isolated[name],
+            len(keys[name].gone) if name in keys else 0,
         )
         for name in raw
     )
     manifest = GraphManifest(tables, tuple(written), origin, fit_until, derived)
-    lake.write_record(MANIFEST_NAME, manifest.to_dict())
+    left = {name: count_left_out(session, raw[name], snapshots[name], options, figures[name].rows) for name in raw}
+    record_graph(lake, settings, manifest, read_sources(raw, snapshots, left))
     for table in raw.values():
         table.frame.unpersist()
     return manifest
-
-
-def _write_ids(lake: Lake, raw: RawTable, rows: int, cache: str | None) -> KeyMap:
-    """Ids of a table's keys; those that the lake has stand."""
-    table, key = raw.table, raw.table.primary_key or ""
-    physical = raw.frame.schema[key].dataType
-    frame = raw.frame.select(key_form(F.col(key), physical, physical).alias("key"))
-    known = None
-    if lake.exists(f"ids_{table.name}"):
-        kept = lake.open(f"ids_{table.name}").schema().to_arrow()
-        known = (
-            key_map(lake, table.name, cache) if pa.schema(kept).field("key").type == to_arrow_type(physical) else None
-        )
-    return write_ids(lake, table.name, frame, FrameKeys(), to_arrow_type(physical), rows, cache, known)
-
-
-def _write_nodes(
-    lake: Lake,
-    raw: RawTable,
-    graph: Graph,
-    features: tuple[FeatureManifest, ...],
-    ids: Mapping[str, KeyMap],
-    keys: Mapping[str, T.DataType],
-    ranges: int,
-    encoder: TextEncoder,
-) -> int:
-    table, types = raw.table, raw.frame.schema
-    if table.primary_key:
-        key, physical = table.primary_key, types[table.primary_key].dataType
-        frame = raw.frame.withColumn(NODE_ID, find_nodes(ids[table.name], key_form(F.col(key), physical, physical)))
-    else:
-        frame = add_node_ids(raw, ranges)
-    columns = [F.col(NODE_ID), F.col(TIME).alias("time")]
-    if table.end_time:
-        columns.append(F.col(END).alias("end_time"))
-    if table.primary_key:
-        columns.append(F.col(table.primary_key).alias("key"))
-    for link in graph.links:
-        if link.table == table.name:
-            form = key_form(F.col(link.column), types[link.column].dataType, keys[link.parent])
-            columns.append(find_nodes(ids[link.parent], form).alias(f"fk_{link.column}"))
-    if table.display:
-        words = [F.col(column).cast("string") for column in table.display]
-        columns.append(F.concat_ws(", ", *words).alias("display"))
-    kept = _kept(graph, table)
-    frame = frame.select("*", *(_plain(frame, column).alias(f"{RAW}{column}") for column in kept))
-    columns += [F.col(f"{RAW}{column}") for column in kept]
-    encoded = encode_features(frame, features, columns)
-    ordered = encoded.repartitionByRange(NODE_ID).sortWithinPartitions(NODE_ID)
-    # Ranges are found by a look at all rows, for which no text should be encoded.
-    nodes = encode_lists(ordered, features, encoder)
-    version = write_table(lake, f"nodes_{table.name}", nodes)
-    log.info("nodes_%s: %d columns", table.name, len(nodes.columns))
-    return version
-
-
-def _kept(graph: Graph, table: Table) -> list[str]:
-    """Columns whose values queries may ask for; the primary key has a column of its own."""
-    kinds = graph.table(table.name).kinds
-    return [name for name, kind in kinds.items() if kind is not ValueKind.OTHER and name != table.primary_key]
-
-
-def _plain(frame: DataFrame, name: str) -> Column:
-    """The value as labels use it: decimals as doubles, every time as a timestamp, NaN as missing."""
-    column, physical = F.col(name), frame.schema[name].dataType
-    if isinstance(physical, T.DecimalType):
-        return column.cast("double")
-    if isinstance(physical, T.DoubleType | T.FloatType):
-        return F.when(~F.isnan(column), column)
-    if isinstance(physical, T.DateType | T.TimestampNTZType):
-        return column.cast("timestamp")
-    return column.cast("string") if isinstance(physical, T.StringType) else column
 
 
 def _fit_until(settings: Settings, figures: Mapping[str, TableFigures]) -> int:

@@ -25,15 +25,23 @@ def count_isolated(raw: Mapping[str, RawTable], links: Sequence[LinkManifest]) -
     for name, table in raw.items():
         own = [link for link in links if link.table == name]
         pointing = [link for link in links if link.parent == name]
-        # What each link leaves untouched.
-        left = [link.rows - link.edges for link in own] + [link.parents - link.parents_matched for link in pointing]
         if table.table.primary_key is None:
             isolated[name] = None
-        elif len(left) > 1 and min(left):
-            isolated[name] = _untouched(raw, name, own, pointing)
         else:
-            isolated[name] = min(left)
+            known = least_untouched(own, pointing)
+            isolated[name] = _untouched(raw, name, own, pointing) if known is None else known
     return isolated
+
+
+def least_untouched(own: Sequence[LinkManifest], pointing: Sequence[LinkManifest]) -> int | None:
+    """Rows that no link touches, where the figures of the links alone tell; None where they don't.
+
+    Args:
+        own: links of the table.
+        pointing: links to the table.
+    """
+    left = [link.rows - link.edges for link in own] + [link.parents - link.parents_matched for link in pointing]
+    return None if len(left) > 1 and min(left) else min(left)
 
 
 def _untouched(

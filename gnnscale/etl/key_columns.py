@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -27,12 +28,21 @@ def key_form(column: Column, physical: T.DataType, key: T.DataType) -> Column:
     return same.cast("string")
 
 
-def find_nodes(ids: KeyMap, keys: Column) -> Column:
-    """Node ids (int64) of keys in :func:`key_form`; null for null and for keys that are not there."""
+def find_nodes(ids: KeyMap, keys: Column, gone: NDArray[np.int64] | None = None) -> Column:
+    """Node ids (int64) of keys in :func:`key_form`; null for null and for keys that are not there.
+
+    Args:
+        ids: of keys.
+        keys: the column.
+        gone: ids that count as not there, ascending, int64 ``[gone]``.
+    """
 
     def find(column: pa.Array) -> pa.Array:
-        nodes = ids.lookup().find(column)
-        return pa.array(nodes.astype(np.int64), mask=nodes < 0)
+        nodes = ids.lookup().find(column).astype(np.int64)
+        missing = nodes < 0
+        if gone is not None and len(gone):
+            missing |= gone[np.minimum(np.searchsorted(gone, nodes), len(gone) - 1)] == nodes
+        return pa.array(nodes, mask=missing)
 
     found: Column = F.arrow_udf(find, "long")(keys)  # type: ignore[call-overload]
     return found

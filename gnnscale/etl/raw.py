@@ -11,8 +11,8 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.utils import AnalysisException
 
-from gnnscale.etl.delta_source import read_delta
-from gnnscale.lake import Source, SourceFormat, find_source
+from gnnscale.etl.delta_source import read_delta, read_files
+from gnnscale.lake import Source, SourceFormat, SourceSnapshot, find_source
 from gnnscale.schema import DataError, Graph, LakeError, SchemaError, Table, ValueKind
 from gnnscale.schema.errors import nearest
 
@@ -59,9 +59,20 @@ def find_sources(graph: Graph, storage_options: Mapping[str, str]) -> dict[str, 
 
 
 def read_raw_tables(
-    session: SparkSession, graph: Graph, sources: Mapping[str, Source], storage_options: Mapping[str, str]
+    session: SparkSession,
+    graph: Graph,
+    sources: Mapping[str, Source],
+    storage_options: Mapping[str, str],
+    snapshots: Mapping[str, SourceSnapshot] | None = None,
 ) -> dict[str, RawTable]:
     """Read every table and infer the links that the column names give away.
+
+    Args:
+        session: Spark.
+        graph: gets the links.
+        sources: where each table's rows are.
+        storage_options: as delta-rs names them.
+        snapshots: what of the sources is read; default: what they hold now.
 
     Raises:
         SchemaError: a declared column does not exist, or the links don't make a graph.
@@ -70,11 +81,12 @@ def read_raw_tables(
     """
     frames = {}
     for table in graph.tables.values():
-        frames[table.name] = _read(session, table.name, sources[table.name], dict(storage_options))
-        _check_columns(table, frames[table.name].columns)
+        snapshot = (snapshots or {}).get(table.name)
+        frames[table.name] = read_source(session, table.name, sources[table.name], dict(storage_options), snapshot)
+        check_columns(table, frames[table.name].columns)
     graph.infer_links({name: frame.columns for name, frame in frames.items()})
     graph.validate()
-    timed = {t.name: _add_end(t, _add_time(t, frames[t.name])) for t in graph.tables.values()}
+    timed = {t.name: add_times(t, frames[t.name]) for t in graph.tables.values()}
     check_key_types(timed, graph)
     whole = {t.name: _add_keys(t, timed, graph) for t in graph.tables.values()}
     for name in parents_first(graph):
@@ -124,20 +136,34 @@ def check_key_types(frames: Mapping[str, DataFrame], graph: Graph) -> None:
             )
 
 
-def _read(session: SparkSession, name: str, source: Source, storage_options: dict[str, str]) -> DataFrame:
+def read_source(
+    session: SparkSession, name: str, source: Source, storage_options: dict[str, str], snapshot: SourceSnapshot | None
+) -> DataFrame:
+    """The rows of table ``name`` as they are in its source, at the moment of a snapshot where there is one.
+
+    Raises:
+        LakeError: they can't be read.
+    """
     try:
         if source.format is SourceFormat.DELTA:
-            return read_delta(session, source.uri, storage_options)
+            return read_delta(session, source.uri, storage_options, snapshot.version if snapshot else None)
         if source.format is SourceFormat.CSV:
             return session.read.csv(source.uri, header=True, inferSchema=True)
         # Files that have changed under the same path must not come from what Spark remembers of them.
         session.catalog.refreshByPath(source.uri)
+        if snapshot and any(file.path for file in snapshot.files):
+            return read_files(session, source.uri, snapshot.paths)
         return session.read.parquet(source.uri)
     except (AnalysisException, Py4JJavaError) as error:
         raise LakeError(f"table '{name}': {source.uri} can't be read: {_headline(error)}") from None
 
 
-def _check_columns(table: Table, columns: list[str]) -> None:
+def check_columns(table: Table, columns: list[str]) -> None:
+    """See that a table has the columns that its declaration names, and none of ours.
+
+    Raises:
+        SchemaError: it has not.
+    """
     for column in columns:
         if column in RESERVED or "." in column or "`" in column:
             raise SchemaError(
@@ -147,6 +173,15 @@ def _check_columns(table: Table, columns: list[str]) -> None:
     for column in sorted(table.named_columns):
         if column not in columns:
             raise SchemaError(f"table '{table.name}' has no column '{column}'.{nearest(column, columns)}")
+
+
+def add_times(table: Table, frame: DataFrame) -> DataFrame:
+    """The rows with ``TIME`` and, where they may end, ``END``.
+
+    Raises:
+        DataError: a time does not parse or is missing.
+    """
+    return _add_end(table, _add_time(table, frame))
 
 
 def _add_time(table: Table, frame: DataFrame) -> DataFrame:

@@ -25,13 +25,18 @@ def check_rows(
     """
     span = settings.time_range
     tables = check_tables(raw, (epoch_seconds(span[0]), epoch_seconds(span[1])) if span else None)
-    rate, setting = settings.checks.min_match_rate, "graph.checks.min_match_rate"
-    if rate is None:
-        rate, setting = settings.min_match_rate, "graph.min_match_rate"
+    rate, setting = match_threshold(settings)
     links = [check_link(raw, link, tables[link.parent].rows, rate, setting) for link in graph.links]
     isolated = count_isolated(raw, links)
     check_thresholds(settings.checks, tables, isolated, links)
     return tables, links, isolated
+
+
+def match_threshold(settings: GraphSettings) -> tuple[float, str]:
+    """Least share of the rows with a key that must match a parent, and the key that sets it."""
+    if settings.checks.min_match_rate is not None:
+        return settings.checks.min_match_rate, "graph.checks.min_match_rate"
+    return settings.min_match_rate, "graph.min_match_rate"
 
 
 def check_thresholds(

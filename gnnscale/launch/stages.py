@@ -192,19 +192,21 @@ class GraphStage(Stage):
         return tables
 
     def make(self) -> str:
-        """Run on Spark."""
-        from gnnscale.etl.graph_stage import build_graph
+        """Run on Spark; a graph whose sources only grew is extended."""
+        from gnnscale.etl.graph_update import update_graph
         from gnnscale.etl.session import open_session
 
-        manifest = build_graph(open_session(self.settings.spark), self.work.lake, self.settings)
+        session = open_session(self.settings.spark)
+        update = update_graph(session, self.work.lake, self.settings, rebuild=self.work.force)
+        manifest = update.manifest
         self.work.lake.write_record(RECIPE, recipe_record(self.settings))
-        nodes = sum(table.rows for table in manifest.tables)
+        nodes = sum(table.rows - table.gone for table in manifest.tables)
         edges = sum(link.edges for link in manifest.links)
         told = f"{nodes:,} nodes of {len(manifest.tables)} tables, {edges:,} edges of {len(manifest.links)} links"
         if manifest.relations:
             derived = sum(relation.edges for relation in manifest.relations)
             told += f", {derived:,} of {len(manifest.relations)} relations"
-        return told
+        return told if update.added is None else f"extended by {update.added:,} nodes to {told}"
 
 
 class LabelStage(Stage):

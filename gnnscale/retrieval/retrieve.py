@@ -54,11 +54,11 @@ def retrieve(
     for table, anchor in ((f"holdout_{name}", plan.test), (f"predictions_{name}", plan.latest)):
         index = FlatIndex(read_vectors(lake, query.target.name, anchor))
         found = _search_all(settings, lake, query, index, anchor, advance)
-        if query.arriving_facts is None:
-            # No answers for entities that are not there, and no targets that are not.
-            absent = ~_alive(lake, query.entity, anchor)
-            missing = ~_alive(lake, query.target, anchor)
-            found.targets[absent[:, None] | missing[found.targets]] = -1
+        # No answers for entities that are not there, and no targets that are not.
+        known_by = anchor if query.arriving_facts is None else None
+        absent = ~_alive(lake, query.entity, len(entity_keys), known_by)
+        missing = ~_alive(lake, query.target, len(target_keys), known_by)
+        found.targets[absent[:, None] | missing[found.targets]] = -1
         if anchor == plan.latest and (wanted := asked_nodes(lake, query, name)) is not None:
             found.targets[np.isin(np.arange(len(found.targets)), wanted, invert=True)] = -1
         tables[table] = ranked_table(found, entity_keys, target_keys, anchor)
@@ -69,13 +69,20 @@ def retrieve(
         log.info("%s: %s rows", table, f"{rows.num_rows:,}")
 
 
-def _alive(lake: Lake, table: Table, anchor: int) -> NDArray[np.bool_]:
-    """Which rows of a table are there at an anchor, in order of node id."""
+def _alive(lake: Lake, table: Table, nodes: int, anchor: int | None) -> NDArray[np.bool_]:
+    """Which nodes of a table are there at an anchor, bool ``[nodes]``; at any, where there is none.
+
+    A node whose key the table has no longer has no row, and is never there.
+    """
     ends = ["end_time"] if table.end_time else []
-    rows = lake.read(f"nodes_{table.name}", ["node_id", "time", *ends]).sort_by("node_id")
-    alive: NDArray[np.bool_] = pc.fill_null(rows["time"], np.iinfo(np.int64).min).to_numpy() <= anchor
-    for name in ends:
-        alive &= pc.fill_null(rows[name], np.iinfo(np.int64).max).to_numpy() > anchor
+    rows = lake.read(f"nodes_{table.name}", ["node_id", "time", *ends])
+    there = np.ones(rows.num_rows, bool)
+    if anchor is not None:
+        there &= pc.fill_null(rows["time"], np.iinfo(np.int64).min).to_numpy() <= anchor
+        for name in ends:
+            there &= pc.fill_null(rows[name], np.iinfo(np.int64).max).to_numpy() > anchor
+    alive = np.zeros(nodes, bool)
+    alive[rows["node_id"].to_numpy()[there]] = True
     return alive
 
 

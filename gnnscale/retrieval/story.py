@@ -89,12 +89,14 @@ def _examples(
 
 
 def _names(lake: Lake, table: str) -> pa.Array:
-    rows = lake.read(f"nodes_{table}").sort_by("node_id")
-    keys = pa.concat_arrays(rows["key"].cast(pa.string()).chunks)
+    """What people call each node of a table, in order of node id."""
+    keys = read_keys(lake, table).cast(pa.string())
+    rows = lake.read(f"nodes_{table}")
     if "display" not in rows.column_names:
         return keys
-    shown = pa.concat_arrays(rows["display"].chunks)
-    return pa.array([name or f"{table} {key}" for name, key in zip(shown.to_pylist(), keys.to_pylist(), strict=True)])
+    # Nodes whose key the table has no longer have no row.
+    shown = dict(zip(rows["node_id"].to_pylist(), rows["display"].to_pylist(), strict=True))
+    return pa.array([shown.get(node) or f"{table} {key}" for node, key in enumerate(keys.to_pylist())])
 
 
 def _history(holdout: Holdout, entity: int, names: pa.Array, anchor: int) -> list[tuple[str, int, str]]:

@@ -59,7 +59,7 @@ class TableManifest:
     """Figures of one table.
 
     Args:
-        rows: their number.
+        rows: node ids there are: one for each row, and those of keys that the table has no longer.
         time_range: first and last time of a row, in epoch seconds; None without times.
         features: in column order.
         version: of ``nodes_<name>``.
@@ -68,6 +68,7 @@ class TableManifest:
         duplicates: rows that repeat an earlier one in every column; None where the build did not count them.
         out_of_range: rows whose time is outside ``graph.time_range``; None where that is not set.
         isolated: rows that no link joins with another; None where rows have no primary key.
+        gone: ids that stay reserved for keys that the table had when an earlier graph was built, and has no longer.
     """
 
     name: str
@@ -80,6 +81,7 @@ class TableManifest:
     duplicates: int | None = None
     out_of_range: int | None = None
     isolated: int | None = None
+    gone: int = 0
 
     @property
     def numerical(self) -> tuple[FeatureManifest, ...]:

@@ -11,7 +11,7 @@ from gnnscale.query.anchors import DAY
 from gnnscale.query.arrivals import part_of
 from gnnscale.schema import EdgeType
 from gnnscale.store.adjacency import ALWAYS, Adjacency
-from gnnscale.store.features import NodeFeatures
+from gnnscale.store.features import NEVER, NodeFeatures
 from gnnscale.store.graph_store import GraphStore
 
 
@@ -45,7 +45,7 @@ class ArrivalStore(GraphStore):
         """Encoded features; the rows of every table but the facts always hold."""
         if table not in self._features:
             features = NodeFeatures.open(self.folder / f"nodes_{table}")
-            times = self.arrivals() if table == self.facts else np.full(len(features.times), ALWAYS, np.int32)
+            times = self.arrivals() if table == self.facts else _whenever(features.times)
             self._features[table] = replace(features, times=times, ends=None)
         return self._features[table]
 
@@ -62,6 +62,11 @@ class ArrivalStore(GraphStore):
         if cumulative is not None:
             cumulative = np.concatenate([cumulative[:1], np.cumsum(np.diff(cumulative)[order])])
         return Adjacency(np.asarray(whole.indptr), neighbors[order], times[order], cumulative)
+
+
+def _whenever(times: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Times that always hold, but for nodes that are never there."""
+    return np.where(times == NEVER, NEVER, ALWAYS).astype(np.int32)
 
 
 def view_for(store: GraphStore, facts: str | None) -> GraphStore:

@@ -17,7 +17,7 @@ from gnnscale.store.adjacency import ALWAYS, relative_times
 from gnnscale.store.code_lists import CodeLists, CodeListWriter
 
 NEVER = np.iinfo(np.int32).max
-"""End of a node that holds for good."""
+"""End of a node that holds for good, and time of a node that is never there."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class NodeFeatures:
     Args:
         numerical: float32 ``[nodes, numerical columns]``, in the manifest's order.
         categorical: int32 ``[nodes, categorical columns]``; code 0 is missing or unknown.
-        times: int32 ``[nodes]``, seconds after the graph's origin.
+        times: int32 ``[nodes]``, seconds after the graph's origin; ``NEVER`` for nodes whose key the table has no
+            longer.
         ends: int32 ``[nodes]``, from when on a node no longer holds, ``NEVER`` where it always will; None for tables
             whose rows don't end.
         multicategorical: codes of each multicategorical column, in the manifest's order.
@@ -69,8 +70,10 @@ class NodeFeatures:
 def write_features(folder: Path, batches: Iterator[pa.RecordBatch], table: TableManifest, origin: int) -> None:
     """Stream ``nodes_<table>`` into the arrays that :meth:`NodeFeatures.open` maps.
 
+    Nodes whose key the table has no longer have no row: they are never there, and their features are zeros.
+
     Raises:
-        DataError: node ids are not 0 to rows - 1, each once.
+        DataError: node ids are not 0 to rows - 1, each once but for those that are gone.
     """
     floats, codes = (table.rows, len(table.numerical)), (table.rows, len(table.categorical))
     numerical = open_memmap(folder / "numerical.npy", mode="w+", dtype=np.float32, shape=floats)
@@ -103,8 +106,15 @@ def write_features(folder: Path, batches: Iterator[pa.RecordBatch], table: Table
             # An end in the year 9999 means never.
             seconds = column.fill_null(origin + NEVER).to_numpy(zero_copy_only=False) - origin
             ends[ids] = np.clip(seconds, ALWAYS, NEVER)
-    if not seen.all():
-        raise DataError(f"nodes_{table.name} lacks {int((~seen).sum()):,} of {table.rows:,} node ids")
+    absent = np.flatnonzero(~seen)
+    if len(absent) != table.gone:
+        raise DataError(
+            f"nodes_{table.name} lacks {len(absent):,} of {table.rows:,} node ids, and {table.gone:,} keys are gone; "
+            "build the graph again"
+        )
+    times[absent] = NEVER
+    if ends is not None:
+        ends[absent] = NEVER
     for writer in lists:
         writer.close()
     if ends is not None:
