@@ -57,7 +57,7 @@ class GraphStore:
         store = cls(manifest, folder / key)
         for table in manifest.tables:
             version = f"nodes_{table.name}"
-            store._build(version, lambda path, t=table: _build_features(lake, manifest, t.name, path))  # type: ignore[misc]
+            store._build(version, lambda path, t=table: build_features(lake, manifest, t.name, path))  # type: ignore[misc]
         for edge_type in store.edge_types():
             store._build(edge_type.table_name, lambda path, e=edge_type: _build_edges(lake, manifest, e, path))  # type: ignore[misc]
         return store
@@ -115,7 +115,8 @@ def _default_cache(lake: Lake) -> Path:
     return Path(lake.uri) / "_store" if lake.local else Path(tempfile.gettempdir()) / "gnnscale"
 
 
-def _build_features(lake: Lake, manifest: GraphManifest, table: str, folder: Path) -> None:
+def build_features(lake: Lake, manifest: GraphManifest, table: str, folder: Path) -> None:
+    """Write the arrays that :meth:`NodeFeatures.open` maps, from ``nodes_<table>`` at the manifest's version."""
     figures = manifest.table(table)
     columns = ["node_id", "time", *(["end_time"] if figures.ends else []), *(f.encoded for f in figures.features)]
     batches = _batches(lake, f"nodes_{table}", figures.version, columns)
