@@ -35,6 +35,7 @@ def plan_shards(settings: Settings, query: PredictiveQuery) -> ShardPlan:
         settings.shards.file_mb << 20,
         settings.shards.tile_edges,
         settings.lake.cache or (f"{lake.uri}/_store" if lake.local else None),
+        settings.shards.features,
         query.hidden_tables,
         query.hidden_columns,
     )

@@ -179,11 +179,7 @@ class EntityBatchBuilder:
     def _is_hidden(self, path: Path) -> bool:
         """Whether the path enters a hidden table, or follows a foreign key or edges made of what is hidden."""
         tables, columns = self.query.hidden_tables, self.query.hidden_columns
-        derived = {
-            r.link
-            for r in self.store.manifest.relations
-            if r.table in tables or any((r.table, column) in columns for column in r.columns)
-        }
+        derived = {r.link for r in self.store.manifest.relations if r.is_made_of(tables, columns)}
         return any(e.target in tables or (e.link.table, e.link.column) in columns or e.link in derived for e in path)
 
     def _flatten(

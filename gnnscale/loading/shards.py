@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -29,10 +29,13 @@ class Shard:
     Args:
         block: what was sampled around them, as arrays over the columns.
         labels: the columns of the label stage, a row an example.
+        features: path, or () for the seeds -> kind (``num``, ``cat``, ``vec``) -> encoded columns of its nodes,
+            ``[examples, fan-out 1, ..., width]``. Empty where none were copied in.
     """
 
     block: Block
     labels: pa.Table
+    features: dict[Path, dict[str, NDArray[Any]]] = field(default_factory=dict)
 
     def tensors(self) -> dict[Path, tuple[Tensor, Tensor]]:
         """Nodes and times of each path, int32 ``[examples, fan-out 1, ...]``, without a copy."""
@@ -83,9 +86,21 @@ class ShardReader:
             nodes, times = (_array(table[f"{name}__{kind}"], self._shapes[name]) for kind in ("nodes", "times"))
             hops[path] = Hop(path, nodes, times)
         anchors = table["anchor_time"].to_numpy() - self._manifest.origin
-        labels = [name for name in table.column_names if not name.endswith(("__nodes", "__times"))]
+        labels = [name for name in table.column_names if "__" not in name]
         seeds = table["entity"].to_numpy().astype(np.int64)
-        return Shard(Block(self._entity, seeds, anchors.astype(np.int32), hops), table.select(labels))
+        block = Block(self._entity, seeds, anchors.astype(np.int32), hops)
+        return Shard(block, table.select(labels), self._features(table))
+
+    def _features(self, table: pa.Table) -> dict[Path, dict[str, NDArray[Any]]]:
+        shapes: dict[Path, tuple[str, tuple[int, ...]]] = {(): ("seeds", ())}
+        shapes |= {path: (name, self._shapes[name]) for name, path in self._paths.items()}
+        found: dict[Path, dict[str, NDArray[Any]]] = {}
+        for path, (name, shape) in shapes.items():
+            for kind in ("num", "cat", "vec"):
+                if f"{name}__{kind}" in table.column_names:
+                    values = _array(table[f"{name}__{kind}"], (-1,))
+                    found.setdefault(path, {})[kind] = values.reshape(table.num_rows, *shape, -1)
+        return found
 
     def _path(self, names: list[str]) -> Path:
         known: dict[str, EdgeType] = {edge_type.table_name: edge_type for edge_type in self._manifest.edge_types}
@@ -95,12 +110,12 @@ class ShardReader:
         return tuple(known[name] for name in names)
 
 
-def _array(column: pa.ChunkedArray, shape: tuple[int, ...]) -> NDArray[np.int32]:
+def _array(column: pa.ChunkedArray, shape: tuple[int, ...]) -> NDArray[Any]:
     lists = column.combine_chunks()
     if isinstance(lists, pa.ChunkedArray):
         lists = lists.chunk(0) if lists.num_chunks else pa.array([], column.type)
-    values: NDArray[np.int32] = lists.flatten().to_numpy(zero_copy_only=False)
-    return values.reshape(-1, *shape)
+    values: NDArray[Any] = lists.flatten().to_numpy(zero_copy_only=False)
+    return values if shape == (-1,) else values.reshape(-1, *shape)
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -65,7 +66,8 @@ class TableManifest:
         version: of ``nodes_<name>``.
         kinds: every raw column and what its values are.
         ends: whether rows may cease to hold.
-        duplicates: rows that repeat an earlier one in every column; None where the build did not count them.
+        duplicates: rows that repeat an earlier one in every column, estimated for tables of some million rows; None
+            where the build did not count them.
         out_of_range: rows whose time is outside ``graph.time_range``; None where that is not set.
         isolated: rows that no link joins with another; None where rows have no primary key.
         gone: ids that stay reserved for keys that the table had when an earlier graph was built, and has no longer.
@@ -211,6 +213,10 @@ class RelationManifest:
     def link(self) -> Link:
         """The relation as a link."""
         return Link(self.source, self.name, self.target)
+
+    def is_made_of(self, tables: Collection[str], columns: Collection[tuple[str, str]]) -> bool:
+        """Whether its edges would tell of rows of these tables, or of values of these (table, column)."""
+        return self.table in tables or any((self.table, column) in columns for column in self.columns)
 
     def edge_version(self, edge_type: EdgeType) -> int:
         """Version of the Delta table that holds one direction."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from gnnscale.schema import DataError
 
 ALWAYS = np.iinfo(np.int32).min
 """Time of an edge that always holds: before every anchor."""
+
+MOST_NODES = 2**31 - 1
+"""Most rows of a table and most edges of a node: node ids have 32 bits, and so have the draws among neighbors."""
 
 
 @dataclass(frozen=True)
@@ -61,48 +62,6 @@ def quantise(weights: NDArray[np.floating[Any]], max_weight: float) -> NDArray[n
     """
     scaled = np.floor(weights.astype(np.float64) / max_weight * (2**32 - 1))
     return np.maximum(scaled, 1).astype(np.uint64)
-
-
-def write_adjacency(
-    folder: Path, batches: Iterator[pa.RecordBatch], nodes: int, edges: int, origin: int, name: str
-) -> None:
-    """Stream an edge table, sorted by (source, time), into the arrays that :meth:`Adjacency.open` maps.
-
-    Args:
-        folder: gets ``indptr.npy``, ``neighbors.npy`` and ``times.npy``.
-        batches: columns source, target (int64) and time (epoch seconds or null).
-        nodes: number of sources.
-        edges: number of rows in all batches.
-        origin: epoch seconds that times count from.
-        name: of the edge table, for messages.
-
-    Raises:
-        DataError: the rows are not sorted, or their number is not ``edges``.
-    """
-    neighbors = open_memmap(folder / "neighbors.npy", mode="w+", dtype=np.int32, shape=(edges,))
-    times = open_memmap(folder / "times.npy", mode="w+", dtype=np.int32, shape=(edges,))
-    counts = np.zeros(nodes + 1, np.int64)
-    at, last = 0, (-1, int(ALWAYS))
-    for batch in batches:
-        if batch.num_rows == 0:
-            continue
-        source = batch.column("source").to_numpy()
-        time = relative_times(batch.column("time"), origin)
-        step = np.diff(source, prepend=last[0])
-        if (step < 0).any() or (np.diff(time.astype(np.int64), prepend=last[1])[step == 0] < 0).any():
-            raise DataError(f"{name} is not sorted by source and time; build the graph again")
-        end = at + batch.num_rows
-        if end > edges:
-            break
-        neighbors[at:end] = batch.column("target").to_numpy()
-        times[at:end] = time
-        counts[1:] += np.bincount(source, minlength=nodes)
-        at, last = end, (int(source[-1]), int(time[-1]))
-    if at != edges:
-        raise DataError(f"{name} has not the {edges:,} rows that its commit says; build the graph again")
-    np.save(folder / "indptr.npy", np.cumsum(counts))
-    neighbors.flush()
-    times.flush()
 
 
 def relative_times(column: pa.Array, origin: int) -> NDArray[np.int32]:

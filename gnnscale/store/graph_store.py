@@ -8,17 +8,20 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.fs
 import pyarrow.parquet as pq
 
 from gnnscale.lake import Lake
-from gnnscale.schema import EdgeType, GraphManifest, LakeError
+from gnnscale.schema import DataError, EdgeType, GraphManifest, LakeError
 from gnnscale.schema.manifest import MANIFEST_NAME
-from gnnscale.store.adjacency import Adjacency, write_adjacency
+from gnnscale.store.adjacency import MOST_NODES, Adjacency
+from gnnscale.store.edge_runs import split_runs, write_adjacency
 from gnnscale.store.features import NodeFeatures, write_features
 
 log = logging.getLogger(__name__)
@@ -46,18 +49,20 @@ class GraphStore:
 
         Raises:
             LakeError: the lake holds no graph.
+            DataError: its tables are not as the graph stage leaves them, or past what 32 bits number.
         """
         record = lake.read_record(MANIFEST_NAME)
         if record is None:
             raise LakeError(f"lake {lake.uri} holds no graph; run the graph stage first")
         manifest = GraphManifest.from_dict(record)
+        _check_sizes(manifest)
         # The lake's address is part of the key: two lakes may share one cache.
         key = hashlib.sha256(json.dumps([lake.uri, record], sort_keys=True).encode()).hexdigest()[:16]
         folder = Path(cache) if cache else _default_cache(lake)
         store = cls(manifest, folder / key)
         for table in manifest.tables:
             version = f"nodes_{table.name}"
-            store._build(version, lambda path, t=table: _build_features(lake, manifest, t.name, path))  # type: ignore[misc]
+            store._build(version, lambda path, t=table: build_features(lake, manifest, t.name, path))  # type: ignore[misc]
         for edge_type in store.edge_types():
             store._build(edge_type.table_name, lambda path, e=edge_type: _build_edges(lake, manifest, e, path))  # type: ignore[misc]
         return store
@@ -98,16 +103,16 @@ class GraphStore:
         if target.is_dir():
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=self.folder))
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=self.folder))
         try:
-            build(partial)
-            os.replace(partial, target)
+            build(unfinished)
+            os.replace(unfinished, target)
         except OSError:
             # Another process finished the same arrays first.
             if not target.is_dir():
                 raise
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            shutil.rmtree(unfinished, ignore_errors=True)
         log.debug("mapped %s", target)
 
 
@@ -115,26 +120,44 @@ def _default_cache(lake: Lake) -> Path:
     return Path(lake.uri) / "_store" if lake.local else Path(tempfile.gettempdir()) / "gnnscale"
 
 
-def _build_features(lake: Lake, manifest: GraphManifest, table: str, folder: Path) -> None:
+def build_features(lake: Lake, manifest: GraphManifest, table: str, folder: Path) -> None:
+    """Write the arrays that :meth:`NodeFeatures.open` maps, from ``nodes_<table>`` at the manifest's version."""
     figures = manifest.table(table)
     columns = ["node_id", "time", *(["end_time"] if figures.ends else []), *(f.encoded for f in figures.features)]
-    batches = _batches(lake, f"nodes_{table}", figures.version, columns)
-    write_features(folder, batches, figures, manifest.origin)
+    filesystem, paths = _files(lake, f"nodes_{table}", figures.version)
+    write_features(folder, _batches(filesystem, paths, columns), figures, manifest.origin)
+
+
+def _check_sizes(manifest: GraphManifest) -> None:
+    for table in manifest.tables:
+        if table.rows > MOST_NODES:
+            raise DataError(f"table '{table.name}' has {table.rows:,} rows; at most {MOST_NODES:,}")
+    for edge_type in manifest.edge_types:
+        degree = manifest.edges(edge_type).max_degree
+        if degree > MOST_NODES:
+            raise DataError(f"'{edge_type.link.name}' has a node of {degree:,} edges; at most {MOST_NODES:,}")
 
 
 def _build_edges(lake: Lake, manifest: GraphManifest, edge_type: EdgeType, folder: Path) -> None:
-    link = manifest.edges(edge_type)
+    figures = manifest.edges(edge_type)
     name = edge_type.table_name
+    filesystem, paths = _files(lake, name, figures.edge_version(edge_type))
+    runs = [partial(_batches, filesystem, files) for files in split_runs(paths)]
     nodes = manifest.table(edge_type.source).rows
-    batches = _batches(lake, name, link.edge_version(edge_type), ["source", "target", "time"])
-    write_adjacency(folder, batches, nodes, link.edges, manifest.origin, name)
+    write_adjacency(folder, runs, nodes, figures.edges, manifest.origin, name, figures.max_weight)
 
 
-def _batches(lake: Lake, table: str, version: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Rows file by file in order of file names, which is the order that the graph stage sorted them in."""
+def _files(lake: Lake, table: str, version: int) -> tuple[pa.fs.FileSystem, list[str]]:
+    """Files of a table in order of name, which is the order that the graph stage sorted their rows in."""
     opened = lake.open(table, version)
     filesystem = opened.to_pyarrow_dataset().filesystem
-    paths = pa.table(opened.get_add_actions(flatten=True))["path"].to_pylist()
-    for path in sorted(paths):
-        with pq.ParquetFile(filesystem.open_input_file(unquote(path))) as file:
-            yield from file.iter_batches(batch_size=1 << 20, columns=columns)
+    return filesystem, sorted(
+        unquote(path) for path in pa.table(opened.get_add_actions(flatten=True))["path"].to_pylist()
+    )
+
+
+def _batches(filesystem: pa.fs.FileSystem, paths: Sequence[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Rows file by file."""
+    for path in paths:
+        with pq.ParquetFile(filesystem.open_input_file(path)) as file:
+            yield from file.iter_batches(batch_size=1 << 20, columns=list(columns))

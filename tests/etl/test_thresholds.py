@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnnscale.config.settings import ChecksSettings, GraphSettings
+from gnnscale.etl import checks
 from gnnscale.etl.checks import TableFigures, check_tables
 from gnnscale.etl.degrees import DegreeHistogram
 from gnnscale.etl.isolated import count_isolated
@@ -19,8 +20,8 @@ ISOLATED = {"facts": None, "parents": 5}
 LINKS = [LinkManifest("facts", "k", "parents", 80, 8, 12, 40, 30, 9)]
 
 
-def check(**checks: float) -> None:
-    check_thresholds(ChecksSettings(**checks), TABLES, ISOLATED, LINKS)
+def check(**thresholds: float) -> None:
+    check_thresholds(ChecksSettings(**thresholds), TABLES, ISOLATED, LINKS)
 
 
 def test_by_default_anything_goes_and_a_threshold_that_is_just_kept_passes():
@@ -79,6 +80,16 @@ def test_duplicates_and_times_out_of_range_are_counted(spark):
     assert (figures["facts"].duplicates, figures["facts"].out_of_range) == (2, 3)
     assert (figures["keyed"].duplicates, figures["keyed"].out_of_range) == (0, 2)
     assert check_tables({"facts": facts})["facts"].out_of_range is None
+
+
+def test_duplicates_of_a_large_table_are_estimated_from_whole_sets_of_copies(spark, monkeypatch):
+    values = [i // 4 for i in range(4000)]
+    facts = {"facts": raw_table(spark, Table("facts"), x=values)}
+    assert check_tables(facts)["facts"].duplicates == 3000
+    monkeypatch.setattr(checks, "COMPARED", 1000)
+    estimate = check_tables(facts)["facts"].duplicates
+    # A quarter of the sets of four: three duplicates each, times four.
+    assert estimate % 12 == 0 and estimate == pytest.approx(3000, rel=0.2)
 
 
 def test_isolated_rows_are_those_that_no_link_touches(spark):

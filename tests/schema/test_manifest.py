@@ -76,6 +76,12 @@ def test_the_match_rate_counts_rows_that_have_a_key():
     assert LinkManifest("a", "b", "c", 0, 5, 0, 0, 0, 0).match_rate == 0.0
 
 
+def test_a_relation_tells_of_the_rows_and_columns_that_it_is_made_of():
+    relation = RelationManifest("a", "r", "b", 3, 2, table="f", columns=("x", "y"))
+    assert relation.is_made_of({"f"}, ()) and relation.is_made_of((), {("f", "y")})
+    assert not relation.is_made_of({"a", "b"}, {("f", "z"), ("a", "x")})
+
+
 def test_each_direction_has_its_own_version():
     figures = LinkManifest("a", "b", "c", 1, 0, 0, 1, 1, 1, version=4, reverse_version=7)
     assert figures.edge_version(EdgeType(figures.link, reverse=False)) == 4

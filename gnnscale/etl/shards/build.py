@@ -24,8 +24,18 @@ from gnnscale.etl.shards.exchange import (
     found_channel,
     frontier_channel,
 )
+from gnnscale.etl.shards.node_features import CopiedFeatures
 from gnnscale.etl.shards.row_blocks import BLOCKS
-from gnnscale.etl.shards.shard_files import FILES, MARKER, ShardWriter, path_name, shard_schema
+from gnnscale.etl.shards.shard_files import (
+    FILES,
+    MARKER,
+    SEEDS,
+    Copied,
+    ShardWriter,
+    example_bytes,
+    path_name,
+    shard_schema,
+)
 from gnnscale.etl.shards.tiles import TILE_EDGES, Tiles
 from gnnscale.lake import Lake
 from gnnscale.sampling.block import Path
@@ -56,6 +66,7 @@ class ShardPlan:
         shard_bytes: size of a file's arrays, before compression.
         tile_edges: edges that a task loads.
         cache: folder on a local disk, for arrays that the tasks of a host share.
+        features: whether the encoded columns of every node are copied in.
         hidden_tables: that no path may enter.
         hidden_columns: (table, foreign key) that no path may follow.
     """
@@ -69,6 +80,7 @@ class ShardPlan:
     shard_bytes: int = 128 << 20
     tile_edges: int = TILE_EDGES
     cache: str | None = None
+    features: bool = False
     hidden_tables: frozenset[str] = frozenset()
     hidden_columns: frozenset[tuple[str, str]] = frozenset()
 
@@ -84,7 +96,9 @@ def build_shards(session: SparkSession, lake: Lake, manifest: GraphManifest, pla
 
     A shard holds, in the order of the labels: the labels' own columns, and for each path of edge types
     ``<path>__nodes`` and ``<path>__times``, int32 arrays of one length, -1 and ``ALWAYS`` where a neighbor is absent.
-    They are what :class:`gnnscale.sampling.NeighborSampler` gives for the same seed, anchor, epoch and graph.
+    With ``features``, ``<path>__num``, ``__cat`` and ``__vec`` hold the nodes' encoded columns, and ``seeds__num`` and
+    so on those of the seeds; columns of several values have no fixed length and stay out. Neighbors are what
+    :class:`gnnscale.sampling.NeighborSampler` gives for the same seed, anchor, epoch and graph.
 
     Returns:
         Examples written.
@@ -101,7 +115,11 @@ def build_shards(session: SparkSession, lake: Lake, manifest: GraphManifest, pla
         raise DataError(f"labels_{plan.query} has no examples to sample around")
     tasks = session.sparkContext.defaultParallelism
     hops = plan_hops(lake, manifest, plan, paths, len(examples))
-    width = sum(8 * hop.width * hop.fanout for hop in hops)
+    features: Copied = ()
+    if plan.features:
+        tables = [(SEEDS, plan.table)] + [(path_name(hop.path), hop.path[-1].target) for hop in hops]
+        features = tuple((name, CopiedFeatures(lake, manifest, table, plan.cache)) for name, table in tables)
+    width = example_bytes(hops, features)
     shard_rows = max(1, min(plan.shard_bytes // max(1, width), -(-len(examples) // tasks)))
     shards = -(-len(examples) // shard_rows)
     log.info("sampling around %s examples, %d bytes each, into %d shards", f"{len(examples):,}", width, shards)
@@ -116,12 +134,14 @@ def build_shards(session: SparkSession, lake: Lake, manifest: GraphManifest, pla
         )
         for frame in found:
             markers = markers.unionByName(frame)
-        files = _write(lake, plan, markers.repartitionById(shards, "place"), examples, hops, shard_rows)
+        files = _write(lake, plan, markers.repartitionById(shards, "place"), examples, hops, shard_rows, features)
     finally:
         for frame in held:
             frame.unpersist()
     table = f"shards_{plan.query}"
-    commit_files(lake.table_uri(table), shard_schema(examples, hops), files, "overwrite", lake.storage_options)
+    commit_files(
+        lake.table_uri(table), shard_schema(examples, hops, features), files, "overwrite", lake.storage_options
+    )
     lake.write_record(table, _record(plan, hops))
     return sum(file.rows for file in files)
 
@@ -185,11 +205,17 @@ def _exchange(
 
 
 def _write(
-    lake: Lake, plan: ShardPlan, found: DataFrame, examples: Examples, hops: tuple[Hop, ...], shard_rows: int
+    lake: Lake,
+    plan: ShardPlan,
+    found: DataFrame,
+    examples: Examples,
+    hops: tuple[Hop, ...],
+    shard_rows: int,
+    features: Copied,
 ) -> list[WrittenFile]:
     job = uuid.uuid4().hex[:8]
     table = f"shards_{plan.query}"
-    writer = ShardWriter(lake.table_uri(table), dict(lake.storage_options), examples, hops, shard_rows, job)
+    writer = ShardWriter(lake.table_uri(table), dict(lake.storage_options), examples, hops, shard_rows, job, features)
     rows = found.mapInArrow(writer, FILES).toArrow().sort_by("place").to_pylist()
     files = [WrittenFile(row["path"], row["size"], row["rows"]) for row in rows]
     remove_strays(lake.table_uri(table), lake.storage_options, job, {file.path for file in files})

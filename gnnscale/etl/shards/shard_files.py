@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gnnscale.etl.delta_files import open_folder
 from gnnscale.etl.shards.examples import Examples
 from gnnscale.etl.shards.exchange import Hop, found_layout
+from gnnscale.etl.shards.node_features import KINDS, CopiedFeatures
 from gnnscale.etl.shards.row_blocks import unpack_rows
 from gnnscale.sampling.block import Path
 from gnnscale.store import ALWAYS
@@ -26,17 +27,25 @@ MARKER = -1
 
 ROW_GROUP_BYTES = 32 << 20
 
+SEEDS = "seeds"
+"""What features of the seeds are called by."""
+
+Copied = tuple[tuple[str, CopiedFeatures], ...]
+"""Features to copy in: of the seeds first, then of each hop by its path's name; empty where none are."""
+
 
 def path_name(path: Path) -> str:
     """What columns of a path are called by: its edge tables, from the seed on."""
     return "__".join(edge_type.table_name.removeprefix("edges_") for edge_type in path)
 
 
-def shard_schema(examples: Examples, hops: tuple[Hop, ...]) -> pa.Schema:
-    """Columns of a shard: those of the labels, then nodes and times of each hop."""
+def shard_schema(examples: Examples, hops: tuple[Hop, ...], features: Copied = ()) -> pa.Schema:
+    """Columns of a shard: those of the labels, nodes and times of each hop, and features that are copied in."""
     fields = list(examples.schema)
     for hop in hops:
         fields += [pa.field(f"{path_name(hop.path)}__{kind}", pa.list_(pa.int32())) for kind in ("nodes", "times")]
+    for name, copied in features:
+        fields += [pa.field(f"{name}__{kind}", pa.list_(KINDS[kind])) for kind in copied.widths]
     return pa.schema(fields)
 
 
@@ -51,6 +60,7 @@ class ShardWriter:
         hops: of the neighborhood.
         shard_rows: examples of a shard.
         job: part of the files' names.
+        features: that are copied in.
     """
 
     root: str
@@ -59,6 +69,7 @@ class ShardWriter:
     hops: tuple[Hop, ...]
     shard_rows: int
     job: str
+    features: Copied = ()
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         arrays: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []
@@ -107,11 +118,10 @@ class ShardWriter:
     def _write(self, shard: int, arrays: list[tuple[NDArray[np.int32], NDArray[np.int32]]]) -> pa.RecordBatch:
         start, stop = self._rows(shard)
         labels = self.examples.read(start, stop).cast(self.examples.schema)
-        schema = shard_schema(self.examples, self.hops)
+        schema = shard_schema(self.examples, self.hops, self.features)
         filesystem, root = open_folder(self.root, self.storage_options, make=True)
         path = f"part-{shard:06d}-{self.job}-{uuid.uuid4().hex[:8]}.parquet"
-        width = sum(8 * nodes.shape[1] for nodes, _ in arrays)
-        step = max(1, ROW_GROUP_BYTES // max(1, width))
+        step = max(1, ROW_GROUP_BYTES // max(1, example_bytes(self.hops, self.features)))
         with (
             filesystem.open_output_stream(root + path) as sink,
             pq.ParquetWriter(sink, schema, compression="lz4", use_dictionary=labels.column_names) as writer,
@@ -121,12 +131,25 @@ class ShardWriter:
                 columns: list[Any] = labels.slice(part.start, part.stop - part.start).columns
                 for pair in arrays:
                     columns += [_lists(array[part]) for array in pair]
+                seeds = columns[labels.column_names.index("entity")].to_numpy()[:, None]
+                reached = (seeds, *(nodes[part] for nodes, _ in arrays))
+                for (_, copied), nodes in zip(self.features, reached, strict=False):
+                    columns += [_lists(values) for values in copied.gather(nodes).values()]
                 writer.write_table(pa.Table.from_arrays(columns, schema=schema))
         size = filesystem.get_file_info(root + path).size
         return pa.RecordBatch.from_pydict({"place": [shard], "path": [path], "size": [size], "rows": [stop - start]})
 
 
-def _lists(array: NDArray[np.int32]) -> pa.Array:
+def example_bytes(hops: tuple[Hop, ...], features: Copied) -> int:
+    """Bytes of one example's arrays."""
+    slots = [hop.width * hop.fanout for hop in hops]
+    copied = [4 * sum(features.widths.values()) for _, features in features]
+    return sum(8 * count for count in slots) + sum(
+        width * count for width, count in zip(copied, (1, *slots), strict=False)
+    )
+
+
+def _lists(array: NDArray[Any]) -> pa.Array:
     rows, width = array.shape
     offsets = np.arange(0, (rows + 1) * width, width, dtype=np.int32) if width else np.zeros(rows + 1, np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(array.ravel()))

@@ -83,3 +83,19 @@ def test_a_query_without_examples_is_an_error(spark, shop):
 def test_a_lake_without_shards_says_so(shop):
     with pytest.raises(LakeError, match="run the shards stage"):
         ShardReader(shop.lake, "never")
+
+
+def test_features_are_copied_in_when_asked(spark, shop, store):
+    plan = ShardPlan(shop.settings.query.name, "customers", DEEP, Rule("last"), features=True)
+    build_shards(spark, shop.lake, shop.manifest, plan)
+    for shard in read_all(shop.lake, plan.query):
+        assert "seeds__num" not in shard.labels.column_names
+        for path, kinds in shard.features.items():
+            table = path[-1].target if path else "customers"
+            nodes = shard.block.hops[path].nodes if path else shard.block.seeds
+            features = store.features(table)
+            for kind, array in (("num", features.numerical), ("cat", features.categorical)):
+                if array.shape[1]:
+                    expected = np.where(nodes[..., None] >= 0, array[np.maximum(nodes, 0)], 0)
+                    np.testing.assert_array_equal(kinds[kind], expected)
+        assert {len(path) for path in shard.features} == {0, 1, 2, 3}
