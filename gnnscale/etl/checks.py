@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from gnnscale.etl.degrees import DegreeHistogram, key_end
@@ -67,17 +67,24 @@ def check_tables(raw: Mapping[str, RawTable], time_range: tuple[int, int] | None
         span = (row["first"], row["last"]) if row["first"] is not None else None
         outside = row["outside"] if time_range else None
         # Rows with a primary key differ in it.
-        duplicates = 0 if key else _count_duplicates(table, row["rows"])
+        duplicates = 0 if key else count_repeats(table.frame, _row_hash(table), row["rows"])
         figures[name] = TableFigures(row["rows"], span, duplicates, outside)
     _check_range(figures)
     return figures
 
 
-def _count_duplicates(table: RawTable, rows: int) -> int:
+def count_repeats(frame: DataFrame, row_hash: Column, rows: int) -> int:
+    """Rows of a frame that repeat an earlier one; estimated where there are twice ``COMPARED`` or more.
+
+    Args:
+        frame: of ``rows`` rows.
+        row_hash: of all that is compared.
+        rows: their number.
+    """
     # All rows are hashed, but to compare a billion hashes takes longer than to build the graph. Copies of a row have
     # one hash, so that those whose hash is a multiple of some number are all there or none.
     parts = max(1, rows // COMPARED)
-    hashes = table.frame.select(_row_hash(table).alias("hash")).where(F.pmod("hash", F.lit(parts)) == 0)
+    hashes = frame.select(row_hash.alias("hash")).where(F.pmod("hash", F.lit(parts)) == 0)
     row = hashes.agg(F.count(F.lit(1)).alias("all"), F.count_distinct("hash").alias("distinct")).first()
     assert row is not None
     return min(rows - 1, parts * (row["all"] - row["distinct"]))

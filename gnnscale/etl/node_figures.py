@@ -8,6 +8,7 @@ from dataclasses import replace
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from gnnscale.etl.checks import count_repeats
 from gnnscale.etl.conditions import RAW
 from gnnscale.etl.degrees import DegreeHistogram
 from gnnscale.etl.ids import NODE_ID
@@ -43,7 +44,7 @@ def count_link(nodes: DataFrame, link: LinkManifest, rows: int, parents: int, nu
 
 
 def count_duplicates(nodes: DataFrame, table: TableManifest, rows: int) -> int:
-    """Rows of a table without a key that repeat an earlier one, told by a hash of 64 bits of all their values.
+    """Rows of a table without a key that repeat an earlier one, counted as the checks of raw rows do.
 
     All values as ``nodes_<table>`` keeps them are read; of columns that it keeps only as features (lists, vectors),
     the features.
@@ -53,10 +54,7 @@ def count_duplicates(nodes: DataFrame, table: TableManifest, rows: int) -> int:
     encoded = [f.encoded for f in table.features if table.kinds.get(f.column) is ValueKind.OTHER]
     columns = [F.col(f"`{name}`") for name in (*times, *values, *encoded)]
     # xxhash64 passes over nulls, so which columns are null is hashed beside.
-    hashed = F.xxhash64(*columns, *(column.isNull() for column in columns))
-    row = nodes.agg(F.count_distinct(hashed).alias("distinct")).first()
-    assert row is not None
-    return rows - int(row["distinct"])
+    return count_repeats(nodes, F.xxhash64(*columns, *(column.isNull() for column in columns)), rows)
 
 
 def count_isolated_nodes(nodes: Mapping[str, DataFrame], table: str, links: Sequence[LinkManifest]) -> int:

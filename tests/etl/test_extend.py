@@ -64,16 +64,18 @@ class Growing:
         more = self.raw["purchases"].query("@day(28) <= bought_at < @day(34)").copy()
         more.iloc[0, more.columns.get_loc("bought_at")] = day(22.5)
         customer = more.columns.get_loc("customer_id")
-        product = more.columns.get_loc("product_id")
+        named = more.columns.get_loc("product_id")
         more.iloc[1:3, customer] = "c900"
         more.iloc[3, customer] = "ghost"
-        more.iloc[4, product] = "p900"
-        more.iloc[5, product] = "p901"
+        more.iloc[4, named] = "p900"
+        more.iloc[5, named] = "p901"
         self.add("purchases", more, "day-28")
         customers = self.raw["customers"]
         comers = pd.concat([customers.query("customer_id == @HELD_BACK"), customers.head(1)])
         self.add("customers", comers.assign(customer_id=[HELD_BACK, "c900"], since=day(29)), "")
-        self.add("products", self.raw["products"].head(1).assign(product_id="p901", since=day(30)), "day-28")
+        # Of a list that is empty or null, Parquet would not know the type.
+        product = self.raw["products"][self.raw["products"]["tags"].str.len() > 0].dropna().head(1)
+        self.add("products", product.assign(product_id="p901", since=day(30)), "day-28")
         self.add("campaigns", pd.DataFrame({"campaign_id": [7], "kind": ["A"], "starts": [day(29).date()]}), "")
         mailings = pd.DataFrame({"customer_id": ["c900", "c001"], "campaign_id": [7, 1], "medium": ["post", "mail"]})
         self.add("mailings", mailings, "")
