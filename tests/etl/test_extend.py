@@ -125,7 +125,7 @@ def nodes(lake: Lake, manifest: GraphManifest, table: str) -> pd.DataFrame:
 
 def by_content(rows: pd.DataFrame) -> pd.DataFrame:
     """Facts in an order that does not depend on their ids."""
-    values = rows.drop(columns="node_id").astype(str)
+    values = rows.drop(columns="node_id").map(repr)
     return rows.iloc[np.lexsort([values[name] for name in values.columns])].reset_index(drop=True)
 
 
