@@ -64,23 +64,33 @@ def quantise(weights: NDArray[np.floating[Any]], max_weight: float) -> NDArray[n
 
 
 def write_adjacency(
-    folder: Path, batches: Iterator[pa.RecordBatch], nodes: int, edges: int, origin: int, name: str
+    folder: Path,
+    batches: Iterator[pa.RecordBatch],
+    nodes: int,
+    edges: int,
+    origin: int,
+    name: str,
+    max_weight: float | None = None,
 ) -> None:
     """Stream an edge table, sorted by (source, time), into the arrays that :meth:`Adjacency.open` maps.
 
     Args:
-        folder: gets ``indptr.npy``, ``neighbors.npy`` and ``times.npy``.
-        batches: columns source, target (int64) and time (epoch seconds or null).
+        folder: gets ``indptr.npy``, ``neighbors.npy``, ``times.npy`` and, where edges have weights, ``cumulative.npy``.
+        batches: columns source, target (int64), time (epoch seconds or null) and, where there is one, weight.
         nodes: number of sources.
         edges: number of rows in all batches.
         origin: epoch seconds that times count from.
         name: of the edge table, for messages.
+        max_weight: largest weight; None where edges have none.
 
     Raises:
         DataError: the rows are not sorted, or their number is not ``edges``.
     """
     neighbors = open_memmap(folder / "neighbors.npy", mode="w+", dtype=np.int32, shape=(edges,))
     times = open_memmap(folder / "times.npy", mode="w+", dtype=np.int32, shape=(edges,))
+    cumulative = None
+    if max_weight is not None:
+        cumulative = open_memmap(folder / "cumulative.npy", mode="w+", dtype=np.uint64, shape=(edges + 1,))
     counts = np.zeros(nodes + 1, np.int64)
     at, last = 0, (-1, int(ALWAYS))
     for batch in batches:
@@ -96,6 +106,9 @@ def write_adjacency(
             break
         neighbors[at:end] = batch.column("target").to_numpy()
         times[at:end] = time
+        if cumulative is not None and max_weight is not None:
+            quanta = quantise(batch.column("weight").to_numpy(), max_weight)
+            cumulative[at + 1 : end + 1] = cumulative[at] + np.cumsum(quanta)
         counts[1:] += np.bincount(source, minlength=nodes)
         at, last = end, (int(source[-1]), int(time[-1]))
     if at != edges:
@@ -103,6 +116,8 @@ def write_adjacency(
     np.save(folder / "indptr.npy", np.cumsum(counts))
     neighbors.flush()
     times.flush()
+    if cumulative is not None:
+        cumulative.flush()
 
 
 def relative_times(column: pa.Array, origin: int) -> NDArray[np.int32]:

@@ -23,6 +23,9 @@ from gnnscale.store.features import NodeFeatures, write_features
 
 log = logging.getLogger(__name__)
 
+LAYOUT = 2
+"""Number of what the arrays hold; those of another are built again."""
+
 
 class GraphStore:
     """Topology and features of the graph that a lake holds.
@@ -52,7 +55,7 @@ class GraphStore:
             raise LakeError(f"lake {lake.uri} holds no graph; run the graph stage first")
         manifest = GraphManifest.from_dict(record)
         # The lake's address is part of the key: two lakes may share one cache.
-        key = hashlib.sha256(json.dumps([lake.uri, record], sort_keys=True).encode()).hexdigest()[:16]
+        key = hashlib.sha256(json.dumps([lake.uri, record, LAYOUT], sort_keys=True).encode()).hexdigest()[:16]
         folder = Path(cache) if cache else _default_cache(lake)
         store = cls(manifest, folder / key)
         for table in manifest.tables:
@@ -126,8 +129,9 @@ def _build_edges(lake: Lake, manifest: GraphManifest, edge_type: EdgeType, folde
     link = manifest.edges(edge_type)
     name = edge_type.table_name
     nodes = manifest.table(edge_type.source).rows
-    batches = _batches(lake, name, link.edge_version(edge_type), ["source", "target", "time"])
-    write_adjacency(folder, batches, nodes, link.edges, manifest.origin, name)
+    columns = ["source", "target", "time", *(["weight"] if link.max_weight is not None else [])]
+    batches = _batches(lake, name, link.edge_version(edge_type), columns)
+    write_adjacency(folder, batches, nodes, link.edges, manifest.origin, name, link.max_weight)
 
 
 def _batches(lake: Lake, table: str, version: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
