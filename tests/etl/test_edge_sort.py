@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from gnnscale.etl.edge_sort import edge_schema, write_sorted_edges
 from gnnscale.etl.generate import GeneratorSettings, table_rows
 from gnnscale.etl.scan import ParquetScan
 from gnnscale.lake import Lake
+
+log = logging.getLogger(__name__)
 
 ORIGIN = 1_700_000_000
 HUB = 7
@@ -200,5 +203,5 @@ def test_no_range_has_much_more_than_the_mean_under_a_hub(spark, tmp_path, group
     assert sizes.sum() == written.edges == events
     assert len(sizes) >= 16
     assert written.max_degree > 0.09 * events
-    print(f"{len(sizes)} ranges; the largest has {sizes.max() / sizes.mean():.2f} times the mean")
+    log.info(f"{len(sizes)} ranges; the largest has {sizes.max() / sizes.mean():.2f} times the mean")
     assert sizes.max() <= 1.5 * sizes.mean(), sizes

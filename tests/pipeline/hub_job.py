@@ -60,7 +60,7 @@ def main() -> None:
             )
             for reverse in (False, True)
         )
-        spans = {name: (first, first + span) for name in ("users", "items")}
+        spans = dict.fromkeys(("users", "items"), (first, first + span))
         tables = (TableManifest("users", USERS, spans["users"], ()), TableManifest("items", ITEMS, spans["items"], ()))
         relation = RelationManifest(
             "users", "buys", "items", forward.edges, forward.max_degree, forward.version, backward.version

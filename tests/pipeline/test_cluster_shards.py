@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from tests.cluster import Cluster, wait_until
 from tests.conftest import SPARK, Shop
 from tests.pipeline.event_log import event_log_conf, of_kind, read_events, stage_tasks
 from tests.pipeline.test_cluster import rows_in_order
+
+log = logging.getLogger(__name__)
 
 QUERY = "next_week"
 
@@ -110,7 +113,9 @@ def test_they_are_the_same_when_an_executor_is_killed_halfway(
     failed = [event for event in of_kind(log, "TaskEnd") if event["Task End Reason"]["Reason"] != "Success"]
     assert failed, "no task was lost with the executor"
     reasons = sorted({event["Task End Reason"]["Reason"] for event in failed})
-    print(f"killed {(min(lost) - started) / 1000:.1f} s into {(ended - started) / 1000:.1f} s; {len(failed)} {reasons}")
+    log.info(
+        f"killed {(min(lost) - started) / 1000:.1f} s into {(ended - started) / 1000:.1f} s; {len(failed)} {reasons}"
+    )
 
     folder = Path(lake.table_uri(f"shards_{QUERY}"))
     there = rows_in_order(folder)
@@ -154,6 +159,6 @@ def test_no_task_is_much_longer_than_the_others_under_a_hub(hub_log: Any, part: 
         read = np.array([same[0].read[i] for i in sorted(same[0].read)])
         figures = f"{part}: {len(run)} tasks; longest {run.max()} ms, median {np.median(run):.0f} ms, "
         figures += f"{run.max() / np.median(run):.2f} times; bytes read: {read.max() / np.median(read):.2f} times"
-        print(figures)
+        log.info(figures)
         assert run.max() <= 3 * np.median(run), figures
         assert read.max() <= 3 * np.median(read), figures

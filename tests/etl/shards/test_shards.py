@@ -3,11 +3,11 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from gnnscale.sampling.rule import Rule
 
 from gnnscale.etl.shards import ShardPlan, build_shards
 from gnnscale.loading.shards import ShardReader
 from gnnscale.sampling import NeighborSampler
+from gnnscale.sampling.rule import Rule
 from gnnscale.schema import ConfigError, DataError, LakeError
 
 DEEP = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 
 import numpy as np
@@ -23,9 +24,12 @@ from gnnscale.store import ALWAYS, GraphStore
 from tests.etl.shards.drawn_lake import BUYS, ORIGIN, SPAN, draw_lake, write_edges
 from tests.etl.shards.test_shards import assert_equal, read_all
 
-FANOUTS = [4, 3, 2]
-WIDTH = 8 * (4 + 12 + 24)
+log = logging.getLogger(__name__)
+
+FANOUTS = [3, 2, 2]
 EXAMPLES = 300
+WHOLE = {"tile_edges": 10**6, "place_entries": 10**6}
+"""Settings of a plan that leave the graph in one piece."""
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +42,16 @@ def drawn(tmp_path_factory):
 
 
 def small_plan(query="all", fanouts=FANOUTS, rule=Rule(), seed=5, **settings):  # noqa: B008
-    sizes = {"shard_bytes": 100 * WIDTH, "tile_edges": 300, "place_entries": 64, **settings}
+    sizes = {"shard_bytes": 100_000, "tile_edges": 700, "place_entries": 100, **settings}
     return ShardPlan(query, "users", fanouts, rule, seed, **sizes)
 
 
-@pytest.mark.parametrize(
-    "rule", [Rule("uniform"), Rule("last"), Rule("weighted"), Rule("weighted", cap=10)], ids=["u", "l", "w", "w10"]
-)
+@pytest.mark.parametrize("rule", [Rule("uniform"), Rule("last", cap=10), Rule("weighted")], ids=str)
 def test_tiles_places_weights_and_ends_change_nothing(spark, drawn, rule):
     plan = small_plan(rule=rule)
     hops = plan_hops(drawn.lake, drawn.manifest, plan, plan_paths(drawn.manifest, "users", FANOUTS), EXAMPLES)
     onward = hops[1]
-    assert all(len(hop.tiles.bounds) > 4 for hop in hops)
+    assert all(len(hop.tiles.bounds) > 3 for hop in hops)
     hub = int(onward.tiles.tile_of(np.array([40], np.int32))[0])
     assert onward.places.splits[hub] > 2
     assert build_shards(spark, drawn.lake, drawn.manifest, plan) == EXAMPLES
@@ -86,22 +88,23 @@ def check_promises(drawn, shards):
                 for edge, count in own.items():
                     assert edge[1] < 0 or count <= raw[last.reverse][edge], (path, edge)
                 seen += int(there.sum())
-    assert seen > 1_000
+    assert seen > 500
 
 
 def test_shards_are_of_bounded_size_and_read_as_tensors(spark, drawn):
-    build_shards(spark, drawn.lake, drawn.manifest, small_plan())
+    width = 8 * (3 + 6)
+    build_shards(spark, drawn.lake, drawn.manifest, small_plan(fanouts=[3, 2], shard_bytes=100 * width, **WHOLE))
     reader = ShardReader(drawn.lake, "all")
     assert len(reader.files) == 3
-    shapes = {1: (4,), 2: (4, 3), 3: (4, 3, 2)}
+    shapes = {1: (3,), 2: (3, 2)}
     total = 0
     for file in reader.files:
         shards = list(reader.read(file))
         rows = sum(len(shard.block.seeds) for shard in shards)
-        assert 0 < rows * WIDTH <= 100 * WIDTH
+        assert 0 < rows <= 100
         for shard in shards:
             tensors = shard.tensors()
-            assert len(tensors) == 3
+            assert len(tensors) == 2
             for path, pair in tensors.items():
                 for tensor in pair:
                     assert tensor.dtype == torch.int32
@@ -116,7 +119,7 @@ def test_shards_are_of_bounded_size_and_read_as_tensors(spark, drawn):
 def test_seeds_without_any_neighbor_have_empty_rows(spark, drawn):
     lonely = np.arange(140, 150)
     drawn.label("lonely", np.concatenate([lonely, lonely]), np.full(20, SPAN))
-    assert build_shards(spark, drawn.lake, drawn.manifest, small_plan("lonely")) == 20
+    assert build_shards(spark, drawn.lake, drawn.manifest, small_plan("lonely", [2, 2], **WHOLE)) == 20
     shards = read_all(drawn.lake, "lonely")
     assert sum(len(shard.block.seeds) for shard in shards) == 20
     for shard in shards:
@@ -135,8 +138,10 @@ def test_neighbors_are_included_as_often_as_chance_would(spark, tmp_path):
     candidates = Counter(drawn.items[own].tolist())
     count = len(own)
     for strategy, fanout in (("uniform", 5), ("weighted", 1)):
-        build_shards(spark, drawn.lake, drawn.manifest, small_plan("one", [fanout], Rule(strategy)))
-        drawn_items = np.concatenate([h.nodes.ravel() for s in read_all(drawn.lake, "one") for h in s.block.hops.values()])
+        build_shards(spark, drawn.lake, drawn.manifest, small_plan("one", [fanout], Rule(strategy), **WHOLE))
+        drawn_items = np.concatenate(
+            [h.nodes.ravel() for s in read_all(drawn.lake, "one") for h in s.block.hops.values()]
+        )
         found = np.bincount(drawn_items, minlength=400)
         assert found.sum() == examples * fanout
         nodes = np.array(sorted(candidates))
@@ -152,7 +157,7 @@ def test_neighbors_are_included_as_often_as_chance_would(spark, tmp_path):
             expected = examples * weight / weight.sum()
             value, freedom = ((found[nodes] - expected) ** 2 / expected).sum(), len(nodes) - 1
         chance = stats.chi2.sf(value, freedom)
-        print(f"{strategy}: chi-square {value:.1f} with {freedom} degrees of freedom, p = {chance:.3f}")
+        log.info(f"{strategy}: chi-square {value:.1f} with {freedom} degrees of freedom, p = {chance:.3f}")
         assert 1e-3 < chance < 1 - 1e-3
 
 
