@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from deltalake import DeltaTable
 from gnnscale.config import build_settings
 from gnnscale.etl.shards import build_shards
 from gnnscale.lake import Lake
+from gnnscale.lake.stages import write_stage
 from gnnscale.launch.shard_plan import plan_shards
 from gnnscale.loading.shards import ShardReader
 from gnnscale.sampling import NeighborSampler
@@ -42,6 +44,9 @@ def copy_lake(shop: Shop, folder: Path, copies: int = 1) -> Lake:
         anchors = pa.array(many["anchor_time"].to_numpy() + later)
         place = many.column_names.index("anchor_time")
         lake.write(f"labels_{QUERY}", many.set_column(place, "anchor_time", anchors.cast(many["anchor_time"].type)))
+    # The command line goes on only from stages that it finds recorded.
+    write_stage(lake, "graph", "copied", time.monotonic(), "")
+    write_stage(lake, f"{QUERY}_labels", "copied", time.monotonic(), "", [f"labels_{QUERY}"], "copied")
     return lake
 
 
