@@ -89,7 +89,7 @@ def test_the_shards_are_those_of_one_machine(
 ) -> None:
     lake = copy_lake(shop, tmp_path / "lake")
     content = write_recipe(shop_content, lake, tmp_path, "uniform")
-    said = cluster.submit("jobs/build_shards.py", str(tmp_path / "shop.yaml"), conf=SPARK.conf)
+    said = cluster.submit("jobs/build_shards.py", str(tmp_path / "shop.yaml"), conf=SPARK.conf, seconds=300)
     assert "neighborhoods of" in said
     there = rows_in_order(Path(lake.table_uri(f"shards_{QUERY}")))
     assert there == shards_here(spark, shop, content, copy_lake(shop, tmp_path / "copy"))
@@ -107,7 +107,7 @@ def test_they_are_the_same_when_an_executor_is_killed_halfway(
     # Spark runs nothing but the one query of the shard job, whose first stages leave what the later ones read.
     wait_until(lambda: len(of_kind(read_events(events), "StageCompleted")) >= 2, [job.process], 120)
     killed = cluster.kill_executor()
-    assert "Lost executor" in job.wait(240)
+    assert "Lost executor" in job.wait(300)
     assert killed not in cluster.executor_pids()
 
     log = read_events(events)
@@ -144,7 +144,7 @@ def hub_log(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> list[
         str(EVENTS),
         str(ROUNDS),
         conf=event_log_conf(folder / "events"),
-        seconds=240,
+        seconds=300,
     )
     return read_events(folder / "events")
 
