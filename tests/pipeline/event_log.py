@@ -50,6 +50,11 @@ class StageTasks:
     run: dict[int, int] = field(default_factory=dict)
     read: dict[int, int] = field(default_factory=dict)
 
+    def heavy(self) -> StageTasks:
+        """Its tasks that sort or sample: they read a shuffle, while those beside them only hand on what was kept."""
+        own = [number for number, read in self.read.items() if read > 10_000]
+        return StageTasks(self.description, {i: self.run[i] for i in own}, {i: self.read[i] for i in own})
+
 
 def stage_tasks(events: list[dict[str, Any]]) -> list[StageTasks]:
     """All stages, in the order they were submitted."""
