@@ -105,7 +105,7 @@ def test_they_are_the_same_when_an_executor_is_killed_halfway(
     conf = {**SPARK.conf, **event_log_conf(events)}
     job = cluster.start("jobs/build_shards.py", str(tmp_path / "shop.yaml"), conf=conf)
     # Spark runs nothing but the one query of the shard job, whose first stages leave what the later ones read.
-    wait_until(lambda: len(of_kind(read_events(events), "StageCompleted")) >= 2, [job.process], 120)
+    wait_until(lambda: len(of_kind(read_events(events), "StageCompleted")) >= 2, [job.process], 300)
     killed = cluster.kill_executor()
     assert "Lost executor" in job.wait(300)
     assert killed not in cluster.executor_pids()
