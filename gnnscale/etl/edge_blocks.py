@@ -115,11 +115,13 @@ class Ranges:
 
     @classmethod
     def of_sample(cls, sample: EdgeColumns, count: int) -> Ranges:
-        """About ``count`` ranges that hold equal shares of a sample."""
+        """About ``count`` ranges that hold equal shares of a sample; one where the sample is empty."""
+        if not len(sample):
+            return cls(np.empty(0, np.uint32), np.empty(0, np.uint64))
         order = np.lexsort((sample.payload, sample.source))
         places = np.arange(1, count) * len(sample) // count
         bounds = np.stack([sample.source[order][places].astype(np.uint64), sample.payload[order][places]], axis=1)
-        bounds = np.unique(bounds, axis=0) if len(sample) else bounds[:0]
+        bounds = np.unique(bounds, axis=0)
         return cls(bounds[:, 0].astype(np.uint32), np.ascontiguousarray(bounds[:, 1]))
 
 

@@ -84,7 +84,14 @@ def edge_schema(weighted: bool) -> pa.Schema:
 
 
 def write_sorted_edges(
-    lake: Lake, table: str, scan: EdgeScan, origin: int, reverse: bool = False, run: int | None = None
+    lake: Lake,
+    table: str,
+    scan: EdgeScan,
+    origin: int,
+    reverse: bool = False,
+    run: int | None = None,
+    range_edges: int = RANGE_EDGES,
+    row_group: int = ROW_GROUP,
 ) -> SortedEdges:
     """Sort edges and commit them as a Delta table, in files that are in order by name.
 
@@ -95,13 +102,15 @@ def write_sorted_edges(
         origin: epoch seconds that the reader's stamps count from.
         reverse: whether to turn edges around first.
         run: number of a further sorted run that is appended to the table; None replaces it.
+        range_edges: about how many edges a file gets.
+        row_group: most edges of a row group.
     """
-    ranges = _plan_ranges(scan, reverse)
+    ranges = _plan_ranges(scan, reverse, range_edges)
     log.debug("%s: %d ranges", table, len(ranges))
     job = uuid.uuid4().hex[:8]
     prefix = f"run-{run:04d}-" if run is not None else ""
     write = _RangeWriter(
-        lake.table_uri(table), dict(lake.storage_options), origin, scan.reader.weighted, f"{prefix}part", job
+        lake.table_uri(table), dict(lake.storage_options), origin, scan.reader.weighted, f"{prefix}part", job, row_group
     )
     blocks = scan.frame.mapInArrow(_Dealer(scan.reader, ranges, reverse), _BLOCKS)
     rows = blocks.repartitionById(len(ranges), "range").mapInArrow(write, _FILES).toArrow().sort_by("path")
@@ -117,9 +126,9 @@ def write_sorted_edges(
     return SortedEdges(version, sum(file.rows for file in files), _max_degree(rows))
 
 
-def _plan_ranges(scan: EdgeScan, reverse: bool) -> Ranges:
+def _plan_ranges(scan: EdgeScan, reverse: bool, range_edges: int) -> Ranges:
     tasks = scan.frame.sparkSession.sparkContext.defaultParallelism
-    count = max(-(-scan.rows // RANGE_EDGES), min(2 * tasks, -(-scan.rows // (RANGE_EDGES // 8))), 1)
+    count = max(-(-scan.rows // range_edges), min(2 * tasks, -(-scan.rows // max(1, range_edges // 8))), 1)
     if count == 1:
         return Ranges(np.empty(0, np.uint32), np.empty(0, np.uint64))
     step = max(1, scan.sampled // SAMPLED_EDGES)
@@ -182,6 +191,7 @@ class _RangeWriter:
     weighted: bool
     prefix: str
     job: str
+    row_group: int
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         held, index = [], -1
@@ -196,7 +206,7 @@ class _RangeWriter:
         filesystem, root = open_folder(self.root, self.storage_options, make=True)
         # Names in order of ranges; an attempt that Spark repeats writes a file of its own.
         path = f"{self.prefix}-{index:06d}-{self.job}-{uuid.uuid4().hex[:8]}.parquet"
-        write_edge_file(filesystem, root + path, edges, self.origin)
+        write_edge_file(filesystem, root + path, edges, self.origin, self.row_group)
         first, last, degrees = _degrees(edges.source)
         values = [path, filesystem.get_file_info(root + path).size, len(edges), first, last]
         values += [int(degrees[0]), int(degrees[-1]), int(degrees.max())]
@@ -204,11 +214,14 @@ class _RangeWriter:
         yield pa.RecordBatch.from_pydict({name: [value] for name, value in zip(names, values, strict=True)})
 
 
-def write_edge_file(filesystem: pyarrow.fs.FileSystem, path: str, edges: EdgeColumns, origin: int) -> None:
+def write_edge_file(
+    filesystem: pyarrow.fs.FileSystem, path: str, edges: EdgeColumns, origin: int, row_group: int = ROW_GROUP
+) -> None:
     """Write edges, in the order they are in, as one file of an edge table.
 
     Args:
         origin: epoch seconds that stamps count from.
+        row_group: most edges of a row group.
     """
     schema = edge_schema(edges.weight is not None)
     # Sources and times ascend, so differences are small; targets are noise that no codec shortens at this speed.
@@ -219,8 +232,8 @@ def write_edge_file(filesystem: pyarrow.fs.FileSystem, path: str, edges: EdgeCol
             sink, schema, compression="none", use_dictionary=False, column_encoding=encodings, write_statistics=True
         ) as writer,
     ):
-        for start in range(0, len(edges), ROW_GROUP):
-            part = slice(start, start + ROW_GROUP)
+        for start in range(0, len(edges), row_group):
+            part = slice(start, start + row_group)
             weight = edges.weight[part] if edges.weight is not None else None
             columns = _file_columns(EdgeColumns(edges.source[part], edges.payload[part], weight), origin)
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))

@@ -34,8 +34,8 @@ def plan_shards(settings: Settings, query: PredictiveQuery) -> ShardPlan:
         settings.shards.epoch,
         settings.shards.file_mb << 20,
         settings.shards.tile_edges,
-        settings.lake.cache or (f"{lake.uri}/_store" if lake.local else None),
-        settings.shards.features,
-        query.hidden_tables,
-        query.hidden_columns,
+        cache=settings.lake.cache or (f"{lake.uri}/_store" if lake.local else None),
+        features=settings.shards.features,
+        hidden_tables=query.hidden_tables,
+        hidden_columns=query.hidden_columns,
     )

@@ -65,6 +65,7 @@ class ShardPlan:
         epoch: part of the key.
         shard_bytes: size of a file's arrays, before compression.
         tile_edges: edges that a task loads.
+        place_entries: frontier entries that a tile may get before a second task loads it too.
         cache: folder on a local disk, for arrays that the tasks of a host share.
         features: whether the encoded columns of every node are copied in.
         hidden_tables: that no path may enter.
@@ -79,6 +80,7 @@ class ShardPlan:
     epoch: int = 0
     shard_bytes: int = 128 << 20
     tile_edges: int = TILE_EDGES
+    place_entries: int = LEAST_ENTRIES
     cache: str | None = None
     features: bool = False
     hidden_tables: frozenset[str] = frozenset()
@@ -169,7 +171,7 @@ def plan_hops(
         ends = None
         if figures.ends:
             ends = NodeColumn.of_table(lake, figures.name, "end_time", figures.rows, NEVER, plan.cache)
-        places = Places.for_entries(shares * examples * width, LEAST_ENTRIES)
+        places = Places.for_entries(shares * examples * width, plan.place_entries)
         key = hop_key(plan.seed, plan.epoch, path)
         hops.append(Hop(path, paths[path], width, key, plan.rule, own, places, ends, ()))
     return tuple(

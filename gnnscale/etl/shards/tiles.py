@@ -119,6 +119,8 @@ class Tiles:
         indptr = np.zeros(rows + 1, np.int64)
         np.cumsum(np.bincount(local, minlength=rows), out=indptr[1:])
         stamps = edges.stamps() - 1
+        if stamps.size and stamps.max() >= 2**31 - 1:
+            raise DataError(f"{self.root} has edges more than 68 years after {self.origin} (epoch seconds)")
         times = np.where(stamps < 0, np.int64(ALWAYS), stamps).astype(np.int32)
         cumulative = None
         if edges.weight is not None:
