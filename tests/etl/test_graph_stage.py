@@ -19,7 +19,7 @@ from gnnscale.etl.node_column import NodeColumn
 from gnnscale.etl.scan import ParquetScan
 from gnnscale.lake import Lake
 from gnnscale.schema import EdgeType, GraphManifest
-from tests.shop import edited_shop, make_shop
+from tests.shop import edited_shop, make_shop, with_relations
 
 KEYS = {"customers": "customer_id", "products": "product_id", "campaigns": "campaign_id"}
 
@@ -234,6 +234,7 @@ def test_order_of_rows_partitions_and_query_do_not_change_the_graph(spark, tmp_p
         )
         kept = {table: content["tables"][table] for table in ("customers", "products", "purchases")}
         content = {**content, "tables": kept, "sampling": {"entity_hops": [], "target_hops": []}}
+        content = with_relations(content)
         if name == "other":
             text = "PREDICT SUM(purchases.amount, 0, 3) > 5 FOR EACH customers.customer_id"
             content |= {"query": {"name": "other", "text": text}, "anchors": {"step_days": 2}}
@@ -253,9 +254,11 @@ def test_order_of_rows_partitions_and_query_do_not_change_the_graph(spark, tmp_p
         t.name: (t.rows, t.time_range, t.kinds, t.ends) for t in again.tables
     }
     assert one.tables() == other.tables()
+    assert manifest.relations == again.relations and all(relation.edges for relation in manifest.relations)
     for table in one.tables():
         by = "node_id" if not table.startswith("edges") else "source"
-        keys = [(by, "ascending")] + ([("target", "ascending")] if by == "source" else [])
+        # A relation may have several edges of one pair.
+        keys = [(by, "ascending")] + ([("target", "ascending"), ("time", "ascending")] if by == "source" else [])
         left, right = one.read(table).sort_by(keys).to_pandas(), other.read(table).sort_by(keys).to_pandas()
         pd.testing.assert_frame_equal(left, right[left.columns], rtol=1e-6)
     check_ends(one, manifest, pd.read_parquet(tmp_path / "one" / "customers.parquet"))

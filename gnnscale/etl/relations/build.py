@@ -126,7 +126,8 @@ def from_later_end(edges: DataFrame, sources: DataFrame | None, targets: DataFra
     for end, nodes in (("source", sources), ("target", targets)):
         if nodes is not None:
             times = nodes.select(F.col(NODE_ID).alias(end), F.col("time").alias("end_time"))
-            edges = edges.join(times, end).withColumn("time", F.greatest("time", "end_time")).drop("end_time")
+            held = edges.join(times, end).withColumn("time", F.greatest("time", "end_time"))
+            edges = held.select(*edges.columns)
     return edges
 
 

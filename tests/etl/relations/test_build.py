@@ -1,5 +1,7 @@
-"""Relations of a recipe, from raw tables to the graph in memory."""
+"""Relations of a recipe, from nodes to the graph in memory."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,21 +12,22 @@ import pyarrow.parquet as pq
 import pytest
 
 from gnnscale.config import bind_query, build_settings
+from gnnscale.config.relations import declared_relations
 from gnnscale.etl.graph_stage import build_graph
-from gnnscale.etl.relations import relation_edges
+from gnnscale.etl.relations import write_relations
 from gnnscale.etl.relations.build import from_later_end
 from gnnscale.etl.session import open_session
-from gnnscale.etl.tables import read_table
 from gnnscale.evaluation.graph_figures import edge_figures, relation_figures, table_figures
 from gnnscale.lake import Lake
 from gnnscale.loading.hops import default_hops
 from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import DataError, EdgeType, Link, SchemaError
+from gnnscale.schema.manifest import MANIFEST_NAME
 from gnnscale.store import GraphStore
 from tests.conftest import SPARK
 from tests.etl.frames import frame_of
 from tests.etl.relations.facts import edges_of
-from tests.shop import make_shop, with_relations
+from tests.shop import with_relations
 
 LINKS = {
     "buys": Link("customers", "buys", "products"),
@@ -34,17 +37,18 @@ LINKS = {
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """A small shop with one relation of each kind."""
-    folder = tmp_path_factory.mktemp("relations")
-    content = with_relations(make_shop(folder, customers=12, products=8, purchases=150, days=40))
-    # What does without campaigns and mailings is built in half the time.
-    kept = {name: content["tables"][name] for name in ("customers", "products", "purchases")}
-    content |= {"tables": kept, "sampling": {"entity_hops": [], "target_hops": []}}
-    settings = build_settings(content)
-    lake = Lake(settings.lake.uri)
-    manifest = build_graph(open_session(SPARK, "gnnscale tests"), lake, settings)
-    return SimpleNamespace(settings=settings, lake=lake, manifest=manifest, store=GraphStore.open(lake))
+def built(shop, tmp_path_factory):
+    """The shop with one relation of each kind: its lake is copied, and the relations are added as the stage does."""
+    lake = Lake(str(tmp_path_factory.mktemp("relations") / "lake"))
+    shutil.copytree(shop.lake.uri, lake.uri, ignore=shutil.ignore_patterns("_store"))
+    settings = build_settings(with_relations(shop.content))
+    graph = bind_query(settings, shop.manifest).graph
+    timed = {name for name, span in shop.manifest.time_ranges.items() if span}
+    session, relations = open_session(SPARK, "gnnscale tests"), declared_relations(settings.relations)
+    derived = write_relations(session, lake, graph, relations, timed, shop.manifest.origin)
+    manifest = replace(shop.manifest, relations=derived)
+    lake.write_record(MANIFEST_NAME, manifest.to_dict())
+    return SimpleNamespace(settings=settings, lake=lake, manifest=manifest, graph=graph, store=GraphStore.open(lake))
 
 
 def rows_in_order(lake: Lake, table: str) -> pd.DataFrame:
@@ -121,34 +125,23 @@ def test_the_store_holds_relations_and_samplers_follow_them_by_name_alone(built)
         )
     sampler = NeighborSampler(store, [{"customers.buys": 3}], table="customers")
     assert [path[-1].link.name for path in sampler.paths] == ["customers.buys"]
-    graph = bind_query(built.settings, built.manifest).graph
     relations = {link.name for link in LINKS.values()}
     for table in ("customers", "products"):
-        assert relations.isdisjoint({name for hop in default_hops(graph, table) for name in hop})
-
-
-def test_edges_are_a_function_of_the_rows_alone(built, spark):
-    graph = bind_query(built.settings, built.manifest).graph
-    for name, section in built.settings.relations.items():
-        relation = section.named(name)
-        nodes = read_table(spark, built.lake, f"nodes_{relation.table}")
-        one, other = (
-            edges_of(relation_edges(part, relation, graph, built.manifest.origin))
-            for part in (nodes.coalesce(1), nodes.repartition(3, "node_id"))
-        )
-        assert one == other
+        assert relations.isdisjoint({name for hop in default_hops(built.graph, table) for name in hop})
 
 
 def test_reports_show_relations_and_what_is_odd_about_the_rows(built):
     shown = {figure.name: figure for figure in relation_figures(built.manifest)}
     assert set(shown) == {link.name for link in LINKS.values()}
     buys = shown["customers.buys"]
-    assert buys.mean_degree == pytest.approx(buys.count / 12)
+    assert buys.mean_degree == pytest.approx(buys.count / 40)
     assert {figure.name for figure in edge_figures(built.manifest)}.isdisjoint(shown)
     tables = {figure.name: figure for figure in table_figures(built.manifest)}
-    assert (tables["purchases"].duplicates, tables["purchases"].isolated) == (0, None)
-    bought = pd.read_parquet(built.settings.tables["purchases"].source)["customer_id"]
-    assert tables["customers"].isolated == 12 - bought[bought != "nobody"].nunique() > 0
+    raw = {name: pd.read_parquet(table.source) for name, table in built.settings.tables.items()}
+    assert tables["mailings"].duplicates == raw["mailings"].duplicated().sum() > 0
+    touched = set(raw["purchases"]["customer_id"]) | set(raw["mailings"]["customer_id"])
+    assert tables["customers"].isolated == len(set(raw["customers"]["customer_id"]) - touched)
+    assert tables["mailings"].isolated is None and tables["mailings"].out_of_range is None
 
 
 @pytest.mark.parametrize(
@@ -157,12 +150,12 @@ def test_reports_show_relations_and_what_is_odd_about_the_rows(built):
         ({"relations": {"customer_id": {"kind": "attribute", "table": "purchases", "column": "channel"}}}, SchemaError,
          r"relation 'customer_id': link purchases\.customer_id has the table edges_purchases_customer_id already"),
         ({"graph": {"checks": {"max_out_of_range_rate": 0.01}, "time_range": ["2024-01-01", "2024-01-20"]}}, DataError,
-         r"^table 'purchases': \d+ of 150 rows have a time outside graph\.time_range \(.*at most 1% may\); "
+         r"(?m)^table 'purchases': \d+ of 600 rows have a time outside graph\.time_range \(.*at most 1% may\); "
          r"graph\.checks\.max_out_of_range_rate sets this$"),
     ],
 )  # fmt: skip
-def test_a_fault_is_told_before_anything_is_written(built, spark, tmp_path, change, kind, says):
-    content = built.settings.model_dump(mode="json") | {"lake": {"uri": str(tmp_path / "lake")}} | change
+def test_a_fault_is_told_before_anything_is_written(shop_content, spark, tmp_path, change, kind, says):
+    content = shop_content | {"lake": {"uri": str(tmp_path / "lake")}} | change
     with pytest.raises(kind, match=says):
         build_graph(spark, Lake(content["lake"]["uri"]), build_settings(content))
     assert not (tmp_path / "lake").exists()
