@@ -22,7 +22,7 @@ from numba import njit
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
-from gnnscale.etl.delta_files import WrittenFile, commit_files, open_folder
+from gnnscale.etl.delta_files import WrittenFile, commit_files, open_folder, remove_strays
 from gnnscale.etl.edge_blocks import MAX_NODES
 from gnnscale.etl.key_hash import Fingerprints, fingerprint_keys
 from gnnscale.etl.key_lookup import KeyMap
@@ -125,6 +125,7 @@ def write_ids(
         files = _write_numbered(session, plan, writer)
     finally:
         _remove_folder(staging, options)
+    remove_strays(lake.table_uri(f"ids_{table}"), options, job, {file.path for file in files})
     schema = pa.schema([("key", key_type), ("node_id", pa.int64())])
     commit_files(lake.table_uri(f"ids_{table}"), schema, files, "append" if known else "overwrite", options)
     return key_map(lake, table, cache)

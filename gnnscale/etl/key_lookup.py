@@ -57,6 +57,9 @@ class KeyLookup:
         prints = fingerprint_keys(column)
         bits = (len(self.buckets) - 1).bit_length() - 1
         none = np.empty(0, np.uint32)
+        if (self.checks is None) != (prints.checks is None):
+            # Text is none of the keys that are numbers, and the other way round.
+            return np.full(len(column), -1, np.int32)
         stored = self.checks if self.checks is not None else none
         asked = prints.checks if prints.checks is not None else none
         found = _find(self.hashes, stored, self.ids, self.buckets, bits, prints.hashes, asked)
