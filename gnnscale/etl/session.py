@@ -90,6 +90,8 @@ def _configuration(settings: SparkSettings, submitted: bool) -> dict[str, str]:
         }
         if settings.master.startswith("local"):
             configuration |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+            # Packed blocks hardly shrink, and between tasks of one machine they cross no network.
+            configuration["spark.shuffle.compress"] = "false"
     return configuration | settings.conf
 
 
