@@ -40,7 +40,7 @@ FULL = (
     ("string", 10_000_000, True),
     ("int", 100_000_000, True),
     ("string", 100_000_000, True),
-    # Spark's own sort of a billion rows takes most of an hour here.
+    # Spark's own sort of a billion rows takes about half an hour here.
     ("int", 1_000_000_000, False),
 )
 EVENTS_A_USER, EVENTS_AN_ITEM = 20, 100
@@ -100,10 +100,13 @@ def measure(folder: Path, keys: str, edges: int, with_spark: bool) -> dict[str, 
         with measured() as numbering:
             reader = number(session, lake, log, keys, settings)
         scan = scan_files(session, reader.files, reader)
+        print(f"{keys} {edges:,}: ids {numbering.seconds:.1f} s, {numbering.peak_gb:.1f} GB", flush=True)
         with measured() as forward:
             one = write_sorted_edges(lake, "edges_users_bought", scan, reader.origin)
+        print(f"{keys} {edges:,}: one direction {forward.seconds:.1f} s, {forward.peak_gb:.1f} GB", flush=True)
         with measured() as backward:
             other = write_sorted_edges(lake, "edges_rev_users_bought", scan, reader.origin, reverse=True)
+    print(f"{keys} {edges:,}: the other {backward.seconds:.1f} s, {backward.peak_gb:.1f} GB", flush=True)
     assert one.edges == other.edges == edges, f"{one.edges:,} and {other.edges:,} edges of {edges:,} rows"
     lake_gb = _folder_gb(folder / "lake")
     shutil.rmtree(folder / "lake")
