@@ -20,8 +20,6 @@ from gnnscale.schema import DataError
 TARGET_BITS = np.uint64(32)
 TARGET_MASK = np.uint64(2**32 - 1)
 LARGEST_STAMP = 2**32 - 1
-MAX_NODES = 2**31 - 1
-"""Most nodes of a table: ids are 32 bits in memory."""
 
 BLOCK_EDGES = 1 << 14
 """Most edges of a block: what is larger than some hundred kilobytes costs the JVM more for each byte."""

@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
 from gnnscale.etl.delta_files import WrittenFile, commit_files, open_folder, remove_strays
-from gnnscale.etl.edge_blocks import MAX_NODES
 from gnnscale.etl.key_hash import Fingerprints, fingerprint_keys
 from gnnscale.etl.key_lookup import KeyMap
 from gnnscale.etl.scan import ParquetScan
 from gnnscale.lake import Lake
 from gnnscale.schema import DataError
+from gnnscale.store.adjacency import MOST_NODES
 
 RANGE_KEYS = 1 << 22
 """Keys of a range, as many as one task sorts."""
@@ -112,8 +112,8 @@ def write_ids(
         blocks = frame.mapInArrow(_KeyDealer(reader, ranges, known), _BLOCKS).repartitionById(ranges, "range")
         staged = blocks.mapInArrow(_KeySorter(staging, options, table), _STAGED).toArrow().sort_by("range")
         counts = staged["keys"].to_pylist()
-        if start + sum(counts) > MAX_NODES:
-            raise DataError(f"table '{table}' has {start + sum(counts):,} keys; a table holds {MAX_NODES:,} at most")
+        if start + sum(counts) > MOST_NODES:
+            raise DataError(f"table '{table}' has {start + sum(counts):,} keys; a table holds {MOST_NODES:,} at most")
         if not counts and known:
             return known
         offsets = (start + np.cumsum([0, *counts])[:-1]).tolist()
