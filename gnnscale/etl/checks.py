@@ -73,17 +73,18 @@ def check_tables(raw: Mapping[str, RawTable], time_range: tuple[int, int] | None
     return figures
 
 
-def count_repeats(frame: DataFrame, row_hash: Column, rows: int) -> int:
-    """Rows of a frame that repeat an earlier one; estimated where there are twice ``COMPARED`` or more.
+def count_repeats(frame: DataFrame, row_hash: Column, rows: int, compared: int = COMPARED) -> int:
+    """Rows of a frame that repeat an earlier one; estimated where there are twice ``compared`` or more.
 
     Args:
         frame: of ``rows`` rows.
         row_hash: of all that is compared.
         rows: their number.
+        compared: rows whose hashes are compared, about.
     """
     # All rows are hashed, but to compare a billion hashes takes longer than to build the graph. Copies of a row have
     # one hash, so that those whose hash is a multiple of some number are all there or none.
-    parts = max(1, rows // COMPARED)
+    parts = max(1, rows // compared)
     hashes = frame.select(row_hash.alias("hash")).where(F.pmod("hash", F.lit(parts)) == 0)
     row = hashes.agg(F.count(F.lit(1)).alias("all"), F.count_distinct("hash").alias("distinct")).first()
     assert row is not None

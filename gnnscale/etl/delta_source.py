@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.fs
@@ -27,7 +26,7 @@ from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 from pyspark.sql.types import StructType
 
 from gnnscale.etl.delta_files import WrittenFile, commit_files, open_folder
-from gnnscale.lake import check_readable
+from gnnscale.lake import check_readable, table_files
 from gnnscale.schema import LakeError
 
 METADATA_PREFIX = "usermetadata."
@@ -49,10 +48,10 @@ def read_delta(
     table = DeltaTable(uri, version, storage_options or None)
     check_readable(table, uri)
     schema = from_arrow_schema(pa.schema(table.schema().to_arrow()))
-    files = pa.table(table.get_add_actions(flatten=True))["path"].to_pylist()
+    files = table_files(table)
     if not files:
         return session.createDataFrame([], schema)
-    return read_files(session, uri, [f"{uri.rstrip('/')}/{unquote(file)}" for file in sorted(files)], schema)
+    return read_files(session, uri, [f"{uri.rstrip('/')}/{file}" for file in files], schema)
 
 
 def read_files(session: SparkSession, uri: str, paths: Sequence[str], schema: StructType | None = None) -> DataFrame:
@@ -125,8 +124,7 @@ class _DeltaReader(DataSourceReader):
             raise LakeError(
                 f"{self.options['path']} is partitioned: read it with gnnscale.etl.read_delta, not format('delta')"
             )
-        actions = pa.table(table.get_add_actions(flatten=True))
-        return [_FilePartition(path) for path in sorted(actions["path"].to_pylist())]
+        return [_FilePartition(path) for path in table_files(table)]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         if not isinstance(partition, _FilePartition):  # an empty table: Spark asks for one empty partition

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote
-
-import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from gnnscale.etl.edge_readers import NumberedEdges, scan_files
 from gnnscale.etl.edge_sort import EdgeScan, write_sorted_edges
 from gnnscale.etl.scan import ParquetScan
-from gnnscale.lake import Lake
+from gnnscale.lake import Lake, table_files
 
 MAX_RUNS = 8
 """Runs of an edge table that readers merge; with one more, it is written again as one."""
@@ -43,6 +40,5 @@ def append_run(
 
 def read_runs(lake: Lake, table: str) -> set[int]:
     """Numbers of an edge table's runs, 0 for that of a full build; its files are named for them."""
-    paths = pa.table(lake.open(table).get_add_actions(flatten=True))["path"].to_pylist()
-    prefixes = {unquote(path).rpartition("part-")[0] for path in paths}
+    prefixes = {path.rpartition("part-")[0] for path in table_files(lake.open(table))}
     return {int(prefix.split("-")[1]) if prefix else 0 for prefix in prefixes}

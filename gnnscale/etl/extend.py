@@ -194,9 +194,9 @@ class _Extension:
         return pairs
 
     def _append_nodes(self, table: str, keys: Mapping[str, TableKeys]) -> None:
-        before, ranges = self.before.table(table), int(self.session.conf.get("spark.sql.shuffle.partitions") or 1)
+        before, rows = self.before.table(table), self._came(table)
         encoder = open_encoder(self.settings.graph.text)
-        frame = node_frame(self.new.raw[table], self.graph, before.features, keys, ranges, encoder, before.rows)
+        frame = node_frame(self.new.raw[table], self.graph, before.features, keys, rows, encoder, before.rows)
         frame = frame.select(*self.nodes[table].columns)
         # Edges are made from the same rows.
         self.held[table] = frame.persist(StorageLevel.DISK_ONLY)

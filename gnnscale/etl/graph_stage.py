@@ -73,17 +73,16 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     }
     log.info("checked %d tables and %d links; writing to %s", len(raw), len(links), lake.uri)
 
-    ranges = int(session.conf.get("spark.sql.shuffle.partitions") or 1)
     cache = settings.lake.cache or (f"{lake.uri}/_store" if lake.local else None)
     keys = {}
     for name, table in raw.items():
         if key := table.table.primary_key:
             rows = figures[name].rows
             keys[name] = raw_keys(lake, table, number_keys(lake, name, table.frame, key, rows, cache), rows)
-    versions = {
-        name: write_table(lake, f"nodes_{name}", node_frame(table, graph, features[name], keys, ranges, encoder))
-        for name, table in raw.items()
-    }
+    versions = {}
+    for name, table in raw.items():
+        frame = node_frame(table, graph, features[name], keys, figures[name].rows, encoder)
+        versions[name] = write_table(lake, f"nodes_{name}", frame)
     origin = graph_origin({name: f.time_range for name, f in figures.items()})
     dated = {name for name in keys if figures[name].time_range is not None}
     times = {

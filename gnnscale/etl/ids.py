@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame, Window
+from collections.abc import Sequence
+
+import numpy as np
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from gnnscale.etl.raw import TIME, RawTable
@@ -10,6 +13,9 @@ from gnnscale.etl.raw import TIME, RawTable
 NODE_ID = "node_id"
 _RANGE = "_range"
 _ORDER = "_order"
+
+_PLACE_BITS = 33
+"""Bits of ``monotonically_increasing_id`` that count the rows of a partition; those above tell the partition."""
 
 
 def add_node_ids(raw: RawTable, ranges: int) -> DataFrame:
@@ -23,21 +29,21 @@ def add_node_ids(raw: RawTable, ranges: int) -> DataFrame:
         ranges: ranges that are numbered in parallel; one count for each is collected.
 
     Returns:
-        The frame with column ``node_id``, int64.
+        The frame with column ``node_id``, int64; rows in its order, a partition a range.
     """
     frame = raw.frame.withColumn(_ORDER, _hash(raw))
     timed = raw.table.time_column is not None
     leading = F.col(TIME) if timed else F.col(_ORDER)
     splits = _splits(frame, leading, ranges) if timed else _even_splits(ranges)
-    frame = frame.withColumn(_RANGE, _range_of(leading, splits))
+    frame = frame.withColumn(_RANGE, _range_of(leading, splits, 0, len(splits)))
     counts = {row[_RANGE]: row["count"] for row in frame.groupBy(_RANGE).count().collect()}
-    offset = F.lit(0).cast("long")
-    before = 0
-    for index in range(len(splits) + 1):
-        offset = F.when(F.col(_RANGE) == index, F.lit(before)).otherwise(offset)
-        before += counts.get(index, 0)
-    number = F.row_number().over(Window.partitionBy(_RANGE).orderBy(leading, F.col(_ORDER))).cast("long") - 1
-    return frame.withColumn(NODE_ID, number + offset).drop(_RANGE, _ORDER)
+    parts = len(splits) + 1
+    before = np.cumsum([0, *(counts.get(i, 0) for i in range(parts))])[:-1].tolist()
+    # Rows meet in the partition that their range names, so Spark's own count within a partition is the place in it.
+    ordered = frame.repartitionById(parts, _RANGE).sortWithinPartitions(leading, _ORDER)
+    place = F.monotonically_increasing_id().bitwiseAND(F.lit((1 << _PLACE_BITS) - 1))
+    offset = F.array(*(F.lit(count).cast("long") for count in before))[F.col(_RANGE)]
+    return ordered.withColumn(NODE_ID, place + offset).drop(_RANGE, _ORDER)
 
 
 def _hash(raw: RawTable) -> Column:
@@ -58,8 +64,10 @@ def _splits(frame: DataFrame, column: Column, ranges: int) -> list[int]:
     return sorted(set((row[0] if row else None) or []))
 
 
-def _range_of(column: Column, splits: list[int]) -> Column:
-    index = F.lit(0)
-    for split in splits:
-        index = index + (column > F.lit(split)).cast("int")
-    return index
+def _range_of(column: Column, splits: Sequence[int], low: int, high: int) -> Column:
+    """How many splits a value is past, from ``low`` to ``high``, by halving."""
+    if low == high:
+        return F.lit(low)
+    middle = (low + high) // 2
+    upper, lower = _range_of(column, splits, middle + 1, high), _range_of(column, splits, low, middle)
+    return F.when(column > F.lit(splits[middle]), upper).otherwise(lower)

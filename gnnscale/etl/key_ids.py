@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +25,7 @@ from gnnscale.etl.delta_files import WrittenFile, commit_files, open_folder, rem
 from gnnscale.etl.key_hash import Fingerprints, fingerprint_keys
 from gnnscale.etl.key_lookup import KeyMap
 from gnnscale.etl.scan import ParquetScan
-from gnnscale.lake import Lake
+from gnnscale.lake import Lake, table_files
 from gnnscale.schema import DataError
 from gnnscale.store.adjacency import MOST_NODES
 
@@ -69,9 +68,8 @@ class FileKeys:
 
 def key_map(lake: Lake, table: str, cache: str | None = None) -> KeyMap:
     """The ids of a table's keys, at the latest version of ``ids_<table>``."""
-    opened = lake.open(f"ids_{table}")
-    files = sorted(unquote(path) for path in pa.table(opened.get_add_actions(flatten=True))["path"].to_pylist())
-    return KeyMap(lake.table_uri(f"ids_{table}"), tuple(files), dict(lake.storage_options), cache)
+    files = tuple(table_files(lake.open(f"ids_{table}")))
+    return KeyMap(lake.table_uri(f"ids_{table}"), files, dict(lake.storage_options), cache)
 
 
 def write_ids(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +13,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gnnscale.etl.delta_files import open_folder
-from gnnscale.etl.host_arrays import build_once
 from gnnscale.etl.key_hash import Fingerprints, fingerprint_keys
+from gnnscale.store.host_arrays import build_once, name_folder, remove_older
 
 KEYS_A_BUCKET = 2
 
@@ -103,12 +101,12 @@ class KeyMap:
 
     def lookup(self) -> KeyLookup:
         """The map in memory; the first task on a host builds it, the others wait for that one and share its pages."""
-        name = hashlib.sha256("\n".join([self.root, *self.files]).encode()).hexdigest()[:20]
-        if name not in _OPENED:
-            parent = Path(self.cache or Path(tempfile.gettempdir()) / "gnnscale")
-            folder = build_once(parent / f"keys-{name}", lambda made: self._read().save(made))
-            _OPENED[name] = KeyLookup.open(folder)
-        return _OPENED[name]
+        folder = name_folder(self.cache, "keys", self.root, "\n".join(self.files))
+        if folder not in _OPENED:
+            build_once(folder, lambda made: self._read().save(made))
+            remove_older(folder)
+            _OPENED[folder] = KeyLookup.open(folder)
+        return _OPENED[folder]
 
     def _read(self) -> KeyLookup:
         prints, ids = [], []
@@ -129,7 +127,7 @@ class KeyMap:
                 yield from file.iter_batches(1 << 20, columns=["key", "node_id"], use_threads=False)
 
 
-_OPENED: dict[str, KeyLookup] = {}
+_OPENED: dict[Path, KeyLookup] = {}
 """What this process has mapped; files of a Delta table never change."""
 
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gnnscale.etl.delta_files import open_folder
-from gnnscale.etl.host_arrays import build_once
-from gnnscale.lake import Lake
+from gnnscale.lake import Lake, table_files
+from gnnscale.store.host_arrays import build_once, name_folder, remove_older
 
 
 @dataclass(frozen=True)
@@ -46,18 +42,17 @@ class NodeColumn:
         cls, lake: Lake, table: str, column: str, rows: int, missing: int, cache: str | None = None
     ) -> NodeColumn:
         """The column of ``nodes_<table>`` at its latest version."""
-        actions = pa.table(lake.open(f"nodes_{table}").get_add_actions(flatten=True))
-        files = tuple(sorted(unquote(path) for path in actions["path"].to_pylist()))
+        files = tuple(table_files(lake.open(f"nodes_{table}")))
         return cls(lake.table_uri(f"nodes_{table}"), files, dict(lake.storage_options), column, rows, missing, cache)
 
     def array(self) -> NDArray[np.int64]:
         """Values by node id, int64 ``[rows]``, mapped."""
-        name = hashlib.sha256("\n".join([self.root, self.column, *self.files]).encode()).hexdigest()[:20]
-        if name not in _OPENED:
-            parent = Path(self.cache or Path(tempfile.gettempdir()) / "gnnscale")
-            folder = build_once(parent / f"column-{name}", self._write)
-            _OPENED[name] = np.load(folder / "values.npy", mmap_mode="r")
-        return _OPENED[name]
+        folder = name_folder(self.cache, "column", f"{self.root}\n{self.column}", "\n".join(self.files))
+        if folder not in _OPENED:
+            build_once(folder, self._write)
+            remove_older(folder)
+            _OPENED[folder] = np.load(folder / "values.npy", mmap_mode="r")
+        return _OPENED[folder]
 
     def _write(self, folder: Path) -> None:
         values = np.full(self.rows, self.missing, np.int64)
@@ -70,5 +65,5 @@ class NodeColumn:
         np.save(folder / "values.npy", values)
 
 
-_OPENED: dict[str, NDArray[np.int64]] = {}
+_OPENED: dict[Path, NDArray[np.int64]] = {}
 """What this process has mapped; files of a Delta table never change."""

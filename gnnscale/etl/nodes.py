@@ -29,6 +29,9 @@ from gnnscale.schema import FeatureManifest, Graph, Table, ValueKind
 
 log = logging.getLogger(__name__)
 
+PART_ROWS = 500_000
+"""Rows of a file of ``nodes_<table>``, about."""
+
 
 @dataclass(frozen=True)
 class TableKeys:
@@ -104,27 +107,28 @@ def node_frame(
     graph: Graph,
     features: tuple[FeatureManifest, ...],
     keys: Mapping[str, TableKeys],
-    ranges: int,
+    rows: int,
     encoder: TextEncoder,
     first: int = 0,
 ) -> DataFrame:
-    """Rows of ``nodes_<table>``, in order of node id.
+    """Rows of ``nodes_<table>``, in order of node id, of which each partition holds a range.
 
     Args:
         raw: the rows.
         graph: tables and links.
         features: of the table.
         keys: of every table that has a primary key.
-        ranges: in which rows without a key are numbered in parallel.
+        rows: their number.
         encoder: of text columns.
-        first: id of the first row without a key.
+        first: id of the first row that is new.
     """
     table, types = raw.table, raw.frame.schema
+    parts = -(-rows // PART_ROWS)
     if table.primary_key:
         own = keys[table.name].find(F.col(table.primary_key), types[table.primary_key].dataType)
         frame = raw.frame.withColumn(NODE_ID, own)
     else:
-        frame = add_node_ids(raw, ranges)
+        frame = add_node_ids(raw, parts)
         frame = frame.withColumn(NODE_ID, F.col(NODE_ID) + F.lit(first)) if first else frame
     columns = [F.col(NODE_ID), F.col(TIME).alias("time")]
     if table.end_time:
@@ -142,9 +146,12 @@ def node_frame(
     frame = frame.select("*", *(_plain(frame, column).alias(f"{RAW}{column}") for column in kept))
     columns += [F.col(f"{RAW}{column}") for column in kept]
     encoded = encode_features(frame, features, columns)
-    ordered = encoded.repartitionByRange(NODE_ID).sortWithinPartitions(NODE_ID)
-    # Ranges are found by a look at all rows, for which no text should be encoded.
-    return encode_lists(ordered, features, encoder)
+    if table.primary_key:
+        # Ids are dense, so that their ranges need no look at the rows.
+        part = (F.col(NODE_ID) - first) * parts / max(1, keys[table.name].count - first)
+        part = F.greatest(F.lit(0), F.floor(part)).cast("int")
+        encoded = encoded.repartitionById(parts, part).sortWithinPartitions(NODE_ID)
+    return encode_lists(encoded, features, encoder)
 
 
 def _kept(graph: Graph, table: Table) -> list[str]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
 from gnnscale.etl.delta_files import open_folder
-from gnnscale.lake import Lake
+from gnnscale.lake import Lake, table_files
 
 BATCH_ROWS = 1 << 21
 """Rows that a task holds at a time."""
@@ -89,9 +88,7 @@ class ParquetScan:
     @classmethod
     def of_table(cls, lake: Lake, table: str, tasks: int, version: int | None = None) -> ParquetScan:
         """The files of a Delta table, in order of their names."""
-        actions = pa.table(lake.open(table, version).get_add_actions(flatten=True))
-        files = sorted(unquote(path) for path in actions["path"].to_pylist())
-        return cls.of_files(lake.table_uri(table), files, lake.storage_options, tasks)
+        return cls.of_files(lake.table_uri(table), table_files(lake.open(table, version)), lake.storage_options, tasks)
 
     def frame(self, session: SparkSession) -> DataFrame:
         """One row for each part, one partition for each row: what :meth:`batches` and :meth:`peek` take."""

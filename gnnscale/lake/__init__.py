@@ -1,6 +1,6 @@
 """Tables at rest: where they are and how they are read and committed."""
 
-from gnnscale.lake.lake import Lake, check_readable
+from gnnscale.lake.lake import Lake, check_readable, table_files
 from gnnscale.lake.snapshot import SourceGrowth, SourceSnapshot, growth_since, take_snapshot
 from gnnscale.lake.source import Source, SourceFormat, column_kinds, find_source, source_state
 from gnnscale.lake.stages import StageRecord, fingerprint, is_current, read_stage, write_stage
@@ -20,6 +20,7 @@ __all__ = [
     "is_current",
     "read_stage",
     "source_state",
+    "table_files",
     "take_snapshot",
     "write_stage",
 ]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlparse
+from urllib.parse import unquote, urlparse
 
 import pyarrow as pa
 import pyarrow.fs
@@ -151,6 +151,11 @@ class Lake:
         if self.local:
             return pyarrow.fs.LocalFileSystem(), self.uri
         return pyarrow.fs.FileSystem.from_uri(self.uri)
+
+
+def table_files(table: DeltaTable) -> list[str]:
+    """Paths of a table's files under its root, in order of name: that in which the graph stage sorts rows into them."""
+    return sorted(unquote(path) for path in pa.table(table.get_add_actions(flatten=True))["path"].to_pylist())
 
 
 def check_readable(table: DeltaTable, name: str) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote, urlparse
+from urllib.parse import urlparse
 
-import pyarrow as pa
 import pyarrow.fs
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from gnnscale.lake.lake import check_readable
+from gnnscale.lake.lake import check_readable, table_files
 from gnnscale.lake.source import Source, SourceFormat
 from gnnscale.schema.errors import LakeError
 
@@ -135,7 +134,7 @@ def _delta_growth(before: SourceSnapshot, now: SourceSnapshot, storage_options: 
 def _delta_files(uri: str, version: int, storage_options: dict[str, str]) -> set[str]:
     table = DeltaTable(uri, version, storage_options or None)
     check_readable(table, uri)
-    return {unquote(path) for path in pa.table(table.get_add_actions(flatten=True))["path"].to_pylist()}
+    return set(table_files(table))
 
 
 def _removal(uri: str, before: int, now: int, storage_options: dict[str, str]) -> str:

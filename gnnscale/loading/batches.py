@@ -202,7 +202,7 @@ class BatchBuilder:
         events = self.query.entity_link.name
         paths = {}
         for path in self._around_entity.paths:
-            names = tuple(edge_type.link.name for edge_type in path)
+            names = tuple(edge_type.name for edge_type in path)
             if names[0] != events:
                 paths[names] = path[-1].target
         return paths
@@ -252,7 +252,7 @@ class BatchBuilder:
         dated = present & (hop.times.reshape(nodes.shape) >= 0)
         age = np.where(dated, examples.anchors[:, None].astype(np.int64) - hop.times.reshape(nodes.shape), 0)
         return ContextHop(
-            path=tuple(edge_type.link.name for edge_type in hop.path),
+            path=tuple(edge_type.name for edge_type in hop.path),
             present=torch.from_numpy(present),
             age=days(age),
             features=self._features(hop.table, np.maximum(nodes, 0).ravel()),

@@ -136,8 +136,9 @@ class EntityBatchBuilder:
         hops = sampling.entity_hops or default_hops(query.graph, table, hidden_tables=query.hidden_tables)
         self._ordered = sampling.strategy == "last"
         self._sampler = NeighborSampler(store, hops, sampling.strategy, seed, table=table, cap=sampling.cap)
+        self._derived = {relation.link for relation in store.manifest.relations}
         self._paths = tuple(p for p in self._sampler.paths if not self._is_hidden(p))
-        self.paths = tuple(PathShape(_name(p), _name(p[:-1]), p[-1].target, p[-1].reverse) for p in self._paths)
+        self.paths = tuple(PathShape(_name(p), _name(p[:-1]), p[-1].target, self._is_many(p)) for p in self._paths)
         self._hidden = {
             t.name: HiddenPlaces.of(t, {column for name, column in query.hidden_columns if name == t.name})
             for t in store.manifest.tables
@@ -182,6 +183,10 @@ class EntityBatchBuilder:
         derived = {r.link for r in self.store.manifest.relations if r.is_made_of(tables, columns)}
         return any(e.target in tables or (e.link.table, e.link.column) in columns or e.link in derived for e in path)
 
+    def _is_many(self, path: Path) -> bool:
+        """Whether a parent can have several rows at the end of a path; a foreign key names one at most."""
+        return path[-1].reverse or path[-1].link in self._derived
+
     def _flatten(
         self, hop: Hop, anchors: NDArray[np.int32], places: NDArray[np.int64]
     ) -> tuple[FlatHop, NDArray[np.int64]]:
@@ -196,7 +201,7 @@ class EntityBatchBuilder:
         place = np.full(len(nodes), -1, np.int64)
         place[at] = np.arange(len(at))
         held, times = nodes[at].astype(np.int64), times[at]
-        came = times if hop.path[-1].reverse else self.store.features(hop.table).times[held]
+        came = times if self._is_many(hop.path) else self.store.features(hop.table).times[held]
         age, dated = _age(anchors[at // (len(place) // len(anchors))], came)
         last = np.append(parent[1:] != parent[:-1], True)[: len(at)]
         opens = last | (np.append(times[1:], 0)[: len(at)] != times)
@@ -210,7 +215,7 @@ class EntityBatchBuilder:
         parent = index[hop.parent]
         at = np.flatnonzero((parent >= 0) & (within < self._latest))
         nodes, age, parent = hop.nodes[at], hop.age[at], parent[at]
-        many = path[-1].reverse
+        many = self._is_many(path)
         rows, row = (nodes, np.arange(len(nodes))) if many else np.unique(nodes, return_inverse=True)
         follows = np.append(parent[1:] == parent[:-1], False)[: len(at)]
         gap = np.append(age[1:] - age[:-1], 0)[: len(at)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gnnscale.config.settings import SamplingSettings
 from gnnscale.query import PredictiveQuery
-from gnnscale.schema import Graph, Link
+from gnnscale.schema import EdgeType, Graph, Link
 
 FANOUTS = (1024, 16, 0)
 """Neighbors along each link that points at a table reached, per hop; the last hop only looks parents up."""
@@ -30,7 +30,7 @@ def default_hops(
         hidden_tables: never entered.
 
     Returns:
-        Link name -> fan-out, one mapping a hop, as ``sampling.entity_hops`` takes them.
+        Name of an edge type -> fan-out, one mapping a hop, as ``sampling.entity_hops`` takes them.
 
     Raises:
         SchemaError: there is no such table.
@@ -48,7 +48,7 @@ def default_hops(
                     hop[link.name] = max(1, hop.get(link.name, 0))
                     reached.add((link.parent, None))
                 if link.parent == source and link.table not in hidden_tables and fanout > 0:
-                    hop[link.name] = fanout
+                    hop[EdgeType(link, reverse=True).name] = fanout
                     reached.add((link.table, link))
         if not hop:
             break

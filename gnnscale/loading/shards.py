@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gnnscale.lake import Lake
+from gnnscale.lake import Lake, table_files
 from gnnscale.sampling import Block, Hop
 from gnnscale.sampling.block import Path
 from gnnscale.schema import EdgeType, GraphManifest, LakeError
@@ -64,9 +63,8 @@ class ShardReader:
         self._shapes = {hop["name"]: tuple(hop["fanouts"]) for hop in record["hops"]}
         opened = lake.open(self._table)
         self._filesystem = opened.to_pyarrow_dataset().filesystem
-        actions = pa.table(opened.get_add_actions(flatten=True))
         #: Files in the order of the labels, for workers to share out.
-        self.files = sorted(unquote(path) for path in actions["path"].to_pylist())
+        self.files = table_files(opened)
 
     def read(self, file: str) -> Iterator[Shard]:
         """The examples of one file, a row group at a time.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gnnscale.schema import EdgeType
+
+if TYPE_CHECKING:
+    from torch_geometric.data import HeteroData
 
 Path = tuple[EdgeType, ...]
 """Edge types from a seed to a hop's nodes."""
@@ -49,12 +54,18 @@ class Block:
     hops: dict[Path, Hop]
 
     def hop(self, *names: str) -> Hop:
-        """The hop along the links of these names (``table.column``), in this order from the seed.
+        """The hop along the edge types of these names (``table.column``), in this order from the seed.
 
         Raises:
             KeyError: no such path was sampled.
         """
         for path, hop in self.hops.items():
-            if tuple(edge_type.link.name for edge_type in path) == names:
+            if tuple(edge_type.name for edge_type in path) == names:
                 return hop
         raise KeyError(names)
+
+    def to_hetero_data(self, features: Mapping[str, NDArray[Any]] | None = None) -> HeteroData:
+        """The block as a PyG graph; see :func:`gnnscale.sampling.pyg.to_hetero_data`."""
+        from gnnscale.sampling.pyg import to_hetero_data
+
+        return to_hetero_data(self, features)

@@ -18,20 +18,19 @@ _NO_CAP = np.iinfo(np.int64).max
 _NO_WEIGHTS = np.zeros(0, np.uint64)
 
 
-def sample_neighbors(
+def fill_neighbors(
     adjacency: Adjacency,
     frontier: NDArray[np.int32],
     anchors: NDArray[np.int32],
     keys: UInt64,
-    fanout: int,
     rule: Rule,
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """As :func:`gnnscale.sampling.reference.sample_neighbors`."""
-    shape = (*frontier.shape, fanout)
-    nodes = np.full(shape, -1, np.int32)
-    times = np.full(shape, ALWAYS, np.int32)
+    nodes: NDArray[np.int32],
+    times: NDArray[np.int32],
+) -> None:
+    """As :func:`gnnscale.sampling.reference.fill_neighbors`."""
+    # Compiled code reads past an array's end without a word.
+    assert frontier.max(initial=-1) < len(adjacency.indptr) - 1
     _sample(*_plain(adjacency, rule), frontier, anchors, keys, nodes, times)
-    return nodes, times
 
 
 def sample_flat(
@@ -46,7 +45,7 @@ def sample_flat(
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Neighbors of frontier nodes that lie in any order, as where a frontier is spread over tiles of the graph.
 
-    Entry i is what :func:`sample_neighbors` gives for ``frontier[b, w]`` where ``keys[i]`` and ``anchors[i]`` are those
+    Entry i is what :func:`fill_neighbors` gives for ``frontier[b, w]`` where ``keys[i]`` and ``anchors[i]`` are those
     of example b, and ``slots[i]`` is w.
 
     Args:
@@ -65,8 +64,8 @@ def sample_flat(
     present = nodes[nodes >= 0]
     # Compiled code reads past an array's end without a word.
     assert not present.size or (first <= present.min() and present.max() < first + len(adjacency.indptr) - 1)
-    neighbors = np.full((len(nodes), fanout), -1, np.int32)
-    times = np.full((len(nodes), fanout), ALWAYS, np.int32)
+    neighbors = np.empty((len(nodes), fanout), np.int32)
+    times = np.empty((len(nodes), fanout), np.int32)
     _sample_flat(*_plain(adjacency, rule), nodes, anchors, keys, slots, first, neighbors, times)
     return neighbors, times
 
@@ -106,17 +105,26 @@ def _sample(  # type: ignore[no-untyped-def]
     indptr, neighbors, stamps, cumulative, strategy, cap, frontier, anchors, keys, nodes, times
 ):
     batch, width, fanout = nodes.shape
-    chosen, drawn = np.empty(fanout, np.int64), np.empty((2, fanout), np.uint64)
-    for b in range(batch):
-        for w in range(width):
-            node = frontier[b, w]
-            if node < 0:
-                continue
-            low, high = indptr[node], indptr[node + 1]
-            taken = _choose(stamps, cumulative, strategy, cap, low, high, anchors[b], keys[b], w, chosen, drawn)
-            for j in range(taken):
-                nodes[b, w, j] = neighbors[chosen[j]]
-                times[b, w, j] = stamps[chosen[j]]
+    group = _group_size(fanout)
+    lows, highs = np.empty(group, np.int64), np.empty(group, np.int64)
+    limits, group_keys, slots = np.empty(group, np.int32), np.empty(group, np.uint64), np.empty(group, np.int64)
+    places = np.empty((group, fanout), np.int64)
+    drawn = np.empty((2, fanout), np.uint64)
+    entries, out_nodes, out_times = frontier.reshape(-1), nodes.reshape(-1, fanout), times.reshape(-1, fanout)
+    b = w = 0
+    for start in range(0, batch * width, group):
+        many = min(group, batch * width - start)
+        for i in range(many):
+            node = entries[start + i]
+            lows[i] = indptr[node] if node >= 0 else 0
+            highs[i] = indptr[node + 1] if node >= 0 else 0
+            limits[i], group_keys[i], slots[i] = anchors[b], keys[b], w
+            w += 1
+            if w == width:
+                b, w = b + 1, 0
+        part = slice(start, start + many)
+        scratch = lows[:many], highs[:many], limits, group_keys, slots, places, drawn
+        _sample_group(neighbors, stamps, cumulative, strategy, cap, scratch, out_nodes[part], out_times[part])
 
 
 @njit(nogil=True, cache=True)
@@ -124,48 +132,78 @@ def _sample_flat(  # type: ignore[no-untyped-def]
     indptr, neighbors, stamps, cumulative, strategy, cap, frontier, anchors, keys, slots, first, nodes, times
 ):
     rows, fanout = nodes.shape
-    chosen, drawn = np.empty(fanout, np.int64), np.empty((2, fanout), np.uint64)
-    for i in range(rows):
-        if frontier[i] < 0:
-            continue
-        row = frontier[i] - first
-        low, high = indptr[row], indptr[row + 1]
-        taken = _choose(stamps, cumulative, strategy, cap, low, high, anchors[i], keys[i], slots[i], chosen, drawn)
-        for j in range(taken):
-            nodes[i, j] = neighbors[chosen[j]]
-            times[i, j] = stamps[chosen[j]]
+    group = _group_size(fanout)
+    lows, highs = np.empty(group, np.int64), np.empty(group, np.int64)
+    places = np.empty((group, fanout), np.int64)
+    drawn = np.empty((2, fanout), np.uint64)
+    for start in range(0, rows, group):
+        many = min(group, rows - start)
+        for i in range(many):
+            node = frontier[start + i]
+            lows[i] = indptr[node - first] if node >= 0 else 0
+            highs[i] = indptr[node - first + 1] if node >= 0 else 0
+        part = slice(start, start + many)
+        scratch = lows[:many], highs[:many], anchors[part], keys[part], slots[part], places, drawn
+        _sample_group(neighbors, stamps, cumulative, strategy, cap, scratch, nodes[part], times[part])
 
 
-# A call a node costs uniform sampling a tenth of its time.
 @njit(nogil=True, cache=True, inline="always")
-def _choose(  # type: ignore[no-untyped-def]
-    stamps, cumulative, strategy, cap, low, end, anchor, key, slot, chosen, drawn
-):
-    """Positions of the edges that one frontier node gets, into ``chosen``; returns how many.
+def _group_size(fanout):  # type: ignore[no-untyped-def]
+    return max(1, min(64, 4096 // fanout))
 
-    Its edges lie from ``low`` to ``end``; ``slot`` is its place in the frontier; ``drawn`` is scratch.
+
+# Memory is random all over, so a group of nodes goes through each step together: the loads of one step don't wait for
+# each other, and their cache misses overlap.
+@njit(nogil=True, cache=True)
+def _sample_group(  # type: ignore[no-untyped-def]
+    neighbors, stamps, cumulative, strategy, cap, scratch, nodes, times
+):
+    """Sample for some frontier nodes, whose edges lie from ``lows`` to ``highs``; ``slots`` are their places.
+
+    ``highs``, ``places`` and ``drawn`` are overwritten.
     """
-    fanout = len(chosen)
-    left, right = low, end
-    while left < right:
-        middle = (left + right) >> 1
-        if stamps[middle] <= anchor:
-            left = middle + 1
+    lows, highs, limits, keys, slots, places, drawn = scratch
+    fanout = nodes.shape[1]
+    # The latest edge tells mostly that all are early enough.
+    for i in range(len(lows)):
+        places[i, 0] = stamps[highs[i] - 1] if highs[i] > lows[i] else ALWAYS
+    for i in range(len(lows)):
+        if places[i, 0] > limits[i]:
+            highs[i] = _find_end(stamps, lows[i], highs[i] - 1, limits[i])
+    for i in range(len(lows)):
+        high = highs[i]
+        low = max(lows[i], high - cap)
+        count = high - low
+        if strategy == _LAST or count <= fanout:
+            for j in range(min(count, fanout)):
+                places[i, j] = high - 1 - j
+            highs[i] = min(count, fanout)
+            continue
+        if strategy == _WEIGHTED:
+            _successive(cumulative, low, high, keys[i], slots[i], places[i], drawn)
         else:
-            right = middle
-    high = left
-    low = max(low, high - cap)
-    count = high - low
-    if strategy == _LAST or count <= fanout:
-        taken = min(count, fanout)
+            _floyd(low, count, keys[i], slots[i], places[i])
+        highs[i] = fanout
+    for i in range(len(lows)):
+        taken = highs[i]
         for j in range(taken):
-            chosen[j] = high - 1 - j
-        return taken
-    if strategy == _WEIGHTED:
-        _successive(cumulative, low, high, key, slot, chosen, drawn)
-    else:
-        _floyd(low, count, key, slot, chosen)
-    return fanout
+            nodes[i, j] = neighbors[places[i, j]]
+            times[i, j] = stamps[places[i, j]]
+        for j in range(taken, fanout):
+            nodes[i, j] = -1
+            times[i, j] = ALWAYS
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _find_end(stamps, low, high, anchor):  # type: ignore[no-untyped-def]
+    """The first position from ``low`` to ``high`` whose edge is later than the anchor, else ``high``."""
+    while low < high:
+        middle = (low + high) >> 1
+        if stamps[middle] <= anchor:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @njit(nogil=True, cache=True, inline="always")

@@ -10,14 +10,15 @@ from gnnscale.sampling.rule import Rule
 from gnnscale.store import ALWAYS, Adjacency
 
 
-def sample_neighbors(
+def fill_neighbors(
     adjacency: Adjacency,
     frontier: NDArray[np.int32],
     anchors: NDArray[np.int32],
     keys: UInt64,
-    fanout: int,
     rule: Rule,
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    nodes: NDArray[np.int32],
+    times: NDArray[np.int32],
+) -> None:
     """Neighbors of each frontier node whose edge is stamped at or before its anchor.
 
     Candidates are those edges, or the latest ``rule.cap`` of them. Where there are at most ``fanout``, all of them,
@@ -31,15 +32,11 @@ def sample_neighbors(
         frontier: ``[batch, width]``, -1 where absent.
         anchors: ``[batch]``.
         keys: ``[batch]``, one an example.
-        fanout: most neighbors a node.
         rule: strategy and cap.
-
-    Returns:
-        Nodes and edge times, each int32 ``[batch, width, fanout]``, -1 and ``ALWAYS`` where absent.
+        nodes, times: get neighbors and times of edges, ``[batch, width, fanout]``, -1 and ``ALWAYS`` where absent.
     """
-    batch, width = frontier.shape
-    nodes = np.full((batch, width, fanout), -1, np.int32)
-    times = np.full((batch, width, fanout), ALWAYS, np.int32)
+    batch, width, fanout = nodes.shape
+    nodes[:], times[:] = -1, ALWAYS
     for b in range(batch):
         for w in range(width):
             node = frontier[b, w]
@@ -48,7 +45,6 @@ def sample_neighbors(
             for j, position in enumerate(_choose(adjacency, node, anchors[b], keys[b], w, fanout, rule)):
                 nodes[b, w, j] = adjacency.neighbors[position]
                 times[b, w, j] = adjacency.times[position]
-    return nodes, times
 
 
 def _choose(

@@ -51,7 +51,7 @@ class Rule:
             return
         path, fanout = max(paths.items(), key=lambda item: item[1])
         if self.cap < fanout:
-            name = path[-1].link.name
+            name = path[-1].name
             raise ConfigError(
                 f"sampling cap is {self.cap}, less than the largest fan-out, {fanout} of hop {len(path)} along {name}; "
                 "raise the cap or lower the fan-outs"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -10,13 +12,14 @@ from gnnscale.sampling.block import Block, Hop, Path
 from gnnscale.sampling.keys import default_examples, example_keys, hop_key
 from gnnscale.sampling.paths import Fanouts, plan_paths
 from gnnscale.sampling.rule import Rule, Strategy
+from gnnscale.sampling.threads import share_rows
 from gnnscale.schema import ConfigError, SchemaError
 from gnnscale.schema.errors import nearest
 from gnnscale.store import GraphStore
 from gnnscale.store.adjacency import ALWAYS
 from gnnscale.store.features import NodeFeatures
 
-BACKENDS = {"numba": compiled.sample_neighbors, "numpy": reference.sample_neighbors}
+BACKENDS = {"numba": compiled.fill_neighbors, "numpy": reference.fill_neighbors}
 END_OF_TIME = np.int32(np.iinfo(np.int32).max)
 
 
@@ -25,18 +28,19 @@ class NeighborSampler:
 
     Args:
         store: the graph.
-        fanouts: one entry a hop: a number for every edge type that leaves the frontier, or link name -> number,
-            which follows only the links it names.
+        fanouts: one entry a hop: a number for every edge type that leaves the frontier, or name of an edge
+            type -> number, which follows only those it names; see :func:`gnnscale.sampling.plan_paths`.
         strategy: ``uniform`` without replacement, ``last`` for the most recent, or ``weighted`` by the edges' weights;
             see :class:`Rule`.
         seed: of the run.
         table: table that seeds are rows of; may be left out where the graph has one table.
         backend: ``numba``, or ``numpy`` for the reference.
         cap: only the latest so many edges of a node count; default: all.
+        threads: that share the seeds of a batch; the sample is the same whatever their number.
 
     Raises:
-        ConfigError: an unknown strategy, backend or link, a fan-out under 1, a cap under the largest fan-out, or no
-            table where there are several.
+        ConfigError: an unknown strategy, backend or link, a fan-out or a number of threads under 1, a cap under the
+            largest fan-out, or no table where there are several.
     """
 
     def __init__(
@@ -48,7 +52,10 @@ class NeighborSampler:
         table: str | None = None,
         backend: str = "numba",
         cap: int | None = None,
+        threads: int = 1,
     ) -> None:
+        if threads < 1:
+            raise ConfigError(f"sampling threads is {threads}; at least 1")
         if backend not in BACKENDS:
             raise ConfigError(f"unknown sampling backend '{backend}'.{nearest(backend, BACKENDS)}")
         self.store = store
@@ -57,7 +64,8 @@ class NeighborSampler:
         self.table = table or _only_table(store)
         self.paths = plan_paths(store.manifest, self.table, fanouts)
         self.rule.check_fanouts(self.paths)
-        self._sample = BACKENDS[backend]
+        self.threads = threads
+        self._fill_neighbors = BACKENDS[backend]
 
     def sample(
         self,
@@ -89,16 +97,29 @@ class NeighborSampler:
             examples = default_examples(seeds, anchors)
         hops: dict[Path, Hop] = {}
         for path, fanout in self.paths.items():
-            keys = example_keys(hop_key(self.seed, epoch, path), examples)
-            parent = hops[path[:-1]].nodes if len(path) > 1 else seeds[:, None].astype(np.int32)
-            width = int(np.prod(parent.shape[1:]))
-            frontier = np.ascontiguousarray(parent.reshape(len(seeds), width))
+            before = hops[path[:-1]].nodes.shape[1:] if len(path) > 1 else ()
+            shape = (len(seeds), *before, fanout)
+            hops[path] = Hop(path, np.empty(shape, np.int32), np.empty(shape, np.int32))
+        block = Block(self.table, seeds, anchors, hops)
+        share_rows(len(seeds), self.threads, lambda rows: self._fill(block, examples, epoch, rows))
+        return block
+
+    def _fill(self, block: Block, examples: NDArray[np.int64], epoch: int, rows: slice) -> None:
+        """Sample all hops of some seeds into their rows of a block."""
+        anchors = block.times[rows]
+        count = len(anchors)
+        for path, hop in block.hops.items():
+            keys = example_keys(hop_key(self.seed, epoch, path), examples[rows])
+            parent = block.hops[path[:-1]].nodes[rows] if len(path) > 1 else block.seeds[rows].astype(np.int32)
+            nodes, stamps = hop.nodes[rows], hop.times[rows]
+            width = math.prod(hop.nodes.shape[1:-1])
+            frontier, shape = parent.reshape(count, width), (count, width, hop.nodes.shape[-1])
             adjacency = self.store.adjacency(path[-1])
-            nodes, stamps = self._sample(adjacency, frontier, anchors, keys, fanout, self.rule)
+            # Reshaped rows of a contiguous array are views.
+            self._fill_neighbors(
+                adjacency, frontier, anchors, keys, self.rule, nodes.reshape(shape), stamps.reshape(shape)
+            )
             drop_ended(nodes, stamps, self.store.features(path[-1].target), anchors)
-            shape = (*parent.shape, fanout) if len(path) > 1 else (len(seeds), fanout)
-            hops[path] = Hop(path, nodes.reshape(shape), stamps.reshape(shape))
-        return Block(self.table, seeds, anchors, hops)
 
 
 def drop_ended(

@@ -162,6 +162,15 @@ class EdgeType:
         return self.link.table if self.reverse else self.link.parent
 
     @property
+    def name(self) -> str:
+        """What fan-outs call it: as its link.
+
+        Backwards along a link that joins a table with itself, ``rev_`` goes before the link's name: both directions
+        leave the same nodes there, and are followed apart.
+        """
+        return f"rev_{self.link.name}" if self.reverse and self.source == self.target else self.link.name
+
+    @property
     def table_name(self) -> str:
         """Name of its table in the lake: ``edges_[rev_]<table>_<column>``."""
         return f"edges_{'rev_' if self.reverse else ''}{self.link.table}_{self.link.column}"

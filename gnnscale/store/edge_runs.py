@@ -48,6 +48,7 @@ def write_adjacency(
     origin: int,
     name: str,
     max_weight: float | None = None,
+    max_degree: int = MOST_NODES,
 ) -> None:
     """Stream an edge table into the arrays that :meth:`Adjacency.open` maps.
 
@@ -64,10 +65,11 @@ def write_adjacency(
         origin: epoch seconds that times count from.
         name: of the edge table, for messages.
         max_weight: largest weight of an edge; None: edges have no weight.
+        max_degree: most edges a node; draws number no more.
 
     Raises:
         DataError: a run is not sorted, the rows are not ``edges``, an end or a weight is out of range, or a node has
-            more than 2**31 - 1 edges.
+            more than ``max_degree`` edges.
     """
     table = _EdgeTable(runs, nodes, edges, origin, name, max_weight)
     arrays = _Arrays(
@@ -78,8 +80,8 @@ def write_adjacency(
         else open_memmap(folder / "cumulative.npy", mode="w+", dtype=np.uint64, shape=(edges + 1,)),
     )
     counts = _stream(table, arrays) if len(runs) == 1 else _merge(table, arrays)
-    if counts.size and counts.max() > MOST_NODES:
-        raise DataError(f"{name} has a node of {counts.max():,} edges; at most {MOST_NODES:,}")
+    if counts.size and counts.max() > max_degree:
+        raise DataError(f"{name} has a node of {counts.max():,} edges; at most {max_degree:,}")
     np.save(folder / "indptr.npy", _indptr(counts))
     if arrays.cumulative is not None:
         _accumulate(np.asarray(arrays.cumulative))

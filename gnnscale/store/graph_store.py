@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet as pq
 
-from gnnscale.lake import Lake
+from gnnscale.lake import Lake, table_files
 from gnnscale.schema import DataError, EdgeType, GraphManifest, LakeError
 from gnnscale.schema.manifest import MANIFEST_NAME
 from gnnscale.store.adjacency import MOST_NODES, Adjacency
 from gnnscale.store.edge_runs import split_runs, write_adjacency
 from gnnscale.store.features import NodeFeatures, write_features
+from gnnscale.store.host_arrays import build_once, name_folder, remove_older
 
 log = logging.getLogger(__name__)
 
@@ -56,15 +52,16 @@ class GraphStore:
             raise LakeError(f"lake {lake.uri} holds no graph; run the graph stage first")
         manifest = GraphManifest.from_dict(record)
         _check_sizes(manifest)
-        # The lake's address is part of the key: two lakes may share one cache.
-        key = hashlib.sha256(json.dumps([lake.uri, record], sort_keys=True).encode()).hexdigest()[:16]
-        folder = Path(cache) if cache else _default_cache(lake)
-        store = cls(manifest, folder / key)
+        # The lake's address is part of the name: two lakes may share one cache.
+        where = cache or (f"{lake.uri}/_store" if lake.local else None)
+        folder = name_folder(where, "graph", lake.uri, json.dumps(record, sort_keys=True))
+        store = cls(manifest, folder)
         for table in manifest.tables:
             version = f"nodes_{table.name}"
             store._build(version, lambda path, t=table: build_features(lake, manifest, t.name, path))  # type: ignore[misc]
         for edge_type in store.edge_types():
             store._build(edge_type.table_name, lambda path, e=edge_type: _build_edges(lake, manifest, e, path))  # type: ignore[misc]
+        remove_older(folder)
         return store
 
     def edge_types(self) -> list[EdgeType]:
@@ -99,25 +96,8 @@ class GraphStore:
         return {f.column: f.categories[code - 1] for f, code in zip(columns, codes, strict=True) if code > 0}
 
     def _build(self, name: str, build: Callable[[Path], None]) -> None:
-        target = self.folder / name
-        if target.is_dir():
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=self.folder))
-        try:
-            build(unfinished)
-            os.replace(unfinished, target)
-        except OSError:
-            # Another process finished the same arrays first.
-            if not target.is_dir():
-                raise
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-        log.debug("mapped %s", target)
-
-
-def _default_cache(lake: Lake) -> Path:
-    return Path(lake.uri) / "_store" if lake.local else Path(tempfile.gettempdir()) / "gnnscale"
+        build_once(self.folder / name, build)
+        log.debug("mapped %s", self.folder / name)
 
 
 def build_features(lake: Lake, manifest: GraphManifest, table: str, folder: Path) -> None:
@@ -151,9 +131,7 @@ def _files(lake: Lake, table: str, version: int) -> tuple[pa.fs.FileSystem, list
     """Files of a table in order of name, which is the order that the graph stage sorted their rows in."""
     opened = lake.open(table, version)
     filesystem = opened.to_pyarrow_dataset().filesystem
-    return filesystem, sorted(
-        unquote(path) for path in pa.table(opened.get_add_actions(flatten=True))["path"].to_pylist()
-    )
+    return filesystem, table_files(opened)
 
 
 def _batches(filesystem: pa.fs.FileSystem, paths: Sequence[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -107,6 +107,7 @@ def measure(folder: Path, keys: str, edges: int, with_spark: bool) -> dict[str, 
         with measured() as backward:
             other = write_sorted_edges(lake, "edges_rev_users_bought", scan, reader.origin, reverse=True)
     print(f"{keys} {edges:,}: the other {backward.seconds:.1f} s, {backward.peak_gb:.1f} GB", flush=True)
+    shuffled, spilled = shuffle_bytes(session)
     assert one.edges == other.edges == edges, f"{one.edges:,} and {other.edges:,} edges of {edges:,} rows"
     lake_gb = _folder_gb(folder / "lake")
     shutil.rmtree(folder / "lake")
@@ -122,12 +123,16 @@ def measure(folder: Path, keys: str, edges: int, with_spark: bool) -> dict[str, 
         "max_degree": [one.max_degree, other.max_degree],
         "raw_gb": round(raw_gb, 2),
         "written_gb": round(lake_gb, 2),
+        "shuffled_gb": round(shuffled / 1e9, 2),
+        "spilled_gb": round(spilled / 1e9, 2),
         "disk_peak_gb": round(disk.peak_gb, 2),
     }
-    peer = run_duckdb(folder, log, edges)
+    with _disk(folder / "spill") as spill:
+        peer = run_duckdb(folder, log, edges)
     result |= {
         "duckdb_seconds": round(peer.seconds, 1),
         "duckdb_peak_gb": round(peer.peak_gb, 2),
+        "duckdb_spill_gb": round(spill.peak_gb, 2),
         "ratio_duckdb": round(peer.seconds / forward.seconds, 2),
     }
     if with_spark:
@@ -155,6 +160,16 @@ def number(session: SparkSession, lake: Lake, log: Path, keys: str, settings: Ge
     )
     start = calendar.timegm(settings.start.timetuple())
     return LogEdges(files, ("user_id", "item_id", "at"), users, items, start)
+
+
+def shuffle_bytes(session: SparkSession) -> tuple[int, int]:
+    """Bytes that this session's tasks have written for shuffles, and that they spilled to disk beyond that."""
+    context: Any = session.sparkContext
+    jvm = context._gateway.jvm
+    no_quantiles = context._gateway.new_array(jvm.double, 0)
+    stages = context._jsc.sc().statusStore().stageList(None, False, False, no_quantiles, jvm.java.util.ArrayList())
+    every = [stages.apply(i) for i in range(stages.size())]
+    return sum(s.shuffleWriteBytes() for s in every), sum(s.diskBytesSpilled() for s in every)
 
 
 def run_duckdb(folder: Path, log: Path, edges: int) -> Measured:

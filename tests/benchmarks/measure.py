@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-SAMPLE_SECONDS = 0.5
+SAMPLE_SECONDS = 2  # a look at the page tables of many gigabytes takes tens of milliseconds of a core
 
 
 @dataclass
@@ -32,8 +32,10 @@ def measured() -> Iterator[Measured]:
     result, done = Measured(), threading.Event()
 
     def sample() -> None:
-        while not done.wait(SAMPLE_SECONDS):
+        while True:
             result.peak_gb = max(result.peak_gb, tree_bytes(os.getpid()) / 1e9)
+            if done.wait(SAMPLE_SECONDS):
+                return
 
     thread = threading.Thread(target=sample, daemon=True)
     thread.start()

@@ -37,7 +37,7 @@ from tests.benchmarks.measure import arguments, finish, measured, surroundings
 DAY = 86_400
 FANOUTS = [15, 10]
 SMALL = {"edges": 1_000_000, "seeds": (20_000,), "sql_seeds": (200, 1_000)}
-FULL = {"edges": 100_000_000, "seeds": (50_000, 200_000, 800_000), "sql_seeds": (200, 1_000)}
+FULL = {"edges": 100_000_000, "seeds": (20_000, 80_000, 320_000), "sql_seeds": (50, 200)}
 
 
 def main() -> None:

@@ -40,6 +40,14 @@ def test_without_a_fanout_a_hop_only_looks_parents_up(graph: Graph) -> None:
     assert hops == ({"items.order_id": 1, "items.product_id": 1}, {"orders.customer_id": 1}, {"customers.region_id": 1})
 
 
+def test_both_directions_of_a_table_joined_with_itself_are_followed() -> None:
+    graph = Graph([Table("topics", primary_key="topic_id", foreign_keys={"parent_id": "topics"})])
+    assert default_hops(graph, "topics", (7, 0)) == (
+        {"rev_topics.parent_id": 7, "topics.parent_id": 1},
+        {"topics.parent_id": 1},
+    )
+
+
 def test_hidden_tables_are_never_entered(graph: Graph) -> None:
     hops = default_hops(graph, "customers", (100, 8, 0), frozenset({"items"}))
     assert not any(name.startswith("items") for hop in hops for name in hop)

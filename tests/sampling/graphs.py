@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gnnscale.sampling import Rule
+from gnnscale.sampling import Rule, compiled, reference
 from gnnscale.sampling.keys import example_keys, stream_key
 from gnnscale.store import ALWAYS, Adjacency
 
@@ -54,6 +54,21 @@ rules = st.builds(Rule, st.sampled_from(["uniform", "last", "weighted"]), st.non
 def one_hub(degree: int) -> Adjacency:
     """One node whose neighbor at position i is i, stamped i."""
     return adjacency_of([[(i, i) for i in range(degree)]])
+
+
+def sample_with(fill: Callable) -> Callable:
+    """A backend as a function of (adjacency, frontier, anchors, keys, fanout, rule) that gives nodes and times."""
+
+    def sample(adjacency, frontier, anchors, keys, fanout, rule):
+        # What a backend leaves as it was shows.
+        nodes, times = (np.full((*frontier.shape, fanout), -77, np.int32) for _ in range(2))
+        fill(adjacency, frontier, anchors, keys, rule, nodes, times)
+        return nodes, times
+
+    return sample
+
+
+BACKENDS = {"numba": sample_with(compiled.fill_neighbors), "numpy": sample_with(reference.fill_neighbors)}
 
 
 def frontier_of(*rows: list[int]) -> NDArray[np.int32]:

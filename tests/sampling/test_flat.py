@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnnscale.sampling import Rule
-from gnnscale.sampling.compiled import sample_flat, sample_neighbors
+from gnnscale.sampling.compiled import sample_flat
 from gnnscale.store import ALWAYS, Adjacency
-from tests.sampling.graphs import keys_for, maybe_weighted, one_hub, rules
+from tests.sampling.graphs import BACKENDS, keys_for, maybe_weighted, one_hub, rules
 
 
 def tile_of(adjacency: Adjacency, first: int, end: int) -> Adjacency:
@@ -32,7 +32,7 @@ def test_every_entry_is_that_of_the_whole_frontier(adjacency, rule, data):
     frontier = np.array(flat, np.int32).reshape(batch, width)
     anchors = np.array(data.draw(st.lists(st.integers(-10, 25), min_size=batch, max_size=batch)), np.int32)
     keys = keys_for(batch, data.draw(st.integers(0, 2**64 - 1)))
-    expected = sample_neighbors(adjacency, frontier, anchors, keys, fanout, rule)
+    expected = BACKENDS["numba"](adjacency, frontier, anchors, keys, fanout, rule)
 
     # [batch * width], in any order, then by the tile that holds the node.
     example, slot = np.divmod(np.array(data.draw(st.permutations(range(batch * width)))), width)

@@ -6,12 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gnnscale.sampling import Rule, compiled, reference
+from gnnscale.sampling import Rule
 from gnnscale.schema import ConfigError
 from gnnscale.store import ALWAYS, Adjacency
-from tests.sampling.graphs import frontier_of, keys_for, maybe_weighted, one_hub, rules
-
-BACKENDS = {"numba": compiled.sample_neighbors, "numpy": reference.sample_neighbors}
+from tests.sampling.graphs import BACKENDS, frontier_of, keys_for, maybe_weighted, one_hub, rules
 
 
 def allowed(adjacency: Adjacency, node: int, anchor: int) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gnnscale.sampling import NeighborSampler, plan_paths
+from gnnscale.sampling.threads import share_rows
 from gnnscale.schema import ConfigError, EdgeType, SchemaError
 from gnnscale.store import ALWAYS
 
@@ -204,3 +205,25 @@ def test_what_cannot_be_sampled_is_an_error_that_names_the_nearest(store, option
 def test_a_seed_that_is_no_node_is_an_error(store, seeds):
     with pytest.raises(SchemaError, match=r"seeds of 'customers' must be in 0 \.\. 39"):
         sampler(store).sample(seeds)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 64])
+def test_threads_do_not_change_a_sample(store, threads):
+    anchors = np.linspace(0, 60 * DAY, 40).astype(np.int32)
+    one, many = (sampler(store, [3, 2], threads=t).sample(SEEDS, anchors, epoch=1) for t in (1, threads))
+    assert same(all_arrays(one), all_arrays(many))
+    assert all(hop.nodes.shape[0] == 0 for hop in sampler(store, threads=threads).sample([]).hops.values())
+
+
+def test_what_fails_in_a_thread_fails_the_call():
+    def work(rows: slice) -> None:
+        if rows.start == 0:
+            raise OverflowError("row 0")
+
+    with pytest.raises(OverflowError, match="row 0"):
+        share_rows(9, 3, work)
+    done = np.zeros(9, int)
+    share_rows(9, 4, lambda rows: done.__setitem__(rows, done[rows] + 1))
+    assert done.tolist() == [1] * 9
+    with pytest.raises(ConfigError, match="threads is 0; at least 1"):
+        NeighborSampler(None, [1], threads=0)

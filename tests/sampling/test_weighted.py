@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnscale.sampling import Rule, compiled, reference
+from gnnscale.sampling import Rule
 from gnnscale.store.adjacency import Adjacency, quantise
-from tests.sampling.graphs import keys_for, one_hub, with_weights
+from tests.sampling.graphs import BACKENDS, keys_for, one_hub, with_weights
 
 WEIGHTED = Rule("weighted")
-BACKENDS = {"numba": compiled.sample_neighbors, "numpy": reference.sample_neighbors}
 
 
 def hub_with(weights: list[float]) -> Adjacency:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from gnnscale.lake import Lake
 from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import DataError, RelationManifest
-from gnnscale.store import ALWAYS, Adjacency, GraphStore, edge_runs
+from gnnscale.store import ALWAYS, Adjacency, GraphStore
 from gnnscale.store.adjacency import quantise
 from gnnscale.store.edge_runs import Run, split_runs, write_adjacency
 
@@ -147,11 +147,10 @@ def test_a_weight_that_cannot_be_drawn_by_is_refused(tmp_path, wrong, runs):
         build(tmp_path, *[run_of(rows)] * runs, edges=2 * runs, max_weight=3.0)
 
 
-def test_a_node_of_more_edges_than_draws_can_number_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(edge_runs, "MOST_NODES", 8)
+def test_a_node_of_more_edges_than_draws_can_number_is_refused(tmp_path):
     rows = [(1, i % 8, None) for i in range(9)]
     with pytest.raises(DataError, match="edges_t has a node of 9 edges; at most 8"):
-        build(tmp_path, run_of(sorted(rows, key=in_order)), edges=9)
+        write_adjacency(tmp_path, [run_of(sorted(rows, key=in_order))], NODES, 9, ORIGIN, "edges_t", max_degree=8)
 
 
 def test_files_are_of_the_run_that_their_names_say():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gnnscale.etl.delta_files import open_folder
-from gnnscale.lake import Lake
+from gnnscale.lake import Lake, table_files
 from gnnscale.sampling.keys import default_examples
 from gnnscale.schema import DataError
 
@@ -59,7 +58,7 @@ class Examples:
     def of_table(cls, lake: Lake, table: str, origin: int) -> Examples:
         """The table at its latest version."""
         opened = lake.open(table)
-        paths = sorted(unquote(path) for path in pa.table(opened.get_add_actions(flatten=True))["path"].to_pylist())
+        paths = table_files(opened)
         filesystem, prefix = open_folder(lake.table_uri(table), lake.storage_options)
         groups = []
         for path in paths:

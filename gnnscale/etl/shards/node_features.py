@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gnnscale.etl.host_arrays import build_once
 from gnnscale.lake import Lake
 from gnnscale.schema import GraphManifest, TableManifest
 from gnnscale.store import NodeFeatures
 from gnnscale.store.graph_store import build_features
+from gnnscale.store.host_arrays import build_once, name_folder, remove_older
 
 KINDS: dict[str, pa.DataType] = {"num": pa.float32(), "cat": pa.int32(), "vec": pa.float32()}
 """Numerical columns, codes of categorical ones, and vectors side by side, by the names that shards give them."""
@@ -76,16 +74,14 @@ class CopiedFeatures:
 
     def _open(self) -> NodeFeatures:
         figures = asdict(self.manifest.table(self.table))
-        key = json.dumps([self.lake.uri, self.manifest.origin, figures], sort_keys=True, default=str)
-        name = hashlib.sha256(key.encode()).hexdigest()[:20]
-        if name not in _OPENED:
-            parent = Path(self.cache or Path(tempfile.gettempdir()) / "gnnscale")
-            folder = build_once(
-                parent / f"features-{name}", lambda made: build_features(self.lake, self.manifest, self.table, made)
-            )
-            _OPENED[name] = NodeFeatures.open(folder)
-        return _OPENED[name]
+        content = json.dumps([self.manifest.origin, figures], sort_keys=True, default=str)
+        folder = name_folder(self.cache, "features", self.lake.table_uri(self.table), content)
+        if folder not in _OPENED:
+            build_once(folder, lambda made: build_features(self.lake, self.manifest, self.table, made))
+            remove_older(folder)
+            _OPENED[folder] = NodeFeatures.open(folder)
+        return _OPENED[folder]
 
 
-_OPENED: dict[str, NodeFeatures] = {}
+_OPENED: dict[Path, NodeFeatures] = {}
 """What this process has mapped; a table at one version never changes."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from gnnscale.etl.delta_files import open_folder
 from gnnscale.etl.edge_blocks import EdgeColumns, merge
 from gnnscale.etl.edge_readers import epoch_seconds
-from gnnscale.lake import Lake
+from gnnscale.lake import Lake, table_files
 from gnnscale.schema import DataError, EdgeType, GraphManifest
 from gnnscale.store import ALWAYS, Adjacency
 from gnnscale.store.adjacency import quantise
@@ -64,7 +63,7 @@ class Tiles:
         """Cut an edge table at its row groups, so that a tile has about ``tile_edges`` edges."""
         figures = manifest.edges(edge_type)
         opened = lake.open(edge_type.table_name, figures.edge_version(edge_type))
-        paths = sorted(unquote(path) for path in pa.table(opened.get_add_actions(flatten=True))["path"].to_pylist())
+        paths = table_files(opened)
         root = lake.table_uri(edge_type.table_name)
         groups = _read_groups(root, paths, lake.storage_options)
         bounds, edges = _cut(groups, tile_edges)

@@ -1,0 +1,28 @@
+"""Importance pooling: neighbors weigh as often as random walks visit them (Ying et al., PinSage, 2018: algorithm 1)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gnnscale.nn.conv.sage import pool
+
+
+class ImportanceConv(nn.Module):
+    """``W gamma(ReLU(Q h_u + q), alpha_u for neighbors u)``, gamma the mean weighted by importance alpha.
+
+    Args:
+        parents, children: channels of a node and of its neighbors.
+        out: channels of the message.
+        hidden: channels of an encoded neighbor; default: as ``out``.
+    """
+
+    def __init__(self, parents: int, children: int, out: int, hidden: int | None = None) -> None:
+        super().__init__()
+        self.neighbor = nn.Linear(children, hidden or out)
+        self.linear = nn.Linear(hidden or out, out, bias=False)
+
+    def forward(self, parents: Tensor, children: Tensor, present: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Messages to the parents; arguments as of :class:`SAGEConv`, ``weights`` being visits or their shares."""
+        message: Tensor = self.linear(pool(functional.relu(self.neighbor(children)), present, "mean", weights))
+        return message

@@ -1,0 +1,98 @@
+"""Layers of convolutions over a heterogeneous block, one for each hop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gnnscale.nn.conv.sage import SAGEConv
+from gnnscale.sampling.block import Path
+
+Convolution = Callable[[int, int, int], nn.Module]
+"""Makes a convolution from the channels of parents, of children and of the message."""
+
+
+class BlockNetwork(nn.Module):
+    """As many layers as the block has hops; a node's next state is its own term plus the messages of every edge type.
+
+    Layer l is computed for the nodes whose neighborhood is still there: seeds in all layers, those of the last hop in
+    none. Weights of a layer are shared by all nodes of a table and all edges of a type (Schlichtkrull et al., 2018:
+    equation 2, with a convolution of choice).
+
+    Args:
+        paths: edge types from a seed to each hop, as the sampler has them.
+        table: of the seeds.
+        inputs: table -> channels of its nodes' features.
+        hidden: channels of every layer but the last.
+        out: channels of the last layer.
+        convolution: of every edge type and layer.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        table: str,
+        inputs: Mapping[str, int],
+        hidden: int,
+        out: int,
+        convolution: Convolution = SAGEConv,
+    ) -> None:
+        super().__init__()
+        self.paths: tuple[Path, ...] = ((), *paths)
+        self.depth = max(map(len, self.paths))
+        self._table = table
+        self.own, self.messages = nn.ModuleList(), nn.ModuleList()
+        for layer in range(self.depth):
+            own, messages = nn.ModuleDict(), nn.ModuleDict()
+            width = out if layer == self.depth - 1 else hidden
+
+            def channels(path: Path, layer: int = layer) -> int:
+                return inputs[self.table_of(path)] if layer == 0 else hidden
+
+            for path in self._alive(layer):
+                if self.table_of(path) not in own:
+                    own[self.table_of(path)] = nn.Linear(channels(path), width)
+                for child in self._children(path):
+                    name = child[-1].table_name
+                    if name not in messages:
+                        messages[name] = convolution(channels(path), channels(child), width)
+            self.own.append(own)
+            self.messages.append(messages)
+
+    def forward(
+        self,
+        features: Mapping[Path, Tensor],
+        present: Mapping[Path, Tensor],
+        weights: Mapping[Path, Tensor] | None = None,
+    ) -> Tensor:
+        """Seeds to ``[batch, out]``.
+
+        Args:
+            features: of the seeds, under ``()``, and of every hop: ``[batch, fanout 1, ..., fanout n, channels]``.
+            present: which slots of every hop hold a node, bool ``[batch, fanout 1, ..., fanout n]``.
+            weights: of the nodes of a hop, same shape.
+        """
+        state = dict(features)
+        for layer in range(self.depth):
+            following = {}
+            for path in self._alive(layer):
+                value = self.own[layer][self.table_of(path)](state[path])  # type: ignore[index]
+                for child in self._children(path):
+                    convolve = self.messages[layer][child[-1].table_name]  # type: ignore[index]
+                    share = weights.get(child) if weights else None
+                    value = value + convolve(state[path], state[child], present[child], share)
+                following[path] = functional.relu(value) if layer < self.depth - 1 else value
+            state = following
+        return state[()]
+
+    def table_of(self, path: Path) -> str:
+        """Table of the nodes at the end of a path."""
+        return path[-1].target if path else self._table
+
+    def _alive(self, layer: int) -> list[Path]:
+        return [path for path in self.paths if len(path) < self.depth - layer]
+
+    def _children(self, path: Path) -> list[Path]:
+        return [child for child in self.paths if child and child[:-1] == path]

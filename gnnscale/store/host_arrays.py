@@ -1,0 +1,62 @@
+"""Folders of arrays that one process of a host builds and the others map."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+KEPT = 2
+"""Versions of the same arrays that stay: a process that began before the latest came may open the one before it."""
+
+
+def name_folder(cache: str | Path | None, kind: str, owner: str, content: str) -> Path:
+    """Where the arrays made from some content are, or would be.
+
+    Args:
+        cache: folder on a local disk; default: one in the temporary folder.
+        kind: what the arrays are, a word.
+        owner: what there is one of, whatever its versions.
+        content: tells one version from all others.
+    """
+    parts = (hashlib.sha256(text.encode()).hexdigest() for text in (owner, content))
+    return Path(cache or Path(tempfile.gettempdir()) / "gnnscale") / "-".join([kind, *(part[:16] for part in parts)])
+
+
+def build_once(folder: Path, write: Callable[[Path], None]) -> Path:
+    """Have a folder filled by one process of the host, while the others wait.
+
+    Args:
+        folder: what to make; where it is there already, nothing is done.
+        write: fills a new folder; the result appears whole or not at all.
+
+    Returns:
+        ``folder``.
+    """
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.is_dir():
+            return folder
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            write(partial)
+            os.replace(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def remove_older(folder: Path) -> None:
+    """Remove versions of what :func:`name_folder` named, but for the ``KEPT`` that were built last."""
+    family = folder.name.rpartition("-")[0]
+    versions = [path for path in folder.parent.glob(f"{family}-*") if path.is_dir() and path != folder]
+    for path in sorted(versions, key=lambda path: path.stat().st_mtime_ns)[: -(KEPT - 1)]:
+        shutil.rmtree(path, ignore_errors=True)
+        (path.parent / f".{path.name}.lock").unlink(missing_ok=True)

@@ -1,0 +1,59 @@
+"""Arrays of a host are built by one process, whole or not at all, and older versions of them go."""
+
+import multiprocessing
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from gnnscale.store.host_arrays import KEPT, build_once, name_folder, remove_older
+
+
+def build_slowly(folder: Path, barrier: multiprocessing.Barrier, writers: multiprocessing.Queue) -> None:
+    def write(made: Path) -> None:
+        writers.put(os.getpid())
+        time.sleep(0.3)
+        (made / "a").write_text("whole")
+
+    barrier.wait()
+    assert (build_once(folder, write) / "a").read_text() == "whole"
+
+
+def test_processes_that_want_the_same_arrays_build_them_once(tmp_path):
+    context = multiprocessing.get_context("fork")
+    barrier, writers = context.Barrier(3), context.Queue()
+    others = [
+        context.Process(target=build_slowly, args=(tmp_path / "k" / "arrays", barrier, writers)) for _ in range(3)
+    ]
+    for process in others:
+        process.start()
+    for process in others:
+        process.join()
+    assert [process.exitcode for process in others] == [0, 0, 0]
+    writers.get(timeout=5)
+    assert writers.empty()
+
+
+def test_what_fails_leaves_nothing_and_can_be_built_again(tmp_path):
+    def fail(made: Path) -> None:
+        (made / "half").write_text("x")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        build_once(tmp_path / "arrays", fail)
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+    assert (build_once(tmp_path / "arrays", lambda made: (made / "a").touch()) / "a").exists()
+
+
+def test_only_the_latest_versions_of_the_same_arrays_stay(tmp_path):
+    def version(owner: str, number: int) -> Path:
+        folder = build_once(name_folder(tmp_path, "keys", owner, str(number)), lambda made: (made / "a").touch())
+        os.utime(folder, ns=(number, number))
+        return folder
+
+    other = version("b", 1)
+    mine = [version("a", number) for number in range(5)]
+    remove_older(mine[-1])
+    assert [folder.exists() for folder in mine] == [False] * (5 - KEPT) + [True] * KEPT
+    assert other.exists() and not list(tmp_path.glob(f".{mine[0].name}*"))
