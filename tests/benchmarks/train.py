@@ -1,0 +1,137 @@
+"""Training a two-layer GraphSAGE on a power-law graph beside PyG: the same graph, batch, model and optimiser.
+
+PyG's side is what its documentation recommends: NeighborLoader with worker processes where there is more than one core,
+``SAGEConv`` and ``trim_to_layer``. One epoch of a fixed number of batches is timed after a warm-up of both.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch_geometric import typing as pyg_typing
+from torch_geometric.loader import NeighborLoader
+from torch_geometric.nn import SAGEConv as PyGSAGEConv
+from torch_geometric.utils import trim_to_layer
+
+from gnnscale.loading.block_loader import BlockLoader, FeatureBlock
+from gnnscale.nn.conv import BlockNetwork
+from gnnscale.sampling import NeighborSampler
+from tests.benchmarks.measure import arguments, finish, measured, surroundings
+from tests.benchmarks.power_law import FANOUT_NAME, TABLE, make_graph, pyg_graph
+
+FANOUTS, BATCH, HIDDEN, CHANNELS, CLASSES = [15, 10], 1024, 128, 64, 16
+SMALL: dict[str, Any] = {"nodes": 200_000, "edges": 4_000_000, "batches": 15}
+FULL: dict[str, Any] = {"nodes": 2_000_000, "edges": 40_000_000, "batches": 60}
+ROUNDS = 3
+
+
+class PyGSAGE(nn.Module):
+    """Two layers of PyG's SAGE, each computed for no more nodes than the next one needs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList([PyGSAGEConv(CHANNELS, HIDDEN), PyGSAGEConv(HIDDEN, CLASSES)])
+
+    def forward(self, batch: Any) -> Tensor:
+        """Seeds to ``[batch, classes]``."""
+        x, edges = batch.x, batch.edge_index
+        for layer, convolve in enumerate(self.convolutions):
+            x, edges, _ = trim_to_layer(layer, batch.num_sampled_nodes, batch.num_sampled_edges, x, edges)
+            x = convolve(x, edges)
+            x = functional.relu(x) if layer == 0 else x
+        return x[: batch.batch_size]
+
+
+def main() -> None:
+    """Run, and with ``--json`` print one line more."""
+    options = arguments(__doc__ or "")
+    sizes = FULL if options.full else SMALL
+    folder = Path(tempfile.mkdtemp(prefix="train-"))
+    try:
+        results = [measure(folder / str(threads), sizes, threads) for threads in (1, 2)]
+    finally:
+        shutil.rmtree(folder)
+    finish(
+        options,
+        {
+            "benchmark": "train",
+            **surroundings(("torch", "torch_geometric", "numba", "numpy")),
+            "nodes": sizes["nodes"],
+            "edges": sizes["edges"],
+            "fanouts": FANOUTS,
+            "batch": BATCH,
+            "hidden": HIDDEN,
+            **results[-1],
+            "sizes": results,
+        },
+    )
+
+
+def measure(folder: Path, sizes: dict[str, Any], threads: int) -> dict[str, Any]:
+    """Seeds a second of both, with so many threads."""
+    torch.set_num_threads(threads)
+    store = make_graph(folder, sizes["nodes"], sizes["edges"], channels=CHANNELS)
+    rng = np.random.default_rng(1)
+    seeds = rng.integers(0, sizes["nodes"], BATCH * sizes["batches"])
+    labels = torch.from_numpy(rng.integers(0, CLASSES, sizes["nodes"]))
+    sampler = NeighborSampler(store, [{FANOUT_NAME: f} for f in FANOUTS], "uniform", threads=threads)
+    loader = BlockLoader(sampler, {TABLE: np.asarray(store.features(TABLE).numerical)}, seeds, batch_size=BATCH)
+    model = BlockNetwork(tuple(sampler.paths), TABLE, {TABLE: CHANNELS}, HIDDEN, CLASSES)
+
+    def ours(block: FeatureBlock) -> Tensor:
+        return functional.cross_entropy(model(*block.inputs()), labels[block.nodes[0].long()])
+
+    runs = {"ours": lambda: run_epoch(loader.epoch(0), model, ours)}
+    if pyg_typing.WITH_PYG_LIB or pyg_typing.WITH_TORCH_SPARSE:
+        data = pyg_graph(store)
+        peer_loader = NeighborLoader(
+            data, FANOUTS, torch.from_numpy(seeds), batch_size=BATCH, num_workers=threads if threads > 1 else 0
+        )
+        peer = PyGSAGE()
+
+        def theirs(batch: Any) -> Tensor:
+            return functional.cross_entropy(peer(batch), labels[batch.n_id[: batch.batch_size]])
+
+        runs["pyg"] = lambda: run_epoch(peer_loader, peer, theirs)
+    seconds = dict.fromkeys(runs, float("inf"))
+    with measured() as whole:
+        for _ in range(ROUNDS):
+            for name, run in runs.items():
+                seconds[name] = min(seconds[name], run())
+    row: dict[str, Any] = {
+        "threads": threads,
+        "seeds_per_second": round(len(seeds) / seconds["ours"]),
+        "peak_gb": round(whole.peak_gb, 2),
+    }
+    if "pyg" in seconds:
+        row |= {
+            "pyg_seeds_per_second": round(len(seeds) / seconds["pyg"]),
+            "ratio_pyg": round(seconds["pyg"] / seconds["ours"], 2),
+        }
+    print(row, flush=True)
+    return row
+
+
+def run_epoch(batches: Any, model: nn.Module, loss_of: Callable[[Any], Tensor]) -> float:
+    """Train on all batches; seconds."""
+    optimiser = torch.optim.AdamW(model.parameters(), 1e-3)
+    started = time.perf_counter()
+    for batch in batches:
+        loss = loss_of(batch)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
