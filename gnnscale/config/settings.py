@@ -243,7 +243,12 @@ class TrainingSettings(Section):
         clip_norm: largest norm of the gradient.
         patience: validations without a better one after which training stops.
         workers: Ray Train workers; each takes a GPU where there are enough.
+        max_workers: where given, ``workers`` is the least, and training takes as many up to this as the cluster has
+            room for, and changes when it does; the global batches stay as they are.
         max_failures: lost workers after which training gives up.
+        resize_seconds: how often a cluster is asked for room for more workers, where their number may change.
+        checkpoint_steps: steps after which the state is kept, at the next tenth one, beside each epoch's end; 0 for
+            the ends alone.
     """
 
     epochs: Positive = 3
@@ -260,8 +265,17 @@ class TrainingSettings(Section):
     clip_norm: Annotated[float, Field(gt=0)] = 2.0
     patience: Positive = 3
     workers: Positive = 2
+    max_workers: Positive | None = None
     gpu: Literal["auto", "yes", "no"] = "auto"
     max_failures: Annotated[int, Field(ge=0)] = 1
+    resize_seconds: Positive = 60
+    checkpoint_steps: Annotated[int, Field(ge=0)] = 200
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if self.max_workers is not None and self.max_workers < self.workers:
+            raise ConfigError(f"max_workers is {self.max_workers}, less than workers, {self.workers}")
+        return self
 
 
 class SearchSettings(Section):

@@ -14,7 +14,14 @@ from typing import Any
 import ray
 import ray.train
 import torch
-from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+from ray.train import (
+    CheckpointConfig,
+    CheckpointUploadMode,
+    FailureConfig,
+    RunConfig,
+    ScalingConfig,
+    TrainingFailedError,
+)
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 
 from gnnscale.config import Settings, build_settings
@@ -52,19 +59,22 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Outco
         GnnscaleError: GPUs are asked for and there are none, or training failed for a reason of the input's.
     """
     gpus = start_ray(settings)
-    workers = settings.training.workers
-    use_gpu = settings.training.gpu == "yes" or (settings.training.gpu == "auto" and gpus >= workers)
-    if settings.training.gpu == "auto" and 0 < gpus < workers:
-        log.warning("%d GPUs are fewer than training.workers=%d, so training takes the CPU", gpus, workers)
-    if settings.training.gpu == "yes" and gpus < workers:
-        raise GnnscaleError(f"training.gpu=yes asks for {workers} GPUs, one a worker, and Ray has {gpus}")
+    least, most = settings.training.workers, settings.training.max_workers
+    use_gpu = settings.training.gpu == "yes" or (settings.training.gpu == "auto" and gpus >= least)
+    if settings.training.gpu == "auto" and 0 < gpus < least:
+        log.warning("%d GPUs are fewer than training.workers=%d, so training takes the CPU", gpus, least)
+    if settings.training.gpu == "yes" and gpus < least:
+        raise GnnscaleError(f"training.gpu=yes asks for {least} GPUs, one a worker, and Ray has {gpus}")
     progress = _Progress.options(num_cpus=0).remote()  # type: ignore[attr-defined]
     trainer = TorchTrainer(
         _train_worker,
         train_loop_config={"settings": worker_settings(settings), "progress": progress},
         torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
         scaling_config=ScalingConfig(
-            num_workers=workers, use_gpu=use_gpu, resources_per_worker=_share(workers, use_gpu)
+            num_workers=least if most is None else (least, most),
+            use_gpu=use_gpu,
+            resources_per_worker=_share(least, most is not None, use_gpu),
+            elastic_resize_monitor_interval_s=settings.training.resize_seconds,
         ),
         run_config=RunConfig(
             name=f"{settings.query.name}-{time.strftime('%Y%m%d-%H%M%S')}",
@@ -139,7 +149,10 @@ def stop_ray() -> None:
         _OWN.clear()
 
 
-def _share(workers: int, use_gpu: bool) -> dict[str, float]:
+def _share(workers: int, elastic: bool, use_gpu: bool) -> dict[str, float]:
+    if elastic:
+        # As many as there is room for now, and for more when a node comes.
+        return {"CPU": 1.0} | ({"GPU": 1.0} if use_gpu else {})
     # A worker has to fit on one node.
     smallest = min(node["Resources"].get("CPU", 1) for node in ray.nodes() if node["Alive"])
     cpus = min(ray.cluster_resources().get("CPU", 1), smallest * workers)
@@ -180,14 +193,27 @@ class _RayListener:
         if self.rank == 0:
             self.progress.put.remote("step", dict(figures))
 
+    def on_checkpoint(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
+        self._report(figures, checkpoint)
+
     def on_validation(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
+        if self.rank == 0:
+            self.progress.put.remote("validation", dict(figures))
+        self._report(figures, checkpoint)
+
+    def _report(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
+        """Every rank reports; what rank 0 wrote to its own disk goes to the storage while training goes on."""
         if self.rank != 0:
             ray.train.report(dict(figures))
             return
-        self.progress.put.remote("validation", dict(figures))
-        with tempfile.TemporaryDirectory() as folder:
-            torch.save(dict(checkpoint), Path(folder) / CHECKPOINT)
-            ray.train.report(dict(figures), checkpoint=ray.train.Checkpoint.from_directory(folder))
+        folder = tempfile.mkdtemp(prefix="gnnscale-checkpoint-")
+        torch.save(dict(checkpoint), Path(folder) / CHECKPOINT)
+        ray.train.report(
+            dict(figures),
+            checkpoint=ray.train.Checkpoint.from_directory(folder),
+            checkpoint_upload_mode=CheckpointUploadMode.ASYNC,
+            delete_local_checkpoint_after_upload=True,
+        )
 
 
 @ray.remote

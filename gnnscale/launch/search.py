@@ -122,6 +122,9 @@ class _TuneListener:
     def on_step(self, figures: Mapping[str, float]) -> None:
         """Steps are not told."""
 
+    def on_checkpoint(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
+        """Nothing: a trial that is lost begins anew."""
+
     def on_validation(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
         tune.report(dict(figures))
 

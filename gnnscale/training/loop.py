@@ -39,6 +39,7 @@ class Outcome:
         losses: (step, mean training loss since the entry before), one entry for each ``LOSS_EVERY`` steps.
         kept: name of the metric that decided which validation is the best.
         description: what is needed to build the network again, beside the configuration and the graph.
+        seen: examples that training took, each as often as it came.
     """
 
     weights: dict[str, torch.Tensor]
@@ -47,18 +48,19 @@ class Outcome:
     losses: list[tuple[int, float]]
     kept: str
     description: dict[str, Any] = field(default_factory=dict)
+    seen: int = 0
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Mapping[str, Any]) -> Outcome:
         """What a run that ended with this checkpoint left."""
-        names = ("best", "history", "losses", "kept", "description")
+        names = ("best", "history", "losses", "kept", "description", "seen")
         return cls(checkpoint["best_weights"], *(checkpoint[name] for name in names))
 
 
 class Trainer:
     """Trains the network of one query.
 
-    Every random choice is a hash of (seed, epoch, step), so a run that resumes at an epoch goes on as the unbroken one
+    Every random choice is a hash of (seed, epoch, step), so a run that resumes at a step goes on as the unbroken one
     would, and the sequence of global batches does not depend on the number of workers.
 
     Args:
@@ -87,6 +89,10 @@ class Trainer:
         self.best: dict[str, float] = {}
         self.best_weights: dict[str, torch.Tensor] = {}
         self.epoch = 0
+        self.step = 0
+        """Steps of the epoch that are done."""
+        self.seen = 0
+        """Examples that the weights have learned from, each as often as it came."""
         self._recent: list[torch.Tensor] = []
         self._validation_model: nn.Module | None = None
 
@@ -104,15 +110,17 @@ class Trainer:
             model = DistributedDataParallel(self.model, broadcast_buffers=False)
         steps = len(self.task.batches(0))
         for epoch in range(self.epoch, settings.epochs):
-            started = time.monotonic()
+            started, seen = time.monotonic(), self.seen
             self.model.train()
-            loss = 0.0
-            examples = 0
-            for step, rows in enumerate(self.task.batches(epoch)):
+            loss = float("nan")
+            for step, rows in enumerate(self.task.batches(epoch)[self.step :], start=self.step):
                 loss = self._step(model, rows, epoch, step, steps)
-                examples += len(rows)
-            self.epoch = epoch + 1
-            figures = self._validate(epoch, loss, examples / (time.monotonic() - started))
+                self.step, self.seen = step + 1, self.seen + len(rows)
+                if self._wants_checkpoint(epoch * steps + step, last=step == steps - 1):
+                    figures = {"epoch": float(epoch), "step": float(self.step), "loss": loss}
+                    self.listener.on_checkpoint(figures, self.checkpoint())
+            self.epoch, self.step = epoch + 1, 0
+            figures = self._validate(epoch, loss, (self.seen - seen) / (time.monotonic() - started))
             self.listener.on_validation(figures, self.checkpoint())
             if self._out_of_patience():
                 log.info("no better %s for %d validations; training stops", self.task.kept.metric, settings.patience)
@@ -123,6 +131,8 @@ class Trainer:
         """Everything that resuming needs."""
         return {
             "epoch": self.epoch,
+            "step": self.step,
+            "seen": self.seen,
             "model": self.model.state_dict(),
             "average": self.average.state,
             "optimiser": self.optimiser.state_dict(),
@@ -138,9 +148,17 @@ class Trainer:
         self.model.load_state_dict(checkpoint["model"])
         self.average.state = {name: value.to(self.place.device) for name, value in checkpoint["average"].items()}
         self.optimiser.load_state_dict(checkpoint["optimiser"])
-        self.epoch = checkpoint["epoch"]
+        self.epoch, self.step, self.seen = (checkpoint[name] for name in ("epoch", "step", "seen"))
         self.best_weights, self.best = checkpoint["best_weights"], checkpoint["best"]
         self.history, self.losses = list(checkpoint["history"]), list(checkpoint["losses"])
+
+    def _wants_checkpoint(self, done: int, last: bool) -> bool:
+        """Whether to keep the state after step ``done`` of all."""
+        every = self.settings.training.checkpoint_steps
+        # Only where a loss was recorded just now: the others of a record are each process's own.
+        if not every or last or self._recent:
+            return False
+        return (done + 1) // every > max(0, done + 1 - LOSS_EVERY) // every
 
     def _step(self, model: nn.Module, rows: np.ndarray, epoch: int, step: int, steps: int) -> float:
         settings, place = self.settings.training, self.place
@@ -165,7 +183,8 @@ class Trainer:
             trim_heap()
         value = self._record_loss(objective.detach(), done, last=step == steps - 1)
         total = settings.epochs * steps
-        self.listener.on_step({"epoch": epoch, "step": done + 1, "steps": total, "loss": value})
+        figures = {"epoch": epoch, "step": done + 1, "steps": total, "loss": value, "workers": place.workers}
+        self.listener.on_step(figures)
         return value
 
     def _record_loss(self, objective: torch.Tensor, step: int, last: bool) -> float:

@@ -30,16 +30,22 @@ class Listener(Protocol):
     """Hears of progress; called on every rank."""
 
     def on_step(self, figures: Mapping[str, float]) -> None:
-        """After each optimisation step: epoch, step, steps, loss."""
+        """After each optimisation step: epoch, step, steps, loss, workers."""
+
+    def on_checkpoint(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
+        """Within an epoch, with the state to resume from; its tensors change with the next step."""
 
     def on_validation(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
-        """After each validation, with the state to resume from."""
+        """After each validation, with the state to resume from; its tensors change with the next step."""
 
 
 class Silence:
     """A listener that does nothing."""
 
     def on_step(self, figures: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def on_checkpoint(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
         """Nothing."""
 
     def on_validation(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:

@@ -29,9 +29,13 @@ class Keeper:
 
     def __init__(self) -> None:
         self.checkpoints: list[dict[str, Any]] = []
+        self.within: list[dict[str, Any]] = []
 
     def on_step(self, figures: Mapping[str, float]) -> None:
         pass
+
+    def on_checkpoint(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
+        self.within.append(copy.deepcopy(dict(checkpoint)))
 
     def on_validation(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
         self.checkpoints.append(copy.deepcopy(dict(checkpoint)))
@@ -77,6 +81,27 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(settings: Settin
         ][1:]
     )
     assert [value for _, value in again.losses] == [value for _, value in outcome.losses]
+
+
+def test_a_run_taken_up_within_an_epoch_ends_as_the_unbroken_one(settings: Settings) -> None:
+    training = settings.training.model_copy(update={"epochs": 2, "checkpoint_steps": 20})
+    settings = settings.model_copy(update={"training": training})
+    unbroken, outcome, keeper = train(settings)
+    steps = len(unbroken.task.batches(0))
+    # Every 20 steps at the next tenth of them, but for the ends of epochs, which have one of their own.
+    places = [(kept["epoch"], kept["step"]) for kept in keeper.within]
+    assert [epoch * steps + step for epoch, step in places] == [at + 1 for at in range(20, 2 * steps - 1, 20)]
+    kept = keeper.within[-1]
+    assert kept["epoch"] == 1 and 0 < kept["step"] < steps
+    resumed, again, _ = train(settings, resume=kept)
+    expected = unbroken.model.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in resumed.model.state_dict().items())
+    assert again.losses == outcome.losses and again.best == {**outcome.best, **_rate(again.best)}
+    assert again.seen == outcome.seen == 2 * len(unbroken.task.training)
+
+
+def _rate(figures: Mapping[str, float]) -> dict[str, float]:
+    return {"examples_per_second": figures["examples_per_second"]}
 
 
 def test_another_seed_gives_other_weights(settings: Settings) -> None:

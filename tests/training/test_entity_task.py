@@ -34,6 +34,9 @@ class Keeper:
     def on_step(self, figures: Mapping[str, float]) -> None:
         pass
 
+    def on_checkpoint(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
+        pass
+
     def on_validation(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
         self.checkpoints.append(copy.deepcopy(dict(checkpoint)))
 

@@ -1,0 +1,146 @@
+"""Training under Ray on any number of workers, when one is killed, and when there is room for one more."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import ray
+import torch
+from ray.cluster_utils import Cluster
+
+from gnnscale.config import Settings, build_settings
+from gnnscale.etl.graph_stage import build_graph
+from gnnscale.etl.label_stage import build_labels
+from gnnscale.etl.session import open_session
+from gnnscale.lake import Lake
+from gnnscale.launch.open_graph import open_graph
+from gnnscale.launch.ray_train import stop_ray, train_with_ray
+from gnnscale.training import Outcome, Trainer, build_task
+from tests.conftest import SPARK
+from tests.shop import make_shop
+
+LOSS_TOLERANCE = {"rtol": 2e-4, "atol": 2e-5}
+"""Gradients of a batch are summed in parts, one a worker, and floating-point sums depend on how they are cut."""
+
+WEIGHT_TOLERANCE = {"rtol": 0, "atol": 1e-3}
+"""Half a step of the optimiser: Adam divides by the size of gradients, so those near zero bring the rounding out."""
+
+Event = tuple[str, dict[str, float]]
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    content = make_shop(tmp_path_factory.mktemp("workers"), seed=2, purchases=1500)
+    # Drop-out is drawn by each worker for its own part of a batch.
+    content["model"] |= {"dropout": 0.0}
+    content["training"] |= {"epochs": 1, "batch_size": 8, "checkpoint_steps": 10, "resize_seconds": 1}
+    settings = build_settings(content)
+    lake, spark = Lake(settings.lake.uri), open_session(SPARK)
+    build_labels(spark, lake, settings, build_graph(spark, lake, settings))
+    return settings
+
+
+@pytest.fixture(autouse=True)
+def own_ray() -> Iterator[None]:
+    """Every test with a Ray of its own."""
+    yield
+    stop_ray()
+    ray.shutdown()
+
+
+def train(
+    settings: Settings, storage: Path, at_step: Callable[[Mapping[str, float]], None] | None = None, **training: object
+) -> tuple[Outcome, list[Event]]:
+    """What training leaves, and all that was heard of it."""
+    events: list[Event] = []
+
+    def hear(kind: str, figures: Mapping[str, float]) -> None:
+        events.append((kind, dict(figures)))
+        if kind == "step" and at_step:
+            at_step(figures)
+
+    settings = settings.model_copy(update={"training": settings.training.model_copy(update=training)})
+    return train_with_ray(settings, hear, storage), events
+
+
+def assert_same_training(found: Outcome, expected: Outcome) -> None:
+    assert found.seen == expected.seen
+    assert [step for step, _ in found.losses] == [step for step, _ in expected.losses]
+    torch.testing.assert_close(
+        [loss for _, loss in found.losses], [loss for _, loss in expected.losses], **LOSS_TOLERANCE
+    )
+    torch.testing.assert_close(found.weights, expected.weights, **WEIGHT_TOLERANCE)
+
+
+@pytest.fixture(scope="module")
+def unbroken(settings: Settings) -> Outcome:
+    """Trained by this process alone."""
+    lake = Lake(settings.lake.uri)
+    return Trainer(settings, build_task(settings, lake, *open_graph(settings, lake))).run()
+
+
+def test_four_workers_train_as_one(settings: Settings, unbroken: Outcome, tmp_path: Path) -> None:
+    outcome, events = train(settings, tmp_path, workers=4)
+    assert {figures["workers"] for kind, figures in events if kind == "step"} == {4}
+    assert_same_training(outcome, unbroken)
+    assert max(loss for _, loss in unbroken.losses) > 1.2 * min(loss for _, loss in unbroken.losses)
+
+
+def test_a_killed_worker_costs_the_steps_since_the_last_checkpoint_and_nothing_else(
+    settings: Settings, unbroken: Outcome, tmp_path: Path
+) -> None:
+    killed: list[int] = []
+
+    def kill(figures: Mapping[str, float]) -> None:
+        if not killed and figures["step"] >= 25:
+            killed.append(worker_processes()[-1])
+            os.kill(killed[0], signal.SIGKILL)
+
+    outcome, events = train(settings, tmp_path, kill, workers=2)
+    assert killed
+    steps = [int(figures["step"]) for kind, figures in events if kind == "step"]
+    repeated = [step for step in set(steps) if steps.count(step) > 1]
+    # It was within the first epoch that the worker died, and training did not begin anew.
+    assert steps.count(1) == 1 and repeated and max(repeated) < max(steps)
+    assert set(steps) == set(range(1, max(steps) + 1))
+    assert_same_training(outcome, unbroken)
+
+
+def test_room_for_another_worker_is_taken_within_an_epoch(
+    settings: Settings, unbroken: Outcome, tmp_path: Path
+) -> None:
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    ray.init(address=cluster.address, log_to_driver=False)
+    added: list[float] = []
+
+    def add(figures: Mapping[str, float]) -> None:
+        if not added and figures["step"] >= 15:
+            added.append(figures["step"])
+            cluster.add_node(num_cpus=1)
+
+    try:
+        outcome, events = train(settings, tmp_path, add, workers=1, max_workers=2)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    workers = {int(figures["step"]): figures["workers"] for kind, figures in events if kind == "step"}
+    assert workers[1] == 1 and workers[max(workers)] == 2
+    assert_same_training(outcome, unbroken)
+
+
+def worker_processes() -> list[int]:
+    """Processes that train."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                title = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if title.startswith(b"ray::") and b"TrainWorker" in title:
+                found.append(int(entry.name))
+    return sorted(found)
