@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -23,11 +25,12 @@ from gnnscale.training import Outcome, Trainer, build_task
 from tests.conftest import SPARK
 from tests.shop import make_shop
 
-LOSS_TOLERANCE = {"rtol": 2e-4, "atol": 2e-5}
-"""Gradients of a batch are summed in parts, one a worker, and floating-point sums depend on how they are cut."""
+TOLERANCE = {"rtol": 2e-4, "atol": 2e-5}
+"""Gradients of a batch are summed in parts, one a worker, and floating-point sums depend on how they are cut.
 
-WEIGHT_TOLERANCE = {"rtol": 0, "atol": 1e-3}
-"""Half a step of the optimiser: Adam divides by the size of gradients, so those near zero bring the rounding out."""
+Losses are compared, not weights: Adam divides by the size of a gradient, so that a weight whose gradient is zero but for
+rounding goes where the rounding sends it, and the loss does not change with it.
+"""
 
 Event = tuple[str, dict[str, float]]
 
@@ -70,10 +73,10 @@ def train(
 def assert_same_training(found: Outcome, expected: Outcome) -> None:
     assert found.seen == expected.seen
     assert [step for step, _ in found.losses] == [step for step, _ in expected.losses]
-    torch.testing.assert_close(
-        [loss for _, loss in found.losses], [loss for _, loss in expected.losses], **LOSS_TOLERANCE
-    )
-    torch.testing.assert_close(found.weights, expected.weights, **WEIGHT_TOLERANCE)
+    losses, wanted = ([loss for _, loss in outcome.losses] for outcome in (found, expected))
+    torch.testing.assert_close(losses, wanted, **TOLERANCE)
+    for name in ("map@10", "recall@20"):
+        assert found.best[name] == pytest.approx(expected.best[name], abs=2e-3)
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +104,7 @@ def test_a_killed_worker_costs_the_steps_since_the_last_checkpoint_and_nothing_e
             os.kill(killed[0], signal.SIGKILL)
 
     outcome, events = train(settings, tmp_path, kill, workers=2)
+    whole, _ = train(settings, tmp_path / "whole", workers=2)
     assert killed
     steps = [int(figures["step"]) for kind, figures in events if kind == "step"]
     repeated = [step for step in set(steps) if steps.count(step) > 1]
@@ -108,6 +112,8 @@ def test_a_killed_worker_costs_the_steps_since_the_last_checkpoint_and_nothing_e
     assert steps.count(1) == 1 and repeated and max(repeated) < max(steps)
     assert set(steps) == set(range(1, max(steps) + 1))
     assert_same_training(outcome, unbroken)
+    # The same two workers sum in the same order, so that nothing is left of the kill.
+    torch.testing.assert_close(outcome.weights, whole.weights, rtol=0, atol=0)
 
 
 def test_room_for_another_worker_is_taken_within_an_epoch(
@@ -115,16 +121,19 @@ def test_room_for_another_worker_is_taken_within_an_epoch(
 ) -> None:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     ray.init(address=cluster.address, log_to_driver=False)
-    added: list[float] = []
+    nodes: list[subprocess.Popen[bytes]] = []
 
     def add(figures: Mapping[str, float]) -> None:
-        if not added and figures["step"] >= 15:
-            added.append(figures["step"])
-            cluster.add_node(num_cpus=1)
+        if not nodes and figures["step"] >= 15:
+            start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--num-cpus=1", "--block"]
+            nodes.append(subprocess.Popen([*start, f"--address={cluster.address}"]))
 
     try:
         outcome, events = train(settings, tmp_path, add, workers=1, max_workers=2)
     finally:
+        for node in nodes:
+            node.terminate()
+            node.wait(30)
         ray.shutdown()
         cluster.shutdown()
     workers = {int(figures["step"]): figures["workers"] for kind, figures in events if kind == "step"}
