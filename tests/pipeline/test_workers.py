@@ -28,8 +28,8 @@ from tests.shop import make_shop
 TOLERANCE = {"rtol": 2e-4, "atol": 2e-5}
 """Gradients of a batch are summed in parts, one a worker, and floating-point sums depend on how they are cut.
 
-Losses are compared, not weights: Adam divides by the size of a gradient, so that a weight whose gradient is zero but for
-rounding goes where the rounding sends it, and the loss does not change with it.
+Losses are compared, not weights: Adam divides by the size of a gradient, so that a weight whose gradient is zero but
+for rounding goes where the rounding sends it, and the loss does not change with it.
 """
 
 Event = tuple[str, dict[str, float]]
