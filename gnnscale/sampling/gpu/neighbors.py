@@ -77,27 +77,34 @@ def sample_neighbors(
         strategy = _CODES["uniform"]
     columns = triton.next_power_of_2(fanout)
     block = max(1, min(_TILE // columns, triton.next_power_of_2(rows)))
-    _sample[(triton.cdiv(rows, block),)](
-        adjacency.indptr,
-        adjacency.neighbors,
-        adjacency.times,
-        adjacency.cumulative if strategy == _CODES["weighted"] else None,
-        ends,
-        frontier.contiguous(),
-        anchors.contiguous(),
-        keys.view(torch.int64).contiguous(),
-        nodes,
-        times,
-        rows,
-        width,
-        _NO_CAP if rule.cap is None else rule.cap,
-        STRATEGY=strategy,
-        FANOUT=fanout,
-        COLUMNS=columns,
-        BLOCK=block,
-        num_warps=2,
-    )
+    # Triton launches on the current device, which need not be the tensors'.
+    with torch.cuda.device_of(frontier):
+        _sample[(triton.cdiv(rows, block),)](
+            adjacency.indptr,
+            adjacency.neighbors,
+            adjacency.times,
+            adjacency.cumulative if strategy == _CODES["weighted"] else None,
+            ends,
+            frontier.contiguous(),
+            anchors.contiguous(),
+            keys.view(torch.int64).contiguous(),
+            nodes,
+            times,
+            rows,
+            width,
+            _NO_CAP if rule.cap is None else rule.cap,
+            STRATEGY=strategy,
+            FANOUT=fanout,
+            COLUMNS=columns,
+            BLOCK=block,
+            num_warps=2,
+        )
     return nodes, times
+
+
+def is_interpreted() -> bool:
+    """Whether Triton was loaded as an interpreter, whose kernels run on the CPU and on no device."""
+    return not isinstance(_sample, triton.JITFunction)
 
 
 @triton.jit
