@@ -9,24 +9,28 @@ from pathlib import Path
 import pytest
 import torch
 
-from gnnscale.store.graph_store import GraphStore
-from tests.gpu.graphs import shop_store
+from gnnscale.store import GraphStore
 
-HERE = Path(__file__).parent
+NO_TRITON = "triton is not installed (pip install gnnscale[gpu])"
 
 
 def why_not() -> str | None:
     """What the kernels lack here; None where they run."""
-    if find_spec("triton") is None:
-        return "triton is not installed (pip install gnnscale[gpu])"
     if torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1":
         return None
     return "no CUDA device, and TRITON_INTERPRET=1 is not set"
 
 
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    # These modules import triton at their top.
-    return True if collection_path.parent == HERE and find_spec("triton") is None else None
+class WithoutTriton(pytest.Module):
+    """A module of tests that is not imported: it would import triton."""
+
+    def collect(self) -> list[pytest.Item]:
+        pytest.skip(NO_TRITON, allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Tests of this folder skip where there is no triton."""
+    return WithoutTriton.from_parent(parent, path=module_path) if find_spec("triton") is None else None
 
 
 @pytest.fixture(scope="session")
@@ -49,4 +53,6 @@ def cuda() -> torch.device:
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> GraphStore:
     """Customers, purchases and products, some of which end, with weighted edges between products."""
+    from tests.gpu.graphs import shop_store
+
     return shop_store(tmp_path_factory.mktemp("gpu-shop"))

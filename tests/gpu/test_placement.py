@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gnnscale.sampling.gpu.placement import Memory, Placement, choose_places, place_array
+from gnnscale.sampling.gpu.placement import Memory, Placement, choose_for_readers, choose_places, place_array
 from gnnscale.schema import ConfigError
 
 SIZES = {("e", "indptr"): 100, ("n", "ends"): 40, ("e", "times"): 1000, ("e", "neighbors"): 1000}
@@ -29,6 +29,26 @@ def test_what_is_configured_holds_and_takes_its_room_first():
     found = places(Memory(1200, 0), {"neighbors": "device"})
     assert found == {"indptr": "device", "ends": "device", "times": "mapped", "neighbors": "device"}
     assert places(Memory(5000, 5000), {"times": "pinned", "ends": None})["times"] == "pinned"
+
+
+def test_who_lacks_one_array_gives_up_its_others():
+    sizes = {("a", "times"): 600, ("b", "times"): 300, ("n", "ends"): 50, ("b", "neighbors"): 300, ("c", "times"): 70}
+    readers = {"a": [("a", "times")], "b": [("b", "times"), ("b", "neighbors"), ("n", "ends")], "c": [("c", "times")]}
+
+    def device(size: int, config=None) -> set[str]:
+        places = choose_for_readers(sizes, readers, Memory(size, 0), Placement.of(config))
+        assert list(places) == list(sizes)
+        return {f"{owner} {name}" for (owner, name), place in places.items() if place == "device"}
+
+    b = {"b times", "b neighbors", "n ends"}
+    assert device(1320) == {"a times", "c times"} | b
+    assert device(1319) == {"a times"} | b
+    # Where b lacks its neighbors, its times and ends make room.
+    assert device(1249) == {"a times", "c times"}
+    # b and a both lack something, and b is the larger.
+    assert device(599) == {"c times"}
+    assert device(69) == set()
+    assert device(1320, {"ends": "mapped"}) == {"a times", "c times"}
 
 
 @pytest.mark.parametrize(

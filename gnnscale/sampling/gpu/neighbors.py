@@ -118,7 +118,7 @@ def _draw(keys, slots):  # type: ignore[no-untyped-def]
 
 @triton.jit
 def _find_past(array, base, low, high, limit):  # type: ignore[no-untyped-def]
-    """First position of ``low .. high - 1`` where ``array - base`` is more than ``limit``, else ``high``; ``[block]``."""
+    """First position of ``low .. high - 1`` where ``array - base`` is more than ``limit``, else ``high``."""
     span = tl.max(high - low, axis=0)
     while span > 0:
         middle = (low + high) >> 1
@@ -152,9 +152,17 @@ def _floyd(low, count, keys, slots, FANOUT: tl.constexpr, COLUMNS: tl.constexpr,
 
 
 @triton.jit
-def _successive(
-    cumulative, low, high, drawing, keys, slots, FANOUT: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr
-):  # type: ignore[no-untyped-def]  # noqa: N803
+def _successive(  # type: ignore[no-untyped-def]
+    cumulative,
+    low,
+    high,
+    drawing,
+    keys,
+    slots,
+    FANOUT: tl.constexpr,  # noqa: N803
+    COLUMNS: tl.constexpr,  # noqa: N803
+    BLOCK: tl.constexpr,  # noqa: N803
+):
     """Successive sampling for ``[block]`` nodes at once, of those that are ``drawing``.
 
     The reference pushes a draw past the drawn intervals in order of start. Let an interval's threshold be its start

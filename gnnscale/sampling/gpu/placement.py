@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -22,7 +22,8 @@ _DEVICE_SHARE, _HOST_SHARE = 0.6, 0.5
 
 _CHUNK_BYTES = 1 << 26
 
-Owner = TypeVar("Owner", bound=Hashable)
+Key = tuple[str, str]
+"""Whose array, and which of :class:`Placement`'s."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,8 @@ class Placement:
         for field in fields(self):
             place = getattr(self, field.name)
             if place is not None and place not in PLACES:
-                raise ConfigError(
-                    f"placement of '{field.name}' is '{place}'; one of {', '.join(PLACES)}.{nearest(str(place), PLACES)}"
-                )
+                close = nearest(str(place), PLACES)
+                raise ConfigError(f"placement of '{field.name}' is '{place}'; one of {', '.join(PLACES)}.{close}")
 
     @classmethod
     def of(cls, config: Placement | Mapping[str, Any] | str | None) -> Placement:
@@ -98,17 +98,15 @@ class Memory:
         return cls(int(torch.cuda.mem_get_info(device)[0] * _DEVICE_SHARE), int(host * _HOST_SHARE))
 
 
-def choose_places(
-    sizes: Mapping[tuple[Owner, str], int], memory: Memory, placement: Placement
-) -> dict[tuple[Owner, str], Place]:
+def choose_places(sizes: Mapping[Key, int], memory: Memory, placement: Placement) -> dict[Key, Place]:
     """A place for each array: on the device if it fits beside those before it, else pinned if it fits, else mapped.
 
     Args:
-        sizes: (whose, which of :class:`Placement`'s arrays) -> bytes, those that are read most first.
+        sizes: array -> bytes, those that are read most first.
         memory: what there is; arrays that the configuration places take theirs first, fit or not.
         placement: what the configuration says.
     """
-    places: dict[tuple[Owner, str], Place] = {}
+    places: dict[Key, Place] = {}
     left = {"device": memory.device, "pinned": memory.pinned}
     for key, size in sizes.items():
         wanted: Place | None = getattr(placement, key[1])
@@ -126,6 +124,28 @@ def choose_places(
                 left[place] -= _taken(size, place)
                 break
     return {key: places[key] for key in sizes}
+
+
+def choose_for_readers(
+    sizes: Mapping[Key, int], readers: Mapping[str, Collection[Key]], memory: Memory, placement: Placement
+) -> dict[Key, Place]:
+    """As :func:`choose_places`, where who reads an array that is mapped has no use for its others elsewhere.
+
+    The largest of those that lack an array gives way, until all that are left have what they read.
+
+    Args:
+        sizes: as of :func:`choose_places`.
+        readers: name -> arrays that it reads, of which some may be shared.
+        memory, placement: as of :func:`choose_places`.
+    """
+    left = {name: keys for name, keys in readers.items() if all(getattr(placement, key[1]) != "mapped" for key in keys)}
+    while True:
+        needed = {key: size for key, size in sizes.items() if any(key in keys for keys in left.values())}
+        places = choose_places(needed, memory, placement)
+        lacking = [name for name, keys in left.items() if any(places[key] == "mapped" for key in keys)]
+        if not lacking:
+            return {key: places.get(key, "mapped") for key in sizes}
+        del left[max(lacking, key=lambda name: sum(sizes[key] for key in left[name]))]
 
 
 def place_array(array: NDArray[Any] | torch.Tensor, place: Place, device: torch.device) -> torch.Tensor:

@@ -12,11 +12,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from gnnscale.sampling import compiled
-from gnnscale.sampling.block import Path
 from gnnscale.sampling.gpu.block import DeviceBlock, DeviceHop
 from gnnscale.sampling.gpu.keys import default_examples, example_keys
 from gnnscale.sampling.gpu.neighbors import AdjacencyTensors, is_interpreted, sample_neighbors
-from gnnscale.sampling.gpu.placement import Memory, Place, Placement, choose_places, place_array
+from gnnscale.sampling.gpu.placement import Key, Memory, Placement, choose_for_readers, place_array
 from gnnscale.sampling.keys import hop_key
 from gnnscale.sampling.paths import Fanouts, plan_paths
 from gnnscale.sampling.rule import Rule, Strategy
@@ -76,13 +75,14 @@ class GPUNeighborSampler:
         wanted = Placement.of(placement)
         arrays = self._arrays()
         sizes = {key: array.nbytes for key, array in arrays.items()}
-        self.places = choose_places(sizes, memory or Memory.measure(self.device), wanted)
+        readers = {
+            edge_type.table_name: [
+                key for key in arrays if key[0] == edge_type.table_name or key == _ends_of(edge_type)
+            ]
+            for edge_type in self._edge_types()
+        }
+        self.places = choose_for_readers(sizes, readers, memory or Memory.measure(self.device), wanted)
         """(name of an edge type or table, array) -> where it is."""
-        for edge_type in self._edge_types():
-            owned = [(edge_type.table_name, name) for name in _ORDER if (edge_type.table_name, name) in arrays]
-            # A kernel that cannot read all of what a hop takes reads none of it.
-            if any(self.places.get(key) == "mapped" for key in (*owned, _ends_of(edge_type))):
-                self.places |= dict.fromkeys(owned, "mapped")
         self._tensors = {
             key: place_array(arrays[key], place, self.device) for key, place in self.places.items() if place != "mapped"
         }
@@ -158,9 +158,9 @@ class GPUNeighborSampler:
         """Those that a path ends in, each once."""
         return list(dict.fromkeys(path[-1] for path in self.paths))
 
-    def _arrays(self) -> dict[tuple[str, str], NDArray[Any]]:
+    def _arrays(self) -> dict[Key, NDArray[Any]]:
         """(name of an edge type or table, array) -> what the kernels read, those that are read most first."""
-        found: dict[tuple[str, str], NDArray[Any]] = {}
+        found: dict[Key, NDArray[Any]] = {}
         for name in _ORDER:
             for edge_type in self._edge_types():
                 key, array = (edge_type.table_name, name), None
@@ -199,7 +199,7 @@ def find_device(name: str | torch.device) -> torch.device:
     return device
 
 
-def _ends_of(edge_type: EdgeType) -> tuple[str, str]:
+def _ends_of(edge_type: EdgeType) -> Key:
     """Name of the ends of what an edge type leads to."""
     return f"nodes_{edge_type.target}", "ends"
 
