@@ -68,7 +68,7 @@ class Placement:
             return config
         names = [field.name for field in fields(cls)]
         if config is None or isinstance(config, str):
-            return cls(**dict.fromkeys(names, config))  # type: ignore[arg-type]
+            return cls(**dict.fromkeys(names, config))
         for name in config:
             if name not in names:
                 raise ConfigError(
@@ -120,7 +120,7 @@ def choose_places(sizes: Mapping[Key, int], memory: Memory, placement: Placement
         places[key] = "mapped"
         for place in ("device", "pinned"):
             if _taken(size, place) <= left[place]:
-                places[key] = place  # type: ignore[assignment]
+                places[key] = place
                 left[place] -= _taken(size, place)
                 break
     return {key: places[key] for key in sizes}
