@@ -1,36 +1,53 @@
-"""One Spark session and one small lake for the whole test session."""
+"""One Spark session and one small lake for the whole test session.
+
+What they take is imported where it is used: the tests of the GPU run on hosts that have none of it.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pytest
-from pyspark.sql import SparkSession
 
-from gnnscale.config import Settings, SparkSettings, bind_query, build_settings, plan_query_anchors
-from gnnscale.etl.graph_stage import build_graph
-from gnnscale.etl.label_stage import build_labels
-from gnnscale.etl.session import open_session
-from gnnscale.lake import Lake
-from gnnscale.loading import BatchBuilder
-from gnnscale.query import PredictiveQuery
-from gnnscale.query.anchors import AnchorPlan
-from gnnscale.schema import GraphManifest
-from gnnscale.store import GraphStore
-from tests.cluster import Cluster, spark_cluster
-from tests.shop import make_shop, shop_tables
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import SparkSession
 
-SPARK = SparkSettings(
-    master="local[2]",
-    driver_memory="1g",
-    shuffle_partitions=2,
-    # On a few hundred rows, compiling a plan costs more than interpreting it.
-    conf={"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"},
-)
+    from gnnscale.config import Settings, SparkSettings
+    from gnnscale.lake import Lake
+    from gnnscale.loading import BatchBuilder
+    from gnnscale.query import PredictiveQuery
+    from gnnscale.query.anchors import AnchorPlan
+    from gnnscale.schema import GraphManifest
+    from gnnscale.store import GraphStore
+    from tests.cluster import Cluster
+
+    SPARK: SparkSettings
+
+
+@cache
+def spark_settings() -> SparkSettings:
+    """What all tests share a session with; also ``SPARK``."""
+    from gnnscale.config import SparkSettings
+
+    return SparkSettings(
+        master="local[2]",
+        driver_memory="1g",
+        shuffle_partitions=2,
+        # On a few hundred rows, compiling a plan costs more than interpreting it.
+        conf={"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"},
+    )
+
+
+def __getattr__(name: str) -> Any:
+    if name == "SPARK":
+        return spark_settings()
+    raise AttributeError(f"module 'tests.conftest' has no attribute '{name}'")
+
 
 # For the same reason the JVM needs only its quick compiler; read when Spark starts it.
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
@@ -62,12 +79,16 @@ class Shop:
 @pytest.fixture
 def spark() -> SparkSession:
     """The session; started again where a test of a whole run has stopped it."""
-    return open_session(SPARK, "gnnscale tests")
+    from gnnscale.etl.session import open_session
+
+    return open_session(spark_settings(), "gnnscale tests")
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A standalone Spark master with two workers of one core each; up until all tests have ended."""
+    from tests.cluster import spark_cluster
+
     with spark_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
 
@@ -75,13 +96,22 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def shop_content(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The shop's recipe, its raw tables written; don't change it, and don't write to its lake."""
+    from tests.shop import make_shop
+
     return make_shop(tmp_path_factory.mktemp("shop"))
 
 
 @pytest.fixture(scope="session")
 def shop(shop_content: dict[str, Any]) -> Shop:
     """The shop's graph and labels, built once by the real stages."""
-    session = open_session(SPARK, "gnnscale tests")
+    from gnnscale.config import bind_query, build_settings, plan_query_anchors
+    from gnnscale.etl.graph_stage import build_graph
+    from gnnscale.etl.label_stage import build_labels
+    from gnnscale.etl.session import open_session
+    from gnnscale.lake import Lake
+    from tests.shop import shop_tables
+
+    session = open_session(spark_settings(), "gnnscale tests")
     settings = build_settings(shop_content)
     lake = Lake(settings.lake.uri)
     manifest = build_graph(session, lake, settings)
@@ -94,11 +124,15 @@ def shop(shop_content: dict[str, Any]) -> Shop:
 @pytest.fixture(scope="session")
 def store(shop: Shop) -> GraphStore:
     """The shop's graph in memory."""
+    from gnnscale.store import GraphStore
+
     return GraphStore.open(shop.lake)
 
 
 @pytest.fixture(scope="session")
 def builder(shop: Shop, store: GraphStore) -> BatchBuilder:
     """Batches of the shop's query."""
+    from gnnscale.loading import BatchBuilder
+
     settings = shop.settings
     return BatchBuilder(store, shop.query, settings.sampling, settings.model.siblings, settings.seed)

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 from numba import njit
 from numpy.typing import NDArray
 
 from gnnscale.schema import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TARGET_BITS = np.uint64(32)
 TARGET_MASK = np.uint64(2**32 - 1)

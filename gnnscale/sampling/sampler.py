@@ -61,7 +61,7 @@ class NeighborSampler:
         self.store = store
         self.rule = Rule(strategy, cap)
         self.seed = seed
-        self.table = table or _only_table(store)
+        self.table = table or only_table(store)
         self.paths = plan_paths(store.manifest, self.table, fanouts)
         self.rule.check_fanouts(self.paths)
         self.threads = threads
@@ -140,7 +140,12 @@ def drop_ended(
     stamps[ended] = ALWAYS
 
 
-def _only_table(store: GraphStore) -> str:
+def only_table(store: GraphStore) -> str:
+    """The table of a graph that has one.
+
+    Raises:
+        ConfigError: it has several.
+    """
     names = [table.name for table in store.manifest.tables]
     if len(names) > 1:
         raise ConfigError(f"the graph has several tables; say which the seeds are of: table= one of {', '.join(names)}")

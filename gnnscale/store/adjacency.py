@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from gnnscale.schema import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ALWAYS = np.iinfo(np.int32).min
 """Time of an edge that always holds: before every anchor."""

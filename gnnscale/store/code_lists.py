@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ROWS = 1 << 20
 """Rows that are put in order at once."""
@@ -61,6 +62,8 @@ class CodeListWriter:
 
     def add(self, rows: NDArray[Any], lists: pa.Array) -> None:
         """Lists of some rows, int ``[n]`` and array<int> of ``n``; each row must be added once."""
+        import pyarrow.compute as pc
+
         lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
         codes = lists.flatten().to_numpy(zero_copy_only=False).astype(np.int32)
         codes.tofile(self._file)

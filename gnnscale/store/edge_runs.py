@@ -6,10 +6,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 from numba import njit
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
@@ -17,7 +16,10 @@ from numpy.typing import NDArray
 from gnnscale.schema import DataError
 from gnnscale.store.adjacency import MOST_NODES, quantise, relative_times
 
-Run = Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Run = Callable[[Sequence[str]], "Iterator[pa.RecordBatch]"]
 """Reads the named columns of rows that are sorted by (source, time, target), from the first row at every call."""
 
 _RUN_NAME = re.compile(r"run-(\d{4})-part-\d{6}-")

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from gnnscale.schema import DataError, TableManifest
 from gnnscale.store.adjacency import ALWAYS, relative_times
 from gnnscale.store.code_lists import CodeLists, CodeListWriter
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 NEVER = np.iinfo(np.int32).max
 """End of a node that holds for good, and time of a node that is never there."""

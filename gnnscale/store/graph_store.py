@@ -7,18 +7,20 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.fs
-import pyarrow.parquet as pq
-
-from gnnscale.lake import Lake, table_files
 from gnnscale.schema import DataError, EdgeType, GraphManifest, LakeError
 from gnnscale.schema.manifest import MANIFEST_NAME
 from gnnscale.store.adjacency import MOST_NODES, Adjacency
 from gnnscale.store.edge_runs import split_runs, write_adjacency
 from gnnscale.store.features import NodeFeatures, write_features
 from gnnscale.store.host_arrays import build_once, name_folder, remove_older
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.fs
+
+    from gnnscale.lake import Lake
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +131,8 @@ def _build_edges(lake: Lake, manifest: GraphManifest, edge_type: EdgeType, folde
 
 def _files(lake: Lake, table: str, version: int) -> tuple[pa.fs.FileSystem, list[str]]:
     """Files of a table in order of name, which is the order that the graph stage sorted their rows in."""
+    from gnnscale.lake import table_files
+
     opened = lake.open(table, version)
     filesystem = opened.to_pyarrow_dataset().filesystem
     return filesystem, table_files(opened)
@@ -136,6 +140,8 @@ def _files(lake: Lake, table: str, version: int) -> tuple[pa.fs.FileSystem, list
 
 def _batches(filesystem: pa.fs.FileSystem, paths: Sequence[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Rows file by file."""
+    import pyarrow.parquet as pq
+
     for path in paths:
         with pq.ParquetFile(filesystem.open_input_file(path)) as file:
             yield from file.iter_batches(batch_size=1 << 20, columns=list(columns))

@@ -1,0 +1,50 @@
+"""The kernels compile for the GPUs that clusters have; that takes no GPU, only Triton's own assembler."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import sys
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from gnnscale.sampling.gpu.features import _gather
+from gnnscale.sampling.gpu.neighbors import _sample
+
+def build(kernel, types, constants, warps):
+    signature = {name: types.get(name, "constexpr") for name in kernel.arg_names}
+    source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
+    target = GPUTarget("cuda", int(sys.argv[1]), 32)
+    assert triton.compile(source, target=target, options={"num_warps": warps}).asm["cubin"]
+
+words = dict.fromkeys(("neighbors", "stamps", "frontier", "anchors", "nodes", "times"), "*i32")
+words |= {"indptr": "*i64", "keys": "*i64", "rows": "i32", "width": "i32"}
+for strategy in (0, 1, 2):
+    for fanout, columns, block, cap in ((1, 1, 1024, "i32"), (10, 16, 64, "i64")):
+        types = {**words, "cap": cap, **({"cumulative": "*i64"} if strategy == 2 else {"ends": "*i32"})}
+        constants = {"STRATEGY": strategy, "FANOUT": fanout, "COLUMNS": columns, "BLOCK": block}
+        build(_sample, types, {**constants, ("ends" if strategy == 2 else "cumulative"): None}, 2)
+kinds = (("fp32", "i32", "fp16"), ("fp16", "i64", "bf16"), ("bf16", "i32", "fp32"), ("i8", "i64", "fp32"))
+for stored, node, result in kinds:
+    types = {"values": f"*{stored}", "rows": f"*{node}", "out": f"*{result}", "count": "i32", "dims": "i32"}
+    types |= {"scale": "*fp32"} if stored == "i8" else {}
+    build(_gather, types, {"COLUMNS": 128, "BLOCK": 8, **({} if stored == "i8" else {"scale": None})}, 4)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", [80, 90])
+def test_the_kernels_compile(capability, tmp_path):
+    # A process of its own: what is interpreted in this one is not compiled in it.
+    left_out = ("TRITON_INTERPRET",)
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
+    environment |= {"TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    # Triton reads the kernels' sources from their files, and the program's from its.
+    (tmp_path / "build.py").write_text(PROGRAM)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "build.py"), str(capability)], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2_000:]

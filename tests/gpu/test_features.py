@@ -1,0 +1,65 @@
+"""Gathered rows are those of the table, of every type and from every place."""
+
+import numpy as np
+import pytest
+import torch
+
+from gnnscale.sampling.gpu import FeatureTable, gather, quantise_columns
+from gnnscale.schema import ConfigError
+
+VALUES = np.random.default_rng(0).standard_normal((50, 1)).astype(np.float32) * np.arange(1, 131, dtype=np.float32)
+NODES = np.random.default_rng(1).integers(-1, 50, (6, 4, 3)).astype(np.int32)
+
+
+def rows_of(values: np.ndarray) -> np.ndarray:
+    """By hand: zeros where a node is absent."""
+    return np.where(NODES[..., None] < 0, 0, values[np.maximum(NODES, 0)])
+
+
+@pytest.mark.parametrize("place", ["device", "pinned", "mapped"])
+@pytest.mark.parametrize("dims", [1, 5, 128, 130])
+@pytest.mark.parametrize("stored", ["float32", "float16", "bfloat16", "int8"])
+def test_rows_are_those_of_the_table(device, stored, dims, place):
+    values, scale = VALUES[:, :dims], None
+    if stored == "int8":
+        table, scale = quantise_columns(values)
+        wanted = table.astype(np.float32) * scale
+    elif stored == "bfloat16":
+        table = torch.from_numpy(values).to(torch.bfloat16)
+        wanted = table.float().numpy()
+    else:
+        table = values.astype(stored)
+        wanted = table.astype(np.float32)
+    features = FeatureTable.of(table, device, place, scale)
+    found = gather(features, torch.from_numpy(NODES).to(device))
+    assert found.dtype == torch.float32 and found.device.type == device.type
+    np.testing.assert_array_equal(found.cpu().numpy(), rows_of(wanted))
+    half = gather(features, torch.from_numpy(NODES).to(device).long(), torch.float16)
+    np.testing.assert_array_equal(half.cpu().numpy(), rows_of(wanted).astype(np.float16))
+
+
+def test_no_rows_and_no_columns(device):
+    features = FeatureTable.of(VALUES, device)
+    assert gather(features, torch.zeros((0, 3), dtype=torch.int32, device=device)).shape == (0, 3, 130)
+    none = FeatureTable.of(VALUES[:, :0], device)
+    assert gather(none, torch.zeros(4, dtype=torch.int32, device=device)).shape == (4, 0)
+
+
+def test_quantised_columns_are_within_half_a_scale():
+    values = np.concatenate([VALUES, np.zeros((50, 1), np.float32)], axis=1)
+    small, scale = quantise_columns(values)
+    assert small.dtype == np.int8 and np.abs(small).max(axis=0)[:-1].tolist() == [127] * 130
+    assert (np.abs(small * scale - values) <= scale * 0.5001).all()
+    assert (small[:, -1] == 0).all() and scale[-1] == 1
+
+
+def test_what_cannot_be_gathered_is_an_error(device):
+    with pytest.raises(ConfigError, match=r"features are torch.float64; one of torch.float32"):
+        FeatureTable.of(VALUES.astype(np.float64), device)
+    with pytest.raises(ConfigError, match="int8 features, and only those, have a scale"):
+        FeatureTable.of(VALUES.astype(np.int8), device)
+    with pytest.raises(ConfigError, match="int8 features, and only those, have a scale"):
+        FeatureTable.of(VALUES, device, scale=np.ones(130, np.float32))
+    nodes = torch.zeros(1, dtype=torch.int32, device=device)
+    with pytest.raises(ConfigError, match=r"gathered as torch.int8; one of torch.float32"):
+        gather(FeatureTable.of(VALUES, device), nodes, torch.int8)
