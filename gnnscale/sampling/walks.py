@@ -22,7 +22,10 @@ from gnnscale.schema.errors import nearest
 from gnnscale.store import ALWAYS, Adjacency, GraphStore
 from gnnscale.store.features import NodeFeatures
 
-COUNT_BACKENDS = {"numba": walks_compiled.count_visits, "numpy": walks_reference.count_visits}
+COUNT_BACKENDS: dict[str, Callable[..., None]] = {
+    "numba": walks_compiled.count_visits,
+    "numpy": walks_reference.count_visits,
+}
 _ROWS = 256
 """Seeds whose walks are in memory at once, a thread."""
 

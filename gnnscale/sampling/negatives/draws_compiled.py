@@ -29,8 +29,8 @@ def fill_negatives(
     features = popularity.features
     come: NDArray[Any] = _NO_TIMES if features is None else features.times
     ends: NDArray[Any] = _NO_TIMES if features is None or features.ends is None else features.ends
-    arrays = (popularity.cumulative, come, ends, known.indptr, known.targets)
-    _fill(*map(read_only, arrays), entities, anchors, keys, nodes)
+    targets = read_only(popularity.cumulative), read_only(come), read_only(ends)
+    _fill(*targets, read_only(known.indptr), read_only(known.targets), entities, anchors, keys, nodes)
 
 
 @njit(nogil=True, cache=True)

@@ -27,9 +27,10 @@ class InBatchNegatives:
         """Negatives int64 ``[batch]``, the positives in their order; present bool ``[batch, batch]``.
 
         Raises:
-            SchemaError: the request has no positives.
+            SchemaError: the request has no positives, or a known one is no target.
         """
         if request.positives is None:
             raise SchemaError("in-batch negatives are made of positives; the request has none")
+        request.known.check_targets(len(self.popularity))
         nodes = request.positives
         return Negatives(nodes, hold_for(request, nodes, self.popularity, self.backend), self._log_share[nodes])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,20 @@ class KnownPositives:
         first[1:] = (np.diff(rows) != 0) | (np.diff(nodes) != 0)
         indptr = np.searchsorted(rows[first], np.arange(count + 1)).astype(np.int64)
         return cls(indptr, nodes[first])
+
+    def check_targets(self, count: int) -> None:
+        """Refuse targets that are not among so many.
+
+        Raises:
+            SchemaError: a known positive is not in ``0 .. count - 1``.
+        """
+        low, high = self._span
+        if low < 0 or high >= count:
+            raise SchemaError(f"known positives must be in 0 .. {count - 1}, not {low} .. {high}")
+
+    @cached_property
+    def _span(self) -> tuple[int, int]:
+        return int(self.targets.min(initial=0)), int(self.targets.max(initial=0))
 
     def __len__(self) -> int:
         return len(self.indptr) - 1

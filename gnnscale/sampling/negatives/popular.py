@@ -38,7 +38,12 @@ class PopularNegatives:
         self.backend, self.threads = backend, threads
 
     def sample(self, request: NegativeRequest) -> Negatives:
-        """Negatives int64 ``[batch, number]``; -1 in all slots of an example where no target is allowed."""
+        """Negatives int64 ``[batch, number]``; -1 in all slots of an example where no target is allowed.
+
+        Raises:
+            SchemaError: a known positive is no target.
+        """
+        request.known.check_targets(len(self.popularity))
         keys = example_keys(stream_key(self.seed, request.epoch, "negatives/popular"), request.identities)
         which = request.known, request.entities, request.anchors
         nodes, log_share = draw_negatives(self.popularity, *which, keys, self.number, self.backend, self.threads)

@@ -40,7 +40,10 @@ class Popularity:
         share = ((counts + 0.5) / (counts.max() + 0.5)) ** power
         self.features = features
         self.cumulative = np.concatenate([np.zeros(1, np.uint64), np.cumsum(quantise(share, 1.0))])
-        self._come, self._gone = (None, None) if features is None else self._changes(features)
+        self._come: _Changes | None = None
+        self._gone: _Changes | None = None
+        if features is not None:
+            self._come, self._gone = self._changes(features)
 
     def __len__(self) -> int:
         return len(self.cumulative) - 1
