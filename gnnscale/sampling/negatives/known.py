@@ -73,7 +73,7 @@ class KnownPositives:
 
     @cached_property
     def _span(self) -> tuple[int, int]:
-        return int(self.targets.min(initial=0)), int(self.targets.max(initial=0))
+        return (int(self.targets.min()), int(self.targets.max())) if len(self.targets) else (0, -1)
 
     def __len__(self) -> int:
         return len(self.indptr) - 1

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnnscale.sampling.negatives import KnownPositives, NegativeRequest
@@ -14,6 +14,7 @@ rows = st.lists(st.lists(st.integers(0, 9), max_size=8), min_size=1, max_size=6)
 
 
 @given(rows, st.data())
+@settings(deadline=None)
 def test_both_backends_hold_what_the_sets_hold(lists, data):
     known = known_of(lists)
     assert len(known) == len(lists)

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnscale.sampling.negatives import NegativeRequest, Popularity, PopularNegatives, popular
-from gnnscale.sampling.negatives.draws_reference import UNSETTLED
+from gnnscale.sampling.keys import draw
+from gnnscale.sampling.negatives import NegativeRequest, Popularity, PopularNegatives
 from gnnscale.schema import ConfigError, SchemaError
 from gnnscale.store.features import NEVER
+from tests.sampling.graphs import keys_for
 from tests.sampling.negatives.targets import (
     allowed_to,
     deviations,
@@ -71,20 +72,24 @@ def test_popularity_follows_its_power_among_what_is_allowed(power, rows, allowed
     assert deviations(counts, shares(power + 0.1, np.flatnonzero(expected).tolist())) > 5
 
 
-@pytest.mark.parametrize("backend", ["numba", "numpy"])
-@pytest.mark.parametrize("redraws", [0, 1])
-def test_what_redraws_leave_is_settled_by_the_same_law(monkeypatch, redraws, backend):
-    popularity = Popularity(COUNTS, 1.0, features_of([0, 0, 9, 0, 9, 0, 0, 9]))
-    real = popular.BACKENDS[backend]
+@pytest.mark.parametrize("power", [0.0, 0.75, 1.0])
+@pytest.mark.parametrize("known", [[], [3, 6], [0, 1], [2, 4, 7], [5]])
+def test_what_settles_a_slot_follows_the_same_law(power, known):
+    popularity = Popularity(COUNTS, power, features_of([0, 0, 9, 0, 9, 0, 0, 9]))
+    bits = draw(keys_for(40_000), np.uint64(0))
+    nodes = AllowedTargets(popularity, 5).draw(known_of([[], known]), 1, bits)
+    allowed = sorted({0, 1, 3, 5, 6} - set(known))
+    counts = np.bincount(nodes, minlength=8)
+    assert deviations(counts, shares(power, allowed)) < 5
+    assert deviations(counts, shares(power + 0.1, allowed)) > 5
 
-    def undo(*arguments) -> None:
-        real(*arguments)
-        # As if no draw, or only those of even slots, had been allowed.
-        arguments[-1][:, :: 1 + redraws] = UNSETTLED
 
-    monkeypatch.setitem(popular.BACKENDS, backend, undo)
-    counts = many(popularity, [[3, 6]], batch=2_000 if backend == "numba" else 500, backend=backend)
-    assert deviations(counts, shares(1.0, [0, 1, 5])) < 5
+def test_nothing_settles_where_nothing_is_allowed():
+    bits = draw(keys_for(4), np.uint64(0))
+    popularity = Popularity(COUNTS, 1.0, features_of([9, 9, 0, 9, 0, 9, 9, 9]))
+    assert AllowedTargets(popularity, 5).draw(known_of([[2, 3, 4]]), 0, bits).tolist() == [-1] * 4
+    assert AllowedTargets(popularity, -1).draw(known_of([[]]), 0, bits).tolist() == [-1] * 4
+    assert AllowedTargets(popularity, 5).draw(known_of([[2, 3, 7]]), 0, bits).tolist() == [4] * 4
 
 
 def test_a_target_that_redraws_hardly_ever_meet_is_found():
