@@ -31,6 +31,5 @@ class InBatchNegatives:
         """
         if request.positives is None:
             raise SchemaError("in-batch negatives are made of positives; the request has none")
-        request.known.check_targets(len(self.popularity))
         nodes = request.positives
         return Negatives(nodes, hold_for(request, nodes, self.popularity, self.backend), self._log_share[nodes])

@@ -50,7 +50,11 @@ class SharedNegatives:
         self._log_share = popularity.log_share
 
     def sample(self, request: NegativeRequest) -> Negatives:
-        """Negatives int64 ``[number]``, repeats allowed; present bool ``[batch, number]``."""
+        """Negatives int64 ``[number]``, repeats allowed; present bool ``[batch, number]``.
+
+        Raises:
+            SchemaError: a known positive is no target.
+        """
         nodes = draw_shared(self.popularity, self.number, self.seed, request.epoch, request.step)
         return Negatives(nodes, hold_for(request, nodes, self.popularity, self.backend), self._log_share[nodes])
 
@@ -66,7 +70,12 @@ def draw_shared(popularity: Popularity, number: int, seed: int, epoch: int, step
 def hold_for(
     request: NegativeRequest, nodes: NDArray[np.int64], popularity: Popularity, backend: str
 ) -> NDArray[np.bool_]:
-    """Which shared nodes are alive at the anchor and no known positives of each example, bool ``[batch, number]``."""
+    """Which shared nodes are alive at the anchor and no known positives of each example, bool ``[batch, number]``.
+
+    Raises:
+        SchemaError: a known positive is no target.
+    """
+    request.known.check_targets(len(popularity))
     each = np.ascontiguousarray(np.broadcast_to(nodes, (len(request), len(nodes))))
     known = request.known.hold(request.entities, each, backend)
     return popularity.alive(nodes, request.anchors[:, None]) & ~known

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from gnnscale.sampling.keys import draw
 from gnnscale.sampling.negatives import NegativeRequest, Popularity, PopularNegatives
+from gnnscale.sampling.negatives.allowed import AllowedTargets
 from gnnscale.schema import ConfigError, SchemaError
 from gnnscale.store.features import NEVER
 from tests.sampling.graphs import keys_for
