@@ -50,7 +50,7 @@ def test_hard_ones_are_between_the_ranks_and_allowed(ending, around, cycle, tabl
     request, walks = request_for(ending, epoch=3), walker(ending, cycle, table)
     found = HardNegatives(walks, (2, 12), 4, around, backend=backend).sample(request)
     seeds = request.positives if around == "positive" else request.entities
-    ranked = walks.sample(seeds, request.anchors, epoch=3)
+    ranked = walks.sample(seeds, request.anchors, epoch=3, examples=request.identities)
     features = ending.features("products")
     some = short = 0
     for b, nodes in enumerate(found.nodes.tolist()):
@@ -62,7 +62,7 @@ def test_hard_ones_are_between_the_ranks_and_allowed(ending, around, cycle, tabl
         assert nodes == there + [-1] * (4 - len(there))
         np.testing.assert_allclose(found.log_share[b, : len(there)], -np.log(max(1, len(allowed))), rtol=1e-6)
         some, short = some + len(there), short + (len(allowed) < len(near))
-    assert some > 80 and short > 5
+    assert some > 50 and short > 5
     np.testing.assert_array_equal(found.present, found.nodes >= 0)
 
 
@@ -140,7 +140,9 @@ def test_every_rule_has_its_sampler(ending, strategy, kind, shape):
     each = np.broadcast_to(found.nodes, found.present.shape)
     assert not (request.known.hold(request.entities, each) & found.present).any()
     alive = ending.features("products").alive(np.maximum(each, 0), request.anchors[:, None])
-    assert alive[found.present].all() and not alive.all()
+    assert alive[found.present].all()
+    everywhere = ending.features("products").alive(counts, request.anchors[:, None])
+    assert not everywhere.all()
     if strategy == "uniform":
         alive_now = ending.features("products").alive(counts, int(request.anchors[0]))
         assert np.exp(found.log_share[0, 0]) > 1 / alive_now.sum() * 0.999
