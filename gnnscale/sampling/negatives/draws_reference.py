@@ -22,6 +22,7 @@ def fill_negatives(
     entities: NDArray[np.int64],
     anchors: NDArray[np.int32],
     keys: UInt64,
+    redraw: NDArray[np.bool_],
     nodes: NDArray[np.int64],
 ) -> None:
     """Draw each slot by popularity until it is allowed: alive at the anchor, and no known positive of the entity.
@@ -30,11 +31,14 @@ def fill_negatives(
         popularity: of the targets.
         known: positives of the entities.
         entities, anchors, keys: ``[batch]``.
+        redraw: whether to draw for an example at all, ``[batch]``.
         nodes: gets the targets, int64 ``[batch, number]``, ``UNSETTLED`` where none of ``REDRAWS`` was allowed.
     """
     nodes[:] = UNSETTLED
     total = popularity.cumulative[-1]
     for b, j in np.ndindex(nodes.shape):
+        if not redraw[b]:
+            continue
         positives = known.targets[known.indptr[entities[b]] : known.indptr[entities[b] + 1]]
         slot = slot_keys(keys[b : b + 1], j + 1)[0, j]
         for attempt in range(REDRAWS):

@@ -16,6 +16,9 @@ from gnnscale.sampling.threads import share_rows
 
 BACKENDS = {"numba": draws_compiled.fill_negatives, "numpy": draws_reference.fill_negatives}
 
+RARE = np.uint64(8)
+"""Where less than one draw in so many would be allowed, slots are settled at once."""
+
 
 class PopularNegatives:
     """Targets by popularity, with replacement, among those that each example may have; uniform where the power is 0.
@@ -74,11 +77,13 @@ def draw_negatives(
     """
     nodes = np.empty((len(entities), number), np.int64)
 
+    weight = allowed_weight(popularity, known, entities, anchors)
+    redraw = weight >= popularity.cumulative[-1] // RARE
+
     def fill(rows: slice) -> None:
-        BACKENDS[backend](popularity, known, entities[rows], anchors[rows], keys[rows], nodes[rows])
+        BACKENDS[backend](popularity, known, entities[rows], anchors[rows], keys[rows], redraw[rows], nodes[rows])
 
     share_rows(len(entities), threads, fill)
-    weight = allowed_weight(popularity, known, entities, anchors)
     nodes[weight == 0] = -1
     _settle(popularity, known, entities, anchors, keys, nodes)
     # [batch, number]; where there is no node the chance is that of weight 1 in 1

@@ -44,6 +44,16 @@ def test_both_backends_draw_the_same_of_what_is_allowed_and_tell_its_chance(popu
         np.testing.assert_allclose(found.log_share[b], expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("targets", [1, 2, 3, 1_000, 1_024, 1_025])
+def test_both_backends_agree_on_many_targets_of_very_different_popularity(targets):
+    counts = np.random.default_rng(0).zipf(1.3, targets).clip(0, 10**12)
+    known = known_of([[], [int(counts.argmax())]])
+    request = request_of(known, [0, 1] * 10, [0] * 20, examples=np.arange(20))
+    popularity = Popularity(counts, 1.0)
+    found, other = (PopularNegatives(popularity, 25, 3, b).sample(request).nodes for b in ("numba", "numpy"))
+    np.testing.assert_array_equal(found, other)
+
+
 COUNTS = np.array([0, 1, 5, 50, 500, 20, 3, 0])
 
 
