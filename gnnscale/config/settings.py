@@ -241,9 +241,9 @@ class TrainingSettings(Section):
         rank_depth: places of an example's ranking that the pairwise loss looks at.
         average_decay: of the exponential average of the weights, which is what is validated and kept.
         clip_norm: largest norm of the gradient.
-        micro_batches: parts that a process takes its share of a batch in, one after the other, to need less memory; the
-            gradient is that of the whole.
-        precision: of the network's arithmetic; ``bf16`` where layers bear it (autocast), sums and weights stay ``fp32``.
+        micro_batches: parts that a process takes its share of a batch in, one after the other, to need less memory;
+            the gradient is that of the whole.
+        precision: of the network's arithmetic; ``bf16`` where layers bear it (autocast), weights stay ``fp32``.
         ahead: batches that a thread of its own samples and gathers before the network asks for them.
         patience: validations without a better one after which training stops.
         workers: Ray Train workers; each takes a GPU where there are enough.
