@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gnnscale.loading.ahead import run_ahead
 from gnnscale.loading.gather import gather
 from gnnscale.loading.order import rank_slice, shuffled_batches
 from gnnscale.loading.rows import Tensors
@@ -94,20 +94,8 @@ class BlockLoader:
         A batch of fewer examples than processes leaves some with an empty block.
         """
         batches = shuffled_batches(len(self.seeds), self.batch_size, len(self.seeds), self.seed, epoch)[start:]
-        waiting: deque[Future[FeatureBlock]] = deque()
-        with ThreadPoolExecutor(1, thread_name_prefix="gnnscale-loading") as thread:
-            try:
-                for batch in batches:
-                    rows = rank_slice(batch, self.rank, self.workers)
-                    waiting.append(thread.submit(self.build, rows, epoch))
-                    if len(waiting) > self.ahead:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                # Who stops early waits for the batch at work alone.
-                for future in waiting:
-                    future.cancel()
+        mine = (rank_slice(batch, self.rank, self.workers) for batch in batches)
+        return run_ahead((partial(self.build, rows, epoch) for rows in mine), self.ahead)
 
     def build(self, rows: NDArray[np.int64], epoch: int = 0) -> FeatureBlock:
         """Sample and gather for some examples; the key of each is its row."""

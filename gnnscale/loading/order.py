@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnscale.sampling.keys import below, draw, permutation, stream_key
+from gnnscale.sampling.keys import permutation, stream_key
 
 
 def epoch_batches(anchors: NDArray[np.int32], batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
@@ -52,27 +52,3 @@ def shuffled_batches(count: int, batch_size: int, most: int, seed: int, epoch: i
 def rank_slice(batch: NDArray[np.int64], rank: int, workers: int) -> NDArray[np.int64]:
     """The part of a global batch that one worker takes."""
     return batch[rank::workers]
-
-
-class NegativeSampler:
-    """Negatives shared by a global batch, drawn with replacement by popularity to a power.
-
-    Args:
-        counts: how often each target occurs in the training period, ``[targets]``.
-        power: exponent of the popularity; 0 is uniform.
-        seed: of the run.
-    """
-
-    def __init__(self, counts: NDArray[np.int64], power: float, seed: int) -> None:
-        weights = (counts + 0.5) ** power
-        self._cumulative = np.cumsum(weights)
-        self.log_share = np.log(weights / self._cumulative[-1]).astype(np.float32)
-        self.seed = seed
-
-    def sample(self, number: int, epoch: int, step: int) -> NDArray[np.int64]:
-        """Node ids, int64 ``[number]``; the same on every worker."""
-        key = stream_key(self.seed, epoch, f"negatives/{step}")
-        bits = draw(np.full(number, key, np.uint64), np.arange(number, dtype=np.uint64))
-        unit = below(bits, np.full(number, 1 << 31, np.uint64)) / float(1 << 31)
-        found = np.searchsorted(self._cumulative, unit * self._cumulative[-1], side="right")
-        return np.minimum(found, len(self._cumulative) - 1).astype(np.int64)

@@ -78,22 +78,24 @@ def _plain(adjacency: Adjacency, rule: Rule) -> tuple[Any, Any, Any, Any, int, i
         weights = _NO_WEIGHTS
         strategy = _UNIFORM if strategy == _WEIGHTED else strategy
     indptr, neighbors, stamps = adjacency.indptr, adjacency.neighbors, adjacency.times
-    arrays = _read_only(indptr), _read_only(neighbors), _read_only(stamps), _read_only(weights)
+    arrays = read_only(indptr), read_only(neighbors), read_only(stamps), read_only(weights)
     return *arrays, strategy, _NO_CAP if rule.cap is None else rule.cap
 
 
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """A view that may not be written."""
     # Numba compiles anew for arrays that may be written; what is mapped may not, so nothing may.
     view = np.asarray(array).view()
     view.flags.writeable = False
     return view
 
 
-_mulhi = njit(nogil=True, cache=True)(mulhi)
+multiply_high = njit(nogil=True, cache=True)(mulhi)
 
 
 @njit(nogil=True, cache=True)
-def _draw(key, slot):  # type: ignore[no-untyped-def]
+def draw_bits(key, slot):  # type: ignore[no-untyped-def]
+    """As :func:`gnnscale.sampling.keys.draw`, of one key and slot."""
     value = key + np.uint64(0x9E3779B97F4A7C15) * (np.uint64(slot) + np.uint64(1))
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -211,7 +213,7 @@ def _floyd(low, count, key, slot, chosen):  # type: ignore[no-untyped-def]
     fanout = len(chosen)
     for j in range(fanout):
         top = count - fanout + j
-        bits = _draw(key, slot * fanout + j)
+        bits = draw_bits(key, slot * fanout + j)
         position = np.int64(((bits >> np.uint64(32)) * np.uint64(top + 1)) >> np.uint64(32))
         for i in range(j):
             if chosen[i] == low + position:
@@ -227,7 +229,7 @@ def _successive(cumulative, low, high, key, slot, chosen, drawn):  # type: ignor
     base = cumulative[low]
     rest = cumulative[high] - base
     for j in range(fanout):
-        place = _mulhi(_draw(key, slot * fanout + j), rest)
+        place = multiply_high(draw_bits(key, slot * fanout + j), rest)
         rank = 0
         while rank < j and place >= drawn[0, rank]:
             place += drawn[1, rank]

@@ -68,7 +68,7 @@ def example_keys(key: np.uint64, examples: NDArray[np.int64]) -> UInt64:
         return mix(key + GOLDEN * (examples.astype(np.uint64) + np.uint64(1)))
 
 
-def draw(keys: UInt64, slots: UInt64) -> UInt64:
+def draw(keys: UInt64, slots: UInt64 | np.uint64) -> UInt64:
     """64 random bits for each (example key, slot), elementwise."""
     with np.errstate(over="ignore"):
         return mix(keys + GOLDEN * (slots + np.uint64(1)))

@@ -86,13 +86,7 @@ class NeighborSampler:
         Raises:
             SchemaError: a seed is not a node of the table.
         """
-        seeds = np.asarray(seeds, np.int64)
-        anchors = np.full(len(seeds), END_OF_TIME) if times is None else np.asarray(times, np.int32)
-        count = self.store.node_count(self.table)
-        if seeds.size and (seeds.min() < 0 or seeds.max() >= count):
-            raise SchemaError(
-                f"seeds of '{self.table}' must be in 0 .. {count - 1}, not {seeds.min()} .. {seeds.max()}"
-            )
+        seeds, anchors = as_seeds(self.store, self.table, seeds, times)
         if examples is None:
             examples = default_examples(seeds, anchors)
         hops: dict[Path, Hop] = {}
@@ -140,8 +134,24 @@ def drop_ended(
     stamps[ended] = ALWAYS
 
 
+def as_seeds(
+    store: GraphStore, table: str, seeds: ArrayLike, times: ArrayLike | None
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Seeds and their anchors as arrays ``[batch]``; without times all edges count.
+
+    Raises:
+        SchemaError: a seed is not a node of the table.
+    """
+    nodes = np.asarray(seeds, np.int64)
+    anchors = np.full(len(nodes), END_OF_TIME) if times is None else np.asarray(times, np.int32)
+    count = store.node_count(table)
+    if nodes.size and (nodes.min() < 0 or nodes.max() >= count):
+        raise SchemaError(f"seeds of '{table}' must be in 0 .. {count - 1}, not {nodes.min()} .. {nodes.max()}")
+    return nodes, anchors
+
+
 def only_table(store: GraphStore) -> str:
-    """The table of a graph that has one.
+    """Name of the table of a graph that has one.
 
     Raises:
         ConfigError: it has several.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gnnscale.config import Settings
+from gnnscale.loading.entity_batches import EntityBatch
 from gnnscale.loading.entity_examples import AnswerShape, EntityExamples
 from gnnscale.loading.order import shuffled_batches
 from gnnscale.nn.build import build_entity_batches, build_entity_model
@@ -114,9 +115,13 @@ class EntityTask:
             len(self.training), settings.batch_size, settings.max_examples, self.settings.seed, epoch
         )
 
-    def loss(self, model: nn.Module, rows: NDArray[np.int64], epoch: int, step: int) -> Tensor:
+    def prepare(self, rows: NDArray[np.int64], epoch: int, step: int) -> EntityBatch:
+        """The batch."""
+        return self.builder.build(self.training.take(rows), epoch)
+
+    def loss(self, model: nn.Module, prepared: EntityBatch) -> Tensor:
         """Sum over the rows of the configured loss."""
-        batch = self.builder.build(self.training.take(rows), epoch).to(self.place.device)
+        batch = prepared.to(self.place.device)
         return self.objective.loss(model(batch), batch.values)
 
     def validate(self, model: nn.Module) -> dict[str, float]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gnnscale.config import Settings
-from gnnscale.loading import BatchBuilder, Examples, NegativeSampler, epoch_batches
+from gnnscale.loading import BatchBuilder, Examples, NegativeSampler, PairBatch, epoch_batches
 from gnnscale.nn import build_model, pair_loss
 from gnnscale.query import PredictiveQuery
 from gnnscale.store import GraphStore
@@ -56,13 +56,16 @@ class LinkTask:
         """Batches that share an anchor."""
         return epoch_batches(self.training.anchors, self.settings.training.batch_size, self.settings.seed, epoch)
 
-    def loss(self, model: nn.Module, rows: NDArray[np.int64], epoch: int, step: int) -> Tensor:
+    def prepare(self, rows: NDArray[np.int64], epoch: int, step: int) -> tuple[PairBatch, Tensor]:
+        """The batch, and log of the chance that each of its negatives is drawn."""
+        negatives = self.negatives.sample(self.settings.training.negatives, epoch, step)
+        batch = self.builder.build(self.training.take(rows), epoch, negatives)
+        return batch, torch.from_numpy(self.negatives.log_share[negatives])
+
+    def loss(self, model: nn.Module, prepared: tuple[PairBatch, Tensor]) -> Tensor:
         """Sum over the rows of the ranking loss and of the softmax over sampled targets."""
-        settings = self.settings.training
-        negatives = self.negatives.sample(settings.negatives, epoch, step)
-        batch = self.builder.build(self.training.take(rows), epoch, negatives).to(self.place.device)
-        log_share = torch.from_numpy(self.negatives.log_share[negatives]).to(self.place.device)
-        return pair_loss(model(batch), batch, log_share, settings.rank_depth).total
+        batch, log_share = (part.to(self.place.device) for part in prepared)
+        return pair_loss(model(batch), batch, log_share, self.settings.training.rank_depth).total
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Full ranking of the validation examples."""

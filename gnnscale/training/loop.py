@@ -5,20 +5,24 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from gnnscale.config import Settings
 from gnnscale.loading import rank_slice
+from gnnscale.loading.ahead import run_ahead
 from gnnscale.sampling.keys import stream_key
 from gnnscale.training.memory import EVERY as TRIM_EVERY
-from gnnscale.training.memory import trim_heap
+from gnnscale.training.memory import peak_memory, trim_heap
 from gnnscale.training.optimiser import WeightAverage, build_optimiser, learning_rate
 from gnnscale.training.place import Listener, Place, Silence
 from gnnscale.training.task import TrainingTask
@@ -55,6 +59,21 @@ class Outcome:
         """What a run that ended with this checkpoint left."""
         names = ("best", "history", "losses", "kept", "description", "seen")
         return cls(checkpoint["best_weights"], *(checkpoint[name] for name in names))
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one process takes of a global batch.
+
+    Args:
+        batch: examples of the whole batch.
+        weight: of its loss: 0 where the batch has fewer examples than there are processes.
+        parts: prepared by the task, each with its own pass through the network.
+    """
+
+    batch: int
+    weight: float
+    parts: list[Any]
 
 
 class Trainer:
@@ -94,6 +113,7 @@ class Trainer:
         self.seen = 0
         """Examples that the weights have learned from, each as often as it came."""
         self._recent: list[torch.Tensor] = []
+        self._waited = 0.0
         self._validation_model: nn.Module | None = None
 
     def run(self, resume: Mapping[str, Any] | None = None) -> Outcome:
@@ -112,15 +132,23 @@ class Trainer:
         for epoch in range(self.epoch, settings.epochs):
             started, seen = time.monotonic(), self.seen
             self.model.train()
-            loss = float("nan")
-            for step, rows in enumerate(self.task.batches(epoch)[self.step :], start=self.step):
-                loss = self._step(model, rows, epoch, step, steps)
-                self.step, self.seen = step + 1, self.seen + len(rows)
+            loss, self._waited = float("nan"), 0.0
+            for step, share in self._shares(epoch):
+                loss = self._step(model, share, epoch, step, steps)
+                self.step, self.seen = step + 1, self.seen + share.batch
                 if self._wants_checkpoint(epoch * steps + step, last=step == steps - 1):
                     figures = {"epoch": float(epoch), "step": float(self.step), "loss": loss}
                     self.listener.on_checkpoint(figures, self.checkpoint())
             self.epoch, self.step = epoch + 1, 0
-            figures = self._validate(epoch, loss, (self.seen - seen) / (time.monotonic() - started))
+            seconds = time.monotonic() - started
+            figures = {
+                "epoch": float(epoch + 1),
+                "loss": loss,
+                "examples_per_second": (self.seen - seen) / seconds,
+                "loader_wait": self._waited / seconds,
+                "peak_memory_gb": peak_memory() / 1e9,
+            }
+            figures = self._validate(figures)
             self.listener.on_validation(figures, self.checkpoint())
             if self._out_of_patience():
                 log.info("no better %s for %d validations; training stops", self.task.kept.metric, settings.patience)
@@ -160,28 +188,51 @@ class Trainer:
             return False
         return (done + 1) // every > max(0, done + 1 - LOSS_EVERY) // every
 
-    def _step(self, model: nn.Module, rows: np.ndarray, epoch: int, step: int, steps: int) -> float:
-        settings, place = self.settings.training, self.place
-        mine = rank_slice(rows, place.rank, place.workers)
-        weight = 1.0
+    def _shares(self, epoch: int) -> Iterator[tuple[int, Share]]:
+        """This process's share of every batch that is left of the epoch, with the number of its step."""
+        batches = self.task.batches(epoch)
+        left = range(self.step, len(batches))
+        jobs = (partial(self._prepare, batches[step], epoch, step) for step in left)
+        prepared = run_ahead(jobs, self.settings.training.ahead)
+        for step in left:
+            started = time.monotonic()
+            share = next(prepared)
+            self._waited += time.monotonic() - started
+            yield step, share
+
+    def _prepare(self, rows: NDArray[np.int64], epoch: int, step: int) -> Share:
+        mine, weight = rank_slice(rows, self.place.rank, self.place.workers), 1.0
         if len(mine) == 0:
             # More workers than examples: take part in the all-reduce without a say.
             mine, weight = rows[:1], 0.0
+        parts = np.array_split(mine, min(len(mine), self.settings.training.micro_batches))
+        return Share(len(rows), weight, [self.task.prepare(part, epoch, step) for part in parts])
+
+    def _step(self, model: nn.Module, share: Share, epoch: int, step: int, steps: int) -> float:
+        settings, place = self.settings.training, self.place
         torch.manual_seed(int(stream_key(self.settings.seed, epoch, f"dropout/{step}/{place.rank}") >> np.uint64(1)))
-        loss = self.task.loss(model, mine, epoch, step) * weight
-        # Gradients are averaged over workers, so this makes them the mean over the global batch.
-        objective = loss * place.workers / len(rows)
         done = epoch * steps + step
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(settings, done, settings.epochs * steps)
         self.optimiser.zero_grad()
-        objective.backward()
+        objective = torch.zeros((), device=place.device)
+        for number, part in enumerate(share.parts, start=1):
+            last = number == len(share.parts)
+            # Gradients are summed over the parts before they are averaged over workers.
+            together = model.no_sync() if isinstance(model, DistributedDataParallel) and not last else nullcontext()
+            with together:
+                with torch.autocast(place.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+                    loss = self.task.loss(model, part)
+                # The average over workers makes this the mean over the global batch.
+                value = loss.float() * (share.weight * place.workers / share.batch)
+                value.backward()
+            objective += value.detach()
         nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
         self.optimiser.step()
         self.average.update(self.model, done + 1)
         if done % TRIM_EVERY == 0:
             trim_heap()
-        value = self._record_loss(objective.detach(), done, last=step == steps - 1)
+        value = self._record_loss(objective, done, last=step == steps - 1)
         total = settings.epochs * steps
         figures = {"epoch": epoch, "step": done + 1, "steps": total, "loss": value, "workers": place.workers}
         self.listener.on_step(figures)
@@ -197,12 +248,12 @@ class Trainer:
         self.losses.append((step, mean))
         return mean
 
-    def _validate(self, epoch: int, loss: float, rate: float) -> dict[str, float]:
+    def _validate(self, beside: Mapping[str, float]) -> dict[str, float]:
         if self._validation_model is None:
             self._validation_model = copy.deepcopy(self.model)
         self._validation_model.load_state_dict(self.average.state)
         figures = self.task.validate(self._validation_model)
-        figures |= {"epoch": float(epoch + 1), "loss": loss, "examples_per_second": rate}
+        figures |= beside
         self.history.append(figures)
         if not self.best or self.task.kept.better(figures, self.best):
             self.best = figures

@@ -1,8 +1,9 @@
-"""Giving freed memory back: batches differ in size, and glibc's heap would grow by what it can't reuse."""
+"""Memory of a training process: batches differ in size, and glibc's heap would grow by what it can't reuse."""
 
 from __future__ import annotations
 
 import ctypes
+import resource
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -14,6 +15,12 @@ EVERY = 10
 def trim_heap() -> None:
     """Return free pages of the C heap to the system, where the C library can."""
     _trim()(0)
+
+
+def peak_memory() -> int:
+    """Most bytes that this process has had in memory, of its own and mapped."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 @cache

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-FIGURES_BESIDE = ("epoch", "loss", "examples_per_second")
+FIGURES_BESIDE = ("epoch", "loss", "examples_per_second", "loader_wait", "peak_memory_gb")
 """Figures of a validation that are no metrics."""
-
 
 ACRONYMS = ("auprc", "auroc", "mae", "map", "mrr", "ndcg", "rmse")
 
@@ -44,11 +43,14 @@ class TrainingTask(Protocol):
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:
         """Row numbers of the epoch's global batches; the same on every process, and as many in every epoch."""
 
-    def loss(self, model: nn.Module, rows: NDArray[np.int64], epoch: int, step: int) -> Tensor:
-        """Sum of the training loss over this process's rows of a batch.
+    def prepare(self, rows: NDArray[np.int64], epoch: int, step: int) -> Any:
+        """What :meth:`loss` takes of this process's rows of a batch; a thread of its own may call it.
 
-        Every random choice is a function of (seed, epoch, step), but for drop-out, whose generator the loop seeds.
+        Every random choice is a function of (seed, epoch, step).
         """
+
+    def loss(self, model: nn.Module, prepared: Any) -> Tensor:
+        """Sum of the training loss over the rows; drop-out follows torch's generator, which the loop seeds."""
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Metrics of the validation examples, the same on every process."""

@@ -72,7 +72,7 @@ def test_who_stops_early_leaves_no_thread_behind(store):
     batches = loader_of(store).epoch(0)
     next(batches)
     batches.close()
-    assert not [t for t in threading.enumerate() if t.name.startswith("gnnscale-loading")]
+    assert not [t for t in threading.enumerate() if t.name.startswith("gnnscale-ahead")]
 
 
 def test_a_table_without_features_is_named(store):

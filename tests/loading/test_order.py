@@ -1,11 +1,10 @@
 """An epoch takes every example once, in an order that no number of workers changes."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnnscale.loading import NegativeSampler, epoch_batches, rank_slice
+from gnnscale.loading import epoch_batches, rank_slice
 
 anchors = st.lists(st.integers(0, 4), min_size=1, max_size=120).map(lambda a: np.array(a, np.int32) * 604_800)
 
@@ -49,32 +48,3 @@ def test_a_changed_anchor_leaves_the_batches_of_the_others():
     more = np.repeat(np.array([0, 1, 2], np.int32), 20)
     kept = {tuple(b) for b in epoch_batches(more, 5, 0, 0) if b[0] < 40}
     assert kept == {tuple(b) for b in epoch_batches(few, 5, 0, 0)}
-
-
-COUNTS = np.array([0, 1, 5, 50, 500])
-
-
-@pytest.mark.parametrize("power", [0.0, 0.5, 0.75, 1.0])
-def test_negatives_follow_popularity_to_the_power(power):
-    sampler = NegativeSampler(COUNTS, power, seed=0)
-    shares = (COUNTS + 0.5) ** power / ((COUNTS + 0.5) ** power).sum()
-    np.testing.assert_allclose(np.exp(sampler.log_share), shares, rtol=1e-5)
-    drawn = np.concatenate([sampler.sample(1_000, 0, step) for step in range(20)])
-    assert drawn.dtype == np.int64 and drawn.min() >= 0 and drawn.max() < 5
-    found = np.bincount(drawn, minlength=5) / len(drawn)
-    np.testing.assert_allclose(found, shares, atol=5 * np.sqrt(0.25 / len(drawn)))
-
-
-def test_negatives_are_the_same_everywhere_and_change_with_epoch_step_and_seed():
-    def draw(seed=0, epoch=0, step=0):
-        return NegativeSampler(COUNTS, 0.75, seed).sample(50, epoch, step).tolist()
-
-    assert draw() == draw()
-    assert draw() not in (draw(seed=1), draw(epoch=1), draw(step=1))
-    # More of them are the same ones and others.
-    assert NegativeSampler(COUNTS, 0.75, 0).sample(60, 0, 0).tolist()[:50] == draw()
-
-
-def test_a_target_that_was_never_seen_can_be_a_negative():
-    drawn = NegativeSampler(np.zeros(3, np.int64), 1.0, 0).sample(300, 0, 0)
-    assert set(drawn.tolist()) == {0, 1, 2}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gnnscale.sampling import Rule, compiled, reference
 from gnnscale.sampling.keys import example_keys, stream_key
 from gnnscale.store import ALWAYS, Adjacency
+from gnnscale.store.features import NodeFeatures
 
 
 def adjacency_of(lists: list[list[tuple[int, int]]]) -> Adjacency:
@@ -31,6 +32,15 @@ def with_weights(adjacency: Adjacency, quanta: Sequence[int]) -> Adjacency:
 def keys_for(count: int, seed: int = 0) -> NDArray[np.uint64]:
     """Keys of so many examples."""
     return example_keys(stream_key(seed, 0, "test"), np.arange(count))
+
+
+def features_of(ends: list[int] | None = None) -> NodeFeatures:
+    """Of a table that has nothing but ends."""
+    nodes = 10 if ends is None else len(ends)
+    stamps = None if ends is None else np.array(ends, np.int32)
+    return NodeFeatures(
+        np.zeros((nodes, 0), np.float32), np.zeros((nodes, 0), np.int32), np.full(nodes, ALWAYS, np.int32), stamps
+    )
 
 
 stamps = st.one_of(st.just(int(ALWAYS)), st.integers(-5, 20))

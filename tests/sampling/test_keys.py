@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnnscale.sampling.compiled import _mulhi
+from gnnscale.sampling.compiled import multiply_high
 from gnnscale.sampling.keys import (
     below,
     default_examples,
@@ -115,7 +115,7 @@ def test_mulhi_is_the_upper_half_of_the_whole_product(pairs):
     bits, bounds = (np.array(side, np.uint64) for side in zip(*pairs, strict=True))
     expected = [(a * b) >> 64 for a, b in pairs]
     assert mulhi(bits, bounds).tolist() == expected
-    assert [int(_mulhi(a, b)) for a, b in zip(bits, bounds, strict=True)] == expected
+    assert [int(multiply_high(a, b)) for a, b in zip(bits, bounds, strict=True)] == expected
 
 
 def test_below_takes_the_whole_range():

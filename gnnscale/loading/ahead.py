@@ -1,0 +1,38 @@
+"""Work done by one thread before its result is asked for, in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+def run_ahead(jobs: Iterable[Callable[[], Result]], ahead: int) -> Iterator[Result]:
+    """Results of the jobs in their order.
+
+    Args:
+        jobs: each is called once.
+        ahead: how many are begun before they are asked for; with 0, each is run where it is asked for.
+
+    Raises:
+        Exception: what a job raises is raised where its result is asked for.
+    """
+    if ahead == 0:
+        yield from (job() for job in jobs)
+        return
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(1, thread_name_prefix="gnnscale-ahead") as thread:
+        try:
+            for job in jobs:
+                waiting.append(thread.submit(job))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            # Who stops early waits for the one at work alone.
+            for future in waiting:
+                future.cancel()

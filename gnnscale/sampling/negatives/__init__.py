@@ -1,0 +1,25 @@
+"""Negatives: targets that stand for all that an example did not choose, as a function of their key."""
+
+from gnnscale.sampling.negatives.hard import HardNegatives
+from gnnscale.sampling.negatives.in_batch import InBatchNegatives
+from gnnscale.sampling.negatives.known import KnownPositives
+from gnnscale.sampling.negatives.popular import PopularNegatives
+from gnnscale.sampling.negatives.popularity import Popularity
+from gnnscale.sampling.negatives.request import NegativeRequest, Negatives
+from gnnscale.sampling.negatives.rule import Negative, NegativeRule, build_negatives
+from gnnscale.sampling.negatives.shared import NegativeSampler, SharedNegatives
+
+__all__ = [
+    "HardNegatives",
+    "InBatchNegatives",
+    "KnownPositives",
+    "Negative",
+    "NegativeRequest",
+    "NegativeRule",
+    "NegativeSampler",
+    "Negatives",
+    "PopularNegatives",
+    "Popularity",
+    "SharedNegatives",
+    "build_negatives",
+]

@@ -1,0 +1,35 @@
+"""In-batch negatives: the positives of the other examples, which the batch encodes in any case."""
+
+from __future__ import annotations
+
+from gnnscale.sampling.negatives.popularity import Popularity
+from gnnscale.sampling.negatives.request import NegativeRequest, Negatives
+from gnnscale.sampling.negatives.shared import hold_for
+from gnnscale.schema import SchemaError
+
+
+class InBatchNegatives:
+    """All positives of a batch, each a negative for the examples that it is no known positive of.
+
+    They follow from the batch and from no draw: give the global batch, and all workers get the same.
+
+    Args:
+        popularity: of the targets to the power of 1, how often each is among the positives of a batch: its log is the
+            sampling-bias correction (Yi et al., 2019: section 3).
+        backend: of the look-up of known positives, ``numba`` or ``numpy``.
+    """
+
+    def __init__(self, popularity: Popularity, backend: str = "numba") -> None:
+        self.popularity, self.backend = popularity, backend
+        self._log_share = popularity.log_share
+
+    def sample(self, request: NegativeRequest) -> Negatives:
+        """Negatives int64 ``[batch]``, the positives in their order; present bool ``[batch, batch]``.
+
+        Raises:
+            SchemaError: the request has no positives, or a known one is no target.
+        """
+        if request.positives is None:
+            raise SchemaError("in-batch negatives are made of positives; the request has none")
+        nodes = request.positives
+        return Negatives(nodes, hold_for(request, nodes, self.popularity, self.backend), self._log_share[nodes])
