@@ -70,8 +70,9 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Outco
         _train_worker,
         train_loop_config={"settings": worker_settings(settings), "progress": progress},
         torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
-        scaling_config=ScalingConfig(
-            num_workers=least if most is None else (least, most),
+        # Its type checkers see the class of Ray Train's first version.
+        scaling_config=ScalingConfig(  # type: ignore[call-arg]
+            num_workers=least if most is None else (least, most),  # type: ignore[arg-type]
             use_gpu=use_gpu,
             resources_per_worker=_share(least, most is not None, use_gpu),
             elastic_resize_monitor_interval_s=settings.training.resize_seconds,

@@ -64,7 +64,7 @@ class LinkTask:
 
     def loss(self, model: nn.Module, prepared: tuple[PairBatch, Tensor]) -> Tensor:
         """Sum over the rows of the ranking loss and of the softmax over sampled targets."""
-        batch, log_share = (part.to(self.place.device) for part in prepared)
+        batch, log_share = prepared[0].to(self.place.device), prepared[1].to(self.place.device)
         return pair_loss(model(batch), batch, log_share, self.settings.training.rank_depth).total
 
     def validate(self, model: nn.Module) -> dict[str, float]:

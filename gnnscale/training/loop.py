@@ -224,9 +224,9 @@ class Trainer:
                 with torch.autocast(place.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
                     loss = self.task.loss(model, part)
                 # The average over workers makes this the mean over the global batch.
-                value = loss.float() * (share.weight * place.workers / share.batch)
-                value.backward()
-            objective += value.detach()
+                scaled = loss.float() * (share.weight * place.workers / share.batch)
+                scaled.backward()
+            objective += scaled.detach()
         nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
         self.optimiser.step()
         self.average.update(self.model, done + 1)

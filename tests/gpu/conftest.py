@@ -11,10 +11,6 @@ import torch
 
 from gnnscale.store import GraphStore
 
-if not torch.cuda.is_available():
-    # Read when triton is imported.
-    os.environ.setdefault("TRITON_INTERPRET", "1")
-
 NO_TRITON = "triton is not installed (pip install gnnscale[gpu])"
 
 
