@@ -193,7 +193,8 @@ class Trainer:
         batches = self.task.batches(epoch)
         left = range(self.step, len(batches))
         jobs = (partial(self._prepare, batches[step], epoch, step) for step in left)
-        prepared = run_ahead(jobs, self.settings.training.ahead)
+        ahead = self.settings.training.ahead
+        prepared = run_ahead(jobs, (2 if self.place.device.type == "cuda" else 0) if ahead is None else ahead)
         for step in left:
             started = time.monotonic()
             share = next(prepared)

@@ -35,8 +35,8 @@ SMALL: dict[str, Any] = {"nodes": 200_000, "edges": 4_000_000, "batches": 20, "s
 FULL: dict[str, Any] = {
     "nodes": 2_000_000,
     "edges": 40_000_000,
-    "batches": 100,
-    "skews": (0.6, 0.0, 0.9),
+    "batches": 40,
+    "skews": (0.6, 0.9),
     "sizes": (1024, 128, 8192),
 }
 ROUNDS = 3

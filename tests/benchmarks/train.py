@@ -30,8 +30,8 @@ from tests.benchmarks.power_law import FANOUT_NAME, TABLE, make_graph, pyg_graph
 
 FANOUTS, BATCH, HIDDEN, CHANNELS, CLASSES = [15, 10], 1024, 128, 64, 16
 SMALL: dict[str, Any] = {"nodes": 200_000, "edges": 4_000_000, "batches": 15}
-FULL: dict[str, Any] = {"nodes": 2_000_000, "edges": 40_000_000, "batches": 60}
-ROUNDS = 3
+FULL: dict[str, Any] = {"nodes": 2_000_000, "edges": 40_000_000, "batches": 30}
+ROUNDS = 2
 
 
 class PyGSAGE(nn.Module):
