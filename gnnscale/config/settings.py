@@ -244,8 +244,8 @@ class TrainingSettings(Section):
         micro_batches: parts that a process takes its share of a batch in, one after the other, to need less memory;
             the gradient is that of the whole.
         precision: of the network's arithmetic; ``bf16`` where layers bear it (autocast), weights stay ``fp32``.
-        ahead: batches that a thread of its own samples and gathers before the network asks for them; default: 2 beside a
-            GPU, none on the CPU, whose cores the network takes.
+        ahead: batches that a thread of its own samples and gathers before the network asks for them; default: 2 beside
+            a GPU, none on the CPU, whose cores the network takes.
         patience: validations without a better one after which training stops.
         workers: Ray Train workers; each takes a GPU where there are enough.
         max_workers: where given, ``workers`` is the least, and training takes as many up to this as the cluster has
