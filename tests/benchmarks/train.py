@@ -1,8 +1,8 @@
 """Training a two-layer GraphSAGE on a power-law graph beside PyG: the same graph, batch, model and optimiser.
 
 PyG's side is what its documentation recommends: NeighborLoader with worker processes where there is more than one core,
-``SAGEConv``, and ``trim_to_layer`` where its kernel tells hops apart, which that of torch-sparse does not. The better of
-two epochs of a fixed number of batches counts.
+``SAGEConv``, and ``trim_to_layer`` where its kernel tells hops apart, which that of torch-sparse does not. The better
+of two epochs of a fixed number of batches counts.
 """
 
 from __future__ import annotations
