@@ -17,7 +17,7 @@ from gnnscale.loading.gather import gather
 from gnnscale.loading.order import rank_slice, shuffled_batches
 from gnnscale.loading.rows import Tensors
 from gnnscale.sampling import NeighborSampler
-from gnnscale.sampling.block import Path
+from gnnscale.sampling.block import Block, Path
 from gnnscale.schema import ConfigError
 
 
@@ -36,6 +36,24 @@ class FeatureBlock(Tensors):
     hops: tuple[Path, ...]
     nodes: tuple[Tensor, ...]
     features: tuple[Tensor, ...]
+
+    @classmethod
+    def of(
+        cls, block: Block, rows: NDArray[np.int64], features: Mapping[str, NDArray[Any]], threads: int = 1
+    ) -> FeatureBlock:
+        """A block with the features of its nodes.
+
+        Args:
+            block: sampled.
+            rows: of the examples that its seeds are of, ``[batch]``.
+            features: table -> of all its nodes, ``[nodes, channels]``.
+            threads: that share the nodes.
+        """
+        tables = [block.table, *(hop.table for hop in block.hops.values())]
+        nodes = [block.seeds.astype(np.int32), *(hop.nodes for hop in block.hops.values())]
+        found = [gather(features[t], n, threads) for t, n in zip(tables, nodes, strict=True)]
+        tensors = (tuple(map(torch.from_numpy, arrays)) for arrays in (map(np.ascontiguousarray, nodes), found))
+        return cls(torch.from_numpy(rows), ((), *block.hops), *tensors)
 
     def inputs(self) -> tuple[dict[Path, Tensor], dict[Path, Tensor]]:
         """Features and which slots hold a node, by path."""
@@ -101,13 +119,4 @@ class BlockLoader:
         """Sample and gather for some examples; the key of each is its row."""
         anchors = None if self.anchors is None else self.anchors[rows]
         block = self.sampler.sample(self.seeds[rows], anchors, epoch, examples=rows)
-        hops: tuple[Path, ...] = ((), *block.hops)
-        tables = [block.table, *(hop.table for hop in block.hops.values())]
-        nodes = [block.seeds.astype(np.int32), *(hop.nodes for hop in block.hops.values())]
-        found = [gather(self.features[t], n, self.sampler.threads) for t, n in zip(tables, nodes, strict=True)]
-        return FeatureBlock(
-            torch.from_numpy(rows),
-            hops,
-            tuple(map(torch.from_numpy, nodes)),
-            tuple(map(torch.from_numpy, found)),
-        )
+        return FeatureBlock.of(block, rows, self.features, self.sampler.threads)

@@ -36,6 +36,12 @@ class Shard:
     labels: pa.Table
     features: dict[Path, dict[str, NDArray[Any]]] = field(default_factory=dict)
 
+    def take(self, rows: NDArray[np.int64]) -> Block:
+        """What was sampled around some of the examples, ``[rows]``, in their order."""
+        block = self.block
+        hops = {path: Hop(path, hop.nodes[rows], hop.times[rows]) for path, hop in block.hops.items()}
+        return Block(block.table, block.seeds[rows], block.times[rows], hops)
+
     def tensors(self) -> dict[Path, tuple[Tensor, Tensor]]:
         """Nodes and times of each path, int32 ``[examples, fan-out 1, ...]``, without a copy."""
         return {path: (_tensor(hop.nodes), _tensor(hop.times)) for path, hop in self.block.hops.items()}
@@ -65,6 +71,14 @@ class ShardReader:
         self._filesystem = opened.to_pyarrow_dataset().filesystem
         #: Files in the order of the labels, for workers to share out.
         self.files = table_files(opened)
+
+    def counts(self) -> list[int]:
+        """Examples of every file, as their footers tell."""
+        found = []
+        for file in self.files:
+            with pq.ParquetFile(self._filesystem.open_input_file(file)) as opened:
+                found.append(opened.metadata.num_rows)
+        return found
 
     def read(self, file: str) -> Iterator[Shard]:
         """The examples of one file, a row group at a time.

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from gnnscale.etl.shards import ShardPlan, build_shards
+from gnnscale.loading.shard_loader import ShardLoader
 from gnnscale.loading.shards import ShardReader
 from gnnscale.sampling import NeighborSampler
 from gnnscale.sampling.rule import Rule
@@ -99,3 +100,32 @@ def test_features_are_copied_in_when_asked(spark, shop, store):
                     expected = np.where(nodes[..., None] >= 0, array[np.maximum(nodes, 0)], 0)
                     np.testing.assert_array_equal(kinds[kind], expected)
         assert {len(path) for path in shard.features} == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_loader_of_shards_gives_each_example_once_as_the_sampler_would(spark, shop, store, workers):
+    plan = ShardPlan(shop.settings.query.name, "customers", DEEP, Rule("uniform"), 7, 0, 20_000, 64)
+    build_shards(spark, shop.lake, shop.manifest, plan)
+    reader = ShardReader(shop.lake, plan.query)
+    features = {t.name: np.arange(2.0 * t.rows).reshape(-1, 2).astype(np.float32) for t in shop.manifest.tables}
+    sampler = NeighborSampler(store, DEEP, "uniform", 7, table="customers")
+    labels = pa.concat_tables([shard.labels for file in reader.files for shard in reader.read(file)])
+    anchors = (labels["anchor_time"].to_numpy() - shop.manifest.origin).astype(np.int32)
+    seen, orders = [], []
+    for epoch in (0, 1):
+        taken = []
+        for rank in range(workers):
+            loader = ShardLoader(reader, features, batch_size=9, rank=rank, workers=workers)
+            for block in loader.epoch(epoch):
+                rows = block.rows.numpy()
+                expected = sampler.sample(labels["entity"].to_numpy()[rows], anchors[rows])
+                for path, nodes, found in zip(block.hops, block.nodes, block.features, strict=True):
+                    wanted = expected.hops[path].nodes if path else expected.seeds
+                    np.testing.assert_array_equal(nodes, wanted)
+                    table = path[-1].target if path else "customers"
+                    there = nodes.numpy() >= 0
+                    np.testing.assert_array_equal(found.numpy()[there], features[table][nodes.numpy()[there]])
+                taken += rows.tolist()
+        seen.append(sorted(taken))
+        orders.append(taken)
+    assert seen[0] == seen[1] == list(range(labels.num_rows)) and orders[0] != orders[1]
