@@ -41,7 +41,8 @@ class Holdout:
         truth: what came true for each evaluated entity.
         entities: node ids of the evaluated entities.
         history: events of all entities before the test anchor.
-        audit: share of the exact top of the merged branches that the holdout table holds.
+        audit: share of the exact top of the merged branches that the holdout table holds; another target of the same
+            score is as good.
     """
 
     comparison: Comparison
@@ -75,8 +76,14 @@ def evaluate_holdout(
     methods = [model, tower, *_baseline_lists(settings, history, examples.entities, query.places)]
     comparison = compare(methods, truth, past, count, resamples=settings.evaluation.resamples, seed=settings.seed)
     exact = rank_exact(*_branches(lake, settings, query, plan, examples), examples.entities, query.places)
-    audit = float((exact.targets == ranked).mean())
+    audit = float(((exact.targets == ranked) | tied(exact.scores, scores)).mean())
     return Holdout(comparison, ranked, scores, truth, examples.entities, history, audit)
+
+
+def tied(scores: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which scores differ by no more than the order in which products of float32 are summed."""
+    close: NDArray[np.bool_] = np.isclose(scores, others, rtol=1e-5, atol=1e-6)
+    return close
 
 
 def _read_ranked(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gnnscale.evaluation import Ragged
 from gnnscale.retrieval import FlatIndex, PairScores, rank_exact, search_merged
+from gnnscale.retrieval.holdout import tied
 from gnnscale.schema import DataError
 
 
@@ -142,3 +143,10 @@ def test_queries_of_another_width_are_refused():
     index = FlatIndex(np.zeros((3, 4), np.float32))
     with pytest.raises(DataError, match="queries have 5 channels and the index 4"):
         index.search(np.zeros((1, 5), np.float32), 1)
+
+
+def test_only_rounding_makes_a_tie():
+    scores = np.array([1.0, -3.0, 1e-9, -np.inf], np.float32)
+    near = np.nextafter(scores, np.float32(9), dtype=np.float32)
+    assert tied(scores, near)[:3].all() and tied(scores, scores).all()
+    assert not tied(scores, np.array([1.001, -3.001, 1e-3, 0.0], np.float32)).any()
