@@ -20,7 +20,8 @@ PLACES: tuple[str, ...] = get_args(Place)
 _DEVICE_SHARE, _HOST_SHARE = 0.6, 0.5
 """Of what is free: the rest of the device is for the model and its batches, the rest of the host for all else."""
 
-_CHUNK_BYTES = 1 << 26
+CHUNK_BYTES = 1 << 26
+"""Of an array that are copied at once."""
 
 Key = tuple[str, str]
 """Whose array, and which of :class:`Placement`'s."""
@@ -148,13 +149,16 @@ def choose_for_readers(
         del left[max(lacking, key=lambda name: sum(sizes[key] for key in left[name]))]
 
 
-def place_array(array: NDArray[Any] | torch.Tensor, place: Place, device: torch.device) -> torch.Tensor:
+def place_array(
+    array: NDArray[Any] | torch.Tensor, place: Place, device: torch.device, chunk_bytes: int = CHUNK_BYTES
+) -> torch.Tensor:
     """Copy an array to where kernels of the device read it.
 
     Args:
         array: mapped or not; never held twice in memory on the way. uint64 becomes int64 of the same bits.
         place: ``device``, or ``pinned``; where the device is the CPU (Triton's interpreter), both are plain memory.
         device: whose kernels read it.
+        chunk_bytes: copied at once.
     """
     assert place != "mapped"
     if isinstance(array, np.ndarray):
@@ -166,7 +170,7 @@ def place_array(array: NDArray[Any] | torch.Tensor, place: Place, device: torch.
         target = torch.empty(tuple(array.shape), dtype=dtype, pin_memory=True)
     else:
         target = torch.empty(tuple(array.shape), dtype=dtype, device=device)
-    rows = max(1, _CHUNK_BYTES * len(array) // max(1, target.nbytes))
+    rows = max(1, chunk_bytes * len(array) // max(1, target.nbytes))
     for start in range(0, len(array), rows):
         part = array[start : start + rows]
         # What is mapped may not be written, which torch warns of; a copy of a part may.
