@@ -152,7 +152,7 @@ class _Extension:
     @cached_property
     def cache(self) -> str | None:
         """Folder on a local disk for arrays by which keys are found."""
-        return self.settings.lake.cache or (f"{self.lake.uri}/_store" if self.lake.local else None)
+        return self.lake.cache_folder(self.settings.lake.cache)
 
     def _came(self, table: str) -> int:
         return self.new.figures[table].rows if table in self.new.figures else 0

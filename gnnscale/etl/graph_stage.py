@@ -73,7 +73,7 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     }
     log.info("checked %d tables and %d links; writing to %s", len(raw), len(links), lake.uri)
 
-    cache = settings.lake.cache or (f"{lake.uri}/_store" if lake.local else None)
+    cache = lake.cache_folder(settings.lake.cache)
     keys = {}
     for name, table in raw.items():
         if key := table.table.primary_key:

@@ -44,6 +44,10 @@ class Lake:
         """Where the Delta table of that name is, or would be."""
         return f"{self.uri}/{table}"
 
+    def cache_folder(self, cache: str | Path | None = None) -> str | None:
+        """Folder on a local disk for arrays: the one given, else one in a local lake, else None."""
+        return str(cache) if cache else f"{self.uri}/_store" if self.local else None
+
     def exists(self, table: str) -> bool:
         """Whether the table has been committed."""
         return DeltaTable.is_deltatable(self.table_uri(table), self.storage_options or None)

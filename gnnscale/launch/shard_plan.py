@@ -34,7 +34,7 @@ def plan_shards(settings: Settings, query: PredictiveQuery) -> ShardPlan:
         settings.shards.epoch,
         settings.shards.file_mb << 20,
         settings.shards.tile_edges,
-        cache=settings.lake.cache or (f"{lake.uri}/_store" if lake.local else None),
+        cache=lake.cache_folder(settings.lake.cache),
         features=settings.shards.features,
         hidden_tables=query.hidden_tables,
         hidden_columns=query.hidden_columns,

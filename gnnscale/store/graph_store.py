@@ -55,8 +55,7 @@ class GraphStore:
         manifest = GraphManifest.from_dict(record)
         _check_sizes(manifest)
         # The lake's address is part of the name: two lakes may share one cache.
-        where = cache or (f"{lake.uri}/_store" if lake.local else None)
-        folder = name_folder(where, "graph", lake.uri, json.dumps(record, sort_keys=True))
+        folder = name_folder(lake.cache_folder(cache), "graph", lake.uri, json.dumps(record, sort_keys=True))
         store = cls(manifest, folder)
         for table in manifest.tables:
             version = f"nodes_{table.name}"
