@@ -41,8 +41,8 @@ class BlockEncoder(nn.Module):
         widths: dict[str, int] = {}
         for path in reversed(self.paths):
             table = manifest.table(path.table)
-            if path.table not in self.rows:
-                self.rows[path.table] = RowEncoder(table, row_channels)
+            if _rows_of(path.table) not in self.rows:
+                self.rows[_rows_of(path.table)] = RowEncoder(table, row_channels)
             behind = [p for p in self.paths if p.parent == path.name]
             size = SlotSize(channels, row_channels, sum(widths[p.name] for p in behind), deep=bool(path.parent))
             encoder = ManySlots(table, size) if path.many else OneSlot(table, size)
@@ -62,10 +62,15 @@ class BlockEncoder(nn.Module):
             behind = [messages[p.name] for p in self.paths if p.parent == path.name]
             parents = len(slots[path.parent]) if path.parent else len(batch)
             # [rows, row_channels] -> [slots, row_channels]
-            rows = self.rows[path.table](own.features)
+            rows = self.rows[_rows_of(path.table)](own.features)
             messages[path.name] = self.encoders[path.name](own, rows, behind, parents)
         parts = [self.entity_rows(batch.features)] + ([self.age(batch.age)] if self.age else [])
         return torch.cat(parts + [messages[p.name] for p in self.paths if not p.parent], dim=1)
+
+
+def _rows_of(table: str) -> str:
+    """Name of a table's module: one can't be called like a method of the dictionary, as ``items`` would be."""
+    return f"rows_{table}"
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,8 @@ def test_a_network_on_blocks_equals_pyg_on_the_same_samples(store):
                 convolutions[pyg_edge_type(edge_type)] = peer
         pooled = HeteroConv(convolutions, aggr="sum")(state, data.edge_index_dict)
         following = {}
-        for table, linear in own.items():
+        for table in {network.table_of(path) for path in network.paths if len(path) < 2 - layer}:
+            linear = own[f"nodes_{table}"]
             value = linear(state[table]) + pooled.get(table, 0)
             following[table] = torch.relu(value) if layer == 0 else value
         state = following
@@ -127,6 +128,15 @@ def test_a_network_on_blocks_equals_pyg_on_the_same_samples(store):
     # All of its parameters count.
     found.square().sum().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("table", ["items", "keys", "training"])
+def test_tables_may_be_called_like_methods_of_modules(table):
+    link = RelationManifest(table, "bought_with", table, 1, 1, 0, 0).link
+    path = (EdgeType(link, reverse=False),)
+    network = BlockNetwork((path,), table, {table: 3}, 4, 2)
+    found = network({(): torch.ones(2, 3), path: torch.ones(2, 5, 3)}, {(): torch.ones(2), path: torch.ones(2, 5) > 0})
+    assert found.shape == (2, 2)
 
 
 def test_a_pooling_or_heads_that_are_not_there_are_named():

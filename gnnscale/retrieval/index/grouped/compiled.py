@@ -1,0 +1,262 @@
+"""Kernels of the grouped search: the scores of one cluster are gone through once, and what is good enough is kept.
+
+Each query keeps up to twice as many candidates as it needs. When they are full, the better half stays, and the worst of
+it is the score to beat from then on. bf16 scores come as the int16 of their bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+WIDTH = np.uintp(64)
+"""Scores whose largest is compared before any of them is."""
+
+
+@numba.njit(inline="always")  # type: ignore[misc]
+def ordered_bits(bits: Any) -> Any:
+    """A float's bits so that their order as integers is the float's: a negative one's have to be turned around."""
+    return np.int16(bits ^ np.int16(np.int16(bits >> 15) & np.int16(0x7FFF)))
+
+
+@numba.njit(nogil=True)  # type: ignore[misc]
+def keep_largest(scores: NDArray[np.float32], places: NDArray[np.int32], count: int, kept: int) -> float:
+    """Bring the ``kept`` largest of ``count`` scores to the front, in any order, with their places.
+
+    Returns:
+        The smallest of them.
+    """
+    low, high = 0, count - 1
+    while low < high:
+        pivot = scores[(low + high) >> 1]
+        i, j = low, high
+        while i <= j:
+            while scores[i] > pivot:
+                i += 1
+            while scores[j] < pivot:
+                j -= 1
+            if i <= j:
+                scores[i], scores[j] = scores[j], scores[i]
+                places[i], places[j] = places[j], places[i]
+                i += 1
+                j -= 1
+        if kept - 1 <= j:
+            high = j
+        elif kept - 1 >= i:
+            low = i
+        else:
+            break
+    least = scores[0]
+    for i in range(1, kept):
+        least = min(least, scores[i])
+    return least
+
+
+@numba.njit(inline="always")  # type: ignore[misc]
+def bits_not_above(limit: np.float32, room: NDArray[np.float32], bits: NDArray[np.int32]) -> Any:
+    """Ordered bits of a bf16 number that is not above a limit, and no more than two steps below it.
+
+    Args:
+        limit: a float32.
+        room: space for it, ``[1]``.
+        bits: the same memory as integers.
+    """
+    room[0] = limit
+    # Leaving the lower half out takes a number towards zero, which is up for a negative one.
+    high = ordered_bits(np.int16(bits[0] >> 16))
+    return np.int16(high - 1) if limit < 0 and high > -32768 else high
+
+
+@numba.njit(nogil=True)  # type: ignore[misc]
+def scan_bf16(
+    scores: NDArray[np.int16],
+    queries: NDArray[np.int32],
+    offsets: NDArray[np.float32],
+    table: NDArray[np.float32],
+    columns: tuple[int, int],
+    place: int,
+    best: NDArray[np.float32],
+    places: NDArray[np.int32],
+    counts: NDArray[np.int32],
+    limits: NDArray[np.float32],
+) -> None:
+    """Go through the scores of some queries with the targets of one cluster.
+
+    Args:
+        scores: bits of bf16, ``[queries or more, targets or more]``, less the offset of the query.
+        queries: which these are, ``[queries]``.
+        offsets: to be added to a query's scores, ``[queries]``.
+        table: number of each bit pattern, ``[65536]``.
+        columns: first column and that after the last one of the cluster's targets.
+        place: of the target of column 0.
+        best, places: candidates of all queries, ``[all queries, twice what is kept]``.
+        counts, limits: candidates of each query and the score to beat, ``[all queries]``.
+    """
+    # Unsigned, since an index that might be negative keeps loops from being vectorised.
+    begin, end = np.uintp(columns[0]), np.uintp(columns[1])
+    room = np.empty(1, np.float32)
+    bits = room.view(np.int32)
+    capacity = best.shape[1]
+    for i in range(len(queries)):
+        query, offset = queries[i], offsets[i]
+        count, limit = counts[query], limits[query]
+        bar = bits_not_above(limit - offset, room, bits)
+        for start in range(begin, end, WIDTH):
+            stop = start + WIDTH
+            if stop <= end:
+                largest = np.int16(-32768)
+                for j in range(start, start + WIDTH):
+                    value = ordered_bits(scores[i, j])
+                    largest = value if value > largest else largest
+                if largest <= bar:
+                    continue
+            else:
+                stop = end
+            for j in range(start, stop):
+                if ordered_bits(scores[i, j]) > bar:
+                    score = table[np.uint16(scores[i, j])] + offset
+                    if score > limit:
+                        best[query, count] = score
+                        places[query, count] = place + np.int64(j)
+                        count += 1
+                        if count == capacity:
+                            count = capacity // 2
+                            limit = keep_largest(best[query], places[query], capacity, count)
+                            bar = bits_not_above(limit - offset, room, bits)
+        counts[query], limits[query] = count, limit
+
+
+@numba.njit(nogil=True)  # type: ignore[misc]
+def scan_fp32(
+    scores: NDArray[np.float32],
+    queries: NDArray[np.int32],
+    columns: tuple[int, int],
+    place: int,
+    best: NDArray[np.float32],
+    places: NDArray[np.int32],
+    counts: NDArray[np.int32],
+    limits: NDArray[np.float32],
+) -> None:
+    """As :func:`scan_bf16`, of whole scores in float32."""
+    # Unsigned, since an index that might be negative keeps loops from being vectorised.
+    begin, end = np.uintp(columns[0]), np.uintp(columns[1])
+    capacity = best.shape[1]
+    for i in range(len(queries)):
+        query = queries[i]
+        count, limit = counts[query], limits[query]
+        for start in range(begin, end, WIDTH):
+            stop = min(start + WIDTH, end)
+            beaten = 0
+            for j in range(start, stop):
+                beaten += scores[i, j] > limit
+            if not beaten:
+                continue
+            for j in range(start, stop):
+                if scores[i, j] > limit:
+                    best[query, count] = scores[i, j]
+                    places[query, count] = place + np.int64(j)
+                    count += 1
+                    if count == capacity:
+                        count = capacity // 2
+                        limit = keep_largest(best[query], places[query], capacity, count)
+        counts[query], limits[query] = count, limit
+
+
+@numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"})  # type: ignore[misc]
+def score_again(
+    queries: NDArray[np.float32],
+    vectors: NDArray[np.float32],
+    ids: NDArray[np.int32],
+    best: NDArray[np.float32],
+    places: NDArray[np.int32],
+    counts: NDArray[np.int32],
+    targets: NDArray[np.int64],
+    scores: NDArray[np.float32],
+) -> None:
+    """Score the candidates in full precision and write the best, in order; equal scores go to the smaller id.
+
+    Args:
+        queries: ``[queries, channels]``.
+        vectors: of all targets by place, ``[targets, channels]``.
+        ids: of the targets by place.
+        best, places, counts: candidates, as :func:`scan_bf16` leaves them.
+        targets, scores: are written, ``[queries, k]``; -1 and minus infinity where there are fewer.
+    """
+    k = targets.shape[1]
+    channels = queries.shape[1]
+    for query in range(len(queries)):
+        count = counts[query]
+        half = best.shape[1] // 2
+        if count > half:
+            keep_largest(best[query], places[query], count, half)
+            count = half
+        filled = 0
+        for x in range(count):
+            place = places[query, x]
+            score = np.float32(0)
+            for c in range(channels):
+                score += queries[query, c] * vectors[place, c]
+            target = np.int64(ids[place])
+            if filled == k:
+                if score < scores[query, k - 1] or (score == scores[query, k - 1] and target > targets[query, k - 1]):
+                    continue
+            else:
+                filled += 1
+            y = filled - 1
+            while y > 0 and (
+                scores[query, y - 1] < score or (scores[query, y - 1] == score and targets[query, y - 1] > target)
+            ):
+                scores[query, y] = scores[query, y - 1]
+                targets[query, y] = targets[query, y - 1]
+                y -= 1
+            scores[query, y] = score
+            targets[query, y] = target
+        for y in range(filled, k):
+            targets[query, y] = -1
+            scores[query, y] = -np.inf
+
+
+@numba.njit(nogil=True)  # type: ignore[misc]
+def largest_bf16(scores: NDArray[np.int16], found: NDArray[np.int32]) -> None:
+    """Column of the largest score of every row, the first of equals; scores are bits of bf16."""
+    rows, width = scores.shape
+    for i in range(rows):
+        best, at = np.int16(-32768), np.uintp(0)
+        for start in range(np.uintp(0), np.uintp(width), WIDTH):
+            stop = start + WIDTH
+            if stop <= width:
+                largest = np.int16(-32768)
+                for j in range(start, start + WIDTH):
+                    value = ordered_bits(scores[i, j])
+                    largest = value if value > largest else largest
+                if largest <= best:
+                    continue
+            else:
+                stop = np.uintp(width)
+            for j in range(start, stop):
+                value = ordered_bits(scores[i, j])
+                if value > best:
+                    best, at = value, j
+        found[i] = at
+
+
+@numba.njit(nogil=True)  # type: ignore[misc]
+def largest_columns(
+    scores: NDArray[np.float32], found: NDArray[np.int32], row: NDArray[np.float32], columns: NDArray[np.int32]
+) -> None:
+    """Columns of the largest scores of every row, in any order.
+
+    Args:
+        scores: ``[rows, width]``.
+        found: are written, ``[rows, count]``.
+        row, columns: room for one row, ``[width]``.
+    """
+    count = found.shape[1]
+    for i in range(scores.shape[0]):
+        for j in range(scores.shape[1]):
+            row[j], columns[j] = scores[i, j], j
+        keep_largest(row, columns, scores.shape[1], count)
+        found[i] = columns[:count]

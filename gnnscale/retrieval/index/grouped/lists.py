@@ -1,0 +1,173 @@
+"""Targets by list: those of one cluster lie together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gnnscale.retrieval.index.grouped.clusters import nearest_lists, train_centroids
+from gnnscale.retrieval.index.grouped.products import arithmetic
+from gnnscale.retrieval.index.metric import as_searched
+from gnnscale.retrieval.index.setting import IndexSetting
+
+ROWS = 65_536
+LARGEST = 4
+"""A list has at most so many times the targets of an average one."""
+PER_NEIGHBORHOOD = 32
+"""Lists that lie next to each other because their centroids are near."""
+
+ARRAYS = ("centroids", "bounds", "ids", "vectors", "residuals")
+
+
+@dataclass(frozen=True)
+class ClusteredVectors:
+    """Targets in order of their lists, and the lists in order of their neighborhoods.
+
+    Args:
+        centroids: float32 ``[lists, channels]``.
+        bounds: places of each list, int64 ``[lists + 1]``.
+        ids: of the target at each place, int32 ``[targets]``.
+        vectors: by place, float32 ``[targets, channels]``.
+        residuals: vectors less their list's centroid in bf16, as the int16 of its bits, ``[targets, channels]``; with
+            no rows where the index compares in fp32.
+    """
+
+    centroids: NDArray[np.float32]
+    bounds: NDArray[np.int64]
+    ids: NDArray[np.int32]
+    vectors: NDArray[np.float32]
+    residuals: NDArray[np.int16]
+
+    @classmethod
+    def build(
+        cls, vectors: NDArray[np.float32], setting: IndexSetting, threads: int, folder: Path | None = None
+    ) -> ClusteredVectors:
+        """Cluster targets.
+
+        Args:
+            vectors: row i is target i, ``[targets, channels]``; may be mapped.
+            setting: number of lists, metric, precision and seed count.
+            threads: that share the work.
+            folder: keeps the arrays, which are mapped from there; default: memory does.
+
+        Raises:
+            DataError: a vector is not finite, or has no direction where the metric needs one.
+        """
+        kind = arithmetic(setting.precision)
+        count, channels = vectors.shape
+        lists = min(setting.lists, count)
+        sampled = _Searched(vectors, setting)
+        centroids = train_centroids(sampled, lists, kind, threads, setting.seed)
+        centroids, members = _split(sampled, centroids, kind, threads, setting.seed)
+        order = _neighborhoods(centroids, kind, threads, setting.seed)
+        centroids = centroids[order]
+        members = np.argsort(order).astype(np.int32)[members]
+        ids = np.argsort(members, kind="stable").astype(np.int32)
+        bounds = np.concatenate([[0], np.cumsum(np.bincount(members, minlength=len(centroids)))]).astype(np.int64)
+        low = kind is torch.bfloat16
+        placed = _room(folder, "vectors", (count, channels), np.float32)
+        residuals = _room(folder, "residuals", (count if low else 0, channels), np.int16)
+        for start in range(0, count, ROWS):
+            rows = ids[start : start + ROWS]
+            part = sampled[rows]
+            placed[start : start + ROWS] = part
+            if low:
+                rest = torch.from_numpy(part - centroids[members[rows]]).bfloat16()
+                residuals[start : start + ROWS] = rest.view(torch.int16).numpy()
+        small = {"centroids": centroids, "bounds": bounds, "ids": ids}
+        if folder is not None:
+            for name, array in small.items():
+                np.save(folder / f"{name}.npy", array)
+        return cls(**small, vectors=placed, residuals=residuals)
+
+    @classmethod
+    def open(cls, folder: Path) -> ClusteredVectors:
+        """Arrays that :meth:`build` kept in a folder, mapped."""
+        return cls(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS})
+
+
+class _Searched:
+    """Vectors in the form of a metric, made when rows are taken."""
+
+    def __init__(self, vectors: NDArray[np.float32], setting: IndexSetting) -> None:
+        self.vectors, self.metric = vectors, setting.metric
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __getitem__(self, rows: Any) -> NDArray[np.float32]:
+        return as_searched(self.metric, self.vectors[rows], "target vectors")
+
+
+def _room(folder: Path | None, name: str, shape: tuple[int, int], kind: type) -> NDArray[Any]:
+    if folder is None or not shape[0]:
+        array: NDArray[Any] = np.empty(shape, kind)
+        if folder is not None:
+            np.save(folder / f"{name}.npy", array)
+        return array
+    return np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, shape)
+
+
+def _split(
+    vectors: Any, centroids: NDArray[np.float32], kind: torch.dtype, threads: int, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Each vector's list, after lists that got far more than their share are divided.
+
+    What k-means can't divide, as it can't equal vectors, is cut in pieces that share a centroid.
+
+    Returns:
+        Centroids, float32 ``[lists, channels]``, and lists, int32 ``[rows]``.
+    """
+    members = nearest_lists(vectors, torch.from_numpy(centroids), True, kind, threads)
+    most = max(64, LARGEST * len(vectors) // len(centroids))
+    found = [centroids]
+    count = len(centroids)
+    sizes = np.bincount(members, minlength=count)
+    for large in np.flatnonzero(sizes > most):
+        rows = np.flatnonzero(members == large)
+        wanted = -(-len(rows) * LARGEST // most)
+        sub = train_centroids(_Rows(vectors, rows), wanted, kind, threads, seed)
+        where = nearest_lists(_Rows(vectors, rows), torch.from_numpy(sub), True, kind, threads)
+        order = np.argsort(where, kind="stable")
+        ends = np.cumsum(np.bincount(where, minlength=wanted))
+        pieces = [
+            (part, stretch[i : i + most])
+            for part, stretch in enumerate(np.split(order, ends[:-1]))
+            for i in range(0, len(stretch), most)
+        ]
+        # The first piece takes the place of the list that was divided.
+        for number, (part, stretch) in enumerate(pieces):
+            at = int(large) if number == 0 else count
+            members[rows[stretch]] = at
+            if number == 0:
+                centroids[large] = sub[part]
+            else:
+                found.append(sub[part : part + 1])
+                count += 1
+    return np.concatenate(found), members
+
+
+class _Rows:
+    """Some rows of vectors."""
+
+    def __init__(self, vectors: Any, rows: NDArray[np.int64]) -> None:
+        self.vectors, self.rows = vectors, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: Any) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = self.vectors[self.rows[rows]]
+        return found
+
+
+def _neighborhoods(centroids: NDArray[np.float32], kind: torch.dtype, threads: int, seed: int) -> NDArray[np.int64]:
+    """An order of the lists in which near ones follow each other."""
+    number = max(1, len(centroids) // PER_NEIGHBORHOOD)
+    coarse = train_centroids(centroids, number, kind, threads, seed)
+    return np.argsort(nearest_lists(centroids, torch.from_numpy(coarse), True, kind, threads), kind="stable")
