@@ -11,7 +11,7 @@ from gnnscale.nn.conv import BlockNetwork, GATConv, ImportanceConv, SAGEConv
 from gnnscale.nn.conv.sage import pool
 from gnnscale.sampling import NeighborSampler
 from gnnscale.sampling.pyg import pyg_edge_type
-from gnnscale.schema import ConfigError
+from gnnscale.schema import ConfigError, EdgeType, RelationManifest
 
 DAY = 86_400
 PARENTS, CHILDREN = torch.Size([3, 4, 5]), torch.Size([3, 4, 6, 7])

@@ -21,6 +21,8 @@ ROWS = 65_536
 """Vectors that are added at once."""
 PER_LIST = 64
 """Vectors of the sample that each list is trained on."""
+LEAST_CODED = 256
+"""Vectors without which no codes are trained."""
 LEAST_SAMPLE = 16_384
 """Vectors that codes are trained on, where there are as many."""
 
@@ -31,14 +33,19 @@ class FaissIndex:
     Args:
         index: holds the vectors; target i was the i-th that was added.
         setting: what it was built by; effort and threads count for searches.
+
+    Attributes:
+        index: as FAISS has it.
     """
 
     def __init__(self, index: faiss.Index, setting: IndexSetting) -> None:
-        self._index, self.setting = index, setting
+        self.index, self.setting = index, setting
 
     @classmethod
     def build(cls, vectors: NDArray[np.float32], setting: IndexSetting) -> FaissIndex:
         """Train an index on a sample, where its kind needs that, and add vectors in stretches.
+
+        Of too few vectors to train codes on, ``ivf_pq`` keeps the vectors themselves.
 
         Args:
             vectors: row i is target i, ``[targets, channels]``; may be mapped.
@@ -50,9 +57,11 @@ class FaissIndex:
         """
         count, channels = vectors.shape
         setting = replace(setting, lists=max(1, min(setting.lists, count)))
+        if setting.kind is IndexKind.IVF_PQ and count < LEAST_CODED:
+            setting = replace(setting, kind=IndexKind.IVF_FLAT)
         index = faiss.index_factory(channels, factory_string(setting, channels), _faiss_metric(setting.metric))
         if setting.kind is IndexKind.HNSW:
-            faiss.downcast_index(index).hnsw.efConstruction = 2 * setting.links
+            faiss.downcast_index(index).hnsw.efConstruction = 2 * setting.links  # type: ignore[attr-defined]
         if setting.device == "cuda":
             index = to_gpu(index)
         with _threads(setting.threads):
@@ -68,16 +77,16 @@ class FaissIndex:
     @property
     def size(self) -> int:
         """Number of targets."""
-        return int(self._index.ntotal)
+        return int(self.index.ntotal)
 
     @property
     def channels(self) -> int:
         """Channels of a vector."""
-        return int(self._index.d)
+        return int(self.index.d)
 
     def with_effort(self, effort: int) -> FaissIndex:
         """The same targets, searched more or less thoroughly."""
-        return FaissIndex(self._index, self.setting.with_effort(effort))
+        return FaissIndex(self.index, self.setting.with_effort(effort))
 
     def search(self, queries: NDArray[np.float32], k: int) -> Neighbors:
         """The ``k`` targets of the largest scores, at most as many as there are.
@@ -96,14 +105,14 @@ class FaissIndex:
         if not len(queries) or not k:
             return Neighbors(np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32))
         with _threads(self.setting.threads):
-            scores, targets = self._index.search(queries, k, params=self._parameters())
+            scores, targets = self.index.search(queries, k, params=self._parameters())
         if self.setting.metric is Metric.L2:
             scores = -scores
         return Neighbors(targets, np.where(targets < 0, np.float32(-np.inf), scores))
 
     def write(self, file: Path) -> None:
         """Keep the index in a file."""
-        on_cpu = faiss.index_gpu_to_cpu(self._index) if self.setting.device == "cuda" else self._index
+        on_cpu = faiss.index_gpu_to_cpu(self.index) if self.setting.device == "cuda" else self.index
         faiss.write_index(on_cpu, str(file))
 
     @classmethod
@@ -114,14 +123,18 @@ class FaissIndex:
 
     def _parameters(self) -> faiss.SearchParameters | None:
         effort, kind = self.setting.effort, self.setting.kind
-        if kind is IndexKind.IVF_FLAT:
-            return faiss.SearchParametersIVF(nprobe=effort)
         if kind is IndexKind.HNSW:
-            return faiss.SearchParametersHNSW(efSearch=effort)
+            walk = faiss.SearchParametersHNSW()  # type: ignore[attr-defined]
+            walk.efSearch = effort
+            return walk
+        clusters = faiss.SearchParametersIVF()
+        clusters.nprobe = effort
+        if kind is IndexKind.IVF_FLAT:
+            return clusters
         if kind is IndexKind.IVF_PQ:
-            return faiss.IndexRefineSearchParameters(
-                k_factor=float(self.setting.refine), base_index_params=faiss.SearchParametersIVF(nprobe=effort)
-            )
+            refine = faiss.IndexRefineSearchParameters()
+            refine.k_factor, refine.base_index_params = float(self.setting.refine), clusters
+            return refine
         return None
 
 

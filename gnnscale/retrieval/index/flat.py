@@ -9,5 +9,13 @@ from gnnscale.retrieval.index.faiss_index import FaissIndex
 from gnnscale.retrieval.index.setting import IndexSetting
 
 
-def FlatIndex(vectors: NDArray[np.float32]) -> FaissIndex:  # noqa: N802
-    return FaissIndex.build(vectors, IndexSetting())
+class FlatIndex(FaissIndex):
+    """Scores every target.
+
+    Args:
+        vectors: float32 ``[targets, channels]``; row i is target i.
+    """
+
+    def __init__(self, vectors: NDArray[np.float32]) -> None:
+        setting = IndexSetting()
+        super().__init__(FaissIndex.build(vectors, setting).index, setting)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,9 +20,17 @@ STEP = 2048
 """Vectors that are compared with all centroids at once."""
 
 
-def train_centroids(
-    vectors: NDArray[np.float32], lists: int, kind: torch.dtype, threads: int, seed: int
-) -> NDArray[np.float32]:
+class Rows(Protocol):
+    """Vectors that are read where they are wanted: an array, a mapped one or what makes them."""
+
+    def __len__(self) -> int:
+        """Number of vectors."""
+
+    def __getitem__(self, rows: Any, /) -> NDArray[np.float32]:
+        """Some of them, ``[rows, channels]``."""
+
+
+def train_centroids(vectors: Rows, lists: int, kind: torch.dtype, threads: int, seed: int) -> NDArray[np.float32]:
     """Centroids of a sample of the vectors, float32 ``[lists, channels]``.
 
     A list that no vector of the sample comes to begins again at one that is drawn.
@@ -47,7 +57,7 @@ def train_centroids(
 
 
 def nearest_lists(
-    vectors: NDArray[np.float32], centroids: Tensor, euclidean: bool, kind: torch.dtype, threads: int
+    vectors: Rows, centroids: Tensor, euclidean: bool, kind: torch.dtype, threads: int
 ) -> NDArray[np.int32]:
     """Each vector's nearest centroid, int32 ``[rows]``.
 

@@ -16,13 +16,13 @@ WIDTH = np.uintp(64)
 """Scores whose largest is compared before any of them is."""
 
 
-@numba.njit(inline="always")  # type: ignore[misc]
+@numba.njit(inline="always")
 def ordered_bits(bits: Any) -> Any:
     """A float's bits so that their order as integers is the float's: a negative one's have to be turned around."""
     return np.int16(bits ^ np.int16(np.int16(bits >> 15) & np.int16(0x7FFF)))
 
 
-@numba.njit(nogil=True)  # type: ignore[misc]
+@numba.njit(nogil=True)
 def keep_largest(scores: NDArray[np.float32], places: NDArray[np.int32], count: int, kept: int) -> float:
     """Bring the ``kept`` largest of ``count`` scores to the front, in any order, with their places.
 
@@ -55,7 +55,7 @@ def keep_largest(scores: NDArray[np.float32], places: NDArray[np.int32], count: 
     return least
 
 
-@numba.njit(inline="always")  # type: ignore[misc]
+@numba.njit(inline="always")
 def bits_not_above(limit: np.float32, room: NDArray[np.float32], bits: NDArray[np.int32]) -> Any:
     """Ordered bits of a bf16 number that is not above a limit, and no more than two steps below it.
 
@@ -70,7 +70,7 @@ def bits_not_above(limit: np.float32, room: NDArray[np.float32], bits: NDArray[n
     return np.int16(high - 1) if limit < 0 and high > -32768 else high
 
 
-@numba.njit(nogil=True)  # type: ignore[misc]
+@numba.njit(nogil=True)
 def scan_bf16(
     scores: NDArray[np.int16],
     queries: NDArray[np.int32],
@@ -129,7 +129,7 @@ def scan_bf16(
         counts[query], limits[query] = count, limit
 
 
-@numba.njit(nogil=True)  # type: ignore[misc]
+@numba.njit(nogil=True)
 def scan_fp32(
     scores: NDArray[np.float32],
     queries: NDArray[np.int32],
@@ -165,7 +165,7 @@ def scan_fp32(
         counts[query], limits[query] = count, limit
 
 
-@numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"})  # type: ignore[misc]
+@numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def score_again(
     queries: NDArray[np.float32],
     vectors: NDArray[np.float32],
@@ -219,12 +219,13 @@ def score_again(
             scores[query, y] = -np.inf
 
 
-@numba.njit(nogil=True)  # type: ignore[misc]
+@numba.njit(nogil=True)
 def largest_bf16(scores: NDArray[np.int16], found: NDArray[np.int32]) -> None:
     """Column of the largest score of every row, the first of equals; scores are bits of bf16."""
     rows, width = scores.shape
     for i in range(rows):
-        best, at = np.int16(-32768), np.uintp(0)
+        best = np.int16(-32768)
+        found[i] = 0
         for start in range(np.uintp(0), np.uintp(width), WIDTH):
             stop = start + WIDTH
             if stop <= width:
@@ -239,11 +240,11 @@ def largest_bf16(scores: NDArray[np.int16], found: NDArray[np.int32]) -> None:
             for j in range(start, stop):
                 value = ordered_bits(scores[i, j])
                 if value > best:
-                    best, at = value, j
-        found[i] = at
+                    best = value
+                    found[i] = j
 
 
-@numba.njit(nogil=True)  # type: ignore[misc]
+@numba.njit(nogil=True)
 def largest_columns(
     scores: NDArray[np.float32], found: NDArray[np.int32], row: NDArray[np.float32], columns: NDArray[np.int32]
 ) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gnnscale.retrieval.index.grouped.clusters import nearest_lists, train_centroids
+from gnnscale.retrieval.index.grouped.clusters import Rows, nearest_lists, train_centroids
 from gnnscale.retrieval.index.grouped.products import arithmetic
 from gnnscale.retrieval.index.metric import as_searched
 from gnnscale.retrieval.index.setting import IndexSetting
@@ -79,11 +79,10 @@ class ClusteredVectors:
             if low:
                 rest = torch.from_numpy(part - centroids[members[rows]]).bfloat16()
                 residuals[start : start + ROWS] = rest.view(torch.int16).numpy()
-        small = {"centroids": centroids, "bounds": bounds, "ids": ids}
         if folder is not None:
-            for name, array in small.items():
+            for name, array in (("centroids", centroids), ("bounds", bounds), ("ids", ids)):
                 np.save(folder / f"{name}.npy", array)
-        return cls(**small, vectors=placed, residuals=residuals)
+        return cls(centroids, bounds, ids, placed, residuals)
 
     @classmethod
     def open(cls, folder: Path) -> ClusteredVectors:
@@ -114,7 +113,7 @@ def _room(folder: Path | None, name: str, shape: tuple[int, int], kind: type) ->
 
 
 def _split(
-    vectors: Any, centroids: NDArray[np.float32], kind: torch.dtype, threads: int, seed: int
+    vectors: Rows, centroids: NDArray[np.float32], kind: torch.dtype, threads: int, seed: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Each vector's list, after lists that got far more than their share are divided.
 
@@ -155,7 +154,7 @@ def _split(
 class _Rows:
     """Some rows of vectors."""
 
-    def __init__(self, vectors: Any, rows: NDArray[np.int64]) -> None:
+    def __init__(self, vectors: Rows, rows: NDArray[np.int64]) -> None:
         self.vectors, self.rows = vectors, rows
 
     def __len__(self) -> int:

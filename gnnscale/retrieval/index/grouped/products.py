@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -27,7 +26,7 @@ def _multiplies_bf16() -> bool:
 
 
 def as_scores(products: Tensor) -> NDArray[Any]:
-    """Products for the compiled kernels: float32 as it is, bf16 as the int16 of its bits, which NumPy has a name for."""
+    """Products for the compiled kernels: float32 as it is, bf16, which NumPy lacks, as the int16 of its bits."""
     scores: NDArray[Any] = (products.view(torch.int16) if products.dtype == torch.bfloat16 else products).numpy()
     return scores
 

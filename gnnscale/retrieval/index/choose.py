@@ -1,0 +1,102 @@
+"""Which index suits so many targets and queries on this machine."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from gnnscale.retrieval.index.metric import Metric
+from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
+
+EXACT_RATE = 6e10
+"""Products and sums a second that exact search does on one core, where memory keeps up; measured on one of 2023."""
+EXACT_SECONDS = 20.0
+"""Exact search that is expected to take no longer is not worth an index."""
+LEAST_TARGETS = 20_000
+"""Of fewer targets no index is built."""
+HNSW_QUERIES = 10_000
+"""Of fewer queries at once, a graph of targets answers each sooner than clusters do."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is to be searched.
+
+    Args:
+        targets, channels: of the index.
+        queries: that will be asked, over all.
+        memory_bytes: that the index may take.
+        cores: that search.
+    """
+
+    targets: int
+    channels: int
+    queries: int
+    memory_bytes: int
+    cores: int
+
+    @classmethod
+    def here(cls, targets: int, channels: int, queries: int, memory_gb: float | None = None) -> Workload:
+        """On this machine, with half of its memory where none is given."""
+        cores = os.cpu_count() or 1
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2 if memory_gb is None else memory_gb * 1e9
+        return cls(targets, channels, queries, int(memory), cores)
+
+    @property
+    def exact_seconds(self) -> float:
+        """What exact search is expected to take."""
+        return 2.0 * self.targets * self.channels * self.queries / (EXACT_RATE * self.cores)
+
+
+def choose_setting(
+    workload: Workload, metric: Metric, kind: IndexKind | None = None, device: str = "cpu"
+) -> IndexSetting:
+    """A setting to begin with; how thoroughly it has to be searched is measured after it is built.
+
+    Exact search where that is quick. Else clusters searched for many queries together, which needs a product as its
+    metric; by Euclidean distance, clusters searched for each query, by codes where full vectors would not fit.
+
+    Args:
+        workload: what is to be searched.
+        metric: of the scores.
+        kind: where the choice is made already.
+        device: ``cpu`` or ``cuda``.
+    """
+    kind = kind or _choose_kind(workload, metric)
+    return IndexSetting(
+        kind=kind,
+        metric=metric,
+        lists=lists_for(workload.targets),
+        effort=_first_effort(kind),
+        codes=codes_for(workload.channels),
+        device=device,
+    )
+
+
+def lists_for(targets: int) -> int:
+    """Clusters of an index: the power of two nearest to 1.3 times the root of its targets, where it has many."""
+    wanted = 1.3 * targets**0.5
+    power = 1
+    while power * 1.42 < wanted:
+        power *= 2
+    return max(1, min(power, targets // 40))
+
+
+def codes_for(channels: int) -> int:
+    """Four-bit codes of a vector: one for two channels, where they can be shared out so."""
+    return next(codes for codes in range(max(1, channels // 2), 0, -1) if channels % codes == 0)
+
+
+def _choose_kind(workload: Workload, metric: Metric) -> IndexKind:
+    if workload.targets < LEAST_TARGETS or workload.exact_seconds <= EXACT_SECONDS:
+        return IndexKind.FLAT
+    if metric is not Metric.L2:
+        return IndexKind.GROUPED
+    vectors = 4 * workload.targets * workload.channels
+    if workload.queries < HNSW_QUERIES and 1.5 * vectors <= workload.memory_bytes:
+        return IndexKind.HNSW
+    return IndexKind.IVF_PQ if 1.2 * vectors <= workload.memory_bytes else IndexKind.IVF_FLAT
+
+
+def _first_effort(kind: IndexKind) -> int:
+    return 32 if kind is IndexKind.HNSW else 1

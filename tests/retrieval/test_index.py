@@ -1,0 +1,148 @@
+"""Every index answers like exact search, as far as its effort reaches."""
+
+import numpy as np
+import pytest
+
+from gnnscale.retrieval.index import FaissIndex, GroupedIndex, IndexKind, IndexSetting, Metric, build_index
+from gnnscale.retrieval.index.audit import Sample, exact_neighbors, measure_recall
+from gnnscale.schema import ConfigError, DataError
+
+K = 7
+CLUSTERED = (IndexKind.GROUPED, IndexKind.IVF_FLAT, IndexKind.IVF_PQ)
+
+
+def clustered(rows: int, channels: int = 24, seed: int = 0) -> np.ndarray:
+    """Vectors around forty centers, of different lengths."""
+    rng = np.random.default_rng(seed)
+    centers = rng.normal(size=(40, channels))
+    found = centers[rng.integers(0, 40, rows)] + 0.4 * rng.normal(size=(rows, channels))
+    return (found * rng.uniform(0.7, 1.3, (rows, 1))).astype(np.float32)
+
+
+def naive(vectors, queries, metric):
+    """Scores by the definition, in double precision."""
+    vectors, queries = vectors.astype(float), queries.astype(float)
+    if metric is Metric.L2:
+        return -((queries[:, None] - vectors[None]) ** 2).sum(2)
+    if metric is Metric.COSINE:
+        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        queries = queries / np.linalg.norm(queries, axis=1, keepdims=True)
+    return queries @ vectors.T
+
+
+def settings():
+    for kind in IndexKind:
+        for metric in Metric:
+            if (kind, metric) != (IndexKind.GROUPED, Metric.L2):
+                yield kind, metric
+
+
+@pytest.mark.parametrize(("kind", "metric"), list(settings()))
+def test_the_most_thorough_search_finds_what_the_definition_does(kind, metric):
+    vectors, queries = clustered(3000), clustered(200, seed=1)
+    index = build_index(vectors, IndexSetting(kind, metric, lists=16, codes=12, refine=64, threads=2))
+    found = index.with_effort(index.setting.most_effort).search(queries, K)
+    scores = naive(vectors, queries, metric)
+    expected = -np.sort(-scores, axis=1)[:, :K]
+    right = np.isclose(found.scores, expected, rtol=1e-4, atol=1e-4).mean()
+    assert right == 1 if kind is not IndexKind.HNSW else right > 0.99
+    told = np.take_along_axis(scores, found.targets, 1)
+    np.testing.assert_allclose(found.scores, told, rtol=1e-4, atol=1e-4)
+    assert (np.diff(found.scores, axis=1) <= 0).all()
+    assert all(len(set(row)) == K for row in found.targets.tolist())
+
+
+@pytest.mark.parametrize("kind", CLUSTERED)
+def test_more_effort_finds_more(kind):
+    vectors, queries = clustered(4000), clustered(300, seed=1)
+    index = build_index(vectors, IndexSetting(kind, lists=64, codes=12, refine=64, threads=2))
+    sample = Sample(queries, exact_neighbors(vectors, queries, K, Metric.INNER_PRODUCT))
+    found = [sample.recall(index.with_effort(effort)).mean for effort in (1, 4, 16, 64)]
+    assert found == sorted(found)
+    assert found[0] < 0.9 < found[-1]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("count", [1, 3, 700, 6000])
+def test_groups_of_queries_find_what_each_finds_alone(precision, count):
+    vectors, queries = clustered(2000), clustered(count, seed=1)
+    index = GroupedIndex.build(vectors, IndexSetting(IndexKind.GROUPED, lists=20, precision=precision, effort=20))
+    found = index.search(queries, K)
+    scores = naive(vectors, queries, Metric.INNER_PRODUCT)
+    np.testing.assert_allclose(found.scores, -np.sort(-scores, axis=1)[:, :K], rtol=1e-4, atol=1e-4)
+
+
+def test_the_grouped_search_does_not_depend_on_threads_or_where_its_arrays_are(tmp_path):
+    vectors, queries = clustered(5000), clustered(3000, seed=1)
+    setting = IndexSetting(IndexKind.GROUPED, lists=32, effort=2, threads=1)
+    one = GroupedIndex.build(vectors, setting).search(queries, K)
+    two = GroupedIndex.build(vectors, IndexSetting(IndexKind.GROUPED, lists=32, effort=2, threads=2), tmp_path)
+    for index in (two, GroupedIndex(type(two.vectors).open(tmp_path), setting)):
+        found = index.search(queries, K)
+        np.testing.assert_array_equal(found.targets, one.targets)
+        np.testing.assert_array_equal(found.scores, one.scores)
+
+
+@pytest.mark.parametrize("kind", list(IndexKind))
+def test_no_more_targets_than_there_are(kind):
+    vectors = clustered(5)
+    found = build_index(vectors, IndexSetting(kind, lists=1, codes=12, effort=64)).search(vectors, 9)
+    assert found.targets.shape == (5, 5)
+    assert (np.sort(found.targets, axis=1) == np.arange(5)).all()
+    assert build_index(vectors, IndexSetting(kind, lists=1, codes=12)).search(vectors[:0], 3).targets.shape == (0, 3)
+
+
+def test_equal_vectors_are_divided_into_lists_and_found():
+    vectors = np.concatenate([np.ones((4000, 8), np.float32), clustered(400, 8)])
+    index = GroupedIndex.build(vectors, IndexSetting(IndexKind.GROUPED, lists=40, effort=1))
+    assert np.diff(index.vectors.bounds).max() <= 440
+    assert np.sort(index.vectors.ids).tolist() == list(range(4400))
+    found = index.with_effort(index.setting.most_effort).search(vectors[:1] * 10, 5)
+    scores = naive(vectors, vectors[:1] * 10, Metric.INNER_PRODUCT)
+    np.testing.assert_allclose(found.scores, -np.sort(-scores, axis=1)[:, :5], rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", list(IndexKind))
+def test_vectors_that_have_no_score_are_refused(kind):
+    vectors = clustered(300)
+    broken = vectors.copy()
+    broken[17, 3] = np.nan
+    with pytest.raises(DataError, match=r"target vectors hold NaN or infinity, first in row"):
+        build_index(broken, IndexSetting(kind, lists=2, codes=12))
+    index = build_index(vectors, IndexSetting(kind, Metric.COSINE, lists=2, codes=12))
+    with pytest.raises(DataError, match="queries hold NaN or infinity, first in row 17"):
+        index.search(broken, K)
+    zero = vectors.copy()
+    zero[4] = 0
+    with pytest.raises(DataError, match="1 of 300 queries are zero, such as row 4"):
+        index.search(zero, K)
+    with pytest.raises(DataError, match="1 of 300 target vectors are zero"):
+        build_index(zero, IndexSetting(IndexKind.FLAT, Metric.COSINE))
+    with pytest.raises(DataError, match="queries have 5 channels and the index 24"):
+        index.search(np.ones((2, 5), np.float32), K)
+
+
+def test_an_index_of_nothing_and_settings_out_of_range_are_refused():
+    with pytest.raises(DataError, match="no target vectors"):
+        build_index(np.zeros((0, 4), np.float32), IndexSetting())
+    with pytest.raises(ConfigError, match="lists of an index is 0; at least 1"):
+        IndexSetting(lists=0)
+    with pytest.raises(ConfigError, match="precision of an index is 'int8'"):
+        IndexSetting(precision="int8")
+    with pytest.raises(ConfigError, match="grouped index has no l2"):
+        IndexSetting(IndexKind.GROUPED, Metric.L2)
+    with pytest.raises(ConfigError, match="24 channels can't be divided among 7 codes"):
+        FaissIndex.build(clustered(50), IndexSetting(IndexKind.IVF_PQ, codes=7))
+
+
+def test_recall_counts_ties_and_says_how_sure_it_is():
+    vectors = np.repeat(np.eye(4, dtype=np.float32), 3, axis=0)
+    exact = exact_neighbors(vectors, vectors, 2, Metric.INNER_PRODUCT)
+    # Another of three equal targets is as good.
+    other = type(exact)((exact.targets // 3) * 3 + 2 - exact.targets % 3, exact.scores)
+    assert measure_recall(other, exact).mean == 1
+    worse = type(exact)(exact.targets, exact.scores - np.float32([0, 0.5]))
+    found = measure_recall(worse, exact)
+    assert (found.mean, found.queries, found.k) == (0.5, 12, 2)
+    # Wilson's interval of 6 in 12, by hand.
+    assert (round(found.low, 4), round(found.high, 4)) == (0.2538, 0.7462)
