@@ -132,7 +132,7 @@ def test_an_index_of_nothing_and_settings_out_of_range_are_refused():
     with pytest.raises(ConfigError, match="grouped index has no l2"):
         IndexSetting(IndexKind.GROUPED, Metric.L2)
     with pytest.raises(ConfigError, match="24 channels can't be divided among 7 codes"):
-        FaissIndex.build(clustered(50), IndexSetting(IndexKind.IVF_PQ, codes=7))
+        FaissIndex.build(clustered(500), IndexSetting(IndexKind.IVF_PQ, codes=7))
 
 
 def test_recall_counts_ties_and_says_how_sure_it_is():
