@@ -325,18 +325,10 @@ class EmbedStage(Stage):
         ]
 
     def make(self) -> str:
-        """Sweep all entities and targets."""
-        from gnnscale.inference import embed
-        from gnnscale.launch.train_stage import trained_settings
-        from gnnscale.store import GraphStore, view_for
+        """Sweep all entities and targets, with Ray where they are many."""
+        from gnnscale.launch.embed_stage import embed_and_describe
 
-        query, plan = self.work.query, self.work.plan
-        store = view_for(GraphStore.open(self.work.lake, self.settings.lake.cache), query.arriving_facts)
-        anchors = list(dict.fromkeys((plan.test, plan.latest)))
-        counts = [store.node_count(table.name) for table in (query.target, query.entity)]
-        with progress_bar(self.work.console, "embed", sum(counts) * len(anchors), "rows") as bar:
-            embed(trained_settings(self.settings, self.work.lake), self.work.lake, store, anchors, advance=bar.advance)
-        return f"{counts[0]:,} {query.target.name} and {counts[1]:,} {query.entity.name} at {len(anchors)} anchors"
+        return embed_and_describe(self.settings, self.work.lake, self.work.plan, self.work.console, self.work.force)
 
 
 class RetrieveStage(Stage):
