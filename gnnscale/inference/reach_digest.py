@@ -26,7 +26,7 @@ from gnnscale.schema import EdgeType
 from gnnscale.store import Adjacency, CodeLists, GraphStore, NodeFeatures
 
 CHUNK = 1 << 20
-"""Nodes, or about as many edges, that are taken at once."""
+"""Nodes or edges that are taken at once."""
 
 ENDED, THERE = np.uint64(1), np.uint64(2)
 
@@ -119,14 +119,22 @@ def _digest(store: GraphStore, reach: Reach, anchor: int, rows: dict[str, UInt64
     return total
 
 
-def digest_rows(features: NodeFeatures, anchor: int) -> UInt64:
-    """Digest of each node by itself: its id, whether it is there at an anchor, and its encoded columns, ``[nodes]``."""
+def digest_rows(features: NodeFeatures, anchor: int, chunk: int = CHUNK) -> UInt64:
+    """Digest of each node by itself: its id, whether it is there, and its encoded columns, uint64 ``[nodes]``.
+
+    Args:
+        features: of the nodes' table.
+        anchor: seconds after the graph's origin.
+        chunk: nodes that are taken at once.
+    """
     count = len(features.times)
-    parts = [_rows(features, np.arange(at, min(at + CHUNK, count)), anchor) for at in range(0, count, CHUNK)]
+    parts = [_rows(features, np.arange(at, min(at + chunk, count)), anchor) for at in range(0, count, chunk)]
     return np.concatenate(parts) if parts else np.zeros(0, np.uint64)
 
 
-def digest_neighbors(adjacency: Adjacency, neighbors: UInt64, anchor: int, limit: int | None = None) -> UInt64:
+def digest_neighbors(
+    adjacency: Adjacency, neighbors: UInt64, anchor: int, limit: int | None = None, chunk: int = CHUNK
+) -> UInt64:
     """Digest of the edges of each source that are stamped at or before an anchor, uint64 ``[sources]``.
 
     Args:
@@ -134,11 +142,12 @@ def digest_neighbors(adjacency: Adjacency, neighbors: UInt64, anchor: int, limit
         neighbors: digest of each of its targets.
         anchor: seconds after the graph's origin.
         limit: only the latest so many edges count; default: all.
+        chunk: edges that are taken at once, more where a source has more.
     """
     indptr = np.asarray(adjacency.indptr)
     found = np.zeros(len(indptr) - 1, np.uint64)
-    # Consecutive sources with about CHUNK edges together.
-    bounds = np.searchsorted(indptr, np.arange(CHUNK, indptr[-1], CHUNK))
+    # Consecutive sources with about so many edges together.
+    bounds = np.searchsorted(indptr, np.arange(chunk, indptr[-1], chunk))
     bounds = np.unique(np.concatenate([[0], bounds, [len(found)]]))
     for low, high in pairwise(bounds):
         found[low:high] = _edges(adjacency, indptr[low : high + 1], neighbors, anchor, limit)
