@@ -106,7 +106,6 @@ def embed_layerwise(
                 for nodes in layer.chunks(chunk_edges):
                     made[state][nodes] = layer.apply(nodes)
                     advance(len(nodes))
-                made[state].flush()
             for place, state in enumerate(earlier):
                 (folder / f"layer-{state.layers}-{place}.npy").unlink()
             earlier = made
