@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from abc import ABC, abstractmethod
@@ -293,9 +294,14 @@ class TrainStage(Stage):
         """No table: the model is a file."""
         return []
 
+    @property
+    def model_file(self) -> str:
+        """Path of the model under the lake's root."""
+        return f"_models/{self.settings.query.name}/model.pt"
+
     def intact(self) -> bool:
         """Whether the model file is there."""
-        return self.work.lake.has_file(f"_models/{self.settings.query.name}/model.pt")
+        return self.work.lake.has_file(self.model_file)
 
     def make(self) -> str:
         """Train with Ray, under a new MLflow run."""
@@ -314,6 +320,19 @@ class EmbedStage(Stage):
         """The model and the anchors."""
         plan = self.work.plan
         return {"train": self.upstream(TrainStage), "anchors": [plan.test, plan.latest]}
+
+    def upstream(self, stage: type[Stage]) -> str:
+        """Fingerprint of an earlier stage; with ``embedding.only_changed`` the model may be older than the graph.
+
+        Raises:
+            LakeError: the model is missing or out of date.
+        """
+        if stage is not TrainStage or not self.settings.embedding.only_changed:
+            return super().upstream(stage)
+        model = self.work.lake.read_bytes(TrainStage(self.work).model_file)
+        if model is None:
+            raise LakeError(f"lake {self.work.lake.uri} lacks what the train stage makes; run it first")
+        return fingerprint({"graph": super().upstream(GraphStage), "model": hashlib.sha256(model).hexdigest()})
 
     def outputs(self) -> list[str]:
         """Embeddings of both ends, and pairs."""

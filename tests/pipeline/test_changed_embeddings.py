@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from rich.console import Console
 
 from gnnscale.config import Settings, build_settings
+from gnnscale.config.settings import AnchorSettings
 from gnnscale.etl.graph_update import update_graph
 from gnnscale.etl.session import open_session
 from gnnscale.inference import embed
@@ -19,7 +21,9 @@ from gnnscale.inference.embed import prepare_sweep
 from gnnscale.inference.encode import PartitionEncoder
 from gnnscale.lake import Lake
 from gnnscale.launch.open_graph import open_graph
+from gnnscale.launch.stages import EmbedStage, GraphStage, Work
 from gnnscale.retrieval.embeddings import read_pairs, read_vectors
+from gnnscale.schema import LakeError
 from tests.conftest import SPARK
 from tests.embedded_shop import TABLES, put_model, tables_of
 from tests.shop import DAY, OPENING, make_shop
@@ -145,3 +149,28 @@ def test_another_model_or_writer_means_all(shop: Growing, caplog: pytest.LogCapt
         other = shop.embed()
         assert other.encoded == other.rows
         assert "the model, its sampling or its device is another" in caplog.text
+
+
+def test_the_stage_takes_the_model_as_it_is_when_the_graph_has_grown(shop: Growing) -> None:
+    anchors = {"test": "2024-02-10", "latest": "2024-02-25"}
+    settings = shop.settings.model_copy(update={"anchors": AnchorSettings(**anchors)})
+    work = Work(settings, Console(quiet=True))
+    GraphStage(work).run()
+    EmbedStage(work).run()
+    assert EmbedStage(work).is_current()
+    shop.buy([("c006", "p034", 32.5)])
+    assert "extended by 1 nodes" in GraphStage(work).run().detail
+    assert not EmbedStage(work).is_current()
+    assert "have not changed" in EmbedStage(work).run().detail
+    assert EmbedStage(work).is_current()
+    with pytest.raises(LakeError, match="lacks what the train stage makes"):
+        EmbedStage(Work(with_embedding(settings, only_changed=False), Console(quiet=True))).run()
+
+
+def test_the_stage_embeds_all_again_when_forced(shop: Growing) -> None:
+    settings = with_embedding(shop.settings, only_changed=True)
+    GraphStage(Work(settings, Console(quiet=True))).run()
+    forced = Work(settings, Console(quiet=True), force=True)
+    detail = EmbedStage(forced).run().detail
+    assert detail == "40 products and 60 customers at 2 anchors"
+    assert EmbedStage(forced).run().detail == detail
