@@ -303,6 +303,26 @@ class SearchSettings(Section):
     parallel: Literal["auto"] | Positive = "auto"
 
 
+class EmbeddingSettings(Section):
+    """The sweep that writes embeddings.
+
+    Args:
+        workers: processes that share it, by Ray where they are more than one; ``auto`` takes one for a small lake, else
+            one a GPU or, where ``training.gpu`` finds none, one a core.
+        partition_rows: nodes of a file, which is what a run that was killed loses at most, a worker.
+        batch_size: entities that go through the network at once.
+        max_failures: lost workers after which the sweep gives up.
+        only_changed: whether nodes of which nothing that the model reads has changed since the last sweep with the same
+            model and anchor keep their rows.
+    """
+
+    workers: Literal["auto"] | Positive = "auto"
+    partition_rows: Positive = 65_536
+    batch_size: Positive = 256
+    max_failures: Annotated[int, Field(ge=0)] = 3
+    only_changed: bool = False
+
+
 class RetrievalSettings(Section):
     """Search among all target rows: entities a batch, and how many rows the index is asked for at first."""
 
@@ -344,6 +364,7 @@ class Settings(Section):
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()
     search: SearchSettings = SearchSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     tracking: TrackingSettings = TrackingSettings()

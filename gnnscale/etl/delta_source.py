@@ -25,8 +25,8 @@ from pyspark.sql.datasource import (
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 from pyspark.sql.types import StructType
 
-from gnnscale.etl.delta_files import WrittenFile, commit_files, open_folder
 from gnnscale.lake import check_readable, table_files
+from gnnscale.lake.delta_files import WrittenFile, commit_files, open_folder
 from gnnscale.schema import LakeError
 
 METADATA_PREFIX = "usermetadata."

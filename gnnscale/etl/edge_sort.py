@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
-from gnnscale.etl.delta_files import WrittenFile, commit_files, open_folder, remove_strays
 from gnnscale.etl.edge_blocks import EdgeColumns, Ranges, deal, merge, unpack
 from gnnscale.lake import Lake
+from gnnscale.lake.delta_files import WrittenFile, commit_files, open_folder, remove_strays
 
 log = logging.getLogger(__name__)
 

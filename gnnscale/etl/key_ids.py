@@ -21,11 +21,11 @@ from numba import njit
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
-from gnnscale.etl.delta_files import WrittenFile, commit_files, open_folder, remove_strays
 from gnnscale.etl.key_hash import Fingerprints, fingerprint_keys
 from gnnscale.etl.key_lookup import KeyMap
 from gnnscale.etl.scan import ParquetScan
 from gnnscale.lake import Lake, table_files
+from gnnscale.lake.delta_files import WrittenFile, commit_files, open_folder, remove_strays
 from gnnscale.schema import DataError
 from gnnscale.store.adjacency import MOST_NODES
 

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from numba import njit
 from numpy.typing import NDArray
 
-from gnnscale.etl.delta_files import open_folder
 from gnnscale.etl.key_hash import Fingerprints, fingerprint_keys
+from gnnscale.lake.delta_files import open_folder
 from gnnscale.store.host_arrays import build_once, name_folder, remove_older
 
 KEYS_A_BUCKET = 2

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gnnscale.etl.delta_files import open_folder
 from gnnscale.lake import Lake, table_files
+from gnnscale.lake.delta_files import open_folder
 from gnnscale.store.host_arrays import build_once, name_folder, remove_older
 
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
-from gnnscale.etl.delta_files import open_folder
 from gnnscale.lake import Lake, table_files
+from gnnscale.lake.delta_files import open_folder
 
 BATCH_ROWS = 1 << 21
 """Rows that a task holds at a time."""

@@ -1,26 +1,71 @@
-"""The embed stage: tower vectors and pair scores of every entity and target, as Delta tables."""
+"""The embed stage: tower vectors and pair scores of every entity and target, as Delta tables.
+
+A sweep is prepared once, its partitions are done by any number of processes, and it is finished once.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
 
-import numpy as np
-import pyarrow as pa
 import torch
-from numpy.typing import NDArray
 
-from gnnscale.config import Settings
+from gnnscale.config import Settings, bind_query
+from gnnscale.inference.embedding_rows import TIMESTAMP
+from gnnscale.inference.encode import PartitionEncoder, PartitionTask
+from gnnscale.inference.reach_digest import reach_digests
+from gnnscale.inference.sweep import Sweep, model_key, plan_sweep
+from gnnscale.inference.sweep_files import Finished, commit_sweep, find_finished, remove_unfinished
+from gnnscale.inference.unchanged import Digests, LastSweep, basis_holds, changed_nodes, find_basis, keep_digests
 from gnnscale.lake import Lake
-from gnnscale.loading import BatchBuilder, Examples
-from gnnscale.nn import TwoBranchModel
+from gnnscale.query import PredictiveQuery
+from gnnscale.schema import LakeError
 from gnnscale.store import GraphStore
-from gnnscale.training import load_model
 
 log = logging.getLogger(__name__)
 
-TIMESTAMP = pa.timestamp("us", tz="UTC")
+__all__ = ["TIMESTAMP", "PreparedSweep", "SweepSummary", "embed", "finish_sweep", "prepare_sweep", "sweep_rows"]
+
+
+@dataclass(frozen=True)
+class SweepSummary:
+    """What a sweep did.
+
+    Args:
+        rows: of all its partitions; a row of an entity and its pairs count once.
+        found: rows of partitions that an earlier run had finished.
+        encoded: rows that went through the network in this run.
+    """
+
+    rows: int
+    found: int
+    encoded: int
+
+    def in_words(self) -> str:
+        """What was not encoded, and why; empty where all was."""
+        copied = self.rows - self.found - self.encoded
+        parts = [f"{self.found:,} rows were there"] if self.found else []
+        return ", ".join(parts + ([f"{copied:,} have not changed"] if copied else []))
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedSweep:
+    """A sweep that has begun.
+
+    Args:
+        sweep: what it writes.
+        model: see :func:`gnnscale.inference.sweep.model_key`.
+        tasks: that are left to do.
+        found: rows of partitions that are there.
+        digests: of all nodes; None where the next sweep is not to build on this one.
+    """
+
+    sweep: Sweep
+    model: str
+    tasks: tuple[PartitionTask, ...]
+    found: int
+    digests: Digests | None
 
 
 def embed(
@@ -30,80 +75,111 @@ def embed(
     anchors: Sequence[int],
     device: torch.device | None = None,
     advance: Callable[[int], None] = lambda rows: None,
-) -> None:
-    """Write ``embeddings_<entity table>``, ``embeddings_<target table>`` and ``pairs_<query>``.
+    again: str = "",
+) -> SweepSummary:
+    """Write ``embeddings_<entity table>``, ``embeddings_<target table>`` and ``pairs_<query>`` in this process.
 
     Embeddings have columns node_id, anchor_time and vector; the inner product of an entity's vector with a target's
     is the tower branch's score. Pairs have entity, anchor_time, targets and scores: the targets inside each entity's
     own neighborhood, whose score replaces the tower's.
 
+    A run that was killed leaves the files of the partitions that it finished, and the next one of the same inputs does
+    the others.
+
     Args:
-        settings: names the query.
+        settings: names the query; section ``embedding`` counts.
         lake: holds the graph and the model.
         store: of the graph.
         anchors: epoch seconds; rows of each are written.
         device: for the model; default: the CPU.
         advance: told of rows that are done.
+        again: a word that no sweep of these inputs had, to make what is there again.
 
     Raises:
         LakeError: there is no model, or it does not fit.
     """
     device = device or torch.device("cpu")
-    model, builder = load_model(settings, lake, store, device)
-    query = builder.query
-    entities: list[pa.RecordBatch] = []
-    targets: list[pa.RecordBatch] = []
-    pairs: list[pa.RecordBatch] = []
-    with torch.no_grad():
-        for anchor in anchors:
-            relative = anchor - store.manifest.origin
-            for part in builder.all_targets(relative):
-                vectors = model.encode_targets(part.to(device)).cpu().numpy()
-                targets.append(_vectors(part.nodes.numpy(), anchor, vectors))
-                advance(len(vectors))
-            for start in range(0, store.node_count(query.entity.name), settings.retrieval.batch_size):
-                entity, pair = _entities(model, builder, start, relative, anchor, settings, device)
-                entities.append(entity)
-                pairs.append(pair)
-                advance(entity.num_rows)
-    stamp = {"query": settings.query.name}
-    lake.write(f"embeddings_{query.target.name}", pa.Table.from_batches(targets), metadata=stamp)
-    lake.write(f"embeddings_{query.entity.name}", pa.Table.from_batches(entities), metadata=stamp)
-    lake.write(f"pairs_{settings.query.name}", pa.Table.from_batches(pairs), metadata=stamp)
+    prepared = prepare_sweep(settings, lake, store, anchors, device.type, again)
+    advance(prepared.found)
+    if prepared.tasks:
+        encoder = PartitionEncoder(settings, lake, store, device)
+        for task in prepared.tasks:
+            encoder.run(prepared.sweep, task)
+            advance(len(task.partition))
+    return finish_sweep(lake, prepared)
 
 
-def _entities(
-    model: TwoBranchModel,
-    builder: BatchBuilder,
-    start: int,
-    relative: int,
-    anchor: int,
-    settings: Settings,
-    device: torch.device,
-) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    stop = min(builder.store.node_count(builder.query.entity.name), start + settings.retrieval.batch_size)
-    nodes = np.arange(start, stop)
-    batch = builder.build(Examples.unlabelled(nodes, relative)).to(device)
-    scores = model(batch)
-    counts = torch.bincount(batch.example, minlength=len(nodes)).cpu().numpy()
-    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
-    pair = pa.RecordBatch.from_pydict(
-        {
-            "entity": nodes,
-            "anchor_time": _times(anchor, len(nodes)),
-            "targets": pa.ListArray.from_arrays(offsets, pa.array(batch.candidate_node.cpu().numpy())),
-            "scores": pa.ListArray.from_arrays(offsets, pa.array(scores.local.cpu().numpy())),
-        }
-    )
-    return _vectors(nodes, anchor, scores.entity.cpu().numpy()), pair
+def prepare_sweep(
+    settings: Settings, lake: Lake, store: GraphStore, anchors: Sequence[int], device: str, again: str = ""
+) -> PreparedSweep:
+    """Find what is left to do, and clear away what sweeps that never ended have left.
+
+    Args:
+        device: type of the devices that will do it, ``cpu`` or ``cuda``: rows of one are not mixed with the other's.
+
+    Raises:
+        LakeError: there is no model.
+    """
+    query = bind_query(settings, store.manifest)
+    model = model_key(settings, lake, query, device)
+    digests = _digests(settings, store, query, anchors) if settings.embedding.only_changed else None
+    last = find_basis(lake, settings.query.name, model) if digests is not None and not again else None
+    sweep = plan_sweep(settings, store, query, anchors, model, last.basis if last else None, again)
+    if last and not basis_holds(lake, last, sweep):
+        last = None
+        sweep = plan_sweep(settings, store, query, anchors, model)
+    remove_unfinished(lake, sweep)
+    finished = find_finished(lake, sweep)
+    tasks = _tasks(lake, sweep, finished, last, digests)
+    found = sum(map(len, finished))
+    if finished:
+        log.info("%d of %d files were there", len(finished), len(sweep.partitions))
+    return PreparedSweep(sweep, model, tasks, found, digests)
 
 
-def _vectors(nodes: NDArray[np.int64], anchor: int, vectors: NDArray[np.float32]) -> pa.RecordBatch:
-    rows, channels = vectors.shape
-    offsets = pa.array(np.arange(rows + 1) * channels, pa.int32())
-    vector = pa.ListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(vectors).ravel()))
-    return pa.RecordBatch.from_pydict({"node_id": nodes, "anchor_time": _times(anchor, rows), "vector": vector})
+def finish_sweep(lake: Lake, prepared: PreparedSweep) -> SweepSummary:
+    """Commit the tables of a sweep whose tasks are done.
+
+    Raises:
+        LakeError: files that were written are gone.
+    """
+    sweep = prepared.sweep
+    finished = find_finished(lake, sweep)
+    missing = [partition for partition in sweep.partitions if partition not in finished]
+    if missing:
+        raise LakeError(
+            f"{len(missing)} files of the sweep are gone, such as {sweep.file_name(missing[0])}; run it again"
+        )
+    versions = commit_sweep(lake, sweep, finished)
+    if prepared.digests is not None:
+        keep_digests(lake, sweep, prepared.model, versions, prepared.digests)
+    encoded = sum(task.encoded for task in prepared.tasks)
+    return SweepSummary(sum(map(len, sweep.partitions)), prepared.found, encoded)
 
 
-def _times(anchor: int, rows: int) -> pa.Array:
-    return pa.array([datetime.fromtimestamp(anchor, UTC)] * rows, TIMESTAMP)
+def sweep_rows(store: GraphStore, query: PredictiveQuery, anchors: Sequence[int]) -> int:
+    """Rows that a sweep writes: every target and every entity at every anchor."""
+    return len(anchors) * sum(store.node_count(table.name) for table in (query.target, query.entity))
+
+
+def _digests(settings: Settings, store: GraphStore, query: PredictiveQuery, anchors: Sequence[int]) -> Digests:
+    digests = {}
+    for anchor in anchors:
+        for side, values in reach_digests(settings, store, query, anchor - store.manifest.origin).items():
+            digests[side, anchor] = values
+    return digests
+
+
+def _tasks(
+    lake: Lake, sweep: Sweep, finished: Finished, last: LastSweep | None, digests: Digests | None
+) -> tuple[PartitionTask, ...]:
+    left = [partition for partition in sweep.partitions if partition not in finished]
+    if last is None or digests is None:
+        return tuple(PartitionTask(partition) for partition in left)
+    changed = changed_nodes(lake, sweep.query, last, digests)
+    tasks = []
+    for partition in left:
+        own = changed[partition.side, partition.anchor][partition.start : partition.stop]
+        nodes = None if own.all() else own.nonzero()[0] + partition.start
+        tasks.append(PartitionTask(partition, nodes))
+    return tuple(tasks)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gnnscale.config import Settings
 from gnnscale.inference.asked import read_keys
-from gnnscale.inference.embed import TIMESTAMP
+from gnnscale.inference.embedding_rows import TIMESTAMP
 from gnnscale.lake import Lake
 from gnnscale.loading import EntityExamples, read_entity_examples
 from gnnscale.query import PredictiveQuery

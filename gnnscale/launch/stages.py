@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from abc import ABC, abstractmethod
@@ -293,9 +294,14 @@ class TrainStage(Stage):
         """No table: the model is a file."""
         return []
 
+    @property
+    def model_file(self) -> str:
+        """Path of the model under the lake's root."""
+        return f"_models/{self.settings.query.name}/model.pt"
+
     def intact(self) -> bool:
         """Whether the model file is there."""
-        return self.work.lake.has_file(f"_models/{self.settings.query.name}/model.pt")
+        return self.work.lake.has_file(self.model_file)
 
     def make(self) -> str:
         """Train with Ray, under a new MLflow run."""
@@ -315,6 +321,19 @@ class EmbedStage(Stage):
         plan = self.work.plan
         return {"train": self.upstream(TrainStage), "anchors": [plan.test, plan.latest]}
 
+    def upstream(self, stage: type[Stage]) -> str:
+        """Fingerprint of an earlier stage; with ``embedding.only_changed`` the model may be older than the graph.
+
+        Raises:
+            LakeError: the model is missing or out of date.
+        """
+        if stage is not TrainStage or not self.settings.embedding.only_changed:
+            return super().upstream(stage)
+        model = self.work.lake.read_bytes(TrainStage(self.work).model_file)
+        if model is None:
+            raise LakeError(f"lake {self.work.lake.uri} lacks what the train stage makes; run it first")
+        return fingerprint({"graph": super().upstream(GraphStage), "model": hashlib.sha256(model).hexdigest()})
+
     def outputs(self) -> list[str]:
         """Embeddings of both ends, and pairs."""
         query = self.work.query
@@ -325,18 +344,10 @@ class EmbedStage(Stage):
         ]
 
     def make(self) -> str:
-        """Sweep all entities and targets."""
-        from gnnscale.inference import embed
-        from gnnscale.launch.train_stage import trained_settings
-        from gnnscale.store import GraphStore, view_for
+        """Sweep all entities and targets, with Ray where they are many."""
+        from gnnscale.launch.embed_stage import embed_and_describe
 
-        query, plan = self.work.query, self.work.plan
-        store = view_for(GraphStore.open(self.work.lake, self.settings.lake.cache), query.arriving_facts)
-        anchors = list(dict.fromkeys((plan.test, plan.latest)))
-        counts = [store.node_count(table.name) for table in (query.target, query.entity)]
-        with progress_bar(self.work.console, "embed", sum(counts) * len(anchors), "rows") as bar:
-            embed(trained_settings(self.settings, self.work.lake), self.work.lake, store, anchors, advance=bar.advance)
-        return f"{counts[0]:,} {query.target.name} and {counts[1]:,} {query.entity.name} at {len(anchors)} anchors"
+        return embed_and_describe(self.settings, self.work.lake, self.work.plan, self.work.console, self.work.force)
 
 
 class RetrieveStage(Stage):

@@ -116,7 +116,6 @@ def _collect(events, targets, times, anchors, siblings, indptr, truth, slot, gro
     explore_example = np.empty(len(truth), np.int64)
     event_count, candidate_count, explore_count = 0, 0, 0
     # An entry of slot belongs to this example if it is at or past the first candidate of the example.
-    slot[:] = -1
     group_slot[:] = -1
     first_group = np.zeros(columns, np.int64)
     for b in range(batch):
@@ -162,6 +161,9 @@ def _collect(events, targets, times, anchors, siblings, indptr, truth, slot, gro
                 explore_target[explore_count] = item
                 explore_example[explore_count] = b
                 explore_count += 1
+    # There may be far more targets than candidates: only what was written is cleared.
+    for i in range(candidate_count):
+        slot[target[i]] = -1
     return (
         node,
         candidate,

@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gnnscale.etl.delta_files import remove_strays
 from gnnscale.etl.edge_blocks import EdgeColumns
 from gnnscale.etl.edge_readers import NumberedEdges, epoch_seconds, scan_files, scan_frame
 from gnnscale.etl.edge_sort import edge_schema, write_sorted_edges
 from gnnscale.etl.generate import GeneratorSettings, table_rows
 from gnnscale.etl.scan import ParquetScan
 from gnnscale.lake import Lake
+from gnnscale.lake.delta_files import remove_strays
 
 log = logging.getLogger(__name__)
 

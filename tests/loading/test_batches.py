@@ -295,3 +295,11 @@ def test_which_targets_are_there_is_said_of_each_anchor(shop, ending):
     for day in (0, 20, 53):
         alive = torch.cat([part.alive for part in builder.all_targets(day * DAY, size=7)])
         assert alive.tolist() == (ending.ends["products"] > day * DAY).tolist()
+
+
+def test_a_batch_does_not_depend_on_the_batches_before_it(builder: BatchBuilder, examples: Examples) -> None:
+    rows = [examples.take(np.arange(start, start + 8)) for start in (0, 8)]
+    first, other, again = (builder.build(part) for part in (rows[0], rows[1], rows[0]))
+    assert first.candidate_node.tolist() != other.candidate_node.tolist()
+    for name in ("candidate_node", "example", "event_candidate", "last_event", "groups", "is_positive"):
+        assert torch.equal(getattr(first, name), getattr(again, name))

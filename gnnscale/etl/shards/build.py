@@ -12,7 +12,6 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from gnnscale.etl.delta_files import WrittenFile, commit_files, remove_strays
 from gnnscale.etl.node_column import NodeColumn
 from gnnscale.etl.shards.examples import Examples
 from gnnscale.etl.shards.exchange import (
@@ -38,6 +37,7 @@ from gnnscale.etl.shards.shard_files import (
 )
 from gnnscale.etl.shards.tiles import TILE_EDGES, Tiles
 from gnnscale.lake import Lake
+from gnnscale.lake.delta_files import WrittenFile, commit_files, remove_strays
 from gnnscale.sampling.block import Path
 from gnnscale.sampling.keys import hop_key
 from gnnscale.sampling.paths import Fanouts, plan_paths

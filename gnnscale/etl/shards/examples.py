@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gnnscale.etl.delta_files import open_folder
 from gnnscale.lake import Lake, table_files
+from gnnscale.lake.delta_files import open_folder
 from gnnscale.sampling.keys import default_examples
 from gnnscale.schema import DataError
 

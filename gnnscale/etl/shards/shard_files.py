@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 from numba import njit
 from numpy.typing import NDArray
 
-from gnnscale.etl.delta_files import open_folder
 from gnnscale.etl.shards.examples import Examples
 from gnnscale.etl.shards.exchange import Hop, found_layout
 from gnnscale.etl.shards.node_features import KINDS, CopiedFeatures
 from gnnscale.etl.shards.row_blocks import unpack_rows
+from gnnscale.lake.delta_files import open_folder
 from gnnscale.sampling.block import Path
 from gnnscale.store import ALWAYS
 

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gnnscale.etl.delta_files import open_folder
 from gnnscale.etl.edge_blocks import EdgeColumns, merge
 from gnnscale.etl.edge_readers import epoch_seconds
 from gnnscale.lake import Lake, table_files
+from gnnscale.lake.delta_files import open_folder
 from gnnscale.schema import DataError, EdgeType, GraphManifest
 from gnnscale.store import ALWAYS, Adjacency
 from gnnscale.store.adjacency import quantise

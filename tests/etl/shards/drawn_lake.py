@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gnnscale.etl.delta_files import WrittenFile, commit_files, open_folder
 from gnnscale.etl.edge_blocks import EdgeColumns, merge
 from gnnscale.etl.edge_sort import edge_schema, write_edge_file
 from gnnscale.lake import Lake
+from gnnscale.lake.delta_files import WrittenFile, commit_files, open_folder
 from gnnscale.schema import EdgeType, GraphManifest
 from gnnscale.schema.manifest import MANIFEST_NAME, RelationManifest, TableManifest
 from gnnscale.schema.table import Link

@@ -1,4 +1,4 @@
-"""Parquet files that tasks write themselves, and the one Delta commit that makes them a table."""
+"""Parquet files that many writers leave in a folder, and the one Delta commit that makes them a table."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
-from gnnscale.schema import LakeError
+from gnnscale.schema.errors import LakeError
 
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """A file that a task has written.
+    """A file that was written and is not in the table yet.
 
     Args:
         path: under the table's root.

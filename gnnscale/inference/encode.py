@@ -1,0 +1,116 @@
+"""One partition of a sweep: from node ids to rows in files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from gnnscale.config import Settings
+from gnnscale.inference.embedding_rows import pair_rows, vector_rows
+from gnnscale.inference.sweep import Partition, Sweep
+from gnnscale.inference.sweep_files import write_partition
+from gnnscale.inference.unchanged import read_rows, replace_rows
+from gnnscale.lake import Lake
+from gnnscale.loading import BatchBuilder, Examples
+from gnnscale.nn import TwoBranchModel
+from gnnscale.store import GraphStore
+from gnnscale.training import load_model
+
+TARGETS = 16_384
+"""Targets that go through the network at once: each is a few numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class PartitionTask:
+    """What a process does at a time.
+
+    Args:
+        partition: whose files it writes.
+        changed: node ids to encode, int64, ascending; the other rows are those of the sweep's basis. None for all.
+    """
+
+    partition: Partition
+    changed: NDArray[np.int64] | None = field(default=None, repr=False)
+
+    @property
+    def encoded(self) -> int:
+        """Rows that go through the network."""
+        return len(self.partition) if self.changed is None else len(self.changed)
+
+
+class PartitionEncoder:
+    """A trained model that encodes partitions; the rows are the same whichever process does it.
+
+    Args:
+        settings: as the model was trained with; section ``embedding`` counts too.
+        lake: holds the graph and the model, and gets the files.
+        store: of the graph.
+        device: for the model.
+
+    Raises:
+        LakeError: there is no model, or it does not fit.
+    """
+
+    def __init__(self, settings: Settings, lake: Lake, store: GraphStore, device: torch.device) -> None:
+        self._lake, self._device = lake, device
+        self._size = settings.embedding.batch_size
+        self._origin = store.manifest.origin
+        self._model: TwoBranchModel
+        self._builder: BatchBuilder
+        self._model, self._builder = load_model(settings, lake, store, device)
+
+    def run(self, sweep: Sweep, task: PartitionTask) -> None:
+        """Encode a partition and write its files."""
+        partition, nodes = task.partition, task.changed
+        if nodes is None:
+            rows = self.encode(sweep, partition, np.arange(partition.start, partition.stop))
+        else:
+            rows = {table: read_rows(self._lake, sweep, table, partition) for table in sweep.tables[partition.side]}
+            if len(nodes):
+                fresh = self.encode(sweep, partition, nodes)
+                rows = {table: replace_rows(rows[table], fresh[table]) for table in rows}
+        write_partition(self._lake, sweep, partition, rows)
+
+    def encode(self, sweep: Sweep, partition: Partition, nodes: NDArray[np.int64]) -> dict[str, pa.Table]:
+        """Rows of some nodes of a partition, by table.
+
+        Args:
+            sweep: that the partition is of.
+            partition: its side and anchor count.
+            nodes: int64 ``[rows]``, at least one.
+        """
+        size = TARGETS if partition.side == "targets" else self._size
+        encode = self._targets if partition.side == "targets" else self._entities
+        with _one_thread(self._device), torch.no_grad():
+            parts = [encode(nodes[at : at + size], partition.anchor) for at in range(0, len(nodes), size)]
+        tables = sweep.tables[partition.side]
+        return {table: pa.concat_tables(tables) for table, tables in zip(tables, zip(*parts, strict=True), strict=True)}
+
+    def _targets(self, nodes: NDArray[np.int64], anchor: int) -> tuple[pa.Table]:
+        batch = self._builder.build_targets(nodes, anchor - self._origin).to(self._device)
+        return (vector_rows(nodes, anchor, self._model.encode_targets(batch).cpu().numpy()),)
+
+    def _entities(self, nodes: NDArray[np.int64], anchor: int) -> tuple[pa.Table, pa.Table]:
+        batch = self._builder.build(Examples.unlabelled(nodes, anchor - self._origin)).to(self._device)
+        scores = self._model(batch)
+        counts = torch.bincount(batch.example, minlength=len(nodes)).cpu().numpy()
+        local, targets = scores.local.cpu().numpy(), batch.candidate_node.cpu().numpy()
+        return vector_rows(nodes, anchor, scores.entity.cpu().numpy()), pair_rows(nodes, anchor, counts, targets, local)
+
+
+@contextmanager
+def _one_thread(device: torch.device) -> Iterator[None]:
+    """Sums on a CPU depend on how many threads share them: with one, every process gets the same bits."""
+    threads = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

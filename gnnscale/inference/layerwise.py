@@ -1,0 +1,225 @@
+"""Layer by layer over a whole graph: each node's state is computed once a layer, not once for every seed near it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numba import njit
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gnnscale.loading.gather import gather
+from gnnscale.nn.conv import BlockNetwork
+from gnnscale.sampling.block import Path as HopPath
+from gnnscale.sampling.compiled import fill_neighbors
+from gnnscale.sampling.keys import default_examples, example_keys, hop_key
+from gnnscale.sampling.rule import Rule, Strategy
+from gnnscale.sampling.sampler import END_OF_TIME, drop_ended
+from gnnscale.schema import EdgeType
+from gnnscale.store import GraphStore
+
+CHUNK_EDGES = 1 << 18
+"""Neighbors whose states are gathered at once: with 128 channels, 128 MiB."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What a network computes of the nodes of a table by some layer.
+
+    The same nodes may be reached along paths around which the network reads more or less, and have a state for each.
+
+    Args:
+        table: of the nodes.
+        layers: applied so far; 0 for features.
+        own: the nodes' state one layer before; None for features.
+        behind: edge type -> state, one layer before, of the neighbors along it.
+    """
+
+    table: str
+    layers: int = 0
+    own: State | None = None
+    behind: tuple[tuple[EdgeType, State], ...] = ()
+
+
+@dataclass(frozen=True)
+class Neighborhoods:
+    """Which neighbors a layer reads.
+
+    Args:
+        fanouts: name of an edge type -> most neighbors along it; all along those that are not named.
+        strategy: which, where there are more.
+        seed: of the choice.
+    """
+
+    fanouts: Mapping[str, int] = field(default_factory=dict)
+    strategy: Strategy = "last"
+    seed: int = 0
+
+
+ALL = Neighborhoods()
+
+
+def embed_layerwise(
+    network: BlockNetwork,
+    store: GraphStore,
+    features: Mapping[str, NDArray[np.floating]],
+    folder: Path,
+    anchor: int | None = None,
+    neighborhoods: Neighborhoods = ALL,
+    chunk_edges: int = CHUNK_EDGES,
+    advance: Callable[[int], None] = lambda nodes: None,
+) -> NDArray[np.float32]:
+    """Vectors of all nodes of the network's table.
+
+    With all neighbors they equal what the network makes of blocks that hold all neighbors, up to rounding. The states
+    of a layer are a memory-mapped file each, and those that no later layer reads are removed.
+
+    Args:
+        network: its convolutions take no weights.
+        store: the graph.
+        features: table -> of all its nodes, ``[nodes, channels]``.
+        folder: gets ``vectors.npy``, and the states meanwhile.
+        anchor: only edges up to this time count, and nodes that have not ended, in seconds after the graph's origin;
+            default: all.
+        neighborhoods: which neighbors are read.
+        chunk_edges: neighbors that are gathered at once; more where one node has more.
+        advance: told of nodes whose state of one layer is done.
+
+    Returns:
+        float32 ``[nodes, out]``, mapped.
+    """
+    final = state_of(network, (), network.depth)
+    folder.mkdir(parents=True, exist_ok=True)
+    earlier: dict[State, NDArray[np.floating]] = {}
+    with torch.no_grad():
+        for states in layers_of(final):
+            made: dict[State, NDArray[np.floating]] = {}
+            for place, state in enumerate(states):
+                path = folder / ("vectors.npy" if state == final else f"layer-{state.layers}-{place}.npy")
+                layer = _Layer(network, state, store, features, earlier, anchor, neighborhoods)
+                made[state] = open_memmap(path, mode="w+", dtype=np.float32, shape=layer.shape)
+                for nodes in layer.chunks(chunk_edges):
+                    made[state][nodes] = layer.apply(nodes)
+                    advance(len(nodes))
+            for place, state in enumerate(earlier):
+                (folder / f"layer-{state.layers}-{place}.npy").unlink()
+            earlier = made
+    vectors: NDArray[np.float32] = np.load(folder / "vectors.npy", mmap_mode="r")
+    return vectors
+
+
+def state_of(network: BlockNetwork, path: HopPath, layers: int) -> State:
+    """The state at the end of a path after so many layers."""
+    table = network.table_of(path)
+    if layers == 0:
+        return State(table)
+    behind = [
+        (child[-1], state_of(network, child, layers - 1)) for child in network.paths if child and child[:-1] == path
+    ]
+    ordered = tuple(sorted(behind, key=lambda entry: entry[0].table_name))
+    return State(table, layers, state_of(network, path, layers - 1), ordered)
+
+
+def layers_of(final: State) -> list[list[State]]:
+    """All states that one needs, each once, by layer from the first."""
+    found = [[final]]
+    while found[0][0].layers > 1:
+        needed = [earlier for state in found[0] for earlier in _needs(state)]
+        found.insert(0, list(dict.fromkeys(needed)))
+    return found
+
+
+def _needs(state: State) -> list[State]:
+    assert state.own is not None
+    return [state.own, *(behind for _, behind in state.behind)]
+
+
+class _Layer:
+    """One state of all nodes of its table, from the states before it; see :class:`BlockNetwork`."""
+
+    def __init__(
+        self,
+        network: BlockNetwork,
+        state: State,
+        store: GraphStore,
+        features: Mapping[str, NDArray[np.floating]],
+        earlier: Mapping[State, NDArray[np.floating]],
+        anchor: int | None,
+        neighborhoods: Neighborhoods,
+    ) -> None:
+        self._state, self._store, self._features, self._earlier = state, store, features, earlier
+        self._anchor = END_OF_TIME if anchor is None else np.int32(anchor)
+        self._neighborhoods = neighborhoods
+        place = state.layers - 1
+        self._own = network.own[place][state.table]  # type: ignore[index]
+        self._messages = network.messages[place]
+        self._last = state.layers == network.depth
+        self._counts = {edge_type: self._count(edge_type) for edge_type, _ in state.behind}
+        self.shape = (store.node_count(state.table), int(self._own.out_features))
+
+    def chunks(self, edges: int) -> Iterator[NDArray[np.int64]]:
+        """Nodes whose neighbors, as a dense array, are about so many, those of like degree together."""
+        widths = np.ones(self.shape[0], np.int64)
+        for counts in self._counts.values():
+            widths = np.maximum(widths, counts)
+        order = np.argsort(widths, kind="stable")
+        start = 0
+        while start < len(order):
+            # Padded to the widest, which is a chunk's last: as many as fit, and at least one.
+            following = widths[order[start : start + edges]]
+            sizes = following * np.arange(1, len(following) + 1)
+            stop = start + max(1, int(np.searchsorted(sizes, edges, side="right")))
+            yield np.sort(order[start:stop])
+            start = stop
+
+    def apply(self, nodes: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The state of some nodes, ``[nodes, channels]``."""
+        assert self._state.own is not None
+        own = self._take(self._state.own, nodes)
+        value = self._own(own)
+        for edge_type, behind in self._state.behind:
+            neighbors = self._neighbors(edge_type, nodes)
+            present = torch.from_numpy(neighbors >= 0).to(own.device)
+            value = value + self._messages[edge_type.table_name](own, self._take(behind, neighbors), present)  # type: ignore[index]
+        result: NDArray[np.float32] = (value if self._last else torch.relu(value)).cpu().numpy()
+        return result
+
+    def _take(self, state: State, nodes: NDArray[np.integer]) -> Tensor:
+        """States of nodes one layer before, ``[..., channels]``; zeros where a node is absent."""
+        array = self._features[state.table] if state.layers == 0 else self._earlier[state]
+        return torch.from_numpy(gather(array, nodes)).to(self._own.weight)
+
+    def _count(self, edge_type: EdgeType) -> NDArray[np.int64]:
+        """Neighbors of each node that are read along an edge type."""
+        adjacency = self._store.adjacency(edge_type)
+        counts: NDArray[np.int64] = _counts_until(adjacency.indptr, adjacency.times, self._anchor)
+        most = self._neighborhoods.fanouts.get(edge_type.name)
+        return counts if most is None else np.minimum(counts, most)
+
+    def _neighbors(self, edge_type: EdgeType, nodes: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Neighbors of nodes, int32 ``[nodes, fanout]``, -1 where absent; no wider than the widest needs."""
+        fanout = max(1, int(self._counts[edge_type][nodes].max()))
+        choice = self._neighborhoods
+        anchors = np.full(len(nodes), self._anchor)
+        found = np.empty((len(nodes), 1, fanout), np.int32)
+        stamps = np.empty_like(found)
+        keys = example_keys(hop_key(choice.seed, 0, (edge_type,)), default_examples(nodes, anchors))
+        frontier = nodes.astype(np.int32)[:, None]
+        adjacency = self._store.adjacency(edge_type)
+        fill_neighbors(adjacency, frontier, anchors, keys, Rule(choice.strategy), found, stamps)
+        drop_ended(found, stamps, self._store.features(edge_type.target), anchors)
+        return found[:, 0]
+
+
+@njit(nogil=True, cache=True)
+def _counts_until(indptr, times, anchor):  # type: ignore[no-untyped-def]
+    """Edges of each source up to an anchor, int64 ``[sources]``."""
+    counts = np.empty(len(indptr) - 1, np.int64)
+    for i in range(len(counts)):
+        counts[i] = np.searchsorted(times[indptr[i] : indptr[i + 1]], anchor, side="right")
+    return counts

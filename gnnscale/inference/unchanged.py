@@ -1,0 +1,160 @@
+"""Which nodes a sweep need not encode, because nothing that the model reads of them has changed since the last one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from numpy.typing import NDArray
+
+from gnnscale.inference.embedding_rows import TIMESTAMP, anchor_times, with_fixed_size
+from gnnscale.inference.sweep import Basis, Partition, Side, Sweep
+from gnnscale.inference.sweep_files import committed_sweep
+from gnnscale.lake import Lake
+
+log = logging.getLogger(__name__)
+
+Digests = Mapping[tuple[Side, int], NDArray[np.uint64]]
+"""Side and anchor (epoch seconds) -> digest of each node, ``[nodes]``."""
+
+RECORD = "sweep_{query}"
+REACH = "reach_{query}"
+"""Table of the digests: side, anchor_time, node_id, digest."""
+
+
+@dataclass(frozen=True)
+class LastSweep:
+    """The record of a query's last sweep that kept digests.
+
+    Args:
+        fingerprint: of the sweep.
+        model: see :func:`gnnscale.inference.sweep.model_key`.
+        versions: table -> version that it committed.
+        reach: version of the digests' table.
+    """
+
+    fingerprint: str
+    model: str
+    versions: Mapping[str, int]
+    reach: int
+
+    @property
+    def basis(self) -> Basis:
+        """What a later sweep copies from."""
+        return Basis(self.fingerprint, dict(self.versions))
+
+
+def find_basis(lake: Lake, query: str, model: str) -> LastSweep | None:
+    """The last sweep, where rows of it can stand for those of unchanged nodes; says why not in the log.
+
+    Args:
+        lake: where the tables are.
+        query: its name.
+        model: of the sweep that begins.
+    """
+    record = lake.read_record(RECORD.format(query=query))
+    if record is None:
+        log.info("all nodes are embedded: no sweep of query '%s' has kept what it read", query)
+        return None
+    last = LastSweep(**record)
+    if last.model != model:
+        log.info("all nodes are embedded: the model, its sampling or its device is another than in the last sweep")
+        return None
+    return last
+
+
+def basis_holds(lake: Lake, last: LastSweep, sweep: Sweep) -> bool:
+    """Whether the tables are still those of the last sweep, but for those that the new one has committed already."""
+    for table, version in last.versions.items():
+        if lake.exists(table) and lake.version(table) == version:
+            continue
+        if committed_sweep(lake, table) != sweep.fingerprint:
+            log.info("all nodes are embedded: %s was written again since the last sweep", table)
+            return False
+    return True
+
+
+def changed_nodes(lake: Lake, query: str, last: LastSweep, now: Digests) -> dict[tuple[Side, int], NDArray[np.bool_]]:
+    """Which nodes are new or have another digest than in the last sweep, bool ``[nodes]``; all of a new anchor.
+
+    Args:
+        lake: holds the digests.
+        query: its name.
+        last: its record.
+        now: digests of the graph as it is.
+    """
+    rows = lake.open(REACH.format(query=query), last.reach).to_pyarrow_dataset()
+    changed = {}
+    for (side, anchor), digests in now.items():
+        old = rows.to_table(filter=(ds.field("side") == side) & (ds.field("anchor_time") == _time(anchor)))
+        before = np.zeros(len(digests), np.uint64)
+        known = np.zeros(len(digests), bool)
+        nodes = old["node_id"].to_numpy()
+        within = nodes < len(digests)
+        before[nodes[within]] = old["digest"].to_numpy()[within].view(np.uint64)
+        known[nodes[within]] = True
+        changed[side, anchor] = ~known | (before != digests)
+    return changed
+
+
+def keep_digests(lake: Lake, sweep: Sweep, model: str, versions: Mapping[str, int], digests: Digests) -> None:
+    """Record a sweep that is committed, so that the next can build on it."""
+    reach = REACH.format(query=sweep.query)
+    parts = [_digest_rows(side, anchor, values) for (side, anchor), values in digests.items()]
+    reader = pa.RecordBatchReader.from_batches(parts[0].schema, parts)
+    version = lake.write(reach, reader, metadata={"query": sweep.query, "sweep": sweep.fingerprint})
+    record: dict[str, Any] = {
+        "fingerprint": sweep.fingerprint,
+        "model": model,
+        "versions": dict(versions),
+        "reach": version,
+    }
+    lake.write_record(RECORD.format(query=sweep.query), record)
+
+
+def read_rows(lake: Lake, sweep: Sweep, table: str, partition: Partition) -> pa.Table:
+    """Rows of a partition's nodes as the sweep's basis has them, in order of node id; new nodes have none."""
+    assert sweep.basis is not None
+    rows = lake.open(table, sweep.basis.versions[table]).to_pyarrow_dataset()
+    key = rows.schema.names[0]
+    inside = (ds.field(key) >= partition.start) & (ds.field(key) < partition.stop)
+    found = rows.to_table(filter=inside & (ds.field("anchor_time") == _time(partition.anchor)))
+    return with_fixed_size(found.sort_by(key).combine_chunks())
+
+
+def replace_rows(old: pa.Table, new: pa.Table) -> pa.Table:
+    """Rows in order of node id, with the new ones in the place of old ones of the same node.
+
+    Args:
+        old: rows of a table; its first column is the node id.
+        new: of the same columns.
+    """
+    if not old.num_rows:
+        return new
+    key = new.column_names[0]
+    kept = old.filter(pc.invert(pc.is_in(old[key], value_set=new[key].combine_chunks())))
+    rows = pa.concat_tables([kept, new.cast(kept.schema)])
+    # Arrow can't sort lists of a fixed size along, and can take them.
+    return rows.take(pc.sort_indices(rows, [(key, "ascending")])).combine_chunks()
+
+
+def _digest_rows(side: Side, anchor: int, digests: NDArray[np.uint64]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict(
+        {
+            "side": pa.repeat(pa.scalar(side), len(digests)),
+            "anchor_time": anchor_times(anchor, len(digests)),
+            "node_id": np.arange(len(digests)),
+            "digest": digests.view(np.int64),
+        }
+    )
+
+
+def _time(anchor: int) -> pa.Scalar:
+    return pa.scalar(datetime.fromtimestamp(anchor, UTC), TIMESTAMP)

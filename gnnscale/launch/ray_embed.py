@@ -1,0 +1,136 @@
+"""The sweep of the embeddings over Ray actors: each loads the model once, and takes one partition after the other."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ray
+import torch
+from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
+
+from gnnscale.config import Settings, build_settings
+from gnnscale.inference import SweepSummary, embed
+from gnnscale.inference.embed import PreparedSweep, finish_sweep, prepare_sweep, sweep_rows
+from gnnscale.inference.encode import PartitionEncoder, PartitionTask
+from gnnscale.inference.sweep import Sweep
+from gnnscale.lake import Lake
+from gnnscale.launch.open_graph import open_graph
+from gnnscale.launch.ray_train import start_ray, stop_ray, worker_settings
+from gnnscale.schema import GnnscaleError
+
+log = logging.getLogger(__name__)
+
+SMALL = 200_000
+"""Rows up to which one process is done before Ray has started others that would help."""
+
+Advance = Callable[[int], None]
+
+
+def embed_lake(
+    settings: Settings, lake: Lake, anchors: Sequence[int], advance: Advance = lambda rows: None, again: str = ""
+) -> SweepSummary:
+    """Write the embeddings of a query by as many processes as ``embedding.workers`` says.
+
+    Args:
+        settings: as the model was trained with; section ``embedding`` counts too.
+        lake: holds the graph and the model.
+        anchors: epoch seconds; rows of each are written.
+        advance: told of rows that are done.
+        again: a word that no sweep of these inputs had, to make what is there again.
+
+    Raises:
+        GnnscaleError: the model is missing or does not fit, GPUs are asked for and there are none, or more than
+            ``embedding.max_failures`` workers were lost.
+    """
+    store, query = open_graph(settings, lake)
+    workers = settings.embedding.workers
+    if workers == 1 or (workers == "auto" and sweep_rows(store, query, anchors) <= SMALL):
+        gpus = torch.cuda.device_count()
+        _check_gpus(settings, gpus)
+        device = torch.device("cuda" if gpus and settings.training.gpu != "no" else "cpu")
+        return embed(settings, lake, store, anchors, device, advance, again)
+    try:
+        gpus = start_ray(settings)
+        _check_gpus(settings, gpus)
+        use_gpu = gpus > 0 and settings.training.gpu != "no"
+        prepared = prepare_sweep(settings, lake, store, anchors, "cuda" if use_gpu else "cpu", again)
+        advance(prepared.found)
+        if prepared.tasks:
+            _run(settings, prepared, _workers(settings, gpus if use_gpu else 0), use_gpu, advance)
+        return finish_sweep(lake, prepared)
+    finally:
+        stop_ray()
+
+
+def _check_gpus(settings: Settings, gpus: int) -> None:
+    if settings.training.gpu == "yes" and not gpus:
+        raise GnnscaleError("training.gpu=yes asks for a GPU, and there is none; set it to auto or no")
+
+
+def _workers(settings: Settings, gpus: int) -> int:
+    """As many as there is room for, and no more than are asked for."""
+    room = gpus or int(ray.cluster_resources().get("CPU", 1))
+    wanted = settings.embedding.workers
+    # Cores can be shared, GPUs not.
+    return max(1, room if wanted == "auto" or (gpus and wanted > room) else wanted)
+
+
+def _run(settings: Settings, prepared: PreparedSweep, workers: int, use_gpu: bool, advance: Advance) -> None:
+    """Hand out the tasks, one a worker at a time; a task whose worker is lost goes to the next that is free."""
+    share = min(1.0, ray.cluster_resources().get("CPU", 1) / workers)
+    options = {"num_cpus": share, "num_gpus": 1 if use_gpu else 0}
+    content, sweep = ray.put(worker_settings(settings)), ray.put(prepared.sweep)
+
+    def hire() -> Any:
+        return _Encoder.options(**options).remote(content, "cuda" if use_gpu else "cpu")  # type: ignore[attr-defined]
+
+    waiting = deque(prepared.tasks)
+    idle = [hire() for _ in range(min(workers, len(waiting)))]
+    busy: dict[Any, tuple[Any, PartitionTask]] = {}
+    lost = 0
+    try:
+        while waiting or busy:
+            while waiting and idle:
+                worker, task = idle.pop(), waiting.popleft()
+                busy[worker.run.remote(sweep, task)] = worker, task
+            done, _ = ray.wait(list(busy), num_returns=1)
+            worker, task = busy.pop(done[0])
+            try:
+                ray.get(done[0])
+            except (RayActorError, OutOfMemoryError) as error:
+                lost += 1
+                if lost > settings.embedding.max_failures:
+                    raise GnnscaleError(
+                        f"the sweep has lost {lost} workers, more than embedding.max_failures="
+                        f"{settings.embedding.max_failures}; what is finished stays, so run it again: {error}"
+                    ) from error
+                log.warning("a worker was lost; its %d rows are done again", len(task.partition))
+                waiting.appendleft(task)
+                idle.append(hire())
+            except RayTaskError as error:
+                raise (error.cause if isinstance(error.cause, GnnscaleError) else error) from None
+            else:
+                idle.append(worker)
+                advance(len(task.partition))
+    finally:
+        for worker in (*idle, *(worker for worker, _ in busy.values())):
+            ray.kill(worker)
+
+
+@ray.remote(max_restarts=0, max_task_retries=0)
+class _Encoder:
+    """Holds the model and the graph, which it opens with its first task: a fault in them is that task's error."""
+
+    def __init__(self, settings: dict[str, Any], device: str) -> None:
+        self._settings, self._device = build_settings(settings), torch.device(device)
+        self._encoder: PartitionEncoder | None = None
+
+    def run(self, sweep: Sweep, task: PartitionTask) -> None:
+        if self._encoder is None:
+            lake = Lake(self._settings.lake.uri, self._settings.lake.storage_options)
+            store, _ = open_graph(self._settings, lake)
+            self._encoder = PartitionEncoder(self._settings, lake, store, self._device)
+        self._encoder.run(sweep, task)

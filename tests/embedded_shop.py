@@ -1,0 +1,64 @@
+"""The shop with a model that nobody trained: its vectors are as good as any for what a sweep has to keep."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+
+from gnnscale.config import Settings, bind_query, build_settings
+from gnnscale.lake import Lake
+from gnnscale.loading import BatchBuilder
+from gnnscale.nn import build_model
+from gnnscale.query.anchors import AnchorPlan
+from gnnscale.store import GraphStore
+from gnnscale.training import Outcome, save_model
+from tests.conftest import Shop
+
+TABLES = ("embeddings_products", "embeddings_customers", "pairs_next_week")
+
+
+def copy_shop(shop: Shop, folder: Path, **embedding: Any) -> tuple[Settings, Lake]:
+    """A lake of its own with the shop's graph and a model, and settings whose section ``embedding`` is given."""
+    shutil.copytree(shop.lake.uri, folder / "lake")
+    content = {**shop.content, "lake": {"uri": str(folder / "lake")}, "embedding": {"batch_size": 8, **embedding}}
+    settings = build_settings(content)
+    lake = Lake(settings.lake.uri)
+    put_model(settings, lake)
+    return settings, lake
+
+
+def put_model(settings: Settings, lake: Lake, seed: int = 0) -> None:
+    """Save a network of random weights as the query's model."""
+    store = GraphStore.open(lake)
+    query = bind_query(settings, store.manifest)
+    builder = BatchBuilder(store, query, settings.sampling, settings.model.siblings, settings.seed)
+    torch.manual_seed(seed)
+    weights = build_model(settings, query, store.manifest, builder.context_tables).state_dict()
+    save_model(lake, settings.query.name, Outcome(weights, {}, [], [], "map@10"))
+
+
+def anchors_of(plan: AnchorPlan) -> list[int]:
+    return [plan.test, plan.latest]
+
+
+def tables_of(lake: Lake) -> dict[str, pa.Table]:
+    """The tables of a sweep, rows in order of anchor and node."""
+    found = {}
+    for name in TABLES:
+        rows = lake.read(name)
+        key = "entity" if name.startswith("pairs") else "node_id"
+        found[name] = rows.sort_by([("anchor_time", "ascending"), (key, "ascending")]).combine_chunks()
+    return found
+
+
+def sweep_files(lake: Lake) -> dict[str, tuple[int, int]]:
+    """Files of any sweep in the tables' folders -> inode and time of writing."""
+    return {
+        f"{table}/{path.name}": (path.stat().st_ino, path.stat().st_mtime_ns)
+        for table in TABLES
+        for path in (Path(lake.uri) / table).glob("sweep-*.parquet")
+    }

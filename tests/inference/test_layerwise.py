@@ -1,0 +1,110 @@
+"""Layer by layer over the whole graph, nodes get what the network makes of blocks that hold all their neighbors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gnnscale.inference.layerwise import Neighborhoods, embed_layerwise, layers_of, state_of
+from gnnscale.loading.block_loader import FeatureBlock
+from gnnscale.nn.conv import BlockNetwork, GATConv, ImportanceConv, SAGEConv
+from gnnscale.sampling import NeighborSampler
+from gnnscale.store import GraphStore
+from tests.ends import EndingStore, some_ends
+
+DAY = 86_400
+ANCHOR = 40 * DAY
+TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
+CONVOLUTIONS: dict[str, Callable[[int, int, int], nn.Module]] = {
+    "mean": SAGEConv,
+    "max": partial(SAGEConv, pooling="max"),
+    "attention": partial(GATConv, heads=2),
+    "importance": ImportanceConv,
+}
+
+
+@pytest.fixture(scope="module")
+def features(store: GraphStore) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {
+        table.name: rng.normal(size=(table.rows, 3 + i)).astype(np.float32)
+        for i, table in enumerate(store.manifest.tables)
+    }
+
+
+def network_of(
+    sampler: NeighborSampler, features: dict[str, np.ndarray], convolution: Callable[[int, int, int], nn.Module]
+) -> BlockNetwork:
+    torch.manual_seed(1)
+    widths = {name: array.shape[1] for name, array in features.items()}
+    return BlockNetwork(tuple(sampler.paths), sampler.table, widths, 6, 4, convolution)
+
+
+def by_blocks(network: BlockNetwork, sampler: NeighborSampler, features: dict[str, np.ndarray]) -> np.ndarray:
+    seeds = np.arange(sampler.store.node_count(sampler.table))
+    block = sampler.sample(seeds, np.full(len(seeds), ANCHOR, np.int32))
+    with torch.no_grad():
+        return network(*FeatureBlock.of(block, seeds, features).inputs()).numpy()
+
+
+@pytest.mark.parametrize("convolution", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
+@pytest.mark.parametrize("table", ["customers", "products"])
+def test_it_equals_the_network_on_blocks_that_hold_all_neighbors(
+    store: GraphStore, features: dict[str, np.ndarray], tmp_path: Path, convolution, table: str
+) -> None:
+    # One product has a fifth of all purchases: no fan-out is cut, and every block is as wide as that.
+    sampler = NeighborSampler(store, [150, 30], "last", table=table)
+    network = network_of(sampler, features, convolution)
+    done: list[int] = []
+    found = embed_layerwise(network, store, features, tmp_path, ANCHOR, chunk_edges=64, advance=done.append)
+    np.testing.assert_allclose(found, by_blocks(network, sampler, features), **TOLERANCE)
+    assert [path.name for path in tmp_path.iterdir()] == ["vectors.npy"]
+    assert len(done) > 10 and sum(done) == sum(
+        store.node_count(state.table) for states in layers_of(state_of(network, (), 2)) for state in states
+    )
+
+
+def test_paths_around_which_less_is_read_have_states_of_their_own(
+    store: GraphStore, features: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    # Purchases are reached twice; those of products look up a customer, those of customers a product.
+    hops = [{"purchases.customer_id": 150}, {"purchases.product_id": 150}, {"purchases.product_id": 150}]
+    sampler = NeighborSampler(store, hops, "last", table="customers")
+    network = network_of(sampler, features, SAGEConv)
+    layers = layers_of(state_of(network, (), network.depth))
+    assert [len(states) for states in layers] == [3, 2, 1]
+    found = embed_layerwise(network, store, features, tmp_path, ANCHOR)
+    np.testing.assert_allclose(found, by_blocks(network, sampler, features), **TOLERANCE)
+
+
+def test_nodes_that_have_ended_are_no_neighbors(
+    store: GraphStore, features: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    ending = EndingStore(store, {"purchases": some_ends(store, "purchases", 0, 2 * ANCHOR)})
+    network = network_of(NeighborSampler(store, [150, 1], "last", table="customers"), features, SAGEConv)
+    sampler = NeighborSampler(ending, [150, 1], "last", table="customers")
+    found = embed_layerwise(network, ending, features, tmp_path / "ending", ANCHOR)
+    np.testing.assert_allclose(found, by_blocks(network, sampler, features), **TOLERANCE)
+    whole = embed_layerwise(network, store, features, tmp_path / "whole", ANCHOR)
+    assert not np.allclose(found, whole, **TOLERANCE)
+
+
+def test_fan_outs_bound_what_is_read(store: GraphStore, features: dict[str, np.ndarray], tmp_path: Path) -> None:
+    sampler = NeighborSampler(store, [5, 5], "last", table="products")
+    network = network_of(sampler, features, SAGEConv)
+    names = [edge_type.name for edge_type in store.edge_types()]
+    latest = Neighborhoods(dict.fromkeys(names, 5))
+    found = embed_layerwise(network, store, features, tmp_path / "a", ANCHOR, latest)
+    # The latest neighbors of a node are the same from wherever it is reached.
+    np.testing.assert_allclose(found, by_blocks(network, sampler, features), **TOLERANCE)
+    chosen = Neighborhoods(dict.fromkeys(names, 5), "uniform", seed=2)
+    one = np.array(embed_layerwise(network, store, features, tmp_path / "b", ANCHOR, chosen))
+    cut = np.array(embed_layerwise(network, store, features, tmp_path / "c", ANCHOR, chosen, chunk_edges=40))
+    np.testing.assert_allclose(one, cut, **TOLERANCE)
+    assert not np.allclose(one, found, **TOLERANCE)

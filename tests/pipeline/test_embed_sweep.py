@@ -1,0 +1,148 @@
+"""The sweep over Ray: a worker that is killed, a driver that is killed, and faults that are no worker's."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+import torch
+
+from gnnscale.config import Settings
+from gnnscale.inference import embed
+from gnnscale.lake import Lake
+from gnnscale.launch.ray_embed import embed_lake
+from gnnscale.launch.ray_train import stop_ray
+from gnnscale.schema import GnnscaleError, LakeError
+from gnnscale.store import GraphStore
+from gnnscale.training import model_path
+from tests.conftest import Shop
+from tests.embedded_shop import TABLES, anchors_of, copy_shop, sweep_files, tables_of
+
+ROOT = Path(__file__).resolve().parents[2]
+
+DRIVER = """
+import json, sys
+from gnnscale.config import build_settings
+from gnnscale.lake import Lake
+from gnnscale.launch.ray_embed import embed_lake
+content, anchors = json.loads(sys.stdin.read())
+settings = build_settings(content)
+embed_lake(settings, Lake(settings.lake.uri), anchors)
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_ray() -> Iterator[None]:
+    """Every test with a Ray of its own."""
+    yield
+    stop_ray()
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def whole(shop: Shop, store: GraphStore, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """The tables of an unbroken sweep in one process."""
+    settings, lake = copy_shop(shop, tmp_path_factory.mktemp("whole"), partition_rows=3)
+    embed(settings, lake, store, anchors_of(shop.plan))
+    return lake
+
+
+def worker_processes() -> list[int]:
+    """Processes of the sweep's actors."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                title = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if title.startswith(b"ray::") and b"_Encoder" in title:
+                found.append(int(entry.name))
+    return sorted(found)
+
+
+def test_a_killed_worker_is_replaced_and_its_partition_done_again(shop: Shop, whole: Lake, tmp_path: Path) -> None:
+    settings, lake = copy_shop(shop, tmp_path, partition_rows=3, workers=2)
+    done, killed = [0], []
+
+    def kill(rows: int) -> None:
+        done[0] += rows
+        if not killed and done[0] > 20 and len(worker_processes()) == 2:
+            killed.append(worker_processes()[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    summary = embed_lake(settings, lake, anchors_of(shop.plan), kill)
+    assert killed and done[0] == summary.rows == summary.encoded
+    assert tables_of(lake) == tables_of(whole)
+    assert [lake.version(table) for table in TABLES] == [0, 0, 0]
+
+
+def test_a_driver_that_was_killed_leaves_what_it_finished(shop: Shop, whole: Lake, tmp_path: Path) -> None:
+    settings, lake = copy_shop(shop, tmp_path, partition_rows=3, workers=2)
+    anchors = anchors_of(shop.plan)
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER], stdin=subprocess.PIPE, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert driver.stdin is not None
+    driver.stdin.write(json.dumps([settings.model_dump(mode="json"), anchors]).encode())
+    driver.stdin.close()
+    deadline = time.monotonic() + 120
+    while len(sweep_files(lake)) < 12:
+        assert driver.poll() is None and time.monotonic() < deadline
+        time.sleep(0.002)
+    driver.kill()
+    driver.wait()
+    while worker_processes():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert not lake.exists(TABLES[-1])
+    left = sweep_files(lake)
+    summary = embed_lake(settings, lake, anchors)
+    after = sweep_files(lake)
+    assert 0 < summary.found < summary.rows and summary.found + summary.encoded == summary.rows
+    # Of a partition of entities one of two files may have been there, which is not enough.
+    kept = {name for name in left if after[name] == left[name]}
+    assert len(left) - len(kept) <= 2
+    assert tables_of(lake) == tables_of(whole)
+
+
+def test_workers_that_are_lost_again_and_again_end_the_sweep(shop: Shop, tmp_path: Path) -> None:
+    settings, lake = copy_shop(shop, tmp_path, partition_rows=1, workers=2, max_failures=0)
+
+    def kill(rows: int) -> None:
+        for process in worker_processes()[:1]:
+            os.kill(process, signal.SIGKILL)
+
+    with pytest.raises(GnnscaleError, match=r"lost 1 workers, more than embedding.max_failures=0"):
+        embed_lake(settings, lake, anchors_of(shop.plan), kill)
+    assert not any(lake.exists(table) for table in TABLES)
+
+
+def test_a_fault_of_the_input_is_told_as_such(shop: Shop, tmp_path: Path) -> None:
+    settings, lake = copy_shop(shop, tmp_path, workers=2)
+    path = Path(lake.uri) / model_path("next_week")
+    saved = torch.load(path)
+    del saved["weights"]["pair_skip.weight"]
+    torch.save(saved, path)
+    with pytest.raises(LakeError, match="does not fit the graph or the configuration any more"):
+        embed_lake(settings, lake, anchors_of(shop.plan))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the machine has a GPU")
+def test_a_gpu_that_is_asked_for_and_missing_is_an_error(shop: Shop, tmp_path: Path) -> None:
+    settings, lake = copy_shop(shop, tmp_path)
+    settings = with_gpu(settings)
+    with pytest.raises(GnnscaleError, match=r"training.gpu=yes asks for a GPU, and there is none"):
+        embed_lake(settings, lake, anchors_of(shop.plan))
+
+
+def with_gpu(settings: Settings) -> Settings:
+    return settings.model_copy(update={"training": settings.training.model_copy(update={"gpu": "yes"})})
