@@ -206,3 +206,14 @@ def offer_block(terms, lists, first, tower):  # type: ignore[no-untyped-def]
         mark_allowed(terms.allowed, lists.rows[i], targets, marks)
         mark_members(_pairs_of(terms, lists.rows[i]), targets, marks, False)
         _offer_marked(lists, i, targets, tower[i], marks, terms.categories, terms.cap)
+
+
+@njit(nogil=True, cache=True)
+def replace_scores(terms, rows, targets, scores):  # type: ignore[no-untyped-def]
+    """Put the score of a pair in place of the tower's, for one target of each entity."""
+    if terms.pair_indptr.size == 0:
+        return
+    for i in range(rows.size):
+        for j in range(terms.pair_indptr[rows[i]], terms.pair_indptr[rows[i] + 1]):
+            if terms.pair_targets[j] == targets[i]:
+                scores[i] = terms.pair_scores[j]

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gnnscale.evaluation import Ragged
 from gnnscale.retrieval.best import (
     DEEPER,
     DRY,
@@ -19,6 +20,7 @@ from gnnscale.retrieval.best import (
     offer_listed,
     offer_pairs,
     offer_shown,
+    replace_scores,
 )
 from gnnscale.retrieval.diversity import Diversity
 from gnnscale.retrieval.embeddings import PairScores
@@ -128,6 +130,31 @@ class AllowedSearch:
         if self.vectors is not None:
             self._score_all(self.vectors, lists, queries, unsettled)
         return Neighbors(lists.best, lists.scores)
+
+    def score(
+        self, queries: NDArray[np.float32], rows: NDArray[np.int64], targets: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """What one target of each entity would be ranked by, whether or not it is allowed.
+
+        Args:
+            queries: tower vectors of the entities, ``[len(rows), channels]``.
+            rows: which entities these are.
+            targets: int64 ``[len(rows)]``.
+
+        Returns:
+            float32 ``[len(rows)]``.
+
+        Raises:
+            ConfigError: there are no vectors.
+            DataError: there is no such entity, or queries have another number of channels.
+        """
+        rows = self._checked(queries, rows)
+        if self.vectors is None:
+            raise ConfigError("single targets can't be scored without the vectors of all")
+        one_each = Ragged(np.arange(len(rows) + 1), targets)
+        scores = self.vectors.score_listed(np.ascontiguousarray(queries, np.float32), one_each)
+        replace_scores(self.terms, rows, one_each.values, scores)
+        return scores
 
     @cached_property
     def terms(self) -> Terms:
