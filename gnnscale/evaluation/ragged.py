@@ -148,6 +148,17 @@ class Ragged:
         place = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
         return (keys[place] == wanted) & (ids >= 0)
 
+    def union(self, other: Ragged) -> Ragged:
+        """Row by row, the ids that are here or in ``other``.
+
+        Raises:
+            DataError: ``other`` has another number of rows.
+        """
+        self._check_rows(other)
+        width = 1 + max(int(self.values.max(initial=0)), int(other.values.max(initial=0)))
+        keys = np.unique(np.concatenate([part.row_of_value * width + part.values for part in (self, other)]))
+        return Ragged._from_sorted(keys // width, keys % width, len(self))
+
     def difference(self, other: Ragged) -> Ragged:
         """Row by row, the ids that are here and not in ``other``.
 
@@ -165,12 +176,15 @@ class Ragged:
         return self._keep(self._shared_with(other))
 
     def _shared_with(self, other: Ragged) -> Flags:
-        if len(other) != len(self):
-            raise DataError(f"both must have as many rows: got {len(self)} and {len(other)}")
+        self._check_rows(other)
         width = 1 + max(int(self.values.max(initial=0)), int(other.values.max(initial=0)))
         mine = self.row_of_value * width + self.values
         theirs = other.row_of_value * width + other.values
         return np.isin(mine, theirs, assume_unique=True)
+
+    def _check_rows(self, other: Ragged) -> None:
+        if len(other) != len(self):
+            raise DataError(f"both must have as many rows: got {len(self)} and {len(other)}")
 
     def _keep(self, kept: Flags) -> Ragged:
         return Ragged._from_sorted(self.row_of_value[kept], self.values[kept], len(self))

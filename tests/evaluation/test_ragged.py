@@ -39,8 +39,9 @@ def test_pairs_in_any_order_give_the_same_sets(sets: list[set[int]], random: obj
 
 
 @given(paired_sets())
-def test_difference_and_intersection_are_those_of_sets(pairs: list[tuple[set[int], set[int]]]) -> None:
+def test_union_difference_and_intersection_are_those_of_sets(pairs: list[tuple[set[int], set[int]]]) -> None:
     left, right = Ragged.from_lists([a for a, _ in pairs]), Ragged.from_lists([b for _, b in pairs])
+    assert as_sets(left.union(right)) == [a | b for a, b in pairs]
     assert as_sets(left.difference(right)) == [a - b for a, b in pairs]
     assert as_sets(left.intersection(right)) == [a & b for a, b in pairs]
 

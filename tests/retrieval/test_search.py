@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnnscale.evaluation import Ragged
@@ -56,6 +56,7 @@ def make_case(seed: int, entities: int, targets: int, known: list[int], ties: bo
 sizes = st.integers(1, 40)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 6), sizes, st.integers(1, 45), st.integers(1, 50), st.data())
 def test_merged_search_equals_brute_force(seed, entities, targets, k, depth, data):
     known = data.draw(st.lists(st.integers(0, targets), min_size=1, max_size=4))

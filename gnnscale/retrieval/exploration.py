@@ -1,0 +1,184 @@
+"""Exploration: a share of the places goes to targets drawn at random, so that what ranks low is seen too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from gnnscale.retrieval.filters import Filter
+from gnnscale.retrieval.filters.compiled import (
+    ONLY,
+    allow_list,
+    has_list,
+    mark_allowed,
+    mark_members,
+    mark_pooled,
+    own_span,
+)
+from gnnscale.retrieval.index import Neighbors
+from gnnscale.sampling.compiled import draw_bits, multiply_high
+from gnnscale.sampling.keys import example_keys, stream_key
+from gnnscale.schema import ConfigError, DataError
+
+_TARGET_SLOT, _PLACE_SLOT = 1, 1 << 32
+"""First slots of the draws of targets and of places; slot 0 rounds their number."""
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """Lists with explored targets in them, all ``[rows, k]``.
+
+    Args:
+        targets: int64, -1 where there are fewer.
+        scores: float32; NaN for explored targets, -inf where there are fewer.
+        explored: which targets were drawn.
+    """
+
+    targets: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    explored: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """Every allowed target that is not in an entity's list is as likely to be drawn.
+
+    Draws are hashes of seed, anchor and entity: batches, workers and retries don't change them, and another anchor
+    draws anew.
+
+    Args:
+        share: of the places of a list, 0 to 1. Where that is no whole number, it is rounded at random, so that the
+            mean over entities is the share.
+        seed: of the run.
+        anchor: time of the predictions, epoch seconds.
+
+    Raises:
+        ConfigError: the share is not in 0 to 1.
+    """
+
+    share: float
+    seed: int
+    anchor: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise ConfigError(f"the share of exploration is {self.share}, and must be in 0 to 1")
+
+    def place(self, found: Neighbors, rows: NDArray[np.int64], keep: Filter) -> Placed:
+        """Put drawn targets into lists, at places drawn too.
+
+        The best of a list move down and the last ones make room. Where no more targets are allowed than the list
+        holds, it stays as it is. Drawn targets are not under the diversity cap.
+
+        Args:
+            found: allowed targets, best first.
+            rows: which entities these are.
+            keep: which targets each entity may be given.
+
+        Raises:
+            DataError: there is no such entity, or a list holds what its entity may not be given.
+        """
+        kept = keep.keep(rows, found.targets) | (found.targets < 0)
+        if not kept.all():
+            row, place = np.argwhere(~kept)[0]
+            raise DataError(
+                f"the list of entity {rows[row]} has target {found.targets[row, place]}, which is not allowed"
+            )
+        rows = np.ascontiguousarray(rows, np.int64)
+        keys = example_keys(stream_key(self.seed, 0, f"exploration/{self.anchor}"), rows)
+        placed = Placed(found.targets.copy(), found.scores.copy(), np.zeros(found.targets.shape, np.bool_))
+        lists = placed.targets, placed.scores, placed.explored
+        _place_drawn(keep.arrays, keep.places, keys, rows, self.share, found.targets, found.scores, *lists)
+        return placed
+
+
+@njit(nogil=True, cache=True)
+def _pool_numbers(arrays, places, entity, targets):  # type: ignore[no-untyped-def]
+    """Numbers of targets among those that mask and category let through; others are left out."""
+    start, end = own_span(arrays, entity)
+    marks = np.ones(targets.size, np.bool_)
+    mark_pooled(arrays, entity, targets, marks)
+    numbers = places[targets[marks]]
+    if arrays.category == ONLY:
+        return numbers - start
+    return np.where(numbers < start, numbers, numbers - (end - start))
+
+
+@njit(nogil=True, cache=True)
+def _skip(taken, count, number):  # type: ignore[no-untyped-def]
+    """The number-th (from 0) that is not among the first ``count`` of ``taken``, ascending; it is put among them."""
+    place = 0
+    while place < count and taken[place] <= number:
+        number += 1
+        place += 1
+    for j in range(count, place, -1):
+        taken[j] = taken[j - 1]
+    taken[place] = number
+    return number
+
+
+@njit(nogil=True, cache=True)
+def _draw(key, slot, bound):  # type: ignore[no-untyped-def]
+    """A random whole number under a bound."""
+    whole = np.uint64(bound)
+    return np.int64(multiply_high(draw_bits(key, slot), whole))  # type: ignore[arg-type]
+
+
+@njit(nogil=True, cache=True)
+def _choices(arrays, places, entity, own):  # type: ignore[no-untyped-def]
+    """What an entity may draw from: number of choices, and which of them, ascending, are out of the question."""
+    if has_list(arrays, entity):
+        targets = allow_list(arrays, entity)
+        marks = np.ones(targets.size, np.bool_)
+        mark_allowed(arrays, entity, targets, marks)
+        mark_members(np.sort(own), targets, marks, False)
+        return targets.size, np.flatnonzero(~marks)
+    start, end = own_span(arrays, entity)
+    size = end - start if arrays.category == ONLY else arrays.pool.size - (end - start)
+    taken = _pool_numbers(arrays, places, entity, own)
+    if arrays.denied_indptr.size > 0:
+        denied = arrays.denied[arrays.denied_indptr[entity] : arrays.denied_indptr[entity + 1]]
+        taken = np.concatenate((taken, _pool_numbers(arrays, places, entity, denied)))
+    return size, np.sort(taken)
+
+
+@njit(nogil=True, cache=True)
+def _choice(arrays, entity, number):  # type: ignore[no-untyped-def]
+    """The target that a choice stands for."""
+    if has_list(arrays, entity):
+        return allow_list(arrays, entity)[number]
+    start, end = own_span(arrays, entity)
+    if arrays.category == ONLY:
+        return arrays.pool[start + number]
+    return arrays.pool[number if number < start else number + end - start]
+
+
+@njit(nogil=True, cache=True)
+def _place_drawn(arrays, places, keys, rows, share, found, known, targets, scores, explored):  # type: ignore[no-untyped-def]
+    k = targets.shape[1]
+    spots = np.empty(k + 1, np.int64)
+    for i in range(rows.size):
+        held = 0
+        while held < k and found[i, held] >= 0:
+            held += 1
+        size, taken = _choices(arrays, places, rows[i], found[i, :held])
+        wanted = int(share * held)
+        wanted += _draw(keys[i], 0, 1 << 52) < (share * held - wanted) * (1 << 52)
+        wanted = min(wanted, held, size - taken.size)
+        left_out = np.concatenate((taken, np.empty(wanted, np.int64)))
+        for j in range(wanted):
+            spot = _skip(spots, j, _draw(keys[i], _PLACE_SLOT + j, held - j))
+            explored[i, spot] = True
+        ranked = drawn = 0
+        for spot in range(held):
+            if explored[i, spot]:
+                count = taken.size + drawn
+                number = _skip(left_out, count, _draw(keys[i], _TARGET_SLOT + drawn, size - count))
+                targets[i, spot], scores[i, spot] = _choice(arrays, rows[i], number), np.nan
+                drawn += 1
+            else:
+                targets[i, spot], scores[i, spot] = found[i, ranked], known[i, ranked]
+                ranked += 1

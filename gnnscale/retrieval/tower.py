@@ -1,0 +1,82 @@
+"""Scores of the tower straight from the vectors, in blocks of bounded memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from gnnscale.evaluation import Ragged
+from gnnscale.schema import ConfigError, DataError
+
+
+@dataclass(frozen=True, eq=False)
+class TargetVectors:
+    """What an index was built of.
+
+    Args:
+        values: float ``[targets, channels]``, in memory or mapped; of half precision if need be.
+        metric: how scores come of them, as the index has it: the inner product (the cosine, where all are of length
+            1), or minus the squared distance.
+
+    Raises:
+        ConfigError: the metric is unknown.
+        DataError: the array is not flat in two dimensions.
+    """
+
+    values: NDArray[Any]
+    metric: Literal["inner_product", "l2"] = "inner_product"
+
+    def __post_init__(self) -> None:
+        if self.metric not in ("inner_product", "l2"):
+            raise ConfigError(f"unknown metric '{self.metric}'; allowed: inner_product, l2")
+        if self.values.ndim != 2:
+            raise DataError(f"vectors must be [targets, channels], not {list(self.values.shape)}")
+
+    def score_listed(self, queries: NDArray[np.float32], listed: Ragged) -> NDArray[np.float32]:
+        """Scores of some targets for each query.
+
+        Args:
+            queries: ``[queries, channels]``.
+            listed: targets, a row for each query.
+
+        Returns:
+            float32, one for each of ``listed.values``.
+        """
+        gathered = np.ascontiguousarray(self.values[listed.values], np.float32)
+        scores: NDArray[np.float32] = _score_rows(queries, listed.indptr, gathered, self.metric == "l2")
+        return scores
+
+    def score_block(self, queries: NDArray[np.float32], start: int, end: int) -> NDArray[np.float32]:
+        """Scores of the targets from ``start`` up to ``end``, float32 ``[queries, end - start]``."""
+        block = np.asarray(self.values[start:end], np.float32)
+        scores: NDArray[np.float32] = queries @ block.T
+        if self.metric == "l2":
+            # -|q - v|^2 = 2 q v - |q|^2 - |v|^2
+            scores *= 2
+            scores -= np.einsum("qc,qc->q", queries, queries)[:, None] + np.einsum("tc,tc->t", block, block)
+        return scores
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _score(query, vector, squared):  # type: ignore[no-untyped-def]
+    total = np.float32(0)
+    if squared:
+        for c in range(query.size):
+            total -= (query[c] - vector[c]) * (query[c] - vector[c])
+    else:
+        for c in range(query.size):
+            total += query[c] * vector[c]
+    return total
+
+
+@njit(nogil=True, cache=True)
+def _score_rows(queries, indptr, gathered, squared):  # type: ignore[no-untyped-def]
+    scores = np.empty(gathered.shape[0], np.float32)
+    for i in range(queries.shape[0]):
+        for j in range(indptr[i], indptr[i + 1]):
+            scores[j] = _score(queries[i], gathered[j], squared)
+    return scores
