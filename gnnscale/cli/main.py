@@ -17,7 +17,7 @@ from gnnscale.schema import GnnscaleError
 
 if TYPE_CHECKING:
     from gnnscale.config import Settings
-    from gnnscale.launch.stages import Stage, Work
+    from gnnscale.launch.stage import Stage, Work
 
 EXIT_FAULT = 2
 """Exit status for a fault in what the user gave."""
@@ -28,7 +28,8 @@ STAGE_HELP = {
     "shards": "examples to sampled subgraphs, for training where the graph does not fit (Spark)",
     "train": "examples to a model (Ray Train)",
     "embed": "model to embeddings, for rankings",
-    "retrieve": "embeddings to ranked predictions (FAISS)",
+    "index": "embeddings to indexes of the targets; retrieve begins with it where it is not done",
+    "retrieve": "embeddings to ranked predictions",
     "predict": "model to values or classes of every entity",
     "evaluate": "holdout against truth and baselines, and the report",
 }
@@ -107,7 +108,8 @@ def _run(options: argparse.Namespace) -> int:
     from gnnscale.cli.summary import print_summary
     from gnnscale.etl.session import close_session
     from gnnscale.launch.preflight import check_inputs
-    from gnnscale.launch.stages import TrainStage, Work, stages_of
+    from gnnscale.launch.stage import Work
+    from gnnscale.launch.stages import TrainStage, stages_of
     from gnnscale.tracking import configure_logging
 
     work = Work(_settings(options), configure_logging(options.verbose), options.force)
@@ -126,7 +128,8 @@ def _run(options: argparse.Namespace) -> int:
 def _run_stage(options: argparse.Namespace) -> int:
     from gnnscale.cli.summary import print_summary
     from gnnscale.launch.preflight import check_inputs
-    from gnnscale.launch.stages import Work, find_stage
+    from gnnscale.launch.stage import Work
+    from gnnscale.launch.stages import find_stage
     from gnnscale.tracking import configure_logging
 
     work = Work(_settings(options), configure_logging(options.verbose), options.force)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from gnnscale.config import Settings
-    from gnnscale.launch.stages import Work
+    from gnnscale.launch.stage import Work
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,8 @@ def run_query(options: argparse.Namespace) -> int:
     """Answer the question of the command line."""
     from gnnscale.cli.summary import print_summary
     from gnnscale.etl.session import close_session
-    from gnnscale.launch.stages import GraphStage, LabelStage, TrainStage, Work, stages_of
+    from gnnscale.launch.stage import Work
+    from gnnscale.launch.stages import GraphStage, LabelStage, TrainStage, stages_of
     from gnnscale.query import PredictiveQuery
     from gnnscale.query.explain import explain
     from gnnscale.tracking import configure_logging

@@ -10,7 +10,7 @@ from rich.table import Table
 from gnnscale.cli.task_summary import print_task_summary
 from gnnscale.evaluation.report import METHOD_TITLES
 from gnnscale.launch.evaluate_stage import EVALUATION, report_path
-from gnnscale.launch.stages import Work
+from gnnscale.launch.stage import Work
 
 COLUMNS = (
     ("MAP@10", "all", "map@10"),

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from gnnscale.config.relations import RelationSettings, declared_relations
+from gnnscale.config.retrieval import RetrievalSettings
 from gnnscale.config.section import Positive, Probability, Section, Share
 from gnnscale.query.anchors import epoch_seconds
 from gnnscale.schema import ColumnType, ConfigError
@@ -321,13 +322,6 @@ class EmbeddingSettings(Section):
     batch_size: Positive = 256
     max_failures: Annotated[int, Field(ge=0)] = 3
     only_changed: bool = False
-
-
-class RetrievalSettings(Section):
-    """Search among all target rows: entities a batch, and how many rows the index is asked for at first."""
-
-    batch_size: Positive = 256
-    depth: Positive = 100
 
 
 class EvaluationSettings(Section):

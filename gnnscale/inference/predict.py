@@ -41,7 +41,7 @@ def predict(
     value; or target (a class), rank (from 1) and score, for the classes that the query asks for.
 
     Args:
-        settings: names the query; ``retrieval.batch_size`` entities are scored at once.
+        settings: names the query; ``embedding.batch_size`` entities are scored at once.
         lake: holds the graph, the labels and the model.
         store: of the graph.
         latest: anchor of the predictions, epoch seconds.
@@ -69,7 +69,7 @@ def predict(
     keys = read_keys(lake, entity)
     tables = {}
     for table, examples in wanted.items():
-        scores = _score(predictor, examples, settings.retrieval.batch_size, advance)
+        scores = _score(predictor, examples, settings.embedding.batch_size, advance)
         tables[table] = answer_table(predictor, examples, scores, keys, origin, top)
     for table, rows in tables.items():
         lake.write(table, rows, metadata={"query": name})

@@ -77,11 +77,11 @@ class Sweep:
     @property
     def prefix(self) -> str:
         """What the names of all its files begin with."""
-        return f"{SWEEP}{self.fingerprint}-"
+        return f"{SWEEP}-{self.fingerprint}-"
 
 
-SWEEP = "sweep-"
-"""What names of files of any sweep begin with; the fingerprint follows."""
+SWEEP = "sweep"
+"""Kind of run that the files of a sweep are of."""
 
 
 def model_key(settings: Settings, lake: Lake, query: PredictiveQuery, device: str) -> str:

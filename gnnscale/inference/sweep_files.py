@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import logging
-import re
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pyarrow as pa
-import pyarrow.fs
-import pyarrow.parquet as pq
 
 from gnnscale.inference.embedding_rows import EMBEDDINGS, PAIRS
 from gnnscale.inference.sweep import SWEEP, Partition, Sweep
-from gnnscale.lake import Lake, table_files
-from gnnscale.lake.delta_files import WrittenFile, commit_files, open_folder
-from gnnscale.schema import LakeError
+from gnnscale.lake import Lake
+from gnnscale.lake.delta_files import WrittenFile
+from gnnscale.lake.part_files import PartFiles
 
 log = logging.getLogger(__name__)
 
 Finished = Mapping[Partition, tuple[int, ...]]
 """Partition -> bytes of its file in each of its tables."""
 
-NAME = re.compile(rf"\.?{SWEEP}([0-9a-f]+)-.*")
-
 
 def write_partition(lake: Lake, sweep: Sweep, partition: Partition, rows: Mapping[str, pa.Table]) -> None:
-    """Write the files of a partition; each appears whole or not at all, and replaces one that is there.
+    """Write the files of a partition.
 
     Args:
         lake: where the tables are.
@@ -35,20 +29,13 @@ def write_partition(lake: Lake, sweep: Sweep, partition: Partition, rows: Mappin
         partition: whose rows they are.
         rows: table -> its rows, in order of node id.
     """
-    name = sweep.file_name(partition)
     for table, content in rows.items():
-        filesystem, root = open_folder(lake.table_uri(table), lake.storage_options, make=True)
-        # An object appears when it is whole; a local file gets its name when it is.
-        path = f"{root}.{name}.{uuid.uuid4().hex[:8]}" if lake.local else root + name
-        with filesystem.open_output_stream(path) as sink:
-            pq.write_table(content, sink, compression="zstd")
-        if lake.local:
-            filesystem.move(path, root + name)
+        _parts(lake, table, sweep).write(sweep.file_name(partition), content)
 
 
 def find_finished(lake: Lake, sweep: Sweep) -> dict[Partition, tuple[int, ...]]:
     """Partitions whose files are all there, with their sizes in bytes."""
-    sizes = {table: dict(_sizes(lake, table)) for table in _tables(sweep)}
+    sizes = {table: _parts(lake, table, sweep).sizes() for table in _tables(sweep)}
     finished = {}
     for partition in sweep.partitions:
         name = sweep.file_name(partition)
@@ -74,27 +61,15 @@ def commit_sweep(lake: Lake, sweep: Sweep, finished: Finished) -> dict[str, int]
     """
     versions = {}
     for table, files in _files(sweep, finished).items():
-        there = set(table_files(lake.open(table))) if lake.exists(table) else set()
-        shared = there & {file.path for file in files}
-        if files and len(shared) == len(files) == len(there):
-            versions[table] = lake.version(table)
-            continue
-        if shared:
-            raise LakeError(f"{table} was changed after the sweep that wrote it; embed again with --force")
         schema = PAIRS if table == f"pairs_{sweep.query}" else EMBEDDINGS
-        stamp = {"query": sweep.query, "sweep": sweep.fingerprint}
-        uri, options = lake.table_uri(table), lake.storage_options
-        versions[table] = commit_files(uri, schema, files, "overwrite", options, stamp)
+        versions[table] = _parts(lake, table, sweep).commit(schema, files, {"query": sweep.query})
         log.debug("%s: version %d of %d files", table, versions[table], len(files))
     return versions
 
 
 def committed_sweep(lake: Lake, table: str) -> str:
     """Fingerprint of the sweep that wrote the table's latest version; empty where something else did."""
-    if not lake.exists(table):
-        return ""
-    latest = next(iter(lake.open(table).history(1)))
-    return str(latest.get("sweep", ""))
+    return PartFiles(lake, table, SWEEP, "").committed()
 
 
 def remove_unfinished(lake: Lake, sweep: Sweep) -> int:
@@ -107,30 +82,10 @@ def remove_unfinished(lake: Lake, sweep: Sweep) -> int:
     Returns:
         Files removed.
     """
-    removed = 0
-    for table in _tables(sweep):
-        kept = _committed(lake, table) | {sweep.fingerprint}
-        filesystem, root = open_folder(lake.table_uri(table), lake.storage_options)
-        for name, _ in _sizes(lake, table):
-            match = NAME.fullmatch(name)
-            if match and (match[1] not in kept or name.startswith(".")):
-                filesystem.delete_file(root + name)
-                removed += 1
+    removed = sum(_parts(lake, table, sweep).remove_unfinished() for table in _tables(sweep))
     if removed:
         log.info("removed %d files of a sweep that was never finished", removed)
     return removed
-
-
-def _committed(lake: Lake, table: str) -> set[str]:
-    """Fingerprints of the sweeps whose files a version that can still be read holds."""
-    if not lake.exists(table):
-        return set()
-    history = lake.open(table).history()
-    found = {str(entry["sweep"]) for entry in history if "sweep" in entry}
-    earliest = min(int(entry["version"]) for entry in history)
-    # Commits before the earliest one are gone, and their files may be in it.
-    names = [match[1] for path in table_files(lake.open(table, earliest)) if (match := NAME.fullmatch(path))]
-    return found | set(names)
 
 
 def _files(sweep: Sweep, finished: Finished) -> dict[str, list[WrittenFile]]:
@@ -145,14 +100,9 @@ def _files(sweep: Sweep, finished: Finished) -> dict[str, list[WrittenFile]]:
     return files
 
 
+def _parts(lake: Lake, table: str, sweep: Sweep) -> PartFiles:
+    return PartFiles(lake, table, SWEEP, sweep.fingerprint)
+
+
 def _tables(sweep: Sweep) -> list[str]:
     return list(dict.fromkeys(table for tables in sweep.tables.values() for table in tables))
-
-
-def _sizes(lake: Lake, table: str) -> Iterator[tuple[str, int]]:
-    """Name and bytes of each file in a table's folder."""
-    filesystem, root = open_folder(lake.table_uri(table), lake.storage_options)
-    selector = pyarrow.fs.FileSelector(root.rstrip("/"), allow_not_found=True)
-    for entry in filesystem.get_file_info(selector):
-        if entry.type == pyarrow.fs.FileType.File:
-            yield entry.base_name, entry.size

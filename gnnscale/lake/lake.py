@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -150,6 +151,38 @@ class Lake:
             stream.write(content)
         filesystem.move(f"{file}.new", file)
         return file
+
+    def put_folder(self, folder: Path, path: str) -> None:
+        """Move the files of a local folder under the root, which takes no time on the same disk."""
+        filesystem, root = self._filesystem()
+        if self.local:
+            target = Path(root) / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(folder, target)
+            return
+        filesystem.create_dir(f"{root}/{path}", recursive=True)
+        pyarrow.fs.copy_files(str(folder), f"{root}/{path}", pyarrow.fs.LocalFileSystem(), filesystem)
+        shutil.rmtree(folder)
+
+    def get_folder(self, path: str, folder: Path | None = None) -> Path:
+        """A local folder with the files of one under the root: that folder itself, where the lake is local.
+
+        Args:
+            path: of the folder under the root.
+            folder: gets a copy, where the lake is not local.
+        """
+        filesystem, root = self._filesystem()
+        if self.local:
+            return Path(root) / path
+        assert folder is not None
+        pyarrow.fs.copy_files(f"{root}/{path}", str(folder), filesystem, pyarrow.fs.LocalFileSystem())
+        return folder
+
+    def remove_folder(self, path: str) -> None:
+        """Remove a folder under the root with all files in it, where there is one."""
+        filesystem, root = self._filesystem()
+        if filesystem.get_file_info(f"{root}/{path}").type == pyarrow.fs.FileType.Directory:
+            filesystem.delete_dir(f"{root}/{path}")
 
     def _filesystem(self) -> tuple[pyarrow.fs.FileSystem, str]:
         if self.local:

@@ -3,165 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-import time
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, ClassVar
 
-from rich.console import Console
-
-import gnnscale
-from gnnscale.config import Settings, bind_query, build_graph_schema, plan_query_anchors, recipe_record
+from gnnscale.config import build_graph_schema, recipe_record
 from gnnscale.config.ask import RECIPE
-from gnnscale.lake import (
-    Lake,
-    StageRecord,
-    find_source,
-    fingerprint,
-    is_current,
-    read_stage,
-    source_state,
-    write_stage,
-)
+from gnnscale.lake import find_source, fingerprint, source_state
+from gnnscale.launch.stage import Stage
 from gnnscale.query import PredictiveQuery
-from gnnscale.query.anchors import AnchorPlan
-from gnnscale.schema import ConfigError, GraphManifest, LakeError
+from gnnscale.schema import ConfigError, LakeError
 from gnnscale.schema.manifest import MANIFEST_NAME
 from gnnscale.tracking import progress_bar
-
-log = logging.getLogger(__name__)
-
-
-@dataclass
-class Work:
-    """What the stages of one run share.
-
-    Args:
-        settings: the configuration.
-        console: where progress is shown.
-        force: run stages whose inputs have not changed, too.
-    """
-
-    settings: Settings
-    console: Console
-    force: bool = False
-    done: list[tuple[str, float, str]] = field(default_factory=list)
-
-    @cached_property
-    def lake(self) -> Lake:
-        """The configured lake."""
-        return Lake(self.settings.lake.uri, self.settings.lake.storage_options)
-
-    @property
-    def manifest(self) -> GraphManifest:
-        """Of the graph that the lake holds.
-
-        Raises:
-            LakeError: there is none.
-        """
-        record = self.lake.read_record(MANIFEST_NAME)
-        if record is None:
-            raise LakeError(f"lake {self.lake.uri} holds no graph; run the graph stage first")
-        return GraphManifest.from_dict(record)
-
-    @property
-    def query(self) -> PredictiveQuery:
-        """The query, bound to the graph."""
-        return bind_query(self.settings, self.manifest)
-
-    @property
-    def plan(self) -> AnchorPlan:
-        """Anchors of the query."""
-        query = self.query
-        return plan_query_anchors(self.settings, query, self.manifest.time_ranges)
-
-
-class Stage(ABC):
-    """One step from tables to predictions."""
-
-    name: ClassVar[str]
-    per_query: ClassVar[bool] = True
-    after: ClassVar[type[Stage] | None] = None
-
-    def __init__(self, work: Work) -> None:
-        self.work = work
-        self.settings = work.settings
-
-    @property
-    def record_name(self) -> str:
-        """Under which the lake keeps what the stage did last."""
-        return f"{self.settings.query.name}_{self.name}" if self.per_query else self.name
-
-    @abstractmethod
-    def inputs(self) -> dict[str, Any]:
-        """Everything that the result depends on."""
-
-    @abstractmethod
-    def outputs(self) -> list[str]:
-        """Tables that the stage writes."""
-
-    @abstractmethod
-    def make(self) -> str:
-        """Do the work and say what was done, in a few words."""
-
-    def run(self) -> StageRecord:
-        """Do the work, or skip it where nothing has changed."""
-        lake = self.work.lake
-        if self.is_current():
-            record = read_stage(lake, self.record_name)
-            assert record is not None
-            log.info("%-8s nothing has changed: %s", self.name, record.detail)
-        else:
-            log.info("%-8s ...", self.name)
-            started = time.monotonic()
-            digest = self.digest()
-            upstream = self.upstream(self.after) if self.after else ""
-            detail = self.make()
-            record = write_stage(lake, self.record_name, digest, started, detail, self.outputs(), upstream)
-            log.info("%-8s %.0f s: %s", self.name, record.seconds, record.detail)
-        self.work.done.append((self.name, record.seconds, record.detail))
-        return record
-
-    def is_current(self) -> bool:
-        """Whether :meth:`run` would skip the stage; an earlier stage that never ran means no."""
-        lake = self.work.lake
-        if self.work.force or read_stage(lake, self.record_name) is None:
-            return False
-        try:
-            digest = self.digest()
-        except LakeError:
-            if self.after is None:
-                raise
-            return False
-        return is_current(lake, self.record_name, digest, self.outputs()) and self.intact()
-
-    def digest(self) -> str:
-        """Fingerprint of the inputs, the configuration and the program."""
-        return fingerprint({"version": gnnscale.__version__, **self.inputs()})
-
-    def intact(self) -> bool:
-        """Whether what the stage leaves beside its tables is there."""
-        return True
-
-    def upstream(self, stage: type[Stage]) -> str:
-        """Fingerprint of an earlier stage, whose tables are still those that it made.
-
-        Raises:
-            LakeError: it was not run, or a stage before it has run again since.
-        """
-        earlier = stage(self.work)
-        record = read_stage(self.work.lake, earlier.record_name)
-        if record is None:
-            raise LakeError(f"lake {self.work.lake.uri} lacks what the {stage.name} stage makes; run it first")
-        stale = earlier.after is not None and record.upstream != earlier.upstream(earlier.after)
-        if stale or not earlier.intact() or not record.holds(self.work.lake):
-            raise LakeError(
-                f"what the {stage.name} stage made in lake {self.work.lake.uri} is out of date: a stage before it, or "
-                "another query, has run since; run it again"
-            )
-        return record.fingerprint
 
 
 class GraphStage(Stage):
@@ -350,6 +201,45 @@ class EmbedStage(Stage):
         return embed_and_describe(self.settings, self.work.lake, self.work.plan, self.work.console, self.work.force)
 
 
+class IndexStage(Stage):
+    """Embeddings to indexes of the targets; the retrieve stage begins with it."""
+
+    name = "index"
+    after = EmbedStage
+
+    def inputs(self) -> dict[str, Any]:
+        """Embeddings, anchors and how they are indexed."""
+        plan, places = self.work.plan, self.work.query.places
+        wanted = self.settings.retrieval.index.model_dump()
+        return {
+            "embed": self.upstream(EmbedStage),
+            "anchors": [plan.test, plan.latest],
+            "places": places,
+            "index": wanted,
+            "seed": self.settings.seed,
+        }
+
+    def outputs(self) -> list[str]:
+        """No table: files of the indexes."""
+        return []
+
+    def intact(self) -> bool:
+        """Whether the indexes are there."""
+        from gnnscale.retrieval.index.saved import MANIFEST, index_path
+
+        paths = [index_path(self.settings.query.name, at) for at in (self.work.plan.test, self.work.plan.latest)]
+        return all(self.work.lake.has_file(f"{path}/{MANIFEST}") for path in paths)
+
+    def make(self) -> str:
+        """Build the indexes and measure their recall."""
+        from gnnscale.retrieval import build_query_indexes
+
+        work = self.work
+        indexes = build_query_indexes(self.settings, work.lake, work.query, [work.plan.test, work.plan.latest])
+        latest = indexes[-1]
+        return f"{latest.size:,} {work.query.target.name}, {latest.setting.in_words()}: {latest.recall}"
+
+
 class RetrieveStage(Stage):
     """Embeddings to ranked predictions."""
 
@@ -365,14 +255,11 @@ class RetrieveStage(Stage):
         return [f"predictions_{self.settings.query.name}", f"holdout_{self.settings.query.name}"]
 
     def make(self) -> str:
-        """Index and search."""
-        from gnnscale.retrieval import retrieve
+        """Index, where that is not done, and search."""
+        from gnnscale.launch.retrieve_stage import retrieve_and_describe
 
-        query, plan = self.work.query, self.work.plan
-        entities = self.work.manifest.table(query.entity.name).rows
-        with progress_bar(self.work.console, "retrieve", 2 * entities, query.entity.name) as bar:
-            retrieve(self.settings, self.work.lake, query, plan, advance=bar.advance)
-        return f"{query.places} {query.target.name} for each of {entities:,} {query.entity.name}"
+        IndexStage(self.work).run()
+        return retrieve_and_describe(self.settings, self.work.lake, self.work.plan, self.work.console, self.work.force)
 
 
 class PredictStage(Stage):
@@ -471,7 +358,8 @@ def find_stage(query: PredictiveQuery, name: str) -> type[Stage]:
     Raises:
         ConfigError: the query's task has none.
     """
-    stages: tuple[type[Stage], ...] = (*stages_of(query), ShardStage)
+    beside = (ShardStage, IndexStage) if query.task_type.is_link_prediction else (ShardStage,)
+    stages: tuple[type[Stage], ...] = (*stages_of(query), *beside)
     for stage in stages:
         if stage.name == name:
             return stage

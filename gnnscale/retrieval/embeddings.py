@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from gnnscale.lake import Lake
@@ -34,26 +36,68 @@ class PairScores:
         return np.diff(self.indptr)
 
 
-def read_vectors(lake: Lake, table: str, anchor: int) -> NDArray[np.float32]:
+def read_vectors(lake: Lake, table: str, anchor: int, file: Path | None = None) -> NDArray[np.float32]:
     """Vectors of one anchor (epoch seconds) in order of node id, float32 ``[nodes, channels]``.
+
+    Rows are read a batch at a time, and put where they belong.
+
+    Args:
+        lake: holds ``embeddings_<table>``.
+        table: whose nodes they are of.
+        anchor: epoch seconds.
+        file: keeps the vectors, which are then mapped; default: memory does.
 
     Raises:
         LakeError: the table has no row of that anchor.
         DataError: node ids are not 0 to n - 1, or a vector holds NaN or differs in length.
     """
-    rows = _at(lake, f"embeddings_{table}", anchor).sort_by("node_id").combine_chunks()
-    ids = rows["node_id"].to_numpy()
-    if (ids != np.arange(len(ids))).any():
-        raise DataError(f"embeddings_{table} lacks node ids or has some twice")
-    column = pa.concat_arrays(rows["vector"].chunks)
-    lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
-    if (lengths != lengths[0]).any():
-        raise DataError(f"embeddings_{table} has vectors of {lengths.min()} to {lengths.max()} channels")
-    vectors = column.flatten().to_numpy().astype(np.float32, copy=False).reshape(len(ids), -1)
-    if not np.isfinite(vectors).all():
-        bad = int(np.flatnonzero(~np.isfinite(vectors).all(1))[0])
-        raise DataError(f"embeddings_{table}: the vector of node {bad} is not finite")
-    return np.ascontiguousarray(vectors)
+    name = f"embeddings_{table}"
+    source, wanted = lake.open(name).to_pyarrow_dataset(), _time(anchor)
+    rows = source.count_rows(filter=pc.field("anchor_time") == wanted)
+    if not rows:
+        raise LakeError(f"{name} has no rows of anchor {wanted.as_py():%Y-%m-%d %H:%M:%S}; run the embed stage again")
+    vectors: NDArray[np.float32] | None = None
+    seen = np.zeros(rows, bool)
+    columns = ["node_id", "vector"]
+    for batch in source.to_batches(columns=columns, filter=pc.field("anchor_time") == wanted, batch_readahead=2):
+        if not batch.num_rows:
+            continue
+        ids, lists = batch["node_id"].to_numpy(), batch["vector"]
+        lengths = pc.list_value_length(lists).to_numpy(zero_copy_only=False)
+        if vectors is None:
+            vectors = _room(file, (rows, int(lengths[0])))
+        if (lengths != vectors.shape[1]).any():
+            least, most = min(lengths.min(), vectors.shape[1]), max(lengths.max(), vectors.shape[1])
+            raise DataError(f"{name} has vectors of {least} to {most} channels")
+        if ids.min() < 0 or ids.max() >= rows or seen[ids].any() or len(np.unique(ids)) < len(ids):
+            raise DataError(f"{name} lacks node ids or has some twice")
+        values = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(ids), -1)
+        if not np.isfinite(values).all():
+            bad = int(ids[np.flatnonzero(~np.isfinite(values).all(1))[0]])
+            raise DataError(f"{name}: the vector of node {bad} is not finite")
+        vectors[ids], seen[ids] = values, True
+    assert vectors is not None  # there are rows
+    return vectors
+
+
+def read_some_vectors(lake: Lake, table: str, anchor: int, nodes: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Vectors of some nodes (ascending ids) at one anchor, float32 ``[nodes, channels]``.
+
+    Raises:
+        LakeError: the table has no row of one of them at that anchor.
+    """
+    wanted = (pc.field("anchor_time") == _time(anchor)) & pc.field("node_id").isin(pa.array(nodes))
+    rows = lake.open(f"embeddings_{table}").to_pyarrow_table(columns=["node_id", "vector"], filters=wanted)
+    rows = rows.sort_by("node_id").combine_chunks()
+    if rows["node_id"].to_pylist() != nodes.tolist():
+        time = _time(anchor).as_py()
+        raise LakeError(f"embeddings_{table} lacks nodes at anchor {time:%Y-%m-%d %H:%M:%S}; run the embed stage again")
+    values = pa.concat_arrays(rows["vector"].chunks).flatten().to_numpy(zero_copy_only=False)
+    return np.ascontiguousarray(values, np.float32).reshape(len(nodes), -1)
+
+
+def _room(file: Path | None, shape: tuple[int, int]) -> NDArray[np.float32]:
+    return np.empty(shape, np.float32) if file is None else open_memmap(file, "w+", np.float32, shape)
 
 
 def read_pairs(lake: Lake, query: str, anchor: int) -> PairScores:
@@ -73,9 +117,13 @@ def read_pairs(lake: Lake, query: str, anchor: int) -> PairScores:
 
 
 def _at(lake: Lake, table: str, anchor: int) -> pa.Table:
-    time = pa.scalar(datetime.fromtimestamp(anchor, UTC), pa.timestamp("us", tz="UTC"))
+    time = _time(anchor)
     rows = lake.read(table)
     rows = rows.filter(pc.equal(rows["anchor_time"], time))
     if rows.num_rows == 0:
         raise LakeError(f"{table} has no rows of anchor {time.as_py():%Y-%m-%d %H:%M:%S}; run the embed stage again")
     return rows
+
+
+def _time(anchor: int) -> pa.Scalar:
+    return pa.scalar(datetime.fromtimestamp(anchor, UTC), pa.timestamp("us", tz="UTC"))

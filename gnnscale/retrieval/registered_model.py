@@ -11,9 +11,9 @@ import torch
 from gnnscale.inference import read_keys
 from gnnscale.inference.registered_model import LakeModel
 from gnnscale.loading import Examples
+from gnnscale.retrieval.answers import ranked_table
 from gnnscale.retrieval.embeddings import PairScores
 from gnnscale.retrieval.exact import rank_exact
-from gnnscale.retrieval.retrieve import ranked_table
 from gnnscale.training import load_model
 
 

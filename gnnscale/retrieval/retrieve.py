@@ -1,29 +1,53 @@
-"""The retrieve stage: index, search, merge, and predictions under the tables' own keys."""
+"""The retrieve stage: search, filters, merge, and answers under the tables' own keys."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+import gnnscale
 from gnnscale.config import Settings
 from gnnscale.inference import asked_nodes, read_keys
-from gnnscale.inference.embed import TIMESTAMP
-from gnnscale.lake import Lake
+from gnnscale.lake import Lake, fingerprint
 from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import AnchorPlan
-from gnnscale.retrieval.embeddings import read_pairs, read_vectors
-from gnnscale.retrieval.index import FlatIndex, Neighbors
-from gnnscale.retrieval.merge import search_merged
-from gnnscale.schema import Table
+from gnnscale.retrieval.answers import Answers
+from gnnscale.retrieval.embeddings import PairScores, read_pairs, read_vectors
+from gnnscale.retrieval.exploration import Exploration
+from gnnscale.retrieval.filter_rules import alive_filter, alive_nodes, known_by, read_diversity, read_filter
+from gnnscale.retrieval.filters import Filter
+from gnnscale.retrieval.index import IndexKind, Metric, Neighbors
+from gnnscale.retrieval.index.audit import Recall, exact_neighbors, measure_recall
+from gnnscale.retrieval.index.saved import IndexManifest, load_index
+from gnnscale.retrieval.index_stage import index_folder_vectors
+from gnnscale.retrieval.ranking import Ranked, RankingRule, rank_batch
+from gnnscale.retrieval.search import AllowedSearch
+from gnnscale.retrieval.tower import TargetVectors
+from gnnscale.schema import ConfigError
+from gnnscale.store import GraphStore
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """What a run of the stage did.
+
+    Args:
+        rows: of ``predictions_<query>``.
+        index: of the predictions' anchor.
+        audit: how much of exact search the predictions hold, filters and pairs and all.
+    """
+
+    rows: int
+    index: IndexManifest
+    audit: Recall
 
 
 def retrieve(
@@ -31,106 +55,164 @@ def retrieve(
     lake: Lake,
     query: PredictiveQuery,
     plan: AnchorPlan,
+    store: GraphStore | None = None,
     advance: Callable[[int], None] = lambda rows: None,
-) -> None:
+    again: str = "",
+) -> Retrieved:
     """Write ``predictions_<query>`` at the latest anchor and ``holdout_<query>`` at the test anchor.
 
-    Columns: entity and target (keys of their tables), rank (from 1), score, anchor_time. The index of the latest
-    anchor is kept under ``_indexes/<query>``.
+    Columns: entity and target (keys of their tables), rank (from 1), score, anchor_time; with exploration also
+    explored. Filters, diversity and exploration are those of the predictions; the holdout, which the model is judged
+    by, has all targets that were there. Files are written while the search goes on, and a run that was killed goes on
+    after the last one that it finished.
 
     Args:
         settings: sections ``query`` and ``retrieval`` count.
-        lake: holds embeddings and pairs.
+        lake: holds embeddings, pairs and indexes.
         query: bound query.
         plan: its anchors.
+        store: of the graph; needed where what was bought is left out.
         advance: told of entities that are done.
+        again: a word that no run of these inputs had, to make what is there again.
 
     Raises:
-        LakeError, DataError: embeddings are missing or broken; no table has changed.
+        LakeError, DataError: embeddings or indexes are missing, broken or out of date, or a list names none that is
+            known; no table has changed.
     """
-    name = settings.query.name
-    entity_keys, target_keys = read_keys(lake, query.entity.name), read_keys(lake, query.target.name)
-    tables = {}
-    for table, anchor in ((f"holdout_{name}", plan.test), (f"predictions_{name}", plan.latest)):
-        index = FlatIndex(read_vectors(lake, query.target.name, anchor))
-        found = _search_all(settings, lake, query, index, anchor, advance)
-        # No answers for entities that are not there, and no targets that are not.
-        known_by = anchor if query.arriving_facts is None else None
-        absent = ~_alive(lake, query.entity, len(entity_keys), known_by)
-        missing = ~_alive(lake, query.target, len(target_keys), known_by)
-        found.targets[absent[:, None] | missing[found.targets]] = -1
-        if anchor == plan.latest and (wanted := asked_nodes(lake, query, name)) is not None:
-            found.targets[np.isin(np.arange(len(found.targets)), wanted, invert=True)] = -1
-        tables[table] = ranked_table(found, entity_keys, target_keys, anchor)
-        if anchor == plan.latest:
-            _save_index(lake, name, index, anchor)
-    for table, rows in tables.items():
-        lake.write(table, rows, metadata={"query": name})
-        log.info("%s: %s rows", table, f"{rows.num_rows:,}")
+    keys = read_keys(lake, query.entity.name), read_keys(lake, query.target.name)
+    for final, anchor in ((False, plan.test), (True, plan.latest)):
+        with TemporaryDirectory(dir=_scratch(settings, lake)) as folder:
+            side = _Side.open(settings, lake, query, anchor, final, store, Path(folder) / "entities.npy")
+            entities = side.entities_asked(settings, lake, query)
+            table = f"{'predictions' if final else 'holdout'}_{settings.query.name}"
+            explored = final and settings.retrieval.exploration > 0
+            digest = _fingerprint(settings, lake, query, side, again, final)
+            answers = Answers(lake, table, settings.query.name, anchor, *keys, explored, digest)
+            rows = answers.write(entities, settings.retrieval.partition_rows, side.rank, advance)
+            log.info("%s: %s rows", table, f"{rows:,}")
+            if final:
+                audit = side.audit(entities, settings.retrieval.index.sample, settings.seed)
+                log.info("audit of %s: %s", table, audit)
+    return Retrieved(rows, side.manifest, audit)
 
 
-def _alive(lake: Lake, table: Table, nodes: int, anchor: int | None) -> NDArray[np.bool_]:
-    """Which nodes of a table are there at an anchor, bool ``[nodes]``; at any, where there is none.
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """One table's search: everything at one anchor."""
 
-    A node whose key the table has no longer has no row, and is never there.
-    """
-    ends = ["end_time"] if table.end_time else []
-    rows = lake.read(f"nodes_{table.name}", ["node_id", "time", *ends])
-    there = np.ones(rows.num_rows, bool)
-    if anchor is not None:
-        there &= pc.fill_null(rows["time"], np.iinfo(np.int64).min).to_numpy() <= anchor
-        for name in ends:
-            there &= pc.fill_null(rows[name], np.iinfo(np.int64).max).to_numpy() > anchor
-    alive = np.zeros(nodes, bool)
-    alive[rows["node_id"].to_numpy()[there]] = True
-    return alive
+    search: AllowedSearch
+    rule: RankingRule
+    entities: NDArray[np.float32]
+    manifest: IndexManifest
+    anchor: int
+    final: bool
+
+    @classmethod
+    def open(
+        cls,
+        settings: Settings,
+        lake: Lake,
+        query: PredictiveQuery,
+        anchor: int,
+        final: bool,
+        store: GraphStore | None,
+        file: Path,
+    ) -> _Side:
+        index, manifest, folder = load_index(lake, settings.query.name, anchor, settings.lake.cache)
+        metric = manifest.setting.metric
+        pairs = read_pairs(lake, settings.query.name, anchor)
+        if metric is not Metric.INNER_PRODUCT and pairs.counts.any():
+            raise ConfigError(f"scores of pairs are inner products; retrieval.index.metric is {metric}")
+        keep = read_filter(settings, lake, query, anchor, store) if final else alive_filter(lake, query, anchor)
+        vectors = TargetVectors(index_folder_vectors(folder), "l2" if metric is Metric.L2 else "inner_product")
+        diversity = read_diversity(settings, lake, query) if final else None
+        exact = manifest.setting.kind is IndexKind.FLAT
+        search = AllowedSearch(index, keep, vectors, pairs, diversity, exact)
+        share = settings.retrieval.exploration if final else 0.0
+        exploration = Exploration(share, settings.seed, anchor) if share else None
+        rule = RankingRule(query.places, _depth(settings, query.places, pairs, keep), exploration)
+        return cls(search, rule, read_vectors(lake, query.entity.name, anchor, file), manifest, anchor, final)
+
+    def entities_asked(self, settings: Settings, lake: Lake, query: PredictiveQuery) -> NDArray[np.int64]:
+        """Node ids of the entities that get lists: those that are there, of those asked about."""
+        there = np.flatnonzero(alive_nodes(lake, query.entity, known_by(query, self.anchor)))
+        wanted = asked_nodes(lake, query, settings.query.name) if self.final else None
+        return there if wanted is None else np.intersect1d(there, wanted)
+
+    def rank(self, rows: NDArray[np.int64]) -> Ranked:
+        """Lists of entities."""
+        return rank_batch(self.search, self.rule, self.entities[rows], rows)
+
+    def audit(self, entities: NDArray[np.int64], count: int, seed: int) -> Recall:
+        """Lists of some entities, before exploration, against what they would be if every target were scored."""
+        rows = np.sort(np.random.default_rng([seed, 1]).permutation(entities)[:count])
+        if not len(rows):
+            return Recall(self.rule.k, 0, 1.0, 0.0, 1.0)
+        queries = self.entities[rows]
+        found = self.search.search(queries, rows, self.rule.k, self.rule.depth)
+        assert self.search.vectors is not None
+        every = AllowedSearch(
+            _EveryTarget(self.search.vectors.values, self.manifest.setting.metric),
+            self.search.keep,
+            self.search.vectors,
+            self.search.pairs,
+            self.search.diversity,
+        )
+        return measure_recall(found, every.search(queries, rows, self.rule.k, self.rule.depth))
 
 
-def ranked_table(found: Neighbors, entity_keys: pa.Array, target_keys: pa.Array, anchor: int) -> pa.Table:
-    """Rankings of all entities as rows; absent places (-1) make none."""
-    entities, k = found.targets.shape
-    present = found.targets.ravel() >= 0
-    rows = np.repeat(np.arange(entities), k)[present]
-    return pa.table(
-        {
-            "entity": entity_keys.take(pa.array(rows)),
-            "target": target_keys.take(pa.array(found.targets.ravel()[present])),
-            "rank": pa.array(np.tile(np.arange(1, k + 1, dtype=np.int32), entities)[present]),
-            "score": pa.array(found.scores.ravel()[present]),
-            "anchor_time": pa.array([datetime.fromtimestamp(anchor, UTC)] * len(rows), TIMESTAMP),
-        }
-    )
+@dataclass(frozen=True, eq=False)
+class _EveryTarget:
+    """Scores every target from mapped vectors."""
+
+    vectors: NDArray[np.float32]
+    metric: Metric
+
+    @property
+    def size(self) -> int:
+        return len(self.vectors)
+
+    @property
+    def channels(self) -> int:
+        return int(self.vectors.shape[1])
+
+    def search(self, queries: NDArray[np.float32], k: int) -> Neighbors:
+        return exact_neighbors(self.vectors, queries, k, self.metric)
 
 
-def _search_all(
-    settings: Settings,
-    lake: Lake,
-    query: PredictiveQuery,
-    index: FlatIndex,
-    anchor: int,
-    advance: Callable[[int], None],
-) -> Neighbors:
-    entities = read_vectors(lake, query.entity.name, anchor)
-    pairs = read_pairs(lake, settings.query.name, anchor)
-    parts = []
-    for start in range(0, len(entities), settings.retrieval.batch_size):
-        rows = np.arange(start, min(len(entities), start + settings.retrieval.batch_size))
-        parts.append(search_merged(index, entities[rows], pairs, rows, query.places, settings.retrieval.depth))
-        advance(len(rows))
-    return Neighbors(np.concatenate([p.targets for p in parts]), np.concatenate([p.scores for p in parts]))
+def _depth(settings: Settings, k: int, pairs: PairScores, keep: Filter) -> int:
+    """Targets that an index is asked for at first: k, and those that most entities don't take from it."""
+    if settings.retrieval.depth != "auto":
+        return settings.retrieval.depth
+    other = pairs.counts + (keep.denied.counts if keep.denied is not None else 0)
+    share = keep.mask.mean()
+    return int((k + (np.quantile(other, 0.9) if len(other) else 0)) / max(share, 0.05)) + (0 if share == 1 else k)
 
 
-def _save_index(lake: Lake, query: str, index: FlatIndex, anchor: int) -> None:
-    content = index.to_bytes()
-    lake.write_bytes(f"_indexes/{query}/index.faiss", content)
-    lake.write_record(
-        f"index_{query}",
-        {
-            "kind": "flat",
-            "metric": "inner product",
-            "targets": index.size,
-            "channels": index.channels,
-            "anchor_time": anchor,
-            "sha256": hashlib.sha256(content).hexdigest(),
-        },
-    )
+def _scratch(settings: Settings, lake: Lake) -> str | None:
+    """Folder for vectors that are mapped while they are searched for; None for the system's."""
+    root = lake.cache_folder(settings.lake.cache)
+    if root is not None:
+        Path(root).mkdir(parents=True, exist_ok=True)
+    return root
+
+
+def _fingerprint(settings: Settings, lake: Lake, query: PredictiveQuery, side: _Side, again: str, final: bool) -> str:
+    names = [query.entity.name, query.target.name]
+    tables = [f"{kind}_{name}" for kind in ("embeddings", "nodes", "ids") for name in names]
+    rules = settings.retrieval.filters
+    own = [rules.deny, rules.allow, *(condition.table for condition in rules.conditions)]
+    own += [f"population_{settings.query.name}"] if query.where is not None else []
+    tables += [f"pairs_{settings.query.name}", *(name for name in own if final and name is not None)]
+    inputs = {
+        "program": gnnscale.__version__,
+        "query": query.text,
+        "seed": settings.seed,
+        "anchor": side.anchor,
+        "retrieval": settings.retrieval.model_dump(mode="json"),
+        "index": side.manifest.to_dict()["files"],
+        "effort": side.manifest.setting.effort,
+        "versions": {name: lake.version(name) for name in dict.fromkeys(tables)},
+        "again": again,
+    }
+    return fingerprint(inputs)

@@ -4,6 +4,7 @@ import pytest
 from rich.console import Console
 
 from gnnscale.config import build_settings
+from gnnscale.launch.stage import Stage, Work
 from gnnscale.launch.stages import (
     ENTITY_STAGES,
     LINK_STAGES,
@@ -11,8 +12,6 @@ from gnnscale.launch.stages import (
     GraphStage,
     PredictStage,
     RetrieveStage,
-    Stage,
-    Work,
     find_stage,
     stages_of,
 )

@@ -21,7 +21,8 @@ from gnnscale.inference.embed import prepare_sweep
 from gnnscale.inference.encode import PartitionEncoder
 from gnnscale.lake import Lake
 from gnnscale.launch.open_graph import open_graph
-from gnnscale.launch.stages import EmbedStage, GraphStage, Work
+from gnnscale.launch.stage import Work
+from gnnscale.launch.stages import EmbedStage, GraphStage
 from gnnscale.retrieval.embeddings import read_pairs, read_vectors
 from gnnscale.schema import LakeError
 from tests.conftest import SPARK

@@ -11,7 +11,7 @@ import pytest
 from gnnscale.config import Settings, bind_query, build_settings
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
-from gnnscale.retrieval import retrieve
+from gnnscale.retrieval import build_query_indexes, retrieve
 from gnnscale.schema import GraphManifest
 
 DAY = 86_400
@@ -68,6 +68,7 @@ def there(shop, ends: dict[str, list[int | None]], table: str, anchor: int) -> s
 
 def test_predictions_and_holdout_are_of_rows_that_have_not_ended(shop, ending):
     settings, lake, query, ends = ending
+    build_query_indexes(settings, lake, query, [shop.plan.test, shop.plan.latest])
     retrieve(settings, lake, query, shop.plan)
     for name, anchor in (("holdout", shop.plan.test), ("predictions", shop.plan.latest)):
         rows: pd.DataFrame = lake.read(f"{name}_next_week").to_pandas()
@@ -84,6 +85,7 @@ def test_predictions_and_holdout_are_of_rows_that_have_not_ended(shop, ending):
 
 def test_rows_that_do_not_end_are_all_predicted_for(shop, ending, tmp_path):
     _, lake, _, _ = ending
+    build_query_indexes(shop.settings, lake, shop.query, [shop.plan.test, shop.plan.latest])
     retrieve(shop.settings, lake, shop.query, shop.plan)
     rows = lake.read("predictions_next_week").to_pandas()
     assert set(rows["entity"]) == set(shop.ids("customers"))

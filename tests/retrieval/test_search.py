@@ -128,18 +128,6 @@ def test_a_part_of_the_targets_is_ranked_alone(among):
         assert found.targets[i].tolist() == allowed + [-1] * (5 - len(allowed))
 
 
-def test_an_index_is_the_same_after_bytes():
-    case = make_case(0, 4, 30, [0])
-    index = FlatIndex(case.targets)
-    again = FlatIndex.from_bytes(index.to_bytes())
-    assert (again.size, again.channels) == (index.size, index.channels) == (30, 1)
-    for k in (1, 10, 99):
-        left, right = index.search(case.entities, k), again.search(case.entities, k)
-        np.testing.assert_array_equal(left.targets, right.targets)
-        np.testing.assert_array_equal(left.scores, right.scores)
-        assert left.targets.shape == (4, min(k, 30))
-
-
 def test_queries_of_another_width_are_refused():
     index = FlatIndex(np.zeros((3, 4), np.float32))
     with pytest.raises(DataError, match="queries have 5 channels and the index 4"):

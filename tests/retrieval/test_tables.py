@@ -8,9 +8,9 @@ import pytest
 
 from gnnscale.lake import Lake
 from gnnscale.retrieval import PairScores, read_keys, read_pairs, read_vectors
+from gnnscale.retrieval.answers import ranked_table
 from gnnscale.retrieval.history import read_history
 from gnnscale.retrieval.index import Neighbors
-from gnnscale.retrieval.retrieve import ranked_table
 from gnnscale.schema import DataError, LakeError
 from tests.ends import EndingStore, some_ends
 

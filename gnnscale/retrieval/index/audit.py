@@ -97,13 +97,15 @@ def exact_neighbors(
 def measure_recall(found: Neighbors, exact: Neighbors) -> Recall:
     """Recall of what an index found, against what exact search found for the same queries.
 
-    A target that scores as well as the last of the exact ones, up to rounding, is as good as any of them.
+    A target that scores as well as the last of the exact ones, up to rounding, is as good as any of them. A query that
+    exact search finds fewer than k targets for is measured by those, and one without any counts as answered.
     """
-    last = exact.scores[:, -1:]
-    margin = SLACK * np.maximum(1.0, np.abs(last))
+    there = (exact.targets >= 0).sum(1)
+    last = np.where(exact.targets >= 0, exact.scores, np.inf).min(1, keepdims=True)
+    margin = SLACK * np.maximum(1.0, np.abs(last, where=np.isfinite(last), out=np.ones_like(last)))
     right = ((found.targets >= 0) & (found.scores >= last - margin)).sum(1)
-    k = exact.targets.shape[1]
-    return Recall.of(np.minimum(right, k) / k, k)
+    shares = np.where(there > 0, np.minimum(right, there) / np.maximum(there, 1), 1.0)
+    return Recall.of(shares, exact.targets.shape[1])
 
 
 @dataclass(frozen=True)

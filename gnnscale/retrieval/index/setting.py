@@ -89,6 +89,14 @@ class IndexSetting:
         """The same index, searched more or less thoroughly."""
         return replace(self, effort=min(effort, self.most_effort))
 
+    def in_words(self) -> str:
+        """Kind and what of its parameters counts most."""
+        if self.kind is IndexKind.FLAT:
+            return "flat"
+        if self.kind is IndexKind.HNSW:
+            return f"hnsw of {self.links} links, {self.effort} candidates"
+        return f"{self.kind} of {self.lists:,} lists, {self.effort} looked at"
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON-serialisable data."""
         return {name: str(value) if isinstance(value, StrEnum) else value for name, value in asdict(self).items()}

@@ -73,7 +73,7 @@ def nearest_lists(
     found = np.empty(len(vectors), np.int32)
 
     def find(start: int) -> None:
-        part = torch.from_numpy(np.ascontiguousarray(vectors[start : start + STEP])).to(kind)
+        part = torch.from_numpy(np.array(vectors[start : start + STEP])).to(kind)
         scores = torch.addmm(taken_off, part, turned, beta=-1)
         if kind is torch.bfloat16:
             largest_bf16(as_scores(scores), found[start : start + STEP])

@@ -1,0 +1,125 @@
+"""What can be set of the search among all targets."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from gnnscale.config.section import Positive, Section, Share
+from gnnscale.schema import ConfigError
+
+
+class ConditionSettings(Section):
+    """Targets are given where a value compares so; a missing value compares with nothing.
+
+    Args:
+        column: of the target's own table, or of ``table``.
+        operator: how it compares.
+        value: with what; several for ``in``.
+        table: of the lake, with the targets' keys in column ``target``; default: the target's own.
+    """
+
+    column: str
+    operator: Literal["=", "!=", "<", "<=", ">", ">=", "in"] = "="
+    value: bool | float | str | tuple[bool | float | str, ...]
+    table: str | None = None
+
+
+class CategorySettings(Section):
+    """A target's category against the entity's.
+
+    Args:
+        entity, target: columns with the categories.
+        own: ``only`` gives an entity targets of its own category, ``never`` those of others.
+    """
+
+    entity: str
+    target: str
+    own: Literal["only", "never"] = "only"
+
+
+class FilterSettings(Section):
+    """Which targets an entity may be given; what is left out lets all through.
+
+    Args:
+        bought: whether targets that the entity had before may be given.
+        conditions: that every target must meet.
+        category: compared with the entity's own.
+        deny: table of the lake with columns ``entity`` and ``target`` (keys): pairs that are left out; a row without an
+            entity leaves its target out for all.
+        allow: such a table: entities that it names are given nothing else.
+    """
+
+    bought: bool = True
+    conditions: tuple[ConditionSettings, ...] = ()
+    category: CategorySettings | None = None
+    deny: str | None = None
+    allow: str | None = None
+
+
+class DiversitySettings(Section):
+    """At most ``cap`` targets with the same value of a column of the target's table in a list."""
+
+    column: str
+    cap: Positive
+
+
+class IndexSettings(Section):
+    """The index of the targets.
+
+    Args:
+        kind: way to search; ``auto`` follows from targets, queries and metric.
+        metric: of the vectors; the two-branch network's scores are inner products.
+        recall: share of what exact search finds that must be found, by the lower end of its 95 % interval.
+        escalate: whether a stronger setting is taken where the recall falls short; else that is an error.
+        effort: clusters, or candidates of ``hnsw``, that a search looks at to begin with.
+        lists: clusters; ``auto`` follows the number of targets.
+        sample: queries that recall is measured on.
+        memory_gb: that the index may take; ``auto`` for half of the machine's.
+        precision: of the scores that choose what is scored again; ``auto`` follows the processor.
+        device: ``cuda`` for FAISS on GPUs.
+        shards: stretches of targets that are indexed by processes of their own, on any machine of a Ray cluster.
+    """
+
+    kind: Literal["auto", "flat", "grouped", "ivf_flat", "ivf_pq", "hnsw"] = "auto"
+    metric: Literal["inner_product", "cosine", "l2"] = "inner_product"
+    recall: Annotated[float, Field(gt=0, le=1)] = 0.95
+    escalate: bool = True
+    effort: Literal["auto"] | Positive = "auto"
+    lists: Literal["auto"] | Positive = "auto"
+    sample: Positive = 1000
+    memory_gb: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    device: Literal["cpu", "cuda"] = "cpu"
+    shards: Positive = 1
+
+
+class RetrievalSettings(Section):
+    """Search among all target rows.
+
+    Args:
+        partition_rows: entities whose lists are made, held and written together.
+        depth: targets that the index is asked for at first; ``auto`` for what lists and filters are likely to need.
+        index: of the targets.
+        filters: which targets an entity may be given.
+        diversity: of each list.
+        exploration: share of the places that go to allowed targets drawn at random.
+    """
+
+    partition_rows: Positive = 1_000_000
+    depth: Literal["auto"] | Positive = "auto"
+    index: IndexSettings = IndexSettings()
+    filters: FilterSettings = FilterSettings()
+    diversity: DiversitySettings | None = None
+    exploration: Share = 0.0
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for condition in self.filters.conditions:
+            if isinstance(condition.value, tuple) != (condition.operator == "in"):
+                raise ConfigError(
+                    f"condition on '{condition.column}' has operator '{condition.operator}' and value "
+                    f"{condition.value!r}; several values go with 'in' and one with the others"
+                )
+        return self

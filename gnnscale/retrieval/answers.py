@@ -1,0 +1,119 @@
+"""Ranked answers, written a partition of entities at a time while the search goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gnnscale.inference.embedding_rows import TIMESTAMP
+from gnnscale.lake import Lake
+from gnnscale.lake.delta_files import WrittenFile
+from gnnscale.lake.part_files import PartFiles
+from gnnscale.retrieval.index import Neighbors
+from gnnscale.retrieval.ranking import Ranked
+
+KIND = "answers"
+"""Kind of run that the files of predictions are of."""
+
+Rank = Callable[[NDArray[np.int64]], Ranked]
+"""Lists of entities, by their node ids ``[rows]``."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A table of ranked targets at one anchor.
+
+    Args:
+        lake: gets the table.
+        table: its name.
+        query: whose answers these are.
+        anchor: epoch seconds.
+        entity_keys, target_keys: in order of node id.
+        explored: whether a column says which targets were drawn at random.
+        fingerprint: of all that the answers depend on, and of how they are cut into files.
+    """
+
+    lake: Lake
+    table: str
+    query: str
+    anchor: int
+    entity_keys: pa.Array
+    target_keys: pa.Array
+    explored: bool
+    fingerprint: str
+
+    def write(
+        self,
+        entities: NDArray[np.int64],
+        partition_rows: int,
+        rank: Rank,
+        advance: Callable[[int], None] = lambda rows: None,
+    ) -> int:
+        """Write the lists of some entities and commit them once.
+
+        Partitions that a run which was killed has finished are not made again.
+
+        Args:
+            entities: node ids, ascending; the others have no rows.
+            partition_rows: entities of a file.
+            rank: makes lists.
+            advance: told of entities that are done.
+
+        Returns:
+            Rows of the table.
+        """
+        parts = PartFiles(self.lake, self.table, KIND, self.fingerprint)
+        parts.remove_unfinished()
+        there = parts.sizes()
+        names = []
+        # An empty table has one file, without rows.
+        for start in range(0, max(1, len(entities)), partition_rows):
+            rows = entities[start : start + partition_rows]
+            names.append(f"{parts.prefix}{start:010d}.parquet")
+            if names[-1] not in there:
+                parts.write(names[-1], self.rows(rank(rows), rows))
+            advance(len(rows))
+        sizes = parts.sizes()
+        time = f"{datetime.fromtimestamp(self.anchor, UTC):%Y-%m-%dT%H:%M:%S}.000000Z"
+        bounds = {"anchor_time": time}
+        files = [WrittenFile(name, sizes[name], parts.count_rows(name), bounds, bounds) for name in names]
+        none = np.zeros((0, 1), np.int64)
+        empty = Ranked(none, none.astype(np.float32), none.astype(bool), none[:, 0])
+        parts.commit(self.rows(empty, none[:, 0]).schema, files, {"query": self.query})
+        return sum(file.rows for file in files)
+
+    def rows(self, ranked: Ranked, entities: NDArray[np.int64]) -> pa.Table:
+        """Lists of entities as rows of the table."""
+        found = Neighbors(ranked.targets, ranked.scores)
+        table = ranked_table(found, self.entity_keys.take(pa.array(entities)), self.target_keys, self.anchor)
+        if not self.explored:
+            return table
+        return table.append_column("explored", pa.array(ranked.explored[ranked.targets >= 0]))
+
+
+def ranked_table(found: Neighbors, entity_keys: pa.Array, target_keys: pa.Array, anchor: int) -> pa.Table:
+    """Rankings as rows: entity, target (keys), rank (from 1), score, anchor_time; absent places (-1) make none.
+
+    Args:
+        found: of each entity, ``[entities, k]``.
+        entity_keys: of the entities, in the same order.
+        target_keys: of all targets.
+        anchor: epoch seconds.
+    """
+    entities, k = found.targets.shape
+    present = found.targets.ravel() >= 0
+    rows = np.repeat(np.arange(entities), k)[present]
+    return pa.table(
+        {
+            "entity": entity_keys.take(pa.array(rows)),
+            "target": target_keys.take(pa.array(found.targets.ravel()[present])),
+            "rank": pa.array(np.tile(np.arange(1, k + 1, dtype=np.int32), entities)[present]),
+            "score": pa.array(found.scores.ravel()[present]),
+            "anchor_time": pa.repeat(pa.scalar(datetime.fromtimestamp(anchor, UTC), TIMESTAMP), len(rows)),
+        }
+    )

@@ -1,0 +1,146 @@
+"""Indexes in the lake: files beside a manifest that says what they are of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gnnscale.lake import Lake
+from gnnscale.retrieval.index.audit import Recall
+from gnnscale.retrieval.index.build import Index
+from gnnscale.retrieval.index.faiss_index import FaissIndex
+from gnnscale.retrieval.index.grouped import GroupedIndex
+from gnnscale.retrieval.index.grouped.lists import ClusteredVectors
+from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
+from gnnscale.schema import LakeError
+
+FAISS_FILE = "index.faiss"
+MANIFEST = "manifest.json"
+CHUNK = 1 << 24
+"""Bytes of a file that are read at once."""
+
+
+@dataclass(frozen=True)
+class IndexManifest:
+    """What a saved index is of.
+
+    Args:
+        setting: how it was built and is searched.
+        size: targets.
+        channels: of a vector.
+        table: that the vectors are from.
+        version: of that table.
+        anchor: of the vectors, epoch seconds.
+        recall: on the sample that its effort was measured by.
+        seconds: that building and measuring it took.
+        files: name -> bytes and SHA-256.
+    """
+
+    setting: IndexSetting
+    size: int
+    channels: int
+    table: str
+    version: int
+    anchor: int
+    recall: Recall
+    seconds: float
+    files: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-serialisable data."""
+        return {**asdict(self), "setting": self.setting.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> IndexManifest:
+        """Inverse of :meth:`to_dict`."""
+        files = {name: (int(size), str(digest)) for name, (size, digest) in data["files"].items()}
+        setting, recall = IndexSetting.from_dict(data["setting"]), Recall(**data["recall"])
+        return cls(**{**data, "setting": setting, "recall": recall, "files": files})
+
+
+def index_path(query: str, anchor: int) -> str:
+    """Where the index of a query at an anchor is in the lake."""
+    return f"_indexes/{query}/{anchor}"
+
+
+def building_folder(lake: Lake, query: str, anchor: int, cache: str | None) -> Path:
+    """An empty folder on a local disk for the files of an index that is being built."""
+    root = lake.cache_folder(cache) or tempfile.gettempdir()
+    folder = Path(root) / "indexes" / f"{query}-{anchor}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def save_index(lake: Lake, query: str, index: Index, manifest: IndexManifest, folder: Path) -> IndexManifest:
+    """Put an index into the lake; its manifest comes last, and a reader that finds one finds all files.
+
+    Args:
+        lake: gets the files.
+        query: whose targets it holds.
+        index: to save.
+        manifest: of it; its files are filled in here.
+        folder: holds the arrays of a grouped index, and gets the file of another.
+
+    Returns:
+        The manifest as saved.
+    """
+    if isinstance(index, FaissIndex):
+        index.write(folder / FAISS_FILE)
+    path = index_path(query, manifest.anchor)
+    files = {file.name: (file.stat().st_size, _digest(file)) for file in sorted(folder.iterdir())}
+    saved = IndexManifest(**{**vars(manifest), "files": files})
+    lake.remove_folder(path)
+    lake.put_folder(folder, path)
+    lake.write_bytes(f"{path}/{MANIFEST}", json.dumps(saved.to_dict(), indent=1, sort_keys=True).encode())
+    return saved
+
+
+def read_manifest(lake: Lake, query: str, anchor: int) -> IndexManifest | None:
+    """Manifest of the saved index; None where there is none."""
+    content = lake.read_bytes(f"{index_path(query, anchor)}/{MANIFEST}")
+    return IndexManifest.from_dict(json.loads(content)) if content is not None else None
+
+
+def load_index(lake: Lake, query: str, anchor: int, cache: str | None = None) -> tuple[Index, IndexManifest, Path]:
+    """A saved index, and the local folder that its files are in.
+
+    Args:
+        lake: holds it.
+        query: whose targets it holds.
+        anchor: of the targets, epoch seconds.
+        cache: a local folder, for lakes that are not.
+
+    Raises:
+        LakeError: there is none, files are missing or differ from the manifest, or the embeddings have been written
+            again since.
+    """
+    manifest = read_manifest(lake, query, anchor)
+    path = index_path(query, anchor)
+    if manifest is None:
+        raise LakeError(f"lake {lake.uri} has no {path}; run the index stage")
+    if (version := lake.version(manifest.table)) != manifest.version:
+        raise LakeError(
+            f"{path} is of version {manifest.version} of {manifest.table}, which is at version {version} now; run the "
+            "index stage again"
+        )
+    folder = lake.get_folder(path, building_folder(lake, query, anchor, cache) if not lake.local else None)
+    for name, (size, _) in manifest.files.items():
+        if not (folder / name).exists() or (folder / name).stat().st_size != size:
+            raise LakeError(f"{path}/{name} is missing or not of {size:,} bytes; run the index stage again")
+    if manifest.setting.kind is IndexKind.GROUPED:
+        return GroupedIndex(ClusteredVectors.open(folder), manifest.setting), manifest, folder
+    return FaissIndex.open(folder / FAISS_FILE, manifest.setting), manifest, folder
+
+
+def _digest(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
