@@ -203,12 +203,17 @@ def offer_listed(terms, lists, indptr, targets, tower):  # type: ignore[no-untyp
 def offer_block(terms, lists, targets, tower):  # type: ignore[no-untyped-def]
     """Offer each list the same targets, ``[block]``, of which ``tower`` are the scores, ``[rows, block]``."""
     k = lists.best.shape[1]
+    chosen, scores = np.empty(targets.size, np.int64), np.empty(targets.size, np.float32)
     for i in range(lists.rows.size):
         # Few of all targets have a chance, so the rest is not looked up.
-        marks = tower[i] >= lists.scores[i, k - 1]
-        mark_allowed(terms.allowed, lists.rows[i], targets, marks)
-        mark_members(_pairs_of(terms, lists.rows[i]), targets, marks, False)
-        _offer_marked(lists, i, targets, tower[i], marks, terms.categories, terms.cap)
+        least, count = lists.scores[i, k - 1], 0
+        for j in range(targets.size):
+            chosen[count], scores[count] = targets[j], tower[i, j]
+            count += tower[i, j] >= least
+        marks = np.ones(count, np.bool_)
+        mark_allowed(terms.allowed, lists.rows[i], chosen[:count], marks)
+        mark_members(_pairs_of(terms, lists.rows[i]), chosen[:count], marks, False)
+        _offer_marked(lists, i, chosen[:count], scores[:count], marks, terms.categories, terms.cap)
 
 
 @njit(nogil=True, cache=True)

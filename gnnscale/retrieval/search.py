@@ -41,7 +41,7 @@ BLOCK = 65_536
 GATHERED = 16
 """A vector that is scored for one entity costs as much as so many that are scored for many at once, about."""
 
-DEEPEST_SHARE = 1 / 16
+DEEPEST_SHARE = 1 / 64
 """Share of the targets past which to score all costs less than an index that shows so many."""
 
 

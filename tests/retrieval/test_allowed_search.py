@@ -80,13 +80,13 @@ class AskedIndex(FlatIndex):
 
 
 def test_the_index_is_asked_deeper_for_those_that_it_serves_alone():
-    vectors = np.arange(1000, dtype=np.float32)[:, None]
+    vectors = np.arange(10_000, dtype=np.float32)[:, None]
     # One may be given all, one nothing near the top, one a hundred targets only.
-    denied = Ragged.from_lists([[], range(975, 1000), range(900)])
+    denied = Ragged.from_lists([[], range(9975, 10_000), range(9900)])
     index = AskedIndex(vectors)
-    search = AllowedSearch(index, Filter(np.ones(1000, bool), denied), TargetVectors(vectors))
+    search = AllowedSearch(index, Filter(np.ones(10_000, bool), denied), TargetVectors(vectors))
     found = search.search(np.ones((3, 1), np.float32), np.arange(3), 10, 12)
-    assert found.targets[:, 0].tolist() == [999, 974, 999]
+    assert found.targets[:, 0].tolist() == [9999, 9974, 9999]
     assert index.asked == ((2, 12), (1, 24), (1, 48))
 
 
