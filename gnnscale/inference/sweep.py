@@ -76,12 +76,8 @@ class Sweep:
 
     @property
     def prefix(self) -> str:
-        """What the names of all its files begin with."""
-        return f"{SWEEP}{self.fingerprint}-"
-
-
-SWEEP = "sweep-"
-"""What names of files of any sweep begin with; the fingerprint follows."""
+        """What the names of all its files begin with; those of an earlier sweep of the query differ after its name."""
+        return f"sweep-{self.query}-{self.fingerprint}-"
 
 
 def model_key(settings: Settings, lake: Lake, query: PredictiveQuery, device: str) -> str:

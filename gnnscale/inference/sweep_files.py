@@ -13,7 +13,7 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 
 from gnnscale.inference.embedding_rows import EMBEDDINGS, PAIRS
-from gnnscale.inference.sweep import SWEEP, Partition, Sweep
+from gnnscale.inference.sweep import Partition, Sweep
 from gnnscale.lake import Lake, table_files
 from gnnscale.lake.delta_files import WrittenFile, commit_files, open_folder
 from gnnscale.schema import LakeError
@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 Finished = Mapping[Partition, tuple[int, ...]]
 """Partition -> bytes of its file in each of its tables."""
 
-NAME = re.compile(rf"\.?{SWEEP}([0-9a-f]+)-.*")
+NAME = re.compile(r"\.?sweep-([a-z0-9_]+)-([0-9a-f]+)-.*")
+"""Of a sweep's file: the query, which has no dash in its name, and the fingerprint; a dot leads one not yet whole."""
 
 
 def write_partition(lake: Lake, sweep: Sweep, partition: Partition, rows: Mapping[str, pa.Table]) -> None:
@@ -98,7 +99,7 @@ def committed_sweep(lake: Lake, table: str) -> str:
 
 
 def remove_unfinished(lake: Lake, sweep: Sweep) -> int:
-    """Remove files of other sweeps that were never committed, and what writers that were killed have left.
+    """Remove files of the query's other sweeps that were never committed, and what writers that were killed have left.
 
     Args:
         lake: where the tables are.
@@ -113,7 +114,7 @@ def remove_unfinished(lake: Lake, sweep: Sweep) -> int:
         filesystem, root = open_folder(lake.table_uri(table), lake.storage_options)
         for name, _ in _sizes(lake, table):
             match = NAME.fullmatch(name)
-            if match and (match[1] not in kept or name.startswith(".")):
+            if match and match[1] == sweep.query and (match[2] not in kept or name.startswith(".")):
                 filesystem.delete_file(root + name)
                 removed += 1
     if removed:
@@ -129,7 +130,7 @@ def _committed(lake: Lake, table: str) -> set[str]:
     found = {str(entry["sweep"]) for entry in history if "sweep" in entry}
     earliest = min(int(entry["version"]) for entry in history)
     # Commits before the earliest one are gone, and their files may be in it.
-    names = [match[1] for path in table_files(lake.open(table, earliest)) if (match := NAME.fullmatch(path))]
+    names = [match[2] for path in table_files(lake.open(table, earliest)) if (match := NAME.fullmatch(path))]
     return found | set(names)
 
 

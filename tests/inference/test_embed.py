@@ -115,8 +115,12 @@ def test_files_of_a_sweep_that_never_ended_go_and_those_of_one_that_did_stay(
     other = with_embedding(settings, partition_rows=10)
     do_some(other, lake, store, anchors, 5)
     never = set(sweep_files(lake)) - first
+    # Of another query over one of the tables, which may be at work.
+    foreign = Path(lake.uri) / "embeddings_customers" / "sweep-other-0123abcd-entities-0-0-1.parquet"
+    foreign.write_bytes(b"PAR1")
     put_model(settings, lake, seed=1)
     embed(settings, lake, store, anchors)
+    assert foreign.exists()
     last = set(sweep_files(lake))
     assert never and not never & last and first < last
     assert lake.read(TABLES[0], version=0).num_rows == before[TABLES[0]].num_rows
