@@ -16,6 +16,9 @@ from gnnscale.retrieval.index.metric import as_searched
 from gnnscale.retrieval.index.setting import EFFORTS, IndexSetting
 
 ROWS = 65_536
+"""Vectors whose residuals are computed together."""
+CHUNK = 1_000_000
+"""Vectors that are read together."""
 LARGEST = 4
 """A list has at most so many times the targets of an average one."""
 SMALL = ("centroids", "bounds", "ids", "spreads", "gaps")
@@ -80,20 +83,27 @@ class ClusteredVectors:
         order = _neighborhoods(centroids, kind, threads, setting.seed)
         centroids = centroids[order]
         members = np.argsort(order).astype(np.int32)[members]
-        ids = np.argsort(members, kind="stable").astype(np.int32)
         bounds = np.concatenate([[0], np.cumsum(np.bincount(members, minlength=len(centroids)))]).astype(np.int64)
         low = kind is torch.bfloat16
+        ids = np.empty(count, np.int32)
         placed = _room(folder, "vectors", (count, channels), np.float32)
         residuals = _room(folder, "residuals", (count if low else 0, channels), np.int16)
-        squares = np.zeros(len(centroids))
-        for start in range(0, count, ROWS):
-            rows = ids[start : start + ROWS]
-            part = sampled[rows]
-            placed[start : start + ROWS] = part
-            rest = part - centroids[members[rows]]
-            squares += np.bincount(members[rows], (rest * rest).sum(1), len(centroids))
-            if low:
-                residuals[start : start + ROWS] = torch.from_numpy(rest).bfloat16().view(torch.int16).numpy()
+        squares, filled = np.zeros(len(centroids)), bounds[:-1].copy()
+        # Vectors are read as they come; of so many, those of a list are neighbors on the disk that they are written to.
+        for start in range(0, count, CHUNK):
+            rows = np.argsort(members[start : start + CHUNK], kind="stable") + start
+            own = members[rows]
+            places = filled[own] + np.arange(len(rows)) - np.searchsorted(own, own)
+            filled += np.bincount(own, minlength=len(centroids))
+            ids[places] = rows
+            part = sampled[start : start + CHUNK][rows - start]
+            for first in range(0, len(rows), ROWS):
+                some = slice(first, first + ROWS)
+                placed[places[some]] = part[some]
+                rest = part[some] - centroids[own[some]]
+                squares += np.bincount(own[some], (rest * rest).sum(1), len(centroids))
+                if low:
+                    residuals[places[some]] = torch.from_numpy(rest).bfloat16().view(torch.int16).numpy()
         spreads = np.sqrt(squares / np.maximum(np.diff(bounds), 1)).astype(np.float32)
         gaps = _gaps(sampled, centroids, spreads, setting.seed)
         if folder is not None:
