@@ -176,12 +176,14 @@ class SamplingSettings(Section):
             edges' weights, which is uniform along links that have none.
         entity_hops, target_hops: link name -> fan-out, one mapping a hop, around entities and around targets.
         cap: only the latest so many edges of a node count; at least the largest fan-out.
+        threads: that share a batch; the sample is the same whatever their number.
     """
 
     strategy: Literal["uniform", "last", "weighted"] = "last"
     entity_hops: tuple[dict[str, Positive], ...] = ()
     target_hops: tuple[dict[str, Positive], ...] = ()
     cap: Positive | None = None
+    threads: Positive = 1
 
 
 class ShardSettings(Section):
@@ -236,7 +238,9 @@ class TrainingSettings(Section):
         batch_size: examples a step over all workers together.
         max_examples: most examples an epoch of an entity task; of more, each epoch takes another sample.
         loss: of an entity task; ``auto`` fits the task.
-        warmup_steps: steps over which the learning rate rises; it then falls along a cosine.
+        schedule: of the learning rate after the warm-up: ``cosine`` or ``linear`` down to a hundredth, ``constant``,
+            ``step`` to a tenth at half and at three quarters, or ``inverse_sqrt`` of the step.
+        warmup_steps: steps over which the learning rate rises.
         negatives: targets sampled a step for the softmax over all targets, by popularity to ``negative_power``.
         rank_depth: places of an example's ranking that the pairwise loss looks at.
         average_decay: of the exponential average of the weights, which is what is validated and kept.
@@ -261,6 +265,7 @@ class TrainingSettings(Section):
     max_examples: Positive = 200_000
     loss: Literal["auto", "l1", "l2", "huber", "bce", "focal", "cross_entropy"] = "auto"
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    schedule: Literal["cosine", "linear", "constant", "step", "inverse_sqrt"] = "cosine"
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     warmup_steps: Annotated[int, Field(ge=0)] = 50
     negatives: Positive = 1024

@@ -88,6 +88,7 @@ class EntityBatch(Tensors):
         class_sums: the same of each class, float32 ``[examples, classes, channels]``.
         slots: of every path, in the order of :attr:`EntityBatchBuilder.paths`.
         values: labels, float32 ``[examples, labels]``.
+        edges: that were sampled.
     """
 
     features: RowFeatures
@@ -97,6 +98,7 @@ class EntityBatch(Tensors):
     class_sums: Tensor
     slots: tuple[Slots, ...]
     values: Tensor
+    edges: int
 
     def __len__(self) -> int:
         return len(self.age)
@@ -135,7 +137,8 @@ class EntityBatchBuilder:
         table = query.entity.name
         hops = sampling.entity_hops or default_hops(query.graph, table, hidden_tables=query.hidden_tables)
         self._ordered = sampling.strategy == "last"
-        self._sampler = NeighborSampler(store, hops, sampling.strategy, seed, table=table, cap=sampling.cap)
+        limits: dict[str, Any] = {"cap": sampling.cap, "threads": sampling.threads}
+        self._sampler = NeighborSampler(store, hops, sampling.strategy, seed, table=table, **limits)
         self._derived = {relation.link for relation in store.manifest.relations}
         self._paths = tuple(p for p in self._sampler.paths if not self._is_hidden(p))
         self.paths = tuple(PathShape(_name(p), _name(p[:-1]), p[-1].target, self._is_many(p)) for p in self._paths)
@@ -175,6 +178,7 @@ class EntityBatchBuilder:
             class_sums=torch.from_numpy(self.sums.class_sums(hops, len(examples))),
             slots=tuple(slots),
             values=torch.from_numpy(examples.values),
+            edges=block.edges(),
         )
 
     def _is_hidden(self, path: Path) -> bool:

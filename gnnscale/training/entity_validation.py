@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, average_precision_score, log_loss, roc_auc_score
-from torch import nn
+from torch import Tensor, nn
 
 from gnnscale.loading import rank_slice
 from gnnscale.loading.entity_batches import EntityBatchBuilder
@@ -35,17 +37,33 @@ def score_all(
         examples: labels are not needed.
         place: of this process.
     """
+
+    def score(rows: NDArray[np.int64]) -> Tensor:
+        return objective.predict(model(builder.build(examples.take(rows)).to(place.device)))
+
+    return score_rows(model, score, len(examples), place)
+
+
+@torch.no_grad()
+def score_rows(model: nn.Module, score: Callable[[NDArray[np.int64]], Tensor], count: int, place: Place) -> Floats:
+    """Predictions of all examples, each process's slice by itself.
+
+    Args:
+        model: that is put into evaluation mode meanwhile.
+        score: predictions ``[rows, scores]`` of some examples by their numbers.
+        count: of examples.
+        place: of this process.
+
+    Returns:
+        float32 ``[examples, scores]``, the same on every process.
+    """
     training = model.training
     model.eval()
-    rows = rank_slice(np.arange(len(examples)), place.rank, place.workers)
-    parts = []
+    rows = rank_slice(np.arange(count), place.rank, place.workers)
     # An empty slice is scored as one example, so that the width is known.
-    for start in range(0, max(1, len(rows)), BATCH):
-        taken = rows[start : start + BATCH] if len(rows) else np.zeros(1, np.int64)
-        batch = builder.build(examples.take(taken)).to(place.device)
-        parts.append(objective.predict(model(batch)))
-    scores = torch.cat(parts)
-    found = scores.new_zeros(len(examples), scores.shape[1])
+    starts = range(0, max(1, len(rows)), BATCH)
+    scores = torch.cat([score(rows[s : s + BATCH] if len(rows) else np.zeros(1, np.int64)) for s in starts])
+    found = scores.new_zeros(count, scores.shape[1])
     found[torch.from_numpy(rows).to(place.device)] = scores[: len(rows)]
     model.train(training)
     return place.total(found).cpu().numpy().astype(np.float32)

@@ -62,6 +62,10 @@ class LinkTask:
         batch = self.builder.build(self.training.take(rows), epoch, negatives)
         return batch, torch.from_numpy(self.negatives.log_share[negatives])
 
+    def edges(self, prepared: tuple[PairBatch, Tensor]) -> int:
+        """Edges around entities and around targets."""
+        return prepared[0].edges
+
     def loss(self, model: nn.Module, prepared: tuple[PairBatch, Tensor]) -> Tensor:
         """Sum over the rows of the ranking loss and of the softmax over sampled targets."""
         batch, log_share = prepared[0].to(self.place.device), prepared[1].to(self.place.device)

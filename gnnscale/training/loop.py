@@ -22,43 +22,17 @@ from gnnscale.loading import rank_slice
 from gnnscale.loading.ahead import run_ahead
 from gnnscale.sampling.keys import stream_key
 from gnnscale.training.memory import EVERY as TRIM_EVERY
-from gnnscale.training.memory import peak_memory, trim_heap
-from gnnscale.training.optimiser import WeightAverage, build_optimiser, learning_rate
+from gnnscale.training.memory import trim_heap
+from gnnscale.training.optimiser import WeightAverage, build_optimiser
+from gnnscale.training.outcome import Outcome
 from gnnscale.training.place import Listener, Place, Silence
+from gnnscale.training.schedule import learning_rate
 from gnnscale.training.task import TrainingTask
+from gnnscale.training.throughput import Throughput
 
 log = logging.getLogger(__name__)
 
 LOSS_EVERY = 10
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What training leaves.
-
-    Args:
-        weights: averaged weights of the best validation.
-        best: its figures.
-        history: figures of every validation, in order.
-        losses: (step, mean training loss since the entry before), one entry for each ``LOSS_EVERY`` steps.
-        kept: name of the metric that decided which validation is the best.
-        description: what is needed to build the network again, beside the configuration and the graph.
-        seen: examples that training took, each as often as it came.
-    """
-
-    weights: dict[str, torch.Tensor]
-    best: dict[str, float]
-    history: list[dict[str, float]]
-    losses: list[tuple[int, float]]
-    kept: str
-    description: dict[str, Any] = field(default_factory=dict)
-    seen: int = 0
-
-    @classmethod
-    def from_checkpoint(cls, checkpoint: Mapping[str, Any]) -> Outcome:
-        """What a run that ended with this checkpoint left."""
-        names = ("best", "history", "losses", "kept", "description", "seen")
-        return cls(checkpoint["best_weights"], *(checkpoint[name] for name in names))
 
 
 @dataclass(frozen=True)
@@ -69,11 +43,32 @@ class Share:
         batch: examples of the whole batch.
         weight: of its loss: 0 where the batch has fewer examples than there are processes.
         parts: prepared by the task, each with its own pass through the network.
+        edges: that were sampled for them.
     """
 
     batch: int
     weight: float
     parts: list[Any]
+    edges: int
+
+
+@dataclass
+class Recent:
+    """What is gathered between two records of the loss.
+
+    Args:
+        losses: of this process, one a step.
+        seeds: of the global batches.
+        edges: that were sampled for this process.
+        waited: seconds for batches that were not there yet.
+        throughput: since the last record.
+    """
+
+    losses: list[torch.Tensor] = field(default_factory=list)
+    seeds: int = 0
+    edges: int = 0
+    waited: float = 0.0
+    throughput: Throughput = field(default_factory=Throughput)
 
 
 class Trainer:
@@ -112,8 +107,9 @@ class Trainer:
         """Steps of the epoch that are done."""
         self.seen = 0
         """Examples that the weights have learned from, each as often as it came."""
-        self._recent: list[torch.Tensor] = []
-        self._waited = 0.0
+        self._recent = Recent()
+        self._throughput = Throughput()
+        """Of the epoch."""
         self._validation_model: nn.Module | None = None
 
     def run(self, resume: Mapping[str, Any] | None = None) -> Outcome:
@@ -130,9 +126,10 @@ class Trainer:
             model = DistributedDataParallel(self.model, broadcast_buffers=False)
         steps = len(self.task.batches(0))
         for epoch in range(self.epoch, settings.epochs):
-            started, seen = time.monotonic(), self.seen
             self.model.train()
-            loss, self._waited = float("nan"), 0.0
+            loss = float("nan")
+            self._throughput.restart()
+            self._recent = Recent()
             for step, share in self._shares(epoch):
                 loss = self._step(model, share, epoch, step, steps)
                 self.step, self.seen = step + 1, self.seen + share.batch
@@ -140,14 +137,7 @@ class Trainer:
                     figures = {"epoch": float(epoch), "step": float(self.step), "loss": loss}
                     self.listener.on_checkpoint(figures, self.checkpoint())
             self.epoch, self.step = epoch + 1, 0
-            seconds = time.monotonic() - started
-            figures = {
-                "epoch": float(epoch + 1),
-                "loss": loss,
-                "examples_per_second": (self.seen - seen) / seconds,
-                "loader_wait": self._waited / seconds,
-                "peak_memory_gb": peak_memory() / 1e9,
-            }
+            figures = {"epoch": float(epoch + 1), "loss": loss} | self._throughput.figures()
             figures = self._validate(figures)
             self.listener.on_validation(figures, self.checkpoint())
             if self._out_of_patience():
@@ -184,7 +174,7 @@ class Trainer:
         """Whether to keep the state after step ``done`` of all."""
         every = self.settings.training.checkpoint_steps
         # Only where a loss was recorded just now: the others of a record are each process's own.
-        if not every or last or self._recent:
+        if not every or last or self._recent.losses:
             return False
         return (done + 1) // every > max(0, done + 1 - LOSS_EVERY) // every
 
@@ -198,7 +188,7 @@ class Trainer:
         for step in left:
             started = time.monotonic()
             share = next(prepared)
-            self._waited += time.monotonic() - started
+            self._recent.waited += time.monotonic() - started
             yield step, share
 
     def _prepare(self, rows: NDArray[np.int64], epoch: int, step: int) -> Share:
@@ -207,7 +197,8 @@ class Trainer:
             # More workers than examples: take part in the all-reduce without a say.
             mine, weight = rows[:1], 0.0
         parts = np.array_split(mine, min(len(mine), self.settings.training.micro_batches))
-        return Share(len(rows), weight, [self.task.prepare(part, epoch, step) for part in parts])
+        prepared = [self.task.prepare(part, epoch, step) for part in parts]
+        return Share(len(rows), weight, prepared, sum(self.task.edges(part) for part in prepared))
 
     def _step(self, model: nn.Module, share: Share, epoch: int, step: int, steps: int) -> float:
         settings, place = self.settings.training, self.place
@@ -233,21 +224,26 @@ class Trainer:
         self.average.update(self.model, done + 1)
         if done % TRIM_EVERY == 0:
             trim_heap()
-        value = self._record_loss(objective, done, last=step == steps - 1)
+        self._recent.losses.append(objective)
+        self._recent.seeds += share.batch
+        self._recent.edges += share.edges
         total = settings.epochs * steps
-        figures = {"epoch": epoch, "step": done + 1, "steps": total, "loss": value, "workers": place.workers}
+        figures = {"epoch": epoch, "step": done + 1, "steps": total, "loss": float("nan"), "workers": place.workers}
+        if done % LOSS_EVERY == 0 or step == steps - 1:
+            figures |= self._record(done)
         self.listener.on_step(figures)
-        return value
+        return figures["loss"]
 
-    def _record_loss(self, objective: torch.Tensor, step: int, last: bool) -> float:
-        """The mean loss of the steps since the last record, over all processes; NaN between records."""
-        self._recent.append(objective)
-        if step % LOSS_EVERY and not last:
-            return float("nan")
-        mean = float(self.place.total(torch.stack(self._recent).mean())) / self.place.workers
-        self._recent.clear()
-        self.losses.append((step, mean))
-        return mean
+    def _record(self, step: int) -> dict[str, float]:
+        """The mean loss and the throughput of the steps since the last record, over all processes."""
+        recent, self._recent = self._recent, Recent()
+        edges = torch.tensor(recent.edges, dtype=torch.float64, device=self.place.device)
+        own = torch.stack([torch.stack(recent.losses).mean().double(), edges])
+        loss, sampled = self.place.total(own).tolist()
+        self.losses.append((step, loss / self.place.workers))
+        for throughput in (recent.throughput, self._throughput):
+            throughput.count(recent.seeds, int(sampled), recent.waited)
+        return {"loss": loss / self.place.workers} | recent.throughput.figures()
 
     def _validate(self, beside: Mapping[str, float]) -> dict[str, float]:
         if self._validation_model is None:

@@ -25,7 +25,7 @@ from gnnscale.schema import LakeError
 from gnnscale.store import GraphStore
 from gnnscale.training.entity_task import EntityKnowledge
 from gnnscale.training.entity_validation import score_all
-from gnnscale.training.loop import Outcome
+from gnnscale.training.outcome import Outcome
 from gnnscale.training.place import Place
 
 

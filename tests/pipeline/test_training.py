@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,26 +18,10 @@ from gnnscale.query.anchors import Split
 from gnnscale.store import GraphStore
 from gnnscale.training import LinkTask, Outcome, Trainer
 from tests.conftest import SPARK
+from tests.keeper import Keeper
 from tests.shop import make_shop
 
 EPOCHS = 3
-
-
-class Keeper:
-    """Keeps every checkpoint that the loop hands out."""
-
-    def __init__(self) -> None:
-        self.checkpoints: list[dict[str, Any]] = []
-        self.within: list[dict[str, Any]] = []
-
-    def on_step(self, figures: Mapping[str, float]) -> None:
-        pass
-
-    def on_checkpoint(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
-        self.within.append(copy.deepcopy(dict(checkpoint)))
-
-    def on_validation(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
-        self.checkpoints.append(copy.deepcopy(dict(checkpoint)))
 
 
 def metrics(figures: Mapping[str, float]) -> dict[str, float]:
@@ -46,7 +29,7 @@ def metrics(figures: Mapping[str, float]) -> dict[str, float]:
     return {
         name: value
         for name, value in figures.items()
-        if name not in ("examples_per_second", "loader_wait", "peak_memory_gb")
+        if name not in ("seeds_per_second", "edges_per_second", "loader_wait", "peak_memory_gb")
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,22 +22,7 @@ from gnnscale.training import EntityTask, Outcome, Trainer, build_task, check_ta
 from gnnscale.training.entity_validation import measure
 from tests.conftest import Shop
 from tests.entity_shop import QUERIES, entity_settings, write_labels
-
-
-class Keeper:
-    """Keeps every checkpoint that the loop hands out."""
-
-    def __init__(self) -> None:
-        self.checkpoints: list[dict[str, Any]] = []
-
-    def on_step(self, figures: Mapping[str, float]) -> None:
-        pass
-
-    def on_checkpoint(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
-        pass
-
-    def on_validation(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
-        self.checkpoints.append(copy.deepcopy(dict(checkpoint)))
+from tests.keeper import Keeper
 
 
 class Work:
