@@ -215,6 +215,8 @@ class ModelSettings(Section):
         siblings: categorical columns of the target; candidates with the same value lend each other their events.
         target_embedding: what a target is known by: ``lookup`` of an embedding of its own, ``feature`` for its columns,
             ``fusion`` for both.
+        sharded_lookup_rows: targets from which on the embeddings of ``lookup`` are shared out to the workers by row;
+            a step then costs what it looks up, learned by row-wise Adagrad.
         new_targets: whether targets that no training example names are ranked too; false leaves them to the pair
             branch alone.
     """
@@ -228,6 +230,7 @@ class ModelSettings(Section):
     dropout: Probability = 0.1
     siblings: tuple[str, ...] = ()
     target_embedding: Literal["lookup", "feature", "fusion"] = "fusion"
+    sharded_lookup_rows: Positive = 5_000_000
     new_targets: bool = True
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from torch import nn
+
 from gnnscale.config.settings import Settings
 from gnnscale.loading.entity_batches import EntityBatchBuilder
 from gnnscale.loading.entity_examples import AnswerShape
 from gnnscale.loading.hops import link_sampling
+from gnnscale.nn.embedding import Peers, ShardedEmbedding, StartLaw
 from gnnscale.nn.entity_model import EntityModel, EntitySize
 from gnnscale.nn.two_branch import TwoBranchModel, TwoBranchSize
 from gnnscale.query import PredictiveQuery
@@ -16,7 +19,11 @@ from gnnscale.store import GraphStore
 
 
 def build_model(
-    settings: Settings, query: PredictiveQuery, manifest: GraphManifest, context: Mapping[tuple[str, ...], str]
+    settings: Settings,
+    query: PredictiveQuery,
+    manifest: GraphManifest,
+    context: Mapping[tuple[str, ...], str],
+    peers: Peers | None = None,
 ) -> TwoBranchModel:
     """The network that answers the query, with fresh weights.
 
@@ -25,8 +32,15 @@ def build_model(
         query: bound query.
         manifest: of the graph.
         context: path -> table of the hops that :class:`gnnscale.loading.BatchBuilder` gathers beside the events.
+        peers: processes that train together and share large tables of embeddings; default: all tables are plain, as
+            they are in a model file whatever they were in training.
     """
     model = settings.model
+    sharded = peers is not None and manifest.table(query.target.name).rows >= model.sharded_lookup_rows
+
+    def shared_lookup(name: str, rows: int, channels: int, deviation: float) -> nn.Module:
+        return ShardedEmbedding(rows, channels, StartLaw(settings.seed, name, deviation), peers)
+
     size = TwoBranchSize(
         model.channels, model.hidden, model.tower_channels, model.feature_channels, model.id_channels, model.dropout
     )
@@ -40,6 +54,7 @@ def build_model(
         size,
         model.target_embedding,
         model.new_targets,
+        shared_lookup if sharded else None,
     )
 
 

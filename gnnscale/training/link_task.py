@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gnnscale.config import Settings
 from gnnscale.loading import BatchBuilder, Examples, NegativeSampler, PairBatch, epoch_batches
 from gnnscale.nn import build_model, pair_loss
+from gnnscale.nn.embedding import Peers
 from gnnscale.query import PredictiveQuery
 from gnnscale.store import GraphStore
 from gnnscale.training.place import Place
@@ -46,7 +47,8 @@ class LinkTask:
         self.training, self.validation = training, validation
         self.builder = BatchBuilder(store, query, settings.sampling, settings.model.siblings, settings.seed)
         torch.manual_seed(settings.seed)
-        model = build_model(settings, query, store.manifest, self.builder.context_tables)
+        peers = Peers(self.place.rank, self.place.workers, self.place.device)
+        model = build_model(settings, query, store.manifest, self.builder.context_tables, peers)
         targets = np.bincount(training.targets, minlength=store.node_count(query.target.name))
         model.described.learned.copy_(torch.from_numpy(targets > 0))
         self.model: nn.Module = model.to(self.place.device)

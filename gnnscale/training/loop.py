@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from gnnscale.config import Settings
 from gnnscale.loading import rank_slice
 from gnnscale.loading.ahead import run_ahead
+from gnnscale.nn.embedding import sharded_tables
 from gnnscale.sampling.keys import stream_key
 from gnnscale.training.memory import EVERY as TRIM_EVERY
 from gnnscale.training.memory import trim_heap
@@ -98,6 +99,7 @@ class Trainer:
         self.model = task.model
         self.average = WeightAverage(self.model, settings.training.average_decay)
         self.optimiser = build_optimiser(self.model, settings.training)
+        self.tables = sharded_tables(self.model)
         self.history: list[dict[str, float]] = []
         self.losses: list[tuple[int, float]] = []
         self.best: dict[str, float] = {}
@@ -146,7 +148,7 @@ class Trainer:
         return Outcome.from_checkpoint(self.checkpoint())
 
     def checkpoint(self) -> dict[str, Any]:
-        """Everything that resuming needs."""
+        """Everything that resuming needs; rank 0's alone holds sharded tables, and all have to ask."""
         return {
             "epoch": self.epoch,
             "step": self.step,
@@ -154,6 +156,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "average": self.average.state,
             "optimiser": self.optimiser.state_dict(),
+            "tables": {name: table.gather() for name, table in self.tables.items()},
             "best_weights": self.best_weights,
             "best": self.best,
             "history": self.history,
@@ -166,6 +169,8 @@ class Trainer:
         self.model.load_state_dict(checkpoint["model"])
         self.average.state = {name: value.to(self.place.device) for name, value in checkpoint["average"].items()}
         self.optimiser.load_state_dict(checkpoint["optimiser"])
+        for name, table in self.tables.items():
+            table.load(checkpoint["tables"][name])
         self.epoch, self.step, self.seen = (checkpoint[name] for name in ("epoch", "step", "seen"))
         self.best_weights, self.best = checkpoint["best_weights"], checkpoint["best"]
         self.history, self.losses = list(checkpoint["history"]), list(checkpoint["losses"])
@@ -196,7 +201,9 @@ class Trainer:
         if len(mine) == 0:
             # More workers than examples: take part in the all-reduce without a say.
             mine, weight = rows[:1], 0.0
-        parts = np.array_split(mine, min(len(mine), self.settings.training.micro_batches))
+        # As many on every process: each part is a pass through tables that all take part in.
+        least = max(1, len(rows) // self.place.workers)
+        parts = np.array_split(mine, min(least, self.settings.training.micro_batches))
         prepared = [self.task.prepare(part, epoch, step) for part in parts]
         return Share(len(rows), weight, prepared, sum(self.task.edges(part) for part in prepared))
 
@@ -204,8 +211,9 @@ class Trainer:
         settings, place = self.settings.training, self.place
         torch.manual_seed(int(stream_key(self.settings.seed, epoch, f"dropout/{step}/{place.rank}") >> np.uint64(1)))
         done = epoch * steps + step
+        rate = learning_rate(settings, done, settings.epochs * steps)
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(settings, done, settings.epochs * steps)
+            group["lr"] = rate
         self.optimiser.zero_grad()
         objective = torch.zeros((), device=place.device)
         for number, part in enumerate(share.parts, start=1):
@@ -221,6 +229,8 @@ class Trainer:
             objective += scaled.detach()
         nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
         self.optimiser.step()
+        for table in self.tables.values():
+            table.update(rate)
         self.average.update(self.model, done + 1)
         if done % TRIM_EVERY == 0:
             trim_heap()
@@ -255,6 +265,9 @@ class Trainer:
         if not self.best or self.task.kept.better(figures, self.best):
             self.best = figures
             self.best_weights = {name: value.detach().cpu().clone() for name, value in self.average.state.items()}
+            # Under the names that plain tables have, which is how a model is read back.
+            for name, table in self.tables.items():
+                self.best_weights |= {f"{name}.weight": whole for whole in table.gather().values() if whole.ndim == 2}
         return figures
 
     def _out_of_patience(self) -> bool:

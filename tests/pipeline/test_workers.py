@@ -93,6 +93,19 @@ def test_four_workers_train_as_one(settings: Settings, unbroken: Outcome, tmp_pa
     assert max(loss for _, loss in unbroken.losses) > 1.2 * min(loss for _, loss in unbroken.losses)
 
 
+def test_two_workers_share_a_table_by_row_as_one_holds_it(settings: Settings, tmp_path: Path) -> None:
+    model = settings.model.model_copy(update={"sharded_lookup_rows": 10})
+    settings = settings.model_copy(update={"model": model})
+    lake = Lake(settings.lake.uri)
+    trainer = Trainer(settings, build_task(settings, lake, *open_graph(settings, lake)))
+    assert trainer.tables
+    alone = trainer.run()
+    outcome, _ = train(settings, tmp_path, workers=2, micro_batches=3)
+    assert_same_training(outcome, alone)
+    for name in trainer.tables:
+        assert outcome.weights[f"{name}.weight"].shape == alone.weights[f"{name}.weight"].shape
+
+
 def test_a_killed_worker_costs_the_steps_since_the_last_checkpoint_and_nothing_else(
     settings: Settings, unbroken: Outcome, tmp_path: Path
 ) -> None:

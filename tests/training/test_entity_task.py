@@ -68,6 +68,16 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(counts: Work) ->
     assert [figures["mae"] for figures in again.history] == [figures["mae"] for figures in outcome.history]
 
 
+def test_threads_that_share_a_batch_do_not_change_what_is_learned(counts: Work) -> None:
+    one, outcome, _ = counts.train()
+    sampling = counts.settings.sampling.model_copy(update={"threads": 2})
+    counts.settings = counts.settings.model_copy(update={"sampling": sampling})
+    two, again, _ = counts.train()
+    assert again.losses == outcome.losses
+    expected = one.model.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in two.model.state_dict().items())
+
+
 def test_another_seed_gives_other_weights(counts: Work) -> None:
     first, _, _ = counts.train()
     counts.settings = counts.settings.model_copy(update={"seed": counts.settings.seed + 1})
