@@ -251,6 +251,10 @@ class TrainingSettings(Section):
         micro_batches: parts that a process takes its share of a batch in, one after the other, to need less memory;
             the gradient is that of the whole.
         precision: of the network's arithmetic; ``bf16`` where layers bear it (autocast), weights stay ``fp32``.
+        compile: whether the network goes through ``torch.compile``, which takes a while and a C++ compiler on the CPU.
+        cuda_graphs: whether what is compiled is replayed as CUDA graphs, which want batches of fixed shape.
+        sampler: where blocks are sampled: ``gpu``, ``cpu``, or ``auto`` for the device that trains.
+        feature_type: that features of blocks are stored in on a GPU.
         ahead: batches that a thread of its own samples and gathers before the network asks for them; default: 2 beside
             a GPU, none on the CPU, whose cores the network takes.
         patience: validations without a better one after which training stops.
@@ -278,6 +282,10 @@ class TrainingSettings(Section):
     clip_norm: Annotated[float, Field(gt=0)] = 2.0
     micro_batches: Positive = 1
     precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
+    cuda_graphs: bool = False
+    sampler: Literal["auto", "cpu", "gpu"] = "auto"
+    feature_type: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
     ahead: Annotated[int, Field(ge=0)] | None = None
     patience: Positive = 3
     workers: Positive = 2

@@ -58,6 +58,10 @@ class FeatureBlock(Tensors):
         found = [gather(features[t], n, threads) for t, n in zip(tables, nodes, strict=True)]
         return cls(torch.from_numpy(rows), ((), *block.hops), as_tensors(nodes), as_tensors(found), block.edges())
 
+    def received(self) -> FeatureBlock:
+        """The block as it is; one that another stream makes has to be waited for."""
+        return self
+
     def inputs(self) -> tuple[dict[Path, Tensor], dict[Path, Tensor], dict[Path, Tensor] | None]:
         """Features, which slots hold a node, and weights of the nodes where they have any, by path."""
         features = dict(zip(self.hops, self.features, strict=True))

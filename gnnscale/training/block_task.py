@@ -87,7 +87,7 @@ class BlockTask:
 
     def loss(self, model: nn.Module, prepared: FeatureBlock) -> Tensor:
         """Sum over the rows of the configured loss."""
-        block = prepared.to(self.place.device)
+        block = prepared.received().to(self.place.device)
         values = torch.from_numpy(self.labels.values[prepared.rows.numpy()]).to(self.place.device)
         return self.objective.loss(model(*block.inputs()), values)
 
@@ -96,7 +96,7 @@ class BlockTask:
         rows = self.labels.validation
 
         def score(part: NDArray[np.int64]) -> Tensor:
-            block = self.source.build(rows[part], 0).to(self.place.device)
+            block = self.source.build(rows[part], 0).received().to(self.place.device)
             return self.objective.predict(model(*block.inputs()))
 
         scores = score_rows(model, score, len(rows), self.place)

@@ -22,6 +22,7 @@ from gnnscale.loading import rank_slice
 from gnnscale.loading.ahead import run_ahead
 from gnnscale.nn.embedding import sharded_tables
 from gnnscale.sampling.keys import stream_key
+from gnnscale.training.compiled import compile_model
 from gnnscale.training.memory import EVERY as TRIM_EVERY
 from gnnscale.training.memory import trim_heap
 from gnnscale.training.optimiser import WeightAverage, build_optimiser
@@ -123,6 +124,7 @@ class Trainer:
         if resume:
             self._restore(resume)
         settings = self.settings.training
+        compile_model(self.model, settings, self.place.device)
         model: nn.Module = self.model
         if self.place.workers > 1:
             model = DistributedDataParallel(self.model, broadcast_buffers=False)
@@ -220,6 +222,9 @@ class Trainer:
             last = number == len(share.parts)
             # Gradients are summed over the parts before they are averaged over workers.
             together = model.no_sync() if isinstance(model, DistributedDataParallel) and not last else nullcontext()
+            if settings.cuda_graphs:
+                # What a graph gave for the part before may be overwritten.
+                torch.compiler.cudagraph_mark_step_begin()
             with together:
                 with torch.autocast(place.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
                     loss = self.task.loss(model, part)
