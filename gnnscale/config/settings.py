@@ -168,6 +168,26 @@ class AnchorSettings(Section):
     latest: datetime | None = None
 
 
+class WalkSettings(Section):
+    """Random walks, which tell how important nodes are to a seed by how often they visit them.
+
+    Args:
+        cycle: names of edge types in the order in which they are walked.
+        number: walks from each seed.
+        length: steps of a walk; default: once around the cycle.
+        top: most visited nodes that count.
+        step: an edge at random, or ``weighted`` by its weight.
+        restart: chance that a walk which has gone around the cycle goes on from its seed.
+    """
+
+    cycle: Annotated[tuple[str, ...], Field(min_length=1)]
+    number: Positive = 200
+    length: Positive | None = None
+    top: Positive = 50
+    step: Literal["uniform", "weighted"] = "uniform"
+    restart: Probability = 0.0
+
+
 class SamplingSettings(Section):
     """Temporal neighborhoods: per hop, how many neighbors along each link; left out, every link is followed.
 
@@ -177,13 +197,27 @@ class SamplingSettings(Section):
         entity_hops, target_hops: link name -> fan-out, one mapping a hop, around entities and around targets.
         cap: only the latest so many edges of a node count; at least the largest fan-out.
         threads: that share a batch; the sample is the same whatever their number.
+        walks: of strategy ``walk``, which ``model.network: blocks`` has in the place of fan-outs: the nodes that walks
+            from an entity visit most, weighed by their visits.
     """
 
-    strategy: Literal["uniform", "last", "weighted"] = "last"
+    strategy: Literal["uniform", "last", "weighted", "walk"] = "last"
+    walks: WalkSettings | None = None
     entity_hops: tuple[dict[str, Positive], ...] = ()
     target_hops: tuple[dict[str, Positive], ...] = ()
     cap: Positive | None = None
     threads: Positive = 1
+
+    @property
+    def neighbors(self) -> Literal["uniform", "last", "weighted"]:
+        """The strategy, where fan-outs are followed.
+
+        Raises:
+            ConfigError: it is ``walk``.
+        """
+        if self.strategy == "walk":
+            raise ConfigError("sampling.strategy=walk follows no fan-outs; allowed here: last, uniform, weighted")
+        return self.strategy
 
 
 class ShardSettings(Section):
@@ -206,6 +240,7 @@ class ModelSettings(Section):
     """The two-branch network of link tasks, and the entity network of the others.
 
     Args:
+        network: ``auto`` for these, or ``blocks`` for convolutions on sampled blocks of fixed shape.
         channels: of an encoded event.
         hidden: of the pair branch, and of the entity network's head.
         tower_channels: of a tower vector.
@@ -221,6 +256,7 @@ class ModelSettings(Section):
             branch alone.
     """
 
+    network: Literal["auto", "blocks"] = "auto"
     channels: Positive = 48
     hidden: Positive = 128
     tower_channels: Positive = 48
@@ -244,7 +280,14 @@ class TrainingSettings(Section):
         schedule: of the learning rate after the warm-up: ``cosine`` or ``linear`` down to a hundredth, ``constant``,
             ``step`` to a tenth at half and at three quarters, or ``inverse_sqrt`` of the step.
         warmup_steps: steps over which the learning rate rises.
-        negatives: targets sampled a step for the softmax over all targets, by popularity to ``negative_power``.
+        source: of the blocks of ``model.network: blocks``: sampled in ``memory``, or ``shards`` of the shards stage,
+            with features.
+        negatives: targets sampled for the softmax over all targets, by popularity to ``negative_power``.
+        negative_strategy: ``shared`` by a batch, ``in_batch`` for the targets of its other examples; and with
+            ``model.network: blocks`` ``popularity`` and ``uniform`` for each example apart, or ``hard``: what walks
+            from its target visit often, but not most.
+        hard_walks, hard_ranks: of hard negatives: walks from a target to targets, and from which rank of visits to
+            which.
         rank_depth: places of an example's ranking that the pairwise loss looks at.
         average_decay: of the exponential average of the weights, which is what is validated and kept.
         clip_norm: largest norm of the gradient.
@@ -275,7 +318,11 @@ class TrainingSettings(Section):
     schedule: Literal["cosine", "linear", "constant", "step", "inverse_sqrt"] = "cosine"
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     warmup_steps: Annotated[int, Field(ge=0)] = 50
+    source: Literal["memory", "shards"] = "memory"
     negatives: Positive = 1024
+    negative_strategy: Literal["shared", "in_batch", "popularity", "uniform", "hard"] = "shared"
+    hard_walks: WalkSettings | None = None
+    hard_ranks: tuple[int, int] = (20, 50)
     negative_power: Share = 0.75
     rank_depth: Positive = 1000
     average_decay: Probability = 0.99
@@ -363,6 +410,20 @@ class Settings(Section):
     retrieval: RetrievalSettings = RetrievalSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     tracking: TrackingSettings = TrackingSettings()
+
+    @model_validator(mode="after")
+    def _fits_the_network(self) -> Self:
+        if self.model.network == "blocks":
+            return self
+        for name, value, allowed in (
+            ("sampling.strategy", self.sampling.strategy, ("last", "uniform", "weighted")),
+            ("training.negative_strategy", self.training.negative_strategy, ("shared", "in_batch")),
+            ("training.source", self.training.source, ("memory",)),
+        ):
+            if value not in allowed:
+                known = ", ".join(allowed)
+                raise ConfigError(f"{name}={value} is for model.network=blocks; without it, allowed: {known}")
+        return self
 
     @field_validator("relations")
     @classmethod

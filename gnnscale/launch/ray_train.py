@@ -27,6 +27,7 @@ from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from gnnscale.config import Settings, build_settings
 from gnnscale.lake import Lake
 from gnnscale.launch.open_graph import open_graph
+from gnnscale.loading.ahead import compute_threads
 from gnnscale.schema import GnnscaleError
 from gnnscale.training import Outcome, Place, Trainer, build_task
 
@@ -166,7 +167,9 @@ def _train_worker(config: dict[str, Any]) -> None:
     context = ray.train.get_context()
     place = Place(context.get_world_rank(), context.get_world_size(), get_device())
     local_workers = max(1, context.get_local_world_size())
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // local_workers))
+    cores = max(1, (os.cpu_count() or 1) // local_workers)
+    ahead = 0 if settings.training.ahead is None or place.device.type == "cuda" else settings.training.ahead
+    torch.set_num_threads(compute_threads(cores, ahead, settings.sampling.threads))
     lake = Lake(settings.lake.uri, settings.lake.storage_options)
     store, query = open_graph(settings, lake)
     task = build_task(settings, lake, store, query, place)

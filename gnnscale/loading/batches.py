@@ -133,7 +133,7 @@ class BatchBuilder:
         sampling = link_sampling(query, sampling)
         limits: dict[str, Any] = {"cap": sampling.cap, "threads": sampling.threads}
         self._around_entity = NeighborSampler(
-            store, sampling.entity_hops, sampling.strategy, seed, table=query.entity.name, **limits
+            store, sampling.entity_hops, sampling.neighbors, seed, table=query.entity.name, **limits
         )
         self._check_reach(sampling)
         self._around_target = NeighborSampler(

@@ -113,6 +113,7 @@ class BlockLoader:
         ahead: batches that are made before they are asked for.
         groups: row numbers of the examples that an epoch takes, and that shards hold together: the order is then that
             of :class:`gnnscale.loading.shard_loader.ShardLoader`; default: all of them, in one keyed order.
+        chosen: without groups, row numbers of the examples that an epoch takes, int64; default: all.
         sample_epoch: of all samples, as shards have one; default: each epoch has samples of its own.
 
     Raises:
@@ -132,6 +133,7 @@ class BlockLoader:
         ahead: int = 2,
         groups: Sequence[NDArray[np.int64]] | None = None,
         sample_epoch: int | None = None,
+        chosen: NDArray[np.int64] | None = None,
     ) -> None:
         lacking = {path[-1].target for path in sampler.paths} | {sampler.table}
         lacking -= features.keys()
@@ -142,6 +144,7 @@ class BlockLoader:
         self.batch_size, self.seed = batch_size, seed
         self.rank, self.workers, self.ahead = rank, workers, ahead
         self.groups, self.sample_epoch = groups, sample_epoch
+        self.chosen = np.arange(len(self.seeds)) if chosen is None else chosen
         self.table, self.paths = sampler.table, tuple(sampler.paths)
         self.widths = {table: array.shape[1] for table, array in self.features.items()}
 
@@ -153,7 +156,8 @@ class BlockLoader:
         """Row numbers of the epoch's global batches."""
         if self.groups is not None:
             return grouped_batches(self.groups, self.batch_size, self.seed, epoch)
-        return shuffled_batches(len(self.seeds), self.batch_size, len(self.seeds), self.seed, epoch)
+        most = len(self.chosen)
+        return [self.chosen[b] for b in shuffled_batches(most, self.batch_size, most, self.seed, epoch)]
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[FeatureBlock]:
         """The batches of an epoch from step ``start`` on.
@@ -166,7 +170,15 @@ class BlockLoader:
     def build(self, rows: NDArray[np.int64], epoch: int = 0) -> FeatureBlock:
         """Sample and gather for some examples; the key of each is its seed and anchor."""
         anchors = None if self.anchors is None else self.anchors[rows]
-        block = self.sampler.sample(
-            self.seeds[rows], anchors, epoch if self.sample_epoch is None else self.sample_epoch
-        )
+        return self.around(self.seeds[rows], anchors, rows, epoch)
+
+    def around(
+        self,
+        seeds: NDArray[np.int64],
+        anchors: NDArray[np.int32] | None,
+        rows: NDArray[np.int64],
+        epoch: int = 0,
+    ) -> FeatureBlock:
+        """Sample and gather for any seeds ``[batch]`` and anchors; ``rows`` are what the block calls its examples."""
+        block = self.sampler.sample(seeds, anchors, epoch if self.sample_epoch is None else self.sample_epoch)
         return FeatureBlock.of(block, rows, self.features, self.sampler.threads)

@@ -8,25 +8,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gnnscale.loading.rows import NOTHING, HiddenPlaces
 from gnnscale.store import GraphStore
 
 
-def dense_features(store: GraphStore, table: str) -> NDArray[np.float32]:
+def dense_features(store: GraphStore, table: str, hidden: HiddenPlaces = NOTHING) -> NDArray[np.float32]:
     """Numerical columns and vectors of all nodes of a table; a column of ones where it has neither.
 
     Args:
         store: the graph.
         table: whose nodes.
+        hidden: columns that must not be seen; they are zeros.
 
     Returns:
-        float32 ``[nodes, channels]``; mapped where there are no vectors.
+        float32 ``[nodes, channels]``; mapped where nothing is hidden and there are no vectors.
     """
     features = store.features(table)
     if not features.numerical.shape[1] and not features.embedded:
         return np.ones((store.node_count(table), 1), np.float32)
-    if not features.embedded:
+    if not features.embedded and not hidden.numerical:
         return features.numerical
-    return np.concatenate([features.numerical, *(column.astype(np.float32) for column in features.embedded)], axis=1)
+    numerical = np.array(features.numerical)
+    numerical[:, hidden.numerical] = 0
+    vectors = [
+        np.asarray(column, np.float32) * (i not in hidden.embedded) for i, column in enumerate(features.embedded)
+    ]
+    return np.concatenate([numerical, *vectors], axis=1)
 
 
 def copied_features(kinds: Mapping[str, NDArray[Any]], nodes: NDArray[np.integer[Any]]) -> NDArray[np.float32]:

@@ -96,6 +96,7 @@ class DeviceBlockLoader:
             placement,
             memory,
         )
+        self.sampler.paths = own.paths
         stored = {table: store_as(np.asarray(values), feature_type) for table, values in loader.features.items()}
         sizes = {(table, "features"): values.nbytes for table, (values, _) in stored.items()}
         places = choose_places(sizes, memory or Memory.measure(device), Placement.of(placement))

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gnnscale.config.settings import SamplingSettings
 from gnnscale.loading.entity_examples import EntityExamples
-from gnnscale.loading.hops import default_hops
+from gnnscale.loading.hops import default_hops, is_hidden
 from gnnscale.loading.rows import HiddenPlaces, RowFeatures, Tensors, gather_rows
 from gnnscale.loading.window_sums import FlatHop, WindowSums
 from gnnscale.query import PredictiveQuery
@@ -138,9 +138,9 @@ class EntityBatchBuilder:
         hops = sampling.entity_hops or default_hops(query.graph, table, hidden_tables=query.hidden_tables)
         self._ordered = sampling.strategy == "last"
         limits: dict[str, Any] = {"cap": sampling.cap, "threads": sampling.threads}
-        self._sampler = NeighborSampler(store, hops, sampling.strategy, seed, table=table, **limits)
+        self._sampler = NeighborSampler(store, hops, sampling.neighbors, seed, table=table, **limits)
         self._derived = {relation.link for relation in store.manifest.relations}
-        self._paths = tuple(p for p in self._sampler.paths if not self._is_hidden(p))
+        self._paths = tuple(p for p in self._sampler.paths if not is_hidden(p, query, store.manifest))
         self.paths = tuple(PathShape(_name(p), _name(p[:-1]), p[-1].target, self._is_many(p)) for p in self._paths)
         self._hidden = {
             t.name: HiddenPlaces.of(t, {column for name, column in query.hidden_columns if name == t.name})
@@ -180,12 +180,6 @@ class EntityBatchBuilder:
             values=torch.from_numpy(examples.values),
             edges=block.edges(),
         )
-
-    def _is_hidden(self, path: Path) -> bool:
-        """Whether the path enters a hidden table, or follows a foreign key or edges made of what is hidden."""
-        tables, columns = self.query.hidden_tables, self.query.hidden_columns
-        derived = {r.link for r in self.store.manifest.relations if r.is_made_of(tables, columns)}
-        return any(e.target in tables or (e.link.table, e.link.column) in columns or e.link in derived for e in path)
 
     def _is_many(self, path: Path) -> bool:
         """Whether a parent can have several rows at the end of a path; a foreign key names one at most."""

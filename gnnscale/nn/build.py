@@ -10,6 +10,7 @@ from gnnscale.config.settings import Settings
 from gnnscale.loading.entity_batches import EntityBatchBuilder
 from gnnscale.loading.entity_examples import AnswerShape
 from gnnscale.loading.hops import link_sampling
+from gnnscale.nn.described import Lookup
 from gnnscale.nn.embedding import Peers, ShardedEmbedding, StartLaw
 from gnnscale.nn.entity_model import EntityModel, EntitySize
 from gnnscale.nn.two_branch import TwoBranchModel, TwoBranchSize
@@ -36,11 +37,6 @@ def build_model(
             they are in a model file whatever they were in training.
     """
     model = settings.model
-    sharded = peers is not None and manifest.table(query.target.name).rows >= model.sharded_lookup_rows
-
-    def shared_lookup(name: str, rows: int, channels: int, deviation: float) -> nn.Module:
-        return ShardedEmbedding(rows, channels, StartLaw(settings.seed, name, deviation), peers)
-
     size = TwoBranchSize(
         model.channels, model.hidden, model.tower_channels, model.feature_channels, model.id_channels, model.dropout
     )
@@ -54,8 +50,28 @@ def build_model(
         size,
         model.target_embedding,
         model.new_targets,
-        shared_lookup if sharded else None,
+        build_lookup(settings, manifest.table(query.target.name).rows, peers),
     )
+
+
+def build_lookup(settings: Settings, rows: int, peers: Peers | None) -> Lookup | None:
+    """What makes the tables of embeddings of targets: shared out by row where there are many.
+
+    Args:
+        settings: ``model.sharded_lookup_rows`` and the seed count.
+        rows: targets.
+        peers: processes that train together; None for plain tables.
+
+    Returns:
+        None for plain tables.
+    """
+    if peers is None or rows < settings.model.sharded_lookup_rows:
+        return None
+
+    def lookup(name: str, rows: int, channels: int, deviation: float) -> nn.Module:
+        return ShardedEmbedding(rows, channels, StartLaw(settings.seed, name, deviation), peers)
+
+    return lookup
 
 
 def build_entity_batches(

@@ -1,5 +1,6 @@
 """The training loop, the tasks that it trains, its checkpoints and its validation."""
 
+from gnnscale.training.block_link_task import BlockLinks, BlockLinkTask
 from gnnscale.training.block_task import BlockLabels, BlockTask
 from gnnscale.training.build_task import build_task, check_task, kept_of
 from gnnscale.training.entity_task import EntityKnowledge, EntityTask
@@ -12,6 +13,8 @@ from gnnscale.training.task import TrainingTask, metrics_in_words
 
 __all__ = [
     "BlockLabels",
+    "BlockLinkTask",
+    "BlockLinks",
     "BlockTask",
     "EntityKnowledge",
     "EntityPredictor",

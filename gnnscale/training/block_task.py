@@ -15,8 +15,9 @@ from gnnscale.config import Settings
 from gnnscale.loading import AnswerShape
 from gnnscale.loading.block_loader import BlockSource, FeatureBlock
 from gnnscale.nn import EntityObjective, TargetSpace
-from gnnscale.nn.conv import BlockNetwork
+from gnnscale.nn.conv import BlockNetwork, ImportanceConv, SAGEConv
 from gnnscale.query.task import TaskType
+from gnnscale.training.entity_task import EntityKnowledge
 from gnnscale.training.entity_validation import kept_metric, measure, score_rows
 from gnnscale.training.place import Place
 
@@ -104,21 +105,16 @@ class BlockTask:
 
     def description(self) -> dict[str, Any]:
         """Kind of answer, its classes, and the space of values."""
-        shape = self.labels.shape
-        return {
-            "task": str(shape.task),
-            "classes": list(shape.classes),
-            "frames": shape.frames,
-            "space": self.space.to_dict(),
-        }
+        return EntityKnowledge(self.labels.shape, self.space, yearly=False).to_dict()
 
 
 def build_network(settings: Settings, source: BlockSource, out: int) -> nn.Module:
-    """GraphSAGE as deep as the source's blocks, with fresh weights.
+    """GraphSAGE as deep as the source's blocks, or importance pooling on walks, with fresh weights.
 
     Args:
         settings: ``model.hidden`` counts.
         source: of blocks.
         out: channels of the output.
     """
-    return BlockNetwork(source.paths, source.table, source.widths, settings.model.hidden, out)
+    convolution = ImportanceConv if settings.sampling.strategy == "walk" else SAGEConv
+    return BlockNetwork(source.paths, source.table, source.widths, settings.model.hidden, out, convolution)

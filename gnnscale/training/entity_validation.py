@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,7 +12,6 @@ from sklearn.metrics import accuracy_score, average_precision_score, log_loss, r
 from torch import Tensor, nn
 
 from gnnscale.loading import rank_slice
-from gnnscale.loading.entity_batches import EntityBatchBuilder
 from gnnscale.loading.entity_examples import AnswerShape, EntityExamples
 from gnnscale.nn.entity_losses import EntityObjective
 from gnnscale.query.task import TaskType
@@ -24,9 +24,16 @@ DEPTH = 10
 """Classes of a ranking that count, where the query does not say."""
 
 
+class Batches(Protocol):
+    """Makes what a network takes of examples."""
+
+    def build(self, examples: EntityExamples) -> Any:
+        """One batch, which moves to a device by ``to``."""
+
+
 @torch.no_grad()
 def score_all(
-    model: nn.Module, builder: EntityBatchBuilder, objective: EntityObjective, examples: EntityExamples, place: Place
+    model: nn.Module, builder: Batches, objective: EntityObjective, examples: EntityExamples, place: Place
 ) -> Floats:
     """Predictions for all examples, float32 ``[examples, scores]``, the same on every process; each scores its slice.
 
