@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from gnnscale.config import Settings
@@ -167,6 +168,7 @@ def _towers(
 ) -> BlockTowers:
     model, target = settings.model, store.manifest.table(query.target.name)
     peers = Peers(place.rank, place.workers, place.device)
+    torch.manual_seed(settings.seed)
     entity = build_network(settings, source, model.tower_channels)
     lookup = build_lookup(settings, target.rows, peers)
     return BlockTowers(entity, target, model.tower_channels, model.target_embedding, lookup)

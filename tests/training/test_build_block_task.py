@@ -66,6 +66,16 @@ def test_links_are_learned_with_every_kind_of_negatives(shop: Shop, store: Graph
     assert all(torch.equal(value, expected[name]) for name, value in resumed.model.state_dict().items())
 
 
+def test_fresh_weights_follow_the_seed(shop: Shop, store: GraphStore) -> None:
+    first, again, other = (
+        build_task(settings_of(shop, {}).model_copy(update={"seed": seed}), shop.lake, store, shop.query).model
+        for seed in (1, 1, 2)
+    )
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name])
+    assert not torch.equal(first.own.weight, other.own.weight)
+
+
 def test_negatives_of_a_batch_are_the_same_on_every_process(shop: Shop, store: GraphStore) -> None:
     settings = settings_of(shop, {}, negative_strategy="in_batch")
     tasks = [build_task(settings, shop.lake, store, shop.query, Place(r, 2)) for r in range(2)]
