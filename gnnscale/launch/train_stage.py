@@ -65,7 +65,8 @@ def _train_and_record(settings: Settings, lake: Lake, console: Console, run: Run
                 note = f"loss {figures['loss']:.3f}, {throughput_in_words(figures)}" if recorded else None
                 bar.advance(1, note)
                 if recorded:
-                    speeds.append((int(figures["step"]), {name: figures[name] for name in THROUGHPUT}))
+                    told = {name: figures[name] for name in THROUGHPUT if name in figures}
+                    speeds.append((int(figures["step"]), told))
             else:
                 words = f"{metrics_in_words(figures)}, {throughput_in_words(figures)}"
                 bar.say(f"epoch {figures['epoch']:.0f}: validation {words}")

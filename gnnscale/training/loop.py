@@ -63,14 +63,12 @@ class Recent:
         seeds: of the global batches.
         edges: that were sampled for this process.
         waited: seconds for batches that were not there yet.
-        throughput: since the last record.
     """
 
     losses: list[torch.Tensor] = field(default_factory=list)
     seeds: int = 0
     edges: int = 0
     waited: float = 0.0
-    throughput: Throughput = field(default_factory=Throughput)
 
 
 class Trainer:
@@ -111,8 +109,8 @@ class Trainer:
         self.seen = 0
         """Examples that the weights have learned from, each as often as it came."""
         self._recent = Recent()
-        self._throughput = Throughput()
-        """Of the epoch."""
+        self._lately, self._throughput = Throughput(self.place.device), Throughput(self.place.device)
+        """Since the last record of the loss, and of the epoch."""
         self._validation_model: nn.Module | None = None
 
     def run(self, resume: Mapping[str, Any] | None = None) -> Outcome:
@@ -133,6 +131,7 @@ class Trainer:
             self.model.train()
             loss = float("nan")
             self._throughput.restart()
+            self._lately.restart()
             self._recent = Recent()
             for step, share in self._shares(epoch):
                 loss = self._step(model, share, epoch, step, steps)
@@ -256,9 +255,11 @@ class Trainer:
         own = torch.stack([torch.stack(recent.losses).mean().double(), edges])
         loss, sampled = self.place.total(own).tolist()
         self.losses.append((step, loss / self.place.workers))
-        for throughput in (recent.throughput, self._throughput):
+        for throughput in (self._lately, self._throughput):
             throughput.count(recent.seeds, int(sampled), recent.waited)
-        return {"loss": loss / self.place.workers} | recent.throughput.figures()
+        figures = {"loss": loss / self.place.workers} | self._lately.figures()
+        self._lately.restart()
+        return figures
 
     def _validate(self, beside: Mapping[str, float]) -> dict[str, float]:
         if self._validation_model is None:

@@ -31,7 +31,7 @@ class Listener(Protocol):
 
     def on_step(self, figures: Mapping[str, float]) -> None:
         """After each optimisation step: epoch, step, steps, loss, workers; the loss is NaN but every some steps, which
-        also tell ``seeds_per_second``, ``edges_per_second``, ``loader_wait`` and ``peak_memory_gb``."""
+        also tell the figures of :class:`gnnscale.training.throughput.Throughput`."""
 
     def on_checkpoint(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
         """Within an epoch, with the state to resume from; its tensors change with the next step."""

