@@ -299,7 +299,7 @@ class TrainingSettings(Section):
         sampler: where blocks are sampled: ``gpu``, ``cpu``, or ``auto`` for the device that trains.
         feature_type: that features of blocks are stored in on a GPU.
         ahead: batches that a thread of its own samples and gathers before the network asks for them; default: 2 beside
-            a GPU, none on the CPU, whose cores the network takes.
+            a GPU, and for ``model.network: blocks`` where a worker has two cores; else none, and the network takes all.
         patience: validations without a better one after which training stops.
         workers: Ray Train workers; each takes a GPU where there are enough.
         max_workers: where given, ``workers`` is the least, and training takes as many up to this as the cluster has

@@ -34,7 +34,7 @@ def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
     if not lake.exists(f"labels_{settings.query.name}"):
         raise LakeError(f"lake {lake.uri} holds no labels_{settings.query.name}; run the labels stage first")
     # What is wrong with the sampling or the model shows here, before any worker is started.
-    check_task(settings, lake, *open_graph(settings, lake))
+    check_task(settings, lake, *open_graph(settings, lake, edges=settings.training.source == "memory"))
     try:
         with start_run(settings, lake) as run:
             run.log_parameters(settings.model_dump(mode="json", exclude={"tables", "lake", "spark"}))

@@ -16,7 +16,7 @@ from rich.console import Console
 from gnnscale.config import build_settings
 from gnnscale.lake import Lake
 from gnnscale.launch.open_graph import open_graph
-from gnnscale.launch.ray_train import stop_ray
+from gnnscale.launch.ray_train import stop_ray, with_ahead
 from gnnscale.launch.stages import TrainStage, Work
 from gnnscale.launch.train_stage import CURVES, train_and_track
 from gnnscale.schema import LakeError
@@ -69,3 +69,21 @@ def test_training_follows_what_it_reads(shop: Shop, source: str, stage: str) -> 
     # The shop was built without stages, so that the lake lacks a record of each.
     with pytest.raises(LakeError, match=f"lacks what the {stage} stage makes"):
         TrainStage(Work(build_settings(content), Console())).inputs()
+
+
+@pytest.mark.parametrize(
+    ("network", "given", "cores", "cuda", "ahead"),
+    [
+        ("auto", None, 8, False, 0),
+        ("blocks", None, 2, False, 2),
+        ("blocks", None, 1, False, 0),
+        ("auto", None, 1, True, 2),
+    ]
+    + [("blocks", 0, 8, True, 0), ("auto", 5, 1, False, 5)],
+)
+def test_blocks_are_made_ahead_where_there_is_a_core_for_it(
+    shop: Shop, network: str, given: int | None, cores: int, cuda: bool, ahead: int
+) -> None:
+    content = {**shop.content, "model": {**shop.content["model"], "network": network}}
+    content["training"] = {**content["training"], "ahead": given}
+    assert with_ahead(build_settings(content), cores, cuda).training.ahead == ahead

@@ -25,7 +25,7 @@ from gnnscale.sampling import NeighborSampler
 from gnnscale.sampling.rule import Rule
 from gnnscale.schema import LakeError
 from gnnscale.store import GraphStore
-from gnnscale.training import BlockLabels, BlockTask, Outcome, Trainer
+from gnnscale.training import BlockLabels, BlockTask, Outcome, Trainer, build_task
 from tests.conftest import SPARK, Shop
 from tests.entity_shop import entity_settings, write_labels
 from tests.keeper import Keeper
@@ -87,6 +87,21 @@ def test_memory_and_shards_give_the_same_losses_and_weights_bit_for_bit(shards: 
     # Features that a loader is given stand in for those that were copied.
     given = ShardLoader(shards.reader, shards.in_memory().features, 16, SEED, chosen=shards.training)
     assert shards.train(given)[0].losses == disk.losses
+
+
+def test_a_configuration_trains_from_shards_without_edges(shards: Shards, tmp_path: Path) -> None:
+    settings = shards.settings.model_copy(
+        update={
+            "model": shards.settings.model.model_copy(update={"network": "blocks"}),
+            "training": shards.settings.training.model_copy(update={"source": "shards"}),
+        }
+    )
+    lake = Lake(settings.lake.uri)
+    bare = GraphStore.open(lake, tmp_path, edges=False)
+    task = build_task(settings, lake, bare, bind_query(settings, bare.manifest))
+    assert isinstance(task, BlockTask) and isinstance(task.source, ShardLoader)
+    outcome = Trainer(settings, task).run()
+    assert outcome.losses == shards.train(shards.on_disk())[0].losses
 
 
 def test_threads_do_not_change_what_is_learned(shards: Shards) -> None:
