@@ -78,8 +78,9 @@ def test_training_follows_what_it_reads(shop: Shop, source: str, stage: str) -> 
         ("blocks", None, 2, False, 2),
         ("blocks", None, 1, False, 0),
         ("auto", None, 1, True, 2),
-    ]
-    + [("blocks", 0, 8, True, 0), ("auto", 5, 1, False, 5)],
+        ("blocks", 0, 8, True, 0),
+        ("auto", 5, 1, False, 5),
+    ],
 )
 def test_blocks_are_made_ahead_where_there_is_a_core_for_it(
     shop: Shop, network: str, given: int | None, cores: int, cuda: bool, ahead: int
