@@ -114,6 +114,7 @@ class BlockLoader:
         groups: row numbers of the examples that an epoch takes, and that shards hold together: the order is then that
             of :class:`gnnscale.loading.shard_loader.ShardLoader`; default: all of them, in one keyed order.
         chosen: without groups, row numbers of the examples that an epoch takes, int64; default: all.
+        most: examples an epoch; where there are more, each epoch takes others. Default: all.
         sample_epoch: of all samples, as shards have one; default: each epoch has samples of its own.
 
     Raises:
@@ -134,6 +135,7 @@ class BlockLoader:
         groups: Sequence[NDArray[np.int64]] | None = None,
         sample_epoch: int | None = None,
         chosen: NDArray[np.int64] | None = None,
+        most: int | None = None,
     ) -> None:
         lacking = {path[-1].target for path in sampler.paths} | {sampler.table}
         lacking -= features.keys()
@@ -145,6 +147,7 @@ class BlockLoader:
         self.rank, self.workers, self.ahead = rank, workers, ahead
         self.groups, self.sample_epoch = groups, sample_epoch
         self.chosen = np.arange(len(self.seeds)) if chosen is None else chosen
+        self.most = most
         self.table, self.paths = sampler.table, tuple(sampler.paths)
         self.widths = {table: array.shape[1] for table, array in self.features.items()}
 
@@ -155,9 +158,10 @@ class BlockLoader:
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:
         """Row numbers of the epoch's global batches."""
         if self.groups is not None:
-            return grouped_batches(self.groups, self.batch_size, self.seed, epoch)
-        most = len(self.chosen)
-        return [self.chosen[b] for b in shuffled_batches(most, self.batch_size, most, self.seed, epoch)]
+            return grouped_batches(self.groups, self.batch_size, self.seed, epoch, most=self.most)
+        count = len(self.chosen)
+        batches = shuffled_batches(count, self.batch_size, self.most or count, self.seed, epoch)
+        return [self.chosen[batch] for batch in batches]
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[FeatureBlock]:
         """The batches of an epoch from step ``start`` on.

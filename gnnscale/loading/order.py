@@ -53,7 +53,12 @@ def shuffled_batches(count: int, batch_size: int, most: int, seed: int, epoch: i
 
 
 def grouped_batches(
-    groups: Sequence[NDArray[np.int64]], batch_size: int, seed: int, epoch: int, lanes: int = 8
+    groups: Sequence[NDArray[np.int64]],
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    lanes: int = 8,
+    most: int | None = None,
 ) -> list[NDArray[np.int64]]:
     """Every example once, so that a reader of groups has few of them in memory at a time.
 
@@ -67,6 +72,7 @@ def grouped_batches(
         seed: of the run.
         epoch: from 0.
         lanes: groups that are open at a time; no more than ``batch_size`` count.
+        most: examples an epoch, give or take half a batch; where there are more, each epoch takes others. Default: all.
 
     Returns:
         Row numbers of each batch, int64; as many batches in every epoch.
@@ -89,7 +95,8 @@ def grouped_batches(
     count = max(1, round(len(flat) / batch_size))
     # A batch begins at lane 0, as long as all lanes go on.
     bounds = [min(len(flat), lanes * int(len(flat) * i / (count * lanes) + 0.5)) for i in range(1, count)]
-    return np.split(flat, bounds)
+    batches = np.split(flat, bounds)
+    return batches if most is None else batches[: max(1, round(most / batch_size))]
 
 
 def rank_slice(batch: NDArray[np.int64], rank: int, workers: int) -> NDArray[np.int64]:

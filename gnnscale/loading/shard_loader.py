@@ -38,6 +38,7 @@ class ShardLoader:
         ahead: batches that are made before they are asked for.
         threads: that gather features.
         chosen: numbers of the examples, in the order of the labels, that an epoch takes, int64; default: all.
+        most: examples an epoch; where there are more, each epoch takes others. Default: all.
 
     Attributes:
         groups: row numbers of the chosen examples of each row group.
@@ -57,11 +58,12 @@ class ShardLoader:
         ahead: int = 2,
         threads: int = 1,
         chosen: NDArray[np.int64] | None = None,
+        most: int | None = None,
     ) -> None:
         self.reader, self.features = reader, None if features is None else dict(features)
         self.batch_size, self.seed = batch_size, seed
         self.rank, self.workers = rank, workers
-        self.ahead, self.threads = ahead, threads
+        self.ahead, self.threads, self.most = ahead, threads, most
         self.table, self.paths = reader.table, reader.paths
         self._row_groups = reader.groups()
         self._starts = np.cumsum([0, *(group.rows for group in self._row_groups)])
@@ -72,7 +74,7 @@ class ShardLoader:
 
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:
         """Row numbers of the epoch's global batches, in the order of the labels."""
-        return grouped_batches(self.groups, self.batch_size, self.seed, epoch, LANES)
+        return grouped_batches(self.groups, self.batch_size, self.seed, epoch, LANES, self.most)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[FeatureBlock]:
         """This process's part of every batch of an epoch from step ``start`` on."""

@@ -29,6 +29,7 @@ class WalkLoader:
         batch_size: examples of a global batch.
         seed: of the order.
         chosen: row numbers of the examples that an epoch takes, int64; default: all.
+        most: examples an epoch; where there are more, each epoch takes others. Default: all.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class WalkLoader:
         batch_size: int = 1024,
         seed: int = 0,
         chosen: NDArray[np.int64] | None = None,
+        most: int | None = None,
     ) -> None:
         self.sampler, self.features = sampler, dict(features)
         self.seeds, self.anchors = np.asarray(seeds, np.int64), anchors
         self.batch_size, self.seed = batch_size, seed
         self.chosen = np.arange(len(self.seeds)) if chosen is None else chosen
+        self.most = most
         self.table = sampler.table
         # What joins a seed with a visited node is no link of the graph; it goes by the cycle's name.
         name = "__".join(edge_type.table_name.removeprefix("edges_") for edge_type in sampler.path)
@@ -54,8 +57,9 @@ class WalkLoader:
 
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:
         """Row numbers of the epoch's global batches."""
-        most = len(self.chosen)
-        return [self.chosen[b] for b in shuffled_batches(most, self.batch_size, most, self.seed, epoch)]
+        count = len(self.chosen)
+        batches = shuffled_batches(count, self.batch_size, self.most or count, self.seed, epoch)
+        return [self.chosen[batch] for batch in batches]
 
     def build(self, rows: NDArray[np.int64], epoch: int = 0) -> FeatureBlock:
         """Walk from some examples' seeds and gather; edges are the visits that count."""

@@ -66,7 +66,6 @@ class BlockTask:
         self.place = place or Place()
         self.kept = kept_metric(labels.shape, None)
         trained = np.concatenate(source.batches(0))
-        self.examples = len(trained)
         values = labels.shape.task in (TaskType.REGRESSION, TaskType.FORECASTING)
         self.space = TargetSpace.fit(labels.values[trained]) if values else TargetSpace()
         self.objective = EntityObjective(labels.shape.task, self.space, settings.training.loss)

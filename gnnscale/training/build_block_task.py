@@ -90,7 +90,8 @@ def _shards(
     if settings.sampling.strategy == "walk":
         raise ConfigError("sampling.strategy=walk samples in memory; with it, training.source is memory")
     batch, threads = settings.training.batch_size, settings.sampling.threads
-    return ShardLoader(reader, None, batch, settings.seed, threads=threads, chosen=training)
+    most = _most_examples(settings, query)
+    return ShardLoader(reader, None, batch, settings.seed, threads=threads, chosen=training, most=most)
 
 
 def memory_source(
@@ -119,7 +120,12 @@ def memory_source(
         manifests = [store.manifest.table(name) for name in sorted(names)]
         return {m.name: dense_features(store, m.name, _hidden(query, m)) for m in manifests}
 
-    order: dict[str, Any] = {"batch_size": settings.training.batch_size, "seed": settings.seed, "chosen": training}
+    order: dict[str, Any] = {
+        "batch_size": settings.training.batch_size,
+        "seed": settings.seed,
+        "chosen": training,
+        "most": _most_examples(settings, query),
+    }
     if sampling.strategy == "walk":
         if sampling.walks is None:
             raise ConfigError("sampling.strategy=walk needs sampling.walks, whose cycle begins at the query's entity")
@@ -136,6 +142,11 @@ def memory_source(
     sampler.paths = {p: fanout for p, fanout in sampler.paths.items() if not is_hidden(p, query, store.manifest)}
     loader = BlockLoader(sampler, features({table, *(p[-1].target for p in sampler.paths)}), *seeds, **order)
     return loader
+
+
+def _most_examples(settings: Settings, query: PredictiveQuery) -> int | None:
+    """Of an epoch: the configuration bounds those of entity tasks."""
+    return None if query.task_type.is_link_prediction else settings.training.max_examples
 
 
 def _hidden(query: PredictiveQuery, table: TableManifest) -> HiddenPlaces:

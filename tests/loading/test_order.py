@@ -67,6 +67,12 @@ def test_grouped_batches_hold_every_example_once_and_are_as_many_in_every_epoch(
         assert all(0 < len(batch) <= 2.5 * size for batch in batches)
 
 
+def test_an_epoch_of_few_examples_takes_others_each_time():
+    taken = [grouped_batches(groups_of([10] * 12), 10, 0, epoch, most=30) for epoch in (0, 1)]
+    assert [len(batches) for batches in taken] == [3, 3]
+    assert set(np.concatenate(taken[0])) != set(np.concatenate(taken[1]))
+
+
 def test_workers_that_divide_the_lanes_read_groups_of_their_own():
     groups = groups_of([12] * 16)
     batches = grouped_batches(groups, 16, 0, 0, lanes=8)

@@ -121,6 +121,8 @@ def test_answers_of_an_entity_task_are_read_back_as_they_were(shop: Shop, store:
     check_task(settings, lake, store, query)
     task = build_task(settings, lake, store, query)
     assert isinstance(task, BlockTask)
+    few = settings.model_copy(update={"training": settings.training.model_copy(update={"max_examples": 50})})
+    assert sum(map(len, build_task(few, lake, store, query).batches(1))) == 50
     outcome = Trainer(settings, task).run()
     save_model(lake, "asked", outcome)
     predictor = load_entity_model(settings, lake, store)
