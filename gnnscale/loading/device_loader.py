@@ -104,7 +104,11 @@ class DeviceBlockLoader:
             table: FeatureTable.of(values, device, places[table, "features"], scale)
             for table, (values, scale) in stored.items()
         }
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._stream: torch.cuda.Stream | None = None
+        if device.type == "cuda":
+            self._stream = torch.cuda.Stream(device)
+            # Graph and features were copied on the current stream.
+            self._stream.wait_stream(torch.cuda.current_stream(device))
 
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:
         """Row numbers of the epoch's global batches."""
