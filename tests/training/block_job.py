@@ -22,7 +22,7 @@ from tests.gpu.graphs import DAY, shop_store
 EXAMPLES = 61
 
 
-def settings_of(folder: str) -> Settings:
+def settings_of(folder: str, **training: Any) -> Settings:
     """A recipe of which the sections ``model`` and ``training`` count."""
     return build_settings(
         {
@@ -32,12 +32,13 @@ def settings_of(folder: str) -> Settings:
             "query": {"name": "asked", "text": ""},
             "model": {"hidden": 8},
             # The last batches are of fewer examples than there are parts and workers.
-            "training": {"epochs": 2, "batch_size": 7, "micro_batches": 3, "learning_rate": 1e-2, "ahead": 1},
+            "training": {"epochs": 2, "batch_size": 7, "micro_batches": 3, "learning_rate": 1e-2, "ahead": 1}
+            | training,
         }
     )
 
 
-def train(folder: str, place: Place) -> dict[str, Any]:
+def train(folder: str, place: Place, **training: Any) -> dict[str, Any]:
     """Losses, examples seen, metrics and weights of a training on the shop that ``folder`` holds."""
     torch.set_num_threads(1)
     manifest: GraphManifest = torch.load(Path(folder) / "manifest.pt", weights_only=False)
@@ -48,7 +49,8 @@ def train(folder: str, place: Place) -> dict[str, Any]:
     values = features["customers"][seeds, :1] + rng.normal(size=(EXAMPLES, 1)).astype(np.float32)
     loader = BlockLoader(sampler, features, seeds, anchors, 7, seed=2, chosen=np.arange(50))
     labels = BlockLabels(AnswerShape(TaskType.REGRESSION), values.astype(np.float32), np.arange(50, EXAMPLES))
-    outcome = Trainer(settings_of(folder), BlockTask(settings_of(folder), loader, labels, place), place).run()
+    settings = settings_of(folder, **training)
+    outcome = Trainer(settings, BlockTask(settings, loader, labels, place), place).run()
     metrics = [{name: figures[name] for name in ("mae", "rmse")} for figures in outcome.history]
     return {"losses": outcome.losses, "seen": outcome.seen, "metrics": metrics, "weights": outcome.weights}
 

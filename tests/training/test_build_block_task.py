@@ -66,6 +66,11 @@ def test_links_are_learned_with_every_kind_of_negatives(shop: Shop, store: Graph
     assert all(torch.equal(value, expected[name]) for name, value in resumed.model.state_dict().items())
 
 
+def test_half_precision_learns_as_well(shop: Shop, store: GraphStore) -> None:
+    half, full = (train(settings_of(shop, {}, precision=p), shop, store)[1].losses for p in ("bf16", "fp32"))
+    assert half != full and half[-1][1] == pytest.approx(full[-1][1], rel=0.05)
+
+
 def test_fresh_weights_follow_the_seed(shop: Shop, store: GraphStore) -> None:
     first, again, other = (
         build_task(settings_of(shop, {}).model_copy(update={"seed": seed}), shop.lake, store, shop.query).model

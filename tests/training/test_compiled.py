@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import ConfigError
 from gnnscale.training.block_source import place_source
 from gnnscale.training.compiled import compile_model
+from gnnscale.training.place import Place
 from tests.gpu.graphs import shop_store
+from tests.training.block_job import train, write_shop
 
 CPU = torch.device("cpu")
 
@@ -43,6 +46,16 @@ def test_a_compiled_step_is_the_plain_one(loader: BlockLoader) -> None:
             out.square().sum().backward()
     for own, other in zip(compiled.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(own.grad, other.grad)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler")
+def test_a_compiled_training_is_the_plain_one(tmp_path: Path) -> None:
+    write_shop(tmp_path)
+    plain, compiled = (train(str(tmp_path), Place(), epochs=1, compile=compile_) for compile_ in (False, True))
+    assert [loss for _, loss in compiled["losses"]] == pytest.approx([loss for _, loss in plain["losses"]], rel=1e-4)
+    assert compiled["metrics"][0] == pytest.approx(plain["metrics"][0], rel=1e-3)
+    assert compiled["weights"].keys() == plain["weights"].keys()
 
 
 def test_without_the_setting_nothing_is_compiled(loader: BlockLoader) -> None:
