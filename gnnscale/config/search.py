@@ -6,7 +6,8 @@ from typing import Any, get_origin
 
 from pydantic import BaseModel
 
-from gnnscale.config.settings import ModelSettings, SamplingSettings, TrainingSettings
+from gnnscale.config.sampling import SamplingSettings
+from gnnscale.config.training import ModelSettings, TrainingSettings
 from gnnscale.schema import ConfigError
 from gnnscale.schema.errors import nearest
 

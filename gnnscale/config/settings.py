@@ -9,7 +9,9 @@ from pydantic import Field, field_validator, model_validator
 
 from gnnscale.config.relations import RelationSettings, declared_relations
 from gnnscale.config.retrieval import RetrievalSettings
-from gnnscale.config.section import Positive, Probability, Section, Share
+from gnnscale.config.sampling import SamplingSettings
+from gnnscale.config.section import Positive, Section, Share
+from gnnscale.config.training import EmbeddingSettings, ModelSettings, SearchSettings, TrainingSettings
 from gnnscale.query.anchors import epoch_seconds
 from gnnscale.schema import ColumnType, ConfigError
 
@@ -169,22 +171,6 @@ class AnchorSettings(Section):
     latest: datetime | None = None
 
 
-class SamplingSettings(Section):
-    """Temporal neighborhoods: per hop, how many neighbors along each link; left out, every link is followed.
-
-    Args:
-        strategy: which neighbors, where there are more: the ``last``, a ``uniform`` choice, or one ``weighted`` by the
-            edges' weights, which is uniform along links that have none.
-        entity_hops, target_hops: link name -> fan-out, one mapping a hop, around entities and around targets.
-        cap: only the latest so many edges of a node count; at least the largest fan-out.
-    """
-
-    strategy: Literal["uniform", "last", "weighted"] = "last"
-    entity_hops: tuple[dict[str, Positive], ...] = ()
-    target_hops: tuple[dict[str, Positive], ...] = ()
-    cap: Positive | None = None
-
-
 class ShardSettings(Section):
     """Pre-sampled subgraphs; fan-outs, strategy and cap are those of ``sampling``.
 
@@ -199,129 +185,6 @@ class ShardSettings(Section):
     tile_edges: Positive = 4_194_304
     epoch: Annotated[int, Field(ge=0)] = 0
     features: bool = False
-
-
-class ModelSettings(Section):
-    """The two-branch network of link tasks, and the entity network of the others.
-
-    Args:
-        channels: of an encoded event.
-        hidden: of the pair branch, and of the entity network's head.
-        tower_channels: of a tower vector.
-        feature_channels, id_channels: of a target's columns and of its own embedding in the pair branch.
-        latest: rows of one parent that the entity network encodes one by one; all that are sampled go into sums.
-        dropout: probability.
-        siblings: categorical columns of the target; candidates with the same value lend each other their events.
-        target_embedding: what a target is known by: ``lookup`` of an embedding of its own, ``feature`` for its columns,
-            ``fusion`` for both.
-        new_targets: whether targets that no training example names are ranked too; false leaves them to the pair
-            branch alone.
-    """
-
-    channels: Positive = 48
-    hidden: Positive = 128
-    tower_channels: Positive = 48
-    feature_channels: Positive = 24
-    id_channels: Positive = 16
-    latest: Positive = 128
-    dropout: Probability = 0.1
-    siblings: tuple[str, ...] = ()
-    target_embedding: Literal["lookup", "feature", "fusion"] = "fusion"
-    new_targets: bool = True
-
-
-class TrainingSettings(Section):
-    """Optimisation and where it runs.
-
-    Args:
-        batch_size: examples a step over all workers together.
-        max_examples: most examples an epoch of an entity task; of more, each epoch takes another sample.
-        loss: of an entity task; ``auto`` fits the task.
-        warmup_steps: steps over which the learning rate rises; it then falls along a cosine.
-        negatives: targets sampled a step for the softmax over all targets, by popularity to ``negative_power``.
-        rank_depth: places of an example's ranking that the pairwise loss looks at.
-        average_decay: of the exponential average of the weights, which is what is validated and kept.
-        clip_norm: largest norm of the gradient.
-        micro_batches: parts that a process takes its share of a batch in, one after the other, to need less memory;
-            the gradient is that of the whole.
-        precision: of the network's arithmetic; ``bf16`` where layers bear it (autocast), weights stay ``fp32``.
-        ahead: batches that a thread of its own samples and gathers before the network asks for them; default: 2 beside
-            a GPU, none on the CPU, whose cores the network takes.
-        patience: validations without a better one after which training stops.
-        workers: Ray Train workers; each takes a GPU where there are enough.
-        max_workers: where given, ``workers`` is the least, and training takes as many up to this as the cluster has
-            room for, and changes when it does; the global batches stay as they are.
-        max_failures: lost workers after which training gives up.
-        resize_seconds: how often a cluster is asked for room for more workers, where their number may change.
-        checkpoint_steps: steps after which the state is kept, at the next tenth one, beside each epoch's end; 0 for
-            the ends alone.
-    """
-
-    epochs: Positive = 3
-    batch_size: Positive = 128
-    max_examples: Positive = 200_000
-    loss: Literal["auto", "l1", "l2", "huber", "bce", "focal", "cross_entropy"] = "auto"
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
-    warmup_steps: Annotated[int, Field(ge=0)] = 50
-    negatives: Positive = 1024
-    negative_power: Share = 0.75
-    rank_depth: Positive = 1000
-    average_decay: Probability = 0.99
-    clip_norm: Annotated[float, Field(gt=0)] = 2.0
-    micro_batches: Positive = 1
-    precision: Literal["fp32", "bf16"] = "fp32"
-    ahead: Annotated[int, Field(ge=0)] | None = None
-    patience: Positive = 3
-    workers: Positive = 2
-    max_workers: Positive | None = None
-    gpu: Literal["auto", "yes", "no"] = "auto"
-    max_failures: Annotated[int, Field(ge=0)] = 1
-    resize_seconds: Positive = 60
-    checkpoint_steps: Annotated[int, Field(ge=0)] = 200
-
-    @model_validator(mode="after")
-    def _ascending(self) -> Self:
-        if self.max_workers is not None and self.max_workers < self.workers:
-            raise ConfigError(f"max_workers is {self.max_workers}, less than workers, {self.workers}")
-        return self
-
-
-class SearchSettings(Section):
-    """A search over configurations, each trained by Ray Tune and stopped early where others are better.
-
-    Args:
-        space: dotted key of section ``sampling``, ``model`` or ``training`` -> values to try; a list in the place of a
-            single value of those sections comes here by itself.
-        trials: most configurations that are tried.
-        examples: most training examples an epoch of a trial.
-        parallel: trials that train at once; ``auto`` takes one a core.
-    """
-
-    space: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
-    trials: Positive = 8
-    examples: Positive = 20_000
-    parallel: Literal["auto"] | Positive = "auto"
-
-
-class EmbeddingSettings(Section):
-    """The sweep that writes embeddings.
-
-    Args:
-        workers: processes that share it, by Ray where they are more than one; ``auto`` takes one for a small lake, else
-            one a GPU or, where ``training.gpu`` finds none, one a core. More than there are GPUs share them.
-        partition_rows: nodes of a file, which is what a run that was killed loses at most, a worker.
-        batch_size: entities that go through the network at once.
-        max_failures: lost workers after which the sweep gives up.
-        only_changed: whether nodes of which nothing that the model reads has changed since the last sweep with the same
-            model and anchor keep their rows.
-    """
-
-    workers: Literal["auto"] | Positive = "auto"
-    partition_rows: Positive = 65_536
-    batch_size: Positive = 256
-    max_failures: Annotated[int, Field(ge=0)] = 3
-    only_changed: bool = False
 
 
 class EvaluationSettings(Section):
@@ -362,6 +225,20 @@ class Settings(Section):
     retrieval: RetrievalSettings = RetrievalSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     tracking: TrackingSettings = TrackingSettings()
+
+    @model_validator(mode="after")
+    def _fits_the_network(self) -> Self:
+        if self.model.network == "blocks":
+            return self
+        for name, value, allowed in (
+            ("sampling.strategy", self.sampling.strategy, ("last", "uniform", "weighted")),
+            ("training.negative_strategy", self.training.negative_strategy, ("shared", "in_batch")),
+            ("training.source", self.training.source, ("memory",)),
+        ):
+            if value not in allowed:
+                known = ", ".join(allowed)
+                raise ConfigError(f"{name}={value} is for model.network=blocks; without it, allowed: {known}")
+        return self
 
     @field_validator("relations")
     @classmethod

@@ -27,6 +27,7 @@ from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from gnnscale.config import Settings, build_settings
 from gnnscale.lake import Lake
 from gnnscale.launch.open_graph import open_graph
+from gnnscale.loading.ahead import compute_threads
 from gnnscale.schema import GnnscaleError
 from gnnscale.training import Outcome, Place, Trainer, build_task
 
@@ -166,12 +167,33 @@ def _train_worker(config: dict[str, Any]) -> None:
     context = ray.train.get_context()
     place = Place(context.get_world_rank(), context.get_world_size(), get_device())
     local_workers = max(1, context.get_local_world_size())
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // local_workers))
+    cores = max(1, (os.cpu_count() or 1) // local_workers)
+    cuda = place.device.type == "cuda"
+    settings = with_ahead(settings, cores, cuda)
+    ahead = 0 if cuda else settings.training.ahead or 0
+    torch.set_num_threads(compute_threads(cores, ahead, settings.sampling.threads))
     lake = Lake(settings.lake.uri, settings.lake.storage_options)
-    store, query = open_graph(settings, lake)
+    store, query = open_graph(settings, lake, edges=settings.training.source == "memory")
     task = build_task(settings, lake, store, query, place)
     trainer = Trainer(settings, task, place, _RayListener(place.rank, config["progress"]))
     trainer.run(_last_checkpoint())
+
+
+def with_ahead(settings: Settings, cores: int, cuda: bool) -> Settings:
+    """The configuration with a number of batches made ahead, where it leaves that open.
+
+    Blocks are made by compiled code, which gains from a core of its own; batches of the other networks are made in
+    good part under the interpreter's lock, and there the network had better take all cores.
+
+    Args:
+        settings: the configuration.
+        cores: of the worker.
+        cuda: whether it trains on a GPU.
+    """
+    if settings.training.ahead is not None:
+        return settings
+    ahead = 2 if cuda or (settings.model.network == "blocks" and cores > 1) else 0
+    return settings.model_copy(update={"training": settings.training.model_copy(update={"ahead": ahead})})
 
 
 def _last_checkpoint() -> dict[str, Any] | None:

@@ -29,7 +29,7 @@ def plan_shards(settings: Settings, query: PredictiveQuery) -> ShardPlan:
         settings.query.name,
         query.entity.name,
         hops,
-        Rule(sampling.strategy, sampling.cap),
+        Rule(sampling.neighbors, sampling.cap),
         settings.seed,
         settings.shards.epoch,
         settings.shards.file_mb << 20,

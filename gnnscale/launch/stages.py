@@ -102,7 +102,7 @@ class ShardStage(Stage):
         """Labels, sampling and seed."""
         return {
             "labels": self.upstream(LabelStage),
-            "sampling": self.settings.sampling.model_dump(),
+            "sampling": self.settings.sampling.model_dump(exclude={"threads"}),
             "shards": self.settings.shards.model_dump(),
             "seed": self.settings.seed,
         }
@@ -130,11 +130,12 @@ class TrainStage(Stage):
     after = LabelStage
 
     def inputs(self) -> dict[str, Any]:
-        """Labels, sampling, model, training and seed."""
+        """Labels, or the shards that were made of them, sampling, model, training and seed."""
         training = self.settings.training.model_dump(exclude={"gpu", "max_failures"})
+        source = ShardStage if self.settings.training.source == "shards" else LabelStage
         return {
-            "labels": self.upstream(LabelStage),
-            "sampling": self.settings.sampling.model_dump(),
+            source.name: self.upstream(source),
+            "sampling": self.settings.sampling.model_dump(exclude={"threads"}),
             "model": self.settings.model.model_dump(),
             "training": training,
             "search": self.settings.search.model_dump(exclude={"parallel"}),

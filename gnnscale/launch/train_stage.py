@@ -17,6 +17,7 @@ from gnnscale.launch.search import SEARCH, choose_trials, search_settings
 from gnnscale.schema import LakeError
 from gnnscale.tracking import Run, progress_bar, start_run
 from gnnscale.training import Outcome, check_task, metrics_in_words, save_model
+from gnnscale.training.throughput import THROUGHPUT, throughput_in_words
 
 CURVES = "curves_{query}"
 
@@ -33,7 +34,7 @@ def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
     if not lake.exists(f"labels_{settings.query.name}"):
         raise LakeError(f"lake {lake.uri} holds no labels_{settings.query.name}; run the labels stage first")
     # What is wrong with the sampling or the model shows here, before any worker is started.
-    check_task(settings, lake, *open_graph(settings, lake))
+    check_task(settings, lake, *open_graph(settings, lake, edges=settings.training.source == "memory"))
     try:
         with start_run(settings, lake) as run:
             run.log_parameters(settings.model_dump(mode="json", exclude={"tables", "lake", "spark"}))
@@ -54,21 +55,25 @@ def trained_settings(settings: Settings, lake: Lake) -> Settings:
 
 
 def _train_and_record(settings: Settings, lake: Lake, console: Console, run: Run) -> str:
+    speeds: list[tuple[int, Mapping[str, float]]] = []
     with progress_bar(console, "train", 1, "steps") as bar:
 
         def hear(kind: str, figures: Mapping[str, float]) -> None:
             if kind == "step":
                 bar.resize(int(figures["steps"]))
-                loss = f"loss {figures['loss']:.3f}" if figures["loss"] == figures["loss"] else None
-                bar.advance(1, loss)
+                recorded = "seeds_per_second" in figures
+                note = f"loss {figures['loss']:.3f}, {throughput_in_words(figures)}" if recorded else None
+                bar.advance(1, note)
+                if recorded:
+                    told = {name: figures[name] for name in THROUGHPUT if name in figures}
+                    speeds.append((int(figures["step"]), told))
             else:
-                bar.say(
-                    f"epoch {figures['epoch']:.0f}: validation {metrics_in_words(figures)}, "
-                    f"{figures['examples_per_second']:.0f} examples/s"
-                )
+                words = f"{metrics_in_words(figures)}, {throughput_in_words(figures)}"
+                bar.say(f"epoch {figures['epoch']:.0f}: validation {words}")
 
         outcome = _train(settings, lake, hear)
         save_model(lake, settings.query.name, outcome)
+        run.log_curve(speeds)
         _record(run, lake, settings.query.name, outcome)
     return f"epoch {outcome.best['epoch']:.0f} of {len(outcome.history)}, validation {metrics_in_words(outcome.best)}"
 

@@ -10,6 +10,20 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
+def compute_threads(cores: int, ahead: int, sampler_threads: int = 1) -> int:
+    """Threads for the network's arithmetic on the CPU, so that those that make batches ahead have cores of their own.
+
+    Where both share a core, each of the network's parallel regions waits for its thread that is not running: on two
+    cores, two threads beside the loader's did less than half of what one did.
+
+    Args:
+        cores: of this process.
+        ahead: batches made ahead; with 0, the network and the sampler take turns on all cores.
+        sampler_threads: that make them.
+    """
+    return cores if ahead == 0 else max(1, cores - sampler_threads)
+
+
 def run_ahead(jobs: Iterable[Callable[[], Result]], ahead: int) -> Iterator[Result]:
     """Results of the jobs in their order.
 

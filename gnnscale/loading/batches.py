@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gnnscale.config.settings import SamplingSettings
+from gnnscale.config.sampling import SamplingSettings
 from gnnscale.loading.candidates import CandidateBuilder, Candidates, known_pairs
 from gnnscale.loading.examples import Examples
 from gnnscale.loading.hops import link_sampling
@@ -71,6 +71,7 @@ class PairBatch(Tensors):
         candidate_target, explore_target, negative_target: index of their target in ``targets``.
         negatives: node ids, int64 ``[negatives]``; empty where none are asked for.
         known: which negatives are none, bool ``[examples, negatives]``.
+        edges: that were sampled, around entities and around targets.
     """
 
     entities: Tensor
@@ -96,6 +97,7 @@ class PairBatch(Tensors):
     negatives: Tensor
     negative_target: Tensor
     known: Tensor
+    edges: int
 
     def __len__(self) -> int:
         return len(self.entities)
@@ -129,12 +131,13 @@ class BatchBuilder:
         self.store = store
         self.query = query
         sampling = link_sampling(query, sampling)
+        limits: dict[str, Any] = {"cap": sampling.cap, "threads": sampling.threads}
         self._around_entity = NeighborSampler(
-            store, sampling.entity_hops, sampling.strategy, seed, table=query.entity.name, cap=sampling.cap
+            store, sampling.entity_hops, sampling.neighbors, seed, table=query.entity.name, **limits
         )
         self._check_reach(sampling)
         self._around_target = NeighborSampler(
-            store, sampling.target_hops, "last", seed, table=query.target.name, cap=sampling.cap
+            store, sampling.target_hops, "last", seed, table=query.target.name, **limits
         )
         self.context_tables = self._context_paths()
         columns = [f.column for f in store.manifest.table(query.target.name).categorical]
@@ -175,16 +178,18 @@ class BatchBuilder:
         nodes, position = np.unique(np.concatenate(parts), return_inverse=True)
         candidate, explore, negative = np.split(position.astype(np.int64), np.cumsum([len(p) for p in parts[:-1]]))
         context = tuple(self._context(block.hop(*path), examples) for path in self.context_tables)
+        around_targets = self.build_targets(nodes, int(examples.anchors[0]))
         return PairBatch(
             entities=torch.from_numpy(examples.entities),
             entity_features=self._features(self.query.entity.name, examples.entities),
             context=context,
             positives=torch.from_numpy(np.diff(examples.indptr)).float(),
-            targets=self.build_targets(nodes, int(examples.anchors[0])),
+            targets=around_targets,
             candidate_target=torch.from_numpy(candidate),
             negatives=torch.from_numpy(negatives),
             negative_target=torch.from_numpy(negative),
             known=torch.from_numpy(known),
+            edges=block.edges() + len(around_targets.event_age),
             **self._candidate_tensors(found, explore),
         )
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gnnscale.loading.ahead import run_ahead
 from gnnscale.loading.gather import gather
-from gnnscale.loading.order import rank_slice, shuffled_batches
+from gnnscale.loading.order import grouped_batches, rank_slice, shuffled_batches
 from gnnscale.loading.rows import Tensors
 from gnnscale.sampling import NeighborSampler
 from gnnscale.sampling.block import Block, Path
@@ -30,12 +30,16 @@ class FeatureBlock(Tensors):
         hops: of the sampler, ``()`` first.
         nodes: of every hop, int32 ``[batch, fanout 1, ..., fanout n]``, -1 where absent.
         features: of every hop, ``[batch, fanout 1, ..., fanout n, channels]``, zeros where absent.
+        edges: that were sampled.
+        weights: of the nodes of every hop but the seeds, as ``nodes``; empty where all weigh the same.
     """
 
     rows: Tensor
     hops: tuple[Path, ...]
     nodes: tuple[Tensor, ...]
     features: tuple[Tensor, ...]
+    edges: int = 0
+    weights: tuple[Tensor, ...] = ()
 
     @classmethod
     def of(
@@ -52,13 +56,44 @@ class FeatureBlock(Tensors):
         tables = [block.table, *(hop.table for hop in block.hops.values())]
         nodes = [block.seeds.astype(np.int32), *(hop.nodes for hop in block.hops.values())]
         found = [gather(features[t], n, threads) for t, n in zip(tables, nodes, strict=True)]
-        tensors = (tuple(map(torch.from_numpy, arrays)) for arrays in (map(np.ascontiguousarray, nodes), found))
-        return cls(torch.from_numpy(rows), ((), *block.hops), *tensors)
+        return cls(torch.from_numpy(rows), ((), *block.hops), as_tensors(nodes), as_tensors(found), block.edges())
 
-    def inputs(self) -> tuple[dict[Path, Tensor], dict[Path, Tensor]]:
-        """Features and which slots hold a node, by path."""
+    def received(self) -> FeatureBlock:
+        """The block as it is; one that another stream makes has to be waited for."""
+        return self
+
+    def inputs(self) -> tuple[dict[Path, Tensor], dict[Path, Tensor], dict[Path, Tensor] | None]:
+        """Features, which slots hold a node, and weights of the nodes where they have any, by path."""
         features = dict(zip(self.hops, self.features, strict=True))
-        return features, {path: nodes >= 0 for path, nodes in zip(self.hops, self.nodes, strict=True)}
+        present = {path: nodes >= 0 for path, nodes in zip(self.hops, self.nodes, strict=True)}
+        return features, present, dict(zip(self.hops[1:], self.weights, strict=True)) if self.weights else None
+
+
+def as_tensors(arrays: Iterable[NDArray[Any]]) -> tuple[Tensor, ...]:
+    """Arrays as tensors, copied where they are not contiguous."""
+    return tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)
+
+
+class BlockSource(Protocol):
+    """Where training has its blocks from.
+
+    Attributes:
+        table: of the seeds.
+        paths: edge types from a seed to each hop, shorter ones first.
+        widths: table -> channels of its nodes' features.
+        batch_size: examples of a global batch.
+    """
+
+    table: str
+    paths: tuple[Path, ...]
+    widths: dict[str, int]
+    batch_size: int
+
+    def batches(self, epoch: int) -> list[NDArray[np.int64]]:
+        """Row numbers of the epoch's global batches; the same on every process, and as many in every epoch."""
+
+    def build(self, rows: NDArray[np.int64], epoch: int = 0) -> FeatureBlock:
+        """The blocks of some examples, in their order."""
 
 
 class BlockLoader:
@@ -76,6 +111,11 @@ class BlockLoader:
         seed: of the order.
         rank, workers: of this process among those that share a batch.
         ahead: batches that are made before they are asked for.
+        groups: row numbers of the examples that an epoch takes, and that shards hold together: the order is then that
+            of :class:`gnnscale.loading.shard_loader.ShardLoader`; default: all of them, in one keyed order.
+        chosen: without groups, row numbers of the examples that an epoch takes, int64; default: all.
+        most: examples an epoch; where there are more, each epoch takes others. Default: all.
+        sample_epoch: of all samples, as shards have one; default: each epoch has samples of its own.
 
     Raises:
         ConfigError: a table that the sampler reaches has no features.
@@ -92,6 +132,10 @@ class BlockLoader:
         rank: int = 0,
         workers: int = 1,
         ahead: int = 2,
+        groups: Sequence[NDArray[np.int64]] | None = None,
+        sample_epoch: int | None = None,
+        chosen: NDArray[np.int64] | None = None,
+        most: int | None = None,
     ) -> None:
         lacking = {path[-1].target for path in sampler.paths} | {sampler.table}
         lacking -= features.keys()
@@ -101,22 +145,44 @@ class BlockLoader:
         self.seeds, self.anchors = np.asarray(seeds, np.int64), anchors
         self.batch_size, self.seed = batch_size, seed
         self.rank, self.workers, self.ahead = rank, workers, ahead
+        self.groups, self.sample_epoch = groups, sample_epoch
+        self.chosen = np.arange(len(self.seeds)) if chosen is None else chosen
+        self.most = most
+        self.table, self.paths = sampler.table, tuple(sampler.paths)
+        self.widths = {table: array.shape[1] for table, array in self.features.items()}
 
     def steps(self) -> int:
         """Batches of an epoch."""
-        return max(1, round(len(self.seeds) / self.batch_size))
+        return len(self.batches(0))
+
+    def batches(self, epoch: int) -> list[NDArray[np.int64]]:
+        """Row numbers of the epoch's global batches."""
+        if self.groups is not None:
+            return grouped_batches(self.groups, self.batch_size, self.seed, epoch, most=self.most)
+        count = len(self.chosen)
+        batches = shuffled_batches(count, self.batch_size, self.most or count, self.seed, epoch)
+        return [self.chosen[batch] for batch in batches]
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[FeatureBlock]:
         """The batches of an epoch from step ``start`` on.
 
         A batch of fewer examples than processes leaves some with an empty block.
         """
-        batches = shuffled_batches(len(self.seeds), self.batch_size, len(self.seeds), self.seed, epoch)[start:]
-        mine = (rank_slice(batch, self.rank, self.workers) for batch in batches)
+        mine = (rank_slice(batch, self.rank, self.workers) for batch in self.batches(epoch)[start:])
         return run_ahead((partial(self.build, rows, epoch) for rows in mine), self.ahead)
 
     def build(self, rows: NDArray[np.int64], epoch: int = 0) -> FeatureBlock:
-        """Sample and gather for some examples; the key of each is its row."""
+        """Sample and gather for some examples; the key of each is its seed and anchor."""
         anchors = None if self.anchors is None else self.anchors[rows]
-        block = self.sampler.sample(self.seeds[rows], anchors, epoch, examples=rows)
+        return self.around(self.seeds[rows], anchors, rows, epoch)
+
+    def around(
+        self,
+        seeds: NDArray[np.int64],
+        anchors: NDArray[np.int32] | None,
+        rows: NDArray[np.int64],
+        epoch: int = 0,
+    ) -> FeatureBlock:
+        """Sample and gather for any seeds ``[batch]`` and anchors; ``rows`` are what the block calls its examples."""
+        block = self.sampler.sample(seeds, anchors, epoch if self.sample_epoch is None else self.sample_epoch)
         return FeatureBlock.of(block, rows, self.features, self.sampler.threads)

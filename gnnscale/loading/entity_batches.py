@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gnnscale.config.settings import SamplingSettings
+from gnnscale.config.sampling import SamplingSettings
 from gnnscale.loading.entity_examples import EntityExamples
-from gnnscale.loading.hops import default_hops
+from gnnscale.loading.hops import default_hops, is_hidden
 from gnnscale.loading.rows import HiddenPlaces, RowFeatures, Tensors, gather_rows
 from gnnscale.loading.window_sums import FlatHop, WindowSums
 from gnnscale.query import PredictiveQuery
@@ -88,6 +88,7 @@ class EntityBatch(Tensors):
         class_sums: the same of each class, float32 ``[examples, classes, channels]``.
         slots: of every path, in the order of :attr:`EntityBatchBuilder.paths`.
         values: labels, float32 ``[examples, labels]``.
+        edges: that were sampled.
     """
 
     features: RowFeatures
@@ -97,6 +98,7 @@ class EntityBatch(Tensors):
     class_sums: Tensor
     slots: tuple[Slots, ...]
     values: Tensor
+    edges: int
 
     def __len__(self) -> int:
         return len(self.age)
@@ -135,9 +137,10 @@ class EntityBatchBuilder:
         table = query.entity.name
         hops = sampling.entity_hops or default_hops(query.graph, table, hidden_tables=query.hidden_tables)
         self._ordered = sampling.strategy == "last"
-        self._sampler = NeighborSampler(store, hops, sampling.strategy, seed, table=table, cap=sampling.cap)
+        limits: dict[str, Any] = {"cap": sampling.cap, "threads": sampling.threads}
+        self._sampler = NeighborSampler(store, hops, sampling.neighbors, seed, table=table, **limits)
         self._derived = {relation.link for relation in store.manifest.relations}
-        self._paths = tuple(p for p in self._sampler.paths if not self._is_hidden(p))
+        self._paths = tuple(p for p in self._sampler.paths if not is_hidden(p, query, store.manifest))
         self.paths = tuple(PathShape(_name(p), _name(p[:-1]), p[-1].target, self._is_many(p)) for p in self._paths)
         self._hidden = {
             t.name: HiddenPlaces.of(t, {column for name, column in query.hidden_columns if name == t.name})
@@ -175,13 +178,8 @@ class EntityBatchBuilder:
             class_sums=torch.from_numpy(self.sums.class_sums(hops, len(examples))),
             slots=tuple(slots),
             values=torch.from_numpy(examples.values),
+            edges=block.edges(),
         )
-
-    def _is_hidden(self, path: Path) -> bool:
-        """Whether the path enters a hidden table, or follows a foreign key or edges made of what is hidden."""
-        tables, columns = self.query.hidden_tables, self.query.hidden_columns
-        derived = {r.link for r in self.store.manifest.relations if r.is_made_of(tables, columns)}
-        return any(e.target in tables or (e.link.table, e.link.column) in columns or e.link in derived for e in path)
 
     def _is_many(self, path: Path) -> bool:
         """Whether a parent can have several rows at the end of a path; a foreign key names one at most."""

@@ -105,13 +105,18 @@ def read_entity_examples(lake: Lake, query: str, split: Split, origin: int) -> E
     return EntityExamples(
         table["entity"].to_numpy().astype(np.int64),
         (table["anchor_time"].to_numpy() - origin).astype(np.int32),
-        _as_floats(table["target"], shape),
-        _as_floats(past, shape),
+        label_values(table["target"], shape),
+        label_values(past, shape),
     )
 
 
-def _as_floats(column: pa.ChunkedArray | pa.Array, shape: AnswerShape) -> Floats:
-    """Float32 ``[rows, labels]``, NaN for null."""
+def label_values(column: pa.ChunkedArray | pa.Array, shape: AnswerShape) -> Floats:
+    """A column of answers as the network learns them, float32 ``[rows, labels]``; NaN for null.
+
+    Args:
+        column: ``target`` or ``past`` of the label stage.
+        shape: of the answers.
+    """
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)

@@ -56,13 +56,28 @@ def read_examples(lake: Lake, query: str, split: Split, origin: int) -> Examples
         split: which examples.
         origin: of the graph, in epoch seconds.
     """
-    table = lake.read(f"labels_{query}")
-    table = table.filter(pc.equal(table["split"], str(split)))
-    table = table.sort_by([("anchor_time", "ascending"), ("entity", "ascending")]).combine_chunks()
-    targets = table["targets"].combine_chunks()
+    table = read_labels(lake, query)
+    return examples_of(table.filter(pc.equal(table["split"], str(split))), origin)
+
+
+def read_labels(lake: Lake, query: str) -> pa.Table:
+    """``labels_<query>``, all splits, in order of (anchor, entity)."""
+    return lake.read(f"labels_{query}").sort_by([("anchor_time", "ascending"), ("entity", "ascending")])
+
+
+def examples_of(table: pa.Table, origin: int, linked: bool = True) -> Examples:
+    """Rows of the label stage as examples, in their order.
+
+    Args:
+        table: with ``entity``, ``anchor_time``, and ``targets`` where the query asks for links.
+        origin: of the graph, in epoch seconds.
+        linked: whether it does; else no example has targets.
+    """
+    table = table.combine_chunks()
+    targets = table["targets"].combine_chunks() if linked else pa.nulls(len(table), pa.list_(pa.int64()))
     if isinstance(targets, pa.ChunkedArray):
         targets = pa.concat_arrays(targets.chunks) if targets.num_chunks else pa.array([], targets.type)
-    counts = pc.list_value_length(targets).to_numpy(zero_copy_only=False)
+    counts = pc.fill_null(pc.list_value_length(targets), 0).to_numpy(zero_copy_only=False)
     return Examples(
         table["entity"].to_numpy().astype(np.int64),
         (table["anchor_time"].to_numpy() - origin).astype(np.int32),

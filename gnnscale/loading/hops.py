@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gnnscale.config.settings import SamplingSettings
+from gnnscale.config.sampling import SamplingSettings
 from gnnscale.query import PredictiveQuery
-from gnnscale.schema import EdgeType, Graph, Link
+from gnnscale.sampling.block import Path
+from gnnscale.schema import EdgeType, Graph, GraphManifest, Link
 
 FANOUTS = (1024, 16, 0)
 """Neighbors along each link that points at a table reached, per hop; the last hop only looks parents up."""
@@ -55,6 +56,13 @@ def default_hops(
         hops.append({name: hop[name] for name in sorted(hop)})
         frontier = reached
     return tuple(hops)
+
+
+def is_hidden(path: Path, query: PredictiveQuery, manifest: GraphManifest) -> bool:
+    """Whether a path enters a hidden table, or follows a foreign key or edges made of what is hidden."""
+    tables, columns = query.hidden_tables, query.hidden_columns
+    derived = {r.link for r in manifest.relations if r.is_made_of(tables, columns)}
+    return any(e.target in tables or (e.link.table, e.link.column) in columns or e.link in derived for e in path)
 
 
 def link_sampling(query: PredictiveQuery, sampling: SamplingSettings) -> SamplingSettings:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,6 +50,53 @@ def shuffled_batches(count: int, batch_size: int, most: int, seed: int, epoch: i
     """
     rows = permutation(stream_key(seed, epoch, "order/examples"), count)[:most]
     return list(np.array_split(rows, max(1, round(len(rows) / batch_size))))
+
+
+def grouped_batches(
+    groups: Sequence[NDArray[np.int64]],
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    lanes: int = 8,
+    most: int | None = None,
+) -> list[NDArray[np.int64]]:
+    """Every example once, so that a reader of groups has few of them in memory at a time.
+
+    Groups are dealt to lanes in a keyed order, each to the shortest, and so are the examples within a group. A batch
+    takes from all lanes in turn: the example at place i is of lane i mod ``lanes``, so that where their number divides
+    ``lanes``, :func:`rank_slice` gives each worker lanes of its own, and the batches stay what they are.
+
+    Args:
+        groups: row numbers of the examples that are read together, int64; some may be empty.
+        batch_size: wanted examples a batch.
+        seed: of the run.
+        epoch: from 0.
+        lanes: groups that are open at a time; no more than ``batch_size`` count.
+        most: examples an epoch, give or take half a batch; where there are more, each epoch takes others. Default: all.
+
+    Returns:
+        Row numbers of each batch, int64; as many batches in every epoch.
+    """
+    lanes = max(1, min(lanes, batch_size, len(groups)))
+    queues: list[list[NDArray[np.int64]]] = [[] for _ in range(lanes)]
+    shortest = [(0, lane) for lane in range(lanes)]
+    for number in permutation(stream_key(seed, epoch, "order/groups"), len(groups)):
+        rows = groups[number]
+        length, lane = heapq.heappop(shortest)
+        queues[lane].append(rows[permutation(stream_key(seed, epoch, f"order/group/{number}"), len(rows))])
+        heapq.heappush(shortest, (length + len(rows), lane))
+    streams = [np.concatenate(queue) if queue else np.zeros(0, np.int64) for queue in queues]
+    longest = max(map(len, streams))
+    # [rounds, lanes]; lanes that have come to an end leave their places empty
+    table = np.full((longest, lanes), -1, np.int64)
+    for lane, stream in enumerate(streams):
+        table[: len(stream), lane] = stream
+    flat = table[table >= 0]
+    count = max(1, round(len(flat) / batch_size))
+    # A batch begins at lane 0, as long as all lanes go on.
+    bounds = [min(len(flat), lanes * int(len(flat) * i / (count * lanes) + 0.5)) for i in range(1, count)]
+    batches = np.split(flat, bounds)
+    return batches if most is None else batches[: max(1, round(most / batch_size))]
 
 
 def rank_slice(batch: NDArray[np.int64], rank: int, workers: int) -> NDArray[np.int64]:

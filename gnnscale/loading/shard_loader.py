@@ -2,71 +2,122 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from gnnscale.loading.ahead import run_ahead
-from gnnscale.loading.block_loader import FeatureBlock
+from gnnscale.loading.block_loader import FeatureBlock, as_tensors
+from gnnscale.loading.dense_features import copied_features
+from gnnscale.loading.order import grouped_batches, rank_slice
 from gnnscale.loading.shards import Shard, ShardReader
-from gnnscale.sampling.keys import permutation, stream_key
+from gnnscale.sampling.block import Path
+from gnnscale.schema import LakeError
+
+LANES = 8
+"""Row groups that are in memory at a time."""
 
 
 class ShardLoader:
     """Pre-sampled blocks with the features of their nodes, for training where the graph does not fit.
 
-    Files are taken in a keyed order and shared out to the processes; the examples of a row group are put in a keyed
-    order, too. Batches do not reach over row groups.
+    Row groups are taken in a keyed order, some of them at a time, and so are their examples; see
+    :func:`gnnscale.loading.order.grouped_batches`. One a thread: it keeps the row groups that it read last.
 
     Args:
         reader: of the shards.
-        features: table -> of all its nodes, ``[nodes, channels]``.
-        batch_size: most examples of a process's batch.
+        features: table -> of all its nodes, ``[nodes, channels]``; default: those that were copied into the shards.
+        batch_size: examples of a global batch.
         seed: of the order.
-        rank, workers: of this process among those that share the files.
+        rank, workers: of this process among those that share a batch.
         ahead: batches that are made before they are asked for.
         threads: that gather features.
+        chosen: numbers of the examples, in the order of the labels, that an epoch takes, int64; default: all.
+        most: examples an epoch; where there are more, each epoch takes others. Default: all.
+
+    Attributes:
+        groups: row numbers of the chosen examples of each row group.
+
+    Raises:
+        LakeError: no features are given, and none were copied in.
     """
 
     def __init__(
         self,
         reader: ShardReader,
-        features: Mapping[str, NDArray[Any]],
+        features: Mapping[str, NDArray[Any]] | None = None,
         batch_size: int = 1024,
         seed: int = 0,
         rank: int = 0,
         workers: int = 1,
         ahead: int = 2,
         threads: int = 1,
+        chosen: NDArray[np.int64] | None = None,
+        most: int | None = None,
     ) -> None:
-        self.reader, self.features = reader, dict(features)
+        self.reader, self.features = reader, None if features is None else dict(features)
         self.batch_size, self.seed = batch_size, seed
         self.rank, self.workers = rank, workers
-        self.ahead, self.threads = ahead, threads
-        self._starts = np.cumsum([0, *reader.counts()])
+        self.ahead, self.threads, self.most = ahead, threads, most
+        self.table, self.paths = reader.table, reader.paths
+        self._row_groups = reader.groups()
+        self._starts = np.cumsum([0, *(group.rows for group in self._row_groups)])
+        chosen = np.arange(self._starts[-1]) if chosen is None else np.sort(chosen)
+        self.groups = np.split(chosen, np.searchsorted(chosen, self._starts[1:-1]))
+        self._open: OrderedDict[int, Shard] = OrderedDict()
+        self.widths = self._find_widths()
 
-    def epoch(self, epoch: int) -> Iterator[FeatureBlock]:
-        """Every example of this process's files once; ``rows`` number the examples in the order of the labels."""
-        order = permutation(stream_key(self.seed, epoch, "order/files"), len(self.reader.files))
-        jobs = (
-            partial(self._build, shard, rows, int(self._starts[place]) + before)
-            for place in order[self.rank :: self.workers]
-            for before, shard, rows in self._groups(int(place), epoch)
-        )
-        return run_ahead(jobs, self.ahead)
+    def batches(self, epoch: int) -> list[NDArray[np.int64]]:
+        """Row numbers of the epoch's global batches, in the order of the labels."""
+        return grouped_batches(self.groups, self.batch_size, self.seed, epoch, LANES, self.most)
 
-    def _groups(self, place: int, epoch: int) -> Iterator[tuple[int, Shard, NDArray[np.int64]]]:
-        """Batches of a file: examples before their row group, the row group, and rows of it."""
-        before = 0
-        for shard in self.reader.read(self.reader.files[place]):
-            count = len(shard.block.seeds)
-            order = permutation(stream_key(self.seed, epoch, f"order/{place}/{before}"), count)
-            for start in range(0, count, self.batch_size):
-                yield before, shard, order[start : start + self.batch_size]
-            before += count
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[FeatureBlock]:
+        """This process's part of every batch of an epoch from step ``start`` on."""
+        mine = (rank_slice(batch, self.rank, self.workers) for batch in self.batches(epoch)[start:])
+        return run_ahead((partial(self.build, rows, epoch) for rows in mine), self.ahead)
 
-    def _build(self, shard: Shard, rows: NDArray[np.int64], first: int) -> FeatureBlock:
-        return FeatureBlock.of(shard.take(rows), first + rows, self.features, self.threads)
+    def build(self, rows: NDArray[np.int64], epoch: int = 0) -> FeatureBlock:
+        """What was sampled around some examples, in their order, whatever the epoch.
+
+        Args:
+            rows: numbers of the examples in the order of the labels.
+            epoch: of the training; the samples are those of the shards' own.
+        """
+        places = np.searchsorted(self._starts, rows, side="right") - 1
+        found: list[tuple[NDArray[np.int64], Shard]] = []
+        # Nothing to read still has a shape.
+        for place in np.unique(places) if len(rows) else [0]:
+            at = np.flatnonzero(places == place)
+            found.append((at, self._read(int(place)).select(rows[at] - self._starts[place])))
+        shard = found[0][1] if len(found) == 1 else Shard.merge(found)
+        if self.features is not None:
+            return FeatureBlock.of(shard.block, rows, self.features, self.threads)
+        nodes = (shard.block.seeds.astype(np.int32), *(hop.nodes for hop in shard.block.hops.values()))
+        hops: tuple[Path, ...] = ((), *shard.block.hops)
+        values = [copied_features(shard.features.get(h, {}), n) for h, n in zip(hops, nodes, strict=True)]
+        tensors = as_tensors(nodes), as_tensors(values)
+        return FeatureBlock(torch.from_numpy(rows), hops, *tensors, shard.block.edges())
+
+    def _read(self, place: int) -> Shard:
+        if place not in self._open:
+            while len(self._open) >= LANES:
+                self._open.popitem(last=False)
+            self._open[place] = self.reader.read_group(self._row_groups[place])
+        self._open.move_to_end(place)
+        return self._open[place]
+
+    def _find_widths(self) -> dict[str, int]:
+        if self.features is not None:
+            return {table: array.shape[1] for table, array in self.features.items()}
+        if self._row_groups and not self._read(0).features:
+            raise LakeError(
+                "no features were copied into the shards; give some, or build them with shards.features=true"
+            )
+        block = self.build(np.zeros(0, np.int64))
+        tables = [self.table, *(path[-1].target for path in self.paths)]
+        return {table: values.shape[-1] for table, values in zip(tables, block.features, strict=True)}

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from torch import nn
+
 from gnnscale.config.settings import Settings
 from gnnscale.loading.entity_batches import EntityBatchBuilder
 from gnnscale.loading.entity_examples import AnswerShape
 from gnnscale.loading.hops import link_sampling
+from gnnscale.nn.described import Lookup
+from gnnscale.nn.embedding import Peers, ShardedEmbedding, StartLaw
 from gnnscale.nn.entity_model import EntityModel, EntitySize
 from gnnscale.nn.two_branch import TwoBranchModel, TwoBranchSize
 from gnnscale.query import PredictiveQuery
@@ -16,7 +20,11 @@ from gnnscale.store import GraphStore
 
 
 def build_model(
-    settings: Settings, query: PredictiveQuery, manifest: GraphManifest, context: Mapping[tuple[str, ...], str]
+    settings: Settings,
+    query: PredictiveQuery,
+    manifest: GraphManifest,
+    context: Mapping[tuple[str, ...], str],
+    peers: Peers | None = None,
 ) -> TwoBranchModel:
     """The network that answers the query, with fresh weights.
 
@@ -25,6 +33,8 @@ def build_model(
         query: bound query.
         manifest: of the graph.
         context: path -> table of the hops that :class:`gnnscale.loading.BatchBuilder` gathers beside the events.
+        peers: processes that train together and share large tables of embeddings; default: all tables are plain, as
+            they are in a model file whatever they were in training.
     """
     model = settings.model
     size = TwoBranchSize(
@@ -40,7 +50,28 @@ def build_model(
         size,
         model.target_embedding,
         model.new_targets,
+        build_lookup(settings, manifest.table(query.target.name).rows, peers),
     )
+
+
+def build_lookup(settings: Settings, rows: int, peers: Peers | None) -> Lookup | None:
+    """What makes the tables of embeddings of targets: shared out by row where there are many.
+
+    Args:
+        settings: ``model.sharded_lookup_rows`` and the seed count.
+        rows: targets.
+        peers: processes that train together; None for plain tables.
+
+    Returns:
+        None for plain tables.
+    """
+    if peers is None or rows < settings.model.sharded_lookup_rows:
+        return None
+
+    def lookup(name: str, rows: int, channels: int, deviation: float) -> nn.Module:
+        return ShardedEmbedding(rows, channels, StartLaw(settings.seed, name, deviation), peers)
+
+    return lookup
 
 
 def build_entity_batches(

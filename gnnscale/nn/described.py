@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -14,6 +15,20 @@ from gnnscale.schema import TableManifest
 Embedding = Literal["lookup", "feature", "fusion"]
 
 
+Lookup = Callable[[str, int, int, float], nn.Module]
+"""Makes a table of embeddings from its name, rows, channels and the deviation of its initial values."""
+
+
+def plain_lookup(name: str, rows: int, channels: int, deviation: float) -> nn.Module:
+    """A table that is a weight like any other."""
+    table = nn.Embedding(rows, channels)
+    if deviation:
+        nn.init.normal_(table.weight, std=deviation)
+    else:
+        nn.init.zeros_(table.weight)
+    return table
+
+
 class DescribedTargets(nn.Module):
     """Vectors of targets for the pair branch and for the tower.
 
@@ -24,6 +39,7 @@ class DescribedTargets(nn.Module):
         feature, identity: channels of a target's columns and of its own embedding in the pair branch.
         tower: channels of a tower vector.
         embedding: ``lookup`` for embeddings alone, ``feature`` for columns alone, ``fusion`` for both.
+        lookup: makes the tables of embeddings; default: :func:`plain_lookup`.
 
     Attributes:
         channels: of a pair vector.
@@ -32,22 +48,29 @@ class DescribedTargets(nn.Module):
 
     learned: Tensor
 
-    def __init__(self, target: TableManifest, feature: int, identity: int, tower: int, embedding: Embedding) -> None:
+    def __init__(
+        self,
+        target: TableManifest,
+        feature: int,
+        identity: int,
+        tower: int,
+        embedding: Embedding,
+        lookup: Lookup | None = None,
+    ) -> None:
         super().__init__()
+        lookup = lookup or plain_lookup
         self.by_columns, self.by_lookup = embedding != "lookup", embedding != "feature"
         self.channels = feature * self.by_columns + identity * self.by_lookup
         self.register_buffer("learned", torch.ones(target.rows, dtype=torch.bool))
         if self.by_columns:
             self.pair_rows = RowEncoder(target, feature)
         if self.by_lookup:
-            self.pair_identity = nn.Embedding(target.rows, identity)
-            nn.init.zeros_(self.pair_identity.weight)
+            self.pair_identity = lookup("pair", target.rows, identity, 0.0)
         self.identity_dropout = nn.Dropout(0.2)
         if self.by_columns:
             self.tower_rows = RowEncoder(target, tower, scale=0.1)
         if self.by_lookup:
-            self.tower_identity = nn.Embedding(target.rows, tower)
-            nn.init.normal_(self.tower_identity.weight, std=0.01)
+            self.tower_identity = lookup("tower", target.rows, tower, 0.01)
 
     def pair(self, targets: TargetBatch) -> Tensor:
         """For the pair branch, ``[targets, channels]``."""
@@ -65,6 +88,6 @@ class DescribedTargets(nn.Module):
         rows: Tensor = self.tower_rows(targets.features)
         return self._own(self.tower_identity, targets.nodes) + rows if self.by_lookup else rows
 
-    def _own(self, identity: nn.Embedding, nodes: Tensor) -> Tensor:
+    def _own(self, identity: nn.Module, nodes: Tensor) -> Tensor:
         vectors: Tensor = identity(nodes)
         return vectors * self.learned[nodes].unsqueeze(1)

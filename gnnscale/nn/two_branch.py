@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gnnscale.loading import PairBatch, TargetBatch
-from gnnscale.nn.described import DescribedTargets, Embedding
+from gnnscale.nn.described import DescribedTargets, Embedding, Lookup
 from gnnscale.nn.entity import EntityEncoder
 from gnnscale.nn.segments import segment_sum
 from gnnscale.nn.targets import DemandEncoder
@@ -65,6 +65,7 @@ class TwoBranchModel(nn.Module):
         size: widths.
         embedding: what a target is known by: ``lookup``, ``feature`` or ``fusion`` of both.
         new_targets: whether targets that no training example names are ranked too.
+        lookup: makes the tables of targets' own embeddings; default: plain ones.
     """
 
     def __init__(
@@ -78,12 +79,13 @@ class TwoBranchModel(nn.Module):
         size: TwoBranchSize,
         embedding: Embedding = "fusion",
         new_targets: bool = True,
+        lookup: Lookup | None = None,
     ) -> None:
         super().__init__()
         self.size = size
         self.around = EntityEncoder(entity, facts, context, size.event)
         self.demand = DemandEncoder(target_fanout, DEMAND)
-        self.described = DescribedTargets(target, size.feature, size.identity, size.tower, embedding)
+        self.described = DescribedTargets(target, size.feature, size.identity, size.tower, embedding, lookup)
         self.new_targets = new_targets
 
         sums, hidden = self.around.sums, size.hidden

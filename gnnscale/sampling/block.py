@@ -64,6 +64,10 @@ class Block:
                 return hop
         raise KeyError(names)
 
+    def edges(self) -> int:
+        """Edges that were sampled: slots that hold a node."""
+        return sum(int(np.count_nonzero(hop.nodes >= 0)) for hop in self.hops.values())
+
     def to_hetero_data(self, features: Mapping[str, NDArray[Any]] | None = None) -> HeteroData:
         """The block as a PyG graph; see :func:`gnnscale.sampling.pyg.to_hetero_data`."""
         from gnnscale.sampling.pyg import to_hetero_data

@@ -62,6 +62,7 @@ class NeighborSampler:
         self.rule = Rule(strategy, cap)
         self.seed = seed
         self.table = table or only_table(store)
+        self.fanouts = fanouts
         self.paths = plan_paths(store.manifest, self.table, fanouts)
         self.rule.check_fanouts(self.paths)
         self.threads = threads

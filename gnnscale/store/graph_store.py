@@ -38,12 +38,14 @@ class GraphStore:
         self._features: dict[str, NodeFeatures] = {}
 
     @classmethod
-    def open(cls, lake: Lake, cache: str | Path | None = None) -> GraphStore:
+    def open(cls, lake: Lake, cache: str | Path | None = None, edges: bool = True) -> GraphStore:
         """Map the lake's graph, building the arrays where this version of it was not mapped before.
 
         Args:
             lake: where the graph stage wrote.
             cache: folder on a local disk; default: ``_store`` in a local lake, else the temporary folder.
+            edges: whether neighbors are mapped; without them there are features alone, which is what training from
+                shards needs.
 
         Raises:
             LakeError: the lake holds no graph.
@@ -60,7 +62,7 @@ class GraphStore:
         for table in manifest.tables:
             version = f"nodes_{table.name}"
             store._build(version, lambda path, t=table: build_features(lake, manifest, t.name, path))  # type: ignore[misc]
-        for edge_type in store.edge_types():
+        for edge_type in store.edge_types() if edges else []:
             store._build(edge_type.table_name, lambda path, e=edge_type: _build_edges(lake, manifest, e, path))  # type: ignore[misc]
         remove_older(folder)
         return store

@@ -16,6 +16,7 @@ from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import Split
 from gnnscale.schema import DataError
 from gnnscale.store import GraphStore
+from gnnscale.training.build_block_task import build_block_task
 from gnnscale.training.entity_task import EntityTask
 from gnnscale.training.entity_validation import kept_metric
 from gnnscale.training.link_task import LinkTask
@@ -25,6 +26,10 @@ from gnnscale.training.task import Kept, TrainingTask
 
 def check_task(settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery) -> None:
     """Raise what :func:`build_task` would of the configuration, without building a network."""
+    if settings.model.network == "blocks":
+        # Its network is small beside the graph, and what does not fit shows as it is built.
+        build_block_task(settings, lake, store, query)
+        return
     if query.task_type.is_link_prediction:
         BatchBuilder(store, query, settings.sampling, settings.model.siblings, settings.seed)
         return
@@ -62,6 +67,8 @@ def build_task(
         DataError: a split is empty.
         ConfigError: sampling, model or loss don't fit the query.
     """
+    if settings.model.network == "blocks":
+        return build_block_task(settings, lake, store, query, place)
     name, origin = settings.query.name, store.manifest.origin
     if query.task_type.is_link_prediction:
         training, validation = (read_examples(lake, name, s, origin) for s in (Split.TRAIN, Split.VALIDATION))

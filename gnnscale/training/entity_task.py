@@ -119,6 +119,10 @@ class EntityTask:
         """The batch."""
         return self.builder.build(self.training.take(rows), epoch)
 
+    def edges(self, prepared: EntityBatch) -> int:
+        """Edges of the batch."""
+        return prepared.edges
+
     def loss(self, model: nn.Module, prepared: EntityBatch) -> Tensor:
         """Sum over the rows of the configured loss."""
         batch = prepared.to(self.place.device)

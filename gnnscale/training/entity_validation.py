@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Protocol
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, average_precision_score, log_loss, roc_auc_score
-from torch import nn
+from torch import Tensor, nn
 
 from gnnscale.loading import rank_slice
-from gnnscale.loading.entity_batches import EntityBatchBuilder
 from gnnscale.loading.entity_examples import AnswerShape, EntityExamples
 from gnnscale.nn.entity_losses import EntityObjective
 from gnnscale.query.task import TaskType
@@ -22,9 +24,16 @@ DEPTH = 10
 """Classes of a ranking that count, where the query does not say."""
 
 
+class Batches(Protocol):
+    """Makes what a network takes of examples."""
+
+    def build(self, examples: EntityExamples) -> Any:
+        """One batch, which moves to a device by ``to``."""
+
+
 @torch.no_grad()
 def score_all(
-    model: nn.Module, builder: EntityBatchBuilder, objective: EntityObjective, examples: EntityExamples, place: Place
+    model: nn.Module, builder: Batches, objective: EntityObjective, examples: EntityExamples, place: Place
 ) -> Floats:
     """Predictions for all examples, float32 ``[examples, scores]``, the same on every process; each scores its slice.
 
@@ -35,17 +44,33 @@ def score_all(
         examples: labels are not needed.
         place: of this process.
     """
+
+    def score(rows: NDArray[np.int64]) -> Tensor:
+        return objective.predict(model(builder.build(examples.take(rows)).to(place.device)))
+
+    return score_rows(model, score, len(examples), place)
+
+
+@torch.no_grad()
+def score_rows(model: nn.Module, score: Callable[[NDArray[np.int64]], Tensor], count: int, place: Place) -> Floats:
+    """Predictions of all examples, each process's slice by itself.
+
+    Args:
+        model: that is put into evaluation mode meanwhile.
+        score: predictions ``[rows, scores]`` of some examples by their numbers.
+        count: of examples.
+        place: of this process.
+
+    Returns:
+        float32 ``[examples, scores]``, the same on every process.
+    """
     training = model.training
     model.eval()
-    rows = rank_slice(np.arange(len(examples)), place.rank, place.workers)
-    parts = []
+    rows = rank_slice(np.arange(count), place.rank, place.workers)
     # An empty slice is scored as one example, so that the width is known.
-    for start in range(0, max(1, len(rows)), BATCH):
-        taken = rows[start : start + BATCH] if len(rows) else np.zeros(1, np.int64)
-        batch = builder.build(examples.take(taken)).to(place.device)
-        parts.append(objective.predict(model(batch)))
-    scores = torch.cat(parts)
-    found = scores.new_zeros(len(examples), scores.shape[1])
+    starts = range(0, max(1, len(rows)), BATCH)
+    scores = torch.cat([score(rows[s : s + BATCH] if len(rows) else np.zeros(1, np.int64)) for s in starts])
+    found = scores.new_zeros(count, scores.shape[1])
     found[torch.from_numpy(rows).to(place.device)] = scores[: len(rows)]
     model.train(training)
     return place.total(found).cpu().numpy().astype(np.float32)

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from gnnscale.config import Settings
 from gnnscale.loading import BatchBuilder, Examples, NegativeSampler, PairBatch, epoch_batches
+from gnnscale.loading.positives import draw_positives
 from gnnscale.nn import build_model, pair_loss
+from gnnscale.nn.embedding import Peers
 from gnnscale.query import PredictiveQuery
 from gnnscale.store import GraphStore
 from gnnscale.training.place import Place
@@ -44,23 +46,39 @@ class LinkTask:
         self.settings = settings
         self.place = place or Place()
         self.training, self.validation = training, validation
+        self._order: tuple[int, list[NDArray[np.int64]]] = (-1, [])
         self.builder = BatchBuilder(store, query, settings.sampling, settings.model.siblings, settings.seed)
         torch.manual_seed(settings.seed)
-        model = build_model(settings, query, store.manifest, self.builder.context_tables)
+        peers = Peers(self.place.rank, self.place.workers, self.place.device)
+        model = build_model(settings, query, store.manifest, self.builder.context_tables, peers)
         targets = np.bincount(training.targets, minlength=store.node_count(query.target.name))
         model.described.learned.copy_(torch.from_numpy(targets > 0))
         self.model: nn.Module = model.to(self.place.device)
-        self.negatives = NegativeSampler(targets, settings.training.negative_power, settings.seed)
+        self.in_batch = settings.training.negative_strategy == "in_batch"
+        power = 1.0 if self.in_batch else settings.training.negative_power
+        self.negatives = NegativeSampler(targets, power, settings.seed)
 
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:
         """Batches that share an anchor."""
-        return epoch_batches(self.training.anchors, self.settings.training.batch_size, self.settings.seed, epoch)
+        if self._order[0] != epoch:
+            size, seed = self.settings.training.batch_size, self.settings.seed
+            self._order = (epoch, epoch_batches(self.training.anchors, size, seed, epoch))
+        return self._order[1]
 
     def prepare(self, rows: NDArray[np.int64], epoch: int, step: int) -> tuple[PairBatch, Tensor]:
         """The batch, and log of the chance that each of its negatives is drawn."""
-        negatives = self.negatives.sample(self.settings.training.negatives, epoch, step)
+        if self.in_batch:
+            everyone = self.batches(epoch)[step]
+            named = everyone[self.training.indptr[everyone + 1] > self.training.indptr[everyone]]
+            negatives = draw_positives(self.training, named, self.settings.seed, epoch)
+        else:
+            negatives = self.negatives.sample(self.settings.training.negatives, epoch, step)
         batch = self.builder.build(self.training.take(rows), epoch, negatives)
         return batch, torch.from_numpy(self.negatives.log_share[negatives])
+
+    def edges(self, prepared: tuple[PairBatch, Tensor]) -> int:
+        """Edges around entities and around targets."""
+        return prepared[0].edges
 
     def loss(self, model: nn.Module, prepared: tuple[PairBatch, Tensor]) -> Tensor:
         """Sum over the rows of the ranking loss and of the softmax over sampled targets."""

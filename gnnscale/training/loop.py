@@ -20,45 +20,21 @@ from torch.nn.parallel import DistributedDataParallel
 from gnnscale.config import Settings
 from gnnscale.loading import rank_slice
 from gnnscale.loading.ahead import run_ahead
+from gnnscale.nn.embedding import sharded_tables
 from gnnscale.sampling.keys import stream_key
+from gnnscale.training.compiled import compile_model
 from gnnscale.training.memory import EVERY as TRIM_EVERY
-from gnnscale.training.memory import peak_memory, trim_heap
-from gnnscale.training.optimiser import WeightAverage, build_optimiser, learning_rate
+from gnnscale.training.memory import trim_heap
+from gnnscale.training.optimiser import WeightAverage, build_optimiser
+from gnnscale.training.outcome import Outcome
 from gnnscale.training.place import Listener, Place, Silence
+from gnnscale.training.schedule import learning_rate
 from gnnscale.training.task import TrainingTask
+from gnnscale.training.throughput import Throughput
 
 log = logging.getLogger(__name__)
 
 LOSS_EVERY = 10
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What training leaves.
-
-    Args:
-        weights: averaged weights of the best validation.
-        best: its figures.
-        history: figures of every validation, in order.
-        losses: (step, mean training loss since the entry before), one entry for each ``LOSS_EVERY`` steps.
-        kept: name of the metric that decided which validation is the best.
-        description: what is needed to build the network again, beside the configuration and the graph.
-        seen: examples that training took, each as often as it came.
-    """
-
-    weights: dict[str, torch.Tensor]
-    best: dict[str, float]
-    history: list[dict[str, float]]
-    losses: list[tuple[int, float]]
-    kept: str
-    description: dict[str, Any] = field(default_factory=dict)
-    seen: int = 0
-
-    @classmethod
-    def from_checkpoint(cls, checkpoint: Mapping[str, Any]) -> Outcome:
-        """What a run that ended with this checkpoint left."""
-        names = ("best", "history", "losses", "kept", "description", "seen")
-        return cls(checkpoint["best_weights"], *(checkpoint[name] for name in names))
 
 
 @dataclass(frozen=True)
@@ -69,11 +45,30 @@ class Share:
         batch: examples of the whole batch.
         weight: of its loss: 0 where the batch has fewer examples than there are processes.
         parts: prepared by the task, each with its own pass through the network.
+        edges: that were sampled for them.
     """
 
     batch: int
     weight: float
     parts: list[Any]
+    edges: int
+
+
+@dataclass
+class Recent:
+    """What is gathered between two records of the loss.
+
+    Args:
+        losses: of this process, one a step.
+        seeds: of the global batches.
+        edges: that were sampled for this process.
+        waited: seconds for batches that were not there yet.
+    """
+
+    losses: list[torch.Tensor] = field(default_factory=list)
+    seeds: int = 0
+    edges: int = 0
+    waited: float = 0.0
 
 
 class Trainer:
@@ -103,6 +98,7 @@ class Trainer:
         self.model = task.model
         self.average = WeightAverage(self.model, settings.training.average_decay)
         self.optimiser = build_optimiser(self.model, settings.training)
+        self.tables = sharded_tables(self.model)
         self.history: list[dict[str, float]] = []
         self.losses: list[tuple[int, float]] = []
         self.best: dict[str, float] = {}
@@ -112,8 +108,9 @@ class Trainer:
         """Steps of the epoch that are done."""
         self.seen = 0
         """Examples that the weights have learned from, each as often as it came."""
-        self._recent: list[torch.Tensor] = []
-        self._waited = 0.0
+        self._recent = Recent()
+        self._lately, self._throughput = Throughput(self.place.device), Throughput(self.place.device)
+        """Since the last record of the loss, and of the epoch."""
         self._validation_model: nn.Module | None = None
 
     def run(self, resume: Mapping[str, Any] | None = None) -> Outcome:
@@ -125,14 +122,17 @@ class Trainer:
         if resume:
             self._restore(resume)
         settings = self.settings.training
+        compile_model(self.model, settings, self.place.device)
         model: nn.Module = self.model
         if self.place.workers > 1:
             model = DistributedDataParallel(self.model, broadcast_buffers=False)
         steps = len(self.task.batches(0))
         for epoch in range(self.epoch, settings.epochs):
-            started, seen = time.monotonic(), self.seen
             self.model.train()
-            loss, self._waited = float("nan"), 0.0
+            loss = float("nan")
+            self._throughput.restart()
+            self._lately.restart()
+            self._recent = Recent()
             for step, share in self._shares(epoch):
                 loss = self._step(model, share, epoch, step, steps)
                 self.step, self.seen = step + 1, self.seen + share.batch
@@ -140,14 +140,7 @@ class Trainer:
                     figures = {"epoch": float(epoch), "step": float(self.step), "loss": loss}
                     self.listener.on_checkpoint(figures, self.checkpoint())
             self.epoch, self.step = epoch + 1, 0
-            seconds = time.monotonic() - started
-            figures = {
-                "epoch": float(epoch + 1),
-                "loss": loss,
-                "examples_per_second": (self.seen - seen) / seconds,
-                "loader_wait": self._waited / seconds,
-                "peak_memory_gb": peak_memory() / 1e9,
-            }
+            figures = {"epoch": float(epoch + 1), "loss": loss} | self._throughput.figures()
             figures = self._validate(figures)
             self.listener.on_validation(figures, self.checkpoint())
             if self._out_of_patience():
@@ -156,7 +149,7 @@ class Trainer:
         return Outcome.from_checkpoint(self.checkpoint())
 
     def checkpoint(self) -> dict[str, Any]:
-        """Everything that resuming needs."""
+        """Everything that resuming needs; rank 0's alone holds sharded tables, and all have to ask."""
         return {
             "epoch": self.epoch,
             "step": self.step,
@@ -164,6 +157,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "average": self.average.state,
             "optimiser": self.optimiser.state_dict(),
+            "tables": {name: table.gather() for name, table in self.tables.items()},
             "best_weights": self.best_weights,
             "best": self.best,
             "history": self.history,
@@ -176,6 +170,8 @@ class Trainer:
         self.model.load_state_dict(checkpoint["model"])
         self.average.state = {name: value.to(self.place.device) for name, value in checkpoint["average"].items()}
         self.optimiser.load_state_dict(checkpoint["optimiser"])
+        for name, table in self.tables.items():
+            table.load(checkpoint["tables"][name])
         self.epoch, self.step, self.seen = (checkpoint[name] for name in ("epoch", "step", "seen"))
         self.best_weights, self.best = checkpoint["best_weights"], checkpoint["best"]
         self.history, self.losses = list(checkpoint["history"]), list(checkpoint["losses"])
@@ -184,7 +180,7 @@ class Trainer:
         """Whether to keep the state after step ``done`` of all."""
         every = self.settings.training.checkpoint_steps
         # Only where a loss was recorded just now: the others of a record are each process's own.
-        if not every or last or self._recent:
+        if not every or last or self._recent.losses:
             return False
         return (done + 1) // every > max(0, done + 1 - LOSS_EVERY) // every
 
@@ -198,7 +194,7 @@ class Trainer:
         for step in left:
             started = time.monotonic()
             share = next(prepared)
-            self._waited += time.monotonic() - started
+            self._recent.waited += time.monotonic() - started
             yield step, share
 
     def _prepare(self, rows: NDArray[np.int64], epoch: int, step: int) -> Share:
@@ -206,21 +202,28 @@ class Trainer:
         if len(mine) == 0:
             # More workers than examples: take part in the all-reduce without a say.
             mine, weight = rows[:1], 0.0
-        parts = np.array_split(mine, min(len(mine), self.settings.training.micro_batches))
-        return Share(len(rows), weight, [self.task.prepare(part, epoch, step) for part in parts])
+        # As many on every process: each part is a pass through tables that all take part in.
+        least = max(1, len(rows) // self.place.workers)
+        parts = np.array_split(mine, min(least, self.settings.training.micro_batches))
+        prepared = [self.task.prepare(part, epoch, step) for part in parts]
+        return Share(len(rows), weight, prepared, sum(self.task.edges(part) for part in prepared))
 
     def _step(self, model: nn.Module, share: Share, epoch: int, step: int, steps: int) -> float:
         settings, place = self.settings.training, self.place
         torch.manual_seed(int(stream_key(self.settings.seed, epoch, f"dropout/{step}/{place.rank}") >> np.uint64(1)))
         done = epoch * steps + step
+        rate = learning_rate(settings, done, settings.epochs * steps)
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(settings, done, settings.epochs * steps)
+            group["lr"] = rate
         self.optimiser.zero_grad()
         objective = torch.zeros((), device=place.device)
         for number, part in enumerate(share.parts, start=1):
             last = number == len(share.parts)
             # Gradients are summed over the parts before they are averaged over workers.
             together = model.no_sync() if isinstance(model, DistributedDataParallel) and not last else nullcontext()
+            if settings.cuda_graphs:
+                # What a graph gave for the part before may be overwritten.
+                torch.compiler.cudagraph_mark_step_begin()
             with together:
                 with torch.autocast(place.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
                     loss = self.task.loss(model, part)
@@ -230,24 +233,33 @@ class Trainer:
             objective += scaled.detach()
         nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
         self.optimiser.step()
+        for table in self.tables.values():
+            table.update(rate)
         self.average.update(self.model, done + 1)
         if done % TRIM_EVERY == 0:
             trim_heap()
-        value = self._record_loss(objective, done, last=step == steps - 1)
+        self._recent.losses.append(objective)
+        self._recent.seeds += share.batch
+        self._recent.edges += share.edges
         total = settings.epochs * steps
-        figures = {"epoch": epoch, "step": done + 1, "steps": total, "loss": value, "workers": place.workers}
+        figures = {"epoch": epoch, "step": done + 1, "steps": total, "loss": float("nan"), "workers": place.workers}
+        if done % LOSS_EVERY == 0 or step == steps - 1:
+            figures |= self._record(done)
         self.listener.on_step(figures)
-        return value
+        return figures["loss"]
 
-    def _record_loss(self, objective: torch.Tensor, step: int, last: bool) -> float:
-        """The mean loss of the steps since the last record, over all processes; NaN between records."""
-        self._recent.append(objective)
-        if step % LOSS_EVERY and not last:
-            return float("nan")
-        mean = float(self.place.total(torch.stack(self._recent).mean())) / self.place.workers
-        self._recent.clear()
-        self.losses.append((step, mean))
-        return mean
+    def _record(self, step: int) -> dict[str, float]:
+        """The mean loss and the throughput of the steps since the last record, over all processes."""
+        recent, self._recent = self._recent, Recent()
+        edges = torch.tensor(recent.edges, dtype=torch.float64, device=self.place.device)
+        own = torch.stack([torch.stack(recent.losses).mean().double(), edges])
+        loss, sampled = self.place.total(own).tolist()
+        self.losses.append((step, loss / self.place.workers))
+        for throughput in (self._lately, self._throughput):
+            throughput.count(recent.seeds, int(sampled), recent.waited)
+        figures = {"loss": loss / self.place.workers} | self._lately.figures()
+        self._lately.restart()
+        return figures
 
     def _validate(self, beside: Mapping[str, float]) -> dict[str, float]:
         if self._validation_model is None:
@@ -259,6 +271,9 @@ class Trainer:
         if not self.best or self.task.kept.better(figures, self.best):
             self.best = figures
             self.best_weights = {name: value.detach().cpu().clone() for name, value in self.average.state.items()}
+            # Under the names that plain tables have, which is how a model is read back.
+            for name, table in self.tables.items():
+                self.best_weights |= {f"{name}.weight": whole for whole in table.gather().values() if whole.ndim == 2}
         return figures
 
     def _out_of_patience(self) -> bool:

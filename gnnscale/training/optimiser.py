@@ -1,13 +1,11 @@
-"""Optimiser, learning-rate schedule and the running average of the weights."""
+"""Optimiser and the running average of the weights."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import nn
 
-from gnnscale.config.settings import TrainingSettings
+from gnnscale.config.training import TrainingSettings
 
 
 def build_optimiser(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
@@ -15,19 +13,6 @@ def build_optimiser(model: nn.Module, settings: TrainingSettings) -> torch.optim
     return torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
-
-
-def learning_rate(settings: TrainingSettings, step: int, steps: int) -> float:
-    """Linear rise over the warm-up, then a half cosine down to a hundredth.
-
-    Args:
-        settings: peak and warm-up.
-        step: from 0.
-        steps: of the whole training.
-    """
-    rise = min(1.0, (step + 1) / max(1, settings.warmup_steps))
-    fall = 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, steps)))) + 0.01
-    return settings.learning_rate * rise * fall
 
 
 class WeightAverage:

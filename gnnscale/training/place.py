@@ -30,7 +30,8 @@ class Listener(Protocol):
     """Hears of progress; called on every rank."""
 
     def on_step(self, figures: Mapping[str, float]) -> None:
-        """After each optimisation step: epoch, step, steps, loss, workers."""
+        """After each optimisation step: epoch, step, steps, loss, workers; the loss is NaN but every some steps, which
+        also tell the figures of :class:`gnnscale.training.throughput.Throughput`."""
 
     def on_checkpoint(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
         """Within an epoch, with the state to resume from; its tensors change with the next step."""

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-FIGURES_BESIDE = ("epoch", "loss", "examples_per_second", "loader_wait", "peak_memory_gb")
+from gnnscale.training.throughput import THROUGHPUT
+
+FIGURES_BESIDE = ("epoch", "loss", *THROUGHPUT)
 """Figures of a validation that are no metrics."""
 
 ACRONYMS = ("auprc", "auroc", "mae", "map", "mrr", "ndcg", "rmse")
@@ -48,6 +50,9 @@ class TrainingTask(Protocol):
 
         Every random choice is a function of (seed, epoch, step).
         """
+
+    def edges(self, prepared: Any) -> int:
+        """Edges that were sampled for what :meth:`prepare` gave."""
 
     def loss(self, model: nn.Module, prepared: Any) -> Tensor:
         """Sum of the training loss over the rows; drop-out follows torch's generator, which the loop seeds."""

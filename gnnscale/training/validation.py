@@ -58,9 +58,14 @@ def rank_all(
     depth = min(DEPTH, len(targets))
     ranked = np.full((len(rows), DEPTH), -1, np.int64)
     size = max(1, min(128, CELLS // len(targets)))
-    for start in range(0, len(rows), size):
-        batch = builder.build(examples.take(rows[start : start + size])).to(place.device)
+    # As many passes on every process, which may share tables of embeddings; one without rows takes the first example.
+    most = -(-len(examples) // place.workers)
+    for start in range(0, most, size):
+        part = rows[start : start + size]
+        batch = builder.build(examples.take(part if len(part) else np.zeros(1, np.int64))).to(place.device)
         scores = model(batch)
+        if not len(part):
+            continue
         fused = scores.entity @ targets.T
         fused[batch.example, batch.candidate_node] = scores.local
         ranked[start : start + size, :depth] = fused.topk(depth, dim=1).indices.cpu().numpy()

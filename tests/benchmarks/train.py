@@ -23,6 +23,7 @@ from torch_geometric.loader import NeighborLoader
 from torch_geometric.nn import SAGEConv as PyGSAGEConv
 from torch_geometric.utils import trim_to_layer
 
+from gnnscale.loading.ahead import compute_threads
 from gnnscale.loading.block_loader import BlockLoader, FeatureBlock
 from gnnscale.nn.conv import BlockNetwork
 from gnnscale.sampling import NeighborSampler
@@ -79,20 +80,26 @@ def main() -> None:
 
 
 def measure(folder: Path, sizes: dict[str, Any], threads: int) -> dict[str, Any]:
-    """Seeds a second of both, with so many threads."""
-    torch.set_num_threads(threads)
+    """Seeds a second of both, on so many cores."""
     store = make_graph(folder, sizes["nodes"], sizes["edges"], channels=CHANNELS)
     rng = np.random.default_rng(1)
     seeds = rng.integers(0, sizes["nodes"], BATCH * sizes["batches"])
     labels = torch.from_numpy(rng.integers(0, CLASSES, sizes["nodes"]))
-    sampler = NeighborSampler(store, [{FANOUT_NAME: f} for f in FANOUTS], "uniform", threads=threads)
-    loader = BlockLoader(sampler, {TABLE: np.asarray(store.features(TABLE).numerical)}, seeds, batch_size=BATCH)
+    sampler = NeighborSampler(store, [{FANOUT_NAME: f} for f in FANOUTS], "uniform")
+    # With one core, sampling and training take turns.
+    ahead = 0 if threads == 1 else 2
+    features = {TABLE: np.asarray(store.features(TABLE).numerical)}
+    loader = BlockLoader(sampler, features, seeds, batch_size=BATCH, ahead=ahead)
     model = BlockNetwork(tuple(sampler.paths), TABLE, {TABLE: CHANNELS}, HIDDEN, CLASSES)
 
     def ours(block: FeatureBlock) -> Tensor:
         return functional.cross_entropy(model(*block.inputs()), labels[block.nodes[0].long()])
 
-    runs = {"ours": lambda: run_epoch(loader.epoch(0), model, ours)}
+    def run_ours() -> float:
+        torch.set_num_threads(compute_threads(threads, ahead, sampler.threads))
+        return run_epoch(loader.epoch(0), model, ours)
+
+    runs = {"ours": run_ours}
     if pyg_typing.WITH_PYG_LIB or pyg_typing.WITH_TORCH_SPARSE:
         data = pyg_graph(store)
         peer_loader = NeighborLoader(
@@ -103,7 +110,12 @@ def measure(folder: Path, sizes: dict[str, Any], threads: int) -> dict[str, Any]
         def theirs(batch: Any) -> Tensor:
             return functional.cross_entropy(peer(batch), labels[batch.n_id[: batch.batch_size]])
 
-        runs["pyg"] = lambda: run_epoch(peer_loader, peer, theirs)
+        def run_peer() -> float:
+            torch.set_num_threads(threads)
+            return run_epoch(peer_loader, peer, theirs)
+
+        runs["pyg"] = run_peer
+    sampled = sum(block.edges for block in loader.epoch(0))
     seconds = dict.fromkeys(runs, float("inf"))
     with measured() as whole:
         for _ in range(ROUNDS):
@@ -112,6 +124,7 @@ def measure(folder: Path, sizes: dict[str, Any], threads: int) -> dict[str, Any]
     row: dict[str, Any] = {
         "threads": threads,
         "seeds_per_second": round(len(seeds) / seconds["ours"]),
+        "edges_per_second": round(sampled / seconds["ours"]),
         "peak_gb": round(whole.peak_gb, 2),
     }
     if "pyg" in seconds:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnnscale.config.settings import SamplingSettings
+from gnnscale.config.sampling import SamplingSettings
 from gnnscale.loading import BatchBuilder, Examples, PairBatch, read_examples
 from gnnscale.loading.candidates import known_pairs
 from gnnscale.query.anchors import Split

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gnnscale.config.settings import SamplingSettings
+from gnnscale.config.sampling import SamplingSettings
 from gnnscale.loading import EntityBatch, EntityBatchBuilder, EntityExamples
 from gnnscale.loading.window_sums import EDGES, WINDOWS, amount_scale, decode
 from gnnscale.query import PredictiveQuery
@@ -44,8 +44,8 @@ def slots_of(builder: EntityBatchBuilder, batch: EntityBatch, name: str) -> Any:
 
 
 def flatten(value: Any, name: str = "") -> dict[str, torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        return {name: value}
+    if isinstance(value, torch.Tensor | int):
+        return {name: torch.as_tensor(value)}
     if is_dataclass(value):
         value = tuple(getattr(value, f.name) for f in fields(value))
     return {key: t for i, item in enumerate(value) for key, t in flatten(item, f"{name}/{i}").items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gnnscale.config.settings import SamplingSettings
+from gnnscale.config.sampling import SamplingSettings
 from gnnscale.loading import BatchBuilder, Examples, default_hops
 from gnnscale.loading.hops import link_sampling
 from gnnscale.schema import Graph, SchemaError, Table

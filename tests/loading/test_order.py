@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnnscale.loading import epoch_batches, rank_slice
+from gnnscale.loading.order import grouped_batches
 
 anchors = st.lists(st.integers(0, 4), min_size=1, max_size=120).map(lambda a: np.array(a, np.int32) * 604_800)
 
@@ -48,3 +49,35 @@ def test_a_changed_anchor_leaves_the_batches_of_the_others():
     more = np.repeat(np.array([0, 1, 2], np.int32), 20)
     kept = {tuple(b) for b in epoch_batches(more, 5, 0, 0) if b[0] < 40}
     assert kept == {tuple(b) for b in epoch_batches(few, 5, 0, 0)}
+
+
+sizes = st.lists(st.integers(0, 30), min_size=1, max_size=20)
+
+
+def groups_of(sizes: list[int]) -> list[np.ndarray]:
+    return np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+
+
+@given(sizes, st.integers(1, 40), st.integers(0, 3))
+def test_grouped_batches_hold_every_example_once_and_are_as_many_in_every_epoch(sizes, size, epoch):
+    batches = grouped_batches(groups_of(sizes), size, 1, epoch)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(sum(sizes)))
+    assert len(batches) == len(grouped_batches(groups_of(sizes), size, 1, epoch + 1))
+    if sum(sizes):
+        assert all(0 < len(batch) <= 2.5 * size for batch in batches)
+
+
+def test_an_epoch_of_few_examples_takes_others_each_time():
+    taken = [grouped_batches(groups_of([10] * 12), 10, 0, epoch, most=30) for epoch in (0, 1)]
+    assert [len(batches) for batches in taken] == [3, 3]
+    assert set(np.concatenate(taken[0])) != set(np.concatenate(taken[1]))
+
+
+def test_workers_that_divide_the_lanes_read_groups_of_their_own():
+    groups = groups_of([12] * 16)
+    batches = grouped_batches(groups, 16, 0, 0, lanes=8)
+    assert {len(batch) for batch in batches} == {16}
+    for workers in (2, 4, 8):
+        opened = [{int(row) // 12 for b in batches for row in rank_slice(b, rank, workers)} for rank in range(workers)]
+        assert [len(own) for own in opened] == [16 // workers] * workers
+    assert batches[0].tolist() != grouped_batches(groups, 16, 0, 1, lanes=8)[0].tolist()

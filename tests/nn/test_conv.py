@@ -105,7 +105,7 @@ def test_a_network_on_blocks_equals_pyg_on_the_same_samples(store):
     batch = loader.build(np.arange(20))
     found = network(*batch.inputs())
 
-    block = sampler.sample(np.arange(20), np.full(20, 40 * DAY, np.int32), examples=np.arange(20))
+    block = sampler.sample(np.arange(20), np.full(20, 40 * DAY, np.int32))
     data = block.to_hetero_data(features)
     state = data.x_dict
     for layer, (own, messages) in enumerate(zip(network.own, network.messages, strict=True)):

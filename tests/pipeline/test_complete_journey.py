@@ -143,7 +143,8 @@ def test_mlflow_has_parameters_curves_metrics_report_and_a_model_that_predicts(l
     assert run.info.status == "FINISHED"
     assert run.data.params["query.name"] == QUERY
     assert run.data.metrics["model/all/map_at_10"] == pytest.approx(evaluation(lake)["model", "all"]["map@10"])
-    assert len(client.get_metric_history(run_id, "train_loss")) >= 3
+    for name in ("train_loss", "seeds_per_second", "edges_per_second", "loader_wait"):
+        assert len(client.get_metric_history(run_id, name)) >= 3
     assert "report.html" in [file.path for file in client.list_artifacts(run_id)]
     found = {"experiment_ids": [run.info.experiment_id], "filter_string": f"source_run_id='{run_id}'"}
     logged = mlflow.search_logged_models(**found, output_format="list")

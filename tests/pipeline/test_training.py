@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from gnnscale.config import Settings, bind_query, build_settings
 from gnnscale.etl.graph_stage import build_graph
@@ -17,28 +17,12 @@ from gnnscale.lake import Lake
 from gnnscale.loading import read_examples
 from gnnscale.query.anchors import Split
 from gnnscale.store import GraphStore
-from gnnscale.training import LinkTask, Outcome, Trainer
+from gnnscale.training import LinkTask, Outcome, Trainer, load_model, save_model
 from tests.conftest import SPARK
+from tests.keeper import Keeper
 from tests.shop import make_shop
 
 EPOCHS = 3
-
-
-class Keeper:
-    """Keeps every checkpoint that the loop hands out."""
-
-    def __init__(self) -> None:
-        self.checkpoints: list[dict[str, Any]] = []
-        self.within: list[dict[str, Any]] = []
-
-    def on_step(self, figures: Mapping[str, float]) -> None:
-        pass
-
-    def on_checkpoint(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
-        self.within.append(copy.deepcopy(dict(checkpoint)))
-
-    def on_validation(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
-        self.checkpoints.append(copy.deepcopy(dict(checkpoint)))
 
 
 def metrics(figures: Mapping[str, float]) -> dict[str, float]:
@@ -46,7 +30,7 @@ def metrics(figures: Mapping[str, float]) -> dict[str, float]:
     return {
         name: value
         for name, value in figures.items()
-        if name not in ("examples_per_second", "loader_wait", "peak_memory_gb")
+        if name not in ("seeds_per_second", "edges_per_second", "loader_wait", "peak_memory_gb")
     }
 
 
@@ -101,6 +85,34 @@ def test_a_run_taken_up_within_an_epoch_ends_as_the_unbroken_one(settings: Setti
     assert all(torch.equal(value, expected[name]) for name, value in resumed.model.state_dict().items())
     assert again.losses == outcome.losses and metrics(again.best) == metrics(outcome.best)
     assert again.seen == outcome.seen == 2 * len(unbroken.task.training)
+
+
+def test_threads_that_share_a_batch_do_not_change_what_is_learned(settings: Settings) -> None:
+    found = []
+    for threads in (1, 2):
+        sampling = settings.sampling.model_copy(update={"threads": threads})
+        training = settings.training.model_copy(update={"epochs": 1})
+        found.append(train(settings.model_copy(update={"sampling": sampling, "training": training}))[1])
+    assert found[0].losses == found[1].losses
+    assert all(torch.equal(value, found[1].weights[name]) for name, value in found[0].weights.items())
+
+
+def test_a_table_shared_out_by_row_resumes_exactly_and_is_read_back_as_a_plain_one(settings: Settings) -> None:
+    model = settings.model.model_copy(update={"sharded_lookup_rows": 10})
+    training = settings.training.model_copy(update={"epochs": 2, "checkpoint_steps": 20})
+    settings = settings.model_copy(update={"model": model, "training": training})
+    unbroken, outcome, keeper = train(settings)
+    assert set(unbroken.tables) == {"described.pair_identity", "described.tower_identity"}
+    assert outcome.losses[-1][1] < 0.95 * outcome.losses[0][1]
+    resumed, again, _ = train(settings, resume=keeper.within[-1])
+    assert again.losses == outcome.losses and metrics(again.best) == metrics(outcome.best)
+    for name, table in unbroken.tables.items():
+        assert torch.equal(resumed.tables[name].table, table.table)
+    lake = Lake(settings.lake.uri)
+    save_model(lake, "next_week", outcome)
+    plain, _ = load_model(settings, lake, GraphStore.open(lake))
+    assert torch.equal(plain.described.tower_identity.weight, outcome.weights["described.tower_identity.weight"])
+    assert isinstance(plain.described.tower_identity, nn.Embedding)
 
 
 @pytest.mark.parametrize("changed", [{"ahead": 0}, {"ahead": 3}, {"micro_batches": 3}])

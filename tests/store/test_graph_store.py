@@ -32,6 +32,16 @@ def test_one_direction_is_the_other_turned(store):
         assert pairs[0] == pairs[1]
 
 
+def test_features_are_mapped_without_edges_where_none_are_wanted(shop, store, tmp_path):
+    bare = GraphStore.open(shop.lake, tmp_path, edges=False)
+    assert not list(bare.folder.glob("edges_*"))
+    np.testing.assert_array_equal(bare.features("products").numerical, store.features("products").numerical)
+    whole = GraphStore.open(shop.lake, tmp_path)
+    assert whole.folder == bare.folder
+    edge_type = store.edge_types()[0]
+    np.testing.assert_array_equal(whole.adjacency(edge_type).neighbors, store.adjacency(edge_type).neighbors)
+
+
 def test_features_equal_the_nodes_table(shop, store):
     for table in shop.manifest.tables:
         nodes = shop.nodes(table.name)

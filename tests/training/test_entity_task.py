@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,22 +22,7 @@ from gnnscale.training import EntityTask, Outcome, Trainer, build_task, check_ta
 from gnnscale.training.entity_validation import measure
 from tests.conftest import Shop
 from tests.entity_shop import QUERIES, entity_settings, write_labels
-
-
-class Keeper:
-    """Keeps every checkpoint that the loop hands out."""
-
-    def __init__(self) -> None:
-        self.checkpoints: list[dict[str, Any]] = []
-
-    def on_step(self, figures: Mapping[str, float]) -> None:
-        pass
-
-    def on_checkpoint(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
-        pass
-
-    def on_validation(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
-        self.checkpoints.append(copy.deepcopy(dict(checkpoint)))
+from tests.keeper import Keeper
 
 
 class Work:
@@ -82,6 +66,16 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(counts: Work) ->
     assert all(torch.equal(value, expected[name]) for name, value in resumed.model.state_dict().items())
     assert [value for _, value in again.losses] == [value for _, value in outcome.losses]
     assert [figures["mae"] for figures in again.history] == [figures["mae"] for figures in outcome.history]
+
+
+def test_threads_that_share_a_batch_do_not_change_what_is_learned(counts: Work) -> None:
+    one, outcome, _ = counts.train()
+    sampling = counts.settings.sampling.model_copy(update={"threads": 2})
+    counts.settings = counts.settings.model_copy(update={"sampling": sampling})
+    two, again, _ = counts.train()
+    assert again.losses == outcome.losses
+    expected = one.model.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in two.model.state_dict().items())
 
 
 def test_another_seed_gives_other_weights(counts: Work) -> None:

@@ -11,7 +11,7 @@ from gnnscale.schema import SchemaError
 class InBatchNegatives:
     """All positives of a batch, each a negative for the examples that it is no known positive of.
 
-    They follow from the batch and from no draw: give the global batch, and all workers get the same.
+    They follow from the batch and from no draw: give the positives of the global batch, and all workers get the same.
 
     Args:
         popularity: of the targets to the power of 1, how often each is among the positives of a batch: its log is the
@@ -24,12 +24,12 @@ class InBatchNegatives:
         self._log_share = popularity.log_share
 
     def sample(self, request: NegativeRequest) -> Negatives:
-        """Negatives int64 ``[batch]``, the positives in their order; present bool ``[batch, batch]``.
+        """Negatives int64 ``[positives]``, in their order; present bool ``[batch, positives]``.
 
         Raises:
             SchemaError: the request has no positives, or a known one is no target.
         """
-        if request.positives is None:
+        nodes = request.positives if request.batch_positives is None else request.batch_positives
+        if nodes is None:
             raise SchemaError("in-batch negatives are made of positives; the request has none")
-        nodes = request.positives
         return Negatives(nodes, hold_for(request, nodes, self.popularity, self.backend), self._log_share[nodes])

@@ -26,6 +26,8 @@ class NegativeRequest:
             lie around. An entity with several has an example for each; give those an identity each.
         epoch: part of the key.
         step: of the epoch; part of the key of what a whole batch shares.
+        batch_positives: of the whole global batch, int64, where these examples are a part of it: what in-batch
+            negatives are made of; default: ``positives``.
 
     Raises:
         SchemaError: arrays of other lengths, an entity that ``known`` has no row of, an anchor at or past ``NEVER``, or
@@ -39,6 +41,7 @@ class NegativeRequest:
     positives: NDArray[np.int64] | None = None
     epoch: int = 0
     step: int = 0
+    batch_positives: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         for name in ("anchors", "examples", "positives"):

@@ -1,0 +1,62 @@
+"""What can be set of the neighborhoods that are sampled."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gnnscale.config.section import Positive, Probability, Section
+from gnnscale.schema import ConfigError
+
+
+class WalkSettings(Section):
+    """Random walks, which tell how important nodes are to a seed by how often they visit them.
+
+    Args:
+        cycle: names of edge types in the order in which they are walked.
+        number: walks from each seed.
+        length: steps of a walk; default: once around the cycle.
+        top: most visited nodes that count.
+        step: an edge at random, or ``weighted`` by its weight.
+        restart: chance that a walk which has gone around the cycle goes on from its seed.
+    """
+
+    cycle: Annotated[tuple[str, ...], Field(min_length=1)]
+    number: Positive = 200
+    length: Positive | None = None
+    top: Positive = 50
+    step: Literal["uniform", "weighted"] = "uniform"
+    restart: Probability = 0.0
+
+
+class SamplingSettings(Section):
+    """Temporal neighborhoods: per hop, how many neighbors along each link; left out, every link is followed.
+
+    Args:
+        strategy: which neighbors, where there are more: the ``last``, a ``uniform`` choice, or one ``weighted`` by the
+            edges' weights, which is uniform along links that have none.
+        entity_hops, target_hops: link name -> fan-out, one mapping a hop, around entities and around targets.
+        cap: only the latest so many edges of a node count; at least the largest fan-out.
+        threads: that share a batch; the sample is the same whatever their number.
+        walks: of strategy ``walk``, which ``model.network: blocks`` has in the place of fan-outs: the nodes that walks
+            from an entity visit most, weighed by their visits.
+    """
+
+    strategy: Literal["uniform", "last", "weighted", "walk"] = "last"
+    walks: WalkSettings | None = None
+    entity_hops: tuple[dict[str, Positive], ...] = ()
+    target_hops: tuple[dict[str, Positive], ...] = ()
+    cap: Positive | None = None
+    threads: Positive = 1
+
+    @property
+    def neighbors(self) -> Literal["uniform", "last", "weighted"]:
+        """The strategy, where fan-outs are followed.
+
+        Raises:
+            ConfigError: it is ``walk``.
+        """
+        if self.strategy == "walk":
+            raise ConfigError("sampling.strategy=walk follows no fan-outs; allowed here: last, uniform, weighted")
+        return self.strategy

@@ -1,0 +1,80 @@
+"""Networks that take blocks as training has them: one for labels of nodes, and two towers for links."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gnnscale.loading.block_loader import FeatureBlock
+from gnnscale.loading.rows import RowFeatures, Tensors
+from gnnscale.nn.described import Embedding, Lookup, plain_lookup
+from gnnscale.nn.rows import RowEncoder
+from gnnscale.schema import TableManifest
+
+START = 0.1
+"""Deviation of the initial embeddings of targets."""
+
+
+@dataclass(frozen=True)
+class TargetRows(Tensors):
+    """Some targets: node ids, int64 ``[targets]``, and their columns."""
+
+    nodes: Tensor
+    features: RowFeatures
+
+
+class BlockModel(nn.Module):
+    """A network of convolutions over the features of a block.
+
+    Args:
+        network: such as :class:`gnnscale.nn.conv.BlockNetwork`.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, block: FeatureBlock) -> Tensor:
+        """Seeds to ``[batch, channels]``."""
+        out: Tensor = self.network(*block.inputs())
+        return out
+
+
+class BlockTowers(nn.Module):
+    """Vectors of entities from their blocks, and of targets from what they are known by; scores are inner products.
+
+    Args:
+        entity: network on blocks, to ``channels``.
+        target: the targets' table.
+        channels: of a vector.
+        embedding: what a target is known by: ``lookup``, ``feature`` or ``fusion`` of both.
+        lookup: makes the table of targets' own embeddings; default: a plain one.
+    """
+
+    def __init__(
+        self,
+        entity: nn.Module,
+        target: TableManifest,
+        channels: int,
+        embedding: Embedding = "fusion",
+        lookup: Lookup | None = None,
+    ) -> None:
+        super().__init__()
+        self.entity = BlockModel(entity)
+        self.rows = RowEncoder(target, channels) if embedding != "lookup" else None
+        self.own = (lookup or plain_lookup)("target", target.rows, channels, START) if embedding != "feature" else None
+
+    def forward(self, block: FeatureBlock, targets: TargetRows) -> tuple[Tensor, Tensor]:
+        """Vectors of the block's seeds ``[batch, channels]`` and of targets ``[targets, channels]``."""
+        return self.entity(block), self.encode_targets(targets)
+
+    def encode_targets(self, targets: TargetRows) -> Tensor:
+        """Vectors of targets, ``[targets, channels]``."""
+        parts = []
+        if self.rows is not None:
+            parts.append(self.rows(targets.features))
+        if self.own is not None:
+            parts.append(self.own(targets.nodes))
+        return torch.stack(parts).sum(0)

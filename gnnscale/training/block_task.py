@@ -1,0 +1,119 @@
+"""Labels of nodes in the training loop: a network of convolutions on blocks, from memory or from shards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gnnscale.config import Settings
+from gnnscale.loading import AnswerShape
+from gnnscale.loading.block_loader import BlockSource, FeatureBlock
+from gnnscale.nn import EntityObjective, TargetSpace
+from gnnscale.nn.conv import BlockNetwork, ImportanceConv, SAGEConv
+from gnnscale.query.task import TaskType
+from gnnscale.training.entity_task import EntityKnowledge
+from gnnscale.training.entity_validation import kept_metric, measure, score_rows
+from gnnscale.training.place import Place
+
+
+@dataclass(frozen=True)
+class BlockLabels:
+    """Answers of a source's examples.
+
+    Args:
+        shape: of the answers.
+        values: of all examples by row number, float32 ``[examples, labels]``, as
+            :class:`gnnscale.loading.EntityExamples` has them.
+        validation: row numbers that are validated on, int64.
+    """
+
+    shape: AnswerShape
+    values: NDArray[np.float32]
+    validation: NDArray[np.int64]
+
+
+class BlockTask:
+    """Predict labels of nodes from their blocks; see :class:`gnnscale.training.task.TrainingTask`.
+
+    A source in memory and one of shards that give the same blocks in the same order train the same weights.
+
+    Args:
+        settings: sections ``model`` and ``training`` count.
+        source: of blocks; its order says which examples are trained on.
+        labels: of its examples.
+        place: of this process.
+        network: makes the network of a source and a number of outputs; default: :func:`build_network`.
+
+    Raises:
+        ConfigError: the loss does not fit the answers.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        source: BlockSource,
+        labels: BlockLabels,
+        place: Place | None = None,
+        network: Callable[[Settings, BlockSource, int], nn.Module] | None = None,
+    ) -> None:
+        self.settings, self.source, self.labels = settings, source, labels
+        self.place = place or Place()
+        self.kept = kept_metric(labels.shape, None)
+        trained = np.concatenate(source.batches(0))
+        values = labels.shape.task in (TaskType.REGRESSION, TaskType.FORECASTING)
+        self.space = TargetSpace.fit(labels.values[trained]) if values else TargetSpace()
+        self.objective = EntityObjective(labels.shape.task, self.space, settings.training.loss)
+        torch.manual_seed(settings.seed)
+        model = (network or build_network)(settings, source, labels.shape.scores)
+        self.model: nn.Module = model.to(self.place.device)
+
+    def batches(self, epoch: int) -> list[NDArray[np.int64]]:
+        """Batches in the source's order."""
+        return self.source.batches(epoch)
+
+    def prepare(self, rows: NDArray[np.int64], epoch: int, step: int) -> FeatureBlock:
+        """The block of the rows."""
+        return self.source.build(rows, epoch)
+
+    def edges(self, prepared: FeatureBlock) -> int:
+        """Edges of the block."""
+        return prepared.edges
+
+    def loss(self, model: nn.Module, prepared: FeatureBlock) -> Tensor:
+        """Sum over the rows of the configured loss."""
+        block = prepared.received().to(self.place.device)
+        values = torch.from_numpy(self.labels.values[prepared.rows.numpy()]).to(self.place.device)
+        return self.objective.loss(model(*block.inputs()), values)
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Metrics over all validation examples, whose samples are those of the first epoch."""
+        rows = self.labels.validation
+
+        def score(part: NDArray[np.int64]) -> Tensor:
+            block = self.source.build(rows[part], 0).received().to(self.place.device)
+            return self.objective.predict(model(*block.inputs()))
+
+        scores = score_rows(model, score, len(rows), self.place)
+        return measure(self.labels.shape, scores, self.labels.values[rows], None)
+
+    def description(self) -> dict[str, Any]:
+        """Kind of answer, its classes, and the space of values."""
+        return EntityKnowledge(self.labels.shape, self.space, yearly=False).to_dict()
+
+
+def build_network(settings: Settings, source: BlockSource, out: int) -> nn.Module:
+    """GraphSAGE as deep as the source's blocks, or importance pooling on walks, with fresh weights.
+
+    Args:
+        settings: ``model.hidden`` counts.
+        source: of blocks.
+        out: channels of the output.
+    """
+    convolution = ImportanceConv if settings.sampling.strategy == "walk" else SAGEConv
+    return BlockNetwork(source.paths, source.table, source.widths, settings.model.hidden, out, convolution)

@@ -1,0 +1,69 @@
+"""Training on blocks as one of several processes, without Ray; run by ``test_block_workers``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from gnnscale.config import Settings, build_settings
+from gnnscale.loading import AnswerShape
+from gnnscale.loading.block_loader import BlockLoader
+from gnnscale.query.task import TaskType
+from gnnscale.sampling import NeighborSampler
+from gnnscale.schema import GraphManifest
+from gnnscale.store import GraphStore
+from gnnscale.training import BlockLabels, BlockTask, Place, Trainer
+from tests.gpu.graphs import DAY, shop_store
+
+EXAMPLES = 61
+
+
+def settings_of(folder: str, **training: Any) -> Settings:
+    """A recipe of which the sections ``model`` and ``training`` count."""
+    return build_settings(
+        {
+            "recipe": "blocks",
+            "lake": {"uri": folder},
+            "tables": {},
+            "query": {"name": "asked", "text": ""},
+            "model": {"hidden": 8},
+            # The last batches are of fewer examples than there are parts and workers.
+            "training": {"epochs": 2, "batch_size": 7, "micro_batches": 3, "learning_rate": 1e-2, "ahead": 1}
+            | training,
+        }
+    )
+
+
+def train(folder: str, place: Place, **training: Any) -> dict[str, Any]:
+    """Losses, examples seen, metrics and weights of a training on the shop that ``folder`` holds."""
+    torch.set_num_threads(1)
+    manifest: GraphManifest = torch.load(Path(folder) / "manifest.pt", weights_only=False)
+    store, rng = GraphStore(manifest, Path(folder)), np.random.default_rng(0)
+    sampler = NeighborSampler(store, [3, 2], "uniform", table="customers")
+    features = {t.name: np.asarray(store.features(t.name).numerical) for t in manifest.tables}
+    seeds, anchors = rng.integers(0, 40, EXAMPLES), rng.integers(20, 60, EXAMPLES).astype(np.int32) * DAY
+    values = features["customers"][seeds, :1] + rng.normal(size=(EXAMPLES, 1)).astype(np.float32)
+    loader = BlockLoader(sampler, features, seeds, anchors, 7, seed=2, chosen=np.arange(50))
+    labels = BlockLabels(AnswerShape(TaskType.REGRESSION), values.astype(np.float32), np.arange(50, EXAMPLES))
+    settings = settings_of(folder, **training)
+    outcome = Trainer(settings, BlockTask(settings, loader, labels, place), place).run()
+    metrics = [{name: figures[name] for name in ("mae", "rmse")} for figures in outcome.history]
+    return {"losses": outcome.losses, "seen": outcome.seen, "metrics": metrics, "weights": outcome.weights}
+
+
+def write_shop(folder: Path) -> None:
+    """The arrays, and the manifest that the processes need beside."""
+    torch.save(shop_store(folder).manifest, folder / "manifest.pt")
+
+
+def main(rank: int, workers: int, folder: str) -> None:
+    """Train in a process of its own; rank 0 leaves what came of it."""
+    dist.init_process_group("gloo", f"file://{folder}/meet-{workers}", rank=rank, world_size=workers)
+    found = train(folder, Place(rank, workers))
+    if rank == 0:
+        torch.save(found, Path(folder) / f"{workers}.pt")
+    dist.destroy_process_group()

@@ -1,0 +1,143 @@
+"""A network on blocks learns the same from memory and from shards, whatever the threads, and resumes exactly."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gnnscale.config import Settings, bind_query
+from gnnscale.etl.session import open_session
+from gnnscale.etl.shards import ShardPlan, build_shards
+from gnnscale.lake import Lake
+from gnnscale.loading import AnswerShape
+from gnnscale.loading.block_loader import BlockLoader, BlockSource
+from gnnscale.loading.dense_features import dense_features
+from gnnscale.loading.entity_examples import label_values
+from gnnscale.loading.shard_loader import ShardLoader
+from gnnscale.loading.shards import ShardReader
+from gnnscale.query.task import TaskType
+from gnnscale.sampling import NeighborSampler
+from gnnscale.sampling.rule import Rule
+from gnnscale.schema import LakeError
+from gnnscale.store import GraphStore
+from gnnscale.training import BlockLabels, BlockTask, Outcome, Trainer, build_task
+from tests.conftest import SPARK, Shop
+from tests.entity_shop import entity_settings, write_labels
+from tests.keeper import Keeper
+
+FANOUTS = [{"purchases.customer_id": 6, "mailings.customer_id": 3}, {"purchases.product_id": 1}]
+SEED, TASK = 3, TaskType.REGRESSION
+
+
+class Shards:
+    """Labels and shards of one query in a lake of its own, with the shop's graph."""
+
+    def __init__(self, settings: Settings, reader: ShardReader, store: GraphStore) -> None:
+        self.settings, self.reader, self.store = settings, reader, store
+        table = reader.labels()
+        self.seeds = table["entity"].to_numpy().astype(np.int64)
+        self.anchors = (table["anchor_time"].to_numpy() - store.manifest.origin).astype(np.int32)
+        split = np.array(table["split"].to_pylist())
+        self.training, validation = (np.flatnonzero(split == name) for name in ("train", "validation"))
+        shape = AnswerShape(TASK)
+        self.labels = BlockLabels(shape, label_values(table["target"], shape), validation)
+
+    def on_disk(self, **options: Any) -> ShardLoader:
+        return ShardLoader(self.reader, batch_size=16, seed=SEED, chosen=self.training, **options)
+
+    def in_memory(self, threads: int = 1) -> BlockLoader:
+        sampler = NeighborSampler(self.store, FANOUTS, "uniform", SEED, table="customers", threads=threads)
+        features = {t.name: dense_features(self.store, t.name) for t in self.store.manifest.tables}
+        groups = self.on_disk().groups
+        given = (self.seeds, self.anchors, 16, SEED)
+        return BlockLoader(sampler, features, *given, groups=groups, sample_epoch=5)
+
+    def train(self, source: BlockSource, resume: Any = None) -> tuple[Outcome, Keeper]:
+        keeper = Keeper()
+        task = BlockTask(self.settings, source, self.labels)
+        return Trainer(self.settings, task, listener=keeper).run(resume), keeper
+
+
+@pytest.fixture(scope="module")
+def shards(shop: Shop, store: GraphStore, tmp_path_factory: pytest.TempPathFactory) -> Shards:
+    folder: Path = tmp_path_factory.mktemp("blocks")
+    training = {"epochs": 3, "learning_rate": 1e-2, "checkpoint_steps": 10, "batch_size": 16}
+    settings = entity_settings(shop.content, folder, TASK, **training)
+    shutil.copytree(shop.lake.uri, settings.lake.uri)
+    lake = Lake(settings.lake.uri)
+    write_labels(lake, shop.lake, store, bind_query(settings, store.manifest))
+    plan = ShardPlan("asked", "customers", FANOUTS, Rule("uniform"), SEED, 5, 20_000, 64, features=True)
+    build_shards(open_session(SPARK, "gnnscale tests"), lake, shop.manifest, plan)
+    return Shards(settings, ShardReader(lake, "asked"), store)
+
+
+def test_memory_and_shards_give_the_same_losses_and_weights_bit_for_bit(shards: Shards) -> None:
+    assert len([rows for rows in shards.on_disk().groups if len(rows)]) > 3
+    disk, _ = shards.train(shards.on_disk())
+    memory, _ = shards.train(shards.in_memory())
+    assert disk.losses == memory.losses and len(disk.losses) > 3
+    assert disk.losses[-1][1] < 0.95 * disk.losses[0][1]
+    assert all(torch.equal(value, memory.weights[name]) for name, value in disk.weights.items())
+    assert [f["mae"] for f in disk.history] == [f["mae"] for f in memory.history]
+    # Features that a loader is given stand in for those that were copied.
+    given = ShardLoader(shards.reader, shards.in_memory().features, 16, SEED, chosen=shards.training)
+    assert shards.train(given)[0].losses == disk.losses
+
+
+def test_a_configuration_trains_from_shards_without_edges(shards: Shards, tmp_path: Path) -> None:
+    settings = shards.settings.model_copy(
+        update={
+            "model": shards.settings.model.model_copy(update={"network": "blocks"}),
+            "training": shards.settings.training.model_copy(update={"source": "shards"}),
+        }
+    )
+    lake = Lake(settings.lake.uri)
+    bare = GraphStore.open(lake, tmp_path, edges=False)
+    task = build_task(settings, lake, bare, bind_query(settings, bare.manifest))
+    assert isinstance(task, BlockTask) and isinstance(task.source, ShardLoader)
+    outcome = Trainer(settings, task).run()
+    assert outcome.losses == shards.train(shards.on_disk())[0].losses
+
+
+def test_threads_do_not_change_what_is_learned(shards: Shards) -> None:
+    one, two = (shards.train(shards.in_memory(threads))[0] for threads in (1, 2))
+    assert one.losses == two.losses
+    assert all(torch.equal(value, two.weights[name]) for name, value in one.weights.items())
+
+
+@pytest.mark.parametrize("source", ["on_disk", "in_memory"])
+def test_a_run_taken_up_within_an_epoch_ends_as_the_unbroken_one(shards: Shards, source: str) -> None:
+    outcome, keeper = shards.train(getattr(shards, source)())
+    kept = keeper.within[-1]
+    assert kept["epoch"] > 0 and kept["step"] > 0
+    again, _ = shards.train(getattr(shards, source)(), resume=kept)
+    assert again.losses == outcome.losses and again.seen == outcome.seen == 3 * len(shards.training)
+    assert all(torch.equal(value, again.weights[name]) for name, value in outcome.weights.items())
+
+
+def test_shards_without_features_say_so(shards: Shards, shop: Shop) -> None:
+    plan = ShardPlan("plain", "customers", FANOUTS, Rule("uniform"), SEED, 5, 20_000, 64)
+    lake = Lake(shards.settings.lake.uri)
+    lake.write("labels_plain", lake.read("labels_asked"))
+    build_shards(open_session(SPARK, "gnnscale tests"), lake, shop.manifest, plan)
+    with pytest.raises(LakeError, match=r"no features were copied.*shards\.features=true"):
+        ShardLoader(ShardReader(lake, "plain"))
+
+
+def test_every_record_tells_how_many_seeds_and_edges_a_second(shards: Shards) -> None:
+    outcome, keeper = shards.train(shards.in_memory())
+    recorded = [figures for figures in keeper.steps if "edges_per_second" in figures]
+    assert [int(f["step"]) - 1 for f in recorded] == [step for step, _ in outcome.losses]
+    assert all(f["loss"] == f["loss"] and 0 <= f["loader_wait"] < 1 for f in recorded)
+    epoch = outcome.history[0]
+    # Edges a seed are those of the blocks.
+    loader = shards.in_memory()
+    edges = sum(loader.build(rows).edges for rows in loader.batches(0))
+    assert edges == sum(int((nodes >= 0).sum()) for rows in loader.batches(0) for nodes in loader.build(rows).nodes[1:])
+    found = epoch["edges_per_second"] / epoch["seeds_per_second"]
+    assert found == pytest.approx(edges / len(shards.training), rel=0.01)
