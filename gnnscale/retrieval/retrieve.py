@@ -20,7 +20,7 @@ from gnnscale.query.anchors import AnchorPlan
 from gnnscale.retrieval.answers import Answers
 from gnnscale.retrieval.embeddings import PairScores, read_pairs, read_vectors
 from gnnscale.retrieval.exploration import Exploration
-from gnnscale.retrieval.filter_rules import alive_filter, alive_nodes, known_by, read_diversity, read_filter
+from gnnscale.retrieval.filter_rules import alive_filter, alive_nodes, known_by, read_diversity, settings_filter
 from gnnscale.retrieval.filters import Filter
 from gnnscale.retrieval.index import IndexKind, Metric, Neighbors
 from gnnscale.retrieval.index.audit import Recall, exact_neighbors, measure_recall
@@ -123,7 +123,7 @@ class _Side:
         pairs = read_pairs(lake, settings.query.name, anchor)
         if metric is not Metric.INNER_PRODUCT and pairs.counts.any():
             raise ConfigError(f"scores of pairs are inner products; retrieval.index.metric is {metric}")
-        keep = read_filter(settings, lake, query, anchor, store) if final else alive_filter(lake, query, anchor)
+        keep = settings_filter(settings, lake, query, anchor, store) if final else alive_filter(lake, query, anchor)
         vectors = TargetVectors(index_folder_vectors(folder), "l2" if metric is Metric.L2 else "inner_product")
         diversity = read_diversity(settings, lake, query) if final else None
         exact = manifest.setting.kind is IndexKind.FLAT
@@ -209,6 +209,7 @@ def _fingerprint(settings: Settings, lake: Lake, query: PredictiveQuery, side: _
         "query": query.text,
         "seed": settings.seed,
         "anchor": side.anchor,
+        "ends": [query.entity.end_time, query.target.end_time],
         "retrieval": settings.retrieval.model_dump(mode="json"),
         "index": side.manifest.to_dict()["files"],
         "effort": side.manifest.setting.effort,

@@ -50,9 +50,9 @@ class TargetVectors:
         scores: NDArray[np.float32] = _score_rows(queries, listed.indptr, gathered, self.metric == "l2")
         return scores
 
-    def score_block(self, queries: NDArray[np.float32], start: int, end: int) -> NDArray[np.float32]:
-        """Scores of the targets from ``start`` up to ``end``, float32 ``[queries, end - start]``."""
-        block = np.asarray(self.values[start:end], np.float32)
+    def score_block(self, queries: NDArray[np.float32], targets: slice | NDArray[np.int64]) -> NDArray[np.float32]:
+        """Scores of the same targets for all queries, float32 ``[queries, targets]``; a slice is not copied."""
+        block = np.asarray(self.values[targets], np.float32)
         scores: NDArray[np.float32] = queries @ block.T
         if self.metric == "l2":
             # -|q - v|^2 = 2 q v - |q|^2 - |v|^2
