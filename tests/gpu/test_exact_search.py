@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gnnscale.retrieval.index.gpu import DeviceIndex, SearchPlan, fused, plain
 from gnnscale.retrieval.index.gpu.compared import Compared
+from gnnscale.retrieval.index.gpu.targets import DeviceTargets
 from gnnscale.retrieval.index.metric import Metric
 from gnnscale.retrieval.index.setting import IndexSetting
 from gnnscale.schema import DataError
@@ -94,6 +95,31 @@ def test_the_kernels_append_and_score_what_plain_torch_does(device):
             found.append((counts, places.gather(1, order), scores.gather(1, order[:20])))
         assert 0 < int(found[0][0].sum()) < 140 * 270
         assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("place", ["device", "pinned"])
+def test_full_vectors_may_be_on_the_host(device, place):
+    rng = np.random.default_rng(7)
+    vectors, queries = whole_numbers(rng, 400, 20), whole_numbers(rng, 10, 20)
+    targets = DeviceTargets.build(vectors, Metric.INNER_PRODUCT, device, 0, place)
+    assert targets.vectors.is_pinned() == (place == "pinned" and device.type == "cuda")
+    found = DeviceIndex(targets, IndexSetting(), SMALL).search(queries, 5)
+    assert_exact(found, exact_scores(vectors, queries, Metric.INNER_PRODUCT), 5)
+
+
+@pytest.mark.parametrize("metric", EVERY)
+def test_compiled_kernels_search_many_targets(cuda, metric):
+    rng = np.random.default_rng(8)
+    vectors = rng.normal(size=(100_000, 128)).astype(np.float32)
+    queries = vectors[:5000] + rng.normal(size=(5000, 128)).astype(np.float32)
+    setting = IndexSetting(metric=metric, device="cuda")
+    found = DeviceIndex.build(vectors, setting).search(queries, 25)
+    expected = DeviceIndex.build(vectors, setting, plan=SearchPlan(fused=False)).search(queries, 25)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-5, atol=1e-4)
+    assert (found.targets == expected.targets).mean() > 0.999
+    assert_exact(
+        type(found)(found.targets[:50], found.scores[:50]), exact_scores(vectors, queries[:50], metric), 25, 1e-3
+    )
 
 
 def test_what_has_no_score_is_refused(device):

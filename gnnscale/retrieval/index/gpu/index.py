@@ -135,6 +135,8 @@ class DeviceIndex:
         room = plan.room(k, size)
         best, full = self._collect(asked, self._first_limits(asked, k), k, room, plan.stretches(k, size))
         left = full.nonzero().ravel()
+        if len(left):
+            log.debug("%d of %d queries have over %d candidates in a stretch", len(left), len(full), room)
         room = min(size, MORE_ROOM * room)
         step = max(1, CELLS // room)
         for start in range(0, len(left), step):
