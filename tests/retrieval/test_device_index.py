@@ -4,17 +4,21 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gnnscale.lake import Lake
+from gnnscale.retrieval.index.audit import Recall
 from gnnscale.retrieval.index.build import build_index
 from gnnscale.retrieval.index.gpu import DeviceIndex, SearchPlan
 from gnnscale.retrieval.index.gpu.compared import Compared
 from gnnscale.retrieval.index.gpu.ordered import as_keys, ids_of, scores_of
 from gnnscale.retrieval.index.gpu.targets import choose_place
 from gnnscale.retrieval.index.metric import Metric
+from gnnscale.retrieval.index.saved import IndexManifest, building_folder, load_index, save_index
 from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
 from gnnscale.schema import ConfigError, DataError
 from tests.gpu.exact_cases import assert_exact, exact_scores, whole_numbers
@@ -127,6 +131,23 @@ def test_what_is_kept_in_a_file_is_found_again(tmp_path):
     found, expected = again.search(vectors[:20], 5), index.search(vectors[:20], 5)
     np.testing.assert_array_equal(found.targets, expected.targets)
     np.testing.assert_array_equal(found.scores, expected.scores)
+
+
+def test_an_index_in_the_lake_is_loaded_where_there_is_a_gpu(tmp_path):
+    lake, setting = Lake(tmp_path / "lake"), IndexSetting(IndexKind.FLAT, device="cuda")
+    lake.write("embeddings_items", pa.table({"node_id": [0]}))
+    vectors = np.random.default_rng(2).normal(size=(300, 9)).astype(np.float32)
+    index = DeviceIndex.build(vectors, setting, CPU, PLAIN)
+    folder = building_folder(lake, "asked", 7, None)
+    version = lake.version("embeddings_items")
+    manifest = IndexManifest(setting, 300, 9, "embeddings_items", version, 7, Recall(5, 1, 1.0, 0.2, 1.0), 1.0)
+    assert list(save_index(lake, "asked", index, manifest, folder).files) == ["exact.npy"]
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="an exact index on cuda needs a CUDA device"):
+            load_index(lake, "asked", 7)
+        return
+    loaded, _, _ = load_index(lake, "asked", 7)
+    assert (loaded.search(vectors[:20], 5).targets == index.search(vectors[:20], 5).targets).all()
 
 
 def test_what_can_not_be_searched_is_refused():
