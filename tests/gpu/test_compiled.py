@@ -17,7 +17,9 @@ from gnnscale.sampling.gpu.neighbors import _sample
 
 def build(kernel, types, constants, warps, stages=3):
     signature = {name: types.get(name, "constexpr") for name in kernel.arg_names}
-    source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
+    # Torch's tensors begin at multiples of 16 bytes, which decides how they are loaded.
+    aligned = {(i,): [["tt.divisibility", 16]] for i, kind in enumerate(signature.values()) if kind.startswith("*")}
+    source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=aligned)
     target = GPUTarget("cuda", int(sys.argv[1]), 32)
     assert triton.compile(source, target=target, options={"num_warps": warps, "num_stages": stages}).asm["cubin"]
 

@@ -89,7 +89,8 @@ def _tile(base, rows, there, channel, WIDTH: tl.constexpr, WIDEN: tl.constexpr):
     return values.to(tl.float32) if WIDEN else values
 
 
-@triton.jit
+# Sizes differ from call to call, and none is worth a program of its own.
+@triton.jit(do_not_specialize=["rows", "start", "stop", "room"])
 def _scan(  # type: ignore[no-untyped-def]
     queries,
     slack,
@@ -140,7 +141,7 @@ def _scan(  # type: ignore[no-untyped-def]
             tl.store(places + row.to(tl.int64)[:, None] * room + slot, which, mask=passing & (slot < room))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["width", "stride"])
 def _score(  # type: ignore[no-untyped-def]
     queries,
     vectors,
