@@ -78,7 +78,7 @@ class IndexSettings(Section):
         sample: queries that recall is measured on.
         memory_gb: that the index may take; ``auto`` for half of the machine's.
         precision: of the scores that choose what is scored again; ``auto`` follows the processor.
-        device: ``cuda`` for FAISS on GPUs.
+        device: ``cuda`` for exact search on a GPU, and FAISS's forms of other kinds on GPUs.
         shards: stretches of targets that are indexed by processes of their own, on any machine of a Ray cluster.
     """
 

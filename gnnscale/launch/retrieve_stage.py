@@ -11,7 +11,7 @@ from gnnscale.config import Settings
 from gnnscale.lake import Lake
 from gnnscale.launch.open_graph import open_graph
 from gnnscale.query.anchors import AnchorPlan
-from gnnscale.retrieval import retrieve
+from gnnscale.retrieval.retrieve import retrieve
 from gnnscale.tracking import last_run, progress_bar
 
 RETRIEVAL = "retrieval_{query}"

@@ -11,14 +11,17 @@ import sys
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
+from gnnscale.retrieval.index.gpu.fused import TILE, _scan, _score
 from gnnscale.sampling.gpu.features import _gather
 from gnnscale.sampling.gpu.neighbors import _sample
 
-def build(kernel, types, constants, warps):
+def build(kernel, types, constants, warps, stages=3):
     signature = {name: types.get(name, "constexpr") for name in kernel.arg_names}
-    source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
+    # Torch's tensors begin at multiples of 16 bytes, which decides how they are loaded.
+    aligned = {(i,): [["tt.divisibility", 16]] for i, kind in enumerate(signature.values()) if kind.startswith("*")}
+    source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=aligned)
     target = GPUTarget("cuda", int(sys.argv[1]), 32)
-    assert triton.compile(source, target=target, options={"num_warps": warps}).asm["cubin"]
+    assert triton.compile(source, target=target, options={"num_warps": warps, "num_stages": stages}).asm["cubin"]
 
 words = dict.fromkeys(("neighbors", "stamps", "frontier", "anchors", "nodes", "times"), "*i32")
 words |= {"indptr": "*i64", "keys": "*i64", "rows": "i32", "width": "i32"}
@@ -32,6 +35,18 @@ for stored, node, result in kinds:
     types = {"values": f"*{stored}", "rows": f"*{node}", "out": f"*{result}", "count": "i32", "dims": "i32"}
     types |= {"scale": "*fp32"} if stored == "i8" else {}
     build(_gather, types, {"COLUMNS": 128, "BLOCK": 8, **({} if stored == "i8" else {"scale": None})}, 4)
+
+types = {"queries": "*bf16", "targets": "*bf16", **dict.fromkeys(("slack", "limits", "lengths"), "*fp32")}
+types |= {"counts": "*i32", "places": "*i32", **dict.fromkeys(("rows", "start", "stop", "room"), "i32")}
+tile = {"SPAN": 8192, "QUERIES": TILE[0], "TARGETS": TILE[1], "WIDEN": False}
+for width, chunk in ((16, 16), (128, 128), (192, 64), (256, 128)):
+    build(_scan, types, {**tile, "WIDTH": width, "CHUNK": chunk, "halves": None}, 8, 3)
+build(_scan, {**types, "halves": "*fp32"}, {**tile, "WIDTH": 128, "CHUNK": 128}, 8, 3)
+types = {**dict.fromkeys(("queries", "vectors", "scores"), "*fp32"), "places": "*i32", "counts": "*i32"}
+types |= {"width": "i32", "stride": "i64"}
+for channels, euclidean in ((1, False), (128, True), (200, False)):
+    chunk = min(128, triton.next_power_of_2(channels))
+    build(_score, types, {"CHANNELS": channels, "CHUNK": chunk, "SCORED": 32, "EUCLIDEAN": euclidean}, 4)
 """
 
 

@@ -75,6 +75,17 @@ def test_the_choice_follows_size_and_metric(workload, metric, kind):
     assert choose_setting(workload, metric, IndexKind.IVF_FLAT).kind is IndexKind.IVF_FLAT
 
 
+@pytest.mark.parametrize("metric", [Metric.INNER_PRODUCT, Metric.L2])
+def test_a_gpu_searches_exactly_while_clusters_are_expected_to_take_longer(metric):
+    def kind(targets, cores, device="cuda"):
+        return choose_setting(Workload(targets, 128, targets, 64 << 30, cores), metric, device=device).kind
+
+    assert kind(10_000, 2) is kind(3_000_000, 64) is kind(10_000_000, 2) is IndexKind.FLAT
+    # Exact search takes a hundred times as long for ten times as many; clusters on many cores do not.
+    assert kind(100_000_000, 64) is not IndexKind.FLAT
+    assert kind(3_000_000, 2, "cpu") is not IndexKind.FLAT
+
+
 def test_lists_and_codes_suit_the_targets():
     assert [lists_for(n) for n in (1, 100, 50_000, 1_000_000, 10_000_000)] == [1, 2, 256, 1024, 4096]
     assert [codes_for(n) for n in (128, 48, 30, 7, 1)] == [64, 24, 15, 1, 1]

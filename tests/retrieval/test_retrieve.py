@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gnnscale.retrieval import build_query_indexes, retrieve
+from gnnscale.retrieval import build_query_indexes
 from gnnscale.retrieval.index.saved import load_index, read_manifest
+from gnnscale.retrieval.retrieve import retrieve
 from gnnscale.schema import ConfigError, DataError, LakeError
 from tests.retrieval.inventory_lake import LATEST, TEST, anchor_of, make_inventory
 
@@ -174,7 +175,11 @@ def test_an_index_is_kept_and_refused_when_its_embeddings_have_changed(tmp_path)
         load_index(inventory.lake, "next_week", LATEST)
 
 
-SCRIPT = "import pickle, sys; from gnnscale.retrieval import retrieve; retrieve(*pickle.load(open(sys.argv[1], 'rb')))"
+SCRIPT = """
+import pickle, sys
+from gnnscale.retrieval.retrieve import retrieve
+retrieve(*pickle.load(open(sys.argv[1], 'rb')))
+"""
 
 
 def test_200_thousand_items_equal_brute_force_and_a_killed_run_is_taken_up(tmp_path):

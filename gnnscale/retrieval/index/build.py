@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnscale.retrieval.index.faiss_index import FaissIndex
+from gnnscale.retrieval.index.gpu import DeviceIndex
 from gnnscale.retrieval.index.grouped import GroupedIndex
 from gnnscale.retrieval.index.neighbors import Neighbors
 from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
@@ -46,10 +47,13 @@ def build_index(vectors: NDArray[np.float32], setting: IndexSetting, folder: Pat
         folder: where a grouped index keeps its arrays while it is used; default: in memory.
 
     Raises:
+        ConfigError: the device of the setting is not there, or has too little memory.
         DataError: there are no vectors, or one is not finite, or has no direction where the metric needs one.
     """
     if not len(vectors):
         raise DataError("there are no target vectors to build an index of")
     if setting.kind is IndexKind.GROUPED:
         return GroupedIndex.build(vectors, setting, folder)
+    if setting.on_device:
+        return DeviceIndex.build(vectors, setting)
     return FaissIndex.build(vectors, setting)

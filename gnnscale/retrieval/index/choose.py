@@ -10,6 +10,11 @@ from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
 
 EXACT_RATE = 6e10
 """Products and sums a second that exact search does on one core, where memory keeps up; measured on one of 2023."""
+CUDA_RATE = 3e14
+"""Products and sums a second that exact search does in bf16 on one GPU: an assumption until it is measured, a third of
+what the data sheet of an H100 says of dense matrices."""
+LISTS_LOOKED_AT = 8
+"""Clusters that a search is assumed to need for its recall, where an index is compared with a GPU's exact search."""
 EXACT_SECONDS = 20.0
 """Exact search that is expected to take no longer is not worth an index."""
 LEAST_TARGETS = 20_000
@@ -44,8 +49,21 @@ class Workload:
 
     @property
     def exact_seconds(self) -> float:
-        """What exact search is expected to take."""
+        """What exact search is expected to take on the cores."""
         return 2.0 * self.targets * self.channels * self.queries / (EXACT_RATE * self.cores)
+
+    @property
+    def cuda_seconds(self) -> float:
+        """What exact search is expected to take on a GPU."""
+        return 2.0 * self.targets * self.channels * self.queries / CUDA_RATE
+
+    @property
+    def clustered_seconds(self) -> float:
+        """What clusters are expected to take on the cores: lists of targets and of queries, and what is looked at."""
+        lists = lists_for(self.targets)
+        looked_at = min(1.0, LISTS_LOOKED_AT / lists)
+        products = lists * (self.targets + self.queries) + looked_at * self.targets * self.queries
+        return 2.0 * self.channels * products / (EXACT_RATE * self.cores)
 
 
 def choose_setting(
@@ -53,8 +71,9 @@ def choose_setting(
 ) -> IndexSetting:
     """A setting to begin with; how thoroughly it has to be searched is measured after it is built.
 
-    Exact search where that is quick. Else clusters searched for many queries together, which needs a product as its
-    metric; by Euclidean distance, clusters searched for each query, by codes where full vectors would not fit.
+    Exact search where that is quick, and on a GPU while it is expected to be quicker than clusters on the cores. Else
+    clusters searched for many queries together, which needs a product as its metric; by Euclidean distance, clusters
+    searched for each query, by codes where full vectors would not fit.
 
     Args:
         workload: what is to be searched.
@@ -62,7 +81,7 @@ def choose_setting(
         kind: where the choice is made already.
         device: ``cpu`` or ``cuda``.
     """
-    kind = kind or _choose_kind(workload, metric)
+    kind = kind or _choose_kind(workload, metric, device)
     return IndexSetting(
         kind=kind,
         metric=metric,
@@ -87,8 +106,11 @@ def codes_for(channels: int) -> int:
     return next(codes for codes in range(max(1, channels // 2), 0, -1) if channels % codes == 0)
 
 
-def _choose_kind(workload: Workload, metric: Metric) -> IndexKind:
-    if workload.targets < LEAST_TARGETS or workload.exact_seconds <= EXACT_SECONDS:
+def _choose_kind(workload: Workload, metric: Metric, device: str) -> IndexKind:
+    exact = workload.cuda_seconds if device == "cuda" else workload.exact_seconds
+    if workload.targets < LEAST_TARGETS or exact <= EXACT_SECONDS:
+        return IndexKind.FLAT
+    if device == "cuda" and exact < workload.clustered_seconds:
         return IndexKind.FLAT
     if metric is not Metric.L2:
         return IndexKind.GROUPED

@@ -14,12 +14,14 @@ from gnnscale.lake import Lake
 from gnnscale.retrieval.index.audit import Recall
 from gnnscale.retrieval.index.build import Index
 from gnnscale.retrieval.index.faiss_index import FaissIndex
+from gnnscale.retrieval.index.gpu import DeviceIndex
 from gnnscale.retrieval.index.grouped import GroupedIndex
 from gnnscale.retrieval.index.grouped.lists import ClusteredVectors
 from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
 from gnnscale.schema import LakeError
 
 FAISS_FILE = "index.faiss"
+DEVICE_FILE = "exact.npy"
 MANIFEST = "manifest.json"
 CHUNK = 1 << 24
 """Bytes of a file that are read at once."""
@@ -92,6 +94,8 @@ def save_index(lake: Lake, query: str, index: Index, manifest: IndexManifest, fo
     """
     if isinstance(index, FaissIndex):
         index.write(folder / FAISS_FILE)
+    elif isinstance(index, DeviceIndex):
+        index.write(folder / DEVICE_FILE)
     path = index_path(query, manifest.anchor)
     files = {file.name: (file.stat().st_size, _digest(file)) for file in sorted(folder.iterdir())}
     saved = IndexManifest(**{**vars(manifest), "files": files})
@@ -117,6 +121,7 @@ def load_index(lake: Lake, query: str, anchor: int, cache: str | None = None) ->
         cache: a local folder, for lakes that are not.
 
     Raises:
+        ConfigError: it is for a GPU, and there is none here.
         LakeError: there is none, files are missing or differ from the manifest, or the embeddings have been written
             again since.
     """
@@ -135,6 +140,8 @@ def load_index(lake: Lake, query: str, anchor: int, cache: str | None = None) ->
             raise LakeError(f"{path}/{name} is missing or not of {size:,} bytes; run the index stage again")
     if manifest.setting.kind is IndexKind.GROUPED:
         return GroupedIndex(ClusteredVectors.open(folder), manifest.setting), manifest, folder
+    if manifest.setting.on_device:
+        return DeviceIndex.open(folder / DEVICE_FILE, manifest.setting), manifest, folder
     return FaissIndex.open(folder / FAISS_FILE, manifest.setting), manifest, folder
 
 

@@ -44,7 +44,8 @@ class IndexSetting:
         links: of a target in ``hnsw``.
         precision: of the scores by which ``grouped`` chooses what it scores again; ``auto`` takes ``bf16`` where the
             processor multiplies it faster than ``fp32``.
-        device: ``cpu``, or ``cuda`` for the forms of FAISS on one.
+        device: ``cpu``, or ``cuda`` for exact search on a GPU (:mod:`gnnscale.retrieval.index.gpu`) and FAISS's forms
+            of the others on GPUs.
         threads: that search; 0 for every core.
         seed: of the sample that clusters are trained on.
 
@@ -74,6 +75,11 @@ class IndexSetting:
             raise ConfigError(f"device of an index is '{self.device}'; one of cpu, cuda")
         if self.kind is IndexKind.GROUPED and self.metric is Metric.L2:
             raise ConfigError("a grouped index has no l2; take inner_product, cosine or an index of another kind")
+
+    @property
+    def on_device(self) -> bool:
+        """Whether it is exact search on a GPU."""
+        return self.kind is IndexKind.FLAT and self.device == "cuda"
 
     @property
     def most_effort(self) -> int:

@@ -1,0 +1,9 @@
+"""Exact search on a GPU: bf16 products choose, fp32 ones rank, and no matrix of scores is written.
+
+Needs torch alone, and Triton where a CUDA device searches; neither FAISS nor anything of the lake is imported.
+"""
+
+from gnnscale.retrieval.index.gpu.index import DeviceIndex
+from gnnscale.retrieval.index.gpu.plan import SearchPlan
+
+__all__ = ["DeviceIndex", "SearchPlan"]

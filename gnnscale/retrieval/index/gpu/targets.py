@@ -1,0 +1,112 @@
+"""Target vectors on a device: in bf16 to be compared, in fp32 to be scored."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gnnscale.retrieval.index.gpu.compared import Compared, width_for
+from gnnscale.retrieval.index.metric import Metric, as_searched
+from gnnscale.schema import ConfigError
+
+log = logging.getLogger(__name__)
+
+ROWS = 65_536
+"""Vectors that are brought to the device at once."""
+SHARE = 0.8
+"""Of what is free on the device; the rest is for queries and candidates."""
+
+
+@dataclass(frozen=True)
+class DeviceTargets:
+    """Targets in random order, so that any stretch of them is a sample of all.
+
+    Args:
+        compared: bf16 ``[targets, width]`` on the device, with lengths.
+        vectors: float32 ``[targets, channels]``, on the device or in page-locked memory of the host.
+        ids: of the target at each place, int32 ``[targets]`` on the device.
+    """
+
+    compared: Compared
+    vectors: Tensor
+    ids: Tensor
+
+    @classmethod
+    def build(
+        cls,
+        vectors: NDArray[np.float32],
+        metric: Metric,
+        device: torch.device,
+        seed: int,
+        place: Literal["device", "pinned"] | None = None,
+    ) -> DeviceTargets:
+        """Bring vectors to the device.
+
+        Args:
+            vectors: row i is target i, ``[targets, channels]``; may be mapped.
+            metric: of the scores.
+            device: that searches.
+            seed: of the order.
+            place: of the fp32 vectors; None for the device where they fit.
+
+        Raises:
+            ConfigError: not even the bf16 vectors fit on the device.
+            DataError: a vector is not finite, is too long, or has no direction where the metric needs one.
+        """
+        count, channels = vectors.shape
+        if place is None:
+            place = choose_place(count, channels, free_bytes(device))
+        compared = Compared.room(count, channels, metric is Metric.L2, device)
+        if place == "pinned" and device.type == "cuda":
+            exact = torch.empty((count, channels), pin_memory=True)
+        else:
+            exact = torch.empty((count, channels), device=device)
+        order = np.random.default_rng(seed).permutation(count)
+        placed = np.empty(count, np.int64)
+        placed[order] = np.arange(count)
+        loss = 0.0
+        for start in range(0, count, ROWS):
+            part = torch.from_numpy(np.array(as_searched(metric, vectors[start : start + ROWS], "target vectors")))
+            places = torch.from_numpy(placed[start : start + ROWS])
+            loss = max(loss, compared.put(places.to(device), part.to(device)))
+            exact[places.to(exact.device)] = part.to(exact.device)
+        log.debug("%d targets on %s, in fp32 on %s; bf16 loses up to %.2g", count, device, exact.device, loss)
+        return cls(replace(compared, loss=loss), exact, torch.from_numpy(order.astype(np.int32)).to(device))
+
+    def read(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Vectors of the targets from ``start`` up to ``stop`` in order of their ids, float32 ``[rows, channels]``."""
+        place = torch.empty_like(self.ids)
+        place[self.ids.long()] = torch.arange(len(self.ids), dtype=place.dtype, device=place.device)
+        taken: NDArray[np.float32] = self.vectors[place[start:stop].to(self.vectors.device).long()].cpu().numpy()
+        return taken
+
+
+def choose_place(targets: int, channels: int, free: int) -> Literal["device", "pinned"]:
+    """Where fp32 vectors go: on the device where they fit beside the bf16 ones, else in memory of the host.
+
+    Args:
+        targets, channels: of the vectors.
+        free: bytes of the device.
+
+    Raises:
+        ConfigError: not even the bf16 vectors fit.
+    """
+    compared = targets * (2 * width_for(channels) + 12)
+    if compared > free * SHARE:
+        raise ConfigError(
+            f"{targets:,} targets of {channels} channels take {compared / 1e9:.1f} GB in bf16, and the device has "
+            f"{free / 1e9:.1f} GB free; take an index of another kind with retrieval.index.kind, or several shards "
+            "with retrieval.index.shards"
+        )
+    return "device" if compared + 4 * targets * channels <= free * SHARE else "pinned"
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that the device has free; where it is the host, no limit is set."""
+    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else 2**62

@@ -1,0 +1,155 @@
+"""Exact nearest targets of every item of an inventory on one GPU: seconds, TFLOP/s and recall.
+
+Building counts, and bringing queries to the device and results back. Vectors are of length one: around centers that lie
+around others, with noise of the length of a center (not trained ones; ``--vectors`` takes those that the benchmark
+``retrieval --keep`` made), and spread evenly, where no index could help. Recall is of a thousand queries against double
+precision; a target that scores as well as the last of the exact ones, up to rounding, is as good. On a GPU, plain torch
+(products in pieces, written and read again) answers some queries too, and its seconds are multiplied. Without one the
+small form runs plain torch on the CPU, which says nothing of a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gnnscale.retrieval.index.gpu import DeviceIndex, SearchPlan
+from gnnscale.retrieval.index.setting import IndexSetting
+from tests.benchmarks.measure import finish, measured, surroundings
+
+K, DIMS, SAMPLED = 25, 128, 1000
+SMALL, FULL = 20_000, 10_000_000
+SMALL_ON_GPU = 1_000_000
+PEER_QUERIES = 8192
+PART = 1_000_000
+"""Queries that are answered together, and vectors that are made together."""
+PER_CENTER, CENTERS_PER_CENTER = 150, 40
+SLACK = 1e-5
+"""Share of a score by which single and double precision may differ."""
+
+
+def main() -> None:
+    """Run, print a row for each kind of vectors, and with ``--json`` one line more."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--full", action="store_true", help="ten million items; needs a GPU")
+    parser.add_argument("--json", action="store_true", help="end with one JSON object on a line")
+    parser.add_argument("--vectors", type=Path, help="file of NumPy's with unit vectors [items, channels]")
+    options = parser.parse_args()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if options.full and device.type != "cuda":
+        parser.error("--full needs a CUDA device and a torch built for CUDA; here is none, nothing was measured")
+    items = FULL if options.full else SMALL_ON_GPU if device.type == "cuda" else SMALL
+    rows = {
+        "clustered": np.load(options.vectors, mmap_mode="r") if options.vectors else clustered_vectors(items),
+        "sphere": sphere_vectors(items),
+    }
+    with measured() as whole:
+        results = {name: measure(vectors, device) for name, vectors in rows.items()}
+    for name, row in results.items():
+        print(name, row, flush=True)
+    on_gpu = device.type == "cuda"
+    finish(
+        options,
+        {
+            "benchmark": "gpu_retrieval",
+            **surroundings(("torch", "numpy", *(("triton",) if find_spec("triton") else ()))),
+            "device": torch.cuda.get_device_name() if on_gpu else "cpu",
+            "vectors": str(options.vectors.name) if options.vectors else "generated",
+            "k": K,
+            "peak_gb": round(whole.peak_gb, 2),
+            "peak_device_gb": round(torch.cuda.max_memory_reserved() / 1e9, 2) if on_gpu else None,
+            **results["clustered"],
+            "sphere": results["sphere"],
+        },
+    )
+
+
+def measure(vectors: NDArray[np.float32], device: torch.device) -> dict[str, Any]:
+    """Every item's neighbors; on a GPU, those of some by plain torch too."""
+    # The kernels are compiled before the clock starts.
+    DeviceIndex.build(vectors[:1000], IndexSetting(), device).search(vectors[:1000], K)
+    items, channels = vectors.shape
+    started = time.perf_counter()
+    index = DeviceIndex.build(vectors, IndexSetting(), device)
+    built = time.perf_counter() - started
+    for start in range(0, items, PART):
+        index.search(vectors[start : start + PART], K)
+    seconds = time.perf_counter() - started
+    rows = np.sort(np.random.default_rng(1).permutation(items)[:SAMPLED])
+    row = {
+        "items": items,
+        "queries": items,
+        "dims": channels,
+        "seconds": round(seconds, 2),
+        "build_seconds": round(built, 2),
+        "queries_per_second": round(items / (seconds - built)),
+        "tflops": round(2 * items**2 * channels / (seconds - built) / 1e12, 3),
+        "recall": round(recall(index, vectors, np.ascontiguousarray(vectors[rows]), device), 5),
+        "fp32_on": str(index.targets.vectors.device),
+    }
+    if device.type == "cuda":
+        row |= {"plain_seconds": round(built + plain_seconds(index, vectors), 2), "plain_queries": PEER_QUERIES}
+        row["ratio_plain"] = round(row["plain_seconds"] / seconds, 2)
+    return row
+
+
+def plain_seconds(index: DeviceIndex, vectors: NDArray[np.float32]) -> float:
+    """What plain torch takes to answer every item, from some of them."""
+    some = np.ascontiguousarray(vectors[:: max(1, len(vectors) // PEER_QUERIES)][:PEER_QUERIES])
+    peer = DeviceIndex(index.targets, index.setting, SearchPlan(fused=False))
+    peer.search(some[:100], K)
+    began = time.perf_counter()
+    peer.search(some, K)
+    return (time.perf_counter() - began) * len(vectors) / len(some)
+
+
+def recall(
+    index: DeviceIndex, vectors: NDArray[np.float32], queries: NDArray[np.float32], device: torch.device
+) -> float:
+    """Share of the exact nearest that the index finds, by scores in double precision."""
+    asked = torch.from_numpy(queries).to(device).double()
+    best = torch.empty((len(queries), 0), dtype=torch.float64, device=device)
+    for start in range(0, len(vectors), 100_000):
+        part = torch.from_numpy(np.array(vectors[start : start + 100_000])).to(device).double()
+        both = torch.cat([best, asked @ part.T], dim=1)
+        best = both.topk(min(K, both.shape[1]), dim=1).values
+    found = torch.from_numpy(vectors[index.search(queries, K).targets]).to(device).double()
+    scores = torch.einsum("qkc,qc->qk", found, asked)
+    last = best[:, -1:]
+    return float((scores >= last - SLACK * last.abs().clamp(min=1)).double().mean())
+
+
+def clustered_vectors(items: int) -> NDArray[np.float32]:
+    """Unit vectors around centers of about 150 items, which lie around centers of about 40 of them."""
+    rng = np.random.default_rng(0)
+    centers = -(-items // PER_CENTER)
+    upper = rng.standard_normal((-(-centers // CENTERS_PER_CENTER), DIMS), np.float32)
+    lower = upper[rng.integers(0, len(upper), centers)] + rng.standard_normal((centers, DIMS), np.float32)
+    made = np.empty((items, DIMS), np.float32)
+    for start in range(0, items, PART):
+        part = made[start : start + PART]
+        part[:] = lower[rng.integers(0, centers, len(part))] + rng.standard_normal(part.shape, np.float32)
+        part /= np.linalg.norm(part, axis=1, keepdims=True)
+    return made
+
+
+def sphere_vectors(items: int) -> NDArray[np.float32]:
+    """Unit vectors spread evenly."""
+    rng = np.random.default_rng(1)
+    made = np.empty((items, DIMS), np.float32)
+    for start in range(0, items, PART):
+        part = made[start : start + PART]
+        part[:] = rng.standard_normal(part.shape, np.float32)
+        part /= np.linalg.norm(part, axis=1, keepdims=True)
+    return made
+
+
+if __name__ == "__main__":
+    main()
