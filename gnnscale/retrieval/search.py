@@ -26,7 +26,7 @@ from gnnscale.retrieval.diversity import Diversity
 from gnnscale.retrieval.embeddings import PairScores
 from gnnscale.retrieval.filters import Filter
 from gnnscale.retrieval.index import Neighbors
-from gnnscale.retrieval.tower import TargetVectors
+from gnnscale.retrieval.tower import VectorScores
 from gnnscale.sampling.compiled import read_only
 from gnnscale.schema import ConfigError, DataError
 
@@ -76,7 +76,7 @@ class AllowedSearch:
 
     index: VectorIndex
     keep: Filter
-    vectors: TargetVectors | None = None
+    vectors: VectorScores | None = None
     pairs: PairScores | None = None
     diversity: Diversity | None = None
     exact: bool = True
@@ -86,9 +86,9 @@ class AllowedSearch:
         size, entities = self.index.size, self.keep.entities
         if self.deepest is not None and self.vectors is None:
             raise ConfigError(f"an index that shows at most {self.deepest} targets needs their vectors beside it")
-        if self.vectors is not None and self.vectors.values.shape != (size, self.index.channels):
+        if self.vectors is not None and self.vectors.shape != (size, self.index.channels):
             wanted = f"[{size}, {self.index.channels}]"
-            raise DataError(f"vectors are {list(self.vectors.values.shape)}, and the index is of {wanted}")
+            raise DataError(f"vectors are {list(self.vectors.shape)}, and the index is of {wanted}")
         if self.keep.targets != size:
             raise DataError(f"the filter is of {self.keep.targets:,} targets, and the index of {size:,}")
         if self.diversity is not None and len(self.diversity.categories) != size:
@@ -228,7 +228,7 @@ class AllowedSearch:
 
     def _score_few(
         self,
-        vectors: TargetVectors,
+        vectors: VectorScores,
         lists: Lists,
         queries: NDArray[np.float32],
         which: NDArray[np.int64],
@@ -245,7 +245,7 @@ class AllowedSearch:
             lists.put(part, taken)
 
     def _score_all(
-        self, vectors: TargetVectors, lists: Lists, queries: NDArray[np.float32], which: NDArray[np.int64]
+        self, vectors: VectorScores, lists: Lists, queries: NDArray[np.float32], which: NDArray[np.int64]
     ) -> None:
         """Fill lists from vectors of all targets, a block of them at a time."""
         size = self.index.size
