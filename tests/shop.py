@@ -98,7 +98,8 @@ def settings_content(folder: Path) -> dict[str, Any]:
             "siblings": ["category", "brand"],
         },
         "training": {"epochs": 1, "batch_size": 16, "warmup_steps": 2, "negatives": 16, "workers": 1, "gpu": "no"},
-        "retrieval": {"batch_size": 16, "depth": 4},
+        "embedding": {"batch_size": 16},
+        "retrieval": {"depth": 4},
         "evaluation": {"resamples": 50, "examples": 2},
     }
 

@@ -31,12 +31,12 @@ class CategorySettings(Section):
 
     Args:
         entity, target: columns with the categories.
-        own: ``only`` gives an entity targets of its own category, ``never`` those of others.
+        own: ``only`` gives an entity targets of its own category, ``others`` none of them.
     """
 
     entity: str
     target: str
-    own: Literal["only", "never"] = "only"
+    own: Literal["only", "others"] = "only"
 
 
 class FilterSettings(Section):

@@ -309,7 +309,7 @@ class EmbeddingSettings(Section):
 
     Args:
         workers: processes that share it, by Ray where they are more than one; ``auto`` takes one for a small lake, else
-            one a GPU or, where ``training.gpu`` finds none, one a core.
+            one a GPU or, where ``training.gpu`` finds none, one a core. More than there are GPUs share them.
         partition_rows: nodes of a file, which is what a run that was killed loses at most, a worker.
         batch_size: entities that go through the network at once.
         max_failures: lost workers after which the sweep gives up.

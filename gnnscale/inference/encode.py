@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 
 from gnnscale.config import Settings
 from gnnscale.inference.embedding_rows import pair_rows, vector_rows
-from gnnscale.inference.sweep import Partition, Sweep
+from gnnscale.inference.sweep import Partition, Side, Sweep
 from gnnscale.inference.sweep_files import write_partition
 from gnnscale.inference.unchanged import read_rows, replace_rows
 from gnnscale.lake import Lake
-from gnnscale.loading import BatchBuilder, Examples
+from gnnscale.loading import BatchBuilder, Examples, PairBatch, TargetBatch
+from gnnscale.loading.ahead import run_ahead
 from gnnscale.nn import TwoBranchModel
 from gnnscale.store import GraphStore
 from gnnscale.training import load_model
@@ -48,7 +50,7 @@ class PartitionEncoder:
     """A trained model that encodes partitions; the rows are the same whichever process does it.
 
     Args:
-        settings: as the model was trained with; section ``embedding`` counts too.
+        settings: as the model was trained with; section ``embedding`` and ``training.ahead`` count too.
         lake: holds the graph and the model, and gets the files.
         store: of the graph.
         device: for the model.
@@ -60,6 +62,8 @@ class PartitionEncoder:
     def __init__(self, settings: Settings, lake: Lake, store: GraphStore, device: torch.device) -> None:
         self._lake, self._device = lake, device
         self._size = settings.embedding.batch_size
+        ahead = settings.training.ahead
+        self._ahead = (2 if device.type == "cuda" else 0) if ahead is None else ahead
         self._origin = store.manifest.origin
         self._model: TwoBranchModel
         self._builder: BatchBuilder
@@ -85,22 +89,28 @@ class PartitionEncoder:
             partition: its side and anchor count.
             nodes: int64 ``[rows]``, at least one.
         """
-        size = TARGETS if partition.side == "targets" else self._size
-        encode = self._targets if partition.side == "targets" else self._entities
+        side, anchor = partition.side, partition.anchor
+        size = TARGETS if side == "targets" else self._size
+        jobs = [partial(self._build, side, anchor, nodes[at : at + size]) for at in range(0, len(nodes), size)]
         with _one_thread(self._device), torch.no_grad():
-            parts = [encode(nodes[at : at + size], partition.anchor) for at in range(0, len(nodes), size)]
-        tables = sweep.tables[partition.side]
-        return {table: pa.concat_tables(tables) for table, tables in zip(tables, zip(*parts, strict=True), strict=True)}
+            parts = [self._rows(batch, anchor) for batch in run_ahead(jobs, self._ahead)]
+        tables = sweep.tables[side]
+        return {table: pa.concat_tables(own) for table, own in zip(tables, zip(*parts, strict=True), strict=True)}
 
-    def _targets(self, nodes: NDArray[np.int64], anchor: int) -> tuple[pa.Table]:
-        batch = self._builder.build_targets(nodes, anchor - self._origin).to(self._device)
-        return (vector_rows(nodes, anchor, self._model.encode_targets(batch).cpu().numpy()),)
+    def _build(self, side: Side, anchor: int, nodes: NDArray[np.int64]) -> TargetBatch | PairBatch:
+        relative = anchor - self._origin
+        if side == "targets":
+            return self._builder.build_targets(nodes, relative)
+        return self._builder.build(Examples.unlabelled(nodes, relative))
 
-    def _entities(self, nodes: NDArray[np.int64], anchor: int) -> tuple[pa.Table, pa.Table]:
-        batch = self._builder.build(Examples.unlabelled(nodes, anchor - self._origin)).to(self._device)
-        scores = self._model(batch)
-        counts = torch.bincount(batch.example, minlength=len(nodes)).cpu().numpy()
-        local, targets = scores.local.cpu().numpy(), batch.candidate_node.cpu().numpy()
+    def _rows(self, batch: TargetBatch | PairBatch, anchor: int) -> tuple[pa.Table, ...]:
+        """One batch through the network, a table for each of its side's."""
+        if isinstance(batch, TargetBatch):
+            vectors = self._model.encode_targets(batch.to(self._device))
+            return (vector_rows(batch.nodes.numpy(), anchor, vectors.cpu().numpy()),)
+        scores = self._model(batch.to(self._device))
+        nodes, counts = batch.entities.numpy(), torch.bincount(batch.example, minlength=len(batch)).numpy()
+        local, targets = scores.local.cpu().numpy(), batch.candidate_node.numpy()
         return vector_rows(nodes, anchor, scores.entity.cpu().numpy()), pair_rows(nodes, anchor, counts, targets, local)
 
 

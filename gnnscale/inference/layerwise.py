@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gnnscale.loading.gather import gather
 from gnnscale.nn.conv import BlockNetwork
+from gnnscale.nn.conv.network import own_name
 from gnnscale.sampling.block import Path as HopPath
 from gnnscale.sampling.compiled import fill_neighbors
 from gnnscale.sampling.keys import default_examples, example_keys, hop_key
@@ -156,7 +157,7 @@ class _Layer:
         self._anchor = END_OF_TIME if anchor is None else np.int32(anchor)
         self._neighborhoods = neighborhoods
         place = state.layers - 1
-        self._own = network.own[place][state.table]  # type: ignore[index]
+        self._own = network.own[place][own_name(state.table)]  # type: ignore[index]
         self._messages = network.messages[place]
         self._last = state.layers == network.depth
         self._counts = {edge_type: self._count(edge_type) for edge_type, _ in state.behind}

@@ -76,8 +76,8 @@ class Sweep:
 
     @property
     def prefix(self) -> str:
-        """What the names of all its files begin with."""
-        return f"{SWEEP}-{self.fingerprint}-"
+        """What the names of all its files begin with; those of an earlier sweep of the query differ after its name."""
+        return f"{SWEEP}-{self.query}-{self.fingerprint}-"
 
 
 SWEEP = "sweep"

@@ -12,7 +12,7 @@ from gnnscale.inference.embedding_rows import EMBEDDINGS, PAIRS
 from gnnscale.inference.sweep import SWEEP, Partition, Sweep
 from gnnscale.lake import Lake
 from gnnscale.lake.delta_files import WrittenFile
-from gnnscale.lake.part_files import PartFiles
+from gnnscale.lake.part_files import PartFiles, committed_by
 
 log = logging.getLogger(__name__)
 
@@ -62,18 +62,18 @@ def commit_sweep(lake: Lake, sweep: Sweep, finished: Finished) -> dict[str, int]
     versions = {}
     for table, files in _files(sweep, finished).items():
         schema = PAIRS if table == f"pairs_{sweep.query}" else EMBEDDINGS
-        versions[table] = _parts(lake, table, sweep).commit(schema, files, {"query": sweep.query})
+        versions[table] = _parts(lake, table, sweep).commit(schema, files)
         log.debug("%s: version %d of %d files", table, versions[table], len(files))
     return versions
 
 
 def committed_sweep(lake: Lake, table: str) -> str:
     """Fingerprint of the sweep that wrote the table's latest version; empty where something else did."""
-    return PartFiles(lake, table, SWEEP, "").committed()
+    return committed_by(lake, table, SWEEP)
 
 
 def remove_unfinished(lake: Lake, sweep: Sweep) -> int:
-    """Remove files of other sweeps that were never committed, and what writers that were killed have left.
+    """Remove files of the query's other sweeps that were never committed, and what writers that were killed have left.
 
     Args:
         lake: where the tables are.
@@ -101,7 +101,7 @@ def _files(sweep: Sweep, finished: Finished) -> dict[str, list[WrittenFile]]:
 
 
 def _parts(lake: Lake, table: str, sweep: Sweep) -> PartFiles:
-    return PartFiles(lake, table, SWEEP, sweep.fingerprint)
+    return PartFiles(lake, table, SWEEP, sweep.query, sweep.fingerprint)
 
 
 def _tables(sweep: Sweep) -> list[str]:

@@ -94,6 +94,8 @@ def changed_nodes(lake: Lake, query: str, last: LastSweep, now: Digests) -> dict
     changed = {}
     for (side, anchor), digests in now.items():
         old = rows.to_table(filter=(ds.field("side") == side) & (ds.field("anchor_time") == _time(anchor)))
+        if not old.num_rows:
+            log.info("all %s are embedded: the last sweep had another anchor than %s", side, _time(anchor).as_py())
         before = np.zeros(len(digests), np.uint64)
         known = np.zeros(len(digests), bool)
         nodes = old["node_id"].to_numpy()

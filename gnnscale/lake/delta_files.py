@@ -53,7 +53,38 @@ def open_folder(path: str, storage_options: Mapping[str, str], make: bool = Fals
         if make:
             local.create_dir(path, recursive=True)
         return local, path.rstrip("/") + "/"
-    return pyarrow.fs.PyFileSystem(DeltaStorageHandler(path, dict(storage_options) or None)), ""
+    return pyarrow.fs.PyFileSystem(_StorageHandler(path, dict(storage_options) or None)), ""
+
+
+class _StorageHandler(DeltaStorageHandler):
+    """delta-rs's, whose streams take nothing but bytes where pyarrow hands them buffers."""
+
+    def open_output_stream(self, path: str, metadata: dict[str, str] | None = None) -> pa.PythonFile:
+        """A stream that writes one object, which is there when it is closed."""
+        return pa.PythonFile(_BytesStream(self._handler.open_output_stream(path, metadata)), "w")
+
+
+class _BytesStream:
+    """A writable stream that turns what it gets into bytes."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._stream.closed)
+
+    def write(self, data: Any) -> int:
+        return int(self._stream.write(bytes(data)))
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def tell(self) -> int:
+        return int(self._stream.tell())
 
 
 def commit_files(

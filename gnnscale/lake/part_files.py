@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -23,19 +23,21 @@ class PartFiles:
     Args:
         lake: where the table is.
         table: its name.
-        kind: of run; with the fingerprint it begins the files' names.
+        kind: of run; it begins the files' names.
+        query: whose run it is; it comes next, and has no dash.
         fingerprint: of all that the rows depend on and of how they are cut into files, in hexadecimal.
     """
 
     lake: Lake
     table: str
     kind: str
+    query: str
     fingerprint: str
 
     @property
     def prefix(self) -> str:
         """What the names of the run's files begin with."""
-        return f"{self.kind}-{self.fingerprint}-"
+        return f"{self.kind}-{self.query}-{self.fingerprint}-"
 
     def write(self, name: str, rows: pa.Table) -> None:
         """Write a file; it appears whole or not at all, and replaces one that is there."""
@@ -57,13 +59,13 @@ class PartFiles:
         with filesystem.open_input_file(root + name) as source:
             return int(pq.read_metadata(source).num_rows)
 
-    def commit(self, schema: pa.Schema, files: Sequence[WrittenFile], stamp: dict[str, str]) -> int:
+    def commit(self, schema: pa.Schema, files: Sequence[WrittenFile], stamp: Mapping[str, str] | None = None) -> int:
         """Make the files the content of the table; where it holds just them already, it stays as it is.
 
         Args:
             schema: columns, as Delta has them.
             files: of this run.
-            stamp: kept with the commit, beside the fingerprint under the name of the kind.
+            stamp: kept with the commit, beside the query and, under the name of the kind, the fingerprint.
 
         Returns:
             The version that holds them.
@@ -79,17 +81,12 @@ class PartFiles:
             raise LakeError(
                 f"{self.table} was changed after the {self.kind} that wrote it; run that again with --force"
             )
+        stamp = {**(stamp or {}), "query": self.query, self.kind: self.fingerprint}
         uri, options = self.lake.table_uri(self.table), self.lake.storage_options
-        return commit_files(uri, schema, files, "overwrite", options, {**stamp, self.kind: self.fingerprint})
-
-    def committed(self) -> str:
-        """Fingerprint of the run that wrote the table's latest version; empty where something else did."""
-        if not self.lake.exists(self.table):
-            return ""
-        return str(next(iter(self.lake.open(self.table).history(1))).get(self.kind, ""))
+        return commit_files(uri, schema, files, "overwrite", options, stamp)
 
     def remove_unfinished(self) -> int:
-        """Remove files of other runs of the kind that were never committed, and what killed writers have left.
+        """Remove files of the query's other runs of the kind that were never committed, and what killed writers left.
 
         Returns:
             Files removed.
@@ -98,14 +95,14 @@ class PartFiles:
         filesystem, root = open_folder(self.lake.table_uri(self.table), self.lake.storage_options)
         for name, _ in self._all():
             match = self._pattern.fullmatch(name)
-            if match and (match[1] not in kept or name.startswith(".")):
+            if match and match[1] == self.query and (match[2] not in kept or name.startswith(".")):
                 filesystem.delete_file(root + name)
                 removed += 1
         return removed
 
     @property
     def _pattern(self) -> re.Pattern[str]:
-        return re.compile(rf"\.?{self.kind}-([0-9a-f]+)-.*")
+        return re.compile(rf"\.?{self.kind}-([a-z0-9_]+)-([0-9a-f]+)-.*")
 
     def _kept(self) -> set[str]:
         """Fingerprints of the runs whose files a version that can still be read holds."""
@@ -116,7 +113,7 @@ class PartFiles:
         earliest = min(int(entry["version"]) for entry in history)
         # Commits before the earliest one are gone, and their files may be in it.
         paths = table_files(self.lake.open(self.table, earliest))
-        return found | {match[1] for path in paths if (match := self._pattern.fullmatch(path))}
+        return found | {match[2] for path in paths if (match := self._pattern.fullmatch(path))}
 
     def _all(self) -> Iterator[tuple[str, int]]:
         """Name and bytes of each file in the table's folder."""
@@ -125,3 +122,10 @@ class PartFiles:
         for entry in filesystem.get_file_info(selector):
             if entry.type == pyarrow.fs.FileType.File:
                 yield entry.base_name, entry.size
+
+
+def committed_by(lake: Lake, table: str, kind: str) -> str:
+    """Fingerprint of the run of a kind that wrote the table's latest version; empty where something else did."""
+    if not lake.exists(table):
+        return ""
+    return str(next(iter(lake.open(table).history(1))).get(kind, ""))

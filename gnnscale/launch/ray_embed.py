@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -55,11 +56,11 @@ def embed_lake(
     try:
         gpus = start_ray(settings)
         _check_gpus(settings, gpus)
-        use_gpu = gpus > 0 and settings.training.gpu != "no"
-        prepared = prepare_sweep(settings, lake, store, anchors, "cuda" if use_gpu else "cpu", again)
+        gpus = 0 if settings.training.gpu == "no" else gpus
+        prepared = prepare_sweep(settings, lake, store, anchors, "cuda" if gpus else "cpu", again)
         advance(prepared.found)
         if prepared.tasks:
-            _run(settings, prepared, _workers(settings, gpus if use_gpu else 0), use_gpu, advance)
+            _run(settings, prepared, gpus, advance)
         return finish_sweep(lake, prepared)
     finally:
         stop_ray()
@@ -70,22 +71,24 @@ def _check_gpus(settings: Settings, gpus: int) -> None:
         raise GnnscaleError("training.gpu=yes asks for a GPU, and there is none; set it to auto or no")
 
 
-def _workers(settings: Settings, gpus: int) -> int:
-    """As many as there is room for, and no more than are asked for."""
-    room = gpus or int(ray.cluster_resources().get("CPU", 1))
+def _places(settings: Settings, gpus: int) -> tuple[int, dict[str, float]]:
+    """How many workers, and what each takes of the cluster; 0 GPUs where the CPU is taken."""
+    cpus = ray.cluster_resources().get("CPU", 1)
     wanted = settings.embedding.workers
-    # Cores can be shared, GPUs not.
-    return max(1, room if wanted == "auto" or (gpus and wanted > room) else wanted)
+    workers = max(1, gpus or int(cpus)) if wanted == "auto" else wanted
+    # More than there is room for share a core, or a GPU, which keeps one busy that waits for samples.
+    share = {"num_cpus": min(1.0, cpus / workers)}
+    return workers, share | ({"num_gpus": 1 / math.ceil(workers / gpus)} if gpus else {})
 
 
-def _run(settings: Settings, prepared: PreparedSweep, workers: int, use_gpu: bool, advance: Advance) -> None:
+def _run(settings: Settings, prepared: PreparedSweep, gpus: int, advance: Advance) -> None:
     """Hand out the tasks, one a worker at a time; a task whose worker is lost goes to the next that is free."""
-    share = min(1.0, ray.cluster_resources().get("CPU", 1) / workers)
-    options = {"num_cpus": share, "num_gpus": 1 if use_gpu else 0}
+    workers, share = _places(settings, gpus)
+    device = "cuda" if gpus else "cpu"
     content, sweep = ray.put(worker_settings(settings)), ray.put(prepared.sweep)
 
     def hire() -> Any:
-        return _Encoder.options(**options).remote(content, "cuda" if use_gpu else "cpu")  # type: ignore[attr-defined]
+        return _Encoder.options(**share).remote(content, device)  # type: ignore[attr-defined]
 
     waiting = deque(prepared.tasks)
     idle = [hire() for _ in range(min(workers, len(waiting)))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -102,7 +103,7 @@ class _RayPool:
 
     def __init__(self, opens: Sequence[OpenShard], group: PlacementGroup, max_failures: int) -> None:
         self._opens, self._group, self._max_failures = opens, group, max_failures
-        self._lost = 0
+        self._lost, self._lock = 0, threading.Lock()
         self._actors = [self._hire(number) for number in range(len(opens))]
 
     def ask(self, questions: Mapping[int, Question[T]]) -> dict[int, T]:
@@ -112,16 +113,23 @@ class _RayPool:
             GnnscaleError: a fault of the input, or too many actors were lost.
         """
         sent = {id(question): ray.put(question) for question in questions.values()}
-        waiting = {self._send(number, sent[id(question)]): number for number, question in questions.items()}
+        waiting: dict[Any, tuple[int, Any]] = {}
+
+        def send(number: int) -> None:
+            actor = self._actors[number]
+            waiting[actor.ask.remote(sent[id(questions[number])])] = number, actor
+
+        for number in questions:
+            send(number)
         found: dict[int, T] = {}
         while waiting:
             done, _ = ray.wait(list(waiting), num_returns=1)
-            number = waiting.pop(done[0])
+            number, actor = waiting.pop(done[0])
             try:
                 found[number] = ray.get(done[0])
             except (RayActorError, OutOfMemoryError, ObjectLostError) as error:
-                self._replace(number, error)
-                waiting[self._send(number, sent[id(questions[number])])] = number
+                self._replace(number, actor, error)
+                send(number)
             except RayTaskError as error:
                 raise (error.cause if isinstance(error.cause, GnnscaleError) else error) from None
         return found
@@ -131,18 +139,20 @@ class _RayPool:
         for actor in self._actors:
             ray.kill(actor)
 
-    def _send(self, number: int, question: Any) -> Any:
-        return self._actors[number].ask.remote(question)
-
-    def _replace(self, number: int, error: Exception) -> None:
-        self._lost += 1
-        if self._lost > self._max_failures:
-            raise GnnscaleError(
-                f"{self._lost} actors that hold shards of the index were lost, more than {self._max_failures}: {error}"
-            ) from error
-        log.warning("the actor of shard %d was lost; another opens it, and is asked again", number)
-        ray.kill(self._actors[number])
-        self._actors[number] = self._hire(number)
+    def _replace(self, number: int, actor: Any, error: Exception) -> None:
+        """Put another actor in a lost one's place, unless another thread's question has found it lost before."""
+        with self._lock:
+            if self._actors[number] is not actor:
+                return
+            self._lost += 1
+            if self._lost > self._max_failures:
+                raise GnnscaleError(
+                    f"{self._lost} actors that hold shards of the index were lost, more than {self._max_failures}: "
+                    f"{error}"
+                ) from error
+            log.warning("the actor of shard %d was lost; another opens it, and is asked again", number)
+            ray.kill(actor)
+            self._actors[number] = self._hire(number)
 
     def _hire(self, number: int) -> Any:
         bundle = self._group.bundle_specs[number]

@@ -67,7 +67,7 @@ class Answers:
         Returns:
             Rows of the table.
         """
-        parts = PartFiles(self.lake, self.table, KIND, self.fingerprint)
+        parts = PartFiles(self.lake, self.table, KIND, self.query, self.fingerprint)
         parts.remove_unfinished()
         there = parts.sizes()
         names = []
@@ -84,7 +84,7 @@ class Answers:
         files = [WrittenFile(name, sizes[name], parts.count_rows(name), bounds, bounds) for name in names]
         none = np.zeros((0, 1), np.int64)
         empty = Ranked(none, none.astype(np.float32), none.astype(bool), none[:, 0])
-        parts.commit(self.rows(empty, none[:, 0]).schema, files, {"query": self.query})
+        parts.commit(self.rows(empty, none[:, 0]).schema, files)
         return sum(file.rows for file in files)
 
     def rows(self, ranked: Ranked, entities: NDArray[np.int64]) -> pa.Table:

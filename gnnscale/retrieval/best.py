@@ -58,6 +58,10 @@ class Lists(NamedTuple):
         """Empty lists for some of the entities."""
         return Lists.empty(self.rows[which], self.best.shape[1])
 
+    def cut(self, stretch: slice) -> Lists:
+        """A stretch of the same lists, which fills up with them."""
+        return Lists(self.rows[stretch], self.best[stretch], self.scores[stretch], self.held[stretch])
+
     def put(self, which: NDArray[np.int64], part: Lists) -> None:
         """Replace some of the lists."""
         self.best[which], self.scores[which], self.held[which] = part.best, part.scores, part.held
@@ -196,16 +200,20 @@ def offer_listed(terms, lists, indptr, targets, tower):  # type: ignore[no-untyp
 
 
 @njit(nogil=True, cache=True)
-def offer_block(terms, lists, first, tower):  # type: ignore[no-untyped-def]
-    """Offer each list the targets from ``first`` on, of which ``tower`` are the scores, ``[rows, block]``."""
+def offer_block(terms, lists, targets, tower):  # type: ignore[no-untyped-def]
+    """Offer each list the same targets, ``[block]``, of which ``tower`` are the scores, ``[rows, block]``."""
     k = lists.best.shape[1]
-    targets = np.arange(first, first + tower.shape[1])
+    chosen, scores = np.empty(targets.size, np.int64), np.empty(targets.size, np.float32)
     for i in range(lists.rows.size):
         # Few of all targets have a chance, so the rest is not looked up.
-        marks = tower[i] >= lists.scores[i, k - 1]
-        mark_allowed(terms.allowed, lists.rows[i], targets, marks)
-        mark_members(_pairs_of(terms, lists.rows[i]), targets, marks, False)
-        _offer_marked(lists, i, targets, tower[i], marks, terms.categories, terms.cap)
+        least, count = lists.scores[i, k - 1], 0
+        for j in range(targets.size):
+            chosen[count], scores[count] = targets[j], tower[i, j]
+            count += tower[i, j] >= least
+        marks = np.ones(count, np.bool_)
+        mark_allowed(terms.allowed, lists.rows[i], chosen[:count], marks)
+        mark_members(_pairs_of(terms, lists.rows[i]), chosen[:count], marks, False)
+        _offer_marked(lists, i, chosen[:count], scores[:count], marks, terms.categories, terms.cap)
 
 
 @njit(nogil=True, cache=True)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from functools import reduce
-
 import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gnnscale.config import Settings
-from gnnscale.evaluation import Ragged
 from gnnscale.inference import read_keys
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
 from gnnscale.retrieval.diversity import Diversity
-from gnnscale.retrieval.filters import Filter, OwnCategory, TargetCondition
-from gnnscale.retrieval.filters.categories import read_categories
-from gnnscale.retrieval.filters.conditions import read_mask
-from gnnscale.retrieval.filters.read import read_allowed, read_denied
+from gnnscale.retrieval.filters import Filter, FilterRule, TargetCondition, read_categories, read_filter
 from gnnscale.retrieval.history import read_history
 from gnnscale.schema import ConfigError, Table
 from gnnscale.store import GraphStore
@@ -28,7 +22,7 @@ def alive_filter(lake: Lake, query: PredictiveQuery, anchor: int) -> Filter:
     return Filter(alive_nodes(lake, query.target, known_by(query, anchor)))
 
 
-def read_filter(
+def settings_filter(
     settings: Settings, lake: Lake, query: PredictiveQuery, anchor: int, store: GraphStore | None
 ) -> Filter:
     """What section ``retrieval.filters`` lets through, of the targets that are there at an anchor.
@@ -43,30 +37,24 @@ def read_filter(
     Raises:
         LakeError: a table is missing.
         DataError: a column is missing or of another type, or no key of a list is known.
-        ConfigError: nothing can be given to anyone.
+        ConfigError: nothing can be given to anyone, or what was bought is not known.
     """
-    rules = settings.retrieval.filters
-    entity, target = query.entity.name, query.target.name
-    mask = alive_filter(lake, query, anchor).mask
-    for rule in rules.conditions:
-        mask = mask & read_mask(lake, TargetCondition(rule.column, rule.operator, rule.value, rule.table), target)
-    denied: list[Ragged] = []
-    if rules.deny is not None:
-        pairs, everyone = read_denied(lake, rules.deny, entity, target)
-        mask = mask & ~everyone
-        denied.append(pairs)
-    if not rules.bought:
-        assert store is not None  # the stage opens one
-        denied.append(read_history(store, query, anchor).past)
-    if not mask.any():
-        raise ConfigError(f"the filters of retrieval let none of {len(mask):,} {target} through")
-    category = None
-    if rules.category is not None:
-        columns = [(entity, rules.category.entity), (target, rules.category.target)]
-        entities, targets = read_categories(lake, columns)
-        category = OwnCategory(entities, targets, rules.category.own == "only")
-    allowed = read_allowed(lake, rules.allow, entity, target) if rules.allow is not None else None
-    return Filter(mask, reduce(Ragged.union, denied) if denied else None, allowed, category)
+    wanted = settings.retrieval.filters
+    category = wanted.category
+    rule = FilterRule(
+        wanted.bought,
+        tuple(TargetCondition(c.column, c.operator, c.value, c.table) for c in wanted.conditions),
+        category.own if category else "any",
+        category.entity if category else None,
+        category.target if category else None,
+        wanted.allow,
+        wanted.deny,
+    )
+    past = read_history(store, query, anchor).past if not wanted.bought and store is not None else None
+    found = read_filter(lake, query, rule, alive_filter(lake, query, anchor).mask, past)
+    if not found.mask.any():
+        raise ConfigError(f"the filters of retrieval let none of {len(found.mask):,} {query.target.name} through")
+    return found
 
 
 def read_diversity(settings: Settings, lake: Lake, query: PredictiveQuery) -> Diversity | None:

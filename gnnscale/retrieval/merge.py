@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,6 +42,10 @@ def search_merged(
     Raises:
         DataError: the parts don't fit together.
     """
-    if keep is None:
-        keep = Filter(np.ones(index.size, np.bool_))
-    return AllowedSearch(index, keep, vectors, pairs).search(entities, rows, k, depth)
+    return AllowedSearch(index, keep or _all_of(index.size), vectors, pairs).search(entities, rows, k, depth)
+
+
+@lru_cache(maxsize=1)
+def _all_of(targets: int) -> Filter:
+    """A filter that leaves nothing out, kept for the next batch."""
+    return Filter(np.ones(targets, np.bool_))

@@ -20,7 +20,7 @@ from gnnscale.query.anchors import AnchorPlan
 from gnnscale.retrieval.answers import Answers
 from gnnscale.retrieval.embeddings import PairScores, read_pairs, read_vectors
 from gnnscale.retrieval.exploration import Exploration
-from gnnscale.retrieval.filter_rules import alive_filter, alive_nodes, known_by, read_diversity, read_filter
+from gnnscale.retrieval.filter_rules import alive_filter, alive_nodes, known_by, read_diversity, settings_filter
 from gnnscale.retrieval.filters import Filter
 from gnnscale.retrieval.index import IndexKind, Metric
 from gnnscale.retrieval.index.audit import Recall, measure_recall
@@ -130,7 +130,7 @@ class _Side:
         pairs = read_pairs(lake, settings.query.name, anchor)
         if metric is not Metric.INNER_PRODUCT and pairs.counts.any():
             raise ConfigError(f"scores of pairs are inner products; retrieval.index.metric is {metric}")
-        keep = read_filter(settings, lake, query, anchor, store) if final else alive_filter(lake, query, anchor)
+        keep = settings_filter(settings, lake, query, anchor, store) if final else alive_filter(lake, query, anchor)
         diversity = read_diversity(settings, lake, query) if final else None
         exact = targets.manifest.setting.kind is IndexKind.FLAT
         search = AllowedSearch(targets.index, keep, targets.vectors, pairs, diversity, exact)
@@ -191,6 +191,7 @@ def _fingerprint(settings: Settings, lake: Lake, query: PredictiveQuery, side: _
         "query": query.text,
         "seed": settings.seed,
         "anchor": side.anchor,
+        "ends": [query.entity.end_time, query.target.end_time],
         "retrieval": settings.retrieval.model_dump(mode="json"),
         "index": side.targets.manifest.to_dict()["files"],
         "effort": side.targets.manifest.setting.effort,

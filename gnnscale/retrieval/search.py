@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol
 
 import numpy as np
@@ -26,8 +27,9 @@ from gnnscale.retrieval.diversity import Diversity
 from gnnscale.retrieval.embeddings import PairScores
 from gnnscale.retrieval.filters import Filter
 from gnnscale.retrieval.index import Neighbors
-from gnnscale.retrieval.tower import VectorScores
+from gnnscale.retrieval.tower import Block, VectorScores
 from gnnscale.sampling.compiled import read_only
+from gnnscale.sampling.threads import share_rows
 from gnnscale.schema import ConfigError, DataError
 
 CELLS = 16_000_000
@@ -36,7 +38,10 @@ CELLS = 16_000_000
 BLOCK = 65_536
 """Targets that are scored at once where all are."""
 
-DEEPEST_SHARE = 1 / 16
+GATHERED = 16
+"""A vector that is scored for one entity costs as much as so many that are scored for many at once, about."""
+
+DEEPEST_SHARE = 1 / 64
 """Share of the targets past which to score all costs less than an index that shows so many."""
 
 
@@ -68,6 +73,7 @@ class AllowedSearch:
         diversity: most of one category in a list; None for any number.
         exact: whether the index is. Then ties go to the smaller target, even past the depth.
         deepest: most targets that the index can be asked for; None for any number.
+        threads: that share the rows of a batch, beside those of the index itself.
 
     Raises:
         ConfigError: the index can't be asked for all targets, and there are no vectors.
@@ -81,6 +87,7 @@ class AllowedSearch:
     diversity: Diversity | None = None
     exact: bool = True
     deepest: int | None = None
+    threads: int = 1
 
     def __post_init__(self) -> None:
         size, entities = self.index.size, self.keep.entities
@@ -99,10 +106,10 @@ class AllowedSearch:
     def search(self, queries: NDArray[np.float32], rows: NDArray[np.int64], k: int, depth: int) -> Neighbors:
         """The best allowed targets of each entity, as if every target had been scored.
 
-        There are fewer than ``k`` only where fewer are allowed, or fit under the diversity cap. Few allowed targets
-        are scored one by one. Else the index is asked, twice as deep each time, until what it has not shown is worse
-        than the list; where it runs dry before, or would have to show a large share of the targets, all allowed
-        targets are scored, in blocks of bounded memory.
+        There are fewer than ``k`` only where fewer are allowed, or fit under the diversity cap. Where few targets are
+        allowed, those are scored from their vectors. Else the index is asked, twice as deep each time, until what it
+        has not shown is worse than the list; where it runs dry before, or would have to show a large share of the
+        targets, all that are allowed are scored, in blocks of bounded memory.
 
         Args:
             queries: tower vectors of the entities, ``[len(rows), channels]``.
@@ -120,15 +127,16 @@ class AllowedSearch:
         queries = np.ascontiguousarray(queries, np.float32)
         counts = self.keep.count_allowed(rows)
         lists = Lists.empty(rows, min(k, self.index.size))
+        if self.vectors is None:
+            self._deepen(lists, queries, np.flatnonzero(counts > 0), counts, depth)
+            return Neighbors(lists.best, lists.scores)
         # To find k targets, the index would have to show some k * size / count.
         few = counts * counts <= lists.best.shape[1] * self.index.size
-        few &= self.vectors is not None
-        left = np.flatnonzero((counts > 0) & ~few)
-        if self.vectors is not None:
-            self._score_few(self.vectors, lists, queries, np.flatnonzero((counts > 0) & few), counts)
-        unsettled = self._deepen(lists, queries, left, counts, depth)
-        if self.vectors is not None:
-            self._score_all(self.vectors, lists, queries, unsettled)
+        alone = few & (counts * GATHERED <= len(self.keep.arrays.pool))
+        self._score_few(self.vectors, lists, queries, np.flatnonzero(alone & (counts > 0)), counts)
+        unsettled = self._deepen(lists, queries, np.flatnonzero(~few), counts, depth)
+        together = np.concatenate([np.flatnonzero(few & ~alone), unsettled])
+        self._score_all(self.vectors, lists, queries, together)
         return Neighbors(lists.best, lists.scores)
 
     def score(
@@ -217,14 +225,18 @@ class AllowedSearch:
     ) -> NDArray[np.int8]:
         shown = self.index.search(queries[which], depth)
         part = lists.take(which)
-        offer_pairs(self.terms, part)
-        offer_shown(self.terms, part, shown.targets, shown.scores)
+        share_rows(len(which), self.threads, partial(self._offer_shown, part, shown))
         lists.put(which, part)
         longest = min(part.best.shape[1], self._longest)
         verdicts: NDArray[np.int8] = judge(
             part, shown.targets, shown.scores, counts[which], longest, self.index.size, self.exact
         )
         return verdicts
+
+    def _offer_shown(self, lists: Lists, shown: Neighbors, stretch: slice) -> None:
+        own = lists.cut(stretch)
+        offer_pairs(self.terms, own)
+        offer_shown(self.terms, own, shown.targets[stretch], shown.scores[stretch])
 
     def _score_few(
         self,
@@ -235,26 +247,43 @@ class AllowedSearch:
         counts: NDArray[np.int64],
     ) -> None:
         """Fill lists from vectors of allowed targets, gathered for some entities at a time."""
-        numbers = np.cumsum(counts[which]) * self.index.channels // CELLS
-        for part in np.split(which, np.flatnonzero(np.diff(numbers)) + 1):
-            taken = lists.take(part)
-            listed = self.keep.allowed_of(taken.rows)
-            offer_pairs(self.terms, taken)
-            tower = vectors.score_listed(queries[part], listed)
-            offer_listed(self.terms, taken, listed.indptr, listed.values, tower)
-            lists.put(part, taken)
+
+        def fill(stretch: slice) -> None:
+            own = which[stretch]
+            numbers = np.cumsum(counts[own]) * self.index.channels // CELLS
+            for part in np.split(own, np.flatnonzero(np.diff(numbers)) + 1):
+                taken = lists.take(part)
+                listed = self.keep.allowed_of(taken.rows)
+                offer_pairs(self.terms, taken)
+                tower = vectors.score_listed(queries[part], listed)
+                offer_listed(self.terms, taken, listed.indptr, listed.values, tower)
+                lists.put(part, taken)
+
+        share_rows(len(which), self.threads, fill)
 
     def _score_all(
         self, vectors: VectorScores, lists: Lists, queries: NDArray[np.float32], which: NDArray[np.int64]
     ) -> None:
-        """Fill lists from vectors of all targets, a block of them at a time."""
-        size = self.index.size
+        """Fill lists from vectors of all targets that may be given at all, a block of them at a time."""
         step = max(1, CELLS // BLOCK)
         for start in range(0, len(which), step):
             part = which[start : start + step]
             taken = lists.take(part)
             offer_pairs(self.terms, taken)
-            for first in range(0, size, BLOCK):
-                tower = vectors.score_block(queries[part], first, min(first + BLOCK, size))
-                offer_block(self.terms, taken, first, tower)
+            for targets in self._blocks(vectors):
+                tower = vectors.score_block(queries[part], targets)
+                ids = np.arange(targets.start, targets.stop) if isinstance(targets, slice) else targets
+                share_rows(len(part), self.threads, partial(self._offer_block, taken, ids, tower))
             lists.put(part, taken)
+
+    def _blocks(self, vectors: VectorScores) -> Iterator[Block]:
+        """The targets that may be given at all, and others where to leave them out would cost more."""
+        pool = self.keep.arrays.pool
+        if GATHERED * len(pool) > self.index.size:
+            return vectors.blocks(BLOCK)
+        return (pool[first : first + BLOCK] for first in range(0, len(pool), BLOCK))
+
+    def _offer_block(
+        self, lists: Lists, targets: NDArray[np.int64], tower: NDArray[np.float32], stretch: slice
+    ) -> None:
+        offer_block(self.terms, lists.cut(stretch), targets, tower[stretch])

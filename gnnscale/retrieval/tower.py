@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -14,6 +15,9 @@ from gnnscale.retrieval.index import Metric
 from gnnscale.retrieval.index.metric import as_searched
 from gnnscale.schema import ConfigError, DataError
 
+Block = slice | NDArray[np.int64]
+"""Some targets: from one id up to another, or by their ids."""
+
 
 class VectorScores(Protocol):
     """Scores of targets from their vectors, wherever these are."""
@@ -25,8 +29,11 @@ class VectorScores(Protocol):
     def score_listed(self, queries: NDArray[np.float32], listed: Ragged) -> NDArray[np.float32]:
         """Scores of some targets for each query, float32, one for each of ``listed.values``."""
 
-    def score_block(self, queries: NDArray[np.float32], start: int, end: int) -> NDArray[np.float32]:
-        """Scores of the targets from ``start`` up to ``end``, float32 ``[queries, end - start]``."""
+    def blocks(self, targets: int) -> Iterator[Block]:
+        """All targets, about so many at a time: such as are scored together soonest; ids ascend."""
+
+    def score_block(self, queries: NDArray[np.float32], targets: Block) -> NDArray[np.float32]:
+        """Scores of the same targets (ids ascend) for all queries, float32 ``[queries, targets]``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +77,14 @@ class TargetVectors:
         scores: NDArray[np.float32] = _score_rows(queries, listed.indptr, gathered, self.metric == "l2")
         return scores
 
-    def score_block(self, queries: NDArray[np.float32], start: int, end: int) -> NDArray[np.float32]:
-        """Scores of the targets from ``start`` up to ``end``, float32 ``[queries, end - start]``."""
-        queries, block = self._compared(queries, self.values[start:end])
+    def blocks(self, targets: int) -> Iterator[slice]:
+        """All targets, so many at a time; see :meth:`VectorScores.blocks`."""
+        size = len(self.values)
+        return (slice(first, min(first + targets, size)) for first in range(0, size, targets))
+
+    def score_block(self, queries: NDArray[np.float32], targets: Block) -> NDArray[np.float32]:
+        """Scores of the same targets for all queries, float32 ``[queries, targets]``; a slice is not copied."""
+        queries, block = self._compared(queries, self.values[targets])
         scores: NDArray[np.float32] = queries @ block.T
         if self.metric == "l2":
             # -|q - v|^2 = 2 q v - |q|^2 - |v|^2

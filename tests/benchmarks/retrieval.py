@@ -2,8 +2,8 @@
 
 Ours builds its index, finds by a sample how thoroughly it has to be searched for the recall, and answers every item;
 all of that counts. A peer gets the effort that reaches the same recall on the same sample for nothing; its build
-counts, and its search is timed on some queries and multiplied. HNSW takes too long to build on ten million items here: its
-figures at sizes past a million are those of a million, times the ratio of n log n for the build and of log n for a
+counts, and its search is timed on some queries and multiplied. HNSW takes too long to build on ten million items here:
+its figures at sizes past a million are those of a million, times the ratio of n log n for the build and of log n for a
 query. Recall is told from other queries than those that the effort was found with.
 """
 

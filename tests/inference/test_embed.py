@@ -59,6 +59,21 @@ def test_rows_are_those_of_the_model(shop: Shop, store: GraphStore, tmp_path: Pa
         np.testing.assert_allclose(pairs.scores, scores.local, rtol=1e-4, atol=1e-5)
 
 
+def test_rows_do_not_depend_on_batches_made_ahead_nor_on_threads(shop: Shop, store: GraphStore, tmp_path: Path) -> None:
+    settings, lake = copy_shop(shop, tmp_path)
+    anchors = anchors_of(shop.plan)
+    embed(settings, lake, store, anchors)
+    before, threads = tables_of(lake), torch.get_num_threads()
+    ahead = settings.model_copy(update={"training": settings.training.model_copy(update={"ahead": 3})})
+    torch.set_num_threads(3)
+    try:
+        assert embed(ahead, lake, store, anchors, again="x").encoded == 140
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+    assert tables_of(lake) == before
+
+
 def test_a_table_is_one_commit_of_files_whose_statistics_let_readers_skip(
     shop: Shop, store: GraphStore, tmp_path: Path
 ) -> None:
@@ -115,8 +130,12 @@ def test_files_of_a_sweep_that_never_ended_go_and_those_of_one_that_did_stay(
     other = with_embedding(settings, partition_rows=10)
     do_some(other, lake, store, anchors, 5)
     never = set(sweep_files(lake)) - first
+    # Of another query over one of the tables, which may be at work.
+    foreign = Path(lake.uri) / "embeddings_customers" / "sweep-other-0123abcd-entities-0-0-1.parquet"
+    foreign.write_bytes(b"PAR1")
     put_model(settings, lake, seed=1)
     embed(settings, lake, store, anchors)
+    assert foreign.exists()
     last = set(sweep_files(lake))
     assert never and not never & last and first < last
     assert lake.read(TABLES[0], version=0).num_rows == before[TABLES[0]].num_rows

@@ -154,7 +154,9 @@ def edges(draw: st.DrawFn) -> tuple[Adjacency, np.ndarray]:
     indptr = np.concatenate([[0], np.cumsum(degrees)]).astype(np.int64)
     flat = np.array([t for own in times for t in own], np.int32)
     digests = np.array(draw(st.lists(st.integers(0, 3), min_size=5, max_size=5)), np.uint64)
-    return Adjacency(indptr, np.array(neighbors, np.int32), flat), digests
+    weights = draw(st.lists(st.integers(1, 3), min_size=count, max_size=count))
+    cumulative = np.concatenate([[0], np.cumsum(weights)]).astype(np.uint64)
+    return Adjacency(indptr, np.array(neighbors, np.int32), flat, draw(st.sampled_from([None, cumulative]))), digests
 
 
 @settings(max_examples=200, deadline=None)
@@ -167,7 +169,9 @@ def test_sources_have_the_same_digest_where_the_same_edges_count(
     seen = []
     for source in range(len(found)):
         part = slice(adjacency.indptr[source], adjacency.indptr[source + 1])
-        own = [(int(t), int(digests[n])) for n, t in zip(adjacency.neighbors[part], adjacency.times[part], strict=True)]
+        weights = np.zeros(len(adjacency.neighbors)) if adjacency.cumulative is None else np.diff(adjacency.cumulative)
+        nodes = digests[adjacency.neighbors[part]]
+        own = list(zip(adjacency.times[part].tolist(), nodes.tolist(), weights[part].tolist(), strict=True))
         own = [edge for edge in own if edge[0] <= anchor]
         seen.append(own if limit is None else own[-limit:])
     for one in range(len(found)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from gnnscale.etl.session import open_session
 from gnnscale.inference import embed
 from gnnscale.inference.embed import prepare_sweep
 from gnnscale.inference.encode import PartitionEncoder
+from gnnscale.inference.sweep_files import commit_sweep, find_finished
 from gnnscale.lake import Lake
 from gnnscale.launch.open_graph import open_graph
 from gnnscale.launch.stage import Work
@@ -137,6 +139,28 @@ def test_a_run_on_a_basis_is_taken_up_where_it_was_killed(shop: Growing, tmp_pat
     assert summary.found == sum(len(task.partition) for task in prepared.tasks[:9])
     assert summary.encoded < summary.rows - summary.found
     assert_tables_of_a_full_run(shop, tmp_path)
+
+
+def test_a_run_that_was_killed_between_two_commits_is_finished(shop: Growing, tmp_path: Path) -> None:
+    shop.embed()
+    shop.buy([("c007", "p035", 33.5)])
+    assert shop.extend() == 1
+    store = open_graph(shop.settings, shop.lake)[0]
+    prepared = prepare_sweep(shop.settings, shop.lake, store, ANCHORS, "cpu")
+    encoder = PartitionEncoder(shop.settings, shop.lake, store, torch.device("cpu"))
+    for task in prepared.tasks:
+        encoder.run(prepared.sweep, task)
+    sweep = prepared.sweep
+    targets = tuple(partition for partition in sweep.partitions if partition.side == "targets")
+    half = replace(sweep, partitions=targets, tables={"targets": sweep.tables["targets"]})
+    commit_sweep(shop.lake, half, find_finished(shop.lake, half))
+    versions = [shop.lake.version(table) for table in TABLES]
+    assert shop.embed().found == 2 * 100
+    assert [shop.lake.version(table) for table in TABLES] == [versions[0], versions[1] + 1, versions[2] + 1]
+    assert_tables_of_a_full_run(shop, tmp_path)
+    shop.buy([("c008", "p036", 58.5)])
+    shop.extend()
+    assert shop.embed().encoded == 0
 
 
 def test_another_model_or_writer_means_all(shop: Growing, caplog: pytest.LogCaptureFixture) -> None:

@@ -114,6 +114,13 @@ def test_a_driver_that_was_killed_leaves_what_it_finished(shop: Shop, whole: Lak
     assert tables_of(lake) == tables_of(whole)
 
 
+def test_a_small_lake_is_swept_without_ray(shop: Shop, whole: Lake, tmp_path: Path) -> None:
+    settings, lake = copy_shop(shop, tmp_path, partition_rows=3)
+    assert settings.embedding.workers == "auto"
+    embed_lake(settings, lake, anchors_of(shop.plan))
+    assert not ray.is_initialized() and tables_of(lake) == tables_of(whole)
+
+
 def test_workers_that_are_lost_again_and_again_end_the_sweep(shop: Shop, tmp_path: Path) -> None:
     settings, lake = copy_shop(shop, tmp_path, partition_rows=1, workers=2, max_failures=0)
 

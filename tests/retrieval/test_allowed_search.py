@@ -20,12 +20,22 @@ caps = st.none() | st.integers(1, 3)
 
 
 @settings(deadline=None, max_examples=300)
-@given(seeds, st.integers(1, 5), st.integers(1, 60), categories, caps, st.booleans(), st.booleans(), st.data())
+@given(
+    seeds,
+    st.integers(1, 5),
+    st.integers(1, 60) | st.just(300),
+    categories,
+    caps,
+    st.booleans(),
+    st.booleans(),
+    st.data(),
+)
 def test_search_equals_brute_force_over_what_is_allowed(seed, entities, targets, category, cap, vectors, paired, data):
     case = make_inventory(seed, entities, targets, category, paired)
     rows = np.array(data.draw(st.lists(st.integers(0, entities - 1), max_size=6)), np.int64)
     k, depth = data.draw(st.integers(1, 70)), data.draw(st.integers(1, 70))
-    found = case.search(cap, vectors).search(case.queries[rows], rows, k, depth)
+    search = case.search(cap, vectors, threads=data.draw(st.integers(1, 2)))
+    found = search.search(case.queries[rows], rows, k, depth)
     assert found.targets.shape == (len(rows), min(k, targets))
     assert as_lists(found) == [case.ranked(row, k, cap) for row in rows]
 
@@ -57,6 +67,27 @@ def test_an_index_that_shows_few_is_helped_by_the_vectors():
     assert as_lists(lists[0]) == as_lists(lists[1]) == [case.ranked(row, 12) for row in range(5)]
     with pytest.raises(ConfigError, match="at most 2 targets needs their vectors"):
         case.search(vectors=False, deepest=2)
+
+
+class AskedIndex(FlatIndex):
+    """Remembers what it was asked for: queries and depth."""
+
+    asked: tuple[tuple[int, int], ...] = ()
+
+    def search(self, queries, k):
+        self.asked += ((len(queries), k),)
+        return super().search(queries, k)
+
+
+def test_the_index_is_asked_deeper_for_those_that_it_serves_alone():
+    vectors = np.arange(10_000, dtype=np.float32)[:, None]
+    # One may be given all, one nothing near the top, one a hundred targets only.
+    denied = Ragged.from_lists([[], range(9975, 10_000), range(9900)])
+    index = AskedIndex(vectors)
+    search = AllowedSearch(index, Filter(np.ones(10_000, bool), denied), TargetVectors(vectors))
+    found = search.search(np.ones((3, 1), np.float32), np.arange(3), 10, 12)
+    assert found.targets[:, 0].tolist() == [9999, 9974, 9999]
+    assert index.asked == ((2, 12), (1, 24), (1, 48))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])

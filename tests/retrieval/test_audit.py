@@ -78,3 +78,11 @@ def test_the_choice_follows_size_and_metric(workload, metric, kind):
 def test_lists_and_codes_suit_the_targets():
     assert [lists_for(n) for n in (1, 100, 50_000, 1_000_000, 10_000_000)] == [1, 2, 256, 1024, 4096]
     assert [codes_for(n) for n in (128, 48, 30, 7, 1)] == [64, 24, 15, 1, 1]
+
+
+def test_vectors_without_structure_go_into_one_list():
+    vectors = np.random.default_rng(0).normal(size=(5000, 96)).astype(np.float32)
+    sample = Sample.draw(vectors, vectors, 10, Metric.INNER_PRODUCT, 300, seed=0)
+    index, recall = build_for_recall(vectors, IndexSetting(IndexKind.GROUPED, lists=64), sample, 0.98)
+    assert (index.setting.kind, index.setting.lists) == (IndexKind.GROUPED, 1)
+    assert recall.low >= 0.98

@@ -19,7 +19,7 @@ from tests.retrieval.inventory_lake import LATEST, TEST, anchor_of, make_invento
 K = 10
 FILTERS = {
     "conditions": [{"column": "stock", "operator": ">", "value": 0}],
-    "category": {"entity": "taste", "target": "category", "own": "never"},
+    "category": {"entity": "taste", "target": "category", "own": "others"},
     "deny": "deny_next_week",
     "allow": "allow_next_week",
 }

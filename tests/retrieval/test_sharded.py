@@ -114,8 +114,10 @@ def test_scores_of_single_targets_are_those_of_the_whole(tmp_path_factory, seed,
     expected = here.score_listed(queries, listed)
     np.testing.assert_allclose(there.score_listed(queries, listed), expected, rtol=1e-6, atol=1e-6)
     start, end = sorted(rng.integers(0, 41, 2).tolist())
-    block = here.score_block(queries, start, end)
-    np.testing.assert_allclose(there.score_block(queries, start, end), block, rtol=1e-5, atol=1e-5)
+    for block in (slice(start, end), np.flatnonzero(rng.random(40) < 0.3), *there.blocks(10)):
+        scores = here.score_block(queries, block)
+        np.testing.assert_allclose(there.score_block(queries, block), scores, rtol=1e-5, atol=1e-5)
+    assert sorted(np.concatenate(list(there.blocks(10)))) == list(range(40))
     every = Ragged(np.arange(7) * 40, np.tile(np.arange(40), 6))
     wanted = by_hand(vectors, queries, metric)
     np.testing.assert_allclose(here.score_listed(queries, every).reshape(6, 40), wanted, rtol=1e-5, atol=1e-6)

@@ -52,8 +52,8 @@ class BlockNetwork(nn.Module):
                 return inputs[self.table_of(path)] if layer == 0 else hidden
 
             for path in self._alive(layer):
-                if self._own_name(path) not in own:
-                    own[self._own_name(path)] = nn.Linear(channels(path), width)
+                if own_name(self.table_of(path)) not in own:
+                    own[own_name(self.table_of(path))] = nn.Linear(channels(path), width)
                 for child in self._children(path):
                     name = child[-1].table_name
                     if name not in messages:
@@ -78,7 +78,7 @@ class BlockNetwork(nn.Module):
         for layer in range(self.depth):
             following = {}
             for path in self._alive(layer):
-                value = self.own[layer][self._own_name(path)](state[path])  # type: ignore[index]
+                value = self.own[layer][own_name(self.table_of(path))](state[path])  # type: ignore[index]
                 for child in self._children(path):
                     convolve = self.messages[layer][child[-1].table_name]  # type: ignore[index]
                     share = weights.get(child) if weights else None
@@ -91,12 +91,13 @@ class BlockNetwork(nn.Module):
         """Table of the nodes at the end of a path."""
         return path[-1].target if path else self._table
 
-    def _own_name(self, path: Path) -> str:
-        """Name of a table's term: a module can't be called like a method of the dictionary, as ``items`` would be."""
-        return f"nodes_{self.table_of(path)}"
-
     def _alive(self, layer: int) -> list[Path]:
         return [path for path in self.paths if len(path) < self.depth - layer]
 
     def _children(self, path: Path) -> list[Path]:
         return [child for child in self.paths if child and child[:-1] == path]
+
+
+def own_name(table: str) -> str:
+    """Name of a table's own term in a layer: a module can't be called like a method, as one of ``items`` would be."""
+    return f"nodes_{table}"

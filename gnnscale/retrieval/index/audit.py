@@ -30,6 +30,8 @@ NORMAL_95 = 1.959964
 """Of a standard normal deviate, 95 % lie within this much of zero."""
 LEAST_GAIN = 1e-3
 """Recall that a more thorough search must add, within three steps, to be worth going on."""
+MOST_LOOKED_AT = 4
+"""Where more than one list in so many is looked at, the targets are searched faster without lists."""
 SLACK = 1e-5
 """Share of a score by which sums of products in another order may differ."""
 
@@ -161,7 +163,8 @@ def reach_recall(
     """Build an index and search it as thoroughly as the recall asks for, but no more.
 
     Where the most thorough search of one kind is not enough, the next stronger setting is built: scores in full
-    precision, and at last exact search.
+    precision, and at last exact search. Where much of a grouped index has to be looked at, one of a single list takes
+    its place: vectors without structure.
 
     Args:
         build: makes the index of a setting.
@@ -180,6 +183,9 @@ def reach_recall(
     recall = sample.recall(index)
     if escalate:
         index, recall = _search_more(index, recall, sample, target)
+        if index.setting.kind is IndexKind.GROUPED and 1 < index.setting.lists < MOST_LOOKED_AT * index.setting.effort:
+            log.info("%d of %d lists are wanted; all targets go into one", index.setting.effort, index.setting.lists)
+            return reach_recall(build, replace(setting, lists=1, effort=1), sample, target)
     if recall.low >= target or setting.kind is IndexKind.FLAT:
         return index, recall
     if not escalate:

@@ -37,7 +37,8 @@ class IndexSetting:
         kind: way to search.
         metric: of the scores.
         lists: clusters of ``grouped``, ``ivf_flat`` and ``ivf_pq``.
-        effort: clusters looked at for a query; of ``hnsw``, the length of its candidate list.
+        effort: clusters looked at for a query, on average in ``grouped``, which gives hard queries more; of ``hnsw``,
+            the length of its candidate list.
         codes: four-bit codes of a vector in ``ivf_pq``.
         refine: times k that ``ivf_pq`` scores again.
         links: of a target in ``hnsw``.

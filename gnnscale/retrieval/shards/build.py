@@ -43,7 +43,6 @@ def build_sharded_index(
     queries = read_sample(lake, query.entity.name, anchor, entities, wanted.sample, settings.seed)
     bounds = shard_bounds(count_vectors(lake, query.target.name, anchor), wanted.shards)
     sources = shard_sources(settings, lake, query.target.name, anchor, bounds, Metric(wanted.metric))
-    lake.remove_folder(index_path(settings.query.name, anchor))
     needed = shard_bytes(max(stop - start for start, stop in bounds), queries.shape[1])
     with hire([source.read for source in sources], needed) as pool:
         shards = Shards(pool, bounds, queries.shape[1])
@@ -54,6 +53,8 @@ def build_sharded_index(
         index, recall = reach_recall(build, setting, sample, wanted.recall, wanted.escalate)
         seconds = round(time.monotonic() - started, 2)
         save = partial(TargetShard.save, setting=index.asked, recall=recall, seconds=seconds)
+        # Shards of another number are not to lie beside these.
+        lake.remove_folder(index_path(settings.query.name, anchor))
         saved = shards.ask_all(save)
     files = {f"shard-{n}/{name}": file for n, shard in enumerate(saved) for name, file in shard.files.items()}
     table, sizes = f"embeddings_{query.target.name}", tuple(shard.size for shard in saved)

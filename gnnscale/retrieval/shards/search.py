@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self, TypeVar
@@ -14,6 +14,7 @@ from gnnscale.evaluation import Ragged
 from gnnscale.retrieval.index import IndexSetting, Neighbors, merge_neighbors
 from gnnscale.retrieval.shards.pool import Question, ShardPool
 from gnnscale.retrieval.shards.shard import TargetShard
+from gnnscale.retrieval.tower import Block
 from gnnscale.schema import ConfigError, DataError
 
 T = TypeVar("T")
@@ -179,12 +180,25 @@ class ShardedVectors:
             scores[places[number]] = found
         return scores
 
-    def score_block(self, queries: NDArray[np.float32], start: int, end: int) -> NDArray[np.float32]:
-        """Scores of the targets from ``start`` up to ``end``, float32 ``[queries, end - start]``."""
+    def blocks(self, targets: int) -> Iterator[NDArray[np.int64]]:
+        """All targets, about so many at a time, of which each shard has a part: all of them work on one block."""
+        step = -(-targets // len(self.shards.bounds))
+        longest = max(stop - start for start, stop in self.shards.bounds)
+        for first in range(0, longest, step):
+            parts = [np.arange(start + first, min(start + first + step, stop)) for start, stop in self.shards.bounds]
+            yield np.concatenate(parts)
+
+    def score_block(self, queries: NDArray[np.float32], targets: Block) -> NDArray[np.float32]:
+        """Scores of the same targets (ids ascend) for all queries, float32 ``[queries, targets]``."""
+        ids = np.arange(targets.start, targets.stop) if isinstance(targets, slice) else targets
         questions: dict[int, Question[NDArray[np.float32]]] = {}
-        for number, (first, stop) in enumerate(self.shards.bounds):
-            own = max(start, first), min(end, stop)
-            if own[0] < own[1]:
-                questions[number] = partial(TargetShard.score_block, queries=queries, start=own[0], end=own[1])
+        for number, bounds in enumerate(self.shards.bounds):
+            first, stop = np.searchsorted(ids, bounds)
+            own: Block = ids[first:stop]
+            if first < stop:
+                # What lies together is neither sent as ids nor gathered.
+                if ids[stop - 1] - ids[first] == stop - first - 1:
+                    own = slice(int(ids[first]), int(ids[stop - 1]) + 1)
+                questions[number] = partial(TargetShard.score_block, queries=queries, targets=own)
         found = self.shards.pool.ask(questions)
         return np.concatenate([np.empty((len(queries), 0), np.float32), *(found[n] for n in questions)], axis=1)

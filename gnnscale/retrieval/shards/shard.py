@@ -25,7 +25,7 @@ from gnnscale.retrieval.index.saved import (
     save_index,
     saved_vectors,
 )
-from gnnscale.retrieval.tower import TargetVectors
+from gnnscale.retrieval.tower import Block, TargetVectors
 
 log = logging.getLogger(__name__)
 
@@ -147,9 +147,11 @@ class TargetShard:
         here = Ragged(np.array(listed.indptr), listed.values - self.source.start)
         return self.vectors.score_listed(np.array(queries), here)
 
-    def score_block(self, queries: NDArray[np.float32], start: int, end: int) -> NDArray[np.float32]:
-        """Scores of the targets from ``start`` up to ``end``, float32 ``[queries, end - start]``."""
-        return self.vectors.score_block(np.array(queries), start - self.source.start, end - self.source.start)
+    def score_block(self, queries: NDArray[np.float32], targets: Block) -> NDArray[np.float32]:
+        """Scores of the same targets of the stretch for all queries; see :class:`TargetVectors`."""
+        start = self.source.start
+        here = slice(targets.start - start, targets.stop - start) if isinstance(targets, slice) else targets - start
+        return self.vectors.score_block(np.array(queries), here)
 
     def save(self, setting: IndexSetting, recall: Recall, seconds: float) -> IndexManifest:
         """Put the index into the lake.

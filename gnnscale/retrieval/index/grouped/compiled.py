@@ -22,7 +22,7 @@ def ordered_bits(bits: Any) -> Any:
     return np.int16(bits ^ np.int16(np.int16(bits >> 15) & np.int16(0x7FFF)))
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, cache=True)
 def keep_largest(scores: NDArray[np.float32], places: NDArray[np.int32], count: int, kept: int) -> float:
     """Bring the ``kept`` largest of ``count`` scores to the front, in any order, with their places.
 
@@ -70,7 +70,7 @@ def bits_not_above(limit: np.float32, room: NDArray[np.float32], bits: NDArray[n
     return np.int16(high - 1) if limit < 0 and high > -32768 else high
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, cache=True)
 def scan_bf16(
     scores: NDArray[np.int16],
     queries: NDArray[np.int32],
@@ -129,7 +129,7 @@ def scan_bf16(
         counts[query], limits[query] = count, limit
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, cache=True)
 def scan_fp32(
     scores: NDArray[np.float32],
     queries: NDArray[np.int32],
@@ -165,7 +165,7 @@ def scan_fp32(
         counts[query], limits[query] = count, limit
 
 
-@numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
 def score_again(
     queries: NDArray[np.float32],
     vectors: NDArray[np.float32],
@@ -219,7 +219,7 @@ def score_again(
             scores[query, y] = -np.inf
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, cache=True)
 def largest_bf16(scores: NDArray[np.int16], found: NDArray[np.int32]) -> None:
     """Column of the largest score of every row, the first of equals; scores are bits of bf16."""
     rows, width = scores.shape
@@ -244,20 +244,20 @@ def largest_bf16(scores: NDArray[np.int16], found: NDArray[np.int32]) -> None:
                     found[i] = j
 
 
-@numba.njit(nogil=True)
-def largest_columns(
-    scores: NDArray[np.float32], found: NDArray[np.int32], row: NDArray[np.float32], columns: NDArray[np.int32]
+@numba.njit(nogil=True, cache=True)
+def list_queries(
+    promised: NDArray[np.float32], least: NDArray[np.float32], places: NDArray[np.int64], rows: NDArray[np.int32]
 ) -> None:
-    """Columns of the largest scores of every row, in any order.
+    """Write the queries of each list, one list after the other.
 
     Args:
-        scores: ``[rows, width]``.
-        found: are written, ``[rows, count]``.
-        row, columns: room for one row, ``[width]``.
+        promised: what lists promise to queries, ``[queries, lists]``.
+        least: what a query looks at, ``[queries]``.
+        places: where each list's queries begin in ``rows``, ``[lists]``; moves on.
+        rows: are written.
     """
-    count = found.shape[1]
-    for i in range(scores.shape[0]):
-        for j in range(scores.shape[1]):
-            row[j], columns[j] = scores[i, j], j
-        keep_largest(row, columns, scores.shape[1], count)
-        found[i] = columns[:count]
+    for i in range(promised.shape[0]):
+        for j in range(promised.shape[1]):
+            if promised[i, j] >= least[i]:
+                rows[places[j]] = i
+                places[j] += 1

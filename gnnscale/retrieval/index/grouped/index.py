@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gnnscale.retrieval.index.grouped.clusters import nearest_lists
-from gnnscale.retrieval.index.grouped.compiled import largest_columns, scan_bf16, scan_fp32, score_again
-from gnnscale.retrieval.index.grouped.lists import ClusteredVectors
+from gnnscale.retrieval.index.grouped.compiled import list_queries, scan_bf16, scan_fp32, score_again
+from gnnscale.retrieval.index.grouped.lists import ClusteredVectors, promises
 from gnnscale.retrieval.index.grouped.products import arithmetic, as_scores
 from gnnscale.retrieval.index.grouped.workers import one_core_each
 from gnnscale.retrieval.index.metric import as_searched
 from gnnscale.retrieval.index.neighbors import Neighbors
-from gnnscale.retrieval.index.setting import IndexSetting
+from gnnscale.retrieval.index.setting import EFFORTS, IndexSetting
 from gnnscale.schema import DataError
 
 GROUP = 4096
@@ -68,6 +68,7 @@ class GroupedIndex:
             self._compared = torch.from_numpy(compared).view(self._kind)
         numbers = torch.from_numpy(NUMBERS.copy()).view(torch.bfloat16).float().numpy()
         # Patterns of NaN never come up, and must not look large.
+        self._gap = self._widest_gap()
         self._numbers = np.where(np.isnan(numbers), -np.inf, numbers).astype(np.float32)
 
     @classmethod
@@ -116,6 +117,12 @@ class GroupedIndex:
             list(pool.map(search, groups))
         return found
 
+    def _widest_gap(self) -> np.float32:
+        """How far behind the best a list may be for a query of length one; without end where all are looked at."""
+        if self.setting.effort >= len(self.vectors.centroids):
+            return np.float32(np.inf)
+        return np.float32(np.interp(self.setting.effort, EFFORTS, self.vectors.gaps))
+
     def _groups(self, queries: NDArray[np.float32], threads: int) -> Iterator[_Group]:
         """Queries in groups of one neighborhood; few queries in groups that choose from all lists."""
         lists = len(self.vectors.centroids)
@@ -139,7 +146,9 @@ class GroupedIndex:
         chosen = torch.topk(self._centroids @ values.mean(0), near).indices
         # [queries, near]
         coarse = (values @ self._centroids[chosen].T).numpy()
-        rows, starts = _by_list(coarse, min(self.setting.effort, near))
+        lengths = np.linalg.norm(queries, axis=1).astype(np.float32)
+        promised = promises(coarse, lengths, self.vectors.spreads[chosen.numpy()])
+        rows, starts = _by_list(promised, self._gap * lengths)
         half = k + max(SPARE, k // 2)
         kept = _Candidates.none(len(queries), 2 * half)
         tile = _Tile.of(values.to(self._kind))
@@ -242,22 +251,21 @@ class _Candidates:
         return self.best, self.places, self.counts, self.limits
 
 
-def _by_list(coarse: NDArray[np.float32], effort: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def _by_list(promised: NDArray[np.float32], gaps: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Which queries look at each list.
 
     Args:
-        coarse: scores of the lists' centroids, ``[queries, lists]``.
-        effort: lists that a query looks at.
+        promised: see :func:`promises`, ``[queries, lists]``.
+        gaps: how far behind the best a list may be, ``[queries]``.
 
     Returns:
         Rows of queries, by list, and where each list's begin, ``[lists + 1]``.
     """
-    count, lists = coarse.shape
-    probes = np.empty((count, effort), np.int32)
-    largest_columns(coarse, probes, np.empty(lists, np.float32), np.empty(lists, np.int32))
-    order = np.argsort(probes.ravel(), kind="stable")
-    starts = np.concatenate([[0], np.cumsum(np.bincount(probes.ravel(), minlength=lists))])
-    return (order // effort).astype(np.int32), starts
+    least = promised.max(1) - gaps
+    starts = np.concatenate([[0], np.cumsum((promised >= least[:, None]).sum(0))])
+    rows = np.empty(starts[-1], np.int32)
+    list_queries(promised, least, starts[:-1].copy(), rows)
+    return rows, starts
 
 
 def _threads(setting: IndexSetting) -> int:

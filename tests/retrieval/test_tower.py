@@ -1,0 +1,29 @@
+"""Scores are the same for targets one by one and in blocks, and those of their definition."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gnnscale.evaluation import Ragged
+from gnnscale.retrieval.tower import TargetVectors
+
+METRICS = {"inner_product": lambda q, v: float(q @ v), "l2": lambda q, v: -float(((q - v) ** 2).sum())}
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@settings(deadline=None)
+@given(seed=st.integers(0, 10**6), queries=st.integers(0, 4), targets=st.integers(1, 9), channels=st.integers(1, 20))
+def test_scores_are_those_of_the_metric(metric, dtype, seed, queries, targets, channels):
+    rng = np.random.default_rng(seed)
+    asked = rng.integers(-9, 10, (queries, channels)).astype(np.float32)
+    values = rng.integers(-9, 10, (targets, channels)).astype(dtype)
+    vectors = TargetVectors(values, metric)
+    expected = [[METRICS[metric](q, v.astype(np.float32)) for v in values] for q in asked]
+    assert vectors.score_block(asked, slice(0, targets)).tolist() == expected
+    some = rng.permutation(targets)[: targets // 2 + 1]
+    assert vectors.score_block(asked, some).tolist() == [[row[t] for t in some] for row in expected]
+    listed = Ragged.from_lists([np.flatnonzero(rng.random(targets) < 0.5) for _ in range(queries)])
+    pairs = zip(listed.row_of_value, listed.values, strict=True)
+    assert vectors.score_listed(asked, listed).tolist() == [expected[q][t] for q, t in pairs]
