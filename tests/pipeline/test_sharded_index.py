@@ -43,8 +43,9 @@ def answers(
 ) -> tuple[Retrieved, pa.Table]:
     """Indexes and predictions, by Ray where there are several shards; rows in order of entity and rank."""
     settings = inventory.settings(index=index, filters=FILTERS, partition_rows=50)
+    build_query_indexes(settings, inventory.lake, inventory.query, [TEST], hire_here)
     with ray_shards(settings) as hire:
-        build_query_indexes(settings, inventory.lake, inventory.query, [TEST, LATEST], hire)
+        build_query_indexes(settings, inventory.lake, inventory.query, [LATEST], hire)
         done = retrieve(settings, inventory.lake, inventory.query, inventory.plan, None, advance, hire=hire)
     order = [("entity", "ascending"), ("rank", "ascending")]
     return done, inventory.lake.read("predictions_next_week").sort_by(order)
@@ -113,17 +114,17 @@ def killing(hire: HireShards, pools: list[KillingPool]) -> HireShards:
 
 
 def test_an_actor_that_is_killed_while_effort_is_raised_builds_its_clusters_again(inventory: Inventory) -> None:
-    settings = inventory.settings(index={"kind": "grouped", "lists": 16, "recall": 0.9, "sample": 200, "shards": 2})
+    settings = inventory.settings(index={"kind": "grouped", "lists": 48, "recall": 0.8, "sample": 200, "shards": 2})
     lake, query, pools = inventory.lake, inventory.query, list[KillingPool]()
     whole = build_query_indexes(settings, lake, query, [LATEST, TEST], hire_here)[0]
-    assert whole.recall.low >= 0.9 and 1 < whole.setting.effort < 16
+    assert whole.recall.low >= 0.8 and 1 < whole.setting.effort < 12
     with ray_shards(settings) as hire:
         again = build_query_indexes(settings, lake, query, [LATEST], killing(hire, pools))[0]
     # Bounds, exact answers, setting and first index come before, and saving comes after.
     assert pools[0].questions > 6
     assert again.files == whole.files and again.recall == whole.recall
-    assert again.setting == whole.setting or again.setting.threads != whole.setting.threads
-    assert retrieve(settings, lake, query, inventory.plan, hire=hire_here).audit.mean >= 0.9
+    assert again.setting.effort == whole.setting.effort
+    assert retrieve(settings, lake, query, inventory.plan, hire=hire_here).audit.mean >= 0.8
 
 
 def test_no_room_too_many_losses_and_a_fault_of_the_input_are_told(inventory: Inventory) -> None:
