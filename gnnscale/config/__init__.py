@@ -3,9 +3,11 @@
 from gnnscale.config.ask import ask_settings, recipe_record
 from gnnscale.config.binding import bind_query, plan_query_anchors
 from gnnscale.config.load import build_graph_schema, build_settings, load_settings, recipe_names
+from gnnscale.config.retrieval import IndexSettings
 from gnnscale.config.settings import Settings, SparkSettings
 
 __all__ = [
+    "IndexSettings",
     "Settings",
     "SparkSettings",
     "ask_settings",

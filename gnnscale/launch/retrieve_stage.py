@@ -10,6 +10,7 @@ from rich.console import Console
 from gnnscale.config import Settings
 from gnnscale.lake import Lake
 from gnnscale.launch.open_graph import open_graph
+from gnnscale.launch.ray_index import ray_shards
 from gnnscale.query.anchors import AnchorPlan
 from gnnscale.retrieval.retrieve import retrieve
 from gnnscale.tracking import last_run, progress_bar
@@ -37,8 +38,8 @@ def retrieve_and_describe(settings: Settings, lake: Lake, plan: AnchorPlan, cons
     store, query = open_graph(settings, lake)
     entities = store.node_count(query.entity.name)
     again = uuid.uuid4().hex if force else ""
-    with progress_bar(console, "retrieve", 2 * entities, query.entity.name) as bar:
-        done = retrieve(settings, lake, query, plan, store, bar.advance, again)
+    with progress_bar(console, "retrieve", 2 * entities, query.entity.name) as bar, ray_shards(settings) as hire:
+        done = retrieve(settings, lake, query, plan, store, bar.advance, again, hire)
     index = done.index
     lake.write_record(
         RETRIEVAL.format(query=settings.query.name),

@@ -233,12 +233,13 @@ class IndexStage(Stage):
 
     def make(self) -> str:
         """Build the indexes and measure their recall."""
+        from gnnscale.launch.ray_index import ray_shards
         from gnnscale.retrieval import build_query_indexes
 
-        work = self.work
-        indexes = build_query_indexes(self.settings, work.lake, work.query, [work.plan.test, work.plan.latest])
-        latest = indexes[-1]
-        return f"{latest.size:,} {work.query.target.name}, {latest.setting.in_words()}: {latest.recall}"
+        work, anchors = self.work, [self.work.plan.test, self.work.plan.latest]
+        with ray_shards(self.settings) as hire:
+            latest = build_query_indexes(self.settings, work.lake, work.query, anchors, hire)[-1]
+        return f"{latest.size:,} {work.query.target.name}, {latest.in_words()}: {latest.recall}"
 
 
 class RetrieveStage(Stage):

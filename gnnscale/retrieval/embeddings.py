@@ -36,7 +36,26 @@ class PairScores:
         return np.diff(self.indptr)
 
 
-def read_vectors(lake: Lake, table: str, anchor: int, file: Path | None = None) -> NDArray[np.float32]:
+def count_vectors(lake: Lake, table: str, anchor: int) -> int:
+    """Vectors of one anchor (epoch seconds) in ``embeddings_<table>``.
+
+    Raises:
+        LakeError: the table has no row of that anchor.
+    """
+    rows = lake.open(f"embeddings_{table}").to_pyarrow_dataset().count_rows(filter=_of(anchor, None))
+    if not rows:
+        raise _missing(table, anchor)
+    return int(rows)
+
+
+def read_vectors(
+    lake: Lake,
+    table: str,
+    anchor: int,
+    file: Path | None = None,
+    nodes: tuple[int, int] | None = None,
+    version: int | None = None,
+) -> NDArray[np.float32]:
     """Vectors of one anchor (epoch seconds) in order of node id, float32 ``[nodes, channels]``.
 
     Rows are read a batch at a time, and put where they belong.
@@ -46,20 +65,25 @@ def read_vectors(lake: Lake, table: str, anchor: int, file: Path | None = None) 
         table: whose nodes they are of.
         anchor: epoch seconds.
         file: keeps the vectors, which are then mapped; default: memory does.
+        nodes: node ids from the first up to the second, of which alone files are read; default: all.
+        version: of the table; default: the latest.
 
     Raises:
         LakeError: the table has no row of that anchor.
-        DataError: node ids are not 0 to n - 1, or a vector holds NaN or differs in length.
+        DataError: node ids are not 0 to n - 1, or those of ``nodes``, or a vector holds NaN or differs in length.
     """
     name = f"embeddings_{table}"
-    source, wanted = lake.open(name).to_pyarrow_dataset(), _time(anchor)
-    rows = source.count_rows(filter=pc.field("anchor_time") == wanted)
+    source, wanted = lake.open(name, version).to_pyarrow_dataset(), _of(anchor, nodes)
+    rows = source.count_rows(filter=wanted)
     if not rows:
-        raise LakeError(f"{name} has no rows of anchor {wanted.as_py():%Y-%m-%d %H:%M:%S}; run the embed stage again")
+        raise _missing(table, anchor)
+    first, last = nodes or (0, rows)
+    if rows != last - first:
+        raise DataError(f"{name} lacks node ids or has some twice")
     vectors: NDArray[np.float32] | None = None
     seen = np.zeros(rows, bool)
     columns = ["node_id", "vector"]
-    for batch in source.to_batches(columns=columns, filter=pc.field("anchor_time") == wanted, batch_readahead=2):
+    for batch in source.to_batches(columns=columns, filter=wanted, batch_readahead=2):
         if not batch.num_rows:
             continue
         ids, lists = batch["node_id"].to_numpy(), batch["vector"]
@@ -69,15 +93,28 @@ def read_vectors(lake: Lake, table: str, anchor: int, file: Path | None = None) 
         if (lengths != vectors.shape[1]).any():
             least, most = min(lengths.min(), vectors.shape[1]), max(lengths.max(), vectors.shape[1])
             raise DataError(f"{name} has vectors of {least} to {most} channels")
-        if ids.min() < 0 or ids.max() >= rows or seen[ids].any() or len(np.unique(ids)) < len(ids):
+        places = ids - first
+        if places.min() < 0 or places.max() >= rows or seen[places].any() or len(np.unique(ids)) < len(ids):
             raise DataError(f"{name} lacks node ids or has some twice")
         values = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(ids), -1)
         if not np.isfinite(values).all():
             bad = int(ids[np.flatnonzero(~np.isfinite(values).all(1))[0]])
             raise DataError(f"{name}: the vector of node {bad} is not finite")
-        vectors[ids], seen[ids] = values, True
+        vectors[places], seen[places] = values, True
     assert vectors is not None  # there are rows
     return vectors
+
+
+def _of(anchor: int, nodes: tuple[int, int] | None) -> pc.Expression:
+    wanted = pc.field("anchor_time") == _time(anchor)
+    if nodes is not None:
+        wanted &= (pc.field("node_id") >= nodes[0]) & (pc.field("node_id") < nodes[1])
+    return wanted
+
+
+def _missing(table: str, anchor: int) -> LakeError:
+    time = f"{_time(anchor).as_py():%Y-%m-%d %H:%M:%S}"
+    return LakeError(f"embeddings_{table} has no rows of anchor {time}; run the embed stage again")
 
 
 def read_some_vectors(lake: Lake, table: str, anchor: int, nodes: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -94,6 +131,12 @@ def read_some_vectors(lake: Lake, table: str, anchor: int, nodes: NDArray[np.int
         raise LakeError(f"embeddings_{table} lacks nodes at anchor {time:%Y-%m-%d %H:%M:%S}; run the embed stage again")
     values = pa.concat_arrays(rows["vector"].chunks).flatten().to_numpy(zero_copy_only=False)
     return np.ascontiguousarray(values, np.float32).reshape(len(nodes), -1)
+
+
+def read_sample(lake: Lake, table: str, anchor: int, nodes: int, count: int, seed: int) -> NDArray[np.float32]:
+    """Vectors of some of so many nodes, drawn at random, at one anchor; see :func:`read_some_vectors`."""
+    drawn = np.random.default_rng(seed).permutation(nodes)[:count]
+    return read_some_vectors(lake, table, anchor, np.sort(drawn))
 
 
 def _room(file: Path | None, shape: tuple[int, int]) -> NDArray[np.float32]:

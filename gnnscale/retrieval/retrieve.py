@@ -22,13 +22,13 @@ from gnnscale.retrieval.embeddings import PairScores, read_pairs, read_vectors
 from gnnscale.retrieval.exploration import Exploration
 from gnnscale.retrieval.filter_rules import alive_filter, alive_nodes, known_by, read_diversity, settings_filter
 from gnnscale.retrieval.filters import Filter
-from gnnscale.retrieval.index import IndexKind, Metric, Neighbors
-from gnnscale.retrieval.index.audit import Recall, exact_neighbors, measure_recall
-from gnnscale.retrieval.index.saved import IndexManifest, load_index
-from gnnscale.retrieval.index_stage import index_folder_vectors
+from gnnscale.retrieval.index import IndexKind, Metric
+from gnnscale.retrieval.index.audit import Recall, measure_recall
+from gnnscale.retrieval.index.saved import IndexManifest
 from gnnscale.retrieval.ranking import Ranked, RankingRule, rank_batch
 from gnnscale.retrieval.search import AllowedSearch
-from gnnscale.retrieval.tower import TargetVectors
+from gnnscale.retrieval.shards import HireShards
+from gnnscale.retrieval.targets import Targets, open_targets
 from gnnscale.schema import ConfigError
 from gnnscale.store import GraphStore
 
@@ -58,6 +58,7 @@ def retrieve(
     store: GraphStore | None = None,
     advance: Callable[[int], None] = lambda rows: None,
     again: str = "",
+    hire: HireShards | None = None,
 ) -> Retrieved:
     """Write ``predictions_<query>`` at the latest anchor and ``holdout_<query>`` at the test anchor.
 
@@ -74,15 +75,21 @@ def retrieve(
         store: of the graph; needed where what was bought is left out.
         advance: told of entities that are done.
         again: a word that no run of these inputs had, to make what is there again.
+        hire: starts processes, for an index of several shards.
 
     Raises:
+        ConfigError: the index is in several shards, and there is nothing to start processes by.
         LakeError, DataError: embeddings or indexes are missing, broken or out of date, or a list names none that is
             known; no table has changed.
     """
     keys = read_keys(lake, query.entity.name), read_keys(lake, query.target.name)
     for final, anchor in ((False, plan.test), (True, plan.latest)):
-        with TemporaryDirectory(dir=_scratch(settings, lake)) as folder:
-            side = _Side.open(settings, lake, query, anchor, final, store, Path(folder) / "entities.npy")
+        with (
+            TemporaryDirectory(dir=_scratch(settings, lake)) as folder,
+            open_targets(settings, lake, query, anchor, hire) as targets,
+        ):
+            file = Path(folder) / "entities.npy"
+            side = _Side.open(settings, lake, query, targets, anchor, final, store, file)
             entities = side.entities_asked(settings, lake, query)
             table = f"{'predictions' if final else 'holdout'}_{settings.query.name}"
             explored = final and settings.retrieval.exploration > 0
@@ -93,7 +100,7 @@ def retrieve(
             if final:
                 audit = side.audit(entities, settings.retrieval.index.sample, settings.seed)
                 log.info("audit of %s: %s", table, audit)
-    return Retrieved(rows, side.manifest, audit)
+    return Retrieved(rows, side.targets.manifest, audit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +110,7 @@ class _Side:
     search: AllowedSearch
     rule: RankingRule
     entities: NDArray[np.float32]
-    manifest: IndexManifest
+    targets: Targets
     anchor: int
     final: bool
 
@@ -113,25 +120,24 @@ class _Side:
         settings: Settings,
         lake: Lake,
         query: PredictiveQuery,
+        targets: Targets,
         anchor: int,
         final: bool,
         store: GraphStore | None,
         file: Path,
     ) -> _Side:
-        index, manifest, folder = load_index(lake, settings.query.name, anchor, settings.lake.cache)
-        metric = manifest.setting.metric
+        metric = targets.manifest.setting.metric
         pairs = read_pairs(lake, settings.query.name, anchor)
         if metric is not Metric.INNER_PRODUCT and pairs.counts.any():
             raise ConfigError(f"scores of pairs are inner products; retrieval.index.metric is {metric}")
         keep = settings_filter(settings, lake, query, anchor, store) if final else alive_filter(lake, query, anchor)
-        vectors = TargetVectors(index_folder_vectors(folder), "l2" if metric is Metric.L2 else "inner_product")
         diversity = read_diversity(settings, lake, query) if final else None
-        exact = manifest.setting.kind is IndexKind.FLAT
-        search = AllowedSearch(index, keep, vectors, pairs, diversity, exact)
+        exact = targets.manifest.setting.kind is IndexKind.FLAT
+        search = AllowedSearch(targets.index, keep, targets.vectors, pairs, diversity, exact)
         share = settings.retrieval.exploration if final else 0.0
         exploration = Exploration(share, settings.seed, anchor) if share else None
         rule = RankingRule(query.places, _depth(settings, query.places, pairs, keep), exploration)
-        return cls(search, rule, read_vectors(lake, query.entity.name, anchor, file), manifest, anchor, final)
+        return cls(search, rule, read_vectors(lake, query.entity.name, anchor, file), targets, anchor, final)
 
     def entities_asked(self, settings: Settings, lake: Lake, query: PredictiveQuery) -> NDArray[np.int64]:
         """Node ids of the entities that get lists: those that are there, of those asked about."""
@@ -150,34 +156,10 @@ class _Side:
             return Recall(self.rule.k, 0, 1.0, 0.0, 1.0)
         queries = self.entities[rows]
         found = self.search.search(queries, rows, self.rule.k, self.rule.depth)
-        assert self.search.vectors is not None
         every = AllowedSearch(
-            _EveryTarget(self.search.vectors.values, self.manifest.setting.metric),
-            self.search.keep,
-            self.search.vectors,
-            self.search.pairs,
-            self.search.diversity,
+            self.targets.every, self.search.keep, self.targets.vectors, self.search.pairs, self.search.diversity
         )
         return measure_recall(found, every.search(queries, rows, self.rule.k, self.rule.depth))
-
-
-@dataclass(frozen=True, eq=False)
-class _EveryTarget:
-    """Scores every target from mapped vectors."""
-
-    vectors: NDArray[np.float32]
-    metric: Metric
-
-    @property
-    def size(self) -> int:
-        return len(self.vectors)
-
-    @property
-    def channels(self) -> int:
-        return int(self.vectors.shape[1])
-
-    def search(self, queries: NDArray[np.float32], k: int) -> Neighbors:
-        return exact_neighbors(self.vectors, queries, k, self.metric)
 
 
 def _depth(settings: Settings, k: int, pairs: PairScores, keep: Filter) -> int:
@@ -211,8 +193,8 @@ def _fingerprint(settings: Settings, lake: Lake, query: PredictiveQuery, side: _
         "anchor": side.anchor,
         "ends": [query.entity.end_time, query.target.end_time],
         "retrieval": settings.retrieval.model_dump(mode="json"),
-        "index": side.manifest.to_dict()["files"],
-        "effort": side.manifest.setting.effort,
+        "index": side.targets.manifest.to_dict()["files"],
+        "effort": side.targets.manifest.setting.effort,
         "versions": {name: lake.version(name) for name in dict.fromkeys(tables)},
         "again": again,
     }

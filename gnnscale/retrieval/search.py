@@ -27,7 +27,7 @@ from gnnscale.retrieval.diversity import Diversity
 from gnnscale.retrieval.embeddings import PairScores
 from gnnscale.retrieval.filters import Filter
 from gnnscale.retrieval.index import Neighbors
-from gnnscale.retrieval.tower import TargetVectors
+from gnnscale.retrieval.tower import Block, VectorScores
 from gnnscale.sampling.compiled import read_only
 from gnnscale.sampling.threads import share_rows
 from gnnscale.schema import ConfigError, DataError
@@ -82,7 +82,7 @@ class AllowedSearch:
 
     index: VectorIndex
     keep: Filter
-    vectors: TargetVectors | None = None
+    vectors: VectorScores | None = None
     pairs: PairScores | None = None
     diversity: Diversity | None = None
     exact: bool = True
@@ -93,9 +93,9 @@ class AllowedSearch:
         size, entities = self.index.size, self.keep.entities
         if self.deepest is not None and self.vectors is None:
             raise ConfigError(f"an index that shows at most {self.deepest} targets needs their vectors beside it")
-        if self.vectors is not None and self.vectors.values.shape != (size, self.index.channels):
+        if self.vectors is not None and self.vectors.shape != (size, self.index.channels):
             wanted = f"[{size}, {self.index.channels}]"
-            raise DataError(f"vectors are {list(self.vectors.values.shape)}, and the index is of {wanted}")
+            raise DataError(f"vectors are {list(self.vectors.shape)}, and the index is of {wanted}")
         if self.keep.targets != size:
             raise DataError(f"the filter is of {self.keep.targets:,} targets, and the index of {size:,}")
         if self.diversity is not None and len(self.diversity.categories) != size:
@@ -240,7 +240,7 @@ class AllowedSearch:
 
     def _score_few(
         self,
-        vectors: TargetVectors,
+        vectors: VectorScores,
         lists: Lists,
         queries: NDArray[np.float32],
         which: NDArray[np.int64],
@@ -262,7 +262,7 @@ class AllowedSearch:
         share_rows(len(which), self.threads, fill)
 
     def _score_all(
-        self, vectors: TargetVectors, lists: Lists, queries: NDArray[np.float32], which: NDArray[np.int64]
+        self, vectors: VectorScores, lists: Lists, queries: NDArray[np.float32], which: NDArray[np.int64]
     ) -> None:
         """Fill lists from vectors of all targets that may be given at all, a block of them at a time."""
         step = max(1, CELLS // BLOCK)
@@ -270,19 +270,18 @@ class AllowedSearch:
             part = which[start : start + step]
             taken = lists.take(part)
             offer_pairs(self.terms, taken)
-            for targets in self._blocks():
+            for targets in self._blocks(vectors):
                 tower = vectors.score_block(queries[part], targets)
                 ids = np.arange(targets.start, targets.stop) if isinstance(targets, slice) else targets
                 share_rows(len(part), self.threads, partial(self._offer_block, taken, ids, tower))
             lists.put(part, taken)
 
-    def _blocks(self) -> Iterator[slice | NDArray[np.int64]]:
+    def _blocks(self, vectors: VectorScores) -> Iterator[Block]:
         """The targets that may be given at all, and others where to leave them out would cost more."""
-        size, pool = self.index.size, self.keep.arrays.pool
-        if GATHERED * len(pool) > size:
-            yield from (slice(first, min(first + BLOCK, size)) for first in range(0, size, BLOCK))
-        else:
-            yield from (pool[first : first + BLOCK] for first in range(0, len(pool), BLOCK))
+        pool = self.keep.arrays.pool
+        if GATHERED * len(pool) > self.index.size:
+            return vectors.blocks(BLOCK)
+        return (pool[first : first + BLOCK] for first in range(0, len(pool), BLOCK))
 
     def _offer_block(
         self, lists: Lists, targets: NDArray[np.int64], tower: NDArray[np.float32], stretch: slice

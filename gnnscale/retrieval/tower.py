@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from gnnscale.evaluation import Ragged
+from gnnscale.retrieval.index import Metric
+from gnnscale.retrieval.index.metric import as_searched
 from gnnscale.schema import ConfigError, DataError
+
+Block = slice | NDArray[np.int64]
+"""Some targets: from one id up to another, or by their ids."""
+
+
+class VectorScores(Protocol):
+    """Scores of targets from their vectors, wherever these are."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Targets and channels."""
+
+    def score_listed(self, queries: NDArray[np.float32], listed: Ragged) -> NDArray[np.float32]:
+        """Scores of some targets for each query, float32, one for each of ``listed.values``."""
+
+    def blocks(self, targets: int) -> Iterator[Block]:
+        """All targets, about so many at a time: such as are scored together soonest; ids ascend."""
+
+    def score_block(self, queries: NDArray[np.float32], targets: Block) -> NDArray[np.float32]:
+        """Scores of the same targets (ids ascend) for all queries, float32 ``[queries, targets]``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,8 +42,7 @@ class TargetVectors:
 
     Args:
         values: float ``[targets, channels]``, in memory or mapped; of half precision if need be.
-        metric: how scores come of them, as the index has it: the inner product (the cosine, where all are of length
-            1), or minus the squared distance.
+        metric: how scores come of them, as the index has it.
 
     Raises:
         ConfigError: the metric is unknown.
@@ -28,13 +50,18 @@ class TargetVectors:
     """
 
     values: NDArray[Any]
-    metric: Literal["inner_product", "l2"] = "inner_product"
+    metric: Literal["inner_product", "cosine", "l2"] = "inner_product"
 
     def __post_init__(self) -> None:
-        if self.metric not in ("inner_product", "l2"):
-            raise ConfigError(f"unknown metric '{self.metric}'; allowed: inner_product, l2")
+        if self.metric not in list(Metric):
+            raise ConfigError(f"unknown metric '{self.metric}'; allowed: {', '.join(Metric)}")
         if self.values.ndim != 2:
             raise DataError(f"vectors must be [targets, channels], not {list(self.values.shape)}")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Targets and channels."""
+        return self.values.shape
 
     def score_listed(self, queries: NDArray[np.float32], listed: Ragged) -> NDArray[np.float32]:
         """Scores of some targets for each query.
@@ -46,19 +73,35 @@ class TargetVectors:
         Returns:
             float32, one for each of ``listed.values``.
         """
-        gathered = np.ascontiguousarray(self.values[listed.values], np.float32)
+        queries, gathered = self._compared(queries, self.values[listed.values])
         scores: NDArray[np.float32] = _score_rows(queries, listed.indptr, gathered, self.metric == "l2")
         return scores
 
-    def score_block(self, queries: NDArray[np.float32], targets: slice | NDArray[np.int64]) -> NDArray[np.float32]:
+    def blocks(self, targets: int) -> Iterator[slice]:
+        """All targets, so many at a time; see :meth:`VectorScores.blocks`."""
+        size = len(self.values)
+        return (slice(first, min(first + targets, size)) for first in range(0, size, targets))
+
+    def score_block(self, queries: NDArray[np.float32], targets: Block) -> NDArray[np.float32]:
         """Scores of the same targets for all queries, float32 ``[queries, targets]``; a slice is not copied."""
-        block = np.asarray(self.values[targets], np.float32)
+        queries, block = self._compared(queries, self.values[targets])
         scores: NDArray[np.float32] = queries @ block.T
         if self.metric == "l2":
             # -|q - v|^2 = 2 q v - |q|^2 - |v|^2
             scores *= 2
             scores -= np.einsum("qc,qc->q", queries, queries)[:, None] + np.einsum("tc,tc->t", block, block)
         return scores
+
+    def _compared(
+        self, queries: NDArray[np.float32], targets: NDArray[Any]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Both in the form that the metric compares."""
+        if self.metric == "cosine":
+            return (
+                as_searched(Metric.COSINE, queries, "queries"),
+                as_searched(Metric.COSINE, targets, "target vectors"),
+            )
+        return queries, np.ascontiguousarray(targets, np.float32)
 
 
 @njit(nogil=True, cache=True, fastmath=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import faiss
 import numpy as np
@@ -19,6 +21,8 @@ from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
 from gnnscale.schema import DataError
 
 log = logging.getLogger(__name__)
+
+Built = TypeVar("Built", bound=Index)
 
 ROWS = 262_144
 """Targets that are scored at once."""
@@ -144,6 +148,18 @@ def build_for_recall(
     folder: Path | None = None,
     escalate: bool = True,
 ) -> tuple[Index, Recall]:
+    """Build an index and search it as thoroughly as the recall asks for; see :func:`reach_recall`.
+
+    Args:
+        vectors: row i is target i, ``[targets, channels]``.
+        folder: where a grouped index keeps its arrays.
+    """
+    return reach_recall(lambda wanted: build_index(vectors, wanted, folder), setting, sample, target, escalate)
+
+
+def reach_recall(
+    build: Callable[[IndexSetting], Built], setting: IndexSetting, sample: Sample, target: float, escalate: bool = True
+) -> tuple[Built, Recall]:
     """Build an index and search it as thoroughly as the recall asks for, but no more.
 
     Where the most thorough search of one kind is not enough, the next stronger setting is built: scores in full
@@ -151,11 +167,10 @@ def build_for_recall(
     its place: vectors without structure.
 
     Args:
-        vectors: row i is target i, ``[targets, channels]``.
+        build: makes the index of a setting.
         setting: to begin with.
         sample: to measure on.
         target: share that the lower end of the interval must reach.
-        folder: where a grouped index keeps its arrays.
         escalate: whether to go on where the setting's effort does not reach the target; else its recall is an error.
 
     Returns:
@@ -164,13 +179,13 @@ def build_for_recall(
     Raises:
         DataError: the recall is below the target, and there is to be no escalation.
     """
-    index = build_index(vectors, setting, folder)
+    index = build(setting)
     recall = sample.recall(index)
     if escalate:
         index, recall = _search_more(index, recall, sample, target)
         if index.setting.kind is IndexKind.GROUPED and 1 < index.setting.lists < MOST_LOOKED_AT * index.setting.effort:
             log.info("%d of %d lists are wanted; all targets go into one", index.setting.effort, index.setting.lists)
-            return build_for_recall(vectors, replace(setting, lists=1, effort=1), sample, target, folder)
+            return reach_recall(build, replace(setting, lists=1, effort=1), sample, target)
     if recall.low >= target or setting.kind is IndexKind.FLAT:
         return index, recall
     if not escalate:
@@ -180,10 +195,10 @@ def build_for_recall(
         )
     stronger = stronger_setting(setting)
     log.warning("a %s index reaches %s, not %s; building %s", setting.kind, recall, target, stronger.kind)
-    return build_for_recall(vectors, stronger, sample, target, folder)
+    return reach_recall(build, stronger, sample, target)
 
 
-def _search_more(index: Index, recall: Recall, sample: Sample, target: float) -> tuple[Index, Recall]:
+def _search_more(index: Built, recall: Recall, sample: Sample, target: float) -> tuple[Built, Recall]:
     """Search more thoroughly until the recall is reached, or no longer grows."""
     without_gain = 0
     for effort in index.setting.efforts():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from gnnscale.config import IndexSettings
 from gnnscale.retrieval.index.metric import Metric
 from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
 
@@ -90,6 +91,22 @@ def choose_setting(
         codes=codes_for(workload.channels),
         device=device,
     )
+
+
+def configured_setting(wanted: IndexSettings, workload: Workload, seed: int) -> IndexSetting:
+    """What the configuration says of an index, and what suits the machine where it says nothing.
+
+    Args:
+        wanted: section ``retrieval.index``.
+        workload: what is to be searched.
+        seed: of the run.
+    """
+    kind = None if wanted.kind == "auto" else IndexKind(wanted.kind)
+    setting = choose_setting(workload, Metric(wanted.metric), kind, wanted.device)
+    setting = replace(setting, precision=wanted.precision, seed=seed)
+    if wanted.lists != "auto":
+        setting = replace(setting, lists=wanted.lists)
+    return setting if wanted.effort == "auto" else replace(setting, effort=wanted.effort)
 
 
 def lists_for(targets: int) -> int:

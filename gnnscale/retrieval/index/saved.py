@@ -6,9 +6,12 @@ import hashlib
 import json
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gnnscale.lake import Lake
 from gnnscale.retrieval.index.audit import Recall
@@ -23,6 +26,8 @@ from gnnscale.schema import LakeError
 FAISS_FILE = "index.faiss"
 DEVICE_FILE = "exact.npy"
 MANIFEST = "manifest.json"
+VECTORS = "targets.npy"
+"""File of the target vectors in order of node id, beside the index."""
 CHUNK = 1 << 24
 """Bytes of a file that are read at once."""
 
@@ -41,6 +46,7 @@ class IndexManifest:
         recall: on the sample that its effort was measured by.
         seconds: that building and measuring it took.
         files: name -> bytes and SHA-256.
+        shards: targets of each shard, for an index that is kept in several; none for one that is whole.
     """
 
     setting: IndexSetting
@@ -52,6 +58,12 @@ class IndexManifest:
     recall: Recall
     seconds: float
     files: dict[str, tuple[int, str]] = field(default_factory=dict)
+    shards: tuple[int, ...] = ()
+
+    def in_words(self) -> str:
+        """Its setting, and the number of its shards."""
+        each = f"{len(self.shards)} shards, each " if self.shards else ""
+        return each + self.setting.in_words()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-serialisable data."""
@@ -62,24 +74,27 @@ class IndexManifest:
         """Inverse of :meth:`to_dict`."""
         files = {name: (int(size), str(digest)) for name, (size, digest) in data["files"].items()}
         setting, recall = IndexSetting.from_dict(data["setting"]), Recall(**data["recall"])
-        return cls(**{**data, "setting": setting, "recall": recall, "files": files})
+        shards = tuple(data.get("shards", ()))
+        return cls(**{**data, "setting": setting, "recall": recall, "files": files, "shards": shards})
 
 
-def index_path(query: str, anchor: int) -> str:
-    """Where the index of a query at an anchor is in the lake."""
-    return f"_indexes/{query}/{anchor}"
+def index_path(query: str, anchor: int, shard: int | None = None) -> str:
+    """Where the index of a query at an anchor is in the lake, or one of its shards."""
+    return f"_indexes/{query}/{anchor}" + ("" if shard is None else f"/shard-{shard}")
 
 
-def building_folder(lake: Lake, query: str, anchor: int, cache: str | None) -> Path:
-    """An empty folder on a local disk for the files of an index that is being built."""
+def building_folder(lake: Lake, query: str, anchor: int, cache: str | None, shard: int | None = None) -> Path:
+    """An empty folder on a local disk for the files of an index, or of a shard, that is being built."""
     root = lake.cache_folder(cache) or tempfile.gettempdir()
-    folder = Path(root) / "indexes" / f"{query}-{anchor}"
+    folder = Path(root) / "indexes" / (f"{query}-{anchor}" + ("" if shard is None else f"-shard-{shard}"))
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
 
 
-def save_index(lake: Lake, query: str, index: Index, manifest: IndexManifest, folder: Path) -> IndexManifest:
+def save_index(
+    lake: Lake, query: str, index: Index, manifest: IndexManifest, folder: Path, shard: int | None = None
+) -> IndexManifest:
     """Put an index into the lake; its manifest comes last, and a reader that finds one finds all files.
 
     Args:
@@ -88,6 +103,7 @@ def save_index(lake: Lake, query: str, index: Index, manifest: IndexManifest, fo
         index: to save.
         manifest: of it; its files are filled in here.
         folder: holds the arrays of a grouped index, and gets the file of another.
+        shard: that the index is, of several.
 
     Returns:
         The manifest as saved.
@@ -96,37 +112,34 @@ def save_index(lake: Lake, query: str, index: Index, manifest: IndexManifest, fo
         index.write(folder / FAISS_FILE)
     elif isinstance(index, DeviceIndex):
         index.write(folder / DEVICE_FILE)
-    path = index_path(query, manifest.anchor)
+    path = index_path(query, manifest.anchor, shard)
     files = {file.name: (file.stat().st_size, _digest(file)) for file in sorted(folder.iterdir())}
-    saved = IndexManifest(**{**vars(manifest), "files": files})
+    saved = replace(manifest, files=files)
     lake.remove_folder(path)
     lake.put_folder(folder, path)
-    lake.write_bytes(f"{path}/{MANIFEST}", json.dumps(saved.to_dict(), indent=1, sort_keys=True).encode())
+    write_manifest(lake, path, saved)
     return saved
 
 
-def read_manifest(lake: Lake, query: str, anchor: int) -> IndexManifest | None:
-    """Manifest of the saved index; None where there is none."""
-    content = lake.read_bytes(f"{index_path(query, anchor)}/{MANIFEST}")
+def write_manifest(lake: Lake, path: str, manifest: IndexManifest) -> None:
+    """Put a manifest beside the files that it names, which have to be there."""
+    lake.write_bytes(f"{path}/{MANIFEST}", json.dumps(manifest.to_dict(), indent=1, sort_keys=True).encode())
+
+
+def read_manifest(lake: Lake, query: str, anchor: int, shard: int | None = None) -> IndexManifest | None:
+    """Manifest of the saved index, or of one of its shards; None where there is none."""
+    content = lake.read_bytes(f"{index_path(query, anchor, shard)}/{MANIFEST}")
     return IndexManifest.from_dict(json.loads(content)) if content is not None else None
 
 
-def load_index(lake: Lake, query: str, anchor: int, cache: str | None = None) -> tuple[Index, IndexManifest, Path]:
-    """A saved index, and the local folder that its files are in.
-
-    Args:
-        lake: holds it.
-        query: whose targets it holds.
-        anchor: of the targets, epoch seconds.
-        cache: a local folder, for lakes that are not.
+def current_manifest(lake: Lake, query: str, anchor: int, shard: int | None = None) -> IndexManifest:
+    """Manifest of the saved index, or of one of its shards, which has to be of the embeddings that there are now.
 
     Raises:
-        ConfigError: it is for a GPU, and there is none here.
-        LakeError: there is none, files are missing or differ from the manifest, or the embeddings have been written
-            again since.
+        LakeError: there is none, or the embeddings have been written again since.
     """
-    manifest = read_manifest(lake, query, anchor)
-    path = index_path(query, anchor)
+    manifest = read_manifest(lake, query, anchor, shard)
+    path = index_path(query, anchor, shard)
     if manifest is None:
         raise LakeError(f"lake {lake.uri} has no {path}; run the index stage")
     if (version := lake.version(manifest.table)) != manifest.version:
@@ -134,15 +147,43 @@ def load_index(lake: Lake, query: str, anchor: int, cache: str | None = None) ->
             f"{path} is of version {manifest.version} of {manifest.table}, which is at version {version} now; run the "
             "index stage again"
         )
-    folder = lake.get_folder(path, building_folder(lake, query, anchor, cache) if not lake.local else None)
+    return manifest
+
+
+def load_index(
+    lake: Lake, query: str, anchor: int, cache: str | None = None, shard: int | None = None, threads: int = 0
+) -> tuple[Index, IndexManifest, Path]:
+    """A saved index, and the local folder that its files are in.
+
+    Args:
+        lake: holds it.
+        query: whose targets it holds.
+        anchor: of the targets, epoch seconds.
+        cache: a local folder, for lakes that are not.
+        shard: that is wanted, of several.
+        threads: that search; 0 for every core.
+
+    Raises:
+        LakeError: there is none, files are missing or differ from the manifest, or the embeddings have been written
+            again since.
+    """
+    manifest = current_manifest(lake, query, anchor, shard)
+    path, setting = index_path(query, anchor, shard), replace(manifest.setting, threads=threads)
+    folder = lake.get_folder(path, building_folder(lake, query, anchor, cache, shard) if not lake.local else None)
     for name, (size, _) in manifest.files.items():
         if not (folder / name).exists() or (folder / name).stat().st_size != size:
             raise LakeError(f"{path}/{name} is missing or not of {size:,} bytes; run the index stage again")
-    if manifest.setting.kind is IndexKind.GROUPED:
-        return GroupedIndex(ClusteredVectors.open(folder), manifest.setting), manifest, folder
-    if manifest.setting.on_device:
-        return DeviceIndex.open(folder / DEVICE_FILE, manifest.setting), manifest, folder
-    return FaissIndex.open(folder / FAISS_FILE, manifest.setting), manifest, folder
+    if setting.kind is IndexKind.GROUPED:
+        return GroupedIndex(ClusteredVectors.open(folder), setting), manifest, folder
+    if setting.on_device:
+        return DeviceIndex.open(folder / DEVICE_FILE, setting), manifest, folder
+    return FaissIndex.open(folder / FAISS_FILE, setting), manifest, folder
+
+
+def saved_vectors(folder: Path) -> NDArray[np.float32]:
+    """Vectors beside a saved index, in order of node id, mapped."""
+    vectors: NDArray[np.float32] = np.load(folder / VECTORS, mmap_mode="r")
+    return vectors
 
 
 def _digest(file: Path) -> str:

@@ -1,0 +1,100 @@
+"""The indexed targets of an anchor, open for searches: in this process, or in those of their shards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnscale.config import Settings
+from gnnscale.lake import Lake
+from gnnscale.query import PredictiveQuery
+from gnnscale.retrieval.index import Metric, Neighbors
+from gnnscale.retrieval.index.audit import exact_neighbors
+from gnnscale.retrieval.index.saved import IndexManifest, current_manifest, load_index, saved_vectors
+from gnnscale.retrieval.search import VectorIndex
+from gnnscale.retrieval.shards import EveryShard, HireShards, ShardedIndex, ShardedVectors, Shards
+from gnnscale.retrieval.shards.build import shard_sources
+from gnnscale.retrieval.shards.shard import shard_bytes
+from gnnscale.retrieval.tower import TargetVectors, VectorScores
+from gnnscale.schema import ConfigError
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """What searches ask.
+
+    Args:
+        index: as it was saved.
+        every: scores every target.
+        vectors: of the targets, for scores of single ones.
+        manifest: of the index.
+    """
+
+    index: VectorIndex
+    every: VectorIndex
+    vectors: VectorScores
+    manifest: IndexManifest
+
+
+@contextmanager
+def open_targets(
+    settings: Settings, lake: Lake, query: PredictiveQuery, anchor: int, hire: HireShards | None = None
+) -> Iterator[Targets]:
+    """Open the index that was built of a query's targets at an anchor (epoch seconds).
+
+    Args:
+        settings: names the query.
+        lake: holds the index.
+        query: bound query.
+        anchor: epoch seconds.
+        hire: starts processes, for an index of several shards.
+
+    Raises:
+        ConfigError: the index is in several shards, and there is nothing to start processes by.
+        LakeError: there is no index, or it is broken or out of date.
+        GnnscaleError: there is no room for the shards' processes.
+    """
+    manifest = current_manifest(lake, settings.query.name, anchor)
+    metric = manifest.setting.metric
+    if not manifest.shards:
+        index, _, folder = load_index(lake, settings.query.name, anchor, settings.lake.cache)
+        vectors = TargetVectors(saved_vectors(folder), metric.value)
+        yield Targets(index, _EveryTarget(vectors.values, metric), vectors, manifest)
+        return
+    if hire is None:
+        raise ConfigError(
+            f"the index of query '{settings.query.name}' is in {len(manifest.shards)} shards, which need Ray to hold "
+            "them; run the retrieve stage"
+        )
+    bounds = list(pairwise(accumulate(manifest.shards, initial=0)))
+    sources = shard_sources(settings, lake, query.target.name, anchor, bounds, metric)
+    opens = [partial(source.load, manifest.setting) for source in sources]
+    with hire(opens, shard_bytes(max(manifest.shards), manifest.channels)) as pool:
+        shards = Shards(pool, bounds, manifest.channels)
+        index = ShardedIndex(shards, manifest.setting, manifest.setting)
+        yield Targets(index, EveryShard(shards), ShardedVectors(shards), manifest)
+
+
+@dataclass(frozen=True, eq=False)
+class _EveryTarget:
+    """Scores every target from mapped vectors."""
+
+    vectors: NDArray[np.float32]
+    metric: Metric
+
+    @property
+    def size(self) -> int:
+        return len(self.vectors)
+
+    @property
+    def channels(self) -> int:
+        return int(self.vectors.shape[1])
+
+    def search(self, queries: NDArray[np.float32], k: int) -> Neighbors:
+        return exact_neighbors(self.vectors, queries, k, self.metric)
