@@ -25,7 +25,7 @@ from gnnscale.retrieval.index.setting import IndexSetting
 from tests.benchmarks.measure import finish, measured, surroundings
 
 K, DIMS, SAMPLED = 25, 128, 1000
-SMALL, FULL = 20_000, 10_000_000
+SMALL, FULL = 10_000, 10_000_000
 SMALL_ON_GPU = 1_000_000
 PEER_QUERIES = 8192
 PART = 1_000_000
