@@ -12,7 +12,7 @@ from gnnscale.lake import Lake
 from gnnscale.launch.open_graph import open_graph
 from gnnscale.launch.ray_index import ray_shards
 from gnnscale.query.anchors import AnchorPlan
-from gnnscale.retrieval.retrieve import retrieve
+from gnnscale.retrieval.stage import retrieve
 from gnnscale.tracking import last_run, progress_bar
 
 RETRIEVAL = "retrieval_{query}"
@@ -33,7 +33,7 @@ def retrieve_and_describe(settings: Settings, lake: Lake, plan: AnchorPlan, cons
         What was done, in a few words.
 
     Raises:
-        GnnscaleError: see :func:`gnnscale.retrieval.retrieve`.
+        GnnscaleError: see :func:`gnnscale.retrieval.stage`.
     """
     store, query = open_graph(settings, lake)
     entities = store.node_count(query.entity.name)

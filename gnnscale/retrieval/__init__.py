@@ -1,4 +1,4 @@
-"""Search among all targets, and predictions; the stage itself is :func:`gnnscale.retrieval.retrieve.retrieve`."""
+"""Search among all targets, and predictions."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -9,18 +9,19 @@ if TYPE_CHECKING:
     from gnnscale.retrieval.index import FlatIndex, Neighbors
     from gnnscale.retrieval.index_stage import build_query_indexes
     from gnnscale.retrieval.merge import search_merged
-    from gnnscale.retrieval.retrieve import Retrieved, read_keys
+    from gnnscale.retrieval.stage import Retrieved, read_keys, retrieve
 
 _HOMES = {
     "FlatIndex": "index",
     "Neighbors": "index",
     "PairScores": "embeddings",
-    "Retrieved": "retrieve",
+    "Retrieved": "stage",
     "build_query_indexes": "index_stage",
     "rank_exact": "exact",
-    "read_keys": "retrieve",
+    "read_keys": "stage",
     "read_pairs": "embeddings",
     "read_vectors": "embeddings",
+    "retrieve": "stage",
     "search_merged": "merge",
 }
 
@@ -34,6 +35,7 @@ __all__ = [
     "read_keys",
     "read_pairs",
     "read_vectors",
+    "retrieve",
     "search_merged",
 ]
 

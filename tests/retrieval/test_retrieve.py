@@ -13,7 +13,7 @@ import pytest
 
 from gnnscale.retrieval import build_query_indexes
 from gnnscale.retrieval.index.saved import load_index, read_manifest
-from gnnscale.retrieval.retrieve import retrieve
+from gnnscale.retrieval.stage import retrieve
 from gnnscale.schema import ConfigError, DataError, LakeError
 from tests.retrieval.inventory_lake import LATEST, TEST, anchor_of, make_inventory
 
@@ -177,7 +177,7 @@ def test_an_index_is_kept_and_refused_when_its_embeddings_have_changed(tmp_path)
 
 SCRIPT = """
 import pickle, sys
-from gnnscale.retrieval.retrieve import retrieve
+from gnnscale.retrieval.stage import retrieve
 retrieve(*pickle.load(open(sys.argv[1], 'rb')))
 """
 
