@@ -74,9 +74,9 @@ class IndexSettings(Section):
         recall: share of what exact search finds that must be found, by the lower end of its 95 % interval.
         escalate: whether a stronger setting is taken where the recall falls short; else that is an error.
         effort: clusters, or candidates of ``hnsw``, that a search looks at to begin with.
-        lists: clusters; ``auto`` follows the number of targets.
+        lists: clusters of an index, and of each shard; ``auto`` follows the number of targets.
         sample: queries that recall is measured on.
-        memory_gb: that the index may take; ``auto`` for half of the machine's.
+        memory_gb: that the index may take, all shards together; ``auto`` for half of the machine's.
         precision: of the scores that choose what is scored again; ``auto`` follows the processor.
         device: ``cuda`` for exact search on a GPU, and FAISS's forms of other kinds on GPUs.
         shards: stretches of targets that are indexed by processes of their own, on any machine of a Ray cluster.

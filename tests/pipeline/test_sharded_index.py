@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,28 +41,28 @@ def inventory(tmp_path_factory: pytest.TempPathFactory) -> Inventory:
 def answers(
     inventory: Inventory, advance: Callable[[int], None] = lambda rows: None, **index: object
 ) -> tuple[Retrieved, pa.Table]:
-    """Indexes and predictions, by Ray where there are several shards; rows in order of entity and rank."""
+    """Predictions, by Ray where there are several shards, in order of entity and rank; the indexes are built here."""
     settings = inventory.settings(index=index, filters=FILTERS, partition_rows=50)
-    build_query_indexes(settings, inventory.lake, inventory.query, [TEST], hire_here)
+    build_query_indexes(settings, inventory.lake, inventory.query, [TEST, LATEST], hire_here)
     with ray_shards(settings) as hire:
-        build_query_indexes(settings, inventory.lake, inventory.query, [LATEST], hire)
         done = retrieve(settings, inventory.lake, inventory.query, inventory.plan, None, advance, hire=hire)
     order = [("entity", "ascending"), ("rank", "ascending")]
     return done, inventory.lake.read("predictions_next_week").sort_by(order)
 
 
 def shard_processes() -> list[int]:
-    """Processes of the shards' actors."""
-    found = []
+    """Processes of the shards' actors in this test's Ray; other tests may have theirs at the same time."""
+    parents, titles = {}, {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
-            try:
-                title = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if title.startswith(b"ray::") and b"_ShardActor" in title:
-                found.append(int(entry.name))
-    return sorted(found)
+            with suppress(OSError):
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                titles[int(entry.name)] = (entry / "cmdline").read_bytes()
+
+    def ours(process: int) -> bool:
+        return process == os.getpid() or (process in parents and ours(parents[process]))
+
+    return sorted(p for p, title in titles.items() if title.startswith(b"ray::_ShardActor") and ours(p))
 
 
 def test_three_actors_answer_as_one_process_and_one_that_is_killed_is_replaced(inventory: Inventory) -> None:
