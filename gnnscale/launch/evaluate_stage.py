@@ -11,10 +11,13 @@ from gnnscale.config import Settings
 from gnnscale.evaluation import Curve, render_report
 from gnnscale.inference.registered_model import log_model
 from gnnscale.lake import Lake
+from gnnscale.launch.retrieve_stage import RETRIEVAL
 from gnnscale.launch.train_stage import CURVES, trained_settings
 from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import AnchorPlan
 from gnnscale.retrieval.holdout import evaluate_holdout
+from gnnscale.retrieval.index import IndexSetting
+from gnnscale.retrieval.index.audit import Recall
 from gnnscale.retrieval.registered_model import RankingModel
 from gnnscale.retrieval.story import build_report
 from gnnscale.store import GraphStore, view_for
@@ -43,7 +46,7 @@ def evaluate_and_report(
     name = settings.query.name
     lake.write_record(EVALUATION.format(query=name), {**holdout.comparison.to_dict(), "audit": holdout.audit})
     run = last_run(settings, lake)
-    facts = run_facts(settings, run)
+    facts = search_facts(lake, name) | run_facts(settings, run)
     report = build_report(settings, lake, store, query, plan, holdout, read_curves(lake, name), stages, facts)
     page = render_report(report)
     lake.write_bytes(report_path(name), page.encode())
@@ -52,6 +55,15 @@ def evaluate_and_report(
         log_model(run.run_id, settings, lake, RankingModel())
     model = holdout.comparison.result("model").metrics.means
     return f"MAP@10 {model['map@10']:.4f}, Recall@20 {model['recall@20']:.4f} over {len(holdout.entities):,} entities"
+
+
+def search_facts(lake: Lake, query: str) -> dict[str, str]:
+    """The index of the predictions, and how near to exact search they are; nothing where no search is on record."""
+    record = lake.read_record(RETRIEVAL.format(query=query))
+    if record is None:
+        return {}
+    setting = IndexSetting.from_dict(record["index"]["setting"])
+    return {"Index": setting.in_words(), "Predictions against exact search": str(Recall(**record["audit"]))}
 
 
 def run_facts(settings: Settings, run: Run | None) -> dict[str, str]:

@@ -225,11 +225,12 @@ class IndexStage(Stage):
         return []
 
     def intact(self) -> bool:
-        """Whether the indexes are there."""
-        from gnnscale.retrieval.index.saved import MANIFEST, index_path
+        """Whether the indexes are there, and of the embeddings that there are now."""
+        from gnnscale.retrieval.index.saved import read_manifest
 
-        paths = [index_path(self.settings.query.name, at) for at in (self.work.plan.test, self.work.plan.latest)]
-        return all(self.work.lake.has_file(f"{path}/{MANIFEST}") for path in paths)
+        lake, plan = self.work.lake, self.work.plan
+        found = [read_manifest(lake, self.settings.query.name, anchor) for anchor in (plan.test, plan.latest)]
+        return all(one is not None and one.version == lake.version(one.table) for one in found)
 
     def make(self) -> str:
         """Build the indexes and measure their recall."""
