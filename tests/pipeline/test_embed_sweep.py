@@ -25,6 +25,7 @@ from gnnscale.store import GraphStore
 from gnnscale.training import model_path
 from tests.conftest import Shop
 from tests.embedded_shop import TABLES, anchors_of, copy_shop, sweep_files, tables_of
+from tests.ray_actors import actor_processes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,28 +56,14 @@ def whole(shop: Shop, store: GraphStore, tmp_path_factory: pytest.TempPathFactor
     return lake
 
 
-def worker_processes() -> list[int]:
-    """Processes of the sweep's actors."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                title = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if title.startswith(b"ray::") and b"_Encoder" in title:
-                found.append(int(entry.name))
-    return sorted(found)
-
-
 def test_a_killed_worker_is_replaced_and_its_partition_done_again(shop: Shop, whole: Lake, tmp_path: Path) -> None:
     settings, lake = copy_shop(shop, tmp_path, partition_rows=3, workers=2)
     done, killed = [0], []
 
     def kill(rows: int) -> None:
         done[0] += rows
-        if not killed and done[0] > 20 and len(worker_processes()) == 2:
-            killed.append(worker_processes()[0])
+        if not killed and done[0] > 20 and len(actor_processes("_Encoder", ours=False)) == 2:
+            killed.append(actor_processes("_Encoder", ours=False)[0])
             os.kill(killed[0], signal.SIGKILL)
 
     summary = embed_lake(settings, lake, anchors_of(shop.plan), kill)
@@ -100,7 +87,7 @@ def test_a_driver_that_was_killed_leaves_what_it_finished(shop: Shop, whole: Lak
         time.sleep(0.002)
     driver.kill()
     driver.wait()
-    while worker_processes():
+    while actor_processes("_Encoder", ours=False):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert not lake.exists(TABLES[-1])
@@ -125,7 +112,7 @@ def test_workers_that_are_lost_again_and_again_end_the_sweep(shop: Shop, tmp_pat
     settings, lake = copy_shop(shop, tmp_path, partition_rows=1, workers=2, max_failures=0)
 
     def kill(rows: int) -> None:
-        for process in worker_processes()[:1]:
+        for process in actor_processes("_Encoder", ours=False)[:1]:
             os.kill(process, signal.SIGKILL)
 
     with pytest.raises(GnnscaleError, match=r"lost 1 workers, more than embedding.max_failures=0"):

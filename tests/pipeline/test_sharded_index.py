@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from gnnscale.launch.ray_train import stop_ray
 from gnnscale.retrieval import Retrieved, build_query_indexes, retrieve
 from gnnscale.retrieval.shards import HireShards, OpenShard, Question, ShardPool, TargetShard
 from gnnscale.schema import GnnscaleError, LakeError
+from tests.ray_actors import actor_processes
 from tests.retrieval.inventory_lake import LATEST, TEST, Inventory, make_inventory
 from tests.retrieval.shards_here import hire_here
 
@@ -50,21 +51,6 @@ def answers(
     return done, inventory.lake.read("predictions_next_week").sort_by(order)
 
 
-def shard_processes() -> list[int]:
-    """Processes of the shards' actors in this test's Ray; other tests may have theirs at the same time."""
-    parents, titles = {}, {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                titles[int(entry.name)] = (entry / "cmdline").read_bytes()
-
-    def ours(process: int) -> bool:
-        return process == os.getpid() or (process in parents and ours(parents[process]))
-
-    return sorted(p for p, title in titles.items() if title.startswith(b"ray::_ShardActor") and ours(p))
-
-
 def test_three_actors_answer_as_one_process_and_one_that_is_killed_is_replaced(inventory: Inventory) -> None:
     _, one = answers(inventory, kind="flat")
     assert not ray.is_initialized(), "one index needs no Ray"
@@ -74,7 +60,7 @@ def test_three_actors_answer_as_one_process_and_one_that_is_killed_is_replaced(i
         rows[0] += done
         # On the way through the predictions, after the holdout.
         if not killed and rows[0] > 250:
-            processes = shard_processes()
+            processes = actor_processes("_ShardActor")
             assert len(processes) == 3
             killed.append(processes[1])
             os.kill(killed[0], signal.SIGKILL)
@@ -85,7 +71,7 @@ def test_three_actors_answer_as_one_process_and_one_that_is_killed_is_replaced(i
     for column in ("entity", "target", "rank", "anchor_time"):
         assert three[column].equals(one[column]), column
     np.testing.assert_allclose(three["score"].to_numpy(), one["score"].to_numpy(), rtol=1e-5)
-    assert not shard_processes() and not ray.is_initialized()
+    assert not actor_processes("_ShardActor") and not ray.is_initialized()
 
 
 class KillingPool:
@@ -97,7 +83,7 @@ class KillingPool:
     def ask(self, questions: Mapping[int, Question[Any]]) -> dict[int, Any]:
         self.questions += 1
         if self.questions == 5:
-            os.kill(shard_processes()[0], signal.SIGKILL)
+            os.kill(actor_processes("_ShardActor")[0], signal.SIGKILL)
         return self.pool.ask(questions)
 
 
@@ -143,7 +129,7 @@ def test_no_room_too_many_losses_and_a_fault_of_the_input_are_told(inventory: In
             retrieve(settings, lake, query, inventory.plan, hire=hire)
         with pytest.raises(GnnscaleError, match="1 actors that hold shards of the index were lost, more than 0"):
             build_query_indexes(settings, lake, query, [LATEST], killing(hire, []))
-    assert not shard_processes()
+    assert not actor_processes("_ShardActor")
 
 
 @pytest.mark.parametrize(

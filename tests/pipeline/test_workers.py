@@ -23,6 +23,7 @@ from gnnscale.launch.open_graph import open_graph
 from gnnscale.launch.ray_train import stop_ray, train_with_ray
 from gnnscale.training import Outcome, Trainer, build_task
 from tests.conftest import SPARK
+from tests.ray_actors import actor_processes
 from tests.shop import make_shop
 
 TOLERANCE = {"rtol": 2e-4, "atol": 2e-5}
@@ -115,7 +116,7 @@ def test_a_killed_worker_costs_the_steps_since_the_last_checkpoint_and_nothing_e
 
     def kill(figures: Mapping[str, float]) -> None:
         if not killed and figures["step"] >= 40:
-            killed.append(worker_processes()[-1])
+            killed.append(actor_processes("TrainWorker")[-1])
             os.kill(killed[0], signal.SIGKILL)
 
     outcome, events = train(settings, tmp_path, kill, workers=2)
@@ -154,17 +155,3 @@ def test_room_for_another_worker_is_taken_within_an_epoch(
     workers = {int(figures["step"]): figures["workers"] for kind, figures in events if kind == "step"}
     assert workers[1] == 1 and workers[max(workers)] == 2
     assert_same_training(outcome, unbroken)
-
-
-def worker_processes() -> list[int]:
-    """Processes that train."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                title = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if title.startswith(b"ray::") and b"TrainWorker" in title:
-                found.append(int(entry.name))
-    return sorted(found)
