@@ -132,9 +132,12 @@ def test_a_killed_worker_costs_the_steps_since_the_last_checkpoint_and_nothing_e
     torch.testing.assert_close(outcome.weights, whole.weights, rtol=0, atol=0)
 
 
-def test_room_for_another_worker_is_taken_within_an_epoch(
-    settings: Settings, unbroken: Outcome, tmp_path: Path
-) -> None:
+def test_room_for_another_worker_is_taken_within_an_epoch(settings: Settings, tmp_path: Path) -> None:
+    # Long enough for a node to come up meanwhile.
+    longer = {"epochs": 30, "patience": 30}
+    settings = settings.model_copy(update={"training": settings.training.model_copy(update=longer)})
+    lake = Lake(settings.lake.uri)
+    unbroken = Trainer(settings, build_task(settings, lake, *open_graph(settings, lake))).run()
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     ray.init(address=cluster.address, log_to_driver=False)
     nodes: list[subprocess.Popen[bytes]] = []
@@ -154,4 +157,9 @@ def test_room_for_another_worker_is_taken_within_an_epoch(
         cluster.shutdown()
     workers = {int(figures["step"]): figures["workers"] for kind, figures in events if kind == "step"}
     assert workers[1] == 1 and workers[max(workers)] == 2
-    assert_same_training(outcome, unbroken)
+    grown = min(step for step, count in workers.items() if count == 2)
+    assert outcome.seen == unbroken.seen
+    assert [step for step, _ in outcome.losses] == [step for step, _ in unbroken.losses]
+    for (step, loss), (_, wanted) in zip(outcome.losses, unbroken.losses, strict=True):
+        # After hundreds of steps rounding has grown; another batch would be off by a tenth.
+        assert loss == pytest.approx(wanted, rel=TOLERANCE["rtol"] if step <= grown else 2e-2)
