@@ -10,6 +10,7 @@ from gnnscale.config import Settings
 from gnnscale.inference import read_keys
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
+from gnnscale.query.anchors import show_time
 from gnnscale.retrieval.embeddings import read_sample, read_vectors
 from gnnscale.retrieval.index import Metric
 from gnnscale.retrieval.index.audit import Sample, build_for_recall, exact_neighbors
@@ -65,5 +66,5 @@ def build_query_index(settings: Settings, lake: Lake, query: PredictiveQuery, an
     index, recall = build_for_recall(vectors, setting, sample, wanted.recall, folder, wanted.escalate)
     seconds = round(time.monotonic() - started, 2)
     manifest = IndexManifest(index.setting, index.size, index.channels, table, version, anchor, recall, seconds)
-    log.info("index of %s: %s of effort %d, %s", table, index.setting.kind, index.setting.effort, recall)
+    log.info("index of %s at %s: %s, %s", table, show_time(anchor), index.setting.in_words(), recall)
     return save_index(lake, settings.query.name, index, manifest, folder)
