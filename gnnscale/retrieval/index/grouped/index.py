@@ -28,8 +28,8 @@ GROUP = 4096
 """Most queries of a group."""
 LISTS_OF_GROUP = 64
 """Most lists that the queries of a group are nearest to."""
-NEAR = 256
-"""Least lists that the queries of a group choose from, where there are so many queries that groups lie close."""
+NEAR = (128, 8)
+"""A query chooses from at least so many lists around its nearest one, and from so many times its effort."""
 TILE = (512, 2048)
 """Queries and targets whose scores are held at once, to stay in a core's cache."""
 STEPS = (64, 256)
@@ -37,6 +37,7 @@ STEPS = (64, 256)
 SPARE = 16
 """Least candidates beyond k that are scored again."""
 
+TINY = np.float32(np.finfo(np.float32).tiny)
 NUMBERS = np.arange(65_536, dtype=np.uint32).astype(np.uint16).view(np.int16)
 
 
@@ -67,8 +68,8 @@ class GroupedIndex:
             warnings.simplefilter("ignore", UserWarning)
             self._compared = torch.from_numpy(compared).view(self._kind)
         numbers = torch.from_numpy(NUMBERS.copy()).view(torch.bfloat16).float().numpy()
-        # Patterns of NaN never come up, and must not look large.
         self._gap = self._widest_gap()
+        # Patterns of NaN never come up, and must not look large.
         self._numbers = np.where(np.isnan(numbers), -np.inf, numbers).astype(np.float32)
 
     @classmethod
@@ -107,14 +108,14 @@ class GroupedIndex:
         found = Neighbors(np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32))
         if not len(queries) or not k:
             return found
-        groups = list(self._groups(queries, threads))
+        nearest = nearest_lists(queries, self._centroids, False, self._kind, threads)
 
-        def search(group: _Group) -> None:
-            part = self._search_group(queries[group.rows], k, group.near)
-            found.targets[group.rows], found.scores[group.rows] = part.targets, part.scores
+        def search(rows: NDArray[np.int64]) -> None:
+            part = self._search_group(queries[rows], nearest[rows], k)
+            found.targets[rows], found.scores[rows] = part.targets, part.scores
 
         with one_core_each(threads) as pool:
-            list(pool.map(search, groups))
+            list(pool.map(search, self._groups(nearest)))
         return found
 
     def _widest_gap(self) -> np.float32:
@@ -123,32 +124,58 @@ class GroupedIndex:
             return np.float32(np.inf)
         return np.float32(np.interp(self.setting.effort, EFFORTS, self.vectors.gaps))
 
-    def _groups(self, queries: NDArray[np.float32], threads: int) -> Iterator[_Group]:
-        """Queries in groups of one neighborhood; few queries in groups that choose from all lists."""
+    def _groups(self, nearest: NDArray[np.int32]) -> Iterator[NDArray[np.int64]]:
+        """Rows of queries in groups of one neighborhood, or of any where they are few.
+
+        Args:
+            nearest: list of each query.
+        """
         lists = len(self.vectors.centroids)
-        nearest = nearest_lists(queries, self._centroids, False, self._kind, threads)
         order = np.argsort(nearest, kind="stable")
-        near = min(lists, max(NEAR, 8 * self.setting.effort))
-        if len(queries) < 16 * lists:
-            yield from (_Group(order[i : i + GROUP], lists) for i in range(0, len(order), GROUP))
-            return
+        few = len(order) < 16 * lists
         ends = np.searchsorted(nearest[order], np.arange(lists), side="right")
         start = 0
         while start < len(order):
-            last = min(lists, int(nearest[order[start]]) + LISTS_OF_GROUP) - 1
-            stop = min(int(ends[last]), start + GROUP)
-            yield _Group(order[start:stop], near)
+            last = lists if few else min(lists, int(nearest[order[start]]) + LISTS_OF_GROUP)
+            stop = min(int(ends[last - 1]), start + GROUP)
+            yield order[start:stop]
             start = stop
 
-    def _search_group(self, queries: NDArray[np.float32], k: int, near: int) -> Neighbors:
-        """Search for queries of one neighborhood, which choose from the ``near`` lists nearest to their middle."""
+    def _around(self, own: NDArray[np.int32]) -> tuple[Tensor, NDArray[np.bool_]]:
+        """Lists that queries choose from, which depend on their nearest list alone, and not on who else is asking.
+
+        Args:
+            own: nearest lists of a group's queries, each once.
+
+        Returns:
+            The lists of any of them, those that promise most first, and which are whose, ``[own, lists]``.
+        """
+        lists = len(self.vectors.centroids)
+        count = lists if self.setting.effort >= lists else min(lists, max(NEAR[0], NEAR[1] * self.setting.effort))
+        centers = self._centroids[torch.from_numpy(own).long()]
+        lengths = centers.norm(dim=1).numpy()
+        promised = promises((centers @ self._centroids.T).numpy(), lengths, self.vectors.spreads)
+        theirs = torch.topk(torch.from_numpy(promised), count, dim=1).indices.numpy()
+        whose = np.zeros(promised.shape, np.bool_)
+        np.put_along_axis(whose, theirs, True, 1)
+        chosen = np.flatnonzero(whose.any(0))
+        chosen = chosen[np.argsort(-promised[:, chosen].mean(0), kind="stable")]
+        return torch.from_numpy(chosen), whose[:, chosen]
+
+    def _search_group(self, queries: NDArray[np.float32], nearest: NDArray[np.int32], k: int) -> Neighbors:
+        """Search for queries together; ``nearest`` is the list of each."""
         values = torch.from_numpy(queries)
-        chosen = torch.topk(self._centroids @ values.mean(0), near).indices
-        # [queries, near]
+        own, place = np.unique(nearest, return_inverse=True)
+        chosen, whose = self._around(own)
+        # [queries, lists around them]
         coarse = (values @ self._centroids[chosen].T).numpy()
         lengths = np.linalg.norm(queries, axis=1).astype(np.float32)
         promised = promises(coarse, lengths, self.vectors.spreads[chosen.numpy()])
-        rows, starts = _by_list(promised, self._gap * lengths)
+        promised[~whose[place]] = -np.inf
+        # Whatever its gap, a query without length is as near to all lists.
+        rows, starts = _by_list(
+            promised, np.where(lengths > 0, self._gap * np.maximum(lengths, TINY), np.float32(np.inf))
+        )
         half = k + max(SPARE, k // 2)
         kept = _Candidates.none(len(queries), 2 * half)
         tile = _Tile.of(values.to(self._kind))
@@ -220,14 +247,6 @@ class _Tile:
 
 
 @dataclass(frozen=True)
-class _Group:
-    """Rows of queries that are searched for together, and how many lists they choose from."""
-
-    rows: NDArray[np.int64]
-    near: int
-
-
-@dataclass(frozen=True)
 class _Candidates:
     """What each query of a group keeps: see :mod:`gnnscale.retrieval.index.grouped.compiled`."""
 
@@ -261,7 +280,8 @@ def _by_list(promised: NDArray[np.float32], gaps: NDArray[np.float32]) -> tuple[
     Returns:
         Rows of queries, by list, and where each list's begin, ``[lists + 1]``.
     """
-    least = promised.max(1) - gaps
+    # Lists that are not a query's are out of reach of any gap.
+    least = np.maximum(promised.max(1) - gaps, np.finfo(np.float32).min)
     starts = np.concatenate([[0], np.cumsum((promised >= least[:, None]).sum(0))])
     rows = np.empty(starts[-1], np.int32)
     list_queries(promised, least, starts[:-1].copy(), rows)
