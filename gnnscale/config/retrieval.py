@@ -57,6 +57,12 @@ class FilterSettings(Section):
     deny: str | None = None
     allow: str | None = None
 
+    @property
+    def tables(self) -> list[str]:
+        """Tables of the lake that are read, each once."""
+        names = [self.deny, self.allow, *(condition.table for condition in self.conditions)]
+        return list(dict.fromkeys(name for name in names if name is not None))
+
 
 class DiversitySettings(Section):
     """At most ``cap`` targets with the same value of a column of the target's table in a list."""
@@ -76,7 +82,8 @@ class IndexSettings(Section):
         effort: clusters, or candidates of ``hnsw``, that a search looks at to begin with.
         lists: clusters of an index, and of each shard; ``auto`` follows the number of targets.
         sample: queries that recall is measured on.
-        memory_gb: that the index may take, all shards together; ``auto`` for half of the machine's.
+        memory_gb: that the index may take, all shards together, by which a kind is chosen for ``l2``; ``auto`` for half
+            of the machine's. A grouped index maps its arrays.
         precision: of the scores that choose what is scored again; ``auto`` follows the processor.
         device: ``cuda`` for exact search on a GPU, and FAISS's forms of other kinds on GPUs.
         shards: stretches of targets that are indexed by processes of their own, on any machine of a Ray cluster.

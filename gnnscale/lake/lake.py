@@ -178,6 +178,14 @@ class Lake:
         pyarrow.fs.copy_files(f"{root}/{path}", str(folder), filesystem, pyarrow.fs.LocalFileSystem())
         return folder
 
+    def file_sizes(self, path: str) -> dict[str, int]:
+        """Bytes of every file below a folder under the root, by path under that folder."""
+        filesystem, root = self._filesystem()
+        selector = pyarrow.fs.FileSelector(f"{root}/{path}", recursive=True, allow_not_found=True)
+        start = len(f"{root}/{path}/")
+        files = (entry for entry in filesystem.get_file_info(selector) if entry.type == pyarrow.fs.FileType.File)
+        return {entry.path[start:]: entry.size for entry in files}
+
     def remove_folder(self, path: str) -> None:
         """Remove a folder under the root with all files in it, where there is one."""
         filesystem, root = self._filesystem()

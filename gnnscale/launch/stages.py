@@ -225,12 +225,11 @@ class IndexStage(Stage):
         return []
 
     def intact(self) -> bool:
-        """Whether the indexes are there, and of the embeddings that there are now."""
-        from gnnscale.retrieval.index.saved import read_manifest
+        """Whether the indexes are there, whole, and of the embeddings that there are now."""
+        from gnnscale.retrieval.index.saved import is_intact
 
-        lake, plan = self.work.lake, self.work.plan
-        found = [read_manifest(lake, self.settings.query.name, anchor) for anchor in (plan.test, plan.latest)]
-        return all(one is not None and one.version == lake.version(one.table) for one in found)
+        name, plan = self.settings.query.name, self.work.plan
+        return all(is_intact(self.work.lake, name, anchor) for anchor in (plan.test, plan.latest))
 
     def make(self) -> str:
         """Build the indexes and measure their recall."""
@@ -251,7 +250,9 @@ class RetrieveStage(Stage):
 
     def inputs(self) -> dict[str, Any]:
         """Embeddings and how they are searched."""
-        return {"embed": self.upstream(EmbedStage), "retrieval": self.settings.retrieval.model_dump()}
+        lake, wanted = self.work.lake, self.settings.retrieval
+        lists = {name: lake.version(name) for name in wanted.filters.tables if lake.exists(name)}
+        return {"embed": self.upstream(EmbedStage), "retrieval": wanted.model_dump(), "lists": lists}
 
     def outputs(self) -> list[str]:
         """Predictions and the holdout."""

@@ -16,6 +16,7 @@ from gnnscale.lake.delta_files import WrittenFile
 from gnnscale.lake.part_files import PartFiles
 from gnnscale.retrieval.index import Neighbors
 from gnnscale.retrieval.ranking import Ranked
+from gnnscale.schema import LakeError
 
 KIND = "answers"
 """Kind of run that the files of predictions are of."""
@@ -66,6 +67,9 @@ class Answers:
 
         Returns:
             Rows of the table.
+
+        Raises:
+            LakeError: files that were written are gone.
         """
         parts = PartFiles(self.lake, self.table, KIND, self.query, self.fingerprint)
         parts.remove_unfinished()
@@ -79,6 +83,10 @@ class Answers:
                 parts.write(names[-1], self.rows(rank(rows), rows))
             advance(len(rows))
         sizes = parts.sizes()
+        if gone := [name for name in names if name not in sizes]:
+            raise LakeError(
+                f"{len(gone)} files of {self.table} are gone, such as {gone[0]}: does another run write it?"
+            )
         time = f"{datetime.fromtimestamp(self.anchor, UTC):%Y-%m-%dT%H:%M:%S}.000000Z"
         bounds = {"anchor_time": time}
         files = [WrittenFile(name, sizes[name], parts.count_rows(name), bounds, bounds) for name in names]

@@ -1,4 +1,4 @@
-"""Every target scored for some entities: what an index is audited by, and rankings of a part of the targets."""
+"""Every target scored for some entities: what the holdout is checked by, and rankings of a part of the targets."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def build_query_index(settings: Settings, lake: Lake, query: PredictiveQuery, an
     folder = building_folder(lake, settings.query.name, anchor, settings.lake.cache)
     table = f"embeddings_{query.target.name}"
     version = lake.version(table)
-    vectors = read_vectors(lake, query.target.name, anchor, folder / VECTORS)
+    vectors = read_vectors(lake, query.target.name, anchor, folder / VECTORS, version=version)
     entities, wanted = len(read_keys(lake, query.entity.name)), settings.retrieval.index
     memory = None if wanted.memory_gb == "auto" else wanted.memory_gb
     workload = Workload.here(len(vectors), vectors.shape[1], entities, memory)

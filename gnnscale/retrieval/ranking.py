@@ -55,7 +55,7 @@ class Ranked:
 def rank_batch(
     search: AllowedSearch, rule: RankingRule, queries: NDArray[np.float32], rows: NDArray[np.int64]
 ) -> Ranked:
-    """Lists of some entities; those of an entity don't depend on what else is in the batch.
+    """Lists of some entities; those of an entity don't depend on what else is in the batch, but for rounding.
 
     Args:
         search: of the run.

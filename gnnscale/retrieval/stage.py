@@ -18,13 +18,14 @@ from gnnscale.lake import Lake, fingerprint
 from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import AnchorPlan
 from gnnscale.retrieval.answers import Answers
+from gnnscale.retrieval.diversity import Diversity
 from gnnscale.retrieval.embeddings import PairScores, read_pairs, read_vectors
 from gnnscale.retrieval.exploration import Exploration
 from gnnscale.retrieval.filter_rules import alive_filter, alive_nodes, known_by, read_diversity, settings_filter
 from gnnscale.retrieval.filters import Filter
 from gnnscale.retrieval.index import IndexKind, Metric
 from gnnscale.retrieval.index.audit import Recall, measure_recall
-from gnnscale.retrieval.index.saved import IndexManifest
+from gnnscale.retrieval.index.saved import IndexManifest, current_manifest
 from gnnscale.retrieval.ranking import Ranked, RankingRule, rank_batch
 from gnnscale.retrieval.search import AllowedSearch
 from gnnscale.retrieval.shards import HireShards
@@ -80,20 +81,25 @@ def retrieve(
     Raises:
         ConfigError: the index is in several shards, and there is nothing to start processes by.
         LakeError, DataError: embeddings or indexes are missing, broken or out of date, or a list names none that is
-            known; no table has changed.
+            known. Unless it is the embeddings of entities or pairs, no table has changed.
     """
     keys = read_keys(lake, query.entity.name), read_keys(lake, query.target.name)
+    # What is at fault is told before anything is written.
+    for anchor in (plan.test, plan.latest):
+        current_manifest(lake, settings.query.name, anchor)
+    rules = settings_filter(settings, lake, query, plan.latest, store), read_diversity(settings, lake, query)
     for final, anchor in ((False, plan.test), (True, plan.latest)):
         with (
             TemporaryDirectory(dir=_scratch(settings, lake)) as folder,
             open_targets(settings, lake, query, anchor, hire) as targets,
         ):
             file = Path(folder) / "entities.npy"
-            side = _Side.open(settings, lake, query, targets, anchor, final, store, file)
+            keep = rules if final else (alive_filter(lake, query, anchor), None)
+            side = _Side.open(settings, lake, query, targets, anchor, final, keep, file)
             entities = side.entities_asked(settings, lake, query)
             table = f"{'predictions' if final else 'holdout'}_{settings.query.name}"
             explored = final and settings.retrieval.exploration > 0
-            digest = _fingerprint(settings, lake, query, side, again, final)
+            digest = _fingerprint(settings, lake, query, side, again)
             answers = Answers(lake, table, settings.query.name, anchor, *keys, explored, digest)
             rows = answers.write(entities, settings.retrieval.partition_rows, side.rank, advance)
             log.info("%s: %s rows", table, f"{rows:,}")
@@ -123,15 +129,14 @@ class _Side:
         targets: Targets,
         anchor: int,
         final: bool,
-        store: GraphStore | None,
+        rules: tuple[Filter, Diversity | None],
         file: Path,
     ) -> _Side:
         metric = targets.manifest.setting.metric
         pairs = read_pairs(lake, settings.query.name, anchor)
         if metric is not Metric.INNER_PRODUCT and pairs.counts.any():
             raise ConfigError(f"scores of pairs are inner products; retrieval.index.metric is {metric}")
-        keep = settings_filter(settings, lake, query, anchor, store) if final else alive_filter(lake, query, anchor)
-        diversity = read_diversity(settings, lake, query) if final else None
+        keep, diversity = rules
         exact = targets.manifest.setting.kind is IndexKind.FLAT
         search = AllowedSearch(targets.index, keep, targets.vectors, pairs, diversity, exact)
         share = settings.retrieval.exploration if final else 0.0
@@ -179,13 +184,13 @@ def _scratch(settings: Settings, lake: Lake) -> str | None:
     return root
 
 
-def _fingerprint(settings: Settings, lake: Lake, query: PredictiveQuery, side: _Side, again: str, final: bool) -> str:
+def _fingerprint(settings: Settings, lake: Lake, query: PredictiveQuery, side: _Side, again: str) -> str:
     names = [query.entity.name, query.target.name]
     tables = [f"{kind}_{name}" for kind in ("embeddings", "nodes", "ids") for name in names]
-    rules = settings.retrieval.filters
-    own = [rules.deny, rules.allow, *(condition.table for condition in rules.conditions)]
-    own += [f"population_{settings.query.name}"] if query.where is not None else []
-    tables += [f"pairs_{settings.query.name}", *(name for name in own if final and name is not None)]
+    tables.append(f"pairs_{settings.query.name}")
+    if side.final:
+        tables += settings.retrieval.filters.tables
+        tables += [f"population_{settings.query.name}"] if query.where is not None else []
     inputs = {
         "program": gnnscale.__version__,
         "query": query.text,

@@ -87,9 +87,12 @@ class TargetVectors:
         queries, block = self._compared(queries, self.values[targets])
         scores: NDArray[np.float32] = queries @ block.T
         if self.metric == "l2":
-            # -|q - v|^2 = 2 q v - |q|^2 - |v|^2
-            scores *= 2
+            # -|q - v|^2 = 2 q v - |q|^2 - |v|^2, around the middle of the block, so that long vectors don't cancel.
+            middle = _middle(block)
+            queries, block = queries - middle, block - middle
+            scores = 2 * (queries @ block.T)
             scores -= np.einsum("qc,qc->q", queries, queries)[:, None] + np.einsum("tc,tc->t", block, block)
+            np.minimum(scores, 0, out=scores)
         return scores
 
     def _compared(
@@ -102,6 +105,15 @@ class TargetVectors:
                 as_searched(Metric.COSINE, targets, "target vectors"),
             )
         return queries, np.ascontiguousarray(targets, np.float32)
+
+
+def _middle(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """About the mean, in multiples of a power of two near the spread, so that whole numbers stay whole."""
+    mean = vectors.mean(0)
+    spread = float(np.abs(vectors - mean).max(initial=0))
+    step = np.float32(2.0 ** np.ceil(np.log2(spread))) if spread > 0 else np.float32(1)
+    found: NDArray[np.float32] = np.rint(mean / step) * step
+    return found
 
 
 @njit(nogil=True, cache=True, fastmath=True)

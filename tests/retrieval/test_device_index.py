@@ -152,9 +152,9 @@ def test_an_index_in_the_lake_is_loaded_where_there_is_a_gpu(tmp_path):
 
 def test_what_can_not_be_searched_is_refused():
     vectors = np.ones((50, 8), np.float32)
-    with pytest.raises(DataError, match=r"target vectors are up to 2.83e\+20 long; at most 1e\+18"):
+    with pytest.raises(DataError, match=r"target vectors hold NaN, infinity or numbers of 1e\+16 and more"):
         built(vectors * 1e20)
-    with pytest.raises(DataError, match=r"queries are up to 2.83e\+20 long"):
+    with pytest.raises(DataError, match=r"queries hold NaN, infinity or numbers of 1e\+16 and more"):
         built(vectors).search(vectors * 1e20, 2)
     with pytest.raises(ConfigError, match="growth of a search plan is 1; at least 2"):
         SearchPlan(growth=1)

@@ -83,6 +83,50 @@ def test_the_grouped_search_does_not_depend_on_threads_or_where_its_arrays_are(t
         np.testing.assert_array_equal(found.scores, one.scores)
 
 
+@pytest.mark.parametrize("k", [25, 300, 900])
+def test_long_lists_are_in_order_and_ties_go_to_the_smaller_id(k):
+    vectors = np.repeat(clustered(300, 8), 4, axis=0)
+    index = GroupedIndex.build(vectors, IndexSetting(IndexKind.GROUPED, lists=5, effort=5))
+    found = index.search(vectors[:7], k)
+    scores = naive(vectors, vectors[:7], Metric.INNER_PRODUCT)
+    np.testing.assert_allclose(found.scores, -np.sort(-scores, axis=1)[:, :k], rtol=1e-4, atol=1e-4)
+    assert (np.diff(found.scores, axis=1) <= 0).all()
+    equal = np.diff(found.scores, axis=1) == 0
+    assert equal.sum() > k and (np.diff(found.targets, axis=1)[equal] > 0).all()
+
+
+def test_a_query_finds_the_same_alone_and_among_many():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(20_000, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    index = GroupedIndex.build(vectors, IndexSetting(IndexKind.GROUPED, lists=300, effort=12))
+    many, alone = index.search(vectors, K), index.search(vectors[::40], K)
+    assert (many.targets[::40] == alone.targets).mean() > 0.999
+    np.testing.assert_allclose(many.scores[::40], alone.scores, rtol=1e-3, atol=1e-3)
+
+
+def test_a_zero_query_is_as_near_to_all_and_short_vectors_are_measured_as_long_ones():
+    vectors = clustered(2000)
+    zero = np.zeros((3, 24), np.float32)
+    for lists in (1, 8):
+        index = GroupedIndex.build(vectors, IndexSetting(IndexKind.GROUPED, lists=lists, effort=lists))
+        assert (index.search(zero, K).targets >= 0).all()
+    exact = exact_neighbors(vectors, vectors[:50], 5, Metric.INNER_PRODUCT)
+    short = exact_neighbors(vectors * 1e-4, vectors[:50] * 1e-4, 5, Metric.INNER_PRODUCT)
+    wrong = type(short)(short.targets, short.scores * np.float32(0.9))
+    assert measure_recall(short, short).mean == 1
+    assert measure_recall(wrong, short).mean < 1 and exact.targets.shape == short.targets.shape
+
+
+def test_numbers_too_large_for_their_squares_are_refused_and_tiny_ones_have_a_direction():
+    vectors = clustered(300)
+    tiny = build_index(vectors * np.float32(1e-24), IndexSetting(IndexKind.FLAT, Metric.COSINE))
+    whole = build_index(vectors, IndexSetting(IndexKind.FLAT, Metric.COSINE))
+    np.testing.assert_array_equal(tiny.search(vectors, 3).targets, whole.search(vectors, 3).targets)
+    with pytest.raises(DataError, match=r"numbers of 1e\+16 and more, first in row 0"):
+        build_index(vectors * np.float32(1e20), IndexSetting())
+
+
 @pytest.mark.parametrize("kind", list(IndexKind))
 def test_no_more_targets_than_there_are(kind):
     vectors = clustered(5)
@@ -107,10 +151,12 @@ def test_vectors_that_have_no_score_are_refused(kind):
     vectors = clustered(300)
     broken = vectors.copy()
     broken[17, 3] = np.nan
-    with pytest.raises(DataError, match=r"target vectors hold NaN or infinity, first in row"):
+    with pytest.raises(
+        DataError, match=r"target vectors hold NaN, infinity or numbers of 1e\+16 and more, first in row"
+    ):
         build_index(broken, IndexSetting(kind, lists=2, codes=12))
     index = build_index(vectors, IndexSetting(kind, Metric.COSINE, lists=2, codes=12))
-    with pytest.raises(DataError, match="queries hold NaN or infinity, first in row 17"):
+    with pytest.raises(DataError, match=r"queries hold NaN, infinity .*, first in row 17"):
         index.search(broken, K)
     zero = vectors.copy()
     zero[4] = 0

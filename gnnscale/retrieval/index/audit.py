@@ -28,6 +28,8 @@ ROWS = 262_144
 """Targets that are scored at once."""
 NORMAL_95 = 1.959964
 """Of a standard normal deviate, 95 % lie within this much of zero."""
+LEAST_LISTS = 16
+"""Of fewer lists, all may be looked at."""
 LEAST_GAIN = 1e-3
 """Recall that a more thorough search must add, within three steps, to be worth going on."""
 MOST_LOOKED_AT = 4
@@ -64,6 +66,10 @@ class Recall:
         middle = (mean + square / (2 * n)) / (1 + square / n)
         reach = NORMAL_95 / (1 + square / n) * math.sqrt(mean * (1 - mean) / n + square / (4 * n * n))
         return cls(k, n, mean, round(max(0.0, middle - reach), 12), round(min(1.0, middle + reach), 12))
+
+    def reaches(self, target: float) -> bool:
+        """Whether the lower end is at a target, or, which no sample of its size can tell from it, all were found."""
+        return self.low >= target or self.mean == 1
 
     def __str__(self) -> str:
         return f"recall@{self.k} {self.mean:.4f} ({self.low:.4f} to {self.high:.4f}, {self.queries:,} queries)"
@@ -108,7 +114,7 @@ def measure_recall(found: Neighbors, exact: Neighbors) -> Recall:
     """
     there = (exact.targets >= 0).sum(1)
     last = np.where(exact.targets >= 0, exact.scores, np.inf).min(1, keepdims=True)
-    margin = SLACK * np.maximum(1.0, np.abs(last, where=np.isfinite(last), out=np.ones_like(last)))
+    margin = SLACK * np.where(exact.targets >= 0, np.abs(exact.scores), 0).max(1, keepdims=True)
     right = ((found.targets >= 0) & (found.scores >= last - margin)).sum(1)
     shares = np.where(there > 0, np.minimum(right, there) / np.maximum(there, 1), 1.0)
     return Recall.of(shares, exact.targets.shape[1])
@@ -171,7 +177,7 @@ def reach_recall(
         setting: to begin with.
         sample: to measure on.
         target: share that the lower end of the interval must reach.
-        escalate: whether to go on where the setting's effort does not reach the target; else its recall is an error.
+        escalate: whether to go on where no effort reaches the target; else the recall is an error.
 
     Returns:
         The index, and its recall on the sample.
@@ -180,18 +186,17 @@ def reach_recall(
         DataError: the recall is below the target, and there is to be no escalation.
     """
     index = build(setting)
-    recall = sample.recall(index)
-    if escalate:
-        index, recall = _search_more(index, recall, sample, target)
-        if index.setting.kind is IndexKind.GROUPED and 1 < index.setting.lists < MOST_LOOKED_AT * index.setting.effort:
-            log.info("%d of %d lists are wanted; all targets go into one", index.setting.effort, index.setting.lists)
-            return reach_recall(build, replace(setting, lists=1, effort=1), sample, target)
-    if recall.low >= target or setting.kind is IndexKind.FLAT:
+    index, recall = _search_more(index, sample.recall(index), sample, target)
+    lists = index.setting.lists
+    if setting.kind is IndexKind.GROUPED and LEAST_LISTS <= lists < MOST_LOOKED_AT * index.setting.effort:
+        log.info("%d of %d lists are wanted; all targets go into one", index.setting.effort, lists)
+        return reach_recall(build, replace(setting, lists=1, effort=1), sample, target, escalate)
+    if recall.reaches(target) or setting.kind is IndexKind.FLAT:
         return index, recall
     if not escalate:
         raise DataError(
-            f"a {setting.kind} index of effort {setting.effort} has {recall}, below the {target} asked for; allow "
-            "stronger settings with retrieval.escalate=true, or ask for less with retrieval.recall"
+            f"the most thorough {setting.kind} index has {recall}, below the {target} asked for; allow stronger "
+            "settings with retrieval.index.escalate=true, or ask for less with retrieval.index.recall"
         )
     stronger = stronger_setting(setting)
     log.warning("a %s index reaches %s, not %s; building %s", setting.kind, recall, target, stronger.kind)
@@ -202,7 +207,7 @@ def _search_more(index: Built, recall: Recall, sample: Sample, target: float) ->
     """Search more thoroughly until the recall is reached, or no longer grows."""
     without_gain = 0
     for effort in index.setting.efforts():
-        if recall.low >= target or without_gain == 3:
+        if recall.reaches(target) or without_gain == 3:
             break
         if effort <= index.setting.effort:
             continue

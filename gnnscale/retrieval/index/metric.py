@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from gnnscale.schema import DataError
 
+LARGEST = 1e16
+"""Sums of squares of smaller numbers are well inside float32, however many channels there are."""
 ROWS = 65_536
 """Vectors that are looked at together."""
 
@@ -39,26 +41,26 @@ def as_searched(metric: Metric, vectors: NDArray[np.float32], what: str) -> NDAr
     check_finite(vectors, what)
     if metric is not Metric.COSINE:
         return vectors
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    # In double precision no square overflows, and none vanishes.
+    lengths = np.sqrt(np.einsum("rc,rc->r", vectors, vectors, dtype=np.float64))[:, None]
     if len(zero := np.flatnonzero(lengths == 0)):
         raise DataError(
             f"{len(zero):,} of {len(vectors):,} {what} are zero, such as row {zero[0]}, and have no cosine; leave "
             "them out or search by inner product"
         )
-    return vectors / lengths
+    found: NDArray[np.float32] = (vectors / lengths).astype(np.float32)
+    return found
 
 
 def check_finite(vectors: NDArray[np.float32], what: str) -> None:
     """Refuse what no score can be told of.
 
     Raises:
-        DataError: a vector holds NaN or infinity.
+        DataError: a vector holds NaN or infinity, or a number whose square is more than a float32 holds.
     """
     for start in range(0, len(vectors), ROWS):
-        # A sum is finite where all its terms are, short of an overflow, which is looked at once more.
-        if np.isfinite(vectors[start : start + ROWS].sum(dtype=np.float64)):
+        part = vectors[start : start + ROWS]
+        if not part.size or max(part.max(), -part.min()) < LARGEST:  # of NaN neither is so
             continue
-        bad = ~np.isfinite(vectors[start : start + ROWS]).all(1)
-        if bad.any():
-            row = start + int(np.flatnonzero(bad)[0])
-            raise DataError(f"{what} hold NaN or infinity, first in row {row}")
+        row = start + int(np.flatnonzero(~(np.abs(part) < LARGEST).all(1))[0])
+        raise DataError(f"{what} hold NaN, infinity or numbers of {LARGEST:.0e} and more, first in row {row}")

@@ -150,6 +150,15 @@ def current_manifest(lake: Lake, query: str, anchor: int, shard: int | None = No
     return manifest
 
 
+def is_intact(lake: Lake, query: str, anchor: int) -> bool:
+    """Whether the saved index is of the embeddings that there are now, and its files have the manifest's sizes."""
+    manifest = read_manifest(lake, query, anchor)
+    if manifest is None or not lake.exists(manifest.table) or lake.version(manifest.table) != manifest.version:
+        return False
+    sizes = lake.file_sizes(index_path(query, anchor))
+    return all(sizes.get(name) == size for name, (size, _) in manifest.files.items())
+
+
 def load_index(
     lake: Lake, query: str, anchor: int, cache: str | None = None, shard: int | None = None, threads: int = 0
 ) -> tuple[Index, IndexManifest, Path]:

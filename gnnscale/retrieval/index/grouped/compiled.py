@@ -12,6 +12,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+INSERTED = 256
+"""More candidates than so many are sorted."""
 WIDTH = np.uintp(64)
 """Scores whose largest is compared before any of them is."""
 
@@ -165,6 +167,33 @@ def scan_fp32(
         counts[query], limits[query] = count, limit
 
 
+@numba.njit(nogil=True, cache=True)
+def insert_best(
+    best: NDArray[np.float32],
+    places: NDArray[np.int32],
+    ids: NDArray[np.int32],
+    targets: NDArray[np.int64],
+    scores: NDArray[np.float32],
+) -> int:
+    """Put few candidates of one query in order; returns how many places they fill."""
+    k, filled = len(targets), 0
+    for x in range(len(best)):
+        score, target = best[x], np.int64(ids[places[x]])
+        if filled == k:
+            if score < scores[k - 1] or (score == scores[k - 1] and target > targets[k - 1]):
+                continue
+        else:
+            filled += 1
+        y = filled - 1
+        while y > 0 and (scores[y - 1] < score or (scores[y - 1] == score and targets[y - 1] > target)):
+            scores[y] = scores[y - 1]
+            targets[y] = targets[y - 1]
+            y -= 1
+        scores[y] = score
+        targets[y] = target
+    return filled
+
+
 @numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
 def score_again(
     queries: NDArray[np.float32],
@@ -193,27 +222,20 @@ def score_again(
         if count > half:
             keep_largest(best[query], places[query], count, half)
             count = half
-        filled = 0
         for x in range(count):
-            place = places[query, x]
             score = np.float32(0)
             for c in range(channels):
-                score += queries[query, c] * vectors[place, c]
-            target = np.int64(ids[place])
-            if filled == k:
-                if score < scores[query, k - 1] or (score == scores[query, k - 1] and target > targets[query, k - 1]):
-                    continue
-            else:
-                filled += 1
-            y = filled - 1
-            while y > 0 and (
-                scores[query, y - 1] < score or (scores[query, y - 1] == score and targets[query, y - 1] > target)
-            ):
-                scores[query, y] = scores[query, y - 1]
-                targets[query, y] = targets[query, y - 1]
-                y -= 1
-            scores[query, y] = score
-            targets[query, y] = target
+                score += queries[query, c] * vectors[places[query, x], c]
+            best[query, x] = score
+        if count > INSERTED:
+            by_id = np.argsort(ids[places[query, :count]])
+            order = by_id[np.argsort(-best[query, :count][by_id], kind="mergesort")]
+            filled = min(count, k)
+            for y in range(filled):
+                scores[query, y] = best[query, order[y]]
+                targets[query, y] = ids[places[query, order[y]]]
+        else:
+            filled = insert_best(best[query, :count], places[query], ids, targets[query], scores[query])
         for y in range(filled, k):
             targets[query, y] = -1
             scores[query, y] = -np.inf
