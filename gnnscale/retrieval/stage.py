@@ -35,6 +35,9 @@ from gnnscale.store import GraphStore
 
 log = logging.getLogger(__name__)
 
+MOST_ON_CUDA = 2048
+"""Targets that an index of FAISS on a GPU can be asked for."""
+
 
 @dataclass(frozen=True)
 class Retrieved:
@@ -138,7 +141,9 @@ class _Side:
             raise ConfigError(f"scores of pairs are inner products; retrieval.index.metric is {metric}")
         keep, diversity = rules
         exact = targets.manifest.setting.kind is IndexKind.FLAT
-        search = AllowedSearch(targets.index, keep, targets.vectors, pairs, diversity, exact)
+        # FAISS shows no more on a GPU.
+        deepest = MOST_ON_CUDA if targets.manifest.setting.device == "cuda" and not exact else None
+        search = AllowedSearch(targets.index, keep, targets.vectors, pairs, diversity, exact, deepest)
         share = settings.retrieval.exploration if final else 0.0
         exploration = Exploration(share, settings.seed, anchor) if share else None
         rule = RankingRule(query.places, _depth(settings, query.places, pairs, keep), exploration)

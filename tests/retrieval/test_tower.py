@@ -21,10 +21,12 @@ def test_scores_are_those_of_the_metric(metric, dtype, seed, queries, targets, c
     values = rng.integers(-9, 10, (targets, channels)).astype(dtype)
     vectors = TargetVectors(values, metric)
     expected = [[METRICS[metric](q, v.astype(np.float32)) for v in values] for q in asked]
-    np.testing.assert_allclose(vectors.score_block(asked, slice(0, targets)), expected, rtol=1e-5, atol=1e-5)
+    every = vectors.score_block(asked, slice(0, targets))
+    np.testing.assert_allclose(every, np.reshape(expected, every.shape), rtol=1e-5, atol=1e-5)
     some = rng.permutation(targets)[: targets // 2 + 1]
     found = vectors.score_block(asked, some)
-    np.testing.assert_allclose(found, [[row[t] for t in some] for row in expected], rtol=1e-5, atol=1e-5)
+    wanted = np.reshape([[row[t] for t in some] for row in expected], found.shape)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
     listed = Ragged.from_lists([np.flatnonzero(rng.random(targets) < 0.5) for _ in range(queries)])
     pairs = zip(listed.row_of_value, listed.values, strict=True)
     assert vectors.score_listed(asked, listed).tolist() == [expected[q][t] for q, t in pairs]

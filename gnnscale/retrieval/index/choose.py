@@ -73,8 +73,8 @@ def choose_setting(
     """A setting to begin with; how thoroughly it has to be searched is measured after it is built.
 
     Exact search where that is quick, and on a GPU while it is expected to be quicker than clusters on the cores. Else
-    clusters searched for many queries together, which needs a product as its metric; by Euclidean distance, clusters
-    searched for each query, by codes where full vectors would not fit.
+    clusters searched for many queries together, which needs a product as its metric; by Euclidean distance, a graph for
+    few queries, and clusters searched for each query, by codes with the vectors beside them where those fit.
 
     Args:
         workload: what is to be searched.
@@ -131,6 +131,8 @@ def _choose_kind(workload: Workload, metric: Metric, device: str) -> IndexKind:
         return IndexKind.FLAT
     if metric is not Metric.L2:
         return IndexKind.GROUPED
+    if device == "cuda":
+        return IndexKind.IVF_FLAT
     vectors = 4 * workload.targets * workload.channels
     if workload.queries < HNSW_QUERIES and 1.5 * vectors <= workload.memory_bytes:
         return IndexKind.HNSW

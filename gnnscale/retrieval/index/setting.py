@@ -73,6 +73,8 @@ class IndexSetting:
             raise ConfigError(f"precision of an index is '{self.precision}'; one of auto, fp32, bf16")
         if self.device not in ("cpu", "cuda"):
             raise ConfigError(f"device of an index is '{self.device}'; one of cpu, cuda")
+        if self.device == "cuda" and self.kind in (IndexKind.HNSW, IndexKind.IVF_PQ):
+            raise ConfigError(f"an index of kind {self.kind} has no form on cuda; take flat, grouped or ivf_flat")
         if self.kind is IndexKind.GROUPED and self.metric is Metric.L2:
             raise ConfigError("a grouped index has no l2; take inner_product, cosine or an index of another kind")
 
