@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gnnscale.loading.ahead import run_ahead
 from gnnscale.loading.gather import gather
-from gnnscale.loading.order import grouped_batches, rank_slice, shuffled_batches
+from gnnscale.loading.order import chosen_batches, grouped_batches, rank_slice
 from gnnscale.loading.rows import Tensors
 from gnnscale.sampling import NeighborSampler
 from gnnscale.sampling.block import Block, Path
@@ -159,9 +159,7 @@ class BlockLoader:
         """Row numbers of the epoch's global batches."""
         if self.groups is not None:
             return grouped_batches(self.groups, self.batch_size, self.seed, epoch, most=self.most)
-        count = len(self.chosen)
-        batches = shuffled_batches(count, self.batch_size, self.most or count, self.seed, epoch)
-        return [self.chosen[batch] for batch in batches]
+        return chosen_batches(self.chosen, self.batch_size, self.most, self.seed, epoch)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[FeatureBlock]:
         """The batches of an epoch from step ``start`` on.

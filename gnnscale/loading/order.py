@@ -102,3 +102,17 @@ def grouped_batches(
 def rank_slice(batch: NDArray[np.int64], rank: int, workers: int) -> NDArray[np.int64]:
     """The part of a global batch that one worker takes."""
     return batch[rank::workers]
+
+
+def chosen_batches(
+    chosen: NDArray[np.int64], batch_size: int, most: int | None, seed: int, epoch: int
+) -> list[NDArray[np.int64]]:
+    """Batches of some of the examples, by their row numbers; see :func:`shuffled_batches`.
+
+    Args:
+        chosen: row numbers that may be taken, int64.
+        batch_size: examples of a batch.
+        most: examples an epoch; None for all.
+        seed, epoch: of the order.
+    """
+    return [chosen[batch] for batch in shuffled_batches(len(chosen), batch_size, most or len(chosen), seed, epoch)]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gnnscale.loading.block_loader import FeatureBlock, as_tensors
 from gnnscale.loading.gather import gather
-from gnnscale.loading.order import shuffled_batches
+from gnnscale.loading.order import chosen_batches
 from gnnscale.sampling import WalkSampler
 from gnnscale.sampling.block import Path
 from gnnscale.schema import EdgeType
@@ -57,9 +57,7 @@ class WalkLoader:
 
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:
         """Row numbers of the epoch's global batches."""
-        count = len(self.chosen)
-        batches = shuffled_batches(count, self.batch_size, self.most or count, self.seed, epoch)
-        return [self.chosen[batch] for batch in batches]
+        return chosen_batches(self.chosen, self.batch_size, self.most, self.seed, epoch)
 
     def build(self, rows: NDArray[np.int64], epoch: int = 0) -> FeatureBlock:
         """Walk from some examples' seeds and gather; edges are the visits that count."""
