@@ -18,11 +18,10 @@ from gnnscale.inference.sweep import Partition, Side, Sweep
 from gnnscale.inference.sweep_files import write_partition
 from gnnscale.inference.unchanged import read_rows, replace_rows
 from gnnscale.lake import Lake
-from gnnscale.loading import BatchBuilder, Examples, PairBatch, TargetBatch
 from gnnscale.loading.ahead import run_ahead
-from gnnscale.nn import TwoBranchModel
+from gnnscale.loading.rows import Tensors
 from gnnscale.store import GraphStore
-from gnnscale.training import load_model
+from gnnscale.training import load_link_model
 
 TARGETS = 16_384
 """Targets that go through the network at once: each is a few numbers."""
@@ -65,9 +64,7 @@ class PartitionEncoder:
         ahead = settings.training.ahead
         self._ahead = (2 if device.type == "cuda" else 0) if ahead is None else ahead
         self._origin = store.manifest.origin
-        self._model: TwoBranchModel
-        self._builder: BatchBuilder
-        self._model, self._builder = load_model(settings, lake, store, device)
+        self._model = load_link_model(settings, lake, store, device)
 
     def run(self, sweep: Sweep, task: PartitionTask) -> None:
         """Encode a partition and write its files."""
@@ -92,26 +89,23 @@ class PartitionEncoder:
         side, anchor = partition.side, partition.anchor
         size = TARGETS if side == "targets" else self._size
         jobs = [partial(self._build, side, anchor, nodes[at : at + size]) for at in range(0, len(nodes), size)]
-        with _one_thread(self._device), torch.no_grad():
-            parts = [self._rows(batch, anchor) for batch in run_ahead(jobs, self._ahead)]
+        with _one_thread(self._device):
+            parts = [self._rows(side, batch, anchor) for batch in run_ahead(jobs, self._ahead)]
         tables = sweep.tables[side]
         return {table: pa.concat_tables(own) for table, own in zip(tables, zip(*parts, strict=True), strict=True)}
 
-    def _build(self, side: Side, anchor: int, nodes: NDArray[np.int64]) -> TargetBatch | PairBatch:
-        relative = anchor - self._origin
-        if side == "targets":
-            return self._builder.build_targets(nodes, relative)
-        return self._builder.build(Examples.unlabelled(nodes, relative))
+    def _build(self, side: Side, anchor: int, nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], Tensors]:
+        make = self._model.target_batch if side == "targets" else self._model.entity_batch
+        return nodes, make(nodes, anchor - self._origin)
 
-    def _rows(self, batch: TargetBatch | PairBatch, anchor: int) -> tuple[pa.Table, ...]:
+    def _rows(self, side: Side, batch: tuple[NDArray[np.int64], Tensors], anchor: int) -> tuple[pa.Table, ...]:
         """One batch through the network, a table for each of its side's."""
-        if isinstance(batch, TargetBatch):
-            vectors = self._model.encode_targets(batch.to(self._device))
-            return (vector_rows(batch.nodes.numpy(), anchor, vectors.cpu().numpy()),)
-        scores = self._model(batch.to(self._device))
-        nodes, counts = batch.entities.numpy(), torch.bincount(batch.example, minlength=len(batch)).numpy()
-        local, targets = scores.local.cpu().numpy(), batch.candidate_node.numpy()
-        return vector_rows(nodes, anchor, scores.entity.cpu().numpy()), pair_rows(nodes, anchor, counts, targets, local)
+        nodes, tensors = batch
+        if side == "targets":
+            return (vector_rows(nodes, anchor, self._model.encode_targets(tensors)),)
+        found = self._model.score_entities(tensors)
+        pairs = pair_rows(nodes, anchor, found.counts, found.targets, found.scores)
+        return vector_rows(nodes, anchor, found.vectors), pairs
 
 
 @contextmanager

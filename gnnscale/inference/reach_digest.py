@@ -22,8 +22,9 @@ from gnnscale.query import PredictiveQuery
 from gnnscale.sampling.block import Path
 from gnnscale.sampling.keys import GOLDEN, UInt64, mix
 from gnnscale.sampling.paths import plan_paths
-from gnnscale.schema import EdgeType
+from gnnscale.schema import ConfigError, EdgeType
 from gnnscale.store import Adjacency, CodeLists, GraphStore, NodeFeatures
+from gnnscale.training.build_block_task import block_hops, seen_paths
 
 CHUNK = 1 << 20
 """Nodes or edges that are taken at once."""
@@ -67,10 +68,16 @@ def reach_digests(
 
 
 def model_reach(settings: Settings, store: GraphStore, query: PredictiveQuery) -> tuple[Reach, Reach]:
-    """What the two-branch model reads around a target, and around an entity.
+    """What the model reads around a target, and around an entity.
 
-    Around an entity that is its neighborhood, and around each of the targets in it what is read of a target.
+    Around an entity that is its neighborhood, and with two branches around each of the targets in it what is read of
+    a target. Networks on blocks read no more of a target than its row.
+
+    Raises:
+        ConfigError: the model walks, and may read anything.
     """
+    if settings.model.network == "blocks":
+        return Reach(query.target.name), _block_reach(settings, store, query)
     sampling = link_sampling(query, settings.sampling)
     around_target = plan_paths(store.manifest, query.target.name, sampling.target_hops)
     around_entity = plan_paths(store.manifest, query.entity.name, sampling.entity_hops)
@@ -84,6 +91,18 @@ def model_reach(settings: Settings, store: GraphStore, query: PredictiveQuery) -
     ]
     entities = _reach(query.entity.name, (), around_entity, last, sampling.cap, dict.fromkeys(candidates, targets))
     return targets, entities
+
+
+def _block_reach(settings: Settings, store: GraphStore, query: PredictiveQuery) -> Reach:
+    sampling = settings.sampling
+    if sampling.strategy == "walk":
+        raise ConfigError(
+            "embedding.only_changed does not go with sampling.strategy=walk, whose walks may read any node; "
+            "set it to false"
+        )
+    paths = plan_paths(store.manifest, query.entity.name, block_hops(settings, query))
+    seen = seen_paths(paths, query, store.manifest)
+    return _reach(query.entity.name, (), seen, sampling.strategy == "last", sampling.cap, {})
 
 
 def _reach(

@@ -51,7 +51,13 @@ class BlockTowers(nn.Module):
         channels: of a vector.
         embedding: what a target is known by: ``lookup``, ``feature`` or ``fusion`` of both.
         lookup: makes the table of targets' own embeddings; default: a plain one.
+        new_targets: whether targets that no training example names are ranked too.
+
+    Attributes:
+        learned: which targets training examples name, bool ``[targets]``; embeddings of the others count as zero.
     """
+
+    learned: Tensor
 
     def __init__(
         self,
@@ -60,8 +66,11 @@ class BlockTowers(nn.Module):
         channels: int,
         embedding: Embedding = "fusion",
         lookup: Lookup | None = None,
+        new_targets: bool = True,
     ) -> None:
         super().__init__()
+        self.new_targets = new_targets
+        self.register_buffer("learned", torch.ones(target.rows, dtype=torch.bool))
         self.entity = BlockModel(entity)
         self.rows = RowEncoder(target, channels) if embedding != "lookup" else None
         self.own = (lookup or plain_lookup)("target", target.rows, channels, START) if embedding != "feature" else None
@@ -76,5 +85,9 @@ class BlockTowers(nn.Module):
         if self.rows is not None:
             parts.append(self.rows(targets.features))
         if self.own is not None:
-            parts.append(self.own(targets.nodes))
+            parts.append(self.own(targets.nodes) * self.learned[targets.nodes].unsqueeze(1))
         return torch.stack(parts).sum(0)
+
+    def ranked(self, nodes: Tensor) -> Tensor:
+        """Which targets, int64 ``[targets]``, may be ranked at all, bool ``[targets]``."""
+        return torch.ones_like(nodes, dtype=torch.bool) if self.new_targets else self.learned[nodes]

@@ -101,6 +101,8 @@ class BlockLinkTask:
         entities = np.repeat(self.training.entities, counts)
         most = int(links.examples.entities.max(initial=0)) + 1
         self.known = KnownPositives.of_pairs(entities, self.training.targets, most)
+        named = np.bincount(self.training.targets, minlength=len(model.learned)) > 0
+        model.learned.copy_(torch.from_numpy(named))
         self.model: nn.Module = model.to(self.place.device)
         self._order: tuple[int, list[NDArray[np.int64]]] = (-1, [])
 
@@ -174,6 +176,7 @@ class BlockLinkTask:
     def _rank(self, model: Any, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The first targets of some examples, int64 ``[rows, DEPTH]``, -1 where there are no more."""
         count, anchors = self._target_count(), self.links.examples.anchors[rows]
+        possible = model.ranked(torch.arange(count, device=self.place.device))
         vectors = model.encode_targets(self._targets(np.arange(count)).to(self.place.device))
         ranked = np.full((len(rows), DEPTH), -1, np.int64)
         depth = min(DEPTH, count)
@@ -182,7 +185,8 @@ class BlockLinkTask:
             block = self.source.build(rows[part], 0).received().to(self.place.device)
             scores = model.entity(block) @ vectors.T
             alive = self.links.features.alive(np.arange(count), anchors[part][:, None])
-            scores = scores.masked_fill(~torch.from_numpy(alive).to(scores.device), -torch.inf)
+            there = torch.from_numpy(alive).to(scores.device) & possible
+            scores = scores.masked_fill(~there, -torch.inf)
             best = scores.topk(depth, dim=1)
             # What is not there at the anchor is not ranked.
             ranked[part, :depth] = best.indices.masked_fill(best.values == -torch.inf, -1).cpu().numpy()
@@ -192,4 +196,14 @@ class BlockLinkTask:
         return len(self.links.features.times)
 
     def _targets(self, nodes: NDArray[np.int64]) -> TargetRows:
-        return TargetRows(torch.from_numpy(nodes), gather_rows(self.links.features, nodes))
+        return target_rows(self.links.features, nodes)
+
+
+def target_rows(features: NodeFeatures, nodes: NDArray[np.int64]) -> TargetRows:
+    """Some targets as the towers take them.
+
+    Args:
+        features: of all of them.
+        nodes: node ids, int64 ``[targets]``.
+    """
+    return TargetRows(torch.from_numpy(nodes), gather_rows(features, nodes))

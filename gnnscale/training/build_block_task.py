@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,9 @@ from gnnscale.nn.embedding import Peers
 from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import Split
 from gnnscale.sampling import NeighborSampler, WalkRule, WalkSampler
+from gnnscale.sampling.block import Path
 from gnnscale.sampling.negatives import Negative, NegativeRule, build_negatives
-from gnnscale.schema import ConfigError, DataError, TableManifest
+from gnnscale.schema import ConfigError, DataError, GraphManifest, TableManifest
 from gnnscale.store import GraphStore
 from gnnscale.training.block_link_task import BlockLinks, BlockLinkTask
 from gnnscale.training.block_source import place_source
@@ -78,7 +80,8 @@ def build_block_task(
     counts = np.bincount(examples.take(training).targets, minlength=store.node_count(query.target.name))
     negatives = _negatives(settings, store, query, counts)
     links = BlockLinks(examples, validation, store.features(query.target.name))
-    return BlockLinkTask(settings, source, links, _towers(settings, store, query, source, place), negatives, place)
+    model = build_towers(settings, store, query, source, Peers(place.rank, place.workers, place.device))
+    return BlockLinkTask(settings, source, links, model, negatives, place)
 
 
 def _shards(
@@ -135,13 +138,29 @@ def memory_source(
         if is_hidden(walker.path, query, store.manifest):
             raise ConfigError(f"sampling.walks.cycle={','.join(sampling.walks.cycle)} follows what the query hides")
         return WalkLoader(walker, features({table, walker.target}), *seeds, **order)
-    hops = sampling.entity_hops or default_hops(query.graph, table, hidden_tables=query.hidden_tables)
     sampler = NeighborSampler(
-        store, hops, sampling.neighbors, settings.seed, table, cap=sampling.cap, threads=sampling.threads
+        store,
+        block_hops(settings, query),
+        sampling.neighbors,
+        settings.seed,
+        table,
+        cap=sampling.cap,
+        threads=sampling.threads,
     )
-    sampler.paths = {p: fanout for p, fanout in sampler.paths.items() if not is_hidden(p, query, store.manifest)}
+    sampler.paths = seen_paths(sampler.paths, query, store.manifest)
     loader = BlockLoader(sampler, features({table, *(p[-1].target for p in sampler.paths)}), *seeds, **order)
     return loader
+
+
+def block_hops(settings: Settings, query: PredictiveQuery) -> tuple[dict[str, int], ...]:
+    """Fan-outs around a query's entities: name of an edge type -> neighbors, one mapping a hop."""
+    chosen = settings.sampling.entity_hops
+    return chosen or default_hops(query.graph, query.entity.name, hidden_tables=query.hidden_tables)
+
+
+def seen_paths(paths: Mapping[Path, int], query: PredictiveQuery, manifest: GraphManifest) -> dict[Path, int]:
+    """Those of some paths and their fan-outs that follow nothing which the query hides."""
+    return {path: fanout for path, fanout in paths.items() if not is_hidden(path, query, manifest)}
 
 
 def _most_examples(settings: Settings, query: PredictiveQuery) -> int | None:
@@ -174,12 +193,20 @@ def _negatives(settings: Settings, store: GraphStore, query: PredictiveQuery, co
     return build_negatives(rule, counts, features, settings.seed, walker, threads=settings.sampling.threads)
 
 
-def _towers(
-    settings: Settings, store: GraphStore, query: PredictiveQuery, source: BlockSource, place: Place
+def build_towers(
+    settings: Settings, store: GraphStore, query: PredictiveQuery, source: BlockSource, peers: Peers | None = None
 ) -> BlockTowers:
+    """The network of a link task, with fresh weights.
+
+    Args:
+        settings: section ``model`` and the seed count.
+        store: of the graph.
+        query: bound query.
+        source: of blocks around entities.
+        peers: processes that train together; default: all tables are plain, as in a model file.
+    """
     model, target = settings.model, store.manifest.table(query.target.name)
-    peers = Peers(place.rank, place.workers, place.device)
     torch.manual_seed(settings.seed)
     entity = build_network(settings, source, model.tower_channels)
     lookup = build_lookup(settings, target.rows, peers)
-    return BlockTowers(entity, target, model.tower_channels, model.target_embedding, lookup)
+    return BlockTowers(entity, target, model.tower_channels, model.target_embedding, lookup, model.new_targets)

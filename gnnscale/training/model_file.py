@@ -13,7 +13,7 @@ from torch import nn
 
 from gnnscale.config import Settings, bind_query
 from gnnscale.lake import Lake
-from gnnscale.loading import BatchBuilder
+from gnnscale.loading import BatchBuilder, Examples
 from gnnscale.loading.entity_batches import EntityBatchBuilder
 from gnnscale.loading.entity_examples import EntityExamples
 from gnnscale.nn import TwoBranchModel, build_model
@@ -21,11 +21,13 @@ from gnnscale.nn.block_model import BlockModel
 from gnnscale.nn.build import build_entity_batches, build_entity_model
 from gnnscale.nn.entity_losses import EntityObjective
 from gnnscale.query import PredictiveQuery
-from gnnscale.schema import ConfigError, LakeError
+from gnnscale.schema import LakeError
 from gnnscale.store import GraphStore
 from gnnscale.training.block_predictor import EntityBlocks, build_block_predictor
+from gnnscale.training.build_block_task import build_towers, memory_source
 from gnnscale.training.entity_task import EntityKnowledge
 from gnnscale.training.entity_validation import score_all
+from gnnscale.training.link_predictor import LinkPredictor, TowersPredictor, TwoBranchPredictor
 from gnnscale.training.outcome import Outcome
 from gnnscale.training.place import Place
 
@@ -48,14 +50,14 @@ def save_model(lake: Lake, query: str, outcome: Outcome) -> str:
     return model_path(query)
 
 
-def load_model(
+def load_link_model(
     settings: Settings,
     lake: Lake,
     store: GraphStore,
     device: torch.device | None = None,
     content: bytes | None = None,
-) -> tuple[TwoBranchModel, BatchBuilder]:
-    """The trained network of a link task in evaluation mode, and the builder of its batches.
+) -> LinkPredictor:
+    """The trained network of a link task.
 
     Args:
         settings: as it was trained with.
@@ -65,10 +67,27 @@ def load_model(
 
     Raises:
         LakeError: the query was not trained in this lake, or the graph or the configuration has changed since.
-        ConfigError: its network is one on blocks.
     """
+    device = device or torch.device("cpu")
     if settings.model.network == "blocks":
-        raise ConfigError("model.network=blocks has no embeddings of a link task yet; allowed here: auto")
+        saved = _read(settings, lake, content)
+        query = bind_query(settings, store.manifest)
+        source = memory_source(settings, store, query, Examples.unlabelled(np.zeros(0, np.int64), 0))
+        towers = build_towers(settings, store, query, source)
+        _fill(towers, saved, settings)
+        return TowersPredictor(towers.to(device).eval(), source, store.features(query.target.name), device)
+    model, builder = load_two_branch(settings, lake, store, device, content)
+    return TwoBranchPredictor(model, builder, device)
+
+
+def load_two_branch(
+    settings: Settings,
+    lake: Lake,
+    store: GraphStore,
+    device: torch.device | None = None,
+    content: bytes | None = None,
+) -> tuple[TwoBranchModel, BatchBuilder]:
+    """The two-branch network that :func:`load_link_model` wraps, in evaluation mode, and the builder of its batches."""
     saved = _read(settings, lake, content)
     query = bind_query(settings, store.manifest)
     builder = BatchBuilder(store, query, settings.sampling, settings.model.siblings, settings.seed)

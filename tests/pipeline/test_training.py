@@ -17,7 +17,8 @@ from gnnscale.lake import Lake
 from gnnscale.loading import read_examples
 from gnnscale.query.anchors import Split
 from gnnscale.store import GraphStore
-from gnnscale.training import LinkTask, Outcome, Trainer, load_model, save_model
+from gnnscale.training import LinkTask, Outcome, Trainer, save_model
+from gnnscale.training.model_file import load_two_branch
 from tests.conftest import SPARK
 from tests.keeper import Keeper
 from tests.shop import make_shop
@@ -110,7 +111,7 @@ def test_a_table_shared_out_by_row_resumes_exactly_and_is_read_back_as_a_plain_o
         assert torch.equal(resumed.tables[name].table, table.table)
     lake = Lake(settings.lake.uri)
     save_model(lake, "next_week", outcome)
-    plain, _ = load_model(settings, lake, GraphStore.open(lake))
+    plain, _ = load_two_branch(settings, lake, GraphStore.open(lake))
     assert torch.equal(plain.described.tower_identity.weight, outcome.weights["described.tower_identity.weight"])
     assert isinstance(plain.described.tower_identity, nn.Embedding)
 

@@ -25,7 +25,6 @@ from gnnscale.training import (
     build_task,
     check_task,
     load_entity_model,
-    load_model,
     save_model,
 )
 from gnnscale.training.entity_validation import measure
@@ -161,11 +160,6 @@ def test_what_does_not_go_together_is_an_error(
 ) -> None:
     with pytest.raises(ConfigError, match=says):
         build_task(settings_of(shop, model, sampling, **training), shop.lake, store, shop.query)
-
-
-def test_embeddings_of_links_on_blocks_are_refused(shop: Shop, store: GraphStore) -> None:
-    with pytest.raises(ConfigError, match="network=blocks has no embeddings"):
-        load_model(settings_of(shop, {}), shop.lake, store)
 
 
 def test_two_branches_learn_from_the_targets_of_their_batch(shop: Shop, store: GraphStore) -> None:

@@ -1,0 +1,140 @@
+"""Links on blocks from training to predictions: what is embedded and searched is the network that was kept."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gnnscale.config import Settings, build_settings
+from gnnscale.inference import embed
+from gnnscale.inference.reach_digest import model_reach
+from gnnscale.lake import Lake
+from gnnscale.nn.two_branch import NOT_YET
+from gnnscale.retrieval import build_query_indexes
+from gnnscale.retrieval.embeddings import read_pairs, read_vectors
+from gnnscale.retrieval.stage import retrieve
+from gnnscale.schema import ConfigError, LakeError
+from gnnscale.store import GraphStore
+from gnnscale.training import Trainer, build_task, load_link_model, save_model
+from tests.conftest import Shop
+from tests.embedded_shop import anchors_of
+
+TO_PRODUCTS = ["purchases.customer_id", "purchases.product_id"]
+WALKS = {"strategy": "walk", "walks": {"cycle": TO_PRODUCTS, "number": 20, "top": 5}}
+
+
+def trained(shop: Shop, folder: Path, sampling: Any = None, **model: Any) -> tuple[Settings, Lake, Trainer]:
+    """A lake of its own with the shop's graph, labels, and a network on blocks that was trained for an epoch."""
+    shutil.copytree(shop.lake.uri, folder / "lake")
+    content = dict(shop.content)
+    content |= {"lake": {"uri": str(folder / "lake")}, "embedding": {"batch_size": 8, "partition_rows": 16}}
+    content["model"] = content["model"] | {"network": "blocks"} | model
+    content["training"] = content["training"] | {"epochs": 1, "learning_rate": 1e-2}
+    content["sampling"] = sampling or content["sampling"]
+    settings = build_settings(content)
+    lake = Lake(settings.lake.uri)
+    store = GraphStore.open(lake)
+    trainer = Trainer(settings, build_task(settings, lake, store, shop.query))
+    outcome = trainer.run()
+    save_model(lake, settings.query.name, outcome)
+    trainer.model.load_state_dict(outcome.weights)
+    return settings, lake, trainer
+
+
+@pytest.mark.parametrize("sampling", [None, WALKS], ids=["fan-outs", "walks"])
+def test_vectors_are_those_that_validation_ranked_by(shop: Shop, tmp_path: Path, sampling: Any) -> None:
+    settings, lake, trainer = trained(shop, tmp_path, sampling)
+    store = GraphStore.open(lake)
+    summary = embed(settings, lake, store, anchors_of(shop.plan))
+    assert summary.rows == summary.encoded == 2 * (40 + 30)
+    task, anchor = trainer.task, shop.plan.test
+    model = trainer.model.eval()
+    vectors, targets = (read_vectors(lake, table, anchor) for table in ("customers", "products"))
+    alive = store.features("products").alive(np.arange(30), anchor - store.manifest.origin)
+    assert (vectors[:, -1] == 1).all()
+    np.testing.assert_array_equal(targets[:, -1], np.where(alive, 0, NOT_YET))
+    with torch.no_grad():
+        anchors = np.full(40, anchor - store.manifest.origin, np.int32)
+        expected = model.entity(task.source.around(np.arange(40), anchors, np.arange(40)))
+        products = model.encode_targets(task._targets(np.arange(30)))
+    np.testing.assert_allclose(vectors[:, :-1], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(targets[:, :-1], products, rtol=1e-4, atol=1e-5)
+    pairs = read_pairs(lake, "next_week", anchor)
+    assert len(pairs.counts) == 40 and not pairs.counts.any()
+
+
+def test_samples_do_not_depend_on_how_the_sweep_is_cut(shop: Shop, tmp_path: Path) -> None:
+    settings, lake, _ = trained(shop, tmp_path)
+    store, anchors = GraphStore.open(lake), anchors_of(shop.plan)
+    embed(settings, lake, store, anchors)
+    before = [read_vectors(lake, "customers", anchor) for anchor in anchors]
+    other = settings.embedding.model_copy(update={"batch_size": 11, "partition_rows": 24})
+    assert embed(settings.model_copy(update={"embedding": other}), lake, store, anchors).encoded == 140
+    for anchor, vectors in zip(anchors, before, strict=True):
+        # Sums of another size of matrix round differently.
+        np.testing.assert_allclose(read_vectors(lake, "customers", anchor), vectors, rtol=1e-5, atol=1e-6)
+
+
+def test_predictions_are_the_best_by_the_two_towers(shop: Shop, tmp_path: Path) -> None:
+    settings, lake, _ = trained(shop, tmp_path)
+    store = GraphStore.open(lake)
+    embed(settings, lake, store, anchors_of(shop.plan))
+    build_query_indexes(settings, lake, shop.query, anchors_of(shop.plan))
+    done = retrieve(settings, lake, shop.query, shop.plan, store)
+    assert done.rows == 40 * shop.query.places and done.audit.mean == 1
+    predictor = load_link_model(settings, lake, store)
+    anchor = shop.plan.latest - store.manifest.origin
+    entities = predictor.score_entities(predictor.entity_batch(np.arange(40), anchor)).vectors
+    scores = entities @ predictor.encode_targets(predictor.target_batch(np.arange(30), anchor)).T
+    customers, products = shop.ids("customers"), shop.ids("products")
+    for row in lake.read("predictions_next_week").to_pylist():
+        own = scores[customers[row["entity"]]]
+        assert row["score"] == pytest.approx(own[products[row["target"]]], rel=1e-4, abs=1e-5)
+        assert row["score"] == pytest.approx(np.sort(own)[-row["rank"]], rel=1e-4, abs=1e-5)
+
+
+def test_targets_that_nobody_bought_rank_by_their_columns_or_not_at_all(shop: Shop, tmp_path: Path) -> None:
+    settings, lake, trainer = trained(shop, tmp_path, new_targets=False)
+    model = trainer.model.eval()
+    named = np.unique(trainer.task.training.targets)
+    model.learned[named[:3]] = False
+    store = GraphStore.open(lake)
+    before = model.encode_targets(trainer.task._targets(np.arange(30)))
+    model.own.weight.data[named[:3]] += 1
+    after = model.encode_targets(trainer.task._targets(np.arange(30)))
+    assert torch.equal(before, after), "an embedding that was not learned counts for nothing"
+    ranked = trainer.task._rank(model, trainer.task.links.validation)
+    assert ranked.max() >= 0 and not np.isin(ranked, named[:3]).any()
+    torch.save({"weights": model.state_dict(), "best": {}, "description": {}}, tmp_path / "model.pt")
+    predictor = load_link_model(settings, lake, store, content=(tmp_path / "model.pt").read_bytes())
+    vectors = predictor.encode_targets(predictor.target_batch(np.arange(30), shop.plan.latest - store.manifest.origin))
+    assert (vectors[named[:3], -1] == NOT_YET).all() and (vectors[named[3:], -1] == 0).all()
+
+
+def test_only_what_changed_is_read_from_what_the_network_reads(shop: Shop, tmp_path: Path) -> None:
+    settings, lake, _ = trained(shop, tmp_path)
+    store = GraphStore.open(lake)
+    targets, entities = model_reach(settings, store, shop.query)
+    assert not targets.hops
+    source = load_link_model(settings, lake, store).source
+    assert set(entities.hops) == {path[0] for path in source.paths} and len(entities.hops) == 2
+    changed = settings.model_copy(update={"embedding": settings.embedding.model_copy(update={"only_changed": True})})
+    anchors = anchors_of(shop.plan)
+    assert embed(changed, lake, store, anchors).encoded == 140
+    assert embed(changed, lake, store, [*anchors, anchors[0] + 1]).encoded == 70
+    sampling = build_settings({**shop.content, "model": {"network": "blocks"}, "sampling": WALKS}).sampling
+    walking = changed.model_copy(update={"sampling": sampling})
+    with pytest.raises(ConfigError, match=r"only_changed does not go with sampling.strategy=walk"):
+        embed(walking, lake, store, anchors)
+
+
+def test_a_model_that_does_not_fit_is_told(shop: Shop, tmp_path: Path) -> None:
+    settings, lake, _ = trained(shop, tmp_path)
+    wider = settings.model_copy(update={"model": settings.model.model_copy(update={"hidden": 7})})
+    with pytest.raises(LakeError, match="does not fit the graph or the configuration any more"):
+        load_link_model(wider, lake, GraphStore.open(lake))
