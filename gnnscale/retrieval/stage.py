@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ from gnnscale.retrieval.shards import HireShards
 from gnnscale.retrieval.targets import Targets, open_targets
 from gnnscale.schema import ConfigError
 from gnnscale.store import GraphStore
+from gnnscale.store.host_arrays import empty_folder
 
 log = logging.getLogger(__name__)
 
@@ -93,10 +95,10 @@ def retrieve(
     rules = settings_filter(settings, lake, query, plan.latest, store), read_diversity(settings, lake, query)
     for final, anchor in ((False, plan.test), (True, plan.latest)):
         with (
-            TemporaryDirectory(dir=_scratch(settings, lake)) as folder,
+            _scratch(settings, lake, anchor) as folder,
             open_targets(settings, lake, query, anchor, hire) as targets,
         ):
-            file = Path(folder) / "entities.npy"
+            file = folder / "entities.npy"
             keep = rules if final else (alive_filter(lake, query, anchor), None)
             side = _Side.open(settings, lake, query, targets, anchor, final, keep, file)
             entities = side.entities_asked(settings, lake, query)
@@ -181,12 +183,15 @@ def _depth(settings: Settings, k: int, pairs: PairScores, keep: Filter) -> int:
     return int((k + (np.quantile(other, 0.9) if len(other) else 0)) / max(share, 0.05)) + (0 if share == 1 else k)
 
 
-def _scratch(settings: Settings, lake: Lake) -> str | None:
-    """Folder for vectors that are mapped while they are searched for; None for the system's."""
-    root = lake.cache_folder(settings.lake.cache)
-    if root is not None:
-        Path(root).mkdir(parents=True, exist_ok=True)
-    return root
+@contextmanager
+def _scratch(settings: Settings, lake: Lake, anchor: int) -> Iterator[Path]:
+    """Folder for vectors that are mapped while they are searched for."""
+    owner = f"{lake.uri} {settings.query.name}"
+    folder = empty_folder(lake.cache_folder(settings.lake.cache), "search", owner, str(anchor))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fingerprint(settings: Settings, lake: Lake, query: PredictiveQuery, side: _Side, again: str) -> str:

@@ -27,6 +27,14 @@ def name_folder(cache: str | Path | None, kind: str, owner: str, content: str) -
     return Path(cache or Path(tempfile.gettempdir()) / "gnnscale") / "-".join([kind, *(part[:16] for part in parts)])
 
 
+def empty_folder(cache: str | Path | None, kind: str, owner: str, content: str) -> Path:
+    """The folder of :func:`name_folder`, made anew without what a run that was killed has left in it."""
+    folder = name_folder(cache, kind, owner, content)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
 def build_once(folder: Path, write: Callable[[Path], None]) -> Path:
     """Have a folder filled by one process of the host, while the others wait.
 

@@ -202,7 +202,10 @@ def test_200_thousand_items_equal_brute_force_and_a_killed_run_is_taken_up(tmp_p
     before = {file.name: file.stat().st_mtime_ns for file in folder.glob("answers-*")}
     assert 5 <= len(before) < 100, "it should have been killed on its way"
     assert not inventory.lake.exists("predictions_next_week")
+    store = Path(inventory.lake.uri) / "_store"
+    assert list(store.glob("search-*")), "vectors were mapped while they were searched for"
     done = retrieve(settings, inventory.lake, inventory.query, inventory.plan)
+    assert not list(store.glob("search-*"))
     after = {file.name: file.stat().st_mtime_ns for file in folder.glob("answers-*")}
     assert len(after) == 100 and all(after[name] == at for name, at in before.items())
     lists = lists_of(inventory)

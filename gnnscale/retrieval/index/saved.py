@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from gnnscale.retrieval.index.grouped import GroupedIndex
 from gnnscale.retrieval.index.grouped.lists import ClusteredVectors
 from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
 from gnnscale.schema import LakeError
+from gnnscale.store.host_arrays import empty_folder
 
 FAISS_FILE = "index.faiss"
 DEVICE_FILE = "exact.npy"
@@ -85,11 +84,8 @@ def index_path(query: str, anchor: int, shard: int | None = None) -> str:
 
 def building_folder(lake: Lake, query: str, anchor: int, cache: str | None, shard: int | None = None) -> Path:
     """An empty folder on a local disk for the files of an index, or of a shard, that is being built."""
-    root = lake.cache_folder(cache) or tempfile.gettempdir()
-    folder = Path(root) / "indexes" / (f"{query}-{anchor}" + ("" if shard is None else f"-shard-{shard}"))
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
+    place = str(anchor) if shard is None else f"{anchor} {shard}"
+    return empty_folder(lake.cache_folder(cache), "index", f"{lake.uri} {query}", place)
 
 
 def save_index(
