@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -67,9 +68,10 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Outco
     if settings.training.gpu == "yes" and gpus < least:
         raise GnnscaleError(f"training.gpu=yes asks for {least} GPUs, one a worker, and Ray has {gpus}")
     progress = _Progress.options(num_cpus=0).remote()  # type: ignore[attr-defined]
+    name = f"{settings.query.name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     trainer = TorchTrainer(
         _train_worker,
-        train_loop_config={"settings": worker_settings(settings), "progress": progress},
+        train_loop_config={"settings": worker_settings(settings), "progress": progress, "run": name},
         torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
         # Its type checkers see the class of Ray Train's first version.
         scaling_config=ScalingConfig(  # type: ignore[call-arg]
@@ -79,7 +81,7 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Outco
             elastic_resize_monitor_interval_s=settings.training.resize_seconds,
         ),
         run_config=RunConfig(
-            name=f"{settings.query.name}-{time.strftime('%Y%m%d-%H%M%S')}",
+            name=name,
             storage_path=str(storage),
             failure_config=FailureConfig(max_failures=settings.training.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=2),
@@ -95,6 +97,7 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Outco
     finally:
         done.set()
         listener.join()
+        shutil.rmtree(_unsent(name), ignore_errors=True)
     if result.checkpoint is None:
         raise GnnscaleError("training ended without a checkpoint")
     with result.checkpoint.as_directory() as folder:
@@ -175,7 +178,12 @@ def _train_worker(config: dict[str, Any]) -> None:
     lake = Lake(settings.lake.uri, settings.lake.storage_options)
     store, query = open_graph(settings, lake, edges=settings.training.source == "memory")
     task = build_task(settings, lake, store, query, place)
-    trainer = Trainer(settings, task, place, _RayListener(place.rank, config["progress"]))
+    unsent = _unsent(config["run"])
+    if place.rank == 0:
+        # What a worker that was killed had not sent off yet; the run goes on from what the storage has.
+        shutil.rmtree(unsent, ignore_errors=True)
+        unsent.mkdir(parents=True)
+    trainer = Trainer(settings, task, place, _RayListener(place.rank, config["progress"], unsent))
     trainer.run(_last_checkpoint())
 
 
@@ -206,11 +214,16 @@ def _last_checkpoint() -> dict[str, Any] | None:
         return state
 
 
+def _unsent(run: str) -> Path:
+    """Where rank 0 of a run writes checkpoints that then go to the storage."""
+    return Path(tempfile.gettempdir()) / f"gnnscale-checkpoints-{run}"
+
+
 class _RayListener:
     """Sends rank 0's progress to the driver, and every rank's reports to Ray Train."""
 
-    def __init__(self, rank: int, progress: Any) -> None:
-        self.rank, self.progress = rank, progress
+    def __init__(self, rank: int, progress: Any, unsent: Path) -> None:
+        self.rank, self.progress, self.unsent = rank, progress, unsent
 
     def on_step(self, figures: Mapping[str, float]) -> None:
         if self.rank == 0:
@@ -229,7 +242,7 @@ class _RayListener:
         if self.rank != 0:
             ray.train.report(dict(figures))
             return
-        folder = tempfile.mkdtemp(prefix="gnnscale-checkpoint-")
+        folder = tempfile.mkdtemp(dir=self.unsent)
         torch.save(dict(checkpoint), Path(folder) / CHECKPOINT)
         ray.train.report(
             dict(figures),

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -130,6 +131,7 @@ def test_a_killed_worker_costs_the_steps_since_the_last_checkpoint_and_nothing_e
     assert outcome.seen == whole.seen and outcome.losses == whole.losses
     # The same two workers sum in the same order, so that nothing is left of the kill.
     torch.testing.assert_close(outcome.weights, whole.weights, rtol=0, atol=0)
+    assert not list(Path(tempfile.gettempdir()).glob(f"gnnscale-checkpoints-*-{os.getpid()}"))
 
 
 def test_room_for_another_worker_is_taken_within_an_epoch(settings: Settings, tmp_path: Path) -> None:
