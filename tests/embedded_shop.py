@@ -15,7 +15,7 @@ from gnnscale.loading import BatchBuilder
 from gnnscale.nn import build_model
 from gnnscale.query.anchors import AnchorPlan
 from gnnscale.store import GraphStore
-from gnnscale.training import Outcome, save_model
+from gnnscale.training import Outcome, Trainer, build_task, save_model
 from tests.conftest import Shop
 
 TABLES = ("embeddings_products", "embeddings_customers", "pairs_next_week")
@@ -39,6 +39,27 @@ def put_model(settings: Settings, lake: Lake, seed: int = 0) -> None:
     torch.manual_seed(seed)
     weights = build_model(settings, query, store.manifest, builder.context_tables).state_dict()
     save_model(lake, settings.query.name, Outcome(weights, {}, [], [], "map@10"))
+
+
+def train_towers(
+    shop: Shop, folder: Path, sampling: Any = None, embedding: Any = None, **model: Any
+) -> tuple[Settings, Lake, Trainer]:
+    """A lake of its own with the shop's graph, labels, and a network on blocks that was trained for an epoch."""
+    shutil.copytree(shop.lake.uri, folder / "lake")
+    content = dict(shop.content)
+    content["lake"] = {"uri": str(folder / "lake")}
+    content["embedding"] = {"batch_size": 8, "partition_rows": 16} | (embedding or {})
+    content["model"] = content["model"] | {"network": "blocks"} | model
+    content["training"] = content["training"] | {"epochs": 1, "learning_rate": 1e-2}
+    content["sampling"] = sampling or content["sampling"]
+    settings = build_settings(content)
+    lake = Lake(settings.lake.uri)
+    store = GraphStore.open(lake)
+    trainer = Trainer(settings, build_task(settings, lake, store, shop.query))
+    outcome = trainer.run()
+    save_model(lake, settings.query.name, outcome)
+    trainer.model.load_state_dict(outcome.weights)
+    return settings, lake, trainer
 
 
 def anchors_of(plan: AnchorPlan) -> list[int]:

@@ -229,8 +229,13 @@ class Settings(Section):
     @model_validator(mode="after")
     def _fits_the_network(self) -> Self:
         if self.model.network == "blocks":
+            if self.embedding.method == "layerwise" and self.sampling.strategy == "walk":
+                raise ConfigError(
+                    "embedding.method=layerwise is not for sampling.strategy=walk; with it, allowed: sampled"
+                )
             return self
         for name, value, allowed in (
+            ("embedding.method", self.embedding.method, ("sampled",)),
             ("sampling.strategy", self.sampling.strategy, ("last", "uniform", "weighted")),
             ("training.negative_strategy", self.training.negative_strategy, ("shared", "in_batch")),
             ("training.source", self.training.source, ("memory",)),

@@ -19,7 +19,8 @@ class ModelSettings(Section):
         channels: of an encoded event.
         hidden: of the pair branch, and of the entity network's head.
         tower_channels: of a tower vector.
-        feature_channels, id_channels: of a target's columns and of its own embedding in the pair branch.
+        feature_channels, id_channels: of a target's columns and of its own embedding in the pair branch; on blocks the
+            former is of what a node's categories add to its numbers and vectors.
         latest: rows of one parent that the entity network encodes one by one; all that are sampled go into sums.
         dropout: probability.
         siblings: categorical columns of the target; candidates with the same value lend each other their events.
@@ -150,6 +151,8 @@ class EmbeddingSettings(Section):
         partition_rows: nodes of a file, which is what a run that was killed loses at most, a worker.
         batch_size: entities that go through the network at once.
         max_failures: lost workers after which the sweep gives up.
+        method: ``sampled`` encodes each entity from a neighborhood of its own; ``layerwise``, for networks on blocks
+            that follow fan-outs, computes the state of each node once a layer, by processes of one host.
         only_changed: whether nodes of which nothing that the model reads has changed since the last sweep with the same
             model and anchor keep their rows.
     """
@@ -158,4 +161,11 @@ class EmbeddingSettings(Section):
     partition_rows: Positive = 65_536
     batch_size: Positive = 256
     max_failures: Annotated[int, Field(ge=0)] = 3
+    method: Literal["sampled", "layerwise"] = "sampled"
     only_changed: bool = False
+
+    @model_validator(mode="after")
+    def _check_method(self) -> Self:
+        if self.method == "layerwise" and self.only_changed:
+            raise ValueError("method=layerwise computes all nodes; only_changed goes with method=sampled")
+        return self

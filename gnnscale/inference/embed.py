@@ -13,7 +13,8 @@ import torch
 
 from gnnscale.config import Settings, bind_query
 from gnnscale.inference.embedding_rows import TIMESTAMP
-from gnnscale.inference.encode import PartitionEncoder, PartitionTask
+from gnnscale.inference.encode import PartitionEncoder, PartitionTask, SweepTask
+from gnnscale.inference.layer_sweep import LayerPlan, LayerTask
 from gnnscale.inference.reach_digest import reach_digests
 from gnnscale.inference.sweep import Sweep, model_key, plan_sweep
 from gnnscale.inference.sweep_files import Finished, commit_sweep, find_finished, remove_unfinished
@@ -25,7 +26,16 @@ from gnnscale.store import GraphStore
 
 log = logging.getLogger(__name__)
 
-__all__ = ["TIMESTAMP", "PreparedSweep", "SweepSummary", "embed", "finish_sweep", "prepare_sweep", "sweep_rows"]
+__all__ = [
+    "TIMESTAMP",
+    "PreparedSweep",
+    "SweepSummary",
+    "embed",
+    "finish_sweep",
+    "prepare_sweep",
+    "sweep_rows",
+    "sweep_work",
+]
 
 
 @dataclass(frozen=True)
@@ -56,9 +66,11 @@ class PreparedSweep:
     Args:
         sweep: what it writes.
         model: see :func:`gnnscale.inference.sweep.model_key`.
-        tasks: that are left to do.
+        tasks: partitions that are left to do.
         found: rows of partitions that are there.
         digests: of all nodes; None where the next sweep is not to build on this one.
+        layers: states that are to be computed before the partitions; None where there are none.
+        waves: of the layers, what is left to do: each needs all of the ones before.
     """
 
     sweep: Sweep
@@ -66,6 +78,13 @@ class PreparedSweep:
     tasks: tuple[PartitionTask, ...]
     found: int
     digests: Digests | None
+    layers: LayerPlan | None = None
+    waves: tuple[tuple[LayerTask, ...], ...] = ()
+
+    def in_order(self) -> list[tuple[SweepTask, ...]]:
+        """All that is left to do: the tasks of an entry, in any order, after all of the entry before."""
+        order: list[tuple[SweepTask, ...]] = [*self.waves, self.tasks]
+        return [tasks for tasks in order if tasks]
 
 
 def embed(
@@ -101,11 +120,12 @@ def embed(
     device = device or torch.device("cpu")
     prepared = prepare_sweep(settings, lake, store, anchors, device.type, again)
     advance(prepared.found)
-    if prepared.tasks:
-        encoder = PartitionEncoder(settings, lake, store, device)
-        for task in prepared.tasks:
+    encoder = PartitionEncoder(settings, lake, store, device) if prepared.tasks else None
+    for tasks in prepared.in_order():
+        assert encoder is not None
+        for task in tasks:
             encoder.run(prepared.sweep, task)
-            advance(len(task.partition))
+            advance(len(task))
     return finish_sweep(lake, prepared)
 
 
@@ -134,7 +154,13 @@ def prepare_sweep(
     found = sum(map(len, finished))
     if finished:
         log.info("%d of %d files were there", len(finished), len(sweep.partitions))
-    return PreparedSweep(sweep, model, tasks, found, digests)
+    if not sweep.layerwise:
+        return PreparedSweep(sweep, model, tasks, found, digests)
+    plan = LayerPlan.of(settings, lake, store, query, sweep.fingerprint)
+    plan.remove_others()
+    left = sorted({task.partition.anchor for task in tasks if task.partition.side == "entities"})
+    waves = plan.waves(store, left, settings.embedding.partition_rows)
+    return PreparedSweep(sweep, model, tasks, found, digests, plan, waves)
 
 
 def finish_sweep(lake: Lake, prepared: PreparedSweep) -> SweepSummary:
@@ -151,6 +177,8 @@ def finish_sweep(lake: Lake, prepared: PreparedSweep) -> SweepSummary:
             f"{len(missing)} files of the sweep are gone, such as {sweep.file_name(missing[0])}; run it again"
         )
     versions = commit_sweep(lake, sweep, finished)
+    if prepared.layers is not None:
+        prepared.layers.remove()
     if prepared.digests is not None:
         keep_digests(lake, sweep, prepared.model, versions, prepared.digests)
     encoded = sum(task.encoded for task in prepared.tasks)
@@ -160,6 +188,15 @@ def finish_sweep(lake: Lake, prepared: PreparedSweep) -> SweepSummary:
 def sweep_rows(store: GraphStore, query: PredictiveQuery, anchors: Sequence[int]) -> int:
     """Rows that a sweep writes: every target and every entity at every anchor."""
     return len(anchors) * sum(store.node_count(table.name) for table in (query.target, query.entity))
+
+
+def sweep_work(settings: Settings, lake: Lake, store: GraphStore, anchors: Sequence[int]) -> int:
+    """What a sweep counts as it goes on: the rows that it writes, and states of nodes that it computes for them."""
+    query = bind_query(settings, store.manifest)
+    rows = sweep_rows(store, query, anchors)
+    if settings.embedding.method == "sampled":
+        return rows
+    return rows + len(anchors) * LayerPlan.of(settings, lake, store, query, "").rows(store)
 
 
 def _digests(settings: Settings, store: GraphStore, query: PredictiveQuery, anchors: Sequence[int]) -> Digests:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gnnscale.config import Settings
 from gnnscale.inference.embedding_rows import pair_rows, vector_rows
+from gnnscale.inference.layer_sweep import LayerEncoder, LayerTask
 from gnnscale.inference.sweep import Partition, Side, Sweep
 from gnnscale.inference.sweep_files import write_partition
 from gnnscale.inference.unchanged import read_rows, replace_rows
@@ -21,7 +22,8 @@ from gnnscale.lake import Lake
 from gnnscale.loading.ahead import run_ahead
 from gnnscale.loading.rows import Tensors
 from gnnscale.store import GraphStore
-from gnnscale.training import load_link_model
+from gnnscale.training import EntityScores, load_link_model
+from gnnscale.training.link_predictor import TowersPredictor, as_entity_scores
 
 TARGETS = 16_384
 """Targets that go through the network at once: each is a few numbers."""
@@ -39,10 +41,17 @@ class PartitionTask:
     partition: Partition
     changed: NDArray[np.int64] | None = field(default=None, repr=False)
 
+    def __len__(self) -> int:
+        return len(self.partition)
+
     @property
     def encoded(self) -> int:
         """Rows that go through the network."""
         return len(self.partition) if self.changed is None else len(self.changed)
+
+
+SweepTask = PartitionTask | LayerTask
+"""What a process of a sweep does at a time."""
 
 
 class PartitionEncoder:
@@ -59,17 +68,26 @@ class PartitionEncoder:
     """
 
     def __init__(self, settings: Settings, lake: Lake, store: GraphStore, device: torch.device) -> None:
-        self._lake, self._device = lake, device
+        self._settings, self._lake, self._store, self._device = settings, lake, store, device
         self._size = settings.embedding.batch_size
         ahead = settings.training.ahead
         self._ahead = (2 if device.type == "cuda" else 0) if ahead is None else ahead
         self._origin = store.manifest.origin
         self._model = load_link_model(settings, lake, store, device)
+        self._layer_encoder: LayerEncoder | None = None
 
-    def run(self, sweep: Sweep, task: PartitionTask) -> None:
-        """Encode a partition and write its files."""
+    def run(self, sweep: Sweep, task: SweepTask) -> None:
+        """Encode a partition and write its files, or compute states that vectors of others come of."""
+        if isinstance(task, LayerTask):
+            with _one_thread(self._device):
+                self._layers(sweep).run(task)
+            return
         partition, nodes = task.partition, task.changed
-        if nodes is None:
+        if sweep.layerwise and partition.side == "entities":
+            found = as_entity_scores(self._layers(sweep).vectors(partition))
+            own = np.arange(partition.start, partition.stop)
+            rows = _by_table(sweep, "entities", [_entity_rows(own, found, partition.anchor)])
+        elif nodes is None:
             rows = self.encode(sweep, partition, np.arange(partition.start, partition.stop))
         else:
             rows = {table: read_rows(self._lake, sweep, table, partition) for table in sweep.tables[partition.side]}
@@ -91,8 +109,7 @@ class PartitionEncoder:
         jobs = [partial(self._build, side, anchor, nodes[at : at + size]) for at in range(0, len(nodes), size)]
         with _one_thread(self._device):
             parts = [self._rows(side, batch, anchor) for batch in run_ahead(jobs, self._ahead)]
-        tables = sweep.tables[side]
-        return {table: pa.concat_tables(own) for table, own in zip(tables, zip(*parts, strict=True), strict=True)}
+        return _by_table(sweep, side, parts)
 
     def _build(self, side: Side, anchor: int, nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], Tensors]:
         make = self._model.target_batch if side == "targets" else self._model.entity_batch
@@ -103,9 +120,24 @@ class PartitionEncoder:
         nodes, tensors = batch
         if side == "targets":
             return (vector_rows(nodes, anchor, self._model.encode_targets(tensors)),)
-        found = self._model.score_entities(tensors)
-        pairs = pair_rows(nodes, anchor, found.counts, found.targets, found.scores)
-        return vector_rows(nodes, anchor, found.vectors), pairs
+        return _entity_rows(nodes, self._model.score_entities(tensors), anchor)
+
+    def _layers(self, sweep: Sweep) -> LayerEncoder:
+        if self._layer_encoder is None:
+            assert isinstance(self._model, TowersPredictor)  # the configuration says so
+            self._layer_encoder = LayerEncoder(self._settings, self._lake, self._store, self._model, sweep)
+        return self._layer_encoder
+
+
+def _entity_rows(nodes: NDArray[np.int64], found: EntityScores, anchor: int) -> tuple[pa.Table, pa.Table]:
+    pairs = pair_rows(nodes, anchor, found.counts, found.targets, found.scores)
+    return vector_rows(nodes, anchor, found.vectors), pairs
+
+
+def _by_table(sweep: Sweep, side: Side, parts: Sequence[tuple[pa.Table, ...]]) -> dict[str, pa.Table]:
+    """Batches of rows, a table for each of the side's, put together."""
+    columns = zip(*parts, strict=True)
+    return {table: pa.concat_tables(own) for table, own in zip(sweep.tables[side], columns, strict=True)}
 
 
 @contextmanager

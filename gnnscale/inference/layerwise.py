@@ -13,6 +13,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gnnscale.loading.category_codes import CategoryCodes
 from gnnscale.loading.gather import gather
 from gnnscale.nn.conv import BlockNetwork
 from gnnscale.nn.conv.network import own_name
@@ -46,6 +47,38 @@ class State:
     own: State | None = None
     behind: tuple[tuple[EdgeType, State], ...] = ()
 
+    @property
+    def needs(self) -> list[State]:
+        """The states that it is computed from."""
+        return [*([] if self.own is None else [self.own]), *(state for _, state in self.behind)]
+
+
+@dataclass(frozen=True)
+class HopTree:
+    """The paths of blocks from nodes of a table, as a network has them.
+
+    Args:
+        hops: edge types from a seed to each hop, shorter ones first.
+        table: of the seeds.
+    """
+
+    hops: tuple[HopPath, ...]
+    table: str
+
+    @property
+    def paths(self) -> tuple[HopPath, ...]:
+        """The seeds' own, which is empty, and those of the hops."""
+        return ((), *self.hops)
+
+    @property
+    def depth(self) -> int:
+        """Hops of the longest."""
+        return max(map(len, self.paths))
+
+    def table_of(self, path: HopPath) -> str:
+        """Table of the nodes at the end of a path."""
+        return path[-1].target if path else self.table
+
 
 @dataclass(frozen=True)
 class Neighborhoods:
@@ -74,6 +107,7 @@ def embed_layerwise(
     neighborhoods: Neighborhoods = ALL,
     chunk_edges: int = CHUNK_EDGES,
     advance: Callable[[int], None] = lambda nodes: None,
+    codes: Mapping[str, CategoryCodes] | None = None,
 ) -> NDArray[np.float32]:
     """Vectors of all nodes of the network's table.
 
@@ -90,11 +124,12 @@ def embed_layerwise(
         neighborhoods: which neighbors are read.
         chunk_edges: neighbors that are gathered at once; more where one node has more.
         advance: told of nodes whose state of one layer is done.
+        codes: table -> categorical columns of all its nodes, of the tables whose categories the network sees.
 
     Returns:
         float32 ``[nodes, out]``, mapped.
     """
-    final = state_of(network, (), network.depth)
+    final, inputs = state_of(network, (), network.depth), Inputs(network, features, codes or {})
     folder.mkdir(parents=True, exist_ok=True)
     earlier: dict[State, NDArray[np.floating]] = {}
     with torch.no_grad():
@@ -102,7 +137,7 @@ def embed_layerwise(
             made: dict[State, NDArray[np.floating]] = {}
             for place, state in enumerate(states):
                 path = folder / ("vectors.npy" if state == final else f"layer-{state.layers}-{place}.npy")
-                layer = _Layer(network, state, store, features, earlier, anchor, neighborhoods)
+                layer = Layer(network, state, store, inputs, earlier, anchor, neighborhoods)
                 made[state] = open_memmap(path, mode="w+", dtype=np.float32, shape=layer.shape)
                 for nodes in layer.chunks(chunk_edges):
                     made[state][nodes] = layer.apply(nodes)
@@ -114,7 +149,7 @@ def embed_layerwise(
     return vectors
 
 
-def state_of(network: BlockNetwork, path: HopPath, layers: int) -> State:
+def state_of(network: BlockNetwork | HopTree, path: HopPath, layers: int) -> State:
     """The state at the end of a path after so many layers."""
     table = network.table_of(path)
     if layers == 0:
@@ -130,30 +165,61 @@ def layers_of(final: State) -> list[list[State]]:
     """All states that one needs, each once, by layer from the first."""
     found = [[final]]
     while found[0][0].layers > 1:
-        needed = [earlier for state in found[0] for earlier in _needs(state)]
+        needed = [earlier for state in found[0] for earlier in state.needs]
         found.insert(0, list(dict.fromkeys(needed)))
     return found
 
 
-def _needs(state: State) -> list[State]:
-    assert state.own is not None
-    return [state.own, *(behind for _, behind in state.behind)]
+@dataclass(frozen=True)
+class Inputs:
+    """What the first layer takes of the nodes of each table.
+
+    Args:
+        network: which turns categories into vectors.
+        features: table -> of all its nodes, ``[nodes, channels]``.
+        codes: table -> categorical columns of all its nodes, of the tables whose categories the network sees.
+    """
+
+    network: BlockNetwork
+    features: Mapping[str, NDArray[np.floating]]
+    codes: Mapping[str, CategoryCodes]
+
+    def take(self, table: str, nodes: NDArray[np.integer], like: Tensor) -> Tensor:
+        """First states of nodes, ``[..., channels]``, of the type and device of a tensor."""
+        values = torch.from_numpy(gather(self.features[table], nodes)).to(like)
+        present, codes = torch.from_numpy(nodes >= 0).to(like.device), None
+        if table in self.codes:
+            codes = torch.from_numpy(gather(self.codes[table].values, nodes)).to(like.device)
+        return self.network.encode(table, values, present, codes)
 
 
-class _Layer:
-    """One state of all nodes of its table, from the states before it; see :class:`BlockNetwork`."""
+class Layer:
+    """One state of all nodes of its table, from the states before it; see :class:`BlockNetwork`.
+
+    Args:
+        network: whose layer it is.
+        state: that it computes.
+        store: the graph.
+        inputs: of the first layer.
+        earlier: states that it needs, ``[nodes, channels]``.
+        anchor: only edges up to this time count, in seconds after the graph's origin; default: all.
+        neighborhoods: which neighbors are read.
+
+    Attributes:
+        shape: of the state of all nodes, ``[nodes, channels]``.
+    """
 
     def __init__(
         self,
         network: BlockNetwork,
         state: State,
         store: GraphStore,
-        features: Mapping[str, NDArray[np.floating]],
+        inputs: Inputs,
         earlier: Mapping[State, NDArray[np.floating]],
-        anchor: int | None,
-        neighborhoods: Neighborhoods,
+        anchor: int | None = None,
+        neighborhoods: Neighborhoods = ALL,
     ) -> None:
-        self._state, self._store, self._features, self._earlier = state, store, features, earlier
+        self._state, self._store, self._inputs, self._earlier = state, store, inputs, earlier
         self._anchor = END_OF_TIME if anchor is None else np.int32(anchor)
         self._neighborhoods = neighborhoods
         place = state.layers - 1
@@ -163,11 +229,16 @@ class _Layer:
         self._counts = {edge_type: self._count(edge_type) for edge_type, _ in state.behind}
         self.shape = (store.node_count(state.table), int(self._own.out_features))
 
-    def chunks(self, edges: int) -> Iterator[NDArray[np.int64]]:
-        """Nodes whose neighbors, as a dense array, are about so many, those of like degree together."""
-        widths = np.ones(self.shape[0], np.int64)
+    def chunks(self, edges: int, first: int = 0, last: int | None = None) -> Iterator[NDArray[np.int64]]:
+        """Nodes whose neighbors, as a dense array, are about so many, those of like degree together.
+
+        Args:
+            edges: neighbors of a chunk; more where one node has more.
+            first, last: node ids from ``first`` up to, not including, ``last``; default: all.
+        """
+        widths = np.ones(len(range(self.shape[0])[first:last]), np.int64)
         for counts in self._counts.values():
-            widths = np.maximum(widths, counts)
+            widths = np.maximum(widths, counts[first:last])
         order = np.argsort(widths, kind="stable")
         start = 0
         while start < len(order):
@@ -175,7 +246,7 @@ class _Layer:
             following = widths[order[start : start + edges]]
             sizes = following * np.arange(1, len(following) + 1)
             stop = start + max(1, int(np.searchsorted(sizes, edges, side="right")))
-            yield np.sort(order[start:stop])
+            yield first + np.sort(order[start:stop])
             start = stop
 
     def apply(self, nodes: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -192,8 +263,9 @@ class _Layer:
 
     def _take(self, state: State, nodes: NDArray[np.integer]) -> Tensor:
         """States of nodes one layer before, ``[..., channels]``; zeros where a node is absent."""
-        array = self._features[state.table] if state.layers == 0 else self._earlier[state]
-        return torch.from_numpy(gather(array, nodes)).to(self._own.weight)
+        if state.layers == 0:
+            return self._inputs.take(state.table, nodes, self._own.weight)
+        return torch.from_numpy(gather(self._earlier[state], nodes)).to(self._own.weight)
 
     def _count(self, edge_type: EdgeType) -> NDArray[np.int64]:
         """Neighbors of each node that are read along an edge type."""

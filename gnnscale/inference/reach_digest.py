@@ -24,7 +24,7 @@ from gnnscale.sampling.keys import GOLDEN, UInt64, mix
 from gnnscale.sampling.paths import plan_paths
 from gnnscale.schema import ConfigError, EdgeType
 from gnnscale.store import Adjacency, CodeLists, GraphStore, NodeFeatures
-from gnnscale.training.build_block_task import block_hops, seen_paths
+from gnnscale.training.build_block_task import block_paths
 
 CHUNK = 1 << 20
 """Nodes or edges that are taken at once."""
@@ -100,9 +100,8 @@ def _block_reach(settings: Settings, store: GraphStore, query: PredictiveQuery) 
             "embedding.only_changed does not go with sampling.strategy=walk, whose walks may read any node; "
             "set it to false"
         )
-    paths = plan_paths(store.manifest, query.entity.name, block_hops(settings, query))
-    seen = seen_paths(paths, query, store.manifest)
-    return _reach(query.entity.name, (), seen, sampling.strategy == "last", sampling.cap, {})
+    paths = block_paths(settings, store, query)
+    return _reach(query.entity.name, (), paths, sampling.strategy == "last", sampling.cap, {})
 
 
 def _reach(

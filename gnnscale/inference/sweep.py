@@ -61,6 +61,7 @@ class Sweep:
         tables: side -> tables that get a file for each of its partitions.
         partitions: in the order in which they are taken.
         basis: where the rows of unchanged nodes come from; None where all are encoded.
+        layerwise: whether vectors of entities are those that all nodes are given layer by layer.
     """
 
     fingerprint: str
@@ -68,6 +69,7 @@ class Sweep:
     tables: Mapping[Side, tuple[str, ...]]
     partitions: tuple[Partition, ...] = field(repr=False)
     basis: Basis | None = None
+    layerwise: bool = False
 
     def file_name(self, partition: Partition) -> str:
         """Name of a partition's file, the same in each of its tables; sorts by side, anchor and node."""
@@ -132,6 +134,7 @@ def plan_sweep(
         "graph": store.manifest.to_dict(),
         "anchors": list(anchors),
         "rows": [size, settings.embedding.batch_size],
+        "method": settings.embedding.method,
         "basis": basis.fingerprint if basis else "",
         "again": again,
     }
@@ -145,4 +148,4 @@ def plan_sweep(
         "targets": (f"embeddings_{query.target.name}",),
         "entities": (f"embeddings_{query.entity.name}", f"pairs_{name}"),
     }
-    return Sweep(fingerprint(inputs), name, tables, partitions, basis)
+    return Sweep(fingerprint(inputs), name, tables, partitions, basis, settings.embedding.method == "layerwise")

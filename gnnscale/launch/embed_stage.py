@@ -7,6 +7,7 @@ import uuid
 from rich.console import Console
 
 from gnnscale.config import Settings
+from gnnscale.inference.embed import sweep_work
 from gnnscale.lake import Lake
 from gnnscale.launch.open_graph import open_graph
 from gnnscale.launch.ray_embed import embed_lake
@@ -36,7 +37,8 @@ def embed_and_describe(settings: Settings, lake: Lake, plan: AnchorPlan, console
     tables = (query.target.name, query.entity.name)
     counts = [store.node_count(table) for table in tables]
     again = uuid.uuid4().hex if force else ""
-    with progress_bar(console, "embed", sum(counts) * len(anchors), "rows") as bar:
-        summary = embed_lake(trained_settings(settings, lake), lake, anchors, bar.advance, again)
+    trained = trained_settings(settings, lake)
+    with progress_bar(console, "embed", sweep_work(trained, lake, store, anchors), "rows") as bar:
+        summary = embed_lake(trained, lake, anchors, bar.advance, again)
     told = f"{counts[0]:,} {tables[0]} and {counts[1]:,} {tables[1]} at {len(anchors)} anchors"
     return f"{told}; {summary.in_words()}" if summary.in_words() else told

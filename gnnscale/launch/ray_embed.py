@@ -15,7 +15,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 from gnnscale.config import Settings, build_settings
 from gnnscale.inference import SweepSummary, embed
 from gnnscale.inference.embed import PreparedSweep, finish_sweep, prepare_sweep, sweep_rows
-from gnnscale.inference.encode import PartitionEncoder, PartitionTask
+from gnnscale.inference.encode import PartitionEncoder, SweepTask
 from gnnscale.inference.sweep import Sweep
 from gnnscale.lake import Lake
 from gnnscale.launch.open_graph import open_graph
@@ -60,6 +60,7 @@ def embed_lake(
         prepared = prepare_sweep(settings, lake, store, anchors, "cuda" if gpus else "cpu", again)
         advance(prepared.found)
         if prepared.tasks:
+            _check_hosts(prepared)
             _run(settings, prepared, gpus, advance)
         return finish_sweep(lake, prepared)
     finally:
@@ -69,6 +70,15 @@ def embed_lake(
 def _check_gpus(settings: Settings, gpus: int) -> None:
     if settings.training.gpu == "yes" and not gpus:
         raise GnnscaleError("training.gpu=yes asks for a GPU, and there is none; set it to auto or no")
+
+
+def _check_hosts(prepared: PreparedSweep) -> None:
+    hosts = {node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
+    if prepared.layers is not None and len(hosts) > 1:
+        raise GnnscaleError(
+            f"embedding.method=layerwise keeps states in files of one host, and Ray has {len(hosts)}; "
+            "set it to sampled, or embedding.workers to 1"
+        )
 
 
 def _places(settings: Settings, gpus: int) -> tuple[int, dict[str, float]]:
@@ -90,34 +100,36 @@ def _run(settings: Settings, prepared: PreparedSweep, gpus: int, advance: Advanc
     def hire() -> Any:
         return _Encoder.options(**share).remote(content, device)  # type: ignore[attr-defined]
 
-    waiting = deque(prepared.tasks)
-    idle = [hire() for _ in range(min(workers, len(waiting)))]
-    busy: dict[Any, tuple[Any, PartitionTask]] = {}
+    most = max(map(len, prepared.in_order()))
+    idle = [hire() for _ in range(min(workers, most))]
+    busy: dict[Any, tuple[Any, SweepTask]] = {}
     lost = 0
     try:
-        while waiting or busy:
-            while waiting and idle:
-                worker, task = idle.pop(), waiting.popleft()
-                busy[worker.run.remote(sweep, task)] = worker, task
-            done, _ = ray.wait(list(busy), num_returns=1)
-            worker, task = busy.pop(done[0])
-            try:
-                ray.get(done[0])
-            except (RayActorError, OutOfMemoryError) as error:
-                lost += 1
-                if lost > settings.embedding.max_failures:
-                    raise GnnscaleError(
-                        f"the sweep has lost {lost} workers, more than embedding.max_failures="
-                        f"{settings.embedding.max_failures}; what is finished stays, so run it again: {error}"
-                    ) from error
-                log.warning("a worker was lost; its %d rows are done again", len(task.partition))
-                waiting.appendleft(task)
-                idle.append(hire())
-            except RayTaskError as error:
-                raise (error.cause if isinstance(error.cause, GnnscaleError) else error) from None
-            else:
-                idle.append(worker)
-                advance(len(task.partition))
+        for tasks in prepared.in_order():
+            waiting = deque(tasks)
+            while waiting or busy:
+                while waiting and idle:
+                    worker, task = idle.pop(), waiting.popleft()
+                    busy[worker.run.remote(sweep, task)] = worker, task
+                done, _ = ray.wait(list(busy), num_returns=1)
+                worker, task = busy.pop(done[0])
+                try:
+                    ray.get(done[0])
+                except (RayActorError, OutOfMemoryError) as error:
+                    lost += 1
+                    if lost > settings.embedding.max_failures:
+                        raise GnnscaleError(
+                            f"the sweep has lost {lost} workers, more than embedding.max_failures="
+                            f"{settings.embedding.max_failures}; what is finished stays, so run it again: {error}"
+                        ) from error
+                    log.warning("a worker was lost; its %d rows are done again", len(task))
+                    waiting.appendleft(task)
+                    idle.append(hire())
+                except RayTaskError as error:
+                    raise (error.cause if isinstance(error.cause, GnnscaleError) else error) from None
+                else:
+                    idle.append(worker)
+                    advance(len(task))
     finally:
         for worker in (*idle, *(worker for worker, _ in busy.values())):
             ray.kill(worker)
@@ -131,7 +143,7 @@ class _Encoder:
         self._settings, self._device = build_settings(settings), torch.device(device)
         self._encoder: PartitionEncoder | None = None
 
-    def run(self, sweep: Sweep, task: PartitionTask) -> None:
+    def run(self, sweep: Sweep, task: SweepTask) -> None:
         if self._encoder is None:
             lake = Lake(self._settings.lake.uri, self._settings.lake.storage_options)
             store, _ = open_graph(self._settings, lake)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gnnscale.loading.ahead import run_ahead
+from gnnscale.loading.category_codes import Categories, CategoryCodes, gather_codes
 from gnnscale.loading.gather import gather
 from gnnscale.loading.order import chosen_batches, grouped_batches, rank_slice
 from gnnscale.loading.rows import Tensors
@@ -32,6 +33,8 @@ class FeatureBlock(Tensors):
         features: of every hop, ``[batch, fanout 1, ..., fanout n, channels]``, zeros where absent.
         edges: that were sampled.
         weights: of the nodes of every hop but the seeds, as ``nodes``; empty where all weigh the same.
+        codes: of every hop's categorical columns, int32 ``[batch, fanout 1, ..., fanout n, columns]``, 0 where a value
+            is missing and where absent; empty where no table has such columns.
     """
 
     rows: Tensor
@@ -40,10 +43,16 @@ class FeatureBlock(Tensors):
     features: tuple[Tensor, ...]
     edges: int = 0
     weights: tuple[Tensor, ...] = ()
+    codes: tuple[Tensor, ...] = ()
 
     @classmethod
     def of(
-        cls, block: Block, rows: NDArray[np.int64], features: Mapping[str, NDArray[Any]], threads: int = 1
+        cls,
+        block: Block,
+        rows: NDArray[np.int64],
+        features: Mapping[str, NDArray[Any]],
+        threads: int = 1,
+        codes: Mapping[str, CategoryCodes] | None = None,
     ) -> FeatureBlock:
         """A block with the features of its nodes.
 
@@ -52,21 +61,33 @@ class FeatureBlock(Tensors):
             rows: of the examples that its seeds are of, ``[batch]``.
             features: table -> of all its nodes, ``[nodes, channels]``.
             threads: that share the nodes.
+            codes: table -> categorical columns of all its nodes; default: none are seen.
         """
         tables = [block.table, *(hop.table for hop in block.hops.values())]
         nodes = [block.seeds.astype(np.int32), *(hop.nodes for hop in block.hops.values())]
         found = [gather(features[t], n, threads) for t, n in zip(tables, nodes, strict=True)]
-        return cls(torch.from_numpy(rows), ((), *block.hops), as_tensors(nodes), as_tensors(found), block.edges())
+        return cls(
+            torch.from_numpy(rows),
+            ((), *block.hops),
+            as_tensors(nodes),
+            as_tensors(found),
+            block.edges(),
+            codes=as_tensors(gather_codes(codes or {}, tables, nodes, threads)),
+        )
 
     def received(self) -> FeatureBlock:
         """The block as it is; one that another stream makes has to be waited for."""
         return self
 
-    def inputs(self) -> tuple[dict[Path, Tensor], dict[Path, Tensor], dict[Path, Tensor] | None]:
-        """Features, which slots hold a node, and weights of the nodes where they have any, by path."""
+    def inputs(
+        self,
+    ) -> tuple[dict[Path, Tensor], dict[Path, Tensor], dict[Path, Tensor] | None, dict[Path, Tensor] | None]:
+        """Features, which slots hold a node, and weights and codes of the nodes where they have any, by path."""
         features = dict(zip(self.hops, self.features, strict=True))
         present = {path: nodes >= 0 for path, nodes in zip(self.hops, self.nodes, strict=True)}
-        return features, present, dict(zip(self.hops[1:], self.weights, strict=True)) if self.weights else None
+        weights = dict(zip(self.hops[1:], self.weights, strict=True)) if self.weights else None
+        codes = dict(zip(self.hops, self.codes, strict=True)) if self.codes else None
+        return features, present, weights, codes
 
 
 def as_tensors(arrays: Iterable[NDArray[Any]]) -> tuple[Tensor, ...]:
@@ -81,12 +102,14 @@ class BlockSource(Protocol):
         table: of the seeds.
         paths: edge types from a seed to each hop, shorter ones first.
         widths: table -> channels of its nodes' features.
+        categories: table -> how many each of its categorical columns has; tables that have none are left out.
         batch_size: examples of a global batch.
     """
 
     table: str
     paths: tuple[Path, ...]
     widths: dict[str, int]
+    categories: dict[str, Categories]
     batch_size: int
 
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:
@@ -116,6 +139,7 @@ class BlockLoader:
         chosen: without groups, row numbers of the examples that an epoch takes, int64; default: all.
         most: examples an epoch; where there are more, each epoch takes others. Default: all.
         sample_epoch: of all samples, as shards have one; default: each epoch has samples of its own.
+        codes: table -> categorical columns of all its nodes; default: none are seen.
 
     Raises:
         ConfigError: a table that the sampler reaches has no features.
@@ -136,6 +160,7 @@ class BlockLoader:
         sample_epoch: int | None = None,
         chosen: NDArray[np.int64] | None = None,
         most: int | None = None,
+        codes: Mapping[str, CategoryCodes] | None = None,
     ) -> None:
         lacking = {path[-1].target for path in sampler.paths} | {sampler.table}
         lacking -= features.keys()
@@ -150,6 +175,8 @@ class BlockLoader:
         self.most = most
         self.table, self.paths = sampler.table, tuple(sampler.paths)
         self.widths = {table: array.shape[1] for table, array in self.features.items()}
+        self.codes = dict(codes or {})
+        self.categories = {table: columns.categories for table, columns in self.codes.items()}
 
     def steps(self) -> int:
         """Batches of an epoch."""
@@ -183,4 +210,4 @@ class BlockLoader:
     ) -> FeatureBlock:
         """Sample and gather for any seeds ``[batch]`` and anchors; ``rows`` are what the block calls its examples."""
         block = self.sampler.sample(seeds, anchors, epoch if self.sample_epoch is None else self.sample_epoch)
-        return FeatureBlock.of(block, rows, self.features, self.sampler.threads)
+        return FeatureBlock.of(block, rows, self.features, self.sampler.threads, self.codes)

@@ -45,7 +45,7 @@ class DeviceBlock(FeatureBlock):
             stream = torch.cuda.current_stream(self.nodes[0].device)
             stream.wait_event(self.ready)
             # Their memory was taken on another stream, and must not be given to it again before this one is done.
-            for tensor in (*self.nodes, *self.features):
+            for tensor in (*self.nodes, *self.features, *self.codes):
                 tensor.record_stream(stream)
         return self
 
@@ -54,15 +54,15 @@ class DeviceBlockLoader:
     """The blocks of a loader in memory, made on a device: same order, same samples, and features to their type.
 
     Made ahead by a thread (:func:`gnnscale.loading.ahead.run_ahead`), the next batches are sampled and gathered on a
-    stream of their own while the network works on the one before.
+    stream of their own while the network works on the one before. Codes of categories are stored as they are.
 
     Args:
         loader: whose seeds, anchors and order these are.
         device: a CUDA device; the CPU only under Triton's interpreter.
         feature_type: that features are stored in.
         dtype: that they are gathered in: float32 or bfloat16.
-        placement: where the graph's arrays and the features live; default: by size, topology first.
-        memory: bytes that features may take; default: most of what the graph left free.
+        placement: where the graph's arrays, features and codes live; default: by size, topology first.
+        memory: bytes that features and codes may take; default: most of what the graph left free.
 
     Raises:
         ConfigError: a place that there is not.
@@ -79,12 +79,8 @@ class DeviceBlockLoader:
     ) -> None:
         own = loader.sampler
         self.loader, self.device, self.dtype = loader, device, dtype
-        self.table, self.paths, self.widths, self.batch_size = (
-            loader.table,
-            loader.paths,
-            loader.widths,
-            loader.batch_size,
-        )
+        self.table, self.paths, self.batch_size = loader.table, loader.paths, loader.batch_size
+        self.widths, self.categories = loader.widths, loader.categories
         self.sampler = GPUNeighborSampler(
             own.store,
             own.fanouts,
@@ -99,10 +95,15 @@ class DeviceBlockLoader:
         self.sampler.paths = own.paths
         stored = {table: store_as(np.asarray(values), feature_type) for table, values in loader.features.items()}
         sizes = {(table, "features"): values.nbytes for table, (values, _) in stored.items()}
+        sizes |= {(table, "codes"): columns.values.nbytes for table, columns in loader.codes.items()}
         places = choose_places(sizes, memory or Memory.measure(device), Placement.of(placement))
         self.features = {
             table: FeatureTable.of(values, device, places[table, "features"], scale)
             for table, (values, scale) in stored.items()
+        }
+        self.codes = {
+            table: FeatureTable.of(np.asarray(columns.values), device, places[table, "codes"])
+            for table, columns in loader.codes.items()
         }
         self._stream: torch.cuda.Stream | None = None
         if device.type == "cuda":
@@ -132,12 +133,23 @@ class DeviceBlockLoader:
             nodes = (block.seeds.to(torch.int32), *(hop.nodes for hop in block.hops.values()))
             tables = (block.table, *(hop.table for hop in block.hops.values()))
             found = tuple(gather(self.features[t], n, self.dtype) for t, n in zip(tables, nodes, strict=True))
+            codes = self._gather_codes(tables, nodes)
             # Waits for this stream, in the thread that makes batches ahead.
             edges = int(sum((hop >= 0).sum() for hop in nodes[1:]))
             ready = torch.cuda.Event() if self._stream is not None else None
             if ready is not None:
                 ready.record(self._stream)
-        return DeviceBlock(torch.from_numpy(rows), ((), *block.hops), nodes, found, edges, ready=ready)
+        return DeviceBlock(torch.from_numpy(rows), ((), *block.hops), nodes, found, edges, codes=codes, ready=ready)
+
+    def _gather_codes(self, tables: tuple[str, ...], nodes: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        if not self.codes:
+            return ()
+        return tuple(
+            gather(self.codes[table], slots, torch.int32)
+            if table in self.codes
+            else slots.new_zeros((*slots.shape, 0), dtype=torch.int32)
+            for table, slots in zip(tables, nodes, strict=True)
+        )
 
 
 def store_as(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gnnscale.loading.ahead import run_ahead
 from gnnscale.loading.block_loader import FeatureBlock, as_tensors
+from gnnscale.loading.category_codes import Categories, CategoryCodes, categories_of, without_columns
 from gnnscale.loading.dense_features import copied_features
 from gnnscale.loading.order import grouped_batches, rank_slice
 from gnnscale.loading.shards import Shard, ShardReader
@@ -39,6 +40,8 @@ class ShardLoader:
         threads: that gather features.
         chosen: numbers of the examples, in the order of the labels, that an epoch takes, int64; default: all.
         most: examples an epoch; where there are more, each epoch takes others. Default: all.
+        codes: table -> categorical columns of all its nodes, beside ``features``; default: none are seen, or those that
+            were copied in.
 
     Attributes:
         groups: row numbers of the chosen examples of each row group.
@@ -59,8 +62,10 @@ class ShardLoader:
         threads: int = 1,
         chosen: NDArray[np.int64] | None = None,
         most: int | None = None,
+        codes: Mapping[str, CategoryCodes] | None = None,
     ) -> None:
         self.reader, self.features = reader, None if features is None else dict(features)
+        self.codes = dict(codes or {})
         self.batch_size, self.seed = batch_size, seed
         self.rank, self.workers = rank, workers
         self.ahead, self.threads, self.most = ahead, threads, most
@@ -70,6 +75,7 @@ class ShardLoader:
         chosen = np.arange(self._starts[-1]) if chosen is None else np.sort(chosen)
         self.groups = np.split(chosen, np.searchsorted(chosen, self._starts[1:-1]))
         self._open: OrderedDict[int, Shard] = OrderedDict()
+        self.categories = self._find_categories()
         self.widths = self._find_widths()
 
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:
@@ -96,12 +102,20 @@ class ShardLoader:
             found.append((at, self._read(int(place)).select(rows[at] - self._starts[place])))
         shard = found[0][1] if len(found) == 1 else Shard.merge(found)
         if self.features is not None:
-            return FeatureBlock.of(shard.block, rows, self.features, self.threads)
+            return FeatureBlock.of(shard.block, rows, self.features, self.threads, self.codes)
         nodes = (shard.block.seeds.astype(np.int32), *(hop.nodes for hop in shard.block.hops.values()))
         hops: tuple[Path, ...] = ((), *shard.block.hops)
-        values = [copied_features(shard.features.get(h, {}), n) for h, n in zip(hops, nodes, strict=True)]
-        tensors = as_tensors(nodes), as_tensors(values)
-        return FeatureBlock(torch.from_numpy(rows), hops, *tensors, shard.block.edges())
+        kinds = [shard.features.get(hop, {}) for hop in hops]
+        values = [copied_features(own, slots) for own, slots in zip(kinds, nodes, strict=True)]
+        codes = [own.get("cat", without_columns(slots)) for own, slots in zip(kinds, nodes, strict=True)]
+        return FeatureBlock(
+            torch.from_numpy(rows),
+            hops,
+            as_tensors(nodes),
+            as_tensors(values),
+            shard.block.edges(),
+            codes=as_tensors(codes if self.categories else []),
+        )
 
     def _read(self, place: int) -> Shard:
         if place not in self._open:
@@ -110,6 +124,13 @@ class ShardLoader:
             self._open[place] = self.reader.read_group(self._row_groups[place])
         self._open.move_to_end(place)
         return self._open[place]
+
+    def _find_categories(self) -> dict[str, Categories]:
+        if self.features is not None:
+            return {table: columns.categories for table, columns in self.codes.items()}
+        tables = {self.table, *(path[-1].target for path in self.paths)}
+        found = {table: categories_of(self.reader.manifest.table(table)) for table in sorted(tables)}
+        return {table: counts for table, counts in found.items() if counts}
 
     def _find_widths(self) -> dict[str, int]:
         if self.features is not None:

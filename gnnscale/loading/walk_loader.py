@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from gnnscale.loading.block_loader import FeatureBlock, as_tensors
+from gnnscale.loading.category_codes import CategoryCodes, gather_codes
 from gnnscale.loading.gather import gather
 from gnnscale.loading.order import chosen_batches
 from gnnscale.sampling import WalkSampler
@@ -30,6 +31,7 @@ class WalkLoader:
         seed: of the order.
         chosen: row numbers of the examples that an epoch takes, int64; default: all.
         most: examples an epoch; where there are more, each epoch takes others. Default: all.
+        codes: table -> categorical columns of all its nodes; default: none are seen.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class WalkLoader:
         seed: int = 0,
         chosen: NDArray[np.int64] | None = None,
         most: int | None = None,
+        codes: Mapping[str, CategoryCodes] | None = None,
     ) -> None:
         self.sampler, self.features = sampler, dict(features)
         self.seeds, self.anchors = np.asarray(seeds, np.int64), anchors
@@ -54,6 +57,8 @@ class WalkLoader:
         self._hop: Path = (EdgeType(Link(sampler.table, name, sampler.target), reverse=False),)
         self.paths: tuple[Path, ...] = (self._hop,)
         self.widths = {table: array.shape[1] for table, array in self.features.items()}
+        self.codes = dict(codes or {})
+        self.categories = {table: columns.categories for table, columns in self.codes.items()}
 
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:
         """Row numbers of the epoch's global batches."""
@@ -83,4 +88,5 @@ class WalkLoader:
             as_tensors(found),
             int(walks.counts.sum()),
             as_tensors([walks.weights()]),
+            as_tensors(gather_codes(self.codes, tables, nodes, threads)),
         )

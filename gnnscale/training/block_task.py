@@ -111,9 +111,18 @@ def build_network(settings: Settings, source: BlockSource, out: int) -> nn.Modul
     """GraphSAGE as deep as the source's blocks, or importance pooling on walks, with fresh weights.
 
     Args:
-        settings: ``model.hidden`` counts.
+        settings: ``model.hidden`` and ``model.feature_channels`` count.
         source: of blocks.
         out: channels of the output.
     """
     convolution = ImportanceConv if settings.sampling.strategy == "walk" else SAGEConv
-    return BlockNetwork(source.paths, source.table, source.widths, settings.model.hidden, out, convolution)
+    return BlockNetwork(
+        source.paths,
+        source.table,
+        source.widths,
+        settings.model.hidden,
+        out,
+        convolution,
+        source.categories,
+        settings.model.feature_channels,
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from gnnscale.config.sampling import WalkSettings
 from gnnscale.lake import Lake
 from gnnscale.loading import Examples, default_hops, read_answer_shape
 from gnnscale.loading.block_loader import BlockLoader, BlockSource
+from gnnscale.loading.category_codes import CategoryCodes, category_codes
 from gnnscale.loading.dense_features import dense_features
 from gnnscale.loading.entity_examples import label_values
 from gnnscale.loading.examples import examples_of, read_labels
@@ -30,7 +30,8 @@ from gnnscale.query.anchors import Split
 from gnnscale.sampling import NeighborSampler, WalkRule, WalkSampler
 from gnnscale.sampling.block import Path
 from gnnscale.sampling.negatives import Negative, NegativeRule, build_negatives
-from gnnscale.schema import ConfigError, DataError, GraphManifest, TableManifest
+from gnnscale.sampling.paths import plan_paths
+from gnnscale.schema import ConfigError, DataError, TableManifest
 from gnnscale.store import GraphStore
 from gnnscale.training.block_link_task import BlockLinks, BlockLinkTask
 from gnnscale.training.block_source import place_source
@@ -123,6 +124,10 @@ def memory_source(
         manifests = [store.manifest.table(name) for name in sorted(names)]
         return {m.name: dense_features(store, m.name, _hidden(query, m)) for m in manifests}
 
+    def codes(names: set[str]) -> dict[str, CategoryCodes]:
+        manifests = [store.manifest.table(name) for name in sorted(names)]
+        return {m.name: category_codes(store, m.name, _hidden(query, m)) for m in manifests if m.categorical}
+
     order: dict[str, Any] = {
         "batch_size": settings.training.batch_size,
         "seed": settings.seed,
@@ -137,30 +142,32 @@ def memory_source(
         walker = _walker(settings, store, sampling.walks, table)
         if is_hidden(walker.path, query, store.manifest):
             raise ConfigError(f"sampling.walks.cycle={','.join(sampling.walks.cycle)} follows what the query hides")
-        return WalkLoader(walker, features({table, walker.target}), *seeds, **order)
+        tables = {table, walker.target}
+        return WalkLoader(walker, features(tables), *seeds, codes=codes(tables), **order)
     sampler = NeighborSampler(
         store,
-        block_hops(settings, query),
+        _hops(settings, query),
         sampling.neighbors,
         settings.seed,
         table,
         cap=sampling.cap,
         threads=sampling.threads,
     )
-    sampler.paths = seen_paths(sampler.paths, query, store.manifest)
-    loader = BlockLoader(sampler, features({table, *(p[-1].target for p in sampler.paths)}), *seeds, **order)
-    return loader
+    sampler.paths = block_paths(settings, store, query)
+    tables = {table, *(p[-1].target for p in sampler.paths)}
+    return BlockLoader(sampler, features(tables), *seeds, codes=codes(tables), **order)
 
 
-def block_hops(settings: Settings, query: PredictiveQuery) -> tuple[dict[str, int], ...]:
-    """Fan-outs around a query's entities: name of an edge type -> neighbors, one mapping a hop."""
+def block_paths(settings: Settings, store: GraphStore, query: PredictiveQuery) -> dict[Path, int]:
+    """Paths of the blocks around a query's entities with their fan-outs; what the query hides is not followed."""
+    hops = _hops(settings, query)
+    paths = plan_paths(store.manifest, query.entity.name, hops)
+    return {path: fanout for path, fanout in paths.items() if not is_hidden(path, query, store.manifest)}
+
+
+def _hops(settings: Settings, query: PredictiveQuery) -> tuple[dict[str, int], ...]:
     chosen = settings.sampling.entity_hops
     return chosen or default_hops(query.graph, query.entity.name, hidden_tables=query.hidden_tables)
-
-
-def seen_paths(paths: Mapping[Path, int], query: PredictiveQuery, manifest: GraphManifest) -> dict[Path, int]:
-    """Those of some paths and their fan-outs that follow nothing which the query hides."""
-    return {path: fanout for path, fanout in paths.items() if not is_hidden(path, query, manifest)}
 
 
 def _most_examples(settings: Settings, query: PredictiveQuery) -> int | None:

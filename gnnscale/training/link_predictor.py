@@ -16,7 +16,9 @@ from gnnscale.loading.rows import Tensors
 from gnnscale.loading.walk_loader import WalkLoader
 from gnnscale.nn import TwoBranchModel
 from gnnscale.nn.block_model import BlockTowers, TargetRows
+from gnnscale.nn.conv import BlockNetwork
 from gnnscale.nn.two_branch import NOT_YET
+from gnnscale.query import PredictiveQuery
 from gnnscale.store import NodeFeatures
 from gnnscale.training.block_link_task import target_rows
 
@@ -106,14 +108,27 @@ class TowersPredictor:
     Args:
         model: in evaluation mode.
         source: of blocks around entities.
+        query: bound query.
         features: of all targets.
         device: of the model.
     """
 
     def __init__(
-        self, model: BlockTowers, source: BlockLoader | WalkLoader, features: NodeFeatures, device: torch.device
+        self,
+        model: BlockTowers,
+        source: BlockLoader | WalkLoader,
+        query: PredictiveQuery,
+        features: NodeFeatures,
+        device: torch.device,
     ) -> None:
-        self.model, self.source, self.features, self.device = model, source, features, device
+        self.model, self.source, self.query, self.features, self.device = model, source, query, features, device
+
+    @property
+    def network(self) -> BlockNetwork:
+        """The entities' tower."""
+        network = self.model.entity.network
+        assert isinstance(network, BlockNetwork)
+        return network
 
     def target_batch(self, nodes: NDArray[np.int64], anchor: int) -> TargetsThere:
         """Some targets with their columns."""
@@ -135,10 +150,14 @@ class TowersPredictor:
     @torch.no_grad()
     def score_entities(self, batch: FeatureBlock) -> EntityScores:
         """Tower vectors alone."""
-        vectors = self.model.entity(batch.to(self.device)).float()
-        vectors = torch.cat([vectors, torch.ones_like(vectors[:, :1])], dim=1)
-        none = np.zeros(0, np.int64)
-        return EntityScores(_as_array(vectors), np.zeros(len(vectors), np.int64), none, none.astype(np.float32))
+        return as_entity_scores(_as_array(self.model.entity(batch.to(self.device)).float()))
+
+
+def as_entity_scores(vectors: NDArray[np.float32]) -> EntityScores:
+    """Vectors of a tower, ``[entities, channels]``, with the channel of the bias, and no pairs."""
+    none = np.zeros(0, np.int64)
+    with_bias = np.concatenate([vectors, np.ones((len(vectors), 1), np.float32)], axis=1)
+    return EntityScores(with_bias, np.zeros(len(vectors), np.int64), none, none.astype(np.float32))
 
 
 def _as_array(values: Tensor) -> NDArray[np.float32]:

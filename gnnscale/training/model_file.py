@@ -75,7 +75,7 @@ def load_link_model(
         source = memory_source(settings, store, query, Examples.unlabelled(np.zeros(0, np.int64), 0))
         towers = build_towers(settings, store, query, source)
         _fill(towers, saved, settings)
-        return TowersPredictor(towers.to(device).eval(), source, store.features(query.target.name), device)
+        return TowersPredictor(towers.to(device).eval(), source, query, store.features(query.target.name), device)
     model, builder = load_two_branch(settings, lake, store, device, content)
     return TwoBranchPredictor(model, builder, device)
 

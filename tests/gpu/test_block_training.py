@@ -16,7 +16,7 @@ STEPS = 6
 
 def losses_of(source, device: torch.device, mode: str | None = None) -> list[float]:
     torch.manual_seed(0)
-    model = BlockNetwork(source.paths, source.table, source.widths, 8, 2).to(device)
+    model = BlockNetwork(source.paths, source.table, source.widths, 8, 2, categories=source.categories).to(device)
     if mode:
         model.compile(mode=mode, dynamic=False)
     optimiser = torch.optim.SGD(model.parameters(), 0.05)

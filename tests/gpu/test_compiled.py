@@ -30,11 +30,13 @@ for strategy in (0, 1, 2):
         types = {**words, "cap": cap, **({"cumulative": "*i64"} if strategy == 2 else {"ends": "*i32"})}
         constants = {"STRATEGY": strategy, "FANOUT": fanout, "COLUMNS": columns, "BLOCK": block}
         build(_sample, types, {**constants, ("ends" if strategy == 2 else "cumulative"): None}, 2)
-kinds = (("fp32", "i32", "fp16"), ("fp16", "i64", "bf16"), ("bf16", "i32", "fp32"), ("i8", "i64", "fp32"))
+kinds = [("fp32", "i32", "fp16"), ("fp16", "i64", "bf16"), ("bf16", "i32", "fp32"), ("i8", "i64", "fp32")]
+kinds += [("i32", "i32", "i32")]
 for stored, node, result in kinds:
     types = {"values": f"*{stored}", "rows": f"*{node}", "out": f"*{result}", "count": "i32", "dims": "i32"}
     types |= {"scale": "*fp32"} if stored == "i8" else {}
-    build(_gather, types, {"COLUMNS": 128, "BLOCK": 8, **({} if stored == "i8" else {"scale": None})}, 4)
+    constants = {"COLUMNS": 128, "BLOCK": 8, "WHOLE": stored == "i32", **({} if stored == "i8" else {"scale": None})}
+    build(_gather, types, constants, 4)
 
 types = {"queries": "*bf16", "targets": "*bf16", **dict.fromkeys(("slack", "limits", "lengths"), "*fp32")}
 types |= {"counts": "*i32", "places": "*i32", **dict.fromkeys(("rows", "start", "stop", "room"), "i32")}

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from gnnscale.loading.block_loader import BlockLoader
+from gnnscale.loading.category_codes import CategoryCodes
 from gnnscale.loading.device_loader import DeviceBlockLoader
 from gnnscale.sampling import NeighborSampler
 from gnnscale.sampling.gpu import Memory
@@ -21,8 +22,11 @@ BOUNDS = {"fp32": 0.0, "fp16": 1e-3, "bf16": 1e-2, "int8": 1e-2}
 def loader_of(store: GraphStore, **options: object) -> BlockLoader:
     sampler = NeighborSampler(store, FANOUTS, "uniform", 2, table="customers")
     features = {t.name: np.asarray(store.features(t.name).numerical) for t in store.manifest.tables}
-    seeds = np.random.default_rng(1).integers(0, store.node_count("customers"), 26)
-    return BlockLoader(sampler, features, seeds, np.full(26, 45 * DAY, np.int32), batch_size=9, **options)
+    rng = np.random.default_rng(1)
+    seeds = rng.integers(0, store.node_count("customers"), 26)
+    values = rng.integers(0, 4, (store.node_count("products"), 3)).astype(np.int32)
+    codes = {"products": CategoryCodes(values, (3, 3, 3))}
+    return BlockLoader(sampler, features, seeds, np.full(26, 45 * DAY, np.int32), batch_size=9, codes=codes, **options)
 
 
 @pytest.mark.parametrize("feature_type", BOUNDS)
@@ -31,14 +35,17 @@ def test_blocks_are_those_of_the_loader_in_memory(
     shop: GraphStore, device: torch.device, feature_type: str, place: str
 ) -> None:
     memory = loader_of(shop)
-    loader = DeviceBlockLoader(memory, device, feature_type, placement={"features": place})
+    loader = DeviceBlockLoader(memory, device, feature_type, placement={"features": place, "codes": place})
     assert loader.paths == memory.paths and loader.widths == memory.widths
+    assert loader.categories == memory.categories and {t.place for t in loader.codes.values()} == {place}
     for expected, found in zip(memory.epoch(1), loader.epoch(1), strict=True):
         found = found.received()
         assert found.hops == expected.hops and found.edges == expected.edges
         assert torch.equal(found.rows, expected.rows)
         for nodes, wanted in zip(found.nodes, expected.nodes, strict=True):
             assert torch.equal(nodes.cpu(), wanted)
+        for codes, wanted in zip(found.codes, expected.codes, strict=True):
+            assert codes.device.type == device.type and torch.equal(codes.cpu(), wanted)
         for values, wanted in zip(found.features, expected.features, strict=True):
             assert values.device.type == device.type and values.dtype == torch.float32
             bound = BOUNDS[feature_type] * float(wanted.abs().max())
@@ -48,13 +55,14 @@ def test_blocks_are_those_of_the_loader_in_memory(
 def test_features_come_in_the_type_that_the_network_computes_with(shop: GraphStore, device: torch.device) -> None:
     block = DeviceBlockLoader(loader_of(shop), device, "fp16", torch.bfloat16).build(np.arange(4))
     assert {values.dtype for values in block.features} == {torch.bfloat16}
+    assert {codes.dtype for codes in block.codes} == {torch.int32}
 
 
 def test_features_that_do_not_fit_stay_mapped(shop: GraphStore, device: torch.device) -> None:
     loader = DeviceBlockLoader(loader_of(shop), device, memory=Memory(0, 0))
-    assert {table.place for table in loader.features.values()} == {"mapped"}
+    assert {table.place for table in (*loader.features.values(), *loader.codes.values())} == {"mapped"}
     whole = DeviceBlockLoader(loader_of(shop), device, memory=Memory(1 << 30, 0))
-    assert {table.place for table in whole.features.values()} == {"device"}
+    assert {table.place for table in (*whole.features.values(), *whole.codes.values())} == {"device"}
 
 
 def test_the_next_block_is_made_on_a_stream_of_its_own(shop: GraphStore, cuda: torch.device) -> None:

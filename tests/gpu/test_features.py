@@ -38,6 +38,15 @@ def test_rows_are_those_of_the_table(device, stored, dims, place):
     np.testing.assert_array_equal(half.cpu().numpy(), rows_of(wanted).astype(np.float16))
 
 
+@pytest.mark.parametrize("place", ["device", "pinned", "mapped"])
+def test_codes_are_gathered_as_they_are(device, place):
+    # Past what a float32 tells apart.
+    codes = (2**30 + np.arange(150).reshape(50, 3)).astype(np.int32)
+    found = gather(FeatureTable.of(codes, device, place), torch.from_numpy(NODES).to(device), torch.int32)
+    assert found.dtype == torch.int32
+    np.testing.assert_array_equal(found.cpu().numpy(), rows_of(codes))
+
+
 def test_no_rows_and_no_columns(device):
     features = FeatureTable.of(VALUES, device)
     assert gather(features, torch.zeros((0, 3), dtype=torch.int32, device=device)).shape == (0, 3, 130)
@@ -63,3 +72,7 @@ def test_what_cannot_be_gathered_is_an_error(device):
     nodes = torch.zeros(1, dtype=torch.int32, device=device)
     with pytest.raises(ConfigError, match=r"gathered as torch.int8; one of torch.float32"):
         gather(FeatureTable.of(VALUES, device), nodes, torch.int8)
+    with pytest.raises(ConfigError, match=r"gathered as torch.int32; one of torch.float32"):
+        gather(FeatureTable.of(VALUES, device), nodes, torch.int32)
+    with pytest.raises(ConfigError, match=r"gathered as torch.float32; one of torch.int32$"):
+        gather(FeatureTable.of(VALUES.astype(np.int32), device), nodes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,45 +9,26 @@ import numpy as np
 import pytest
 import torch
 
-from gnnscale.config import Settings, build_settings
+from gnnscale.config import build_settings
 from gnnscale.inference import embed
 from gnnscale.inference.reach_digest import model_reach
-from gnnscale.lake import Lake
 from gnnscale.nn.two_branch import NOT_YET
 from gnnscale.retrieval import build_query_indexes
 from gnnscale.retrieval.embeddings import read_pairs, read_vectors
 from gnnscale.retrieval.stage import retrieve
 from gnnscale.schema import ConfigError, LakeError
 from gnnscale.store import GraphStore
-from gnnscale.training import Trainer, build_task, load_link_model, save_model
+from gnnscale.training import load_link_model
 from tests.conftest import Shop
-from tests.embedded_shop import anchors_of
+from tests.embedded_shop import anchors_of, train_towers
 
 TO_PRODUCTS = ["purchases.customer_id", "purchases.product_id"]
 WALKS = {"strategy": "walk", "walks": {"cycle": TO_PRODUCTS, "number": 20, "top": 5}}
 
 
-def trained(shop: Shop, folder: Path, sampling: Any = None, **model: Any) -> tuple[Settings, Lake, Trainer]:
-    """A lake of its own with the shop's graph, labels, and a network on blocks that was trained for an epoch."""
-    shutil.copytree(shop.lake.uri, folder / "lake")
-    content = dict(shop.content)
-    content |= {"lake": {"uri": str(folder / "lake")}, "embedding": {"batch_size": 8, "partition_rows": 16}}
-    content["model"] = content["model"] | {"network": "blocks"} | model
-    content["training"] = content["training"] | {"epochs": 1, "learning_rate": 1e-2}
-    content["sampling"] = sampling or content["sampling"]
-    settings = build_settings(content)
-    lake = Lake(settings.lake.uri)
-    store = GraphStore.open(lake)
-    trainer = Trainer(settings, build_task(settings, lake, store, shop.query))
-    outcome = trainer.run()
-    save_model(lake, settings.query.name, outcome)
-    trainer.model.load_state_dict(outcome.weights)
-    return settings, lake, trainer
-
-
 @pytest.mark.parametrize("sampling", [None, WALKS], ids=["fan-outs", "walks"])
 def test_vectors_are_those_that_validation_ranked_by(shop: Shop, tmp_path: Path, sampling: Any) -> None:
-    settings, lake, trainer = trained(shop, tmp_path, sampling)
+    settings, lake, trainer = train_towers(shop, tmp_path, sampling)
     store = GraphStore.open(lake)
     summary = embed(settings, lake, store, anchors_of(shop.plan))
     assert summary.rows == summary.encoded == 2 * (40 + 30)
@@ -69,7 +49,7 @@ def test_vectors_are_those_that_validation_ranked_by(shop: Shop, tmp_path: Path,
 
 
 def test_samples_do_not_depend_on_how_the_sweep_is_cut(shop: Shop, tmp_path: Path) -> None:
-    settings, lake, _ = trained(shop, tmp_path)
+    settings, lake, _ = train_towers(shop, tmp_path)
     store, anchors = GraphStore.open(lake), anchors_of(shop.plan)
     embed(settings, lake, store, anchors)
     before = [read_vectors(lake, "customers", anchor) for anchor in anchors]
@@ -81,7 +61,7 @@ def test_samples_do_not_depend_on_how_the_sweep_is_cut(shop: Shop, tmp_path: Pat
 
 
 def test_predictions_are_the_best_by_the_two_towers(shop: Shop, tmp_path: Path) -> None:
-    settings, lake, _ = trained(shop, tmp_path)
+    settings, lake, _ = train_towers(shop, tmp_path)
     store = GraphStore.open(lake)
     embed(settings, lake, store, anchors_of(shop.plan))
     build_query_indexes(settings, lake, shop.query, anchors_of(shop.plan))
@@ -99,7 +79,7 @@ def test_predictions_are_the_best_by_the_two_towers(shop: Shop, tmp_path: Path) 
 
 
 def test_targets_that_nobody_bought_rank_by_their_columns_or_not_at_all(shop: Shop, tmp_path: Path) -> None:
-    settings, lake, trainer = trained(shop, tmp_path, new_targets=False)
+    settings, lake, trainer = train_towers(shop, tmp_path, new_targets=False)
     model = trainer.model.eval()
     named = np.unique(trainer.task.training.targets)
     model.learned[named[:3]] = False
@@ -117,7 +97,7 @@ def test_targets_that_nobody_bought_rank_by_their_columns_or_not_at_all(shop: Sh
 
 
 def test_only_what_changed_is_read_from_what_the_network_reads(shop: Shop, tmp_path: Path) -> None:
-    settings, lake, _ = trained(shop, tmp_path)
+    settings, lake, _ = train_towers(shop, tmp_path)
     store = GraphStore.open(lake)
     targets, entities = model_reach(settings, store, shop.query)
     assert not targets.hops
@@ -134,7 +114,7 @@ def test_only_what_changed_is_read_from_what_the_network_reads(shop: Shop, tmp_p
 
 
 def test_a_model_that_does_not_fit_is_told(shop: Shop, tmp_path: Path) -> None:
-    settings, lake, _ = trained(shop, tmp_path)
+    settings, lake, _ = train_towers(shop, tmp_path)
     wider = settings.model_copy(update={"model": settings.model.model_copy(update={"hidden": 7})})
     with pytest.raises(LakeError, match="does not fit the graph or the configuration any more"):
         load_link_model(wider, lake, GraphStore.open(lake))

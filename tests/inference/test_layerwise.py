@@ -13,6 +13,7 @@ from torch import nn
 
 from gnnscale.inference.layerwise import Neighborhoods, embed_layerwise, layers_of, state_of
 from gnnscale.loading.block_loader import FeatureBlock
+from gnnscale.loading.category_codes import CategoryCodes, category_codes
 from gnnscale.nn.conv import BlockNetwork, GATConv, ImportanceConv, SAGEConv
 from gnnscale.sampling import NeighborSampler
 from gnnscale.store import GraphStore
@@ -39,18 +40,31 @@ def features(store: GraphStore) -> dict[str, np.ndarray]:
 
 
 def network_of(
-    sampler: NeighborSampler, features: dict[str, np.ndarray], convolution: Callable[[int, int, int], nn.Module]
+    sampler: NeighborSampler,
+    features: dict[str, np.ndarray],
+    convolution: Callable[[int, int, int], nn.Module],
+    codes: dict[str, CategoryCodes] | None = None,
 ) -> BlockNetwork:
     torch.manual_seed(1)
     widths = {name: array.shape[1] for name, array in features.items()}
-    return BlockNetwork(tuple(sampler.paths), sampler.table, widths, 6, 4, convolution)
+    categories = {name: columns.categories for name, columns in (codes or {}).items()}
+    network = BlockNetwork(tuple(sampler.paths), sampler.table, widths, 6, 4, convolution, categories, 5)
+    for encoder in network.categories.values():
+        # As training leaves them: a missing value counts, and a category as much as a number.
+        nn.init.normal_(encoder.embeddings.weight)
+    return network
 
 
-def by_blocks(network: BlockNetwork, sampler: NeighborSampler, features: dict[str, np.ndarray]) -> np.ndarray:
+def by_blocks(
+    network: BlockNetwork,
+    sampler: NeighborSampler,
+    features: dict[str, np.ndarray],
+    codes: dict[str, CategoryCodes] | None = None,
+) -> np.ndarray:
     seeds = np.arange(sampler.store.node_count(sampler.table))
     block = sampler.sample(seeds, np.full(len(seeds), ANCHOR, np.int32))
     with torch.no_grad():
-        return network(*FeatureBlock.of(block, seeds, features).inputs()).numpy()
+        return network(*FeatureBlock.of(block, seeds, features, codes=codes).inputs()).numpy()
 
 
 @pytest.mark.parametrize("convolution", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
@@ -60,10 +74,13 @@ def test_it_equals_the_network_on_blocks_that_hold_all_neighbors(
 ) -> None:
     # One product has a fifth of all purchases: no fan-out is cut, and every block is as wide as that.
     sampler = NeighborSampler(store, [150, 30], "last", table=table)
-    network = network_of(sampler, features, convolution)
+    codes = {t.name: category_codes(store, t.name) for t in store.manifest.tables if t.categorical}
+    network = network_of(sampler, features, convolution, codes)
+    assert {"nodes_products", "nodes_purchases"} <= set(network.categories)
     done: list[int] = []
-    found = embed_layerwise(network, store, features, tmp_path, ANCHOR, chunk_edges=64, advance=done.append)
-    np.testing.assert_allclose(found, by_blocks(network, sampler, features), **TOLERANCE)
+    options = {"chunk_edges": 64, "advance": done.append, "codes": codes}
+    found = embed_layerwise(network, store, features, tmp_path, ANCHOR, **options)
+    np.testing.assert_allclose(found, by_blocks(network, sampler, features, codes), **TOLERANCE)
     assert [path.name for path in tmp_path.iterdir()] == ["vectors.npy"]
     assert len(done) > 10 and sum(done) == sum(
         store.node_count(state.table) for states in layers_of(state_of(network, (), 2)) for state in states

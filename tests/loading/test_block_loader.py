@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from gnnscale.loading.block_loader import BlockLoader, FeatureBlock
+from gnnscale.loading.category_codes import category_codes
 from gnnscale.loading.gather import gather
+from gnnscale.loading.rows import HiddenPlaces
 from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import ConfigError, SchemaError
 
@@ -50,6 +52,32 @@ def test_every_example_comes_once_with_its_own_features(store):
             np.testing.assert_array_equal(features, expected)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_every_node_comes_with_the_codes_of_its_categories(store, threads):
+    codes = {table: category_codes(store, table) for table in ("purchases", "products")}
+    loader = loader_of(store, threads, codes=codes)
+    assert loader.categories == {table: columns.categories for table, columns in codes.items()}
+    block = loader.build(np.arange(20))
+    tables = ["customers", *(path[-1].target for path in block.hops[1:])]
+    for table, nodes, found in zip(tables, block.nodes, block.codes, strict=True):
+        assert found.dtype == torch.int32
+        if table not in codes:
+            assert found.shape == (*nodes.shape, 0)
+            continue
+        expected = codes[table].values[nodes.clamp(min=0).numpy()] * (nodes.numpy() >= 0)[..., None]
+        np.testing.assert_array_equal(found, expected)
+        assert found.any() and int(found.max()) <= max(codes[table].categories)
+    assert loader_of(store).build(np.arange(3)).codes == ()
+
+
+def test_codes_of_hidden_columns_are_zeros(store):
+    whole = category_codes(store, "products")
+    part = category_codes(store, "products", HiddenPlaces(categorical=(0,)))
+    assert part.categories == whole.categories and whole.values[:, 0].any()
+    assert not part.values[:, 0].any()
+    np.testing.assert_array_equal(part.values[:, 1:], whole.values[:, 1:])
+
+
 @pytest.mark.parametrize(("workers", "threads", "ahead"), [(2, 1, 0), (3, 2, 4), (9, 1, 1)])
 def test_processes_and_threads_share_the_same_batches(store, workers, threads, ahead):
     whole = list(loader_of(store).epoch(3))
@@ -81,7 +109,7 @@ def test_a_table_without_features_is_named(store):
         BlockLoader(loader.sampler, {"customers": np.zeros((1, 1)), "purchases": np.zeros((1, 1))}, loader.seeds)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int8])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int8, np.int32])
 def test_gathered_rows_are_those_of_the_nodes_and_zeros_where_there_is_none(dtype):
     features = np.random.default_rng(0).integers(-100, 100, (30, 5)).astype(dtype)
     nodes = np.random.default_rng(1).integers(-1, 30, (4, 3, 7)).astype(np.int32)

@@ -134,9 +134,14 @@ def test_a_network_on_blocks_equals_pyg_on_the_same_samples(store):
 def test_tables_may_be_called_like_methods_of_modules(table):
     link = RelationManifest(table, "bought_with", table, 1, 1, 0, 0).link
     path = (EdgeType(link, reverse=False),)
-    network = BlockNetwork((path,), table, {table: 3}, 4, 2)
-    found = network({(): torch.ones(2, 3), path: torch.ones(2, 5, 3)}, {(): torch.ones(2), path: torch.ones(2, 5) > 0})
-    assert found.shape == (2, 2)
+    features = {(): torch.ones(2, 3), path: torch.ones(2, 5, 3)}
+    present = {name: values[..., 0] > 0 for name, values in features.items()}
+    assert BlockNetwork((path,), table, {table: 3}, 4, 2)(features, present).shape == (2, 2)
+    codes = {name: torch.zeros(*slots.shape, 1, dtype=torch.int32) for name, slots in present.items()}
+    network = BlockNetwork((path,), table, {table: 3}, 4, 2, categories={table: (7,)})
+    assert network(features, present, None, codes).shape == (2, 2)
+    with pytest.raises(ConfigError, match=f"categories of '{table}', and was given no codes"):
+        network(features, present)
 
 
 def test_a_pooling_or_heads_that_are_not_there_are_named():

@@ -24,7 +24,7 @@ from gnnscale.schema import GnnscaleError, LakeError
 from gnnscale.store import GraphStore
 from gnnscale.training import model_path
 from tests.conftest import Shop
-from tests.embedded_shop import TABLES, anchors_of, copy_shop, sweep_files, tables_of
+from tests.embedded_shop import TABLES, anchors_of, copy_shop, sweep_files, tables_of, train_towers
 from tests.ray_actors import actor_processes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,6 +99,27 @@ def test_a_driver_that_was_killed_leaves_what_it_finished(shop: Shop, whole: Lak
     kept = {name for name in left if after[name] == left[name]}
     assert len(left) - len(kept) <= 2
     assert tables_of(lake) == tables_of(whole)
+
+
+def test_layers_that_a_killed_worker_had_begun_are_done_again(shop: Shop, tmp_path: Path) -> None:
+    around = {"purchases.customer_id": 60, "purchases.product_id": 60}
+    sampling = {"strategy": "last", "entity_hops": [around, around]}
+    layerwise = {"method": "layerwise", "partition_rows": 3, "workers": 2}
+    settings, lake, _ = train_towers(shop, tmp_path, sampling, layerwise)
+    anchors, done, killed = anchors_of(shop.plan), [0], []
+    embed(settings, lake, GraphStore.open(lake), anchors)
+    whole = tables_of(lake)
+
+    def kill(rows: int) -> None:
+        done[0] += rows
+        # In the first layer, of some hundreds of nodes.
+        if not killed and done[0] > 20 and len(actor_processes("_Encoder", ours=False)) == 2:
+            killed.append(actor_processes("_Encoder", ours=False)[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    summary = embed_lake(settings, lake, anchors, kill, again="by two")
+    assert killed and summary.rows == summary.encoded and done[0] > summary.rows
+    assert tables_of(lake) == whole
 
 
 def test_a_small_lake_is_swept_without_ray(shop: Shop, whole: Lake, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import torch.distributed as dist
 from gnnscale.config import Settings, build_settings
 from gnnscale.loading import AnswerShape
 from gnnscale.loading.block_loader import BlockLoader
+from gnnscale.loading.category_codes import CategoryCodes
 from gnnscale.query.task import TaskType
 from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import GraphManifest
@@ -47,7 +48,8 @@ def train(folder: str, place: Place, **training: Any) -> dict[str, Any]:
     features = {t.name: np.asarray(store.features(t.name).numerical) for t in manifest.tables}
     seeds, anchors = rng.integers(0, 40, EXAMPLES), rng.integers(20, 60, EXAMPLES).astype(np.int32) * DAY
     values = features["customers"][seeds, :1] + rng.normal(size=(EXAMPLES, 1)).astype(np.float32)
-    loader = BlockLoader(sampler, features, seeds, anchors, 7, seed=2, chosen=np.arange(50))
+    codes = {"products": CategoryCodes(rng.integers(0, 4, (30, 2)).astype(np.int32), (3, 3))}
+    loader = BlockLoader(sampler, features, seeds, anchors, 7, seed=2, chosen=np.arange(50), codes=codes)
     labels = BlockLabels(AnswerShape(TaskType.REGRESSION), values.astype(np.float32), np.arange(50, EXAMPLES))
     settings = settings_of(folder, **training)
     outcome = Trainer(settings, BlockTask(settings, loader, labels, place), place).run()

@@ -16,6 +16,7 @@ from gnnscale.etl.shards import ShardPlan, build_shards
 from gnnscale.lake import Lake
 from gnnscale.loading import AnswerShape
 from gnnscale.loading.block_loader import BlockLoader, BlockSource
+from gnnscale.loading.category_codes import category_codes
 from gnnscale.loading.dense_features import dense_features
 from gnnscale.loading.entity_examples import label_values
 from gnnscale.loading.shard_loader import ShardLoader
@@ -52,10 +53,12 @@ class Shards:
 
     def in_memory(self, threads: int = 1) -> BlockLoader:
         sampler = NeighborSampler(self.store, FANOUTS, "uniform", SEED, table="customers", threads=threads)
-        features = {t.name: dense_features(self.store, t.name) for t in self.store.manifest.tables}
+        tables = self.store.manifest.tables
+        features = {t.name: dense_features(self.store, t.name) for t in tables}
+        codes = {t.name: category_codes(self.store, t.name) for t in tables if t.categorical}
         groups = self.on_disk().groups
         given = (self.seeds, self.anchors, 16, SEED)
-        return BlockLoader(sampler, features, *given, groups=groups, sample_epoch=5)
+        return BlockLoader(sampler, features, *given, groups=groups, sample_epoch=5, codes=codes)
 
     def train(self, source: BlockSource, resume: Any = None) -> tuple[Outcome, Keeper]:
         keeper = Keeper()
@@ -85,8 +88,26 @@ def test_memory_and_shards_give_the_same_losses_and_weights_bit_for_bit(shards: 
     assert all(torch.equal(value, memory.weights[name]) for name, value in disk.weights.items())
     assert [f["mae"] for f in disk.history] == [f["mae"] for f in memory.history]
     # Features that a loader is given stand in for those that were copied.
-    given = ShardLoader(shards.reader, shards.in_memory().features, 16, SEED, chosen=shards.training)
+    own = shards.in_memory()
+    given = ShardLoader(shards.reader, own.features, 16, SEED, chosen=shards.training, codes=own.codes)
     assert shards.train(given)[0].losses == disk.losses
+
+
+def test_shards_hold_the_categories_that_memory_has(shards: Shards) -> None:
+    disk, memory = shards.on_disk(), shards.in_memory()
+    assert disk.categories == {name: memory.categories[name] for name in disk.categories}
+    assert {"products", "purchases"} <= disk.categories.keys()
+    rows = shards.training[:30]
+    found, expected = disk.build(rows), memory.build(rows)
+    assert [codes.dtype for codes in found.codes] == [torch.int32] * len(found.hops)
+    assert all(torch.equal(a, b) for a, b in zip(found.codes, expected.codes, strict=True))
+    # What categories add is learned: the rows that were looked up are no more as they began.
+    outcome, _ = shards.train(disk)
+    fresh = BlockTask(shards.settings, disk, shards.labels).model.state_dict()
+    names = [name for name in fresh if name.startswith("categories.")]
+    assert names == [f"categories.nodes_{table}.embeddings.weight" for table in disk.categories]
+    for name in names:
+        assert not torch.equal(outcome.weights[name], fresh[name]) and not outcome.weights[name][0].any()
 
 
 def test_a_configuration_trains_from_shards_without_edges(shards: Shards, tmp_path: Path) -> None:

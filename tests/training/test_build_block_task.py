@@ -114,6 +114,8 @@ def test_walks_stand_in_for_fan_outs(shop: Shop, store: GraphStore) -> None:
     np.testing.assert_array_equal(block.nodes[1], walked.nodes)
     np.testing.assert_array_equal(block.weights[0], walked.weights())
     assert block.edges == walked.counts.sum() > 0
+    categorical = store.features("products").categorical[np.maximum(walked.nodes, 0)]
+    np.testing.assert_array_equal(block.codes[1], categorical * (walked.nodes >= 0)[..., None])
 
 
 def test_answers_of_an_entity_task_are_read_back_as_they_were(shop: Shop, store: GraphStore, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from gnnscale.config.training import TrainingSettings
 from gnnscale.loading.block_loader import BlockLoader
+from gnnscale.loading.category_codes import CategoryCodes
 from gnnscale.nn.conv import BlockNetwork
 from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import ConfigError
@@ -29,13 +30,15 @@ def loader(tmp_path_factory: pytest.TempPathFactory) -> BlockLoader:
     store = shop_store(tmp_path_factory.mktemp("compiled"))
     sampler = NeighborSampler(store, [{"purchases.customer_id": 3}], "uniform", table="customers")
     features = {name: np.asarray(store.features(name).numerical) for name in ("customers", "purchases")}
-    return BlockLoader(sampler, features, np.arange(40), batch_size=20)
+    values = np.random.default_rng(0).integers(0, 4, (store.node_count("purchases"), 2)).astype(np.int32)
+    codes = {"purchases": CategoryCodes(values, (3, 3))}
+    return BlockLoader(sampler, features, np.arange(40), batch_size=20, codes=codes)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler")
 def test_a_compiled_step_is_the_plain_one(loader: BlockLoader) -> None:
-    plain = BlockNetwork(loader.paths, loader.table, loader.widths, 4, 2)
+    plain = BlockNetwork(loader.paths, loader.table, loader.widths, 4, 2, categories=loader.categories)
     compiled = copy.deepcopy(plain)
     compile_model(compiled, TrainingSettings(compile=True), CPU)
     assert list(compiled.state_dict()) == list(plain.state_dict())

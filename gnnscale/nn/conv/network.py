@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gnnscale.nn.category_encoder import CategoryEncoder
 from gnnscale.nn.conv.sage import SAGEConv
 from gnnscale.sampling.block import Path
+from gnnscale.schema import ConfigError
 
 Convolution = Callable[[int, int, int], nn.Module]
 """Makes a convolution from the channels of parents, of children and of the message."""
@@ -28,6 +31,9 @@ class BlockNetwork(nn.Module):
         hidden: channels of every layer but the last.
         out: channels of the last layer.
         convolution: of every edge type and layer.
+        categories: table -> how many each of its categorical columns has; tables that have none are left out, and of
+            those that are left out none are seen.
+        category_channels: of the vector that a node's categories add to its features.
     """
 
     def __init__(
@@ -38,18 +44,27 @@ class BlockNetwork(nn.Module):
         hidden: int,
         out: int,
         convolution: Convolution = SAGEConv,
+        categories: Mapping[str, Sequence[int]] | None = None,
+        category_channels: int = 24,
     ) -> None:
         super().__init__()
         self.paths: tuple[Path, ...] = ((), *paths)
         self.depth = max(map(len, self.paths))
         self._table = table
+        self.categories, known = nn.ModuleDict(), dict(categories or {})
+        # By name, so that fresh weights don't depend on the mapping's order.
+        for name in sorted({self.table_of(path) for path in self.paths} & known.keys()):
+            self.categories[own_name(name)] = CategoryEncoder(known[name], category_channels)
         self.own, self.messages = nn.ModuleList(), nn.ModuleList()
         for layer in range(self.depth):
             own, messages = nn.ModuleDict(), nn.ModuleDict()
             width = out if layer == self.depth - 1 else hidden
 
             def channels(path: Path, layer: int = layer) -> int:
-                return inputs[self.table_of(path)] if layer == 0 else hidden
+                if layer > 0:
+                    return hidden
+                name = self.table_of(path)
+                return inputs[name] + category_channels * (own_name(name) in self.categories)
 
             for path in self._alive(layer):
                 if own_name(self.table_of(path)) not in own:
@@ -66,6 +81,7 @@ class BlockNetwork(nn.Module):
         features: Mapping[Path, Tensor],
         present: Mapping[Path, Tensor],
         weights: Mapping[Path, Tensor] | None = None,
+        codes: Mapping[Path, Tensor] | None = None,
     ) -> Tensor:
         """Seeds to ``[batch, out]``.
 
@@ -73,8 +89,12 @@ class BlockNetwork(nn.Module):
             features: of the seeds, under ``()``, and of every hop: ``[batch, fanout 1, ..., fanout n, channels]``.
             present: which slots of every hop hold a node, bool ``[batch, fanout 1, ..., fanout n]``.
             weights: of the nodes of a hop, same shape.
+            codes: as ``features``, int32 ``[batch, fanout 1, ..., fanout n, columns]``, where a table has categories.
         """
-        state = dict(features)
+        state = {
+            path: self.encode(self.table_of(path), values, present[path], codes.get(path) if codes else None)
+            for path, values in features.items()
+        }
         for layer in range(self.depth):
             following = {}
             for path in self._alive(layer):
@@ -86,6 +106,25 @@ class BlockNetwork(nn.Module):
                 following[path] = functional.relu(value) if layer < self.depth - 1 else value
             state = following
         return state[()]
+
+    def encode(self, table: str, features: Tensor, present: Tensor, codes: Tensor | None) -> Tensor:
+        """First state of some nodes: their features, and what their categories say where the table has any.
+
+        Args:
+            table: of the nodes.
+            features: ``[..., channels]``.
+            present: which slots hold a node, bool ``[...]``.
+            codes: int32 ``[..., columns]``; None where the table has no categories.
+
+        Raises:
+            ConfigError: the network was built for the table's categories, and there are no codes.
+        """
+        if own_name(table) not in self.categories:
+            return features
+        if codes is None:
+            raise ConfigError(f"the network was built for categories of '{table}', and was given no codes of them")
+        vectors = self.categories[own_name(table)](codes, present)
+        return torch.cat([features, vectors.to(features.dtype)], dim=-1)
 
     def table_of(self, path: Path) -> str:
         """Table of the nodes at the end of a path."""

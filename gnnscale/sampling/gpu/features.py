@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from gnnscale.sampling.gpu.placement import Place, place_array
 from gnnscale.schema import ConfigError
 
-STORED = (torch.float32, torch.float16, torch.bfloat16, torch.int8)
+STORED = (torch.float32, torch.float16, torch.bfloat16, torch.int8, torch.int32)
 GATHERED = (torch.float32, torch.float16, torch.bfloat16)
+"""What features are gathered as; codes of categories are stored and gathered as int32."""
 _TILE = 1024
 """Values of one program: rows by columns."""
 
@@ -36,6 +37,11 @@ class FeatureTable:
     place: Place
     device: torch.device
 
+    @property
+    def whole(self) -> bool:
+        """Whether values are whole numbers that are gathered as they are."""
+        return self.values.dtype in (torch.int32, np.int32)
+
     @classmethod
     def of(
         cls,
@@ -47,8 +53,8 @@ class FeatureTable:
         """Bring features to their place.
 
         Args:
-            values: ``[nodes, dims]``, float32, float16, bfloat16 (a tensor) or int8; as they are mapped, or a tensor on
-                the host.
+            values: ``[nodes, dims]``, float32, float16, bfloat16 (a tensor), int8 or int32; as they are mapped, or a
+                tensor on the host.
             device: that gathers.
             place: see :class:`gnnscale.sampling.gpu.Placement`.
             scale: ``[dims]``, for int8 and only for it; :func:`quantise_columns` gives it.
@@ -87,7 +93,7 @@ def gather(table: FeatureTable, nodes: torch.Tensor, dtype: torch.dtype = torch.
     Args:
         table: of the nodes' table.
         nodes: int32 or int64 ``[...]`` on the table's device, -1 where absent; that they are rows is not looked at.
-        dtype: of the result: float32, float16 or bfloat16.
+        dtype: of the result: float32, float16 or bfloat16; int32 for what is stored so.
 
     Returns:
         ``[..., dims]`` on the device; zeros where a node is absent.
@@ -95,8 +101,9 @@ def gather(table: FeatureTable, nodes: torch.Tensor, dtype: torch.dtype = torch.
     Raises:
         ConfigError: another ``dtype``.
     """
-    if dtype not in GATHERED:
-        raise ConfigError(f"features are gathered as {dtype}; one of {', '.join(map(str, GATHERED))}")
+    allowed = (torch.int32,) if table.whole else GATHERED
+    if dtype not in allowed:
+        raise ConfigError(f"features are gathered as {dtype}; one of {', '.join(map(str, allowed))}")
     values, rows = table.values, nodes.reshape(-1).contiguous()
     if table.place == "mapped":
         # The host takes the rows; then they are a table whose rows are in order.
@@ -112,18 +119,20 @@ def gather(table: FeatureTable, nodes: torch.Tensor, dtype: torch.dtype = torch.
         block = _TILE // columns
         with torch.cuda.device_of(out):
             _gather[(triton.cdiv(count, block), triton.cdiv(dims, columns))](
-                values, table.scale, rows, out, count, dims, COLUMNS=columns, BLOCK=block
+                values, table.scale, rows, out, count, dims, COLUMNS=columns, BLOCK=block, WHOLE=table.whole
             )
     return out.reshape(*nodes.shape, dims)
 
 
 @triton.jit
-def _gather(values, scale, rows, out, count, dims, COLUMNS: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: N803
+def _gather(values, scale, rows, out, count, dims, COLUMNS: tl.constexpr, BLOCK: tl.constexpr, WHOLE: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: N803
     row = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
     node = tl.load(rows + row, mask=row < count, other=-1).to(tl.int64)[:, None]
     kept = column < dims
-    value = tl.load(values + node * dims + column, mask=(node >= 0) & kept, other=0).to(tl.float32)
+    value = tl.load(values + node * dims + column, mask=(node >= 0) & kept, other=0)
+    if not WHOLE:
+        value = value.to(tl.float32)
     if scale is not None:
         value *= tl.load(scale + column, mask=kept, other=0)
     tl.store(out + row[:, None] * dims + column, value.to(out.dtype.element_ty), mask=(row < count)[:, None] & kept)

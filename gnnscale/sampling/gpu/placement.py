@@ -39,6 +39,7 @@ class Placement:
         indptr, neighbors, times, cumulative: arrays of every :class:`gnnscale.store.Adjacency`.
         ends: when the nodes of a table end.
         features: of the nodes of a table.
+        codes: of its categorical columns.
 
     Raises:
         ConfigError: a place that there is not.
@@ -50,6 +51,7 @@ class Placement:
     cumulative: Place | None = None
     ends: Place | None = None
     features: Place | None = None
+    codes: Place | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -1,0 +1,190 @@
+"""Layer-wise embedding of a sweep's entities: states of all nodes, layer after layer, in files that processes share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from gnnscale.config import Settings
+from gnnscale.inference.layerwise import CHUNK_EDGES, HopTree, Inputs, Layer, Neighborhoods, State, layers_of, state_of
+from gnnscale.inference.sweep import Partition, Sweep
+from gnnscale.lake import Lake
+from gnnscale.query import PredictiveQuery
+from gnnscale.store import GraphStore
+from gnnscale.store.host_arrays import name_folder
+from gnnscale.training.build_block_task import block_paths
+from gnnscale.training.link_predictor import TowersPredictor
+
+
+@dataclass(frozen=True)
+class LayerTask:
+    """Consecutive nodes of a table whose states by one layer are computed together.
+
+    Args:
+        anchor: epoch seconds.
+        layer: layers applied then, from 1.
+        place: of the state among those of its layer; see :func:`gnnscale.inference.layerwise.layers_of`.
+        start, stop: node ids from ``start`` up to, not including, ``stop``.
+    """
+
+    anchor: int
+    layer: int
+    place: int
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, eq=False)
+class LayerPlan:
+    """Which states the entities of a sweep need, and where they are kept until it is finished.
+
+    Args:
+        states: by layer.
+        folder: on a disk of the host, named by the sweep.
+    """
+
+    states: tuple[tuple[State, ...], ...] = field(repr=False)
+    folder: Path
+
+    @classmethod
+    def of(
+        cls, settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery, fingerprint: str
+    ) -> LayerPlan:
+        """The plan of a sweep.
+
+        Args:
+            settings: names the query; section ``sampling`` counts.
+            lake: of the sweep.
+            store: of the graph.
+            query: bound query.
+            fingerprint: of the sweep.
+        """
+        tree = HopTree(tuple(block_paths(settings, store, query)), query.entity.name)
+        owner = f"{lake.uri} {settings.query.name}"
+        folder = name_folder(lake.cache_folder(settings.lake.cache), "layers", owner, fingerprint)
+        return cls(tuple(map(tuple, layers_of(state_of(tree, (), tree.depth)))), folder)
+
+    def rows(self, store: GraphStore) -> int:
+        """States of single nodes at one anchor, of all layers."""
+        return sum(store.node_count(state.table) for states in self.states for state in states)
+
+    def waves(self, store: GraphStore, anchors: Sequence[int], size: int) -> tuple[tuple[LayerTask, ...], ...]:
+        """Tasks that are left to do, by layer: those of one need all of the one before.
+
+        Args:
+            store: of the graph.
+            anchors: epoch seconds.
+            size: nodes of a task.
+        """
+        waves = []
+        for layer, states in enumerate(self.states, start=1):
+            tasks = [
+                LayerTask(anchor, layer, place, start, min(start + size, store.node_count(state.table)))
+                for anchor in anchors
+                for place, state in enumerate(states)
+                for start in range(0, store.node_count(state.table), size)
+            ]
+            waves.append(tuple(task for task in tasks if not self.mark(task).exists()))
+        return tuple(wave for wave in waves if wave)
+
+    def file(self, anchor: int, state: State) -> Path:
+        """Where a state of all nodes of its table is."""
+        return self.folder / str(anchor) / f"layer-{state.layers}-{self.states[state.layers - 1].index(state)}.npy"
+
+    def mark(self, task: LayerTask) -> Path:
+        """The file that says that a task is done."""
+        cut = f"{task.layer}-{task.place}-{task.start}-{task.stop}"
+        return self.folder / str(task.anchor) / f"layer-{cut}.done"
+
+    def remove_others(self) -> None:
+        """Remove what other sweeps of the query have left."""
+        family = self.folder.name.rpartition("-")[0]
+        for path in self.folder.parent.glob(f"{family}-*"):
+            if path != self.folder:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def remove(self) -> None:
+        """Remove all files of the sweep."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class LayerEncoder:
+    """Computes states by the network of a tower on blocks.
+
+    The neighbors that a layer reads are those that the sampler takes, by its strategy, up to the widest fan-out that a
+    hop has along an edge type: a node has one state, from wherever it is reached.
+
+    Args:
+        settings: section ``sampling`` and the seed count.
+        lake: of the sweep.
+        store: of the graph.
+        predictor: the trained towers, whose blocks come of fan-outs.
+        sweep: whose entities are embedded.
+    """
+
+    def __init__(
+        self, settings: Settings, lake: Lake, store: GraphStore, predictor: TowersPredictor, sweep: Sweep
+    ) -> None:
+        query = predictor.query
+        self.plan = LayerPlan.of(settings, lake, store, query, sweep.fingerprint)
+        self._store, self._predictor = store, predictor
+        fanouts: dict[str, int] = {}
+        for path, fanout in block_paths(settings, store, query).items():
+            fanouts[path[-1].name] = max(fanout, fanouts.get(path[-1].name, 0))
+        self._neighborhoods = Neighborhoods(fanouts, settings.sampling.neighbors, settings.seed)
+        self._last: tuple[tuple[int, State], Layer] | None = None
+
+    def run(self, task: LayerTask) -> None:
+        """Compute the states of a task's nodes, and put them into their file."""
+        state = self.plan.states[task.layer - 1][task.place]
+        layer, path = self._layer(task.anchor, state), self.plan.file(task.anchor, state)
+        if not path.exists():
+            _create(path, layer.shape)
+        rows = open_memmap(path, "r+")
+        with torch.no_grad():
+            for nodes in layer.chunks(CHUNK_EDGES, task.start, task.stop):
+                rows[nodes] = layer.apply(nodes)
+        rows.flush()
+        self.plan.mark(task).touch()
+
+    def vectors(self, partition: Partition) -> NDArray[np.float32]:
+        """Vectors of a partition's entities, whose layers are all done, ``[rows, channels]``."""
+        ((final,),) = self.plan.states[-1:]
+        rows: NDArray[np.float32] = np.load(self.plan.file(partition.anchor, final), mmap_mode="r")
+        return rows[partition.start : partition.stop]
+
+    def _layer(self, anchor: int, state: State) -> Layer:
+        # The tasks of a state come one after the other.
+        if self._last is None or self._last[0] != (anchor, state):
+            source, network = self._predictor.source, self._predictor.network
+            inputs = Inputs(network, source.features, source.codes)
+            earlier = {s: np.load(self.plan.file(anchor, s), mmap_mode="r") for s in state.needs if s.layers}
+            relative = anchor - self._store.manifest.origin
+            layer = Layer(network, state, self._store, inputs, earlier, relative, self._neighborhoods)
+            self._last = (anchor, state), layer
+        return self._last[1]
+
+
+def _create(path: Path, shape: tuple[int, int]) -> None:
+    """Make a file of zeros, whole or not at all; of several processes, one makes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    open_memmap(partial, mode="w+", dtype=np.float32, shape=shape).flush()
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        pass
+    finally:
+        partial.unlink()

@@ -1,0 +1,97 @@
+"""Entities embedded layer by layer: the vectors are those of whole neighborhoods, and a killed run goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from gnnscale.config import Settings, build_settings
+from gnnscale.inference import embed
+from gnnscale.inference.embed import prepare_sweep, sweep_work
+from gnnscale.inference.encode import PartitionEncoder
+from gnnscale.lake import Lake
+from gnnscale.retrieval.embeddings import read_pairs, read_vectors
+from gnnscale.schema import ConfigError
+from gnnscale.store import GraphStore
+from tests.conftest import Shop
+from tests.embedded_shop import anchors_of, tables_of, train_towers
+
+AROUND = {"purchases.customer_id": 60, "purchases.product_id": 60}
+LATEST = {"strategy": "last", "entity_hops": [AROUND, AROUND]}
+LAYERWISE = {"method": "layerwise"}
+
+
+def state_files(lake: Lake) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in (Path(lake.uri) / "_store").glob("layers-*/*/*")}
+
+
+def with_method(settings: Settings, method: str) -> Settings:
+    return settings.model_copy(update={"embedding": settings.embedding.model_copy(update={"method": method})})
+
+
+def test_vectors_are_those_of_neighborhoods_that_are_whole(shop: Shop, tmp_path: Path) -> None:
+    settings, lake, _ = train_towers(shop, tmp_path, LATEST, LAYERWISE)
+    store, anchors, advanced = GraphStore.open(lake), anchors_of(shop.plan), []
+    summary = embed(settings, lake, store, anchors, advance=advanced.append)
+    assert summary.rows == summary.encoded == 2 * (40 + 30)
+    assert sum(advanced) == sweep_work(settings, lake, store, anchors) > summary.rows
+    found = [read_vectors(lake, "customers", anchor) for anchor in anchors]
+    products = [read_vectors(lake, "products", anchor) for anchor in anchors]
+    assert not read_pairs(lake, "next_week", anchors[0]).counts.any()
+    assert not state_files(lake), "states are of no use once the tables are there"
+    assert embed(with_method(settings, "sampled"), lake, store, anchors).found == 0
+    for anchor, vectors, targets in zip(anchors, found, products, strict=True):
+        np.testing.assert_allclose(vectors, read_vectors(lake, "customers", anchor), rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(targets, read_vectors(lake, "products", anchor))
+    assert not np.allclose(found[0], found[1])
+
+
+@pytest.mark.parametrize("done", [3, 11, 15])
+def test_a_run_takes_up_where_one_was_killed(shop: Shop, tmp_path: Path, done: int) -> None:
+    settings, lake, _ = train_towers(shop, tmp_path, LATEST, LAYERWISE)
+    store, anchors = GraphStore.open(lake), anchors_of(shop.plan)
+    prepared = prepare_sweep(settings, lake, store, anchors, "cpu")
+    tasks = [task for wave in prepared.in_order() for task in wave]
+    encoder = PartitionEncoder(settings, lake, store, torch.device("cpu"))
+    for task in tasks[:done]:
+        encoder.run(prepared.sweep, task)
+    marks = {name: at for name, at in state_files(lake).items() if name.endswith(".done")}
+    assert marks and len(tasks) > done
+    again = prepare_sweep(settings, lake, store, anchors, "cpu")
+    left = [task for wave in again.in_order() for task in wave]
+    # Those of an anchor whose partitions are finished are not needed any more.
+    assert len(left) <= len(tasks) - done
+    assert {name: at for name, at in state_files(lake).items() if name in marks} == marks
+    embed(settings, lake, store, anchors)
+    broken = tables_of(lake)
+    embed(settings, lake, store, anchors, again="whole")
+    assert tables_of(lake) == broken
+
+
+def test_states_of_another_model_are_removed(shop: Shop, tmp_path: Path) -> None:
+    settings, lake, _ = train_towers(shop, tmp_path, LATEST, LAYERWISE)
+    store, anchors = GraphStore.open(lake), anchors_of(shop.plan)
+    prepared = prepare_sweep(settings, lake, store, anchors, "cpu")
+    PartitionEncoder(settings, lake, store, torch.device("cpu")).run(prepared.sweep, prepared.waves[0][0])
+    assert state_files(lake)
+    prepare_sweep(settings, lake, store, anchors, "cpu", again="other")
+    assert not state_files(lake)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"model": {"network": "auto"}}, r"embedding.method=layerwise is for model.network=blocks.*allowed: sampled"),
+        ({"sampling": {"strategy": "walk"}}, r"layerwise is not for sampling.strategy=walk; with it, allowed: sampled"),
+        ({"embedding": {"method": "layerwise", "only_changed": True}}, "only_changed goes with method=sampled"),
+    ],
+)
+def test_what_does_not_go_together_is_an_error(shop: Shop, change: Any, says: str) -> None:
+    content = {**shop.content, "model": {"network": "blocks"}, "embedding": LAYERWISE, **change}
+    with pytest.raises((ConfigError, ValidationError), match=says):
+        build_settings(content)
