@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from importlib.resources import files
@@ -42,15 +43,17 @@ for name, text in json.loads(sys.argv[1]).items():
 
 
 @pytest.fixture(scope="module")
-def lake(journey_lake: Path) -> Path:
-    """The recipe's lake, with five more answers."""
-    versions = graph_versions(journey_lake)
-    command = [sys.executable, "-c", PROGRAM, json.dumps(QUERIES), "--lake", str(journey_lake), *SHORT]
+def lake(journey_graph: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The recipe's graph, with five answers."""
+    folder = tmp_path_factory.mktemp("queries") / "lake"
+    shutil.copytree(journey_graph, folder)
+    versions = graph_versions(folder)
+    command = [sys.executable, "-c", PROGRAM, json.dumps(QUERIES), "--lake", str(folder), *SHORT]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
     assert run.returncode == 0, run.stderr[-4000:]
-    assert graph_versions(journey_lake) == versions, "a question built the graph again"
-    (journey_lake / "queries.txt").write_text(run.stdout)
-    return journey_lake
+    assert graph_versions(folder) == versions, "a question built the graph again"
+    (folder / "queries.txt").write_text(run.stdout)
+    return folder
 
 
 def graph_versions(lake: Path) -> dict[str, int]:
