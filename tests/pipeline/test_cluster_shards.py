@@ -29,6 +29,8 @@ from tests.conftest import SPARK, Shop
 from tests.pipeline.event_log import event_log_conf, of_kind, read_events, stage_tasks
 from tests.pipeline.test_cluster import rows_in_order
 
+pytestmark = pytest.mark.slow
+
 log = logging.getLogger(__name__)
 
 QUERY = "next_week"

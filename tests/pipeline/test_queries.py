@@ -16,6 +16,8 @@ import pytest
 from deltalake import DeltaTable
 from sklearn.metrics import roc_auc_score
 
+pytestmark = pytest.mark.slow
+
 FOR_EACH = "FOR EACH households.household_id"
 QUERIES = {
     "churn": f"PREDICT COUNT(transactions.*, 0, 28, days) = 0 {FOR_EACH} WHERE COUNT(transactions.*, -28, 0, days) > 0",
