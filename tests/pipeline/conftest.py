@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-RECIPE = ["complete_journey", "anchors.train=3", "training.epochs=1", "training.warmup_steps=10"]
+RECIPE = ["complete_journey", "anchors.train=2", "training.epochs=1", "training.warmup_steps=10"]
 
 
 @pytest.fixture(scope="session")
