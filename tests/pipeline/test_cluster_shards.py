@@ -141,7 +141,7 @@ def test_they_are_the_same_when_an_executor_is_killed_halfway(
     assert_sampled_in_memory(lake, content, shop, tmp_path / "store")
 
 
-EVENTS, ROUNDS = 1_600_000, 3
+EVENTS, ROUNDS = 1_600_000, 2
 
 
 @pytest.fixture(scope="module")
