@@ -10,7 +10,7 @@ demo: $(STAMP)
 	@$(BIN)/gnnscale run complete_journey
 
 test: $(STAMP) lint
-	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

@@ -57,6 +57,15 @@ def __getattr__(name: str) -> Any:
 # For the same reason the JVM needs only its quick compiler; read when Spark starts it.
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
+# As the command line has it; tests that start Ray Train without it would wait its two seconds again and again.
+os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of long tests first: one that came last would be waited for by idle workers."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
 
 @dataclass(frozen=True)
 class Shop:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from gnnscale.config.training import TrainingSettings
+from gnnscale.nn.embedding import sharded_tables
 from gnnscale.schema import ConfigError
 
 
@@ -27,6 +28,11 @@ def compile_model(model: nn.Module, settings: TrainingSettings, device: torch.de
         raise ConfigError(
             f"training.cuda_graphs=true needs a CUDA device, and training is on {device}; set it to false"
         )
+    if settings.cuda_graphs or settings.compile:
+        # Who exchanges rows with other processes is not compiled; what is around it is. A decorator would say so too,
+        # and load the compiler, which takes a second, into every process that loads a network.
+        for table in sharded_tables(model).values():
+            table.forward = torch.compiler.disable(table.forward)  # type: ignore[method-assign]
     if settings.cuda_graphs:
         model.compile(mode="reduce-overhead", dynamic=False)
     elif settings.compile:

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, average_precision_score, log_loss, roc_auc_score
 from torch import Tensor, nn
 
 from gnnscale.loading import rank_slice
@@ -96,6 +95,9 @@ def measure(shape: AnswerShape, scores: Floats, values: Floats, top: int | None)
         values: labels, ``[examples, labels]``.
         top: classes that the query asks for.
     """
+    # Half a second, which processes of rankings need not wait.
+    from sklearn.metrics import accuracy_score, average_precision_score, log_loss
+
     known = ~np.isnan(values).any(axis=1)
     if shape.task not in (TaskType.REGRESSION, TaskType.FORECASTING):
         scores, values = scores[known], values[known]
@@ -121,6 +123,8 @@ def _depth(shape: AnswerShape, top: int | None) -> int:
 
 
 def _auroc(truth: Floats, score: Floats) -> float:
+    from sklearn.metrics import roc_auc_score
+
     # One class alone can't be told apart.
     return float(roc_auc_score(truth, score)) if len(np.unique(truth)) == 2 else 0.5
 

@@ -26,6 +26,8 @@ from gnnscale.store.features import NEVER
 from tests.conftest import SPARK
 from tests.shop import make_shop, with_relations
 
+pytestmark = pytest.mark.slow
+
 OPENING = pd.Timestamp("2024-01-01", tz="UTC")
 FACTS = ("purchases", "mailings")
 HELD_BACK = "c003"

@@ -1,25 +1,51 @@
-"""One lake of real data for all tests that need one."""
+"""Real data for all tests that need it: one graph, and one lake that the whole recipe has filled."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-RECIPE = ["complete_journey", "anchors.train=3", "training.epochs=1", "training.warmup_steps=10"]
+RECIPE = ["complete_journey", "anchors.train=2", "training.epochs=1", "training.warmup_steps=10"]
 
 
 @pytest.fixture(scope="session")
-def journey_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def journey_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake with the recipe's graph and nothing else; copy it, for the workers of a test session share it.
+
+    GNNSCALE_TEST_LAKE names a lake that is there already.
+    """
+    if given := os.environ.get("GNNSCALE_TEST_LAKE"):
+        return Path(given)
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    folder, built = shared / "journey_graph", shared / "journey_graph.built"
+    with (shared / "journey_graph.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not built.exists():
+            fill(folder, "graph")
+            built.touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def journey_lake(journey_graph: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake that the recipe has filled; GNNSCALE_TEST_LAKE names one that is there already."""
     if given := os.environ.get("GNNSCALE_TEST_LAKE"):
         return Path(given)
     folder = tmp_path_factory.mktemp("complete_journey") / "lake"
-    command = [sys.executable, "-m", "gnnscale.cli.main", "run", *RECIPE, f"lake.uri={folder}"]
+    shutil.copytree(journey_graph, folder)
+    fill(folder, "run")
+    return folder
+
+
+def fill(lake: Path, verb: str) -> None:
+    """Let the recipe, or one stage of it, write to a lake."""
+    command = [sys.executable, "-m", "gnnscale.cli.main", verb, *RECIPE, f"lake.uri={lake}"]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=800)
     assert run.returncode == 0, run.stderr
-    (folder / "stdout.txt").write_text(run.stdout)
-    return folder

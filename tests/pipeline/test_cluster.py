@@ -8,12 +8,15 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import yaml
 from deltalake import DeltaTable
 
 from tests.cluster import Cluster, wait_until
 from tests.conftest import SPARK, Shop
 from tests.pipeline.squares_job import APP, ROWS
+
+pytestmark = pytest.mark.slow
 
 
 def graph_tables(lake: Path) -> list[str]:

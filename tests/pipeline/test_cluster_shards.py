@@ -29,6 +29,8 @@ from tests.conftest import SPARK, Shop
 from tests.pipeline.event_log import event_log_conf, of_kind, read_events, stage_tasks
 from tests.pipeline.test_cluster import rows_in_order
 
+pytestmark = pytest.mark.slow
+
 log = logging.getLogger(__name__)
 
 QUERY = "next_week"
@@ -139,7 +141,7 @@ def test_they_are_the_same_when_an_executor_is_killed_halfway(
     assert_sampled_in_memory(lake, content, shop, tmp_path / "store")
 
 
-EVENTS, ROUNDS = 1_600_000, 3
+EVENTS, ROUNDS = 1_600_000, 2
 
 
 @pytest.fixture(scope="module")

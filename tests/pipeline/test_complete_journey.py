@@ -16,6 +16,8 @@ from deltalake import DeltaTable
 
 from tests.pipeline.conftest import RECIPE
 
+pytestmark = pytest.mark.slow
+
 QUERY = "next_week_purchases"
 TEST = pd.Timestamp("2017-12-26")
 WEEK = pd.Timedelta(days=7)

@@ -27,6 +27,8 @@ from tests.conftest import Shop
 from tests.embedded_shop import TABLES, anchors_of, copy_shop, sweep_files, tables_of, train_towers
 from tests.ray_actors import actor_processes
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 DRIVER = """

@@ -14,6 +14,8 @@ from deltalake import DeltaTable
 
 from tests.shop import make_shop
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -27,6 +27,8 @@ from tests.conftest import SPARK
 from tests.ray_actors import actor_processes
 from tests.shop import make_shop
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = {"rtol": 2e-4, "atol": 2e-5}
 """Gradients of a batch are summed in parts, one a worker, and floating-point sums depend on how they are cut.
 

@@ -80,8 +80,6 @@ class ShardedEmbedding(nn.Module):
         """The table itself: a copy of the network looks the same rows up, as they are at the time."""
         return self
 
-    # Who exchanges rows with other processes is not compiled; what is around it is.
-    @torch.compiler.disable
     def forward(self, nodes: Tensor) -> Tensor:
         """Rows by number.
 
