@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from gnnscale.retrieval.diversity import Diversity
 from gnnscale.retrieval.filters import Filter
 from gnnscale.retrieval.filters.compiled import (
     ONLY,
@@ -25,6 +26,9 @@ from gnnscale.schema import ConfigError, DataError
 
 _TARGET_SLOT, _PLACE_SLOT = 1, 1 << 32
 """First slots of the draws of targets and of places; slot 0 rounds their number."""
+
+TRIES = 32
+"""Targets a place that are drawn, at most, to meet one that fits under the diversity cap."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,16 +71,20 @@ class Exploration:
         if not 0 <= self.share <= 1:
             raise ConfigError(f"the share of exploration is {self.share}, and must be in 0 to 1")
 
-    def place(self, found: Neighbors, rows: NDArray[np.int64], keep: Filter) -> Placed:
+    def place(
+        self, found: Neighbors, rows: NDArray[np.int64], keep: Filter, diversity: Diversity | None = None
+    ) -> Placed:
         """Put drawn targets into lists, at places drawn too.
 
         The best of a list move down and the last ones make room. Where no more targets are allowed than the list
-        holds, it stays as it is. Drawn targets are not under the diversity cap.
+        holds, it stays as it is. With a diversity cap, drawn targets are evenly of those that fit under it; where they
+        are too rare to be met, fewer are drawn.
 
         Args:
             found: allowed targets, best first.
             rows: which entities these are.
             keep: which targets each entity may be given.
+            diversity: that the lists keep to; None for none.
 
         Raises:
             DataError: there is no such entity, or a list holds what its entity may not be given.
@@ -91,7 +99,10 @@ class Exploration:
         keys = example_keys(stream_key(self.seed, 0, f"exploration/{self.anchor}"), rows)
         placed = Placed(found.targets.copy(), found.scores.copy(), np.zeros(found.targets.shape, np.bool_))
         lists = placed.targets, placed.scores, placed.explored
-        _place_drawn(keep.arrays, keep.places, keys, rows, self.share, found.targets, found.scores, *lists)
+        categories = np.zeros(0, np.int32) if diversity is None else diversity.categories
+        cap = 0 if diversity is None else diversity.cap
+        own = found.targets, found.scores
+        _place_drawn(keep.arrays, keep.places, keys, rows, self.share, categories, cap, *own, *lists)
         return placed
 
 
@@ -157,9 +168,35 @@ def _choice(arrays, entity, number):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _place_drawn(arrays, places, keys, rows, share, found, known, targets, scores, explored):  # type: ignore[no-untyped-def]
+def _draw_targets(arrays, entity, key, size, taken, categories, cap, kept, drawn):  # type: ignore[no-untyped-def]
+    """Fill ``drawn`` with choices that are not ``taken``, as many as there are; returns how many.
+
+    With a cap, they are such as have room in their category beside those that are kept; after so many that have none,
+    no more are tried.
+    """
+    tries = min(drawn.size if cap == 0 else TRIES * drawn.size, size - taken.size)
+    left_out = np.concatenate((taken, np.empty(tries, np.int64)))
+    count = 0
+    for t in range(tries):
+        if count == drawn.size:
+            break
+        out = taken.size + t
+        target = _choice(arrays, entity, _skip(left_out, out, _draw(key, _TARGET_SLOT + t, size - out)))
+        if cap > 0 and categories[target] >= 0:
+            same = (categories[kept] == categories[target]).sum()
+            if same + (categories[drawn[:count]] == categories[target]).sum() >= cap:
+                continue
+        drawn[count] = target
+        count += 1
+    return count
+
+
+@njit(nogil=True, cache=True)
+def _place_drawn(  # type: ignore[no-untyped-def]
+    arrays, places, keys, rows, share, categories, cap, found, known, targets, scores, explored
+):
     k = targets.shape[1]
-    spots = np.empty(k + 1, np.int64)
+    spots, drawn = np.empty(k + 1, np.int64), np.empty(k, np.int64)
     for i in range(rows.size):
         held = 0
         while held < k and found[i, held] >= 0:
@@ -168,17 +205,21 @@ def _place_drawn(arrays, places, keys, rows, share, found, known, targets, score
         wanted = int(share * held)
         wanted += _draw(keys[i], 0, 1 << 52) < (share * held - wanted) * (1 << 52)
         wanted = min(wanted, held, size - taken.size)
-        left_out = np.concatenate((taken, np.empty(wanted, np.int64)))
+        while True:
+            # Where fewer are found more are kept, beside which there may be room for fewer still.
+            kept, own = found[i, : held - wanted], drawn[:wanted]
+            count = _draw_targets(arrays, rows[i], keys[i], size, taken, categories, cap, kept, own)
+            if count == wanted:
+                break
+            wanted = count
         for j in range(wanted):
             spot = _skip(spots, j, _draw(keys[i], _PLACE_SLOT + j, held - j))
             explored[i, spot] = True
-        ranked = drawn = 0
+        ranked = new = 0
         for spot in range(held):
             if explored[i, spot]:
-                count = taken.size + drawn
-                number = _skip(left_out, count, _draw(keys[i], _TARGET_SLOT + drawn, size - count))
-                targets[i, spot], scores[i, spot] = _choice(arrays, rows[i], number), np.nan
-                drawn += 1
+                targets[i, spot], scores[i, spot] = drawn[new], np.nan
+                new += 1
             else:
                 targets[i, spot], scores[i, spot] = found[i, ranked], known[i, ranked]
                 ranked += 1

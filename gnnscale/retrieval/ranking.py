@@ -74,7 +74,7 @@ def rank_batch(
     allowed = search.keep.count_allowed(rows)
     if rule.exploration is None:
         return Ranked(found.targets, found.scores, np.zeros(found.targets.shape, np.bool_), allowed)
-    placed = rule.exploration.place(found, rows, search.keep)
+    placed = rule.exploration.place(found, rows, search.keep, search.diversity)
     drawn = np.nonzero(placed.explored)
     placed.scores[drawn] = search.score(queries[drawn[0]], rows[drawn[0]], placed.targets[drawn])
     return Ranked(placed.targets, placed.scores, placed.explored, allowed)

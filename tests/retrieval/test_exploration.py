@@ -8,6 +8,7 @@ from scipy import stats
 
 from gnnscale.evaluation import Ragged
 from gnnscale.retrieval import Neighbors
+from gnnscale.retrieval.diversity import Diversity
 from gnnscale.retrieval.exploration import Exploration
 from gnnscale.retrieval.filters import AllowLists, Filter, OwnCategory
 from gnnscale.schema import ConfigError, DataError
@@ -85,6 +86,54 @@ def test_targets_and_places_are_drawn_evenly(keep):
     pairs = np.unique(two @ [24, 1], return_counts=True)[1]
     assert len(pairs) == len(outside) * (len(outside) - 1)
     assert stats.chisquare(pairs).pvalue > 0.01
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 3), st.integers(1, 12), st.sampled_from([0.3, 0.77, 1.0]))
+def test_drawn_targets_keep_to_the_diversity_cap(seed, cap, k, share):
+    rng = np.random.default_rng(seed)
+    diversity = Diversity(rng.integers(-1, 6, 40).astype(np.int32), cap)
+    keep, rows = make_filter(seed, 5, 40, "any"), np.arange(5)
+    lists = [capped(allowed_targets(keep, row), diversity, k) for row in rows]
+    targets = np.array([own + [-1] * (k - len(own)) for own in lists], np.int64).reshape(5, k)
+    found = Neighbors(targets, np.where(targets < 0, -np.inf, -targets).astype(np.float32))
+    placed = Exploration(share, seed).place(found, rows, keep, diversity)
+    for row, own in zip(rows, lists, strict=True):
+        after, marks = placed.targets[row][: len(own)].tolist(), placed.explored[row][: len(own)]
+        assert capped(after, diversity, k) == after and len(set(after)) == len(own)
+        drawn = [target for target, mark in zip(after, marks, strict=True) if mark]
+        assert set(drawn) <= set(allowed_targets(keep, row)) - set(own)
+        assert [t for t in after if t not in drawn] == own[: len(own) - len(drawn)]
+        free = set(allowed_targets(keep, row)) - set(own)
+        if all(diversity.categories[t] < 0 for t in free):
+            assert len(drawn) >= min(int(share * len(own)), len(free))
+
+
+def capped(targets: list[int], diversity: Diversity, k: int) -> list[int]:
+    """The first that fit under the cap."""
+    kept: list[int] = []
+    for target in targets:
+        code = diversity.categories[target]
+        if len(kept) < k and (code < 0 or sum(diversity.categories[t] == code for t in kept) < diversity.cap):
+            kept.append(target)
+    return kept
+
+
+def test_what_fits_under_the_cap_is_drawn_evenly():
+    # Of twelve targets in three categories, the list has one of each and two may be in it.
+    diversity = Diversity((np.arange(12) % 3).astype(np.int32), 2)
+    found = Neighbors(np.tile([0, 1, 2], (ROWS, 1)), np.zeros((ROWS, 3), np.float32))
+    keep = Filter(np.ones(12, bool))
+    placed = Exploration(1 / 3, 1).place(found, np.arange(ROWS), keep, diversity)
+    counts = np.bincount(placed.targets[placed.explored], minlength=12)
+    assert counts.sum() == ROWS and not counts[:3].any()
+    assert stats.chisquare(counts[3:]).pvalue > 1e-3
+    # With one of each, the last that was kept is the only one that another of its category may stand for.
+    tight = Diversity(diversity.categories, 1)
+    placed = Exploration(1 / 3, 1).place(found, np.arange(ROWS), keep, tight)
+    counts = np.bincount(placed.targets[placed.explored], minlength=12)
+    assert counts.sum() == ROWS and set(np.flatnonzero(counts)) == {5, 8, 11}
+    assert stats.chisquare(counts[[5, 8, 11]]).pvalue > 1e-3
 
 
 def test_the_same_key_draws_the_same_whatever_the_batch():
