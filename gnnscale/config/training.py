@@ -16,6 +16,8 @@ class ModelSettings(Section):
 
     Args:
         network: ``auto`` for these, or ``blocks`` for convolutions on sampled blocks of fixed shape.
+        convolution: of these: GraphSAGE with ``mean``, ``sum`` or ``max`` of the neighbors, ``attention`` over them, or
+            ``importance`` pooling by their weights; ``auto`` is the last on walks, and the mean on fan-outs.
         channels: of an encoded event.
         hidden: of the pair branch, and of the entity network's head.
         tower_channels: of a tower vector.
@@ -33,6 +35,7 @@ class ModelSettings(Section):
     """
 
     network: Literal["auto", "blocks"] = "auto"
+    convolution: Literal["auto", "mean", "sum", "max", "attention", "importance"] = "auto"
     channels: Positive = 48
     hidden: Positive = 128
     tower_channels: Positive = 48

@@ -11,11 +11,11 @@ import torch
 from numba import njit
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from gnnscale.loading.category_codes import CategoryCodes
-from gnnscale.loading.gather import gather
-from gnnscale.nn.conv import BlockNetwork
+from gnnscale.loading.gather import gather, gather_pooled
+from gnnscale.nn.conv import BlockNetwork, SAGEConv
 from gnnscale.nn.conv.network import own_name
 from gnnscale.sampling.block import Path as HopPath
 from gnnscale.sampling.compiled import fill_neighbors
@@ -256,10 +256,26 @@ class Layer:
         value = self._own(own)
         for edge_type, behind in self._state.behind:
             neighbors = self._neighbors(edge_type, nodes)
-            present = torch.from_numpy(neighbors >= 0).to(own.device)
-            value = value + self._messages[edge_type.table_name](own, self._take(behind, neighbors), present)  # type: ignore[index]
+            value = value + self._message(self._messages[edge_type.table_name], own, behind, neighbors)  # type: ignore[index]
         result: NDArray[np.float32] = (value if self._last else torch.relu(value)).cpu().numpy()
         return result
+
+    def _message(self, convolve: nn.Module, own: Tensor, behind: State, neighbors: NDArray[np.int32]) -> Tensor:
+        """What neighbors, ``[nodes, fanout]``, tell of some nodes; sums of them are made as they are read."""
+        array = self._plain(behind)
+        if array is not None and isinstance(convolve, SAGEConv) and convolve.pooling != "max":
+            pooled = gather_pooled(array, neighbors, convolve.pooling == "mean")
+            return convolve.of_pooled(torch.from_numpy(pooled).to(self._own.weight))
+        present = torch.from_numpy(neighbors >= 0).to(own.device)
+        message: Tensor = convolve(own, self._take(behind, neighbors), present)
+        return message
+
+    def _plain(self, state: State) -> NDArray[np.float32] | None:
+        """A state as it is read, where it is nothing but numbers of 32 bits."""
+        if state.layers == 0 and state.table in self._inputs.codes:
+            return None
+        array = self._inputs.features[state.table] if state.layers == 0 else self._earlier[state]
+        return array if array.dtype == np.float32 else None
 
     def _take(self, state: State, nodes: NDArray[np.integer]) -> Tensor:
         """States of nodes one layer before, ``[..., channels]``; zeros where a node is absent."""

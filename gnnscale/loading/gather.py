@@ -27,8 +27,7 @@ def gather(features: NDArray[Any], nodes: NDArray[np.integer[Any]], threads: int
         SchemaError: a node id is past the features.
     """
     flat = np.ascontiguousarray(nodes).reshape(-1)
-    if flat.size and flat.max() >= len(features):
-        raise SchemaError(f"node ids reach {flat.max()}, and there are features of {len(features):,} nodes")
+    _check_ids(flat, len(features))
     found = np.empty((len(flat), features.shape[1]), features.dtype)
     # Sixteen-bit floats are not numba's; bits are all that is copied.
     bits = features.view(np.uint16) if features.dtype == np.float16 else features
@@ -37,6 +36,54 @@ def gather(features: NDArray[Any], nodes: NDArray[np.integer[Any]], threads: int
     source.flags.writeable = False
     share_rows(len(flat), threads, lambda rows: _copy_rows(source, flat[rows], out[rows]))
     return found.reshape(*nodes.shape, features.shape[1])
+
+
+def gather_pooled(
+    features: NDArray[np.float32], nodes: NDArray[np.integer[Any]], mean: bool, threads: int = 1
+) -> NDArray[np.float32]:
+    """Mean or sum of the features of some nodes, without a copy of each: what GraphSAGE reads of neighbors.
+
+    Args:
+        features: ``[all nodes, channels]``.
+        nodes: node ids, int ``[rows, fanout]``; negative where absent.
+        mean: whether sums are divided by the number of nodes.
+        threads: that share the rows.
+
+    Returns:
+        ``[rows, channels]``, zeros where a row has no node.
+
+    Raises:
+        SchemaError: a node id is past the features.
+    """
+    nodes = np.ascontiguousarray(nodes)
+    _check_ids(nodes, len(features))
+    found = np.zeros((len(nodes), features.shape[1]), np.float32)
+    source = np.asarray(features).view()
+    source.flags.writeable = False
+    share_rows(len(nodes), threads, lambda rows: _add_rows(source, nodes[rows], mean, found[rows]))
+    return found
+
+
+def _check_ids(nodes: NDArray[np.integer[Any]], count: int) -> None:
+    if nodes.size and nodes.max() >= count:
+        raise SchemaError(f"node ids reach {nodes.max()}, and there are features of {count:,} nodes")
+
+
+@njit(nogil=True, cache=True)
+def _add_rows(features, nodes, mean, out):  # type: ignore[no-untyped-def]
+    channels = features.shape[1]
+    for i in range(nodes.shape[0]):
+        count = 0
+        for j in range(nodes.shape[1]):
+            node = nodes[i, j]
+            if node >= 0:
+                count += 1
+                for k in range(channels):
+                    out[i, k] += features[node, k]
+        if mean and count > 1:
+            share = np.float32(1 / count)
+            for k in range(channels):
+                out[i, k] *= share
 
 
 @njit(nogil=True, cache=True)

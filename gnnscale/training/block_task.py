@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,8 @@ from gnnscale.config import Settings
 from gnnscale.loading import AnswerShape
 from gnnscale.loading.block_loader import BlockSource, FeatureBlock
 from gnnscale.nn import EntityObjective, TargetSpace
-from gnnscale.nn.conv import BlockNetwork, ImportanceConv, SAGEConv
+from gnnscale.nn.conv import BlockNetwork, GATConv, ImportanceConv, SAGEConv
+from gnnscale.nn.conv.network import Convolution
 from gnnscale.query.task import TaskType
 from gnnscale.training.entity_task import EntityKnowledge
 from gnnscale.training.entity_validation import kept_metric, measure, score_rows
@@ -108,21 +111,38 @@ class BlockTask:
 
 
 def build_network(settings: Settings, source: BlockSource, out: int) -> nn.Module:
-    """GraphSAGE as deep as the source's blocks, or importance pooling on walks, with fresh weights.
+    """A network as deep as the source's blocks, with fresh weights.
 
     Args:
-        settings: ``model.hidden`` and ``model.feature_channels`` count.
+        settings: ``model.convolution``, ``model.hidden`` and ``model.feature_channels`` count.
         source: of blocks.
         out: channels of the output.
     """
-    convolution = ImportanceConv if settings.sampling.strategy == "walk" else SAGEConv
+    chosen = settings.model.convolution
+    if chosen == "auto":
+        chosen = "importance" if settings.sampling.strategy == "walk" else "mean"
     return BlockNetwork(
         source.paths,
         source.table,
         source.widths,
         settings.model.hidden,
         out,
-        convolution,
+        CONVOLUTIONS[chosen],
         source.categories,
         settings.model.feature_channels,
     )
+
+
+def _attention(parents: int, children: int, out: int) -> GATConv:
+    """With four heads, or as many as divide the output."""
+    return GATConv(parents, children, out, heads=math.gcd(4, out))
+
+
+CONVOLUTIONS: dict[str, Convolution] = {
+    "mean": SAGEConv,
+    "sum": partial(SAGEConv, pooling="sum"),
+    "max": partial(SAGEConv, pooling="max"),
+    "attention": _attention,
+    "importance": ImportanceConv,
+}
+"""By their names in the configuration."""

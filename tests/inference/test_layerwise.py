@@ -24,6 +24,7 @@ ANCHOR = 40 * DAY
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 CONVOLUTIONS: dict[str, Callable[[int, int, int], nn.Module]] = {
     "mean": SAGEConv,
+    "sum": partial(SAGEConv, pooling="sum"),
     "max": partial(SAGEConv, pooling="max"),
     "attention": partial(GATConv, heads=2),
     "importance": ImportanceConv,

@@ -6,7 +6,7 @@ import torch
 
 from gnnscale.loading.block_loader import BlockLoader, FeatureBlock
 from gnnscale.loading.category_codes import category_codes
-from gnnscale.loading.gather import gather
+from gnnscale.loading.gather import gather, gather_pooled
 from gnnscale.loading.rows import HiddenPlaces
 from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import ConfigError, SchemaError
@@ -121,6 +121,19 @@ def test_gathered_rows_are_those_of_the_nodes_and_zeros_where_there_is_none(dtyp
     assert gather(features, np.empty((0, 3), np.int32)).shape == (0, 3, 5)
     with pytest.raises(SchemaError, match="node ids reach 30, and there are features of 30 nodes"):
         gather(features, np.array([30]))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_pooled_features_are_those_of_single_nodes(threads: int) -> None:
+    rng = np.random.default_rng(2)
+    features, nodes = rng.normal(size=(30, 5)).astype(np.float32), rng.integers(-1, 30, (40, 6)).astype(np.int32)
+    nodes[3] = -1
+    total = gather(features, nodes).sum(1)
+    np.testing.assert_allclose(gather_pooled(features, nodes, False, threads), total, rtol=1e-5, atol=1e-6)
+    count = np.maximum((nodes >= 0).sum(1, keepdims=True), 1)
+    np.testing.assert_allclose(gather_pooled(features, nodes, True, threads), total / count, rtol=1e-5, atol=1e-6)
+    with pytest.raises(SchemaError, match="node ids reach 30, and there are features of 30 nodes"):
+        gather_pooled(features, np.array([[30]]), True)
 
 
 def test_a_block_moves_to_a_device_as_one(store):

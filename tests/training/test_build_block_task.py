@@ -103,6 +103,26 @@ def test_a_look_up_shared_out_by_row_learns_in_two_towers(shop: Shop, store: Gra
     assert again.losses == outcome.losses and torch.equal(again.weights["own.weight"], outcome.weights["own.weight"])
 
 
+@pytest.mark.parametrize("convolution", ["sum", "max", "attention", "importance"])
+def test_a_convolution_by_its_name_learns(shop: Shop, store: GraphStore, convolution: str) -> None:
+    settings = settings_of(shop, {"convolution": convolution}, learning_rate=5e-3)
+    trainer, outcome, _ = train(settings, shop, store)
+    used = {type(m).__name__ + getattr(m, "pooling", "") for m in trainer.model.modules() if "Conv" in type(m).__name__}
+    expected = {"attention": "GATConv", "importance": "ImportanceConv"}
+    assert used == {expected.get(convolution, f"SAGEConv{convolution}")}
+    assert outcome.losses[-1][1] < outcome.losses[0][1]
+
+
+def test_heads_divide_a_single_output(shop: Shop, store: GraphStore, tmp_path: Path) -> None:
+    base = entity_settings(shop.content, tmp_path, TaskType.REGRESSION)
+    model = base.model.model_copy(update={"network": "blocks", "convolution": "attention"})
+    lake, settings = Lake(base.lake.uri), base.model_copy(update={"model": model})
+    query = bind_query(settings, store.manifest)
+    write_labels(lake, shop.lake, store, query)
+    outcome = Trainer(settings, build_task(settings, lake, store, query)).run()
+    assert np.isfinite(outcome.best["mae"])
+
+
 def test_walks_stand_in_for_fan_outs(shop: Shop, store: GraphStore) -> None:
     walks = {"strategy": "walk", "walks": {"cycle": TO_PRODUCTS, "number": 20, "top": 5}}
     trainer, outcome, _ = train(settings_of(shop, {}, walks), shop, store)

@@ -44,7 +44,11 @@ class SAGEConv(nn.Module):
         Returns:
             ``[..., out]``.
         """
-        message: Tensor = self.linear(pool(children, present, self.pooling, weights))
+        return self.of_pooled(pool(children, present, self.pooling, weights))
+
+    def of_pooled(self, pooled: Tensor) -> Tensor:
+        """Messages of neighbors that are pooled already, ``[..., children]``."""
+        message: Tensor = self.linear(pooled)
         return message
 
 
