@@ -96,7 +96,7 @@ class LayerPlan:
                 for place, state in enumerate(states)
                 for start in range(0, store.node_count(state.table), size)
             ]
-            waves.append(tuple(task for task in tasks if not self.mark(task).exists()))
+            waves.append(tuple(task for task in tasks if not self._is_done(task)))
         return tuple(wave for wave in waves if wave)
 
     def file(self, anchor: int, state: State) -> Path:
@@ -107,6 +107,11 @@ class LayerPlan:
         """The file that says that a task is done."""
         cut = f"{task.layer}-{task.place}-{task.start}-{task.stop}"
         return self.folder / str(task.anchor) / f"layer-{cut}.done"
+
+    def _is_done(self, task: LayerTask) -> bool:
+        # A mark without its file tells of states that someone has cleared away.
+        state = self.states[task.layer - 1][task.place]
+        return self.mark(task).exists() and self.file(task.anchor, state).exists()
 
     def remove_others(self) -> None:
         """Remove what other sweeps of the query have left."""
@@ -143,7 +148,7 @@ class LayerEncoder:
         fanouts: dict[str, int] = {}
         for path, fanout in block_paths(settings, store, query).items():
             fanouts[path[-1].name] = max(fanout, fanouts.get(path[-1].name, 0))
-        self._neighborhoods = Neighborhoods(fanouts, settings.sampling.neighbors, settings.seed)
+        self._neighborhoods = Neighborhoods(fanouts, settings.sampling.neighbors, settings.seed, settings.sampling.cap)
         self._last: tuple[tuple[int, State], Layer] | None = None
 
     def run(self, task: LayerTask) -> None:

@@ -88,11 +88,13 @@ class Neighborhoods:
         fanouts: name of an edge type -> most neighbors along it; all along those that are not named.
         strategy: which, where there are more.
         seed: of the choice.
+        cap: only the latest so many edges of a node are candidates; None for all.
     """
 
     fanouts: Mapping[str, int] = field(default_factory=dict)
     strategy: Strategy = "last"
     seed: int = 0
+    cap: int | None = None
 
 
 ALL = Neighborhoods()
@@ -287,8 +289,10 @@ class Layer:
         """Neighbors of each node that are read along an edge type."""
         adjacency = self._store.adjacency(edge_type)
         counts: NDArray[np.int64] = _counts_until(adjacency.indptr, adjacency.times, self._anchor)
-        most = self._neighborhoods.fanouts.get(edge_type.name)
-        return counts if most is None else np.minimum(counts, most)
+        bounds = (self._neighborhoods.fanouts.get(edge_type.name), self._neighborhoods.cap)
+        for most in bounds:
+            counts = counts if most is None else np.minimum(counts, most)
+        return counts
 
     def _neighbors(self, edge_type: EdgeType, nodes: NDArray[np.int64]) -> NDArray[np.int32]:
         """Neighbors of nodes, int32 ``[nodes, fanout]``, -1 where absent; no wider than the widest needs."""
@@ -300,7 +304,7 @@ class Layer:
         keys = example_keys(hop_key(choice.seed, 0, (edge_type,)), default_examples(nodes, anchors))
         frontier = nodes.astype(np.int32)[:, None]
         adjacency = self._store.adjacency(edge_type)
-        fill_neighbors(adjacency, frontier, anchors, keys, Rule(choice.strategy), found, stamps)
+        fill_neighbors(adjacency, frontier, anchors, keys, Rule(choice.strategy, choice.cap), found, stamps)
         drop_ended(found, stamps, self._store.features(edge_type.target), anchors)
         return found[:, 0]
 

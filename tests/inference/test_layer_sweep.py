@@ -73,6 +73,38 @@ def test_a_run_takes_up_where_one_was_killed(shop: Shop, tmp_path: Path, done: i
     assert tables_of(lake) == broken
 
 
+def test_marks_without_their_states_count_for_nothing(shop: Shop, tmp_path: Path) -> None:
+    settings, lake, _ = train_towers(shop, tmp_path, LATEST, LAYERWISE)
+    store, anchors = GraphStore.open(lake), anchors_of(shop.plan)
+    embed(settings, lake, store, anchors)
+    whole = tables_of(lake)
+    prepared = prepare_sweep(settings, lake, store, anchors, "cpu", again="once more")
+    encoder = PartitionEncoder(settings, lake, store, torch.device("cpu"))
+    for task in prepared.waves[0][:-1]:
+        encoder.run(prepared.sweep, task)
+    for name in state_files(lake):
+        if name.endswith(".npy"):
+            Path(name).unlink()
+    embed(settings, lake, store, anchors, again="once more")
+    assert tables_of(lake) == whole
+
+
+def test_only_the_latest_edges_are_candidates(shop: Shop, tmp_path: Path) -> None:
+    one = {"purchases.customer_id": 3, "purchases.product_id": 3}
+    settings, lake, _ = train_towers(
+        shop, tmp_path, {"strategy": "uniform", "cap": 3, "entity_hops": [one, one]}, LAYERWISE
+    )
+    store, anchors = GraphStore.open(lake), anchors_of(shop.plan)
+    embed(settings, lake, store, anchors)
+    found = read_vectors(lake, "customers", anchors[0])
+    # Of the three latest, three are drawn: as blocks have it, and not of all that there ever were.
+    embed(with_method(settings, "sampled"), lake, store, anchors)
+    np.testing.assert_allclose(found, read_vectors(lake, "customers", anchors[0]), rtol=1e-4, atol=1e-5)
+    free = settings.sampling.model_copy(update={"cap": None})
+    embed(settings.model_copy(update={"sampling": free}), lake, store, anchors)
+    assert not np.allclose(found, read_vectors(lake, "customers", anchors[0]), rtol=1e-4, atol=1e-5)
+
+
 def test_states_of_another_model_are_removed(shop: Shop, tmp_path: Path) -> None:
     settings, lake, _ = train_towers(shop, tmp_path, LATEST, LAYERWISE)
     store, anchors = GraphStore.open(lake), anchors_of(shop.plan)
