@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +31,7 @@ from gnnscale.retrieval.shards import HireShards
 from gnnscale.retrieval.targets import Targets, open_targets
 from gnnscale.schema import ConfigError
 from gnnscale.store import GraphStore
-from gnnscale.store.host_arrays import empty_folder
+from gnnscale.store.host_arrays import scratch_folder
 
 log = logging.getLogger(__name__)
 
@@ -93,9 +91,10 @@ def retrieve(
     for anchor in (plan.test, plan.latest):
         current_manifest(lake, settings.query.name, anchor)
     rules = settings_filter(settings, lake, query, plan.latest, store), read_diversity(settings, lake, query)
+    owner = f"{lake.uri} {settings.query.name}"
     for final, anchor in ((False, plan.test), (True, plan.latest)):
         with (
-            _scratch(settings, lake, anchor) as folder,
+            scratch_folder(lake.cache_folder(settings.lake.cache), "search", owner) as folder,
             open_targets(settings, lake, query, anchor, hire) as targets,
         ):
             file = folder / "entities.npy"
@@ -181,17 +180,6 @@ def _depth(settings: Settings, k: int, pairs: PairScores, keep: Filter) -> int:
     other = pairs.counts + (keep.denied.counts if keep.denied is not None else 0)
     share = keep.mask.mean()
     return int((k + (np.quantile(other, 0.9) if len(other) else 0)) / max(share, 0.05)) + (0 if share == 1 else k)
-
-
-@contextmanager
-def _scratch(settings: Settings, lake: Lake, anchor: int) -> Iterator[Path]:
-    """Folder for vectors that are mapped while they are searched for."""
-    owner = f"{lake.uri} {settings.query.name}"
-    folder = empty_folder(lake.cache_folder(settings.lake.cache), "search", owner, str(anchor))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fingerprint(settings: Settings, lake: Lake, query: PredictiveQuery, side: _Side, again: str) -> str:

@@ -7,7 +7,8 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 KEPT = 2
@@ -33,6 +34,32 @@ def empty_folder(cache: str | Path | None, kind: str, owner: str, content: str) 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
+
+
+@contextmanager
+def scratch_folder(cache: str | Path | None, kind: str, owner: str) -> Iterator[Path]:
+    """A folder of this process's own, removed at the end; those that processes which were killed have left go first.
+
+    Args:
+        cache: folder on a local disk; default: one in the temporary folder.
+        kind: what is in it, a word.
+        owner: what it is for; several processes may work on the same.
+    """
+    family = name_folder(cache, kind, owner, "")
+    family.parent.mkdir(parents=True, exist_ok=True)
+    for left in family.parent.glob(f"{family.name}-*"):
+        with suppress(OSError), (left / "lock").open("r+") as lock:
+            # Who lives holds it.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{family.name}-", dir=family.parent))
+    try:
+        with (folder / "unlocked").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            (folder / "unlocked").rename(folder / "lock")
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def build_once(folder: Path, write: Callable[[Path], None]) -> Path:

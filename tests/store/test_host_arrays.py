@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gnnscale.store.host_arrays import KEPT, build_once, name_folder, remove_older
+from gnnscale.store.host_arrays import KEPT, build_once, name_folder, remove_older, scratch_folder
 
 
 def build_slowly(folder: Path, barrier: multiprocessing.Barrier, writers: multiprocessing.Queue) -> None:
@@ -57,3 +57,20 @@ def test_only_the_latest_versions_of_the_same_arrays_stay(tmp_path):
     remove_older(mine[-1])
     assert [folder.exists() for folder in mine] == [False] * (5 - KEPT) + [True] * KEPT
     assert other.exists() and not list(tmp_path.glob(f".{mine[0].name}*"))
+
+
+def test_scratch_folders_are_of_one_process_each_and_what_a_killed_one_left_goes(tmp_path):
+    with scratch_folder(tmp_path, "search", "a") as first:
+        (first / "vectors.npy").write_bytes(b"1")
+        with scratch_folder(tmp_path, "search", "a") as second, scratch_folder(tmp_path, "search", "b") as other:
+            assert len({first, second, other}) == 3
+            assert (first / "vectors.npy").exists(), "one that is in use stays"
+        assert not second.exists() and not other.exists()
+    assert not first.exists()
+    left = tmp_path / (first.name.rpartition("-")[0] + "-left")
+    left.mkdir()
+    (left / "lock").touch()
+    with scratch_folder(tmp_path, "search", "b"):
+        assert left.exists()
+    with scratch_folder(tmp_path, "search", "a"):
+        assert not left.exists()
