@@ -39,8 +39,21 @@ def test_the_ranked_part_is_that_of_brute_force(seed, targets, category, cap, k,
         assert [score[target] for target in drawn] == ranked.scores[i][ranked.explored[i]].tolist()
         if share is None:
             assert not drawn
-        if share == 1.0:
+        if cap is None and share == 1.0:
             assert len(drawn) == min(length, len(allowed) - length)
+        if cap is not None:
+            listed = ranked.targets[i][ranked.targets[i] >= 0]
+            assert len(listed) == length and fits(case.categories, listed, cap)
+            if share == 1.0 and not drawn and length:
+                # Nothing else has room beside what would be kept, were one of the list to give way.
+                kept, whole = case.ranked(row, length - 1, cap)[0], case.ranked(row, length, cap)[0]
+                others = set(allowed) - set(whole)
+                assert not any(fits(case.categories, np.array([*kept, other]), cap) for other in others)
+
+
+def fits(categories: np.ndarray, targets: np.ndarray, cap: int) -> bool:
+    """Whether no category has more targets than the cap; those without one (-1) are free."""
+    return bool((np.bincount(categories[targets] + 1, minlength=1)[1:] <= cap).all())
 
 
 def test_the_cap_is_the_most_of_a_category_and_those_without_one_are_free():
