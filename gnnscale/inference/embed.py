@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 
@@ -23,6 +24,7 @@ from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import LakeError
 from gnnscale.store import GraphStore
+from gnnscale.store.host_arrays import remove_older
 
 log = logging.getLogger(__name__)
 
@@ -120,10 +122,9 @@ def embed(
     device = device or torch.device("cpu")
     prepared = prepare_sweep(settings, lake, store, anchors, device.type, again)
     advance(prepared.found)
-    encoder = PartitionEncoder(settings, lake, store, device) if prepared.tasks else None
-    for tasks in prepared.in_order():
-        assert encoder is not None
-        for task in tasks:
+    if prepared.tasks:
+        encoder = PartitionEncoder(settings, lake, store, device)
+        for task in chain.from_iterable(prepared.in_order()):
             encoder.run(prepared.sweep, task)
             advance(len(task))
     return finish_sweep(lake, prepared)
@@ -157,7 +158,7 @@ def prepare_sweep(
     if not sweep.layerwise:
         return PreparedSweep(sweep, model, tasks, found, digests)
     plan = LayerPlan.of(settings, lake, store, query, sweep.fingerprint)
-    plan.remove_others()
+    remove_older(plan.folder, kept=1)
     left = sorted({task.partition.anchor for task in tasks if task.partition.side == "entities"})
     waves = plan.waves(store, left, settings.embedding.partition_rows)
     return PreparedSweep(sweep, model, tasks, found, digests, plan, waves)

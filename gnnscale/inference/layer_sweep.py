@@ -15,9 +15,10 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from gnnscale.config import Settings
-from gnnscale.inference.layerwise import CHUNK_EDGES, HopTree, Inputs, Layer, Neighborhoods, State, layers_of, state_of
+from gnnscale.inference.layerwise import CHUNK_EDGES, Inputs, Layer, Neighborhoods, State, layers_of, state_of
 from gnnscale.inference.sweep import Partition, Sweep
 from gnnscale.lake import Lake
+from gnnscale.nn.conv.network import HopTree
 from gnnscale.query import PredictiveQuery
 from gnnscale.store import GraphStore
 from gnnscale.store.host_arrays import name_folder
@@ -112,13 +113,6 @@ class LayerPlan:
         # A mark without its file tells of states that someone has cleared away.
         state = self.states[task.layer - 1][task.place]
         return self.mark(task).exists() and self.file(task.anchor, state).exists()
-
-    def remove_others(self) -> None:
-        """Remove what other sweeps of the query have left."""
-        family = self.folder.name.rpartition("-")[0]
-        for path in self.folder.parent.glob(f"{family}-*"):
-            if path != self.folder:
-                shutil.rmtree(path, ignore_errors=True)
 
     def remove(self) -> None:
         """Remove all files of the sweep."""

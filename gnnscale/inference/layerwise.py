@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from gnnscale.loading.category_codes import CategoryCodes
 from gnnscale.loading.gather import gather, gather_pooled
 from gnnscale.nn.conv import BlockNetwork, SAGEConv
-from gnnscale.nn.conv.network import own_name
+from gnnscale.nn.conv.network import HopTree, own_name
 from gnnscale.sampling.block import Path as HopPath
 from gnnscale.sampling.compiled import fill_neighbors
 from gnnscale.sampling.keys import default_examples, example_keys, hop_key
@@ -51,33 +51,6 @@ class State:
     def needs(self) -> list[State]:
         """The states that it is computed from."""
         return [*([] if self.own is None else [self.own]), *(state for _, state in self.behind)]
-
-
-@dataclass(frozen=True)
-class HopTree:
-    """The paths of blocks from nodes of a table, as a network has them.
-
-    Args:
-        hops: edge types from a seed to each hop, shorter ones first.
-        table: of the seeds.
-    """
-
-    hops: tuple[HopPath, ...]
-    table: str
-
-    @property
-    def paths(self) -> tuple[HopPath, ...]:
-        """The seeds' own, which is empty, and those of the hops."""
-        return ((), *self.hops)
-
-    @property
-    def depth(self) -> int:
-        """Hops of the longest."""
-        return max(map(len, self.paths))
-
-    def table_of(self, path: HopPath) -> str:
-        """Table of the nodes at the end of a path."""
-        return path[-1].target if path else self.table
 
 
 @dataclass(frozen=True)
@@ -289,8 +262,7 @@ class Layer:
         """Neighbors of each node that are read along an edge type."""
         adjacency = self._store.adjacency(edge_type)
         counts: NDArray[np.int64] = _counts_until(adjacency.indptr, adjacency.times, self._anchor)
-        bounds = (self._neighborhoods.fanouts.get(edge_type.name), self._neighborhoods.cap)
-        for most in bounds:
+        for most in (self._neighborhoods.fanouts.get(edge_type.name), self._neighborhoods.cap):
             counts = counts if most is None else np.minimum(counts, most)
         return counts
 

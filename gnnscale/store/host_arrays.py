@@ -88,10 +88,10 @@ def build_once(folder: Path, write: Callable[[Path], None]) -> Path:
     return folder
 
 
-def remove_older(folder: Path) -> None:
-    """Remove versions of what :func:`name_folder` named, but for the ``KEPT`` that were built last."""
+def remove_older(folder: Path, kept: int = KEPT) -> None:
+    """Remove versions of what :func:`name_folder` named, but for so many, this one among them, that were built last."""
     family = folder.name.rpartition("-")[0]
     versions = [path for path in folder.parent.glob(f"{family}-*") if path.is_dir() and path != folder]
-    for path in sorted(versions, key=lambda path: path.stat().st_mtime_ns)[: -(KEPT - 1)]:
+    for path in sorted(versions, key=lambda path: path.stat().st_mtime_ns)[: max(0, len(versions) - (kept - 1))]:
         shutil.rmtree(path, ignore_errors=True)
         (path.parent / f".{path.name}.lock").unlink(missing_ok=True)

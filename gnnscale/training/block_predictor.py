@@ -6,7 +6,7 @@ import numpy as np
 from torch import nn
 
 from gnnscale.config import Settings
-from gnnscale.loading import AnswerShape, EntityExamples, Examples
+from gnnscale.loading import AnswerShape, EntityExamples
 from gnnscale.loading.block_loader import FeatureBlock
 from gnnscale.query import PredictiveQuery
 from gnnscale.store import GraphStore
@@ -25,7 +25,7 @@ class EntityBlocks:
 
     def __init__(self, settings: Settings, store: GraphStore, query: PredictiveQuery) -> None:
         self.query = query
-        self.source = memory_source(settings, store, query, Examples.unlabelled(np.zeros(0, np.int64), 0))
+        self.source = memory_source(settings, store, query)
 
     def build(self, examples: EntityExamples, epoch: int = 0) -> FeatureBlock:
         """One batch; labels are not looked at."""

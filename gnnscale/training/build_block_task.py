@@ -102,7 +102,7 @@ def memory_source(
     settings: Settings,
     store: GraphStore,
     query: PredictiveQuery,
-    examples: Examples,
+    examples: Examples | None = None,
     training: NDArray[np.int64] | None = None,
 ) -> BlockLoader | WalkLoader:
     """What samples around a query's entities in memory, without what the query hides.
@@ -111,12 +111,14 @@ def memory_source(
         settings: ``sampling`` and ``training`` count.
         store: of the graph.
         query: bound query.
-        examples: whose entities and anchors.
+        examples: whose entities and anchors; default: none, for blocks around any that are asked for.
         training: row numbers of those that an epoch takes; default: all.
 
     Raises:
         ConfigError: fan-outs or walks don't fit the graph or the query.
     """
+    if examples is None:
+        examples = Examples.unlabelled(np.zeros(0, np.int64), 0)
     seeds = examples.entities, examples.anchors
     sampling, table = settings.sampling, query.entity.name
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from gnnscale.config import Settings, bind_query
 from gnnscale.lake import Lake
-from gnnscale.loading import BatchBuilder, Examples
+from gnnscale.loading import BatchBuilder
 from gnnscale.loading.entity_batches import EntityBatchBuilder
 from gnnscale.loading.entity_examples import EntityExamples
 from gnnscale.nn import TwoBranchModel, build_model
@@ -72,7 +72,7 @@ def load_link_model(
     if settings.model.network == "blocks":
         saved = _read(settings, lake, content)
         query = bind_query(settings, store.manifest)
-        source = memory_source(settings, store, query, Examples.unlabelled(np.zeros(0, np.int64), 0))
+        source = memory_source(settings, store, query)
         towers = build_towers(settings, store, query, source)
         _fill(towers, saved, settings)
         return TowersPredictor(towers.to(device).eval(), source, query, store.features(query.target.name), device)

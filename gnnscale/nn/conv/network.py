@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,33 @@ from gnnscale.schema import ConfigError
 
 Convolution = Callable[[int, int, int], nn.Module]
 """Makes a convolution from the channels of parents, of children and of the message."""
+
+
+@dataclass(frozen=True)
+class HopTree:
+    """The paths of blocks from nodes of a table, as a network has them.
+
+    Args:
+        hops: edge types from a seed to each hop, shorter ones first.
+        table: of the seeds.
+    """
+
+    hops: tuple[Path, ...]
+    table: str
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The seeds' own, which is empty, and those of the hops."""
+        return ((), *self.hops)
+
+    @property
+    def depth(self) -> int:
+        """Hops of the longest."""
+        return max(map(len, self.paths))
+
+    def table_of(self, path: Path) -> str:
+        """Table of the nodes at the end of a path."""
+        return path[-1].target if path else self.table
 
 
 class BlockNetwork(nn.Module):
@@ -48,9 +76,8 @@ class BlockNetwork(nn.Module):
         category_channels: int = 24,
     ) -> None:
         super().__init__()
-        self.paths: tuple[Path, ...] = ((), *paths)
-        self.depth = max(map(len, self.paths))
-        self._table = table
+        self._tree = HopTree(tuple(paths), table)
+        self.paths, self.depth = self._tree.paths, self._tree.depth
         self.categories, known = nn.ModuleDict(), dict(categories or {})
         # By name, so that fresh weights don't depend on the mapping's order.
         for name in sorted({self.table_of(path) for path in self.paths} & known.keys()):
@@ -128,7 +155,7 @@ class BlockNetwork(nn.Module):
 
     def table_of(self, path: Path) -> str:
         """Table of the nodes at the end of a path."""
-        return path[-1].target if path else self._table
+        return self._tree.table_of(path)
 
     def _alive(self, layer: int) -> list[Path]:
         return [path for path in self.paths if len(path) < self.depth - layer]
