@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 
 from gnnscale.config import Settings, build_settings
 from gnnscale.loading import AnswerShape
@@ -63,9 +62,7 @@ def write_shop(folder: Path) -> None:
 
 
 def main(rank: int, workers: int, folder: str) -> None:
-    """Train in a process of its own; rank 0 leaves what came of it."""
-    dist.init_process_group("gloo", f"file://{folder}/meet-{workers}", rank=rank, world_size=workers)
+    """Train as one process of a group; rank 0 leaves what came of it."""
     found = train(folder, Place(rank, workers))
     if rank == 0:
         torch.save(found, Path(folder) / f"{workers}.pt")
-    dist.destroy_process_group()

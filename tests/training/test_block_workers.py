@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 
 from gnnscale.training import Place
+from tests.gloo_group import run_group
 from tests.training.block_job import main, train, write_shop
 
 TOLERANCE = {"rel": 2e-4, "abs": 2e-5}
@@ -22,7 +22,7 @@ def test_processes_train_as_one(tmp_path: Path) -> None:
     assert alone["losses"] == train(str(tmp_path), Place())["losses"]
     assert alone["seen"] == 100 and len(alone["losses"]) > 2
     for workers in (2, 4):
-        mp.spawn(main, (workers, str(tmp_path)), nprocs=workers)
+        run_group(main, workers, tmp_path)
         found = torch.load(tmp_path / f"{workers}.pt")
         assert found["seen"] == alone["seen"]
         steps, losses = zip(*found["losses"], strict=True)

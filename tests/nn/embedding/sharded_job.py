@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -55,13 +54,11 @@ def train(peers: Peers, steps: range, resume: dict[str, dict[str, Tensor]] | Non
 
 
 def main(rank: int, workers: int, folder: str) -> None:
-    """Train in a process of its own, from the start and from what one process left after two steps."""
+    """Train as one process of a group, from the start and from what one process left after two steps."""
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", f"file://{folder}/meet-{workers}", rank=rank, world_size=workers)
     peers = Peers(rank, workers)
     whole = train(peers, range(STEPS))
     resumed = train(peers, range(2, STEPS), torch.load(Path(folder) / "one.pt"))
     if rank == 0:
         again = {"items": whole["items"], "layer": whole["layer"]}
         torch.save({"whole": whole, "resumed": resumed, "left": again}, Path(folder) / f"{workers}.pt")
-    dist.destroy_process_group()

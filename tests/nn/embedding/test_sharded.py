@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
 from torch import nn
 
 from gnnscale.nn.embedding import Peers, ShardedEmbedding, StartLaw, sharded_tables, start_rows
 from gnnscale.nn.embedding.row_adagrad import EPSILON
 from gnnscale.schema import SchemaError
+from tests.gloo_group import run_group
 from tests.nn.embedding.sharded_job import BATCH, CHANNELS, LAW, RATE, ROWS, STEPS, Lookup, batch_of, main, train
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-6}
@@ -49,7 +49,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
     torch.save(train(Peers(), range(2)), folder / "one.pt")
     found: dict[int, dict[str, Any]] = {1: {"whole": train(Peers(), range(STEPS))}}
     for workers in (2, 4):
-        mp.spawn(main, (workers, str(folder)), nprocs=workers)
+        run_group(main, workers, folder)
         found[workers] = torch.load(folder / f"{workers}.pt")
     return found
 
