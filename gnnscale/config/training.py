@@ -30,8 +30,8 @@ class ModelSettings(Section):
             ``fusion`` for both.
         sharded_lookup_rows: targets from which on the embeddings of ``lookup`` are shared out to the workers by row;
             a step then costs what it looks up, learned by row-wise Adagrad.
-        new_targets: whether targets that no training example names are ranked too; false leaves them to the pair
-            branch alone.
+        new_targets: whether targets that no training example names are ranked as others are; false ranks them, but
+            for the pair branch, after all others.
     """
 
     network: Literal["auto", "blocks"] = "auto"

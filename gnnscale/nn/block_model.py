@@ -55,9 +55,11 @@ class BlockTowers(nn.Module):
 
     Attributes:
         learned: which targets training examples name, bool ``[targets]``; embeddings of the others count as zero.
+        of_targets: names of what has a row for each target.
     """
 
     learned: Tensor
+    of_targets = ("learned", "own.weight")
 
     def __init__(
         self,

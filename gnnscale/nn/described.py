@@ -44,9 +44,11 @@ class DescribedTargets(nn.Module):
     Attributes:
         channels: of a pair vector.
         learned: which targets training examples name, bool ``[targets]``.
+        of_targets: names of what has a row for each target.
     """
 
     learned: Tensor
+    of_targets = ("learned", "pair_identity.weight", "tower_identity.weight")
 
     def __init__(
         self,

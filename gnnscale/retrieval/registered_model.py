@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,19 @@ from gnnscale.inference.encode import TARGETS
 from gnnscale.inference.registered_model import LakeModel
 from gnnscale.retrieval.answers import ranked_table
 from gnnscale.retrieval.embeddings import PairScores
-from gnnscale.retrieval.exact import rank_exact
+from gnnscale.retrieval.filter_rules import read_diversity, settings_filter
+from gnnscale.retrieval.index import Metric
+from gnnscale.retrieval.search import AllowedSearch
+from gnnscale.retrieval.targets import EveryTarget
+from gnnscale.retrieval.tower import TargetVectors
 from gnnscale.training import load_link_model
 
 
 class RankingModel(LakeModel):
-    """Ranks targets for entities at the latest anchor, exactly.
+    """Ranks targets for entities at the latest anchor: every target is scored, without an index.
 
-    Output: entity, target, rank, score, anchor_time.
+    Filters and the diversity cap are those of the predictions; nothing is explored. Entities are embedded from sampled
+    neighborhoods, whatever ``embedding.method`` is. Output: entity, target, rank, score, anchor_time.
     """
 
     def load_weights(self, weights: bytes) -> None:
@@ -31,14 +37,33 @@ class RankingModel(LakeModel):
 
         Raises:
             DataError: a key is not one of the entity table's.
+            LakeError, ConfigError: see :func:`gnnscale.retrieval.filter_rules.settings_filter`.
         """
         query, nodes = self.query, self.nodes_of(model_input["entity"])
-        anchor = self.latest - self.store.manifest.origin
-        count = self.store.node_count(query.target.name)
+        asked, places = np.unique(nodes, return_inverse=True)
+        scores = self.model.score_entities(self.model.entity_batch(asked, self._anchor))
+        counts = np.zeros(self.store.node_count(query.entity.name), np.int64)
+        counts[asked] = scores.counts
+        pairs = PairScores(np.concatenate([[0], np.cumsum(counts)]), scores.targets, scores.scores)
+        keep, diversity = self._rules
+        search = AllowedSearch(EveryTarget(self._targets), keep, self._targets, pairs, diversity)
+        found = search.search(scores.vectors[places], nodes, query.places, query.places)
+        keys = read_keys(self.lake, query.entity.name).take(nodes)
+        return ranked_table(found, keys, read_keys(self.lake, query.target.name), self.latest).to_pandas()
+
+    @property
+    def _anchor(self) -> int:
+        """Seconds after the graph's origin."""
+        return self.latest - self.store.manifest.origin
+
+    @cached_property
+    def _targets(self) -> TargetVectors:
+        count = self.store.node_count(self.query.target.name)
         parts = [np.arange(start, min(count, start + TARGETS)) for start in range(0, count, TARGETS)]
-        targets = np.concatenate([self.model.encode_targets(self.model.target_batch(p, anchor)) for p in parts])
-        scores = self.model.score_entities(self.model.entity_batch(nodes, anchor))
-        pairs = PairScores(np.concatenate([[0], np.cumsum(scores.counts)]), scores.targets, scores.scores)
-        found = rank_exact(scores.vectors, targets, pairs, np.arange(len(nodes)), query.places)
-        entity_keys = read_keys(self.lake, query.entity.name).take(nodes)
-        return ranked_table(found, entity_keys, read_keys(self.lake, query.target.name), self.latest).to_pandas()
+        found = [self.model.encode_targets(self.model.target_batch(part, self._anchor)) for part in parts]
+        return TargetVectors(np.concatenate(found), Metric(self.settings.retrieval.index.metric).value)
+
+    @cached_property
+    def _rules(self) -> Any:
+        found = settings_filter(self.settings, self.lake, self.query, self.latest, self.store)
+        return found, read_diversity(self.settings, self.lake, self.query)

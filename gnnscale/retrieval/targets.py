@@ -65,7 +65,7 @@ def open_targets(
     if not manifest.shards:
         index, _, folder = load_index(lake, settings.query.name, anchor, settings.lake.cache)
         vectors = TargetVectors(saved_vectors(folder), metric.value)
-        yield Targets(index, _EveryTarget(vectors.values, metric), vectors, manifest)
+        yield Targets(index, EveryTarget(vectors), vectors, manifest)
         return
     if hire is None:
         raise ConfigError(
@@ -82,19 +82,25 @@ def open_targets(
 
 
 @dataclass(frozen=True, eq=False)
-class _EveryTarget:
-    """Scores every target from mapped vectors."""
+class EveryTarget:
+    """Scores every target, without an index.
 
-    vectors: NDArray[np.float32]
-    metric: Metric
+    Args:
+        vectors: of the targets, in memory or mapped.
+    """
+
+    vectors: TargetVectors
 
     @property
     def size(self) -> int:
-        return len(self.vectors)
+        """Number of targets."""
+        return self.vectors.shape[0]
 
     @property
     def channels(self) -> int:
-        return int(self.vectors.shape[1])
+        """Channels of a vector."""
+        return self.vectors.shape[1]
 
     def search(self, queries: NDArray[np.float32], k: int) -> Neighbors:
-        return exact_neighbors(self.vectors, queries, k, self.metric)
+        """The best of all targets, ``[queries, k]``."""
+        return exact_neighbors(self.vectors.values, queries, k, Metric(self.vectors.metric))

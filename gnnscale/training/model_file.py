@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from gnnscale.config import Settings, bind_query
 from gnnscale.lake import Lake
@@ -17,8 +17,9 @@ from gnnscale.loading import BatchBuilder
 from gnnscale.loading.entity_batches import EntityBatchBuilder
 from gnnscale.loading.entity_examples import EntityExamples
 from gnnscale.nn import TwoBranchModel, build_model
-from gnnscale.nn.block_model import BlockModel
+from gnnscale.nn.block_model import BlockModel, BlockTowers
 from gnnscale.nn.build import build_entity_batches, build_entity_model
+from gnnscale.nn.described import DescribedTargets
 from gnnscale.nn.entity_losses import EntityObjective
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import LakeError
@@ -164,10 +165,22 @@ def _read(settings: Settings, lake: Lake, content: bytes | None) -> dict[str, An
 
 def _fill(model: nn.Module, saved: dict[str, Any], settings: Settings) -> None:
     try:
-        model.load_state_dict(saved["weights"])
+        model.load_state_dict(_with_new_targets(model, saved["weights"]))
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise LakeError(
             f"the model of query '{settings.query.name}' does not fit the graph or the configuration any more "
             f"({reason}); run the train stage again"
         ) from None
+
+
+def _with_new_targets(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights with rows for targets that came after the training: nothing is learned of them but by their columns."""
+    weights, wanted = dict(weights), model.state_dict()
+    for path, module in model.named_modules():
+        for name in module.of_targets if isinstance(module, DescribedTargets | BlockTowers) else ():
+            full = f"{path}.{name}".lstrip(".")
+            if full in weights and full in wanted and weights[full].shape[1:] == wanted[full].shape[1:]:
+                more = max(0, len(wanted[full]) - len(weights[full]))
+                weights[full] = nn.functional.pad(weights[full], (0, 0) * (wanted[full].ndim - 1) + (0, more))
+    return weights
