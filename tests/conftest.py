@@ -12,6 +12,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+# As the command line has it: threads of torch that spin would keep the workers of this session off the cores.
+os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+
 import torch
 
 if not torch.cuda.is_available():

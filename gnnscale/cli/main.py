@@ -48,13 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if word.startswith("-") or "=" not in word:
             parser.error(f"unrecognized argument: {word}")
     options.overrides = [*options.overrides, *rest]
-    # Ray and MLflow read these when they are imported; what the user has set stands.
+    # Ray, MLflow and torch's threads read these when they are imported; what the user has set stands.
     os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     # How often Ray Train looks at its workers, who wait at their start, at checkpoints and at their end until it does.
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
+    # How long a thread of torch spins where it waits for the others. By default it is up to a millisecond, in which one
+    # that something else has put off a core is not let back: a step takes ten times as long beside any busy process.
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
