@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 DECAYS = 12
+FADED = 40.0
+"""Time constants after which a decay fades no more: denormal numbers, soon after, take ten times as long to compute."""
 WEEKLY = (7.0, 3.5, 14.0, 28.0)
 """Periods, in days, that the Fourier part starts from."""
 
@@ -31,5 +33,6 @@ class AgeEncoder(nn.Module):
         age = age.unsqueeze(-1)
         phase = age * torch.exp(self.log_frequency)
         logarithm = torch.log(age + 0.05)
-        parts = [torch.exp(-age * torch.exp(-self.log_constant)), torch.sin(phase), torch.cos(phase)]
+        constants = (age * torch.exp(-self.log_constant)).clamp(max=FADED)
+        parts = [torch.exp(-constants), torch.sin(phase), torch.cos(phase)]
         return torch.cat([*parts, 0.3 * logarithm, 0.05 * logarithm**2], dim=-1)

@@ -13,7 +13,7 @@ from gnnscale.loading.entity_batches import EntityBatch, PathShape, Slots
 from gnnscale.nn.age import DECAYS, AgeEncoder
 from gnnscale.nn.entity import damped_log
 from gnnscale.nn.rows import RowEncoder
-from gnnscale.nn.segments import segment_max, segment_sum
+from gnnscale.nn.segments import segment_max, segment_sum, take_rows
 from gnnscale.schema import GraphManifest, TableManifest
 
 
@@ -108,7 +108,7 @@ class OneSlot(nn.Module):
 
     def forward(self, slots: Slots, rows: Tensor, behind: list[Tensor], parents: int) -> Tensor:
         """Slots to messages, ``[parents, channels]``; a parent without a slot gets zeros."""
-        parts = [rows[slots.row], *behind]
+        parts = [take_rows(rows, slots.row), *behind]
         if self.age:
             parts.append(self.age(slots.age) * slots.dated.unsqueeze(1))
         vector = torch.cat(parts, dim=1)
@@ -143,7 +143,7 @@ class ManySlots(nn.Module):
 
     def forward(self, slots: Slots, rows: Tensor, behind: list[Tensor], parents: int) -> Tensor:
         """Slots to messages, ``[parents, channels]``; a parent without a slot gets that of empty sums."""
-        parts, decays = [rows[slots.row], *behind], rows.new_ones(len(slots), DECAYS)
+        parts, decays = [take_rows(rows, slots.row), *behind], rows.new_ones(len(slots), DECAYS)
         if self.dated:
             first = (slots.gap < 0).to(rows.dtype).unsqueeze(1)
             age = self.age(slots.age)
@@ -155,7 +155,8 @@ class ManySlots(nn.Module):
         own, total = segment_sum(torch.cat([weight, event], dim=1), slots.parent, parents).split(
             [weight.shape[1], self.width], dim=1
         )
-        visits = segment_sum(weight[slots.opens], slots.parent[slots.opens], parents)
+        opens = slots.opens.nonzero().squeeze(1)
+        visits = segment_sum(take_rows(weight, opens), slots.parent[opens], parents)
         count = torch.bincount(slots.parent, minlength=parents).clamp(min=1).unsqueeze(1)
         largest = segment_max(event, slots.parent, parents)
         return self.short(torch.cat([damped_log(own), damped_log(visits), total / count, largest], dim=1))

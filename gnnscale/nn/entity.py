@@ -11,7 +11,7 @@ from torch.nn import functional
 from gnnscale.loading import PairBatch
 from gnnscale.nn.age import DECAYS, AgeEncoder
 from gnnscale.nn.rows import RowEncoder
-from gnnscale.nn.segments import segment_sum
+from gnnscale.nn.segments import segment_sum, take_rows
 from gnnscale.schema import TableManifest
 
 FACT_CHANNELS = 16
@@ -23,7 +23,7 @@ class EntityView:
 
     Args:
         candidate: sums of event encodings and the latest one, ``[candidates, sums + channels]``.
-        siblings: sums over each sibling group, gathered back, one ``[candidates, sums]`` a column.
+        siblings: sums over each sibling group, one ``[groups, sums]`` a column.
         entity: sums over all events and over visits, with the entity's columns, ``[examples, width]``.
         sums: the candidate's sums alone, ``[candidates, sums]``.
     """
@@ -85,17 +85,19 @@ class EntityEncoder(nn.Module):
         own = segment_sum(weight, batch.event_candidate, candidates)
         # Exactly one sum an example over all its candidates, whatever the sibling columns.
         whole = segment_sum(own, batch.example, examples)
-        visits = segment_sum(weight[batch.event_opens], batch.event_example[batch.event_opens], examples)
+        opens = batch.event_opens.nonzero().squeeze(1)
+        visits = segment_sum(take_rows(weight, opens), batch.event_example[opens], examples)
+        sums = damped_log(own)
         siblings = [
-            damped_log(segment_sum(own, index, count)[index])
+            damped_log(segment_sum(own, index, count))
             for index, count in zip(batch.groups, batch.group_counts, strict=True)
         ]
         rows = self.entity_rows(batch.entity_features) + self._surroundings(batch)
         return EntityView(
-            candidate=torch.cat([damped_log(own), event[batch.last_event]], dim=1),
+            candidate=torch.cat([sums, take_rows(event, batch.last_event)], dim=1),
             siblings=siblings,
             entity=torch.cat([damped_log(whole), damped_log(visits), rows], dim=1),
-            sums=damped_log(own),
+            sums=sums,
         )
 
     def _surroundings(self, batch: PairBatch) -> Tensor:

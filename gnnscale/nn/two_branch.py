@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gnnscale.loading import PairBatch, TargetBatch
 from gnnscale.nn.described import DescribedTargets, Embedding, Lookup
 from gnnscale.nn.entity import EntityEncoder
-from gnnscale.nn.segments import segment_sum
+from gnnscale.nn.segments import segment_sum, take_rows
 from gnnscale.nn.targets import DemandEncoder
 from gnnscale.schema import TableManifest
 
@@ -130,23 +130,23 @@ class TwoBranchModel(nn.Module):
         demand = self.demand(batch.targets)
         described = torch.cat([self.described.pair(batch.targets), demand], dim=1)
 
-        hidden = self.from_candidate(view.candidate) + self.from_target(described)[batch.candidate_target]
-        for layer, sums in zip(self.from_siblings, view.siblings, strict=True):
-            hidden = hidden + layer(sums)
-        hidden = self.pair(hidden + self.from_entity(view.entity)[batch.example])
+        hidden = self.from_candidate(view.candidate) + take_rows(self.from_target(described), batch.candidate_target)
+        for layer, sums, group in zip(self.from_siblings, view.siblings, batch.groups, strict=True):
+            hidden = hidden + take_rows(layer(sums), group)
+        hidden = self.pair(hidden + take_rows(self.from_entity(view.entity), batch.example))
         pair = (self.pair_score(hidden) + 0.1 * self.pair_skip(view.sums)).squeeze(1)
 
         target = self.encode_targets(batch.targets, demand)
         weight = torch.exp(self.attention(hidden).clamp(-8, 8))
         total = segment_sum(weight, batch.example, examples) + 1e-3
-        vectors = target[batch.candidate_target, :-1]
+        vectors = take_rows(target, batch.candidate_target)[:, :-1]
         profile = segment_sum(weight * vectors, batch.example, examples) / total
         habits = segment_sum(weight * hidden, batch.example, examples) / total
         summary = torch.cat([0.3 * view.entity, profile, habits], dim=1)
         entity = self.entity_tower(summary) + profile
         return Scores(
             pair=pair,
-            local=pair + self.shift(summary)[batch.example, 0],
+            local=pair + take_rows(self.shift(summary), batch.example).squeeze(1),
             entity=torch.cat([entity, torch.ones_like(entity[:, :1])], dim=1),
             target=target,
         )

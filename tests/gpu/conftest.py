@@ -12,7 +12,7 @@ import torch
 from gnnscale.store import GraphStore
 
 NO_TRITON = "triton is not installed (pip install gnnscale[gpu])"
-NO_LAKE = "deltalake or pytorch-frame is not installed"
+NO_LAKE = "deltalake is not installed"
 OF_LOADERS = ("test_block_training.py", "test_device_loader.py")
 """Tests that take more of the package than torch, triton and torch-geometric bear."""
 
@@ -33,7 +33,7 @@ class Lacking(pytest.Module):
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
     """Tests of this folder skip where there is no triton, and those of loaders where there is no deltalake."""
-    lacks_lake = module_path.name in OF_LOADERS and (find_spec("deltalake") is None or find_spec("torch_frame") is None)
+    lacks_lake = module_path.name in OF_LOADERS and find_spec("deltalake") is None
     return Lacking.from_parent(parent, path=module_path) if lacks_lake or find_spec("triton") is None else None
 
 
