@@ -15,7 +15,7 @@ import torch
 from gnnscale.config import Settings, bind_query
 from gnnscale.inference.embedding_rows import TIMESTAMP
 from gnnscale.inference.encode import PartitionEncoder, PartitionTask, SweepTask
-from gnnscale.inference.layer_sweep import LayerPlan, LayerTask
+from gnnscale.inference.layer_sweep import LayerPlan, LayerTask, layers_folder
 from gnnscale.inference.reach_digest import reach_digests
 from gnnscale.inference.sweep import Sweep, model_key, plan_sweep
 from gnnscale.inference.sweep_files import Finished, commit_sweep, find_finished, remove_unfinished
@@ -155,10 +155,11 @@ def prepare_sweep(
     found = sum(map(len, finished))
     if finished:
         log.info("%d of %d files were there", len(finished), len(sweep.partitions))
+    # Of this sweep's layers alone; a sweep that samples has none.
+    remove_older(layers_folder(settings, lake, sweep.fingerprint), kept=1)
     if not sweep.layerwise:
         return PreparedSweep(sweep, model, tasks, found, digests)
     plan = LayerPlan.of(settings, lake, store, query, sweep.fingerprint)
-    remove_older(plan.folder, kept=1)
     left = sorted({task.partition.anchor for task in tasks if task.partition.side == "entities"})
     waves = plan.waves(store, left, settings.embedding.partition_rows)
     return PreparedSweep(sweep, model, tasks, found, digests, plan, waves)

@@ -73,9 +73,8 @@ class LayerPlan:
             fingerprint: of the sweep.
         """
         tree = HopTree(tuple(block_paths(settings, store, query)), query.entity.name)
-        owner = f"{lake.uri} {settings.query.name}"
-        folder = name_folder(lake.cache_folder(settings.lake.cache), "layers", owner, fingerprint)
-        return cls(tuple(map(tuple, layers_of(state_of(tree, (), tree.depth)))), folder)
+        states = tuple(map(tuple, layers_of(state_of(tree, (), tree.depth))))
+        return cls(states, layers_folder(settings, lake, fingerprint))
 
     def rows(self, store: GraphStore) -> int:
         """States of single nodes at one anchor, of all layers."""
@@ -117,6 +116,18 @@ class LayerPlan:
     def remove(self) -> None:
         """Remove all files of the sweep."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def layers_folder(settings: Settings, lake: Lake, fingerprint: str) -> Path:
+    """Where the layers of a sweep are, or would be; a sweep without layers has a folder too, which nobody makes.
+
+    Args:
+        settings: names the query, and the cache.
+        lake: of the sweep.
+        fingerprint: of the sweep.
+    """
+    owner = f"{lake.uri} {settings.query.name}"
+    return name_folder(lake.cache_folder(settings.lake.cache), "layers", owner, fingerprint)
 
 
 class LayerEncoder:

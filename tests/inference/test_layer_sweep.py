@@ -105,13 +105,14 @@ def test_only_the_latest_edges_are_candidates(shop: Shop, tmp_path: Path) -> Non
     assert not np.allclose(found, read_vectors(lake, "customers", anchors[0]), rtol=1e-4, atol=1e-5)
 
 
-def test_states_of_another_model_are_removed(shop: Shop, tmp_path: Path) -> None:
+@pytest.mark.parametrize("then", ["layerwise", "sampled"])
+def test_states_of_another_sweep_are_removed(shop: Shop, tmp_path: Path, then: str) -> None:
     settings, lake, _ = train_towers(shop, tmp_path, LATEST, LAYERWISE)
     store, anchors = GraphStore.open(lake), anchors_of(shop.plan)
     prepared = prepare_sweep(settings, lake, store, anchors, "cpu")
     PartitionEncoder(settings, lake, store, torch.device("cpu")).run(prepared.sweep, prepared.waves[0][0])
     assert state_files(lake)
-    prepare_sweep(settings, lake, store, anchors, "cpu", again="other")
+    prepare_sweep(with_method(settings, then), lake, store, anchors, "cpu", again="other")
     assert not state_files(lake)
 
 
