@@ -59,7 +59,7 @@ def embed_lake(
         _check_gpus(settings, gpus)
         gpus = 0 if settings.training.gpu == "no" else gpus
         prepared = prepare_sweep(settings, lake, store, anchors, "cuda" if gpus else "cpu", again)
-        advance(prepared.found)
+        advance(prepared.done)
         if prepared.tasks:
             if prepared.layers is not None:
                 _check_hosts(ray.nodes(), socket.gethostname())

@@ -67,7 +67,11 @@ def test_a_run_takes_up_where_one_was_killed(shop: Shop, tmp_path: Path, done: i
     # Those of an anchor whose partitions are finished are not needed any more.
     assert len(left) <= len(tasks) - done
     assert {name: at for name, at in state_files(lake).items() if name in marks} == marks
-    embed(settings, lake, store, anchors)
+    advanced: list[int] = []
+    embed(settings, lake, store, anchors, advance=advanced.append)
+    # What is there counts at once, and what is left as it is done: the bar fills.
+    total = sweep_work(settings, lake, store, anchors)
+    assert advanced[0] == total - sum(map(len, left)) > 0 and sum(advanced) == total
     broken = tables_of(lake)
     embed(settings, lake, store, anchors, again="whole")
     assert tables_of(lake) == broken
