@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +19,8 @@ from gnnscale.lake import Lake
 from gnnscale.nn.conv.network import HopTree
 from gnnscale.query import PredictiveQuery
 from gnnscale.store import GraphStore
-from gnnscale.store.host_arrays import name_folder
+from gnnscale.store.array_file import create_array
+from gnnscale.store.host_arrays import build_file_once, name_folder
 from gnnscale.training.build_block_task import block_paths
 from gnnscale.training.link_predictor import TowersPredictor
 
@@ -160,8 +159,7 @@ class LayerEncoder:
         """Compute the states of a task's nodes, and put them into their file."""
         state = self.plan.states[task.layer - 1][task.place]
         layer, path = self._layer(task.anchor, state), self.plan.file(task.anchor, state)
-        if not path.exists():
-            _create(path, layer.shape)
+        build_file_once(path, lambda made: create_array(made, np.float32, layer.shape).flush())
         rows = open_memmap(path, "r+")
         with torch.no_grad():
             for nodes in layer.chunks(CHUNK_EDGES, task.start, task.stop):
@@ -185,16 +183,3 @@ class LayerEncoder:
             layer = Layer(network, state, self._store, inputs, earlier, relative, self._neighborhoods)
             self._last = (anchor, state), layer
         return self._last[1]
-
-
-def _create(path: Path, shape: tuple[int, int]) -> None:
-    """Make a file of zeros, whole or not at all; of several processes, one makes it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    open_memmap(partial, mode="w+", dtype=np.float32, shape=shape).flush()
-    try:
-        os.link(partial, path)
-    except FileExistsError:
-        pass
-    finally:
-        partial.unlink()

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numba import njit
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -24,6 +23,7 @@ from gnnscale.sampling.rule import Rule, Strategy
 from gnnscale.sampling.sampler import END_OF_TIME, drop_ended
 from gnnscale.schema import EdgeType
 from gnnscale.store import GraphStore
+from gnnscale.store.array_file import create_array
 
 CHUNK_EDGES = 1 << 18
 """Neighbors whose states are gathered at once: with 128 channels, 128 MiB."""
@@ -113,7 +113,7 @@ def embed_layerwise(
             for place, state in enumerate(states):
                 path = folder / ("vectors.npy" if state == final else f"layer-{state.layers}-{place}.npy")
                 layer = Layer(network, state, store, inputs, earlier, anchor, neighborhoods)
-                made[state] = open_memmap(path, mode="w+", dtype=np.float32, shape=layer.shape)
+                made[state] = create_array(path, np.float32, layer.shape)
                 for nodes in layer.chunks(chunk_edges):
                     made[state][nodes] = layer.apply(nodes)
                     advance(len(nodes))

@@ -1,4 +1,4 @@
-"""Folders of arrays that one process of a host builds and the others map."""
+"""Folders and files of arrays that one process of a host builds and the others map."""
 
 from __future__ import annotations
 
@@ -74,9 +74,7 @@ def build_once(folder: Path, write: Callable[[Path], None]) -> Path:
     """
     if folder.is_dir():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(folder):
         if folder.is_dir():
             return folder
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -86,6 +84,39 @@ def build_once(folder: Path, write: Callable[[Path], None]) -> Path:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def build_file_once(file: Path, write: Callable[[Path], None]) -> Path:
+    """Have a file written by one process of the host, while the others wait.
+
+    Args:
+        file: what to make; where it is there already, nothing is done.
+        write: makes a file of another name; the result appears whole or not at all.
+
+    Returns:
+        ``file``.
+    """
+    if file.exists():
+        return file
+    with _locked(file):
+        if not file.exists():
+            # The name is the same for all, so that what one that was killed has left is written over.
+            partial = file.with_name(f".{file.name}.partial")
+            try:
+                write(partial)
+                os.replace(partial, file)
+            finally:
+                partial.unlink(missing_ok=True)
+    return file
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock of what is to be made, in a folder that is made for it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (path.parent / f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def remove_older(folder: Path, kept: int = KEPT) -> None:

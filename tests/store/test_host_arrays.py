@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gnnscale.store.host_arrays import KEPT, build_once, name_folder, remove_older, scratch_folder
+from gnnscale.store.host_arrays import KEPT, build_file_once, build_once, name_folder, remove_older, scratch_folder
 
 
 def build_slowly(folder: Path, barrier: multiprocessing.Barrier, writers: multiprocessing.Queue) -> None:
@@ -20,12 +20,22 @@ def build_slowly(folder: Path, barrier: multiprocessing.Barrier, writers: multip
     assert (build_once(folder, write) / "a").read_text() == "whole"
 
 
-def test_processes_that_want_the_same_arrays_build_them_once(tmp_path):
+def write_slowly(file: Path, barrier: multiprocessing.Barrier, writers: multiprocessing.Queue) -> None:
+    def write(made: Path) -> None:
+        writers.put(os.getpid())
+        made.write_text("half")
+        time.sleep(0.3)
+        made.write_text("whole")
+
+    barrier.wait()
+    assert build_file_once(file, write).read_text() == "whole"
+
+
+@pytest.mark.parametrize("build", [build_slowly, write_slowly])
+def test_processes_that_want_the_same_arrays_build_them_once(tmp_path, build):
     context = multiprocessing.get_context("fork")
     barrier, writers = context.Barrier(3), context.Queue()
-    others = [
-        context.Process(target=build_slowly, args=(tmp_path / "k" / "arrays", barrier, writers)) for _ in range(3)
-    ]
+    others = [context.Process(target=build, args=(tmp_path / "k" / "arrays", barrier, writers)) for _ in range(3)]
     for process in others:
         process.start()
     for process in others:
@@ -44,6 +54,20 @@ def test_what_fails_leaves_nothing_and_can_be_built_again(tmp_path):
         build_once(tmp_path / "arrays", fail)
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
     assert (build_once(tmp_path / "arrays", lambda made: (made / "a").touch()) / "a").exists()
+
+
+def test_a_file_that_fails_is_built_again_over_what_was_left(tmp_path):
+    def fail(made: Path) -> None:
+        made.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        build_file_once(tmp_path / "array", fail)
+    assert [path.name for path in tmp_path.iterdir()] == [".array.lock"]
+    # As a process that was killed leaves it.
+    (tmp_path / ".array.partial").write_text("half")
+    assert build_file_once(tmp_path / "array", lambda made: made.write_text("whole")).read_text() == "whole"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".array.lock", "array"]
 
 
 def test_only_the_latest_versions_of_the_same_arrays_stay(tmp_path):
