@@ -18,6 +18,7 @@ from gnnscale.inference.sweep import Partition, Sweep
 from gnnscale.lake import Lake
 from gnnscale.nn.conv.network import HopTree
 from gnnscale.query import PredictiveQuery
+from gnnscale.schema import LakeError
 from gnnscale.store import GraphStore
 from gnnscale.store.array_file import create_array
 from gnnscale.store.host_arrays import build_file_once, name_folder
@@ -70,6 +71,9 @@ class LayerPlan:
             store: of the graph.
             query: bound query.
             fingerprint: of the sweep.
+
+        Raises:
+            ConfigError: a hop of ``sampling.entity_hops`` has an unknown link, or leads nowhere.
         """
         tree = HopTree(tuple(block_paths(settings, store, query)), query.entity.name)
         states = tuple(map(tuple, layers_of(state_of(tree, (), tree.depth))))
@@ -156,7 +160,14 @@ class LayerEncoder:
         self._last: tuple[tuple[int, State], Layer] | None = None
 
     def run(self, task: LayerTask) -> None:
-        """Compute the states of a task's nodes, and put them into their file."""
+        """Compute the states of a task's nodes, and put them into their file.
+
+        Args:
+            task: of the plan; all tasks of the layers before are done.
+
+        Raises:
+            LakeError: states of the layer before are gone, or the disk has no room for those of this one.
+        """
         state = self.plan.states[task.layer - 1][task.place]
         layer, path = self._layer(task.anchor, state), self.plan.file(task.anchor, state)
         build_file_once(path, lambda made: create_array(made, np.float32, layer.shape).flush())
@@ -168,9 +179,16 @@ class LayerEncoder:
         self.plan.mark(task).touch()
 
     def vectors(self, partition: Partition) -> NDArray[np.float32]:
-        """Vectors of a partition's entities, whose layers are all done, ``[rows, channels]``."""
+        """Vectors of a partition's entities, mapped, float32 ``[rows, channels]``.
+
+        Args:
+            partition: of entities; all layers at its anchor are done.
+
+        Raises:
+            LakeError: they are gone.
+        """
         ((final,),) = self.plan.states[-1:]
-        rows: NDArray[np.float32] = np.load(self.plan.file(partition.anchor, final), mmap_mode="r")
+        rows = self._open(partition.anchor, final)
         return rows[partition.start : partition.stop]
 
     def _layer(self, anchor: int, state: State) -> Layer:
@@ -178,8 +196,20 @@ class LayerEncoder:
         if self._last is None or self._last[0] != (anchor, state):
             source, network = self._predictor.source, self._predictor.network
             inputs = Inputs(network, source.features, source.codes)
-            earlier = {s: np.load(self.plan.file(anchor, s), mmap_mode="r") for s in state.needs if s.layers}
+            earlier = {s: self._open(anchor, s) for s in state.needs if s.layers}
             relative = anchor - self._store.manifest.origin
             layer = Layer(network, state, self._store, inputs, earlier, relative, self._neighborhoods)
             self._last = (anchor, state), layer
         return self._last[1]
+
+    def _open(self, anchor: int, state: State) -> NDArray[np.float32]:
+        """A state of all nodes of its table, float32 ``[nodes, channels]``, mapped."""
+        file = self.plan.file(anchor, state)
+        try:
+            rows: NDArray[np.float32] = np.load(file, mmap_mode="r")
+        except FileNotFoundError:
+            raise LakeError(
+                f"states of layer {state.layers} are gone: there is no {file}. Something has cleared the folder, "
+                "or another sweep of the query has begun; run the embed stage again"
+            ) from None
+        return rows

@@ -16,7 +16,7 @@ from gnnscale.inference.embed import prepare_sweep, sweep_work
 from gnnscale.inference.encode import PartitionEncoder
 from gnnscale.lake import Lake
 from gnnscale.retrieval.embeddings import read_pairs, read_vectors
-from gnnscale.schema import ConfigError
+from gnnscale.schema import ConfigError, LakeError
 from gnnscale.store import GraphStore
 from tests.conftest import Shop
 from tests.embedded_shop import anchors_of, tables_of, train_towers
@@ -118,6 +118,27 @@ def test_states_of_another_sweep_are_removed(shop: Shop, tmp_path: Path, then: s
     assert state_files(lake)
     prepare_sweep(with_method(settings, then), lake, store, anchors, "cpu", again="other")
     assert not state_files(lake)
+
+
+def test_layers_that_are_gone_amid_a_sweep_are_told(shop: Shop, tmp_path: Path) -> None:
+    settings, lake, _ = train_towers(shop, tmp_path, LATEST, LAYERWISE)
+    store, anchors = GraphStore.open(lake), anchors_of(shop.plan)
+    prepared = prepare_sweep(settings, lake, store, anchors, "cpu")
+    encoder = PartitionEncoder(settings, lake, store, torch.device("cpu"))
+    first, last = prepared.waves
+    for task in first:
+        encoder.run(prepared.sweep, task)
+    assert prepared.layers is not None
+    prepared.layers.remove()
+    with pytest.raises(
+        LakeError, match=r"states of layer 1 are gone: there is no .*layer-1-.*run the embed stage again"
+    ):
+        encoder.run(prepared.sweep, last[0])
+    entities = next(task for task in prepared.tasks if task.partition.side == "entities")
+    with pytest.raises(LakeError, match=r"states of layer 2 are gone: there is no .*layer-2-0.npy"):
+        encoder.run(prepared.sweep, entities)
+    # What is found to be gone is made again.
+    embed(settings, lake, store, anchors)
 
 
 @pytest.mark.parametrize(
