@@ -77,7 +77,10 @@ def build_once(folder: Path, write: Callable[[Path], None]) -> Path:
     with _locked(folder):
         if folder.is_dir():
             return folder
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        # The name is the same for all, so that what one that was killed has left goes.
+        partial = folder.with_name(f".{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
         try:
             write(partial)
             os.replace(partial, folder)
@@ -100,7 +103,6 @@ def build_file_once(file: Path, write: Callable[[Path], None]) -> Path:
         return file
     with _locked(file):
         if not file.exists():
-            # The name is the same for all, so that what one that was killed has left is written over.
             partial = file.with_name(f".{file.name}.partial")
             try:
                 write(partial)
@@ -111,18 +113,52 @@ def build_file_once(file: Path, write: Callable[[Path], None]) -> Path:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of what is to be made, in a folder that is made for it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (path.parent / f".{path.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def hold_built(folder: Path, write: Callable[[Path], None]) -> Iterator[Path]:
+    """A folder of :func:`build_once` that nobody removes while its files are opened; what is mapped then stays mapped.
+
+    Args:
+        folder: what to make, and hold.
+        write: fills a new folder.
+    """
+    while True:
+        build_once(folder, write)
+        with _locked(folder, fcntl.LOCK_SH):
+            # It may have been removed before it was held.
+            if folder.is_dir():
+                yield folder
+                return
 
 
 def remove_older(folder: Path, kept: int = KEPT) -> None:
-    """Remove versions of what :func:`name_folder` named, but for so many, this one among them, that were built last."""
+    """Remove versions of what :func:`name_folder` named, but for so many, this one among them, that were built last.
+
+    Those that a process holds (:func:`hold_built`) stay until the next time.
+    """
     family = folder.name.rpartition("-")[0]
-    versions = [path for path in folder.parent.glob(f"{family}-*") if path.is_dir() and path != folder]
-    for path in sorted(versions, key=lambda path: path.stat().st_mtime_ns)[: max(0, len(versions) - (kept - 1))]:
-        shutil.rmtree(path, ignore_errors=True)
-        (path.parent / f".{path.name}.lock").unlink(missing_ok=True)
+    versions = []
+    for path in folder.parent.glob(f"{family}-*"):
+        # Another process may remove it meanwhile.
+        with suppress(FileNotFoundError):
+            if path.is_dir() and path != folder:
+                versions.append((path.stat().st_mtime_ns, path))
+    for _, path in sorted(versions)[: max(0, len(versions) - (kept - 1))]:
+        with suppress(BlockingIOError), _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB) as lock:
+            shutil.rmtree(path, ignore_errors=True)
+            lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[Path]:
+    """Hold the lock of what is, or is to be, made; yields the file that stands for it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.parent / f".{path.name}.lock"
+    while True:
+        held = False
+        with file.open("w") as lock:
+            fcntl.flock(lock, how)
+            # Who held it before may have removed it, and then it keeps nobody out.
+            with suppress(FileNotFoundError):
+                held = os.path.samestat(os.fstat(lock.fileno()), file.stat())
+            if held:
+                yield file
+                return
