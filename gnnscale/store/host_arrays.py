@@ -45,13 +45,9 @@ def scratch_folder(cache: str | Path | None, kind: str, owner: str) -> Iterator[
         kind: what is in it, a word.
         owner: what it is for; several processes may work on the same.
     """
+    remove_left(cache, kind, owner)
     family = name_folder(cache, kind, owner, "")
     family.parent.mkdir(parents=True, exist_ok=True)
-    for left in family.parent.glob(f"{family.name}-*"):
-        with suppress(OSError), (left / "lock").open("r+") as lock:
-            # Who lives holds it.
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{family.name}-", dir=family.parent))
     try:
         with (folder / "unlocked").open("w") as lock:
@@ -60,6 +56,16 @@ def scratch_folder(cache: str | Path | None, kind: str, owner: str) -> Iterator[
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_left(cache: str | Path | None, kind: str, owner: str) -> None:
+    """Remove the folders of :func:`scratch_folder` that processes of this host which were killed have left."""
+    family = name_folder(cache, kind, owner, "")
+    for left in family.parent.glob(f"{family.name}-*"):
+        with suppress(OSError), (left / "lock").open("r+") as lock:
+            # Who lives holds it.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def build_once(folder: Path, write: Callable[[Path], None]) -> Path:
