@@ -15,7 +15,7 @@ import torch
 from gnnscale.config import Settings, bind_query
 from gnnscale.inference.embedding_rows import TIMESTAMP
 from gnnscale.inference.encode import PartitionEncoder, PartitionTask, SweepTask
-from gnnscale.inference.layer_sweep import LayerPlan, LayerTask
+from gnnscale.inference.layer_sweep import LayerPlan, LayerTask, layers_folder
 from gnnscale.inference.reach_digest import reach_digests
 from gnnscale.inference.sweep import Sweep, model_key, plan_sweep
 from gnnscale.inference.sweep_files import Finished, commit_sweep, find_finished, remove_unfinished
@@ -73,6 +73,7 @@ class PreparedSweep:
         digests: of all nodes; None where the next sweep is not to build on this one.
         layers: states that are to be computed before the partitions; None where there are none.
         waves: of the layers, what is left to do: each needs all of the ones before.
+        spared: states of nodes that are there, or that no partition needs any more.
     """
 
     sweep: Sweep
@@ -82,6 +83,12 @@ class PreparedSweep:
     digests: Digests | None
     layers: LayerPlan | None = None
     waves: tuple[tuple[LayerTask, ...], ...] = ()
+    spared: int = 0
+
+    @property
+    def done(self) -> int:
+        """How much of :func:`sweep_work` is done before the first task."""
+        return self.found + self.spared
 
     def in_order(self) -> list[tuple[SweepTask, ...]]:
         """All that is left to do: the tasks of an entry, in any order, after all of the entry before."""
@@ -121,7 +128,7 @@ def embed(
     """
     device = device or torch.device("cpu")
     prepared = prepare_sweep(settings, lake, store, anchors, device.type, again)
-    advance(prepared.found)
+    advance(prepared.done)
     if prepared.tasks:
         encoder = PartitionEncoder(settings, lake, store, device)
         for task in chain.from_iterable(prepared.in_order()):
@@ -155,13 +162,15 @@ def prepare_sweep(
     found = sum(map(len, finished))
     if finished:
         log.info("%d of %d files were there", len(finished), len(sweep.partitions))
+    # Of this sweep's layers alone; a sweep that samples has none.
+    remove_older(layers_folder(settings, lake, sweep.fingerprint), kept=1)
     if not sweep.layerwise:
         return PreparedSweep(sweep, model, tasks, found, digests)
     plan = LayerPlan.of(settings, lake, store, query, sweep.fingerprint)
-    remove_older(plan.folder, kept=1)
     left = sorted({task.partition.anchor for task in tasks if task.partition.side == "entities"})
     waves = plan.waves(store, left, settings.embedding.partition_rows)
-    return PreparedSweep(sweep, model, tasks, found, digests, plan, waves)
+    spared = len(anchors) * plan.rows(store) - sum(map(len, chain.from_iterable(waves)))
+    return PreparedSweep(sweep, model, tasks, found, digests, plan, waves, spared)
 
 
 def finish_sweep(lake: Lake, prepared: PreparedSweep) -> SweepSummary:

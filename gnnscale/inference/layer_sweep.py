@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +18,10 @@ from gnnscale.inference.sweep import Partition, Sweep
 from gnnscale.lake import Lake
 from gnnscale.nn.conv.network import HopTree
 from gnnscale.query import PredictiveQuery
+from gnnscale.schema import LakeError
 from gnnscale.store import GraphStore
-from gnnscale.store.host_arrays import name_folder
+from gnnscale.store.array_file import create_array
+from gnnscale.store.host_arrays import build_file_once, name_folder
 from gnnscale.training.build_block_task import block_paths
 from gnnscale.training.link_predictor import TowersPredictor
 
@@ -71,11 +71,13 @@ class LayerPlan:
             store: of the graph.
             query: bound query.
             fingerprint: of the sweep.
+
+        Raises:
+            ConfigError: a hop of ``sampling.entity_hops`` has an unknown link, or leads nowhere.
         """
         tree = HopTree(tuple(block_paths(settings, store, query)), query.entity.name)
-        owner = f"{lake.uri} {settings.query.name}"
-        folder = name_folder(lake.cache_folder(settings.lake.cache), "layers", owner, fingerprint)
-        return cls(tuple(map(tuple, layers_of(state_of(tree, (), tree.depth)))), folder)
+        states = tuple(map(tuple, layers_of(state_of(tree, (), tree.depth))))
+        return cls(states, layers_folder(settings, lake, fingerprint))
 
     def rows(self, store: GraphStore) -> int:
         """States of single nodes at one anchor, of all layers."""
@@ -119,6 +121,18 @@ class LayerPlan:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def layers_folder(settings: Settings, lake: Lake, fingerprint: str) -> Path:
+    """Where the layers of a sweep are, or would be; a sweep without layers has a folder too, which nobody makes.
+
+    Args:
+        settings: names the query, and the cache.
+        lake: of the sweep.
+        fingerprint: of the sweep.
+    """
+    owner = f"{lake.uri} {settings.query.name}"
+    return name_folder(lake.cache_folder(settings.lake.cache), "layers", owner, fingerprint)
+
+
 class LayerEncoder:
     """Computes states by the network of a tower on blocks.
 
@@ -146,11 +160,17 @@ class LayerEncoder:
         self._last: tuple[tuple[int, State], Layer] | None = None
 
     def run(self, task: LayerTask) -> None:
-        """Compute the states of a task's nodes, and put them into their file."""
+        """Compute the states of a task's nodes, and put them into their file.
+
+        Args:
+            task: of the plan; all tasks of the layers before are done.
+
+        Raises:
+            LakeError: states of the layer before are gone, or the disk has no room for those of this one.
+        """
         state = self.plan.states[task.layer - 1][task.place]
         layer, path = self._layer(task.anchor, state), self.plan.file(task.anchor, state)
-        if not path.exists():
-            _create(path, layer.shape)
+        build_file_once(path, lambda made: create_array(made, np.float32, layer.shape).flush())
         rows = open_memmap(path, "r+")
         with torch.no_grad():
             for nodes in layer.chunks(CHUNK_EDGES, task.start, task.stop):
@@ -159,9 +179,16 @@ class LayerEncoder:
         self.plan.mark(task).touch()
 
     def vectors(self, partition: Partition) -> NDArray[np.float32]:
-        """Vectors of a partition's entities, whose layers are all done, ``[rows, channels]``."""
+        """Vectors of a partition's entities, mapped, float32 ``[rows, channels]``.
+
+        Args:
+            partition: of entities; all layers at its anchor are done.
+
+        Raises:
+            LakeError: they are gone.
+        """
         ((final,),) = self.plan.states[-1:]
-        rows: NDArray[np.float32] = np.load(self.plan.file(partition.anchor, final), mmap_mode="r")
+        rows = self._open(partition.anchor, final)
         return rows[partition.start : partition.stop]
 
     def _layer(self, anchor: int, state: State) -> Layer:
@@ -169,21 +196,20 @@ class LayerEncoder:
         if self._last is None or self._last[0] != (anchor, state):
             source, network = self._predictor.source, self._predictor.network
             inputs = Inputs(network, source.features, source.codes)
-            earlier = {s: np.load(self.plan.file(anchor, s), mmap_mode="r") for s in state.needs if s.layers}
+            earlier = {s: self._open(anchor, s) for s in state.needs if s.layers}
             relative = anchor - self._store.manifest.origin
             layer = Layer(network, state, self._store, inputs, earlier, relative, self._neighborhoods)
             self._last = (anchor, state), layer
         return self._last[1]
 
-
-def _create(path: Path, shape: tuple[int, int]) -> None:
-    """Make a file of zeros, whole or not at all; of several processes, one makes it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    open_memmap(partial, mode="w+", dtype=np.float32, shape=shape).flush()
-    try:
-        os.link(partial, path)
-    except FileExistsError:
-        pass
-    finally:
-        partial.unlink()
+    def _open(self, anchor: int, state: State) -> NDArray[np.float32]:
+        """A state of all nodes of its table, float32 ``[nodes, channels]``, mapped."""
+        file = self.plan.file(anchor, state)
+        try:
+            rows: NDArray[np.float32] = np.load(file, mmap_mode="r")
+        except FileNotFoundError:
+            raise LakeError(
+                f"states of layer {state.layers} are gone: there is no {file}. Something has cleared the folder, "
+                "or another sweep of the query has begun; run the embed stage again"
+            ) from None
+        return rows

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numba import njit
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -24,6 +23,7 @@ from gnnscale.sampling.rule import Rule, Strategy
 from gnnscale.sampling.sampler import END_OF_TIME, drop_ended
 from gnnscale.schema import EdgeType
 from gnnscale.store import GraphStore
+from gnnscale.store.array_file import create_array
 
 CHUNK_EDGES = 1 << 18
 """Neighbors whose states are gathered at once: with 128 channels, 128 MiB."""
@@ -113,7 +113,7 @@ def embed_layerwise(
             for place, state in enumerate(states):
                 path = folder / ("vectors.npy" if state == final else f"layer-{state.layers}-{place}.npy")
                 layer = Layer(network, state, store, inputs, earlier, anchor, neighborhoods)
-                made[state] = open_memmap(path, mode="w+", dtype=np.float32, shape=layer.shape)
+                made[state] = create_array(path, np.float32, layer.shape)
                 for nodes in layer.chunks(chunk_edges):
                     made[state][nodes] = layer.apply(nodes)
                     advance(len(nodes))
@@ -201,7 +201,6 @@ class Layer:
         self._own = network.own[place][own_name(state.table)]  # type: ignore[index]
         self._messages = network.messages[place]
         self._last = state.layers == network.depth
-        self._counts = {edge_type: self._count(edge_type) for edge_type, _ in state.behind}
         self.shape = (store.node_count(state.table), int(self._own.out_features))
 
     def chunks(self, edges: int, first: int = 0, last: int | None = None) -> Iterator[NDArray[np.int64]]:
@@ -211,9 +210,10 @@ class Layer:
             edges: neighbors of a chunk; more where one node has more.
             first, last: node ids from ``first`` up to, not including, ``last``; default: all.
         """
-        widths = np.ones(len(range(self.shape[0])[first:last]), np.int64)
-        for counts in self._counts.values():
-            widths = np.maximum(widths, counts[first:last])
+        own = np.arange(*slice(first, last).indices(self.shape[0]))
+        widths = np.ones(len(own), np.int64)
+        for edge_type, _ in self._state.behind:
+            widths = np.maximum(widths, self._count(edge_type, own))
         order = np.argsort(widths, kind="stable")
         start = 0
         while start < len(order):
@@ -258,17 +258,17 @@ class Layer:
             return self._inputs.take(state.table, nodes, self._own.weight)
         return torch.from_numpy(gather(self._earlier[state], nodes)).to(self._own.weight)
 
-    def _count(self, edge_type: EdgeType) -> NDArray[np.int64]:
-        """Neighbors of each node that are read along an edge type."""
+    def _count(self, edge_type: EdgeType, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many neighbors of some nodes are read along an edge type, int64 ``[nodes]``."""
         adjacency = self._store.adjacency(edge_type)
-        counts: NDArray[np.int64] = _counts_until(adjacency.indptr, adjacency.times, self._anchor)
+        counts: NDArray[np.int64] = _counts_until(adjacency.indptr, adjacency.times, self._anchor, nodes)
         for most in (self._neighborhoods.fanouts.get(edge_type.name), self._neighborhoods.cap):
             counts = counts if most is None else np.minimum(counts, most)
         return counts
 
     def _neighbors(self, edge_type: EdgeType, nodes: NDArray[np.int64]) -> NDArray[np.int32]:
         """Neighbors of nodes, int32 ``[nodes, fanout]``, -1 where absent; no wider than the widest needs."""
-        fanout = max(1, int(self._counts[edge_type][nodes].max()))
+        fanout = max(1, int(self._count(edge_type, nodes).max()))
         choice = self._neighborhoods
         anchors = np.full(len(nodes), self._anchor)
         found = np.empty((len(nodes), 1, fanout), np.int32)
@@ -282,9 +282,9 @@ class Layer:
 
 
 @njit(nogil=True, cache=True)
-def _counts_until(indptr, times, anchor):  # type: ignore[no-untyped-def]
-    """Edges of each source up to an anchor, int64 ``[sources]``."""
-    counts = np.empty(len(indptr) - 1, np.int64)
-    for i in range(len(counts)):
-        counts[i] = np.searchsorted(times[indptr[i] : indptr[i + 1]], anchor, side="right")
+def _counts_until(indptr, times, anchor, sources):  # type: ignore[no-untyped-def]
+    """Edges of some sources up to an anchor, int64 ``[sources]``."""
+    counts = np.empty(len(sources), np.int64)
+    for i, source in enumerate(sources):
+        counts[i] = np.searchsorted(times[indptr[source] : indptr[source + 1]], anchor, side="right")
     return counts

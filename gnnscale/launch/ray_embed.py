@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import socket
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -58,9 +59,10 @@ def embed_lake(
         _check_gpus(settings, gpus)
         gpus = 0 if settings.training.gpu == "no" else gpus
         prepared = prepare_sweep(settings, lake, store, anchors, "cuda" if gpus else "cpu", again)
-        advance(prepared.found)
+        advance(prepared.done)
         if prepared.tasks:
-            _check_hosts(prepared)
+            if prepared.layers is not None:
+                _check_hosts(ray.nodes(), socket.gethostname())
             _run(settings, prepared, gpus, advance)
         return finish_sweep(lake, prepared)
     finally:
@@ -72,12 +74,23 @@ def _check_gpus(settings: Settings, gpus: int) -> None:
         raise GnnscaleError("training.gpu=yes asks for a GPU, and there is none; set it to auto or no")
 
 
-def _check_hosts(prepared: PreparedSweep) -> None:
-    hosts = {node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
-    if prepared.layers is not None and len(hosts) > 1:
+def _check_hosts(nodes: Sequence[Mapping[str, Any]], here: str) -> None:
+    """Refuse workers that would not see the layers, which the driver finds, and removes, on its own disk.
+
+    Args:
+        nodes: of the cluster, as Ray lists them.
+        here: name of the driver's host.
+
+    Raises:
+        GnnscaleError: a worker may be started elsewhere.
+    """
+    # A node without cores gets no worker.
+    places = {node["NodeManagerHostname"] for node in nodes if node["Alive"] and node["Resources"].get("CPU")}
+    if others := sorted(places - {here}):
+        named = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
         raise GnnscaleError(
-            f"embedding.method=layerwise keeps states in files of one host, and Ray has {len(hosts)}; "
-            "set it to sampled, or embedding.workers to 1"
+            f"embedding.method=layerwise keeps states in files of the driver's host, {here}, and Ray may start workers "
+            f"on {named}; set it to sampled, or embedding.workers to 1"
         )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import ray.train
 import torch
 from ray.train import (
     CheckpointConfig,
+    CheckpointConsistencyMode,
     CheckpointUploadMode,
     FailureConfig,
     RunConfig,
@@ -30,6 +32,7 @@ from gnnscale.lake import Lake
 from gnnscale.launch.open_graph import open_graph
 from gnnscale.loading.ahead import compute_threads
 from gnnscale.schema import GnnscaleError
+from gnnscale.store.host_arrays import remove_left, scratch_folder
 from gnnscale.training import Outcome, Place, Trainer, build_task
 
 log = logging.getLogger(__name__)
@@ -42,6 +45,9 @@ CHECKPOINT = "checkpoint.pt"
 _OWN: list[int] = []
 """Process that has begun or joined a Ray which nobody had before."""
 POLL_SECONDS = 0.5
+
+SENDING_SECONDS = 10.0
+"""How long a worker that fails waits for checkpoints that are on their way to the storage."""
 
 Hear = Callable[[str, Mapping[str, float]], None]
 """Called with ``step`` or ``validation`` and the figures."""
@@ -68,10 +74,10 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Outco
     if settings.training.gpu == "yes" and gpus < least:
         raise GnnscaleError(f"training.gpu=yes asks for {least} GPUs, one a worker, and Ray has {gpus}")
     progress = _Progress.options(num_cpus=0).remote()  # type: ignore[attr-defined]
-    name = f"{settings.query.name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    name = f"{settings.query.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:12]}"
     trainer = TorchTrainer(
         _train_worker,
-        train_loop_config={"settings": worker_settings(settings), "progress": progress, "run": name},
+        train_loop_config={"settings": worker_settings(settings), "progress": progress},
         torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
         # Its type checkers see the class of Ray Train's first version.
         scaling_config=ScalingConfig(  # type: ignore[call-arg]
@@ -97,7 +103,7 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Outco
     finally:
         done.set()
         listener.join()
-        shutil.rmtree(_unsent(name), ignore_errors=True)
+        remove_left(*_unsent(settings))
     if result.checkpoint is None:
         raise GnnscaleError("training ended without a checkpoint")
     with result.checkpoint.as_directory() as folder:
@@ -178,13 +184,9 @@ def _train_worker(config: dict[str, Any]) -> None:
     lake = Lake(settings.lake.uri, settings.lake.storage_options)
     store, query = open_graph(settings, lake, edges=settings.training.source == "memory")
     task = build_task(settings, lake, store, query, place)
-    unsent = _unsent(config["run"])
-    if place.rank == 0:
-        # What a worker that was killed had not sent off yet; the run goes on from what the storage has.
-        shutil.rmtree(unsent, ignore_errors=True)
-        unsent.mkdir(parents=True)
-    trainer = Trainer(settings, task, place, _RayListener(place.rank, config["progress"], unsent))
-    trainer.run(_last_checkpoint())
+    with _unsent_folder(settings, place) as unsent:
+        trainer = Trainer(settings, task, place, _RayListener(place.rank, config["progress"], unsent))
+        trainer.run(_last_checkpoint())
 
 
 def with_ahead(settings: Settings, cores: int, cuda: bool) -> Settings:
@@ -214,15 +216,36 @@ def _last_checkpoint() -> dict[str, Any] | None:
         return state
 
 
-def _unsent(run: str) -> Path:
-    """Where rank 0 of a run writes checkpoints that then go to the storage."""
-    return Path(tempfile.gettempdir()) / f"gnnscale-checkpoints-{run}"
+def _unsent(settings: Settings) -> tuple[str, str, str]:
+    """Where checkpoints are written that then go to the storage; see :func:`scratch_folder`."""
+    lake = Lake(settings.lake.uri, settings.lake.storage_options)
+    return tempfile.gettempdir(), "gnnscale-checkpoints", f"{lake.uri} {settings.query.name}"
+
+
+@contextmanager
+def _unsent_folder(settings: Settings, place: Place) -> Iterator[Path | None]:
+    """A folder of rank 0's own host for as long as it trains, and until what is in it has been sent; else None."""
+    if place.rank != 0:
+        # Rank 0 may have been here, and have been killed; the run goes on from what the storage has.
+        remove_left(*_unsent(settings))
+        yield None
+        return
+    with scratch_folder(*_unsent(settings)) as unsent:
+        try:
+            yield unsent
+        except BaseException:
+            # A file that is gone before it is sent would be the error that is told, and not this one.
+            end = time.monotonic() + SENDING_SECONDS
+            while any(path.is_dir() for path in unsent.iterdir()) and time.monotonic() < end:
+                time.sleep(0.1)
+            raise
+        ray.train.get_all_reported_checkpoints(CheckpointConsistencyMode.COMMITTED)
 
 
 class _RayListener:
     """Sends rank 0's progress to the driver, and every rank's reports to Ray Train."""
 
-    def __init__(self, rank: int, progress: Any, unsent: Path) -> None:
+    def __init__(self, rank: int, progress: Any, unsent: Path | None) -> None:
         self.rank, self.progress, self.unsent = rank, progress, unsent
 
     def on_step(self, figures: Mapping[str, float]) -> None:
@@ -239,7 +262,7 @@ class _RayListener:
 
     def _report(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
         """Every rank reports; what rank 0 wrote to its own disk goes to the storage while training goes on."""
-        if self.rank != 0:
+        if self.unsent is None:
             ray.train.report(dict(figures))
             return
         folder = tempfile.mkdtemp(dir=self.unsent)

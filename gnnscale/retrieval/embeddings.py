@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from gnnscale.lake import Lake
 from gnnscale.schema import DataError, LakeError
+from gnnscale.store.array_file import create_array
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def read_sample(lake: Lake, table: str, anchor: int, nodes: int, count: int, see
 
 
 def _room(file: Path | None, shape: tuple[int, int]) -> NDArray[np.float32]:
-    return np.empty(shape, np.float32) if file is None else open_memmap(file, "w+", np.float32, shape)
+    return np.empty(shape, np.float32) if file is None else create_array(file, np.float32, shape)
 
 
 def read_pairs(lake: Lake, query: str, anchor: int) -> PairScores:

@@ -16,7 +16,7 @@ from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
 from gnnscale.retrieval.index import Metric, Neighbors
 from gnnscale.retrieval.index.audit import exact_neighbors
-from gnnscale.retrieval.index.saved import IndexManifest, current_manifest, load_index, saved_vectors
+from gnnscale.retrieval.index.saved import IndexManifest, current_manifest, load_index
 from gnnscale.retrieval.search import VectorIndex
 from gnnscale.retrieval.shards import EveryShard, HireShards, ShardedIndex, ShardedVectors, Shards
 from gnnscale.retrieval.shards.build import shard_sources
@@ -63,9 +63,9 @@ def open_targets(
     manifest = current_manifest(lake, settings.query.name, anchor)
     metric = manifest.setting.metric
     if not manifest.shards:
-        index, _, folder = load_index(lake, settings.query.name, anchor, settings.lake.cache)
-        vectors = TargetVectors(saved_vectors(folder), metric.value)
-        yield Targets(index, EveryTarget(vectors), vectors, manifest)
+        loaded = load_index(lake, settings.query.name, anchor, settings.lake.cache)
+        vectors = TargetVectors(loaded.vectors, metric.value)
+        yield Targets(loaded.index, EveryTarget(vectors), vectors, manifest)
         return
     if hire is None:
         raise ConfigError(

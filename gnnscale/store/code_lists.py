@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
+
+from gnnscale.store.array_file import create_array
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,7 +77,7 @@ class CodeListWriter:
         self._file.close()
         offsets = np.concatenate([[0], np.cumsum(self._lengths)])
         np.save(self._folder / f"{self._name}_offsets.npy", offsets)
-        codes = open_memmap(self._folder / f"{self._name}_codes.npy", mode="w+", dtype=np.int32, shape=(self._count,))
+        codes = create_array(self._folder / f"{self._name}_codes.npy", np.int32, (self._count,))
         came = np.memmap(self._came, np.int32, mode="r", shape=(self._count,)) if self._count else codes
         for start in range(0, len(self._starts), ROWS):
             part = slice(start, start + ROWS)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from gnnscale.schema import DataError
 from gnnscale.store.adjacency import MOST_NODES, quantise, relative_times
+from gnnscale.store.array_file import create_array
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,11 +75,9 @@ def write_adjacency(
     """
     table = _EdgeTable(runs, nodes, edges, origin, name, max_weight)
     arrays = _Arrays(
-        open_memmap(folder / "neighbors.npy", mode="w+", dtype=np.int32, shape=(edges,)),
-        open_memmap(folder / "times.npy", mode="w+", dtype=np.int32, shape=(edges,)),
-        None
-        if max_weight is None
-        else open_memmap(folder / "cumulative.npy", mode="w+", dtype=np.uint64, shape=(edges + 1,)),
+        create_array(folder / "neighbors.npy", np.int32, (edges,)),
+        create_array(folder / "times.npy", np.int32, (edges,)),
+        None if max_weight is None else create_array(folder / "cumulative.npy", np.uint64, (edges + 1,)),
     )
     counts = _stream(table, arrays) if len(runs) == 1 else _merge(table, arrays)
     if counts.size and counts.max() > max_degree:

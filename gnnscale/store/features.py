@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from gnnscale.schema import DataError, TableManifest
 from gnnscale.store.adjacency import ALWAYS, relative_times
+from gnnscale.store.array_file import create_array
 from gnnscale.store.code_lists import CodeLists, CodeListWriter
 
 if TYPE_CHECKING:
@@ -78,13 +78,13 @@ def write_features(folder: Path, batches: Iterator[pa.RecordBatch], table: Table
         DataError: node ids are not 0 to rows - 1, each once but for those that are gone.
     """
     floats, codes = (table.rows, len(table.numerical)), (table.rows, len(table.categorical))
-    numerical = open_memmap(folder / "numerical.npy", mode="w+", dtype=np.float32, shape=floats)
-    categorical = open_memmap(folder / "categorical.npy", mode="w+", dtype=np.int32, shape=codes)
-    times = open_memmap(folder / "times.npy", mode="w+", dtype=np.int32, shape=(table.rows,))
-    ends = open_memmap(folder / "ends.npy", mode="w+", dtype=np.int32, shape=(table.rows,)) if table.ends else None
+    numerical = create_array(folder / "numerical.npy", np.float32, floats)
+    categorical = create_array(folder / "categorical.npy", np.int32, codes)
+    times = create_array(folder / "times.npy", np.int32, (table.rows,))
+    ends = create_array(folder / "ends.npy", np.int32, (table.rows,)) if table.ends else None
     lists = [CodeListWriter(folder, f"multicategorical_{i}", table.rows) for i in range(len(table.multicategorical))]
     vectors = [
-        open_memmap(folder / f"embedded_{i}.npy", mode="w+", dtype=np.float16, shape=(table.rows, feature.dims))
+        create_array(folder / f"embedded_{i}.npy", np.float16, (table.rows, feature.dims))
         for i, feature in enumerate(table.embedded)
     ]
     seen = np.zeros(table.rows, bool)

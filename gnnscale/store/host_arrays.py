@@ -1,4 +1,4 @@
-"""Folders of arrays that one process of a host builds and the others map."""
+"""Folders and files of arrays that one process of a host builds and the others map."""
 
 from __future__ import annotations
 
@@ -45,13 +45,9 @@ def scratch_folder(cache: str | Path | None, kind: str, owner: str) -> Iterator[
         kind: what is in it, a word.
         owner: what it is for; several processes may work on the same.
     """
+    remove_left(cache, kind, owner)
     family = name_folder(cache, kind, owner, "")
     family.parent.mkdir(parents=True, exist_ok=True)
-    for left in family.parent.glob(f"{family.name}-*"):
-        with suppress(OSError), (left / "lock").open("r+") as lock:
-            # Who lives holds it.
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{family.name}-", dir=family.parent))
     try:
         with (folder / "unlocked").open("w") as lock:
@@ -60,6 +56,16 @@ def scratch_folder(cache: str | Path | None, kind: str, owner: str) -> Iterator[
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_left(cache: str | Path | None, kind: str, owner: str) -> None:
+    """Remove the folders of :func:`scratch_folder` that processes of this host which were killed have left."""
+    family = name_folder(cache, kind, owner, "")
+    for left in family.parent.glob(f"{family.name}-*"):
+        with suppress(OSError), (left / "lock").open("r+") as lock:
+            # Who lives holds it.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def build_once(folder: Path, write: Callable[[Path], None]) -> Path:
@@ -74,12 +80,13 @@ def build_once(folder: Path, write: Callable[[Path], None]) -> Path:
     """
     if folder.is_dir():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(folder):
         if folder.is_dir():
             return folder
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        # The name is the same for all, so that what one that was killed has left goes.
+        partial = folder.with_name(f".{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
         try:
             write(partial)
             os.replace(partial, folder)
@@ -88,10 +95,76 @@ def build_once(folder: Path, write: Callable[[Path], None]) -> Path:
     return folder
 
 
+def build_file_once(file: Path, write: Callable[[Path], None]) -> Path:
+    """Have a file written by one process of the host, while the others wait.
+
+    Args:
+        file: what to make; where it is there already, nothing is done.
+        write: makes a file of another name; the result appears whole or not at all.
+
+    Returns:
+        ``file``.
+    """
+    if file.exists():
+        return file
+    with _locked(file):
+        if not file.exists():
+            partial = file.with_name(f".{file.name}.partial")
+            try:
+                write(partial)
+                os.replace(partial, file)
+            finally:
+                partial.unlink(missing_ok=True)
+    return file
+
+
+@contextmanager
+def hold_built(folder: Path, write: Callable[[Path], None]) -> Iterator[Path]:
+    """A folder of :func:`build_once` that nobody removes while its files are opened; what is mapped then stays mapped.
+
+    Args:
+        folder: what to make, and hold.
+        write: fills a new folder.
+    """
+    while True:
+        build_once(folder, write)
+        with _locked(folder, fcntl.LOCK_SH):
+            # It may have been removed before it was held.
+            if folder.is_dir():
+                yield folder
+                return
+
+
 def remove_older(folder: Path, kept: int = KEPT) -> None:
-    """Remove versions of what :func:`name_folder` named, but for so many, this one among them, that were built last."""
+    """Remove versions of what :func:`name_folder` named, but for so many, this one among them, that were built last.
+
+    Those that a process holds (:func:`hold_built`) stay until the next time.
+    """
     family = folder.name.rpartition("-")[0]
-    versions = [path for path in folder.parent.glob(f"{family}-*") if path.is_dir() and path != folder]
-    for path in sorted(versions, key=lambda path: path.stat().st_mtime_ns)[: max(0, len(versions) - (kept - 1))]:
-        shutil.rmtree(path, ignore_errors=True)
-        (path.parent / f".{path.name}.lock").unlink(missing_ok=True)
+    versions = []
+    for path in folder.parent.glob(f"{family}-*"):
+        # Another process may remove it meanwhile.
+        with suppress(FileNotFoundError):
+            if path.is_dir() and path != folder:
+                versions.append((path.stat().st_mtime_ns, path))
+    for _, path in sorted(versions)[: max(0, len(versions) - (kept - 1))]:
+        with suppress(BlockingIOError), _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB) as lock:
+            shutil.rmtree(path, ignore_errors=True)
+            lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[Path]:
+    """Hold the lock of what is, or is to be, made; yields the file that stands for it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.parent / f".{path.name}.lock"
+    while True:
+        held = False
+        with file.open("w") as lock:
+            fcntl.flock(lock, how)
+            # Who held it before may have removed it, and then it keeps nobody out.
+            with suppress(FileNotFoundError):
+                held = os.path.samestat(os.fstat(lock.fileno()), file.stat())
+            if held:
+                yield file
+                return

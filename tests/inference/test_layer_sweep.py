@@ -16,7 +16,7 @@ from gnnscale.inference.embed import prepare_sweep, sweep_work
 from gnnscale.inference.encode import PartitionEncoder
 from gnnscale.lake import Lake
 from gnnscale.retrieval.embeddings import read_pairs, read_vectors
-from gnnscale.schema import ConfigError
+from gnnscale.schema import ConfigError, LakeError
 from gnnscale.store import GraphStore
 from tests.conftest import Shop
 from tests.embedded_shop import anchors_of, tables_of, train_towers
@@ -67,7 +67,11 @@ def test_a_run_takes_up_where_one_was_killed(shop: Shop, tmp_path: Path, done: i
     # Those of an anchor whose partitions are finished are not needed any more.
     assert len(left) <= len(tasks) - done
     assert {name: at for name, at in state_files(lake).items() if name in marks} == marks
-    embed(settings, lake, store, anchors)
+    advanced: list[int] = []
+    embed(settings, lake, store, anchors, advance=advanced.append)
+    # What is there counts at once, and what is left as it is done: the bar fills.
+    total = sweep_work(settings, lake, store, anchors)
+    assert advanced[0] == total - sum(map(len, left)) > 0 and sum(advanced) == total
     broken = tables_of(lake)
     embed(settings, lake, store, anchors, again="whole")
     assert tables_of(lake) == broken
@@ -105,14 +109,36 @@ def test_only_the_latest_edges_are_candidates(shop: Shop, tmp_path: Path) -> Non
     assert not np.allclose(found, read_vectors(lake, "customers", anchors[0]), rtol=1e-4, atol=1e-5)
 
 
-def test_states_of_another_model_are_removed(shop: Shop, tmp_path: Path) -> None:
+@pytest.mark.parametrize("then", ["layerwise", "sampled"])
+def test_states_of_another_sweep_are_removed(shop: Shop, tmp_path: Path, then: str) -> None:
     settings, lake, _ = train_towers(shop, tmp_path, LATEST, LAYERWISE)
     store, anchors = GraphStore.open(lake), anchors_of(shop.plan)
     prepared = prepare_sweep(settings, lake, store, anchors, "cpu")
     PartitionEncoder(settings, lake, store, torch.device("cpu")).run(prepared.sweep, prepared.waves[0][0])
     assert state_files(lake)
-    prepare_sweep(settings, lake, store, anchors, "cpu", again="other")
+    prepare_sweep(with_method(settings, then), lake, store, anchors, "cpu", again="other")
     assert not state_files(lake)
+
+
+def test_layers_that_are_gone_amid_a_sweep_are_told(shop: Shop, tmp_path: Path) -> None:
+    settings, lake, _ = train_towers(shop, tmp_path, LATEST, LAYERWISE)
+    store, anchors = GraphStore.open(lake), anchors_of(shop.plan)
+    prepared = prepare_sweep(settings, lake, store, anchors, "cpu")
+    encoder = PartitionEncoder(settings, lake, store, torch.device("cpu"))
+    first, last = prepared.waves
+    for task in first:
+        encoder.run(prepared.sweep, task)
+    assert prepared.layers is not None
+    prepared.layers.remove()
+    with pytest.raises(
+        LakeError, match=r"states of layer 1 are gone: there is no .*layer-1-.*run the embed stage again"
+    ):
+        encoder.run(prepared.sweep, last[0])
+    entities = next(task for task in prepared.tasks if task.partition.side == "entities")
+    with pytest.raises(LakeError, match=r"states of layer 2 are gone: there is no .*layer-2-0.npy"):
+        encoder.run(prepared.sweep, entities)
+    # What is found to be gone is made again.
+    embed(settings, lake, store, anchors)
 
 
 @pytest.mark.parametrize(

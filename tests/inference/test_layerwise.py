@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,12 +13,13 @@ import pytest
 import torch
 from torch import nn
 
-from gnnscale.inference.layerwise import Neighborhoods, embed_layerwise, layers_of, state_of
+from gnnscale.inference.layerwise import Inputs, Layer, Neighborhoods, embed_layerwise, layers_of, state_of
 from gnnscale.loading.block_loader import FeatureBlock
 from gnnscale.loading.category_codes import CategoryCodes, category_codes
 from gnnscale.nn.conv import BlockNetwork, GATConv, ImportanceConv, SAGEConv
 from gnnscale.sampling import NeighborSampler
-from gnnscale.store import GraphStore
+from gnnscale.schema import EdgeType
+from gnnscale.store import Adjacency, GraphStore
 from tests.ends import EndingStore, some_ends
 
 DAY = 86_400
@@ -126,3 +129,45 @@ def test_fan_outs_bound_what_is_read(store: GraphStore, features: dict[str, np.n
     cut = np.array(embed_layerwise(network, store, features, tmp_path / "c", ANCHOR, chosen, chunk_edges=40))
     np.testing.assert_allclose(one, cut, **TOLERANCE)
     assert not np.allclose(one, found, **TOLERANCE)
+
+
+class CrowdedStore(GraphStore):
+    """A graph as it is, and a million more nodes without edges behind those of every table."""
+
+    def __init__(self, store: GraphStore) -> None:
+        super().__init__(store.manifest, store.folder)
+        self.wide: dict[EdgeType, Adjacency] = {}
+        for edge_type in store.edge_types():
+            adjacency = store.adjacency(edge_type)
+            indptr = np.pad(adjacency.indptr, (0, 1_000_000), mode="edge")
+            self.wide[edge_type] = replace(adjacency, indptr=indptr)
+
+    def node_count(self, table: str) -> int:
+        return super().node_count(table) + 1_000_000
+
+    def adjacency(self, edge_type: EdgeType) -> Adjacency:
+        return self.wide[edge_type]
+
+
+def test_nodes_that_are_not_worked_on_cost_nothing(store: GraphStore, features: dict[str, np.ndarray]) -> None:
+    sampler = NeighborSampler(store, [5], "last", table="customers")
+    network = network_of(sampler, features, SAGEConv)
+    state, inputs = state_of(network, (), 1), Inputs(network, features, {})
+    latest = Neighborhoods({edge_type.name: 5 for edge_type in store.edge_types()})
+    crowded = CrowdedStore(store)
+
+    def states(of: GraphStore, first: int, last: int) -> list[np.ndarray]:
+        layer = Layer(network, state, of, inputs, {}, ANCHOR, latest)
+        with torch.no_grad():
+            return [layer.apply(nodes) for nodes in layer.chunks(40, first, last)]
+
+    expected = states(store, 5, 25)
+    states(crowded, 0, 5)  # compiles
+    tracemalloc.start()
+    found = states(crowded, 5, 25)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(found) == len(expected) > 1
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert peak < 1 << 20, "a count of a million nodes has 8 MB"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 import ray
 import torch
+from ray.cluster_utils import Cluster
 
 from gnnscale.config import Settings
 from gnnscale.inference import embed
@@ -40,6 +43,10 @@ content, anchors = json.loads(sys.stdin.read())
 settings = build_settings(content)
 embed_lake(settings, Lake(settings.lake.uri), anchors)
 """
+
+
+ELSEWHERE = ["unshare", "--map-root-user", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"]
+"""Begins a command that runs on a host of another name."""
 
 
 @pytest.fixture(autouse=True)
@@ -122,6 +129,32 @@ def test_layers_that_a_killed_worker_had_begun_are_done_again(shop: Shop, tmp_pa
     summary = embed_lake(settings, lake, anchors, kill, again="by two")
     assert killed and summary.rows == summary.encoded and done[0] > summary.rows
     assert tables_of(lake) == whole
+
+
+@pytest.mark.skipif(
+    not shutil.which("unshare") or subprocess.run([*ELSEWHERE, "true"], capture_output=True).returncode != 0,
+    reason="this user can't give a process another host name",
+)
+def test_layers_are_for_workers_on_the_host_of_the_driver(shop: Shop, tmp_path: Path) -> None:
+    settings, lake, _ = train_towers(shop, tmp_path, {"strategy": "last"}, {"method": "layerwise", "workers": 2})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    content = json.dumps([settings.model_dump(mode="json"), anchors_of(shop.plan)])
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_ADDRESS": cluster.address}
+    try:
+        driver = subprocess.run(
+            [*ELSEWHERE, sys.executable, "-c", DRIVER],
+            input=content,
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+    finally:
+        cluster.shutdown()
+    said = "states in files of the driver's host, elsewhere, and Ray may start workers on"
+    assert said in driver.stderr and socket.gethostname() in driver.stderr
+    assert not any(lake.exists(table) for table in TABLES)
 
 
 def test_a_small_lake_is_swept_without_ray(shop: Shop, whole: Lake, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from gnnscale.etl.session import open_session
 from gnnscale.lake import Lake
 from gnnscale.launch.open_graph import open_graph
 from gnnscale.launch.ray_train import stop_ray, train_with_ray
+from gnnscale.store.host_arrays import name_folder
 from gnnscale.training import Outcome, Trainer, build_task
 from tests.conftest import SPARK
 from tests.ray_actors import actor_processes
@@ -72,6 +73,11 @@ def train(
 
     settings = settings.model_copy(update={"training": settings.training.model_copy(update=training)})
     return train_with_ray(settings, hear, storage), events
+
+
+def unsent_folders(settings: Settings, folder: str) -> list[Path]:
+    owner = f"{Lake(settings.lake.uri).uri} {settings.query.name}"
+    return list(Path(folder).glob(f"{name_folder(folder, 'gnnscale-checkpoints', owner, '').name}-*"))
 
 
 def assert_same_training(found: Outcome, expected: Outcome) -> None:
@@ -133,7 +139,22 @@ def test_a_killed_worker_costs_the_steps_since_the_last_checkpoint_and_nothing_e
     assert outcome.seen == whole.seen and outcome.losses == whole.losses
     # The same two workers sum in the same order, so that nothing is left of the kill.
     torch.testing.assert_close(outcome.weights, whole.weights, rtol=0, atol=0)
-    assert not list(Path(tempfile.gettempdir()).glob(f"gnnscale-checkpoints-*-{os.getpid()}"))
+    assert not unsent_folders(settings, tempfile.gettempdir())
+
+
+def test_checkpoints_that_were_sent_are_removed_from_the_host_of_the_worker(settings: Settings, tmp_path: Path) -> None:
+    # As on another host, the worker's temporary folder is not the driver's.
+    (tmp_path / "elsewhere").mkdir()
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        cluster.add_node(num_cpus=1, env_vars={"TMPDIR": str(tmp_path / "elsewhere")})
+        ray.init(address=cluster.address, log_to_driver=False)
+        outcome, events = train(settings, tmp_path / "storage", workers=1)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert outcome.weights and events and list((tmp_path / "storage").rglob("checkpoint.pt"))
+    assert not [path.name for path in (tmp_path / "elsewhere").glob("gnnscale-*")]
 
 
 def test_room_for_another_worker_is_taken_within_an_epoch(settings: Settings, tmp_path: Path) -> None:

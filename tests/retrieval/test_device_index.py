@@ -18,7 +18,7 @@ from gnnscale.retrieval.index.gpu.compared import Compared
 from gnnscale.retrieval.index.gpu.ordered import as_keys, ids_of, scores_of
 from gnnscale.retrieval.index.gpu.targets import choose_place
 from gnnscale.retrieval.index.metric import Metric
-from gnnscale.retrieval.index.saved import IndexManifest, building_folder, load_index, save_index
+from gnnscale.retrieval.index.saved import VECTORS, IndexManifest, building_folder, load_index, save_index
 from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
 from gnnscale.schema import ConfigError, DataError
 from tests.gpu.exact_cases import assert_exact, exact_scores, whole_numbers
@@ -139,15 +139,16 @@ def test_an_index_in_the_lake_is_loaded_where_there_is_a_gpu(tmp_path):
     vectors = np.random.default_rng(2).normal(size=(300, 9)).astype(np.float32)
     index = DeviceIndex.build(vectors, setting, CPU, PLAIN)
     folder = building_folder(lake, "asked", 7, None)
+    np.save(folder / VECTORS, vectors)
     version = lake.version("embeddings_items")
     manifest = IndexManifest(setting, 300, 9, "embeddings_items", version, 7, Recall(5, 1, 1.0, 0.2, 1.0), 1.0)
-    assert list(save_index(lake, "asked", index, manifest, folder).files) == ["exact.npy"]
+    assert list(save_index(lake, "asked", index, manifest, folder).files) == ["exact.npy", VECTORS]
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="an exact index on cuda needs a CUDA device"):
             load_index(lake, "asked", 7)
         return
-    loaded, _, _ = load_index(lake, "asked", 7)
-    assert (loaded.search(vectors[:20], 5).targets == index.search(vectors[:20], 5).targets).all()
+    loaded = load_index(lake, "asked", 7)
+    assert (loaded.index.search(vectors[:20], 5).targets == index.search(vectors[:20], 5).targets).all()
 
 
 def test_what_can_not_be_searched_is_refused():

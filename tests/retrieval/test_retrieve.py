@@ -159,11 +159,12 @@ def test_an_index_is_kept_and_refused_when_its_embeddings_have_changed(tmp_path)
     with pytest.raises(LakeError, match="run the index stage"):
         retrieve(settings, inventory.lake, inventory.query, inventory.plan)
     build_query_indexes(settings, inventory.lake, inventory.query, [TEST, LATEST])
-    index, manifest, folder = load_index(inventory.lake, "next_week", LATEST)
+    loaded = load_index(inventory.lake, "next_week", LATEST)
+    index, manifest, folder = loaded.index, loaded.manifest, loaded.folder
     assert manifest == read_manifest(inventory.lake, "next_week", LATEST)
     assert (index.size, manifest.size, manifest.anchor) == (500, 500, LATEST)
     assert manifest.recall.low >= 0.8 and manifest.files["targets.npy"][0] > 500 * 16 * 4
-    np.testing.assert_array_equal(np.load(folder / "targets.npy"), inventory.items)
+    np.testing.assert_array_equal(loaded.vectors, inventory.items)
     rows = inventory.lake.read("embeddings_items")
     inventory.lake.write("embeddings_items", rows)
     with pytest.raises(LakeError, match=r"is of version 1 of embeddings_items, which is at version 2 now; run"):

@@ -2,12 +2,21 @@
 
 import multiprocessing
 import os
+import random
 import time
 from pathlib import Path
 
 import pytest
 
-from gnnscale.store.host_arrays import KEPT, build_once, name_folder, remove_older, scratch_folder
+from gnnscale.store.host_arrays import (
+    KEPT,
+    build_file_once,
+    build_once,
+    hold_built,
+    name_folder,
+    remove_older,
+    scratch_folder,
+)
 
 
 def build_slowly(folder: Path, barrier: multiprocessing.Barrier, writers: multiprocessing.Queue) -> None:
@@ -20,12 +29,22 @@ def build_slowly(folder: Path, barrier: multiprocessing.Barrier, writers: multip
     assert (build_once(folder, write) / "a").read_text() == "whole"
 
 
-def test_processes_that_want_the_same_arrays_build_them_once(tmp_path):
+def write_slowly(file: Path, barrier: multiprocessing.Barrier, writers: multiprocessing.Queue) -> None:
+    def write(made: Path) -> None:
+        writers.put(os.getpid())
+        made.write_text("half")
+        time.sleep(0.3)
+        made.write_text("whole")
+
+    barrier.wait()
+    assert build_file_once(file, write).read_text() == "whole"
+
+
+@pytest.mark.parametrize("build", [build_slowly, write_slowly])
+def test_processes_that_want_the_same_arrays_build_them_once(tmp_path, build):
     context = multiprocessing.get_context("fork")
     barrier, writers = context.Barrier(3), context.Queue()
-    others = [
-        context.Process(target=build_slowly, args=(tmp_path / "k" / "arrays", barrier, writers)) for _ in range(3)
-    ]
+    others = [context.Process(target=build, args=(tmp_path / "k" / "arrays", barrier, writers)) for _ in range(3)]
     for process in others:
         process.start()
     for process in others:
@@ -46,6 +65,20 @@ def test_what_fails_leaves_nothing_and_can_be_built_again(tmp_path):
     assert (build_once(tmp_path / "arrays", lambda made: (made / "a").touch()) / "a").exists()
 
 
+def test_a_file_that_fails_is_built_again_over_what_was_left(tmp_path):
+    def fail(made: Path) -> None:
+        made.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        build_file_once(tmp_path / "array", fail)
+    assert [path.name for path in tmp_path.iterdir()] == [".array.lock"]
+    # As a process that was killed leaves it.
+    (tmp_path / ".array.partial").write_text("half")
+    assert build_file_once(tmp_path / "array", lambda made: made.write_text("whole")).read_text() == "whole"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".array.lock", "array"]
+
+
 def test_only_the_latest_versions_of_the_same_arrays_stay(tmp_path):
     def version(owner: str, number: int) -> Path:
         folder = build_once(name_folder(tmp_path, "keys", owner, str(number)), lambda made: (made / "a").touch())
@@ -57,6 +90,43 @@ def test_only_the_latest_versions_of_the_same_arrays_stay(tmp_path):
     remove_older(mine[-1])
     assert [folder.exists() for folder in mine] == [False] * (5 - KEPT) + [True] * KEPT
     assert other.exists() and not list(tmp_path.glob(f".{mine[0].name}*"))
+
+
+def open_versions(folder: Path, seed: int) -> None:
+    """Open versions of the same in any order, each of which clears the others away."""
+    order = random.Random(seed)
+
+    def write(made: Path) -> None:
+        for part in range(20):
+            (made / str(part)).write_text("whole")
+
+    for _ in range(60):
+        version = name_folder(folder, "index", "a", str(order.randrange(4)))
+        with hold_built(version, write) as held:
+            remove_older(held)
+            assert [(held / str(part)).read_text() for part in range(20)] == ["whole"] * 20
+
+
+def test_a_version_that_is_held_is_not_removed_by_others(tmp_path):
+    first, second, third = (name_folder(tmp_path, "index", "a", str(number)) for number in range(3))
+    with hold_built(first, lambda made: (made / "a").touch()):
+        for folder in (second, third):
+            build_once(folder, lambda made: (made / "a").touch())
+        remove_older(third, kept=1)
+        assert (first / "a").exists() and not second.exists()
+    remove_older(third, kept=1)
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [third.name]
+
+
+def test_processes_open_versions_that_others_clear_away(tmp_path):
+    context = multiprocessing.get_context("fork")
+    others = [context.Process(target=open_versions, args=(tmp_path, seed)) for seed in range(4)]
+    for process in others:
+        process.start()
+    for process in others:
+        process.join()
+    assert [process.exitcode for process in others] == [0, 0, 0, 0]
+    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) <= 4
 
 
 def test_scratch_folders_are_of_one_process_each_and_what_a_killed_one_left_goes(tmp_path):

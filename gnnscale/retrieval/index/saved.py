@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnscale.lake import Lake
+from gnnscale.lake import Lake, fingerprint
 from gnnscale.retrieval.index.audit import Recall
 from gnnscale.retrieval.index.build import Index
 from gnnscale.retrieval.index.faiss_index import FaissIndex
@@ -20,7 +21,7 @@ from gnnscale.retrieval.index.grouped import GroupedIndex
 from gnnscale.retrieval.index.grouped.lists import ClusteredVectors
 from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
 from gnnscale.schema import LakeError
-from gnnscale.store.host_arrays import empty_folder
+from gnnscale.store.host_arrays import empty_folder, hold_built, name_folder, remove_older
 
 FAISS_FILE = "index.faiss"
 DEVICE_FILE = "exact.npy"
@@ -75,6 +76,23 @@ class IndexManifest:
         setting, recall = IndexSetting.from_dict(data["setting"]), Recall(**data["recall"])
         shards = tuple(data.get("shards", ()))
         return cls(**{**data, "setting": setting, "recall": recall, "files": files, "shards": shards})
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedIndex:
+    """A saved index, open.
+
+    Args:
+        index: to search.
+        manifest: of it.
+        folder: on a local disk, that its files were opened in.
+        vectors: of the targets, in order of node id, mapped, float32 ``[targets, channels]``.
+    """
+
+    index: Index
+    manifest: IndexManifest
+    folder: Path
+    vectors: NDArray[np.float32]
 
 
 def index_path(query: str, anchor: int, shard: int | None = None) -> str:
@@ -157,8 +175,10 @@ def is_intact(lake: Lake, query: str, anchor: int) -> bool:
 
 def load_index(
     lake: Lake, query: str, anchor: int, cache: str | None = None, shard: int | None = None, threads: int = 0
-) -> tuple[Index, IndexManifest, Path]:
-    """A saved index, and the local folder that its files are in.
+) -> LoadedIndex:
+    """Open a saved index.
+
+    The files of a lake that is not local are fetched once a host, whoever opens them, and those of past anchors go.
 
     Args:
         lake: holds it.
@@ -173,16 +193,46 @@ def load_index(
             again since.
     """
     manifest = current_manifest(lake, query, anchor, shard)
-    path, setting = index_path(query, anchor, shard), replace(manifest.setting, threads=threads)
-    folder = lake.get_folder(path, building_folder(lake, query, anchor, cache, shard) if not lake.local else None)
+    setting = replace(manifest.setting, threads=threads)
+    with _local_files(lake, query, manifest, cache, shard) as folder:
+        _check_sizes(folder, manifest, "run the index stage again" if lake.local else "remove that folder")
+        return LoadedIndex(_open(folder, setting), manifest, folder, saved_vectors(folder))
+
+
+def _local_files(
+    lake: Lake, query: str, manifest: IndexManifest, cache: str | None, shard: int | None
+) -> AbstractContextManager[Path]:
+    """The files of an index in a folder on a local disk, which stays while they are opened."""
+    path = index_path(query, manifest.anchor, shard)
+    if lake.local:
+        return nullcontext(lake.get_folder(path))
+
+    def fetch(made: Path) -> None:
+        lake.get_folder(path, made)
+        _check_sizes(made, manifest, "run the index stage again")
+        for name, (_, digest) in manifest.files.items():
+            if _digest(made / name) != digest:
+                raise LakeError(f"{path}/{name} is not the file that its manifest names; run the index stage again")
+        # Whatever else was there is of another index.
+        remove_older(folder)
+
+    owner = f"{lake.uri} {query}" + ("" if shard is None else f" {shard}")
+    folder = name_folder(lake.cache_folder(cache), "fetched-index", owner, fingerprint(manifest.to_dict()))
+    return hold_built(folder, fetch)
+
+
+def _check_sizes(folder: Path, manifest: IndexManifest, remedy: str) -> None:
     for name, (size, _) in manifest.files.items():
         if not (folder / name).exists() or (folder / name).stat().st_size != size:
-            raise LakeError(f"{path}/{name} is missing or not of {size:,} bytes; run the index stage again")
+            raise LakeError(f"{folder}/{name} is missing or not of {size:,} bytes; {remedy}")
+
+
+def _open(folder: Path, setting: IndexSetting) -> Index:
     if setting.kind is IndexKind.GROUPED:
-        return GroupedIndex(ClusteredVectors.open(folder), setting), manifest, folder
+        return GroupedIndex(ClusteredVectors.open(folder), setting)
     if setting.on_device:
-        return DeviceIndex.open(folder / DEVICE_FILE, setting), manifest, folder
-    return FaissIndex.open(folder / FAISS_FILE, setting), manifest, folder
+        return DeviceIndex.open(folder / DEVICE_FILE, setting)
+    return FaissIndex.open(folder / FAISS_FILE, setting)
 
 
 def saved_vectors(folder: Path) -> NDArray[np.float32]:

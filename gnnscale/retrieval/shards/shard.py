@@ -69,7 +69,7 @@ class ShardSource:
         folder = building_folder(self.lake, self.query, self.anchor, self.cache, self.number)
         nodes = self.start, self.stop
         read_vectors(self.lake, self.table, self.anchor, folder / VECTORS, nodes, self.version)
-        return TargetShard(self, folder, threads)
+        return TargetShard(self, folder, saved_vectors(folder), threads)
 
     def load(self, setting: IndexSetting, threads: int) -> TargetShard:
         """The stretch with the index that was saved.
@@ -81,8 +81,9 @@ class ShardSource:
         Raises:
             LakeError: files are missing, or the embeddings have been written again since.
         """
-        index, _, folder = load_index(self.lake, self.query, self.anchor, self.cache, self.number, threads)
-        return TargetShard(self, folder, threads, index, replace(setting, effort=1))
+        loaded = load_index(self.lake, self.query, self.anchor, self.cache, self.number, threads)
+        built_by = replace(setting, effort=1)
+        return TargetShard(self, loaded.folder, loaded.vectors, threads, loaded.index, built_by)
 
 
 class TargetShard:
@@ -94,6 +95,7 @@ class TargetShard:
     Args:
         source: the stretch.
         folder: holds the vectors and the files of the index.
+        vectors: of the stretch, mapped, float32 ``[targets, channels]``.
         threads: that work.
         index: of the stretch; None until one is asked for.
         built_by: what it was asked for by.
@@ -103,12 +105,13 @@ class TargetShard:
         self,
         source: ShardSource,
         folder: Path,
+        vectors: NDArray[np.float32],
         threads: int,
         index: Index | None = None,
         built_by: IndexSetting | None = None,
     ) -> None:
         self.source, self.folder, self.threads = source, folder, threads
-        self.vectors = TargetVectors(saved_vectors(folder), source.metric.value)
+        self.vectors = TargetVectors(vectors, source.metric.value)
         self._index, self._built_by = index, built_by
 
     def choose(self, wanted: IndexSettings, queries: int, seed: int) -> IndexSetting:

@@ -20,6 +20,7 @@ from gnnscale.retrieval.index.metric import Metric, as_searched
 from gnnscale.retrieval.index.neighbors import Neighbors
 from gnnscale.retrieval.index.setting import IndexSetting
 from gnnscale.schema import ConfigError, DataError
+from gnnscale.store.array_file import create_array
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class DeviceIndex:
 
     def write(self, file: Path) -> None:
         """Keep the vectors in a file of NumPy's, in order of their ids."""
-        kept = np.lib.format.open_memmap(file, "w+", np.float32, (self.size, self.channels))
+        kept = create_array(file, np.float32, (self.size, self.channels))
         for start in range(0, self.size, ROWS):
             kept[start : start + ROWS] = self.targets.read(start, start + ROWS)
         kept.flush()

@@ -14,6 +14,7 @@ from gnnscale.retrieval.index.grouped.clusters import Rows, nearest_lists, train
 from gnnscale.retrieval.index.grouped.products import arithmetic
 from gnnscale.retrieval.index.metric import as_searched
 from gnnscale.retrieval.index.setting import EFFORTS, IndexSetting
+from gnnscale.store.array_file import create_array
 
 ROWS = 65_536
 """Vectors whose residuals are computed together."""
@@ -164,7 +165,7 @@ def _room(folder: Path | None, name: str, shape: tuple[int, int], kind: type) ->
         if folder is not None:
             np.save(folder / f"{name}.npy", array)
         return array
-    return np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, shape)
+    return create_array(folder / f"{name}.npy", kind, shape)
 
 
 def _split(
