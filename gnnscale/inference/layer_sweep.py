@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -111,6 +112,17 @@ class LayerPlan:
         cut = f"{task.layer}-{task.place}-{task.start}-{task.stop}"
         return self.folder / str(task.anchor) / f"layer-{cut}.done"
 
+    def is_whole(self, anchor: int, state: State, nodes: int) -> bool:
+        """Whether marks tell that the states of so many nodes, all of their table, are there."""
+        place = self.states[state.layers - 1].index(state)
+        cuts = (self.folder / str(anchor)).glob(f"layer-{state.layers}-{place}-*.done")
+        end = 0
+        for start, stop in sorted(tuple(map(int, cut.stem.split("-")[-2:])) for cut in cuts):
+            if start > end:
+                return False
+            end = max(end, stop)
+        return end == nodes
+
     def _is_done(self, task: LayerTask) -> bool:
         # A mark without its file tells of states that someone has cleared away.
         state = self.states[task.layer - 1][task.place]
@@ -166,17 +178,23 @@ class LayerEncoder:
             task: of the plan; all tasks of the layers before are done.
 
         Raises:
-            LakeError: states of the layer before are gone, or the disk has no room for those of this one.
+            LakeError: states of the layer before, or of this one meanwhile, are gone, or the disk has no room for them.
         """
         state = self.plan.states[task.layer - 1][task.place]
         layer, path = self._layer(task.anchor, state), self.plan.file(task.anchor, state)
         build_file_once(path, lambda made: create_array(made, np.float32, layer.shape).flush())
-        rows = open_memmap(path, "r+")
-        with torch.no_grad():
-            for nodes in layer.chunks(CHUNK_EDGES, task.start, task.stop):
-                rows[nodes] = layer.apply(nodes)
-        rows.flush()
-        self.plan.mark(task).touch()
+        try:
+            rows, opened = open_memmap(path, "r+"), path.stat()
+            with torch.no_grad():
+                for nodes in layer.chunks(CHUNK_EDGES, task.start, task.stop):
+                    rows[nodes] = layer.apply(nodes)
+            rows.flush()
+            if not os.path.samestat(opened, path.stat()):
+                # Cleared away, and made again by another process.
+                raise FileNotFoundError
+            self.plan.mark(task).touch()
+        except FileNotFoundError:
+            raise _gone(state, path) from None
 
     def vectors(self, partition: Partition) -> NDArray[np.float32]:
         """Vectors of a partition's entities, mapped, float32 ``[rows, channels]``.
@@ -208,8 +226,15 @@ class LayerEncoder:
         try:
             rows: NDArray[np.float32] = np.load(file, mmap_mode="r")
         except FileNotFoundError:
-            raise LakeError(
-                f"states of layer {state.layers} are gone: there is no {file}. Something has cleared the folder, "
-                "or another sweep of the query has begun; run the embed stage again"
-            ) from None
+            raise _gone(state, file) from None
+        # A file that was made again after a part of it was done lacks that part's mark.
+        if not self.plan.is_whole(anchor, state, len(rows)):
+            raise _gone(state, file)
         return rows
+
+
+def _gone(state: State, file: Path) -> LakeError:
+    return LakeError(
+        f"states of layer {state.layers} are gone from {file}: something has cleared the folder, or another sweep of "
+        "the query has begun; run the embed stage again"
+    )

@@ -32,11 +32,13 @@ class LakeModel(PythonModel, ABC):
     """
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Read settings and weights from the model's own files, and the graph from its lake."""
+        """Read settings and weights from the model's own files, and the graph and the keys from its lake."""
         self.settings = build_settings(context.model_config["settings"])
         self.lake = Lake(self.settings.lake.uri, self.settings.lake.storage_options)
         store = GraphStore.open(self.lake, self.settings.lake.cache)
         self.query: PredictiveQuery = bind_query(self.settings, store.manifest)
+        self.entity_keys = read_keys(self.lake, self.query.entity.name)
+        self._known = pd.Index(self.entity_keys.to_pandas())
         self.store = view_for(store, self.query.arriving_facts)
         self.load_weights(Path(context.artifacts["weights"]).read_bytes())
 
@@ -55,8 +57,7 @@ class LakeModel(PythonModel, ABC):
         Raises:
             DataError: a key is not one of the entity table's.
         """
-        known = pd.Index(read_keys(self.lake, self.query.entity.name).to_pandas())
-        nodes: NDArray[np.int64] = known.get_indexer(pd.Index(keys)).astype(np.int64)
+        nodes: NDArray[np.int64] = self._known.get_indexer(pd.Index(keys)).astype(np.int64)
         if (nodes < 0).any():
             unknown = keys[nodes < 0].iloc[0]
             raise DataError(f"'{unknown}' is not a {self.query.entity.primary_key} of '{self.query.entity.name}'")
@@ -78,9 +79,8 @@ class AnswerModel(LakeModel):
         """
         origin = self.store.manifest.origin
         examples = EntityExamples.unlabelled(self.nodes_of(model_input["entity"]), self.latest - origin)
-        keys = read_keys(self.lake, self.query.entity.name)
         scores = self.predictor.predict(examples)
-        return answer_table(self.predictor, examples, scores, keys, origin, self.query.top).to_pandas()
+        return answer_table(self.predictor, examples, scores, self.entity_keys, origin, self.query.top).to_pandas()
 
 
 def log_model(run_id: str, settings: Settings, lake: Lake, model: LakeModel) -> str:

@@ -58,11 +58,11 @@ def embed_lake(
         gpus = start_ray(settings)
         _check_gpus(settings, gpus)
         gpus = 0 if settings.training.gpu == "no" else gpus
+        if settings.embedding.method == "layerwise":
+            _check_hosts(ray.nodes(), socket.gethostname())
         prepared = prepare_sweep(settings, lake, store, anchors, "cuda" if gpus else "cpu", again)
         advance(prepared.done)
         if prepared.tasks:
-            if prepared.layers is not None:
-                _check_hosts(ray.nodes(), socket.gethostname())
             _run(settings, prepared, gpus, advance)
         return finish_sweep(lake, prepared)
     finally:

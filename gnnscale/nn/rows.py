@@ -51,7 +51,8 @@ class RowEncoder(nn.Module):
         if self.numbers is None:
             total = rows.numerical.new_zeros(len(rows.numerical), self.channels)
         else:
-            total = self.numbers(rows.numerical)
+            # Whatever the linear layer computes in under autocast, sums are in the columns' own type.
+            total = self.numbers(rows.numerical).to(rows.numerical.dtype)
         for embedding, codes in zip(self.categories, rows.categorical.unbind(1), strict=True):
             total = total + embedding(codes)
         for bag, lists in zip(self.bags, rows.multicategorical, strict=True):

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gnnscale.lake import Lake
-from gnnscale.schema import DataError, LakeError
+from gnnscale.retrieval.index.metric import Metric
+from gnnscale.schema import ConfigError, DataError, LakeError
 from gnnscale.store.array_file import create_array
 
 
@@ -34,6 +35,16 @@ class PairScores:
     def counts(self) -> NDArray[np.int64]:
         """Pairs of each entity."""
         return np.diff(self.indptr)
+
+
+def check_metric(pairs: PairScores, metric: Metric) -> None:
+    """Refuse to compare scores of pairs with what they can't be compared with.
+
+    Raises:
+        ConfigError: there are pairs, and the tower's scores are no inner products.
+    """
+    if metric is not Metric.INNER_PRODUCT and pairs.counts.any():
+        raise ConfigError(f"scores of pairs are inner products; retrieval.index.metric is {metric}")
 
 
 def count_vectors(lake: Lake, table: str, anchor: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from gnnscale.config import Settings
 from gnnscale.inference import read_keys
@@ -52,8 +53,12 @@ def build_query_indexes(
 
 def build_query_index(settings: Settings, lake: Lake, query: PredictiveQuery, anchor: int) -> IndexManifest:
     """Index the targets of one anchor; see :func:`build_query_indexes`."""
+    with building_folder(lake, settings.query.name, settings.lake.cache) as folder:
+        return _build_in(folder, settings, lake, query, anchor)
+
+
+def _build_in(folder: Path, settings: Settings, lake: Lake, query: PredictiveQuery, anchor: int) -> IndexManifest:
     started = time.monotonic()
-    folder = building_folder(lake, settings.query.name, anchor, settings.lake.cache)
     table = f"embeddings_{query.target.name}"
     version = lake.version(table)
     vectors = read_vectors(lake, query.target.name, anchor, folder / VECTORS, version=version)

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from gnnscale.inference import read_keys
 from gnnscale.inference.encode import TARGETS
 from gnnscale.inference.registered_model import LakeModel
 from gnnscale.retrieval.answers import ranked_table
-from gnnscale.retrieval.embeddings import PairScores
+from gnnscale.retrieval.embeddings import PairScores, check_metric
 from gnnscale.retrieval.filter_rules import read_diversity, settings_filter
-from gnnscale.retrieval.index import Metric
+from gnnscale.retrieval.index import Metric, Neighbors
 from gnnscale.retrieval.search import AllowedSearch
 from gnnscale.retrieval.targets import EveryTarget
 from gnnscale.retrieval.tower import TargetVectors
@@ -29,27 +30,34 @@ class RankingModel(LakeModel):
     """
 
     def load_weights(self, weights: bytes) -> None:
-        """Build the network from its file."""
+        """Build the network from its file, and read who may be given what, at the same time as the graph."""
         self.model = load_link_model(self.settings, self.lake, self.store, content=weights)
+        self.target_keys = read_keys(self.lake, self.query.target.name)
+        self._keep = settings_filter(self.settings, self.lake, self.query, self.latest, self.store)
+        self._diversity = read_diversity(self.settings, self.lake, self.query)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
         """Rankings of the entities asked for.
 
         Raises:
             DataError: a key is not one of the entity table's.
-            LakeError, ConfigError: see :func:`gnnscale.retrieval.filter_rules.settings_filter`.
         """
         query, nodes = self.query, self.nodes_of(model_input["entity"])
+        if not len(nodes):
+            none = Neighbors(np.zeros((0, query.places), np.int64), np.zeros((0, query.places), np.float32))
+            return self._table(none, nodes)
         asked, places = np.unique(nodes, return_inverse=True)
         scores = self.model.score_entities(self.model.entity_batch(asked, self._anchor))
         counts = np.zeros(self.store.node_count(query.entity.name), np.int64)
         counts[asked] = scores.counts
         pairs = PairScores(np.concatenate([[0], np.cumsum(counts)]), scores.targets, scores.scores)
-        keep, diversity = self._rules
-        search = AllowedSearch(EveryTarget(self._targets), keep, self._targets, pairs, diversity)
-        found = search.search(scores.vectors[places], nodes, query.places, query.places)
-        keys = read_keys(self.lake, query.entity.name).take(nodes)
-        return ranked_table(found, keys, read_keys(self.lake, query.target.name), self.latest).to_pandas()
+        check_metric(pairs, Metric(self._targets.metric))
+        search = AllowedSearch(EveryTarget(self._targets), self._keep, self._targets, pairs, self._diversity)
+        return self._table(search.search(scores.vectors[places], nodes, query.places, query.places), nodes)
+
+    def _table(self, found: Neighbors, nodes: NDArray[np.int64]) -> pd.DataFrame:
+        keys = self.entity_keys.take(nodes)
+        return ranked_table(found, keys, self.target_keys, self.latest).to_pandas()
 
     @property
     def _anchor(self) -> int:
@@ -62,8 +70,3 @@ class RankingModel(LakeModel):
         parts = [np.arange(start, min(count, start + TARGETS)) for start in range(0, count, TARGETS)]
         found = [self.model.encode_targets(self.model.target_batch(part, self._anchor)) for part in parts]
         return TargetVectors(np.concatenate(found), Metric(self.settings.retrieval.index.metric).value)
-
-    @cached_property
-    def _rules(self) -> Any:
-        found = settings_filter(self.settings, self.lake, self.query, self.latest, self.store)
-        return found, read_diversity(self.settings, self.lake, self.query)

@@ -18,18 +18,17 @@ from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import AnchorPlan
 from gnnscale.retrieval.answers import Answers
 from gnnscale.retrieval.diversity import Diversity
-from gnnscale.retrieval.embeddings import PairScores, read_pairs, read_vectors
+from gnnscale.retrieval.embeddings import PairScores, check_metric, read_pairs, read_vectors
 from gnnscale.retrieval.exploration import Exploration
 from gnnscale.retrieval.filter_rules import alive_filter, alive_nodes, known_by, read_diversity, settings_filter
 from gnnscale.retrieval.filters import Filter
-from gnnscale.retrieval.index import IndexKind, Metric
+from gnnscale.retrieval.index import IndexKind
 from gnnscale.retrieval.index.audit import Recall, measure_recall
 from gnnscale.retrieval.index.saved import IndexManifest, current_manifest
 from gnnscale.retrieval.ranking import Ranked, RankingRule, rank_batch
 from gnnscale.retrieval.search import AllowedSearch
 from gnnscale.retrieval.shards import HireShards
 from gnnscale.retrieval.targets import Targets, open_targets
-from gnnscale.schema import ConfigError
 from gnnscale.store import GraphStore
 from gnnscale.store.host_arrays import scratch_folder
 
@@ -138,8 +137,7 @@ class _Side:
     ) -> _Side:
         metric = targets.manifest.setting.metric
         pairs = read_pairs(lake, settings.query.name, anchor)
-        if metric is not Metric.INNER_PRODUCT and pairs.counts.any():
-            raise ConfigError(f"scores of pairs are inner products; retrieval.index.metric is {metric}")
+        check_metric(pairs, metric)
         keep, diversity = rules
         exact = targets.manifest.setting.kind is IndexKind.FLAT
         # FAISS shows no more on a GPU.

@@ -11,7 +11,7 @@ from gnnscale.schema.errors import SchemaError, nearest
 
 
 class ColumnType(StrEnum):
-    """What a column means to a model, in the terms of pytorch-frame's semantic types."""
+    """What a column means to a model."""
 
     NUMERICAL = "numerical"
     CATEGORICAL = "categorical"

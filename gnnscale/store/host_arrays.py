@@ -14,26 +14,22 @@ from pathlib import Path
 KEPT = 2
 """Versions of the same arrays that stay: a process that began before the latest came may open the one before it."""
 
+PARTIAL = ".partial"
+"""What the name of a folder or file ends with while it is made: the same for all who make it, one after the other."""
+
 
 def name_folder(cache: str | Path | None, kind: str, owner: str, content: str) -> Path:
     """Where the arrays made from some content are, or would be.
 
     Args:
-        cache: folder on a local disk; default: one in the temporary folder.
+        cache: folder on a local disk; default: the user's own in the temporary folder.
         kind: what the arrays are, a word.
         owner: what there is one of, whatever its versions.
         content: tells one version from all others.
     """
     parts = (hashlib.sha256(text.encode()).hexdigest() for text in (owner, content))
-    return Path(cache or Path(tempfile.gettempdir()) / "gnnscale") / "-".join([kind, *(part[:16] for part in parts)])
-
-
-def empty_folder(cache: str | Path | None, kind: str, owner: str, content: str) -> Path:
-    """The folder of :func:`name_folder`, made anew without what a run that was killed has left in it."""
-    folder = name_folder(cache, kind, owner, content)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
+    folder = Path(cache or Path(tempfile.gettempdir()) / f"gnnscale-{os.getuid()}")
+    return folder / "-".join([kind, *(part[:16] for part in parts)])
 
 
 @contextmanager
@@ -80,11 +76,10 @@ def build_once(folder: Path, write: Callable[[Path], None]) -> Path:
     """
     if folder.is_dir():
         return folder
-    with _locked(folder):
+    with locked(folder):
         if folder.is_dir():
             return folder
-        # The name is the same for all, so that what one that was killed has left goes.
-        partial = folder.with_name(f".{folder.name}.partial")
+        partial = folder.with_name(f".{folder.name}{PARTIAL}")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         try:
@@ -107,9 +102,9 @@ def build_file_once(file: Path, write: Callable[[Path], None]) -> Path:
     """
     if file.exists():
         return file
-    with _locked(file):
+    with locked(file):
         if not file.exists():
-            partial = file.with_name(f".{file.name}.partial")
+            partial = file.with_name(f".{file.name}{PARTIAL}")
             try:
                 write(partial)
                 os.replace(partial, file)
@@ -128,7 +123,7 @@ def hold_built(folder: Path, write: Callable[[Path], None]) -> Iterator[Path]:
     """
     while True:
         build_once(folder, write)
-        with _locked(folder, fcntl.LOCK_SH):
+        with locked(folder, fcntl.LOCK_SH):
             # It may have been removed before it was held.
             if folder.is_dir():
                 yield folder
@@ -138,9 +133,16 @@ def hold_built(folder: Path, write: Callable[[Path], None]) -> Iterator[Path]:
 def remove_older(folder: Path, kept: int = KEPT) -> None:
     """Remove versions of what :func:`name_folder` named, but for so many, this one among them, that were built last.
 
-    Those that a process holds (:func:`hold_built`) stay until the next time.
+    What a process that was killed had begun to make goes, too. Those that a process holds (:func:`hold_built`), or
+    makes, stay until the next time.
     """
     family = folder.name.rpartition("-")[0]
+    for partial in folder.parent.glob(f".{family}-*{PARTIAL}"):
+        made = partial.with_name(partial.name[1 : -len(PARTIAL)])
+        with suppress(OSError), locked(made, fcntl.LOCK_EX | fcntl.LOCK_NB) as lock:
+            shutil.rmtree(partial, ignore_errors=True)
+            if not made.is_dir():
+                lock.unlink(missing_ok=True)
     versions = []
     for path in folder.parent.glob(f"{family}-*"):
         # Another process may remove it meanwhile.
@@ -148,13 +150,14 @@ def remove_older(folder: Path, kept: int = KEPT) -> None:
             if path.is_dir() and path != folder:
                 versions.append((path.stat().st_mtime_ns, path))
     for _, path in sorted(versions)[: max(0, len(versions) - (kept - 1))]:
-        with suppress(BlockingIOError), _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB) as lock:
+        # Held, or of a user who alone may remove it.
+        with suppress(OSError), locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB) as lock:
             shutil.rmtree(path, ignore_errors=True)
             lock.unlink(missing_ok=True)
 
 
 @contextmanager
-def _locked(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[Path]:
+def locked(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[Path]:
     """Hold the lock of what is, or is to be, made; yields the file that stands for it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.parent / f".{path.name}.lock"

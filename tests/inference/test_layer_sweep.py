@@ -130,15 +130,30 @@ def test_layers_that_are_gone_amid_a_sweep_are_told(shop: Shop, tmp_path: Path) 
         encoder.run(prepared.sweep, task)
     assert prepared.layers is not None
     prepared.layers.remove()
-    with pytest.raises(
-        LakeError, match=r"states of layer 1 are gone: there is no .*layer-1-.*run the embed stage again"
-    ):
+    with pytest.raises(LakeError, match=r"states of layer 1 are gone from .*layer-1-.*run the embed stage again"):
         encoder.run(prepared.sweep, last[0])
     entities = next(task for task in prepared.tasks if task.partition.side == "entities")
-    with pytest.raises(LakeError, match=r"states of layer 2 are gone: there is no .*layer-2-0.npy"):
+    with pytest.raises(LakeError, match=r"states of layer 2 are gone from .*layer-2-0.npy"):
         encoder.run(prepared.sweep, entities)
     # What is found to be gone is made again.
     embed(settings, lake, store, anchors)
+
+
+def test_a_layer_of_which_a_part_is_gone_is_not_read(shop: Shop, tmp_path: Path) -> None:
+    settings, lake, _ = train_towers(shop, tmp_path, LATEST, LAYERWISE)
+    store, anchors = GraphStore.open(lake), anchors_of(shop.plan)
+    prepared = prepare_sweep(settings, lake, store, anchors, "cpu")
+    encoder = PartitionEncoder(settings, lake, store, torch.device("cpu"))
+    first, last = prepared.waves
+    assert prepared.layers is not None
+    for number, task in enumerate(first):
+        encoder.run(prepared.sweep, task)
+        if number == 0:
+            # The tasks after it make the file again, and the rows of this one are zeros.
+            prepared.layers.remove()
+    broken = next(task for task in last if task.anchor == first[0].anchor)
+    with pytest.raises(LakeError, match=r"states of layer 1 are gone from"):
+        encoder.run(prepared.sweep, broken)
 
 
 @pytest.mark.parametrize(

@@ -138,11 +138,11 @@ def test_an_index_in_the_lake_is_loaded_where_there_is_a_gpu(tmp_path):
     lake.write("embeddings_items", pa.table({"node_id": [0]}))
     vectors = np.random.default_rng(2).normal(size=(300, 9)).astype(np.float32)
     index = DeviceIndex.build(vectors, setting, CPU, PLAIN)
-    folder = building_folder(lake, "asked", 7, None)
-    np.save(folder / VECTORS, vectors)
     version = lake.version("embeddings_items")
     manifest = IndexManifest(setting, 300, 9, "embeddings_items", version, 7, Recall(5, 1, 1.0, 0.2, 1.0), 1.0)
-    assert list(save_index(lake, "asked", index, manifest, folder).files) == ["exact.npy", VECTORS]
+    with building_folder(lake, "asked", None) as folder:
+        np.save(folder / VECTORS, vectors)
+        assert list(save_index(lake, "asked", index, manifest, folder).files) == ["exact.npy", VECTORS]
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="an exact index on cuda needs a CUDA device"):
             load_index(lake, "asked", 7)

@@ -48,7 +48,9 @@ def test_two_that_open_an_index_share_its_files_and_one_that_builds_has_its_own(
     files = files_of(first.folder)
     assert files and Path(cache) in first.folder.parents
     second = load_index(lake, QUERY, LATEST, cache)
-    building_folder(lake, QUERY, LATEST, cache)
+    with building_folder(lake, QUERY, cache) as mine, building_folder(lake, QUERY, cache) as other:
+        (mine / "ids.npy").touch()
+        assert not list(other.iterdir())
     assert second.folder == first.folder and files_of(first.folder) == files
     for loaded in (first, second):
         np.testing.assert_array_equal(loaded.vectors, inventory.items)

@@ -78,5 +78,7 @@ def test_entities_come_in_the_order_asked_and_as_often(shop: Shop, tmp_path: Pat
     lists = [found[i : i + 10] for i in range(0, len(found), 10)]
     assert [part["entity"].iloc[0] for part in lists] == asked
     assert lists[0]["target"].tolist() == lists[2]["target"].tolist()
+    nobody = model.predict(None, pd.DataFrame({"entity": []}))
+    assert len(nobody) == 0 and list(nobody) == list(found)
     with pytest.raises(DataError, match="'nobody' is not a"):
         model.predict(None, pd.DataFrame({"entity": ["nobody"]}))

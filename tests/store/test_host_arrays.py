@@ -126,7 +126,39 @@ def test_processes_open_versions_that_others_clear_away(tmp_path):
     for process in others:
         process.join()
     assert [process.exitcode for process in others] == [0, 0, 0, 0]
-    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) <= 4
+    last = name_folder(tmp_path, "index", "a", "0")
+    build_once(last, lambda made: (made / "a").touch())
+    remove_older(last, kept=1)
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [last.name]
+
+
+def test_what_a_killed_process_had_begun_to_make_goes_and_what_is_being_made_stays(tmp_path):
+    versions = [name_folder(tmp_path, "index", "a", str(number)) for number in range(3)]
+    killed = tmp_path / f".{versions[0].name}.partial"
+    killed.mkdir()
+    (killed / "half").touch()
+
+    def write(made: Path) -> None:
+        (made / "a").touch()
+        build_once(versions[2], lambda other: remove_older(versions[2], kept=1))
+        assert (made / "a").exists()
+
+    build_once(versions[1], write)
+    assert not killed.exists() and (versions[1] / "a").exists()
+
+
+def test_versions_that_only_another_user_may_remove_stay(tmp_path):
+    if os.getuid() == 0:
+        pytest.skip("root may remove everything")
+    versions = [name_folder(tmp_path, "index", "a", str(number)) for number in range(4)]
+    for folder in versions:
+        folder.mkdir()
+    tmp_path.chmod(0o500)
+    try:
+        remove_older(versions[-1])
+    finally:
+        tmp_path.chmod(0o700)
+    assert all(folder.exists() for folder in versions)
 
 
 def test_scratch_folders_are_of_one_process_each_and_what_a_killed_one_left_goes(tmp_path):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from gnnscale.retrieval.index.grouped import GroupedIndex
 from gnnscale.retrieval.index.grouped.lists import ClusteredVectors
 from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
 from gnnscale.schema import LakeError
-from gnnscale.store.host_arrays import empty_folder, hold_built, name_folder, remove_older
+from gnnscale.store.host_arrays import hold_built, locked, name_folder, remove_older, scratch_folder
 
 FAISS_FILE = "index.faiss"
 DEVICE_FILE = "exact.npy"
@@ -100,16 +101,21 @@ def index_path(query: str, anchor: int, shard: int | None = None) -> str:
     return f"_indexes/{query}/{anchor}" + ("" if shard is None else f"/shard-{shard}")
 
 
-def building_folder(lake: Lake, query: str, anchor: int, cache: str | None, shard: int | None = None) -> Path:
-    """An empty folder on a local disk for the files of an index, or of a shard, that is being built."""
-    place = str(anchor) if shard is None else f"{anchor} {shard}"
-    return empty_folder(lake.cache_folder(cache), "index", f"{lake.uri} {query}", place)
+@contextmanager
+def building_folder(lake: Lake, query: str, cache: str | None, shard: int | None = None) -> Iterator[Path]:
+    """An empty folder on a local disk for the files of an index, or of a shard, while it is being built."""
+    owner = f"{lake.uri} {query}" + ("" if shard is None else f" {shard}")
+    with scratch_folder(lake.cache_folder(cache), "index", owner) as held:
+        (held / "files").mkdir()
+        yield held / "files"
 
 
 def save_index(
     lake: Lake, query: str, index: Index, manifest: IndexManifest, folder: Path, shard: int | None = None
 ) -> IndexManifest:
     """Put an index into the lake; its manifest comes last, and a reader that finds one finds all files.
+
+    Of several processes of a host that save the same one, each puts its own in place of what is there.
 
     Args:
         lake: gets the files.
@@ -129,9 +135,10 @@ def save_index(
     path = index_path(query, manifest.anchor, shard)
     files = {file.name: (file.stat().st_size, _digest(file)) for file in sorted(folder.iterdir())}
     saved = replace(manifest, files=files)
-    lake.remove_folder(path)
-    lake.put_folder(folder, path)
-    write_manifest(lake, path, saved)
+    with locked(name_folder(lake.cache_folder(None), "saved-index", lake.uri, path)):
+        lake.remove_folder(path)
+        lake.put_folder(folder, path)
+        write_manifest(lake, path, saved)
     return saved
 
 

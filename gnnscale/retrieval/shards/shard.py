@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -66,10 +67,11 @@ class ShardSource:
         Raises:
             LakeError, DataError: embeddings are missing or broken.
         """
-        folder = building_folder(self.lake, self.query, self.anchor, self.cache, self.number)
+        room = ExitStack()
+        folder = room.enter_context(building_folder(self.lake, self.query, self.cache, self.number))
         nodes = self.start, self.stop
         read_vectors(self.lake, self.table, self.anchor, folder / VECTORS, nodes, self.version)
-        return TargetShard(self, folder, saved_vectors(folder), threads)
+        return TargetShard(self, saved_vectors(folder), threads, folder, room)
 
     def load(self, setting: IndexSetting, threads: int) -> TargetShard:
         """The stretch with the index that was saved.
@@ -83,7 +85,7 @@ class ShardSource:
         """
         loaded = load_index(self.lake, self.query, self.anchor, self.cache, self.number, threads)
         built_by = replace(setting, effort=1)
-        return TargetShard(self, loaded.folder, loaded.vectors, threads, loaded.index, built_by)
+        return TargetShard(self, loaded.vectors, threads, index=loaded.index, built_by=built_by)
 
 
 class TargetShard:
@@ -94,9 +96,10 @@ class TargetShard:
 
     Args:
         source: the stretch.
-        folder: holds the vectors and the files of the index.
         vectors: of the stretch, mapped, float32 ``[targets, channels]``.
         threads: that work.
+        folder: holds the vectors, and gets the files of an index; None where the index is one that was saved.
+        room: keeps the folder while the shard is there.
         index: of the stretch; None until one is asked for.
         built_by: what it was asked for by.
     """
@@ -104,13 +107,14 @@ class TargetShard:
     def __init__(
         self,
         source: ShardSource,
-        folder: Path,
         vectors: NDArray[np.float32],
         threads: int,
+        folder: Path | None = None,
+        room: ExitStack | None = None,
         index: Index | None = None,
         built_by: IndexSetting | None = None,
     ) -> None:
-        self.source, self.folder, self.threads = source, folder, threads
+        self.source, self.threads, self.folder, self._room = source, threads, folder, room
         self.vectors = TargetVectors(vectors, source.metric.value)
         self._index, self._built_by = index, built_by
 
@@ -168,6 +172,7 @@ class TargetShard:
             The shard's manifest.
         """
         index, source = self._built(setting), self.source
+        assert self.folder is not None, "what was saved is not saved again"
         table = f"embeddings_{source.table}"
         manifest = IndexManifest(
             index.setting, index.size, index.channels, table, source.version, source.anchor, recall, seconds
@@ -178,6 +183,7 @@ class TargetShard:
         """The index of a setting, searched as it says."""
         asked = replace(setting, effort=1)
         if self._index is None or asked != self._built_by:
+            assert self.folder is not None, "what was saved is asked for by the setting that it was saved with"
             self._index = None
             # What an index of another kind has left would be saved with this one.
             for file in self.folder.iterdir():
