@@ -23,6 +23,7 @@ from gnnscale.loading.window_sums import FlatHop, WindowSums
 from gnnscale.query import PredictiveQuery
 from gnnscale.sampling import NeighborSampler
 from gnnscale.sampling.block import Hop, Path
+from gnnscale.sampling.keys import default_examples
 from gnnscale.store import ALWAYS, GraphStore
 
 DAY = 86_400
@@ -81,6 +82,7 @@ class EntityBatch(Tensors):
     """Examples, each at its own anchor.
 
     Args:
+        keys: hashes of entity and anchor, int64 ``[examples]``.
         features: of the entities.
         age: days from when the entity came to be to its anchor, float32 ``[examples]``; 0 where it always was.
         calendar: share of the week and of the year that is over at the anchor, float32 ``[examples, 2]``.
@@ -91,6 +93,7 @@ class EntityBatch(Tensors):
         edges: that were sampled.
     """
 
+    keys: Tensor
     features: RowFeatures
     age: Tensor
     calendar: Tensor
@@ -171,6 +174,7 @@ class EntityBatchBuilder:
         at = self.store.manifest.origin + examples.anchors.astype(np.float64)
         calendar = np.stack([(at / DAY + WEEK_OFFSET) / 7 % 1, at / YEAR % 1], axis=1)
         return EntityBatch(
+            keys=torch.from_numpy(default_examples(examples.entities, examples.anchors)),
             features=self._features(self.query.entity.name, examples.entities),
             age=torch.from_numpy(age),
             calendar=torch.from_numpy(calendar.astype(np.float32)),

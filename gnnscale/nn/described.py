@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gnnscale.loading import TargetBatch
+from gnnscale.nn.keyed_dropout import KeyedDropout
 from gnnscale.nn.rows import RowEncoder
 from gnnscale.schema import TableManifest
 
@@ -40,6 +41,7 @@ class DescribedTargets(nn.Module):
         tower: channels of a tower vector.
         embedding: ``lookup`` for embeddings alone, ``feature`` for columns alone, ``fusion`` for both.
         lookup: makes the tables of embeddings; default: :func:`plain_lookup`.
+        dropout: of the network; the pair branch's own embeddings go through it twice.
 
     Attributes:
         channels: of a pair vector.
@@ -58,6 +60,7 @@ class DescribedTargets(nn.Module):
         tower: int,
         embedding: Embedding,
         lookup: Lookup | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         lookup = lookup or plain_lookup
@@ -68,7 +71,7 @@ class DescribedTargets(nn.Module):
             self.pair_rows = RowEncoder(target, feature)
         if self.by_lookup:
             self.pair_identity = lookup("pair", target.rows, identity, 0.0)
-        self.identity_dropout = nn.Dropout(0.2)
+        self.identity_dropout = KeyedDropout(1 - (1 - dropout) ** 2, "identity")
         if self.by_columns:
             self.tower_rows = RowEncoder(target, tower, scale=0.1)
         if self.by_lookup:
@@ -80,7 +83,7 @@ class DescribedTargets(nn.Module):
         if self.by_columns:
             parts.append(self.pair_rows(targets.features))
         if self.by_lookup:
-            parts.append(self.identity_dropout(self._own(self.pair_identity, targets.nodes)))
+            parts.append(self.identity_dropout(self._own(self.pair_identity, targets.nodes), targets.nodes))
         return torch.cat(parts, dim=1)
 
     def tower(self, targets: TargetBatch) -> Tensor:

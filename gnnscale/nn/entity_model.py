@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gnnscale.loading.entity_batches import EntityBatch, PathShape
 from gnnscale.loading.entity_examples import AnswerShape
 from gnnscale.nn.block_encoder import BlockEncoder
+from gnnscale.nn.keyed_dropout import KeyedDropout
 from gnnscale.nn.standardise import Pieces, Standardise
 from gnnscale.schema import GraphManifest
 
@@ -63,12 +64,10 @@ class EntityModel(nn.Module):
         told = self.around.channels + sums[0] + 2 * len(HARMONICS) + 2 * yearly
         self.standardise = Standardise(told)
         self.pieces = Pieces(sums[0])
-        self.message_dropout = nn.Dropout(size.dropout)
+        self.dropouts = nn.ModuleList(KeyedDropout(size.dropout, name) for name in ("message", "first", "second"))
         width = told + self.pieces.channels
-        self.hidden = nn.Sequential(
-            nn.Linear(width, size.hidden), nn.GELU(), nn.Dropout(size.dropout),
-            nn.Linear(size.hidden, size.hidden), nn.GELU(), nn.Dropout(size.dropout),
-        )  # fmt: skip
+        self.first = nn.Sequential(nn.Linear(width, size.hidden), nn.GELU())
+        self.second = nn.Sequential(nn.Linear(size.hidden, size.hidden), nn.GELU())
         self.head = nn.Linear(size.hidden, shape.scores)
         self.skip = nn.Linear(width, shape.scores, bias=False)
         nn.init.zeros_(self.skip.weight)
@@ -82,8 +81,9 @@ class EntityModel(nn.Module):
     def forward(self, batch: EntityBatch) -> Tensor:
         """Outputs ``[examples, scores]``: logits, or values in the target's own space."""
         message, rest = self.standardise(self._told(batch)).tensor_split([self.around.channels], dim=1)
-        summary = torch.cat([self.message_dropout(message), rest, self.pieces(batch.sums)], dim=1)
-        hidden = self.hidden(summary)
+        of_message, of_first, of_second = self.dropouts
+        summary = torch.cat([of_message(message, batch.keys), rest, self.pieces(batch.sums)], dim=1)
+        hidden = of_second(self.second(of_first(self.first(summary), batch.keys)), batch.keys)
         outputs: Tensor = self.head(hidden) + self.skip(summary)
         if self.class_channels:
             # [examples, classes, CLASS_CHANNELS]

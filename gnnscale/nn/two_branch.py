@@ -15,11 +15,14 @@ from torch import Tensor, nn
 from gnnscale.loading import PairBatch, TargetBatch
 from gnnscale.nn.described import DescribedTargets, Embedding, Lookup
 from gnnscale.nn.entity import EntityEncoder
+from gnnscale.nn.keyed_dropout import KeyedDropout
 from gnnscale.nn.segments import segment_sum, take_rows
 from gnnscale.nn.targets import DemandEncoder
 from gnnscale.schema import TableManifest
 
 DEMAND = 32
+PAIRS = 1 << 31
+"""Targets are fewer: an entity and a target make one number."""
 
 NOT_YET = -1e6
 """Bias of a target that does not exist at the anchor."""
@@ -85,7 +88,8 @@ class TwoBranchModel(nn.Module):
         self.size = size
         self.around = EntityEncoder(entity, facts, context, size.event)
         self.demand = DemandEncoder(target_fanout, DEMAND)
-        self.described = DescribedTargets(target, size.feature, size.identity, size.tower, embedding, lookup)
+        widths = size.feature, size.identity, size.tower
+        self.described = DescribedTargets(target, *widths, embedding, lookup, size.dropout)
         self.new_targets = new_targets
 
         sums, hidden = self.around.sums, size.hidden
@@ -93,17 +97,16 @@ class TwoBranchModel(nn.Module):
         self.from_target = nn.Linear(self.described.channels + DEMAND, hidden, bias=False)
         self.from_siblings = nn.ModuleList(nn.Linear(sums, hidden, bias=False) for _ in range(siblings))
         self.from_entity = nn.Linear(self.around.entity_channels, hidden, bias=False)
-        self.pair = nn.Sequential(
-            nn.LayerNorm(hidden), nn.GELU(), nn.Linear(hidden, 64), nn.GELU(), nn.Dropout(size.dropout)
-        )
+        self.pair = nn.Sequential(nn.LayerNorm(hidden), nn.GELU(), nn.Linear(hidden, 64), nn.GELU())
+        self.pair_dropout = KeyedDropout(size.dropout, "pair")
         self.pair_score = nn.Linear(64, 1)
         self.pair_skip = nn.Linear(sums, 1)
 
         summary = self.around.entity_channels + size.tower + 64
         self.attention = nn.Linear(64, 1)
-        self.entity_tower = nn.Sequential(
-            nn.Linear(summary, 96), nn.GELU(), nn.Dropout(size.dropout), nn.Linear(96, size.tower)
-        )
+        self.entity_hidden = nn.Sequential(nn.Linear(summary, 96), nn.GELU())
+        self.entity_dropout = KeyedDropout(size.dropout, "entity")
+        self.entity_tower = nn.Linear(96, size.tower)
         self.demand_tower = nn.Linear(DEMAND, size.tower)
         self.demand_bias = nn.Linear(DEMAND, 1)
         self.target_bias = nn.Linear(size.tower, 1)
@@ -134,6 +137,8 @@ class TwoBranchModel(nn.Module):
         for layer, sums, group in zip(self.from_siblings, view.siblings, batch.groups, strict=True):
             hidden = hidden + take_rows(layer(sums), group)
         hidden = self.pair(hidden + take_rows(self.from_entity(view.entity), batch.example))
+        pairs = batch.entities[batch.example] * PAIRS + batch.candidate_node
+        hidden = self.pair_dropout(hidden, pairs)
         pair = (self.pair_score(hidden) + 0.1 * self.pair_skip(view.sums)).squeeze(1)
 
         target = self.encode_targets(batch.targets, demand)
@@ -143,7 +148,7 @@ class TwoBranchModel(nn.Module):
         profile = segment_sum(weight * vectors, batch.example, examples) / total
         habits = segment_sum(weight * hidden, batch.example, examples) / total
         summary = torch.cat([0.3 * view.entity, profile, habits], dim=1)
-        entity = self.entity_tower(summary) + profile
+        entity = self.entity_tower(self.entity_dropout(self.entity_hidden(summary), batch.entities)) + profile
         return Scores(
             pair=pair,
             local=pair + take_rows(self.shift(summary), batch.example).squeeze(1),

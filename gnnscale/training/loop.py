@@ -21,6 +21,7 @@ from gnnscale.config import Settings
 from gnnscale.loading import rank_slice
 from gnnscale.loading.ahead import run_ahead
 from gnnscale.nn.embedding import sharded_tables
+from gnnscale.nn.keyed_dropout import set_dropout_step
 from gnnscale.sampling.keys import stream_key
 from gnnscale.training.compiled import compile_model
 from gnnscale.training.memory import EVERY as TRIM_EVERY
@@ -210,7 +211,7 @@ class Trainer:
 
     def _step(self, model: nn.Module, share: Share, epoch: int, step: int, steps: int) -> float:
         settings, place = self.settings.training, self.place
-        torch.manual_seed(int(stream_key(self.settings.seed, epoch, f"dropout/{step}/{place.rank}") >> np.uint64(1)))
+        set_dropout_step(self.model, int(stream_key(self.settings.seed, epoch, f"dropout/{step}") >> np.uint64(1)))
         done = epoch * steps + step
         rate = learning_rate(settings, done, settings.epochs * steps)
         for group in self.optimiser.param_groups:

@@ -119,14 +119,14 @@ def test_a_table_shared_out_by_row_resumes_exactly_and_is_read_back_as_a_plain_o
 @pytest.mark.parametrize("changed", [{"ahead": 0}, {"ahead": 3}, {"micro_batches": 3}])
 def test_how_a_batch_is_brought_and_cut_does_not_change_what_is_learned(settings: Settings, changed: dict) -> None:
     base = settings.training.model_copy(update={"epochs": 1})
-    model = settings.model.model_copy(update={"dropout": 0.0})
+    assert settings.model.dropout > 0
     found = []
     for update in ({}, changed):
         training = base.model_copy(update=update)
-        found.append(train(settings.model_copy(update={"training": training, "model": model}))[1])
+        found.append(train(settings.model_copy(update={"training": training}))[1])
     whole, other = ([loss for _, loss in outcome.losses] for outcome in found)
     # Parts are summed in another order.
-    assert other == (pytest.approx(whole, rel=2e-4) if "micro_batches" in changed else whole)
+    assert other == (pytest.approx(whole, rel=1e-5) if "micro_batches" in changed else whole)
     assert found[0].seen == found[1].seen
 
 

@@ -30,12 +30,8 @@ from tests.shop import make_shop
 
 pytestmark = pytest.mark.slow
 
-TOLERANCE = {"rtol": 2e-4, "atol": 2e-5}
-"""Gradients of a batch are summed in parts, one a worker, and floating-point sums depend on how they are cut.
-
-Losses are compared, not weights: Adam divides by the size of a gradient, so that a weight whose gradient is zero but
-for rounding goes where the rounding sends it, and the loss does not change with it.
-"""
+TOLERANCE = {"rtol": 2e-5, "atol": 2e-5}
+"""Gradients of a batch are summed in parts, one a worker, and floating-point sums depend on how they are cut."""
 
 Event = tuple[str, dict[str, float]]
 
@@ -43,8 +39,6 @@ Event = tuple[str, dict[str, float]]
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     content = make_shop(tmp_path_factory.mktemp("workers"), seed=2, purchases=1500)
-    # Drop-out is drawn by each worker for its own part of a batch.
-    content["model"] |= {"dropout": 0.0}
     content["training"] |= {"epochs": 1, "batch_size": 8, "checkpoint_steps": 10, "resize_seconds": 1}
     settings = build_settings(content)
     lake, spark = Lake(settings.lake.uri), open_session(SPARK)
@@ -85,6 +79,7 @@ def assert_same_training(found: Outcome, expected: Outcome) -> None:
     assert [step for step, _ in found.losses] == [step for step, _ in expected.losses]
     losses, wanted = ([loss for _, loss in outcome.losses] for outcome in (found, expected))
     torch.testing.assert_close(losses, wanted, **TOLERANCE)
+    torch.testing.assert_close(found.weights, expected.weights, **TOLERANCE)
     for name in ("map@10", "recall@20"):
         assert found.best[name] == pytest.approx(expected.best[name], abs=2e-3)
 
@@ -159,7 +154,7 @@ def test_checkpoints_that_were_sent_are_removed_from_the_host_of_the_worker(sett
 
 def test_room_for_another_worker_is_taken_within_an_epoch(settings: Settings, tmp_path: Path) -> None:
     # Long enough for a node to come up meanwhile.
-    longer = {"epochs": 8, "patience": 8}
+    longer = {"epochs": 16, "patience": 16}
     settings = settings.model_copy(update={"training": settings.training.model_copy(update=longer)})
     lake = Lake(settings.lake.uri)
     unbroken = Trainer(settings, build_task(settings, lake, *open_graph(settings, lake))).run()
@@ -183,9 +178,5 @@ def test_room_for_another_worker_is_taken_within_an_epoch(settings: Settings, tm
     workers = {int(figures["step"]): figures["workers"] for kind, figures in events if kind == "step"}
     assert workers[1] == 1 and workers[max(workers)] == 2
     grown = min(step for step, count in workers.items() if count == 2)
-    assert outcome.seen == unbroken.seen
-    assert [step for step, _ in outcome.losses] == [step for step, _ in unbroken.losses]
-    for (step, loss), (_, wanted) in zip(outcome.losses, unbroken.losses, strict=True):
-        # Rounding, which the number of threads changes too, grows with the steps; another batch is a tenth off.
-        allowed = TOLERANCE["rtol"] if step <= 20 else 1e-2 if step <= grown + 50 else 1e-1
-        assert loss == pytest.approx(wanted, rel=allowed), f"step {step}, grown at {grown}"
+    assert grown <= max(workers) - 30, "too late to tell"
+    assert_same_training(outcome, unbroken)
