@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,9 @@ import pandas as pd
 import pytest
 from deltalake import DeltaTable
 from sklearn.metrics import roc_auc_score
+
+from gnnscale.etl.java import choose_java
+from gnnscale.etl.session import LOGGING
 
 pytestmark = pytest.mark.slow
 
@@ -36,14 +40,16 @@ SHORT = [
 ]
 # Workers take long to start, and what two of them learn together is seen in the first question.
 WORKERS = dict.fromkeys(QUERIES, 1) | {"churn": 2}
-# One process for all: each question starts and ends Spark and Ray.
 PROGRAM = """
 import json, sys
+import ray
 from gnnscale.cli.main import main
+ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
 for words in json.loads(sys.argv[1]):
     if main(words):
         raise SystemExit(words)
 """
+"""The rest of the questions, one after the other in a Spark and a Ray that were there before, as on a cluster."""
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +62,20 @@ def lake(journey_graph: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["query", text, "--name", name, "--lake", str(folder), *SHORT, f"training.workers={WORKERS[name]}"]
         for name, text in QUERIES.items()
     ]
-    command = [sys.executable, "-c", PROGRAM, json.dumps(asked)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
-    assert run.returncode == 0, run.stderr[-4000:]
+    own, program = [sys.executable, "-m", "gnnscale.cli.main"], folder.parent / "program.py"
+    program.write_text(PROGRAM)
+    choose_java()
+    there = [str(Path(sys.executable).parent / "spark-submit"), "--master", "local[2]", "--driver-memory", "1g"]
+    there += ["--conf", "spark.ui.enabled=false"]
+    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
+    there += ["--driver-java-options", f"-Dlog4j2.configurationFile={LOGGING.as_uri()}"]
+    told = ""
+    for command in ([*own, *asked[0]], [*there, str(program), json.dumps(asked[1:])]):
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=900)
+        assert run.returncode == 0, run.stderr[-4000:]
+        told += run.stdout
     assert graph_versions(folder) == versions, "a question built the graph again"
-    (folder / "queries.txt").write_text(run.stdout)
+    (folder / "queries.txt").write_text(told)
     return folder
 
 
