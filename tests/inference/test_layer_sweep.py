@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from gnnscale.config import Settings, build_settings
 from gnnscale.inference import embed
-from gnnscale.inference.embed import prepare_sweep, sweep_work
+from gnnscale.inference.embed import PreparedSweep, prepare_sweep, sweep_work
 from gnnscale.inference.encode import PartitionEncoder
 from gnnscale.lake import Lake
 from gnnscale.retrieval.embeddings import read_pairs, read_vectors
@@ -120,11 +120,16 @@ def test_states_of_another_sweep_are_removed(shop: Shop, tmp_path: Path, then: s
     assert not state_files(lake)
 
 
+def begin(shop: Shop, folder: Path) -> tuple[tuple[Settings, Lake, GraphStore], PreparedSweep, PartitionEncoder]:
+    """A layer-wise sweep of which nothing is done."""
+    settings, lake, _ = train_towers(shop, folder, LATEST, LAYERWISE)
+    store = GraphStore.open(lake)
+    prepared = prepare_sweep(settings, lake, store, anchors_of(shop.plan), "cpu")
+    return (settings, lake, store), prepared, PartitionEncoder(settings, lake, store, torch.device("cpu"))
+
+
 def test_layers_that_are_gone_amid_a_sweep_are_told(shop: Shop, tmp_path: Path) -> None:
-    settings, lake, _ = train_towers(shop, tmp_path, LATEST, LAYERWISE)
-    store, anchors = GraphStore.open(lake), anchors_of(shop.plan)
-    prepared = prepare_sweep(settings, lake, store, anchors, "cpu")
-    encoder = PartitionEncoder(settings, lake, store, torch.device("cpu"))
+    place, prepared, encoder = begin(shop, tmp_path)
     first, last = prepared.waves
     for task in first:
         encoder.run(prepared.sweep, task)
@@ -136,14 +141,11 @@ def test_layers_that_are_gone_amid_a_sweep_are_told(shop: Shop, tmp_path: Path) 
     with pytest.raises(LakeError, match=r"states of layer 2 are gone from .*layer-2-0.npy"):
         encoder.run(prepared.sweep, entities)
     # What is found to be gone is made again.
-    embed(settings, lake, store, anchors)
+    embed(*place, anchors_of(shop.plan))
 
 
 def test_a_layer_of_which_a_part_is_gone_is_not_read(shop: Shop, tmp_path: Path) -> None:
-    settings, lake, _ = train_towers(shop, tmp_path, LATEST, LAYERWISE)
-    store, anchors = GraphStore.open(lake), anchors_of(shop.plan)
-    prepared = prepare_sweep(settings, lake, store, anchors, "cpu")
-    encoder = PartitionEncoder(settings, lake, store, torch.device("cpu"))
+    _, prepared, encoder = begin(shop, tmp_path)
     first, last = prepared.waves
     assert prepared.layers is not None
     for number, task in enumerate(first):
