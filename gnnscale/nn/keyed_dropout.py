@@ -7,10 +7,12 @@ import zlib
 import torch
 from torch import Tensor, nn
 
+from gnnscale.sampling.tensor_keys import mix
+
 UNIT = 1 << 24
 """Steps of the random numbers that decide."""
-_ODD = -1640531527
-_MULTIPLIER = 2146121005
+_GOLDEN, _SCATTER = -1640531527, 0x7FEB352D
+"""Odd 32-bit factors: 2**32 over the golden ratio, which spreads channels, and one that carries low bits up."""
 
 
 class KeyedDropout(nn.Module):
@@ -51,15 +53,15 @@ class KeyedDropout(nn.Module):
 
     def _draw(self, rows: Tensor, channels: int) -> Tensor:
         """Whole numbers under ``UNIT``, int32 ``[rows, channels]``."""
-        key = _mix(rows + _mix(self.step + self._salt))
+        key = mix(rows + mix(self.step + self._salt))
         # Two halves of 32 bits: where a row's numbers begin, and how far they are apart, which is odd.
         start, stride = key.to(torch.int32).unsqueeze(1), (key >> 32).to(torch.int32).unsqueeze(1) | 1
-        steps = torch.arange(channels, dtype=torch.int32, device=rows.device) * _ODD
+        steps = torch.arange(channels, dtype=torch.int32, device=rows.device) * _GOLDEN
         # [rows, channels]; 32-bit products wrap.
         found = stride * steps
         found += start
         found ^= (found >> 15) & 0x1FFFF
-        found *= _MULTIPLIER
+        found *= _SCATTER
         return (found >> 8) & (UNIT - 1)
 
 
@@ -68,10 +70,3 @@ def set_dropout_step(model: nn.Module, key: int) -> None:
     for module in model.modules():
         if isinstance(module, KeyedDropout):
             module.step.fill_(key)
-
-
-def _mix(value: Tensor) -> Tensor:
-    """SplitMix64's finaliser on int64, whose shifts are made those of unsigned numbers."""
-    value = (value ^ ((value >> 30) & ((1 << 34) - 1))) * -4658895280553007687
-    value = (value ^ ((value >> 27) & ((1 << 37) - 1))) * -7723592293110705685
-    return value ^ ((value >> 31) & ((1 << 33) - 1))

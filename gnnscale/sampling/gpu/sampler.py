@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from gnnscale.sampling import compiled
 from gnnscale.sampling.gpu.block import DeviceBlock, DeviceHop
-from gnnscale.sampling.gpu.keys import default_examples, example_keys
 from gnnscale.sampling.gpu.neighbors import AdjacencyTensors, is_interpreted, sample_neighbors
 from gnnscale.sampling.gpu.placement import Key, Memory, Placement, choose_for_readers, place_array
 from gnnscale.sampling.keys import hop_key
 from gnnscale.sampling.paths import Fanouts, plan_paths
 from gnnscale.sampling.rule import Rule, Strategy
 from gnnscale.sampling.sampler import END_OF_TIME, drop_ended, only_table
+from gnnscale.sampling.tensor_keys import default_examples, example_keys
 from gnnscale.schema import ConfigError, EdgeType, SchemaError
 
 if TYPE_CHECKING:

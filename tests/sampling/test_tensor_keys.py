@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from gnnscale.sampling import keys as reference
-from gnnscale.sampling.gpu import keys
+from gnnscale.sampling import tensor_keys as keys
 
 EDGES = np.array([0, 1, -1, 2**63 - 1, -(2**63), 2**31, 2**32], np.int64)
 
