@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +22,13 @@ import torch
 if not torch.cuda.is_available():
     # Read when triton is imported, which more than the tests of the GPU may do.
     os.environ.setdefault("TRITON_INTERPRET", "1")
+
+if find_spec("hypothesis"):
+    from hypothesis import settings as properties
+
+    # The first example may compile a kernel, and a core may be busy: no test judges by time.
+    properties.register_profile("untimed", deadline=None)
+    properties.load_profile("untimed")
 
 if TYPE_CHECKING:
     import pandas as pd
