@@ -7,7 +7,7 @@ import zlib
 import torch
 from torch import Tensor, nn
 
-from gnnscale.sampling.tensor_keys import mix
+from gnnscale.sampling.tensor_keys import mix_tensor
 
 UNIT = 1 << 24
 """Steps of the random numbers that decide."""
@@ -53,7 +53,7 @@ class KeyedDropout(nn.Module):
 
     def _draw(self, rows: Tensor, channels: int) -> Tensor:
         """Whole numbers under ``UNIT``, int32 ``[rows, channels]``."""
-        key = mix(rows + mix(self.step + self._salt))
+        key = mix_tensor(rows + mix_tensor(self.step + self._salt))
         # Two halves of 32 bits: where a row's numbers begin, and how far they are apart, which is odd.
         start, stride = key.to(torch.int32).unsqueeze(1), (key >> 32).to(torch.int32).unsqueeze(1) | 1
         steps = torch.arange(channels, dtype=torch.int32, device=rows.device) * _GOLDEN

@@ -21,7 +21,7 @@ def _shift(value: torch.Tensor, bits: int) -> torch.Tensor:
     return (value >> bits) & (2 ** (64 - bits) - 1)
 
 
-def mix(value: torch.Tensor) -> torch.Tensor:
+def mix_tensor(value: torch.Tensor) -> torch.Tensor:
     """SplitMix64's finaliser, elementwise on int64: products wrap as those of uint64 do."""
     value = (value ^ _shift(value, 30)) * _M1
     value = (value ^ _shift(value, 27)) * _M2
@@ -38,9 +38,9 @@ def default_examples(seeds: torch.Tensor, anchors: torch.Tensor) -> torch.Tensor
     Returns:
         int64 ``[batch]``, on the seeds' device.
     """
-    return mix(mix(seeds) ^ anchors.to(torch.int64))
+    return mix_tensor(mix_tensor(seeds) ^ anchors.to(torch.int64))
 
 
 def example_keys(key: np.uint64, examples: torch.Tensor) -> torch.Tensor:
     """One key an example under a stream's key, int64 ``[len(examples)]`` on the examples' device."""
-    return mix(_signed(int(key)) + _GOLDEN * (examples + 1))
+    return mix_tensor(_signed(int(key)) + _GOLDEN * (examples + 1))
