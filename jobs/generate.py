@@ -4,8 +4,8 @@ import argparse
 import logging
 
 from gnnscale.config import SparkSettings
-from gnnscale.etl.generate import GeneratorSettings, generate_tables
-from gnnscale.etl.session import open_session
+from gnnscale.etl.spark.session import open_session
+from gnnscale.etl.synthetic.generate import GeneratorSettings, generate_tables
 from gnnscale.schema import GnnscaleError
 from gnnscale.tracking import configure_logging
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import pyspark
 
-from gnnscale.etl.java import choose_java
+from gnnscale.etl.spark.java import choose_java
 
 ROOT = Path(__file__).resolve().parents[1]
 SPARK_HOME = Path(pyspark.__file__).parent

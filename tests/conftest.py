@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import SparkSession
 
+    from gnnscale.batches import BatchBuilder
     from gnnscale.config import Settings, SparkSettings
     from gnnscale.lake import Lake
-    from gnnscale.loading import BatchBuilder
     from gnnscale.query import PredictiveQuery
     from gnnscale.query.anchors import AnchorPlan
     from gnnscale.schema import GraphManifest
@@ -105,7 +105,7 @@ class Shop:
 @pytest.fixture
 def spark() -> SparkSession:
     """The session; started again where a test of a whole run has stopped it."""
-    from gnnscale.etl.session import open_session
+    from gnnscale.etl.spark.session import open_session
 
     return open_session(spark_settings(), "gnnscale tests")
 
@@ -131,9 +131,9 @@ def shop_content(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def shop(shop_content: dict[str, Any]) -> Shop:
     """The shop's graph and labels, built once by the real stages."""
     from gnnscale.config import bind_query, build_settings, plan_query_anchors
-    from gnnscale.etl.graph_stage import build_graph
-    from gnnscale.etl.label_stage import build_labels
-    from gnnscale.etl.session import open_session
+    from gnnscale.etl.graph.graph_stage import build_graph
+    from gnnscale.etl.labels.label_stage import build_labels
+    from gnnscale.etl.spark.session import open_session
     from gnnscale.lake import Lake
     from tests.shop import shop_tables
 
@@ -158,7 +158,7 @@ def store(shop: Shop) -> GraphStore:
 @pytest.fixture(scope="session")
 def builder(shop: Shop, store: GraphStore) -> BatchBuilder:
     """Batches of the shop's query."""
-    from gnnscale.loading import BatchBuilder
+    from gnnscale.batches import BatchBuilder
 
     settings = shop.settings
-    return BatchBuilder(store, shop.query, settings.sampling, settings.model.siblings, settings.seed)
+    return BatchBuilder(store, shop.query, settings.sampling, settings.model.group_columns, settings.seed)

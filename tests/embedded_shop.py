@@ -9,13 +9,13 @@ from typing import Any
 import pyarrow as pa
 import torch
 
+from gnnscale.batches import BatchBuilder
 from gnnscale.config import Settings, bind_query, build_settings
 from gnnscale.lake import Lake
-from gnnscale.loading import BatchBuilder
 from gnnscale.nn import build_model
 from gnnscale.query.anchors import AnchorPlan
 from gnnscale.store import GraphStore
-from gnnscale.training import Outcome, Trainer, build_task, save_model
+from gnnscale.training import Trainer, TrainResult, build_task, save_model
 from tests.conftest import Shop
 
 TABLES = ("embeddings_products", "embeddings_customers", "pairs_next_week")
@@ -35,10 +35,10 @@ def put_model(settings: Settings, lake: Lake, seed: int = 0) -> None:
     """Save a network of random weights as the query's model."""
     store = GraphStore.open(lake)
     query = bind_query(settings, store.manifest)
-    builder = BatchBuilder(store, query, settings.sampling, settings.model.siblings, settings.seed)
+    builder = BatchBuilder(store, query, settings.sampling, settings.model.group_columns, settings.seed)
     torch.manual_seed(seed)
     weights = build_model(settings, query, store.manifest, builder.context_tables).state_dict()
-    save_model(lake, settings.query.name, Outcome(weights, {}, [], [], "map@10"))
+    save_model(lake, settings.query.name, TrainResult(weights, {}, [], [], "map@10"))
 
 
 def train_towers(

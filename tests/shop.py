@@ -95,7 +95,7 @@ def settings_content(folder: Path) -> dict[str, Any]:
             "tower_channels": 8,
             "feature_channels": 8,
             "id_channels": 4,
-            "siblings": ["category", "brand"],
+            "group_columns": ["category", "brand"],
         },
         "training": {"epochs": 1, "batch_size": 16, "warmup_steps": 2, "negatives": 16, "workers": 1, "gpu": "no"},
         "embedding": {"batch_size": 16},

@@ -17,7 +17,7 @@ from gnnscale.schema import GnnscaleError
 
 if TYPE_CHECKING:
     from gnnscale.config import Settings
-    from gnnscale.launch.stage import Stage, Work
+    from gnnscale.pipeline import PipelineContext, Stage
 
 EXIT_FAULT = 2
 """Exit status for a fault in what the user gave."""
@@ -112,13 +112,11 @@ def _add_options(parser: argparse.ArgumentParser, writes: bool) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from gnnscale.cli.summary import print_summary
-    from gnnscale.etl.session import close_session
-    from gnnscale.launch.preflight import check_inputs
-    from gnnscale.launch.stage import Work
-    from gnnscale.launch.stages import TrainStage, stages_of
+    from gnnscale.etl import close_session
+    from gnnscale.pipeline import PipelineContext, TrainStage, check_inputs, stages_of
     from gnnscale.tracking import configure_logging
 
-    work = Work(_settings(options), configure_logging(options.verbose), options.force)
+    work = PipelineContext(_settings(options), configure_logging(options.verbose), options.force)
     stages = stages_of(check_inputs(work.settings))
     if options.dry_run:
         return say_dry_run(work, stages)
@@ -133,12 +131,10 @@ def _run(options: argparse.Namespace) -> int:
 
 def _run_stage(options: argparse.Namespace) -> int:
     from gnnscale.cli.summary import print_summary
-    from gnnscale.launch.preflight import check_inputs
-    from gnnscale.launch.stage import Work
-    from gnnscale.launch.stages import find_stage
+    from gnnscale.pipeline import PipelineContext, check_inputs, find_stage
     from gnnscale.tracking import configure_logging
 
-    work = Work(_settings(options), configure_logging(options.verbose), options.force)
+    work = PipelineContext(_settings(options), configure_logging(options.verbose), options.force)
     query = check_inputs(work.settings) if options.verb == "graph" else work.query
     chosen = find_stage(query, options.verb)
     if options.dry_run:
@@ -150,7 +146,7 @@ def _run_stage(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from gnnscale.launch.preflight import check_inputs
+    from gnnscale.pipeline import check_inputs
 
     query = check_inputs(_settings(options))
     print(query.text)
@@ -158,7 +154,7 @@ def _explain(options: argparse.Namespace) -> int:
     return 0
 
 
-def say_dry_run(work: Work, stages: Sequence[type[Stage]]) -> int:
+def say_dry_run(work: PipelineContext, stages: Sequence[type[Stage]]) -> int:
     """Print which stages would run and which would be skipped."""
     print(f"lake: {work.lake.uri}")
     changed = False

@@ -11,7 +11,7 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from gnnscale.config import Settings
-    from gnnscale.launch.stage import Work
+    from gnnscale.pipeline import PipelineContext
 
 log = logging.getLogger(__name__)
 
@@ -41,16 +41,14 @@ def add_query_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def run_query(options: argparse.Namespace) -> int:
     """Answer the question of the command line."""
     from gnnscale.cli.summary import print_summary
-    from gnnscale.etl.session import close_session
-    from gnnscale.launch.stage import Work
-    from gnnscale.launch.stages import GraphStage, LabelStage, TrainStage, stages_of
-    from gnnscale.query import PredictiveQuery
-    from gnnscale.query.explain import explain
+    from gnnscale.etl import close_session
+    from gnnscale.pipeline import GraphStage, LabelStage, PipelineContext, TrainStage, stages_of
+    from gnnscale.query import PredictiveQuery, explain
     from gnnscale.tracking import configure_logging
 
     console = Console()
     settings, has_graph = _settings(options)
-    work = Work(settings, configure_logging(options.verbose), options.force)
+    work = PipelineContext(settings, configure_logging(options.verbose), options.force)
     query = work.query if has_graph else _check_raw(work)
     assert isinstance(query, PredictiveQuery)
     console.print(query.text, style="bold", highlight=False, markup=False, soft_wrap=True)
@@ -81,9 +79,7 @@ def run_query(options: argparse.Namespace) -> int:
 
 def _settings(options: argparse.Namespace) -> tuple[Settings, bool]:
     """The configuration, and whether the lake holds a graph."""
-    from gnnscale.config import ask_settings
-    from gnnscale.config.ask import RECIPE
-    from gnnscale.config.discover import discover_tables
+    from gnnscale.config import RECIPE, ask_settings, discover_tables
     from gnnscale.lake import Lake
 
     lake = Lake(options.lake)
@@ -93,8 +89,8 @@ def _settings(options: argparse.Namespace) -> tuple[Settings, bool]:
     return ask_settings(found, options.lake, options.text, *rest), record is not None
 
 
-def _check_raw(work: Work) -> object:
-    from gnnscale.launch.preflight import check_inputs
+def _check_raw(work: PipelineContext) -> object:
+    from gnnscale.pipeline import check_inputs
 
     return check_inputs(work.settings)
 

@@ -8,9 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from gnnscale.cli.task_summary import print_task_summary
-from gnnscale.evaluation.report import METHOD_TITLES
-from gnnscale.launch.evaluate_stage import EVALUATION, report_path
-from gnnscale.launch.stage import Work
+from gnnscale.evaluation import METHOD_TITLES
+from gnnscale.pipeline import EVALUATION, PipelineContext, report_path
 
 COLUMNS = (
     ("MAP@10", "all", "map@10"),
@@ -23,7 +22,7 @@ COLUMNS = (
 )
 
 
-def print_summary(work: Work, console: Console) -> None:
+def print_summary(work: PipelineContext, console: Console) -> None:
     """Print the comparison that the evaluate stage left, and the places of table and report."""
     query = work.settings.query.name
     record = work.lake.read_record(EVALUATION.format(query=query))
@@ -50,7 +49,7 @@ def print_summary(work: Work, console: Console) -> None:
     _print_places(work, wide, query)
 
 
-def _print_places(work: Work, console: Console, query: str) -> None:
+def _print_places(work: PipelineContext, console: Console, query: str) -> None:
     lake = work.lake.uri
     console.print(f"predictions  {lake}/predictions_{query}", soft_wrap=True, highlight=False)
     console.print(f"report       {lake}/{report_path(query)}", soft_wrap=True, highlight=False)

@@ -8,8 +8,8 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from gnnscale.evaluation.task_report import number_format, task_method_title
-from gnnscale.query.task import TaskType
+from gnnscale.evaluation import number_format, task_method_title
+from gnnscale.query import TaskType
 
 SHOWN: Final = 5
 """Metrics that are shown, the headline first."""

@@ -6,10 +6,7 @@ from collections.abc import Mapping
 
 from gnnscale.config.load import build_graph_schema
 from gnnscale.config.settings import Settings
-from gnnscale.query import PredictiveQuery
-from gnnscale.query.anchors import AnchorPlan, plan_anchors
-from gnnscale.query.arrivals import plan_arrivals
-from gnnscale.query.horizon import Horizon
+from gnnscale.query import AnchorPlan, Horizon, PredictiveQuery, plan_anchors, plan_pseudo_time
 from gnnscale.schema import DataError, GraphManifest
 
 TimeRanges = Mapping[str, tuple[int, int] | None]
@@ -43,8 +40,8 @@ def plan_query_anchors(settings: Settings, query: PredictiveQuery, time_ranges: 
     Raises:
         DataError: the facts have no time, or no window fits.
     """
-    if query.arriving_facts:
-        return plan_arrivals(graph_origin(time_ranges))
+    if query.pseudo_timed_facts:
+        return plan_pseudo_time(graph_origin(time_ranges))
     names = query.timed_facts or list(time_ranges)
     spans = [span for name in names if (span := time_ranges[name])]
     if query.timed_facts and len(spans) < len(names):

@@ -11,10 +11,9 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from yaml import YAMLError
 
-from gnnscale.config.search import take_lists, with_values
+from gnnscale.config.search_space import take_lists, with_values
 from gnnscale.config.settings import Settings, TableSettings
-from gnnscale.schema import ConfigError, Graph, Table, ValueKind
-from gnnscale.schema.errors import nearest
+from gnnscale.schema import ConfigError, Graph, Table, ValueKind, nearest
 
 
 def conf_folder() -> Path:

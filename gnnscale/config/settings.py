@@ -12,7 +12,7 @@ from gnnscale.config.retrieval import RetrievalSettings
 from gnnscale.config.sampling import SamplingSettings
 from gnnscale.config.section import Positive, Section, Share
 from gnnscale.config.training import EmbeddingSettings, ModelSettings, SearchSettings, TrainingSettings
-from gnnscale.query.anchors import epoch_seconds
+from gnnscale.query import epoch_seconds
 from gnnscale.schema import ColumnType, ConfigError
 
 

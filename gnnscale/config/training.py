@@ -25,7 +25,7 @@ class ModelSettings(Section):
             former is of what a node's categories add to its numbers and vectors.
         latest: rows of one parent that the entity network encodes one by one; all that are sampled go into sums.
         dropout: probability.
-        siblings: categorical columns of the target; candidates with the same value lend each other their events.
+        group_columns: categorical columns of the target; candidates with the same value lend each other their events.
         target_embedding: what a target is known by: ``lookup`` of an embedding of its own, ``feature`` for its columns,
             ``fusion`` for both.
         sharded_lookup_rows: targets from which on the embeddings of ``lookup`` are shared out to the workers by row;
@@ -43,7 +43,7 @@ class ModelSettings(Section):
     id_channels: Positive = 16
     latest: Positive = 128
     dropout: Probability = 0.1
-    siblings: tuple[str, ...] = ()
+    group_columns: tuple[str, ...] = ()
     target_embedding: Literal["lookup", "feature", "fusion"] = "fusion"
     sharded_lookup_rows: Positive = 5_000_000
     new_targets: bool = True
@@ -112,7 +112,7 @@ class TrainingSettings(Section):
     cuda_graphs: bool = False
     sampler: Literal["auto", "cpu", "gpu"] = "auto"
     feature_type: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
-    ahead: Annotated[int, Field(ge=0)] | None = None
+    prefetch: Annotated[int, Field(ge=0)] | None = None
     patience: Positive = 3
     workers: Positive = 2
     max_workers: Positive | None = None

@@ -9,17 +9,19 @@ from typing import Any, Final
 
 import numpy as np
 
-from gnnscale.evaluation.baselines import Among
-from gnnscale.evaluation.intervals import (
+from gnnscale.arrays import Ids, Ragged
+from gnnscale.evaluation.baselines.link_baselines import Among
+from gnnscale.metrics import (
     Difference,
+    Floats,
     Interval,
+    RankingMetrics,
     bootstrap_means,
+    evaluate_ranking,
     paired_difference,
     percentile_interval,
 )
-from gnnscale.evaluation.ragged import Ids, Ragged
-from gnnscale.evaluation.ranking import Floats, RankingMetrics, evaluate_ranking
-from gnnscale.schema.errors import DataError, nearest
+from gnnscale.schema import DataError, nearest
 
 LENGTHS: Final = (10, 20)
 """Lengths of the lists that are compared."""

@@ -10,14 +10,20 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from gnnscale.evaluation.intervals import Difference, Interval, percentile_interval
-from gnnscale.evaluation.ragged import Ids
-from gnnscale.evaluation.ranking import Floats
-from gnnscale.evaluation.task_definitions import TaskMetric, task_metrics
-from gnnscale.evaluation.task_draws import draw_metrics, entity_weights
-from gnnscale.evaluation.task_metrics import evaluate_task
-from gnnscale.query.task import TaskType
-from gnnscale.schema.errors import DataError, nearest
+from gnnscale.arrays import Ids
+from gnnscale.metrics import (
+    Difference,
+    Floats,
+    Interval,
+    TaskMetric,
+    draw_metrics,
+    entity_weights,
+    evaluate_task,
+    percentile_interval,
+    task_metrics,
+)
+from gnnscale.query import TaskType
+from gnnscale.schema import DataError, nearest
 
 Verdict = Literal["beats", "ties", "loses", "undefined"]
 """What the reference does to a method; ``ties`` where the interval of the difference holds zero."""

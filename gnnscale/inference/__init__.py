@@ -1,7 +1,5 @@
-"""Vectors and scores of every entity and target, and the answers of entity tasks."""
+"""Vectors and scores of every entity and target, and the answers of node-level tasks."""
 
-from gnnscale.inference.asked import asked_nodes, read_keys
-from gnnscale.inference.embed import SweepSummary, embed
-from gnnscale.inference.predict import predict
+import lazy_loader
 
-__all__ = ["SweepSummary", "asked_nodes", "embed", "predict", "read_keys"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,18 +12,17 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from gnnscale.arrays import prefetched
+from gnnscale.batches import Tensors
 from gnnscale.config import Settings
+from gnnscale.inference.batch_inference import BatchInference, Partition, Side
 from gnnscale.inference.embedding_rows import pair_rows, vector_rows
-from gnnscale.inference.layer_sweep import LayerEncoder, LayerTask
-from gnnscale.inference.sweep import Partition, Side, Sweep
-from gnnscale.inference.sweep_files import write_partition
+from gnnscale.inference.layerwise_inference import LayerEncoder, LayerTask
+from gnnscale.inference.partition_files import write_partition
 from gnnscale.inference.unchanged import read_rows, replace_rows
 from gnnscale.lake import Lake
-from gnnscale.loading.ahead import run_ahead
-from gnnscale.loading.rows import Tensors
 from gnnscale.store import GraphStore
-from gnnscale.training import EntityScores, load_link_model
-from gnnscale.training.link_predictor import TowersPredictor, as_entity_scores
+from gnnscale.training import EntityScores, TowersPredictor, as_entity_scores, load_link_model
 
 TARGETS = 16_384
 """Targets that go through the network at once: each is a few numbers."""
@@ -50,7 +49,7 @@ class PartitionTask:
         return len(self.partition) if self.changed is None else len(self.changed)
 
 
-SweepTask = PartitionTask | LayerTask
+InferenceTask = PartitionTask | LayerTask
 """What a process of a sweep does at a time."""
 
 
@@ -58,7 +57,7 @@ class PartitionEncoder:
     """A trained model that encodes partitions; the rows are the same whichever process does it.
 
     Args:
-        settings: as the model was trained with; section ``embedding`` and ``training.ahead`` count too.
+        settings: as the model was trained with; section ``embedding`` and ``training.prefetch`` count too.
         lake: holds the graph and the model, and gets the files.
         store: of the graph.
         device: for the model.
@@ -70,33 +69,35 @@ class PartitionEncoder:
     def __init__(self, settings: Settings, lake: Lake, store: GraphStore, device: torch.device) -> None:
         self._settings, self._lake, self._store, self._device = settings, lake, store, device
         self._size = settings.embedding.batch_size
-        ahead = settings.training.ahead
-        self._ahead = (2 if device.type == "cuda" else 0) if ahead is None else ahead
+        prefetch = settings.training.prefetch
+        self._prefetch = (2 if device.type == "cuda" else 0) if prefetch is None else prefetch
         self._origin = store.manifest.origin
         self._model = load_link_model(settings, lake, store, device)
         self._layer_encoder: LayerEncoder | None = None
 
-    def run(self, sweep: Sweep, task: SweepTask) -> None:
+    def run(self, inference: BatchInference, task: InferenceTask) -> None:
         """Encode a partition and write its files, or compute states that vectors of others come of."""
         if isinstance(task, LayerTask):
             with _one_thread(self._device):
-                self._layers(sweep).run(task)
+                self._layers(inference).run(task)
             return
         partition, nodes = task.partition, task.changed
-        if sweep.layerwise and partition.side == "entities":
-            found = as_entity_scores(self._layers(sweep).vectors(partition))
+        if inference.layerwise and partition.side == "entities":
+            found = as_entity_scores(self._layers(inference).vectors(partition))
             own = np.arange(partition.start, partition.stop)
-            rows = _by_table(sweep, "entities", [_entity_rows(own, found, partition.anchor)])
+            rows = _by_table(inference, "entities", [_entity_rows(own, found, partition.anchor)])
         elif nodes is None:
-            rows = self.encode(sweep, partition, np.arange(partition.start, partition.stop))
+            rows = self.encode(inference, partition, np.arange(partition.start, partition.stop))
         else:
-            rows = {table: read_rows(self._lake, sweep, table, partition) for table in sweep.tables[partition.side]}
+            rows = {
+                table: read_rows(self._lake, inference, table, partition) for table in inference.tables[partition.side]
+            }
             if len(nodes):
-                fresh = self.encode(sweep, partition, nodes)
+                fresh = self.encode(inference, partition, nodes)
                 rows = {table: replace_rows(rows[table], fresh[table]) for table in rows}
-        write_partition(self._lake, sweep, partition, rows)
+        write_partition(self._lake, inference, partition, rows)
 
-    def encode(self, sweep: Sweep, partition: Partition, nodes: NDArray[np.int64]) -> dict[str, pa.Table]:
+    def encode(self, inference: BatchInference, partition: Partition, nodes: NDArray[np.int64]) -> dict[str, pa.Table]:
         """Rows of some nodes of a partition, by table.
 
         Args:
@@ -108,8 +109,8 @@ class PartitionEncoder:
         size = TARGETS if side == "targets" else self._size
         jobs = [partial(self._build, side, anchor, nodes[at : at + size]) for at in range(0, len(nodes), size)]
         with _one_thread(self._device):
-            parts = [self._rows(side, batch, anchor) for batch in run_ahead(jobs, self._ahead)]
-        return _by_table(sweep, side, parts)
+            parts = [self._rows(side, batch, anchor) for batch in prefetched(jobs, self._prefetch)]
+        return _by_table(inference, side, parts)
 
     def _build(self, side: Side, anchor: int, nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], Tensors]:
         make = self._model.target_batch if side == "targets" else self._model.entity_batch
@@ -122,10 +123,10 @@ class PartitionEncoder:
             return (vector_rows(nodes, anchor, self._model.encode_targets(tensors)),)
         return _entity_rows(nodes, self._model.score_entities(tensors), anchor)
 
-    def _layers(self, sweep: Sweep) -> LayerEncoder:
+    def _layers(self, inference: BatchInference) -> LayerEncoder:
         if self._layer_encoder is None:
             assert isinstance(self._model, TowersPredictor)  # the configuration says so
-            self._layer_encoder = LayerEncoder(self._settings, self._lake, self._store, self._model, sweep)
+            self._layer_encoder = LayerEncoder(self._settings, self._lake, self._store, self._model, inference)
         return self._layer_encoder
 
 
@@ -134,10 +135,10 @@ def _entity_rows(nodes: NDArray[np.int64], found: EntityScores, anchor: int) -> 
     return vector_rows(nodes, anchor, found.vectors), pairs
 
 
-def _by_table(sweep: Sweep, side: Side, parts: Sequence[tuple[pa.Table, ...]]) -> dict[str, pa.Table]:
+def _by_table(inference: BatchInference, side: Side, parts: Sequence[tuple[pa.Table, ...]]) -> dict[str, pa.Table]:
     """Batches of rows, a table for each of the side's, put together."""
     columns = zip(*parts, strict=True)
-    return {table: pa.concat_tables(own) for table, own in zip(sweep.tables[side], columns, strict=True)}
+    return {table: pa.concat_tables(own) for table, own in zip(inference.tables[side], columns, strict=True)}
 
 
 @contextmanager

@@ -12,18 +12,22 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gnnscale.loading.category_codes import CategoryCodes
-from gnnscale.loading.gather import gather, gather_pooled
-from gnnscale.nn.conv import BlockNetwork, SAGEConv
-from gnnscale.nn.conv.network import HopTree, own_name
-from gnnscale.sampling.block import Path as HopPath
-from gnnscale.sampling.compiled import fill_neighbors
-from gnnscale.sampling.keys import default_examples, example_keys, hop_key
-from gnnscale.sampling.rule import Rule, Strategy
-from gnnscale.sampling.sampler import END_OF_TIME, drop_ended
+from gnnscale.arrays import create_array
+from gnnscale.batches import CategoryCodes, gather, gather_pooled
+from gnnscale.nn import BlockNetwork, HopTree, SAGEConv, own_name
+from gnnscale.sampling import (
+    END_OF_TIME,
+    Rule,
+    Strategy,
+    default_examples,
+    drop_ended,
+    example_keys,
+    fill_neighbors,
+    hop_key,
+)
+from gnnscale.sampling import Path as HopPath
 from gnnscale.schema import EdgeType
 from gnnscale.store import GraphStore
-from gnnscale.store.array_file import create_array
 
 CHUNK_EDGES = 1 << 18
 """Neighbors whose states are gathered at once: with 128 channels, 128 MiB."""

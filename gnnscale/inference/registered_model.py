@@ -14,11 +14,11 @@ import pandas as pd
 from mlflow.pyfunc import PythonModel, PythonModelContext
 from numpy.typing import NDArray
 
+from gnnscale.batches import EntityExamples
 from gnnscale.config import Settings, bind_query, build_settings, plan_query_anchors
-from gnnscale.inference.asked import read_keys
-from gnnscale.inference.predict import answer_table
+from gnnscale.inference.population import read_keys
+from gnnscale.inference.predict_entities import answer_table
 from gnnscale.lake import Lake
-from gnnscale.loading import EntityExamples
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import DataError, LakeError
 from gnnscale.store import GraphStore, view_for
@@ -39,7 +39,7 @@ class LakeModel(PythonModel, ABC):
         self.query: PredictiveQuery = bind_query(self.settings, store.manifest)
         self.entity_keys = read_keys(self.lake, self.query.entity.name)
         self._known = pd.Index(self.entity_keys.to_pandas())
-        self.store = view_for(store, self.query.arriving_facts)
+        self.store = view_for(store, self.query.pseudo_timed_facts)
         self.load_weights(Path(context.artifacts["weights"]).read_bytes())
 
     @abstractmethod

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
+from gnnscale.inference.batch_inference import Basis, BatchInference, Partition, Side
 from gnnscale.inference.embedding_rows import TIMESTAMP, anchor_times, with_fixed_size
-from gnnscale.inference.sweep import Basis, Partition, Side, Sweep
-from gnnscale.inference.sweep_files import committed_sweep
+from gnnscale.inference.partition_files import committed_inference
 from gnnscale.lake import Lake
 
 log = logging.getLogger(__name__)
@@ -30,12 +30,12 @@ REACH = "reach_{query}"
 
 
 @dataclass(frozen=True)
-class LastSweep:
+class LastInference:
     """The record of a query's last sweep that kept digests.
 
     Args:
         fingerprint: of the sweep.
-        model: see :func:`gnnscale.inference.sweep.model_key`.
+        model: see :func:`gnnscale.inference.batch_inference.model_key`.
         versions: table -> version that it committed.
         reach: version of the digests' table.
     """
@@ -51,7 +51,7 @@ class LastSweep:
         return Basis(self.fingerprint, dict(self.versions))
 
 
-def find_basis(lake: Lake, query: str, model: str) -> LastSweep | None:
+def find_basis(lake: Lake, query: str, model: str) -> LastInference | None:
     """The last sweep, where rows of it can stand for those of unchanged nodes; says why not in the log.
 
     Args:
@@ -63,25 +63,27 @@ def find_basis(lake: Lake, query: str, model: str) -> LastSweep | None:
     if record is None:
         log.info("all nodes are embedded: no sweep of query '%s' has kept what it read", query)
         return None
-    last = LastSweep(**record)
+    last = LastInference(**record)
     if last.model != model:
         log.info("all nodes are embedded: the model, its sampling or its device is another than in the last sweep")
         return None
     return last
 
 
-def basis_holds(lake: Lake, last: LastSweep, sweep: Sweep) -> bool:
+def basis_holds(lake: Lake, last: LastInference, inference: BatchInference) -> bool:
     """Whether the tables are still those of the last sweep, but for those that the new one has committed already."""
     for table, version in last.versions.items():
         if lake.exists(table) and lake.version(table) == version:
             continue
-        if committed_sweep(lake, table) != sweep.fingerprint:
+        if committed_inference(lake, table) != inference.fingerprint:
             log.info("all nodes are embedded: %s was written again since the last sweep", table)
             return False
     return True
 
 
-def changed_nodes(lake: Lake, query: str, last: LastSweep, now: Digests) -> dict[tuple[Side, int], NDArray[np.bool_]]:
+def changed_nodes(
+    lake: Lake, query: str, last: LastInference, now: Digests
+) -> dict[tuple[Side, int], NDArray[np.bool_]]:
     """Which nodes are new or have another digest than in the last sweep, bool ``[nodes]``; all of a new anchor.
 
     Args:
@@ -106,25 +108,27 @@ def changed_nodes(lake: Lake, query: str, last: LastSweep, now: Digests) -> dict
     return changed
 
 
-def keep_digests(lake: Lake, sweep: Sweep, model: str, versions: Mapping[str, int], digests: Digests) -> None:
+def keep_digests(
+    lake: Lake, inference: BatchInference, model: str, versions: Mapping[str, int], digests: Digests
+) -> None:
     """Record a sweep that is committed, so that the next can build on it."""
-    reach = REACH.format(query=sweep.query)
+    reach = REACH.format(query=inference.query)
     parts = [_digest_rows(side, anchor, values) for (side, anchor), values in digests.items()]
     reader = pa.RecordBatchReader.from_batches(parts[0].schema, parts)
-    version = lake.write(reach, reader, metadata={"query": sweep.query, "sweep": sweep.fingerprint})
+    version = lake.write(reach, reader, metadata={"query": inference.query, "sweep": inference.fingerprint})
     record: dict[str, Any] = {
-        "fingerprint": sweep.fingerprint,
+        "fingerprint": inference.fingerprint,
         "model": model,
         "versions": dict(versions),
         "reach": version,
     }
-    lake.write_record(RECORD.format(query=sweep.query), record)
+    lake.write_record(RECORD.format(query=inference.query), record)
 
 
-def read_rows(lake: Lake, sweep: Sweep, table: str, partition: Partition) -> pa.Table:
+def read_rows(lake: Lake, inference: BatchInference, table: str, partition: Partition) -> pa.Table:
     """Rows of a partition's nodes as the sweep's basis has them, in order of node id; new nodes have none."""
-    assert sweep.basis is not None
-    rows = lake.open(table, sweep.basis.versions[table]).to_pyarrow_dataset()
+    assert inference.basis is not None
+    rows = lake.open(table, inference.basis.versions[table]).to_pyarrow_dataset()
     key = rows.schema.names[0]
     inside = (ds.field(key) >= partition.start) & (ds.field(key) < partition.stop)
     found = rows.to_table(filter=inside & (ds.field("anchor_time") == _time(partition.anchor)))

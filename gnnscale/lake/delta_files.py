@@ -14,7 +14,7 @@ from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
-from gnnscale.schema.errors import LakeError
+from gnnscale.schema import LakeError
 
 
 @dataclass(frozen=True)

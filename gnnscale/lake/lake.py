@@ -14,7 +14,7 @@ import pyarrow.fs
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from gnnscale.schema.errors import LakeError, nearest
+from gnnscale.schema import LakeError, nearest
 
 UNREADABLE_FEATURES = {"deletionVectors", "columnMapping"}
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from gnnscale.lake.delta_files import WrittenFile, commit_files, open_folder
 from gnnscale.lake.lake import Lake, table_files
-from gnnscale.schema.errors import LakeError
+from gnnscale.schema import LakeError
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from deltalake.exceptions import DeltaError
 
 from gnnscale.lake.lake import check_readable, table_files
 from gnnscale.lake.source import Source, SourceFormat
-from gnnscale.schema.errors import LakeError
+from gnnscale.schema import LakeError
 
 
 @dataclass(frozen=True)

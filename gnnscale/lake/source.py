@@ -13,8 +13,7 @@ import pyarrow.dataset
 import pyarrow.fs
 from deltalake import DeltaTable
 
-from gnnscale.schema.errors import LakeError
-from gnnscale.schema.table import ValueKind
+from gnnscale.schema import LakeError, ValueKind
 
 
 class SourceFormat(StrEnum):

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gnnscale.loading.entity_batches import EntityBatch, PathShape, Slots
+from gnnscale.batches import EntityBatch, PathShape, Slots
 from gnnscale.nn.age import DECAYS, AgeEncoder
-from gnnscale.nn.entity import damped_log
+from gnnscale.nn.event_encoder import damped_log
 from gnnscale.nn.rows import RowEncoder
 from gnnscale.nn.segments import segment_max, segment_sum, take_rows
 from gnnscale.schema import GraphManifest, TableManifest

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from gnnscale.loading.block_loader import FeatureBlock
-from gnnscale.loading.rows import RowFeatures, Tensors
-from gnnscale.nn.described import Embedding, Lookup, plain_lookup
+from gnnscale.batches import FeatureBlock, RowFeatures, Tensors
+from gnnscale.nn.item_encoder import Embedding, Lookup, plain_lookup
 from gnnscale.nn.rows import RowEncoder
 from gnnscale.schema import TableManifest
 
@@ -29,7 +28,7 @@ class BlockModel(nn.Module):
     """A network of convolutions over the features of a block.
 
     Args:
-        network: such as :class:`gnnscale.nn.conv.BlockNetwork`.
+        network: such as :class:`gnnscale.nn.BlockNetwork`.
     """
 
     def __init__(self, network: nn.Module) -> None:

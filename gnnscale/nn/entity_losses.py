@@ -8,27 +8,27 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gnnscale.nn.target_space import TargetSpace
-from gnnscale.query.task import TaskType
+from gnnscale.nn.target_transform import TargetTransform
+from gnnscale.query import TaskType
 from gnnscale.schema import ConfigError
 
 FOCUS = 2.0
 """Exponent of the focal loss."""
 
-ValueLoss = Callable[[Tensor, Tensor, TargetSpace], Tensor]
+ValueLoss = Callable[[Tensor, Tensor, TargetTransform], Tensor]
 
 
-def l1(outputs: Tensor, values: Tensor, space: TargetSpace) -> Tensor:
+def l1(outputs: Tensor, values: Tensor, space: TargetTransform) -> Tensor:
     """Distance in units of the values' own spread; its optimum is the median."""
     return (space.decode(outputs) - values).abs() / space.scale
 
 
-def huber(outputs: Tensor, values: Tensor, space: TargetSpace) -> Tensor:
+def huber(outputs: Tensor, values: Tensor, space: TargetTransform) -> Tensor:
     """Squared up to one unit of the values' spread, then as :func:`l1`: between the median and the mean."""
     return functional.huber_loss(space.decode(outputs) / space.scale, values / space.scale, reduction="none")
 
 
-def l2(outputs: Tensor, values: Tensor, space: TargetSpace) -> Tensor:
+def l2(outputs: Tensor, values: Tensor, space: TargetTransform) -> Tensor:
     """Squared distance in units of the values' spread; its optimum is the mean."""
     return ((space.decode(outputs) - values) / space.scale) ** 2
 
@@ -75,7 +75,7 @@ class EntityObjective:
         ConfigError: the loss does not fit the task.
     """
 
-    def __init__(self, task: TaskType, space: TargetSpace, loss: str = "auto") -> None:
+    def __init__(self, task: TaskType, space: TargetTransform, loss: str = "auto") -> None:
         allowed = ALLOWED[task]
         if loss != "auto" and loss not in allowed:
             raise ConfigError(f"training.loss={loss} does not fit {task}; allowed are auto, {', '.join(allowed)}")

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from gnnscale.loading.entity_batches import EntityBatch, PathShape
-from gnnscale.loading.entity_examples import AnswerShape
+from gnnscale.batches import AnswerShape, EntityBatch, PathShape
 from gnnscale.nn.block_encoder import BlockEncoder
 from gnnscale.nn.keyed_dropout import KeyedDropout
-from gnnscale.nn.standardise import Pieces, Standardise
+from gnnscale.nn.standardise import PiecewiseLinearEncoding, Standardise
 from gnnscale.schema import GraphManifest
 
 HARMONICS = (1, 2, 3)
@@ -63,7 +62,7 @@ class EntityModel(nn.Module):
         self.around = BlockEncoder(paths, manifest, entity, size.channels, size.row)
         told = self.around.channels + sums[0] + 2 * len(HARMONICS) + 2 * yearly
         self.standardise = Standardise(told)
-        self.pieces = Pieces(sums[0])
+        self.pieces = PiecewiseLinearEncoding(sums[0])
         self.dropouts = nn.ModuleList(KeyedDropout(size.dropout, name) for name in ("message", "first", "second"))
         width = told + self.pieces.channels
         self.first = nn.Sequential(nn.Linear(width, size.hidden), nn.GELU())

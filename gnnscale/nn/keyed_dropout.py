@@ -7,7 +7,7 @@ import zlib
 import torch
 from torch import Tensor, nn
 
-from gnnscale.sampling.tensor_keys import mix_tensor
+from gnnscale.sampling import mix_tensor
 
 UNIT = 1 << 24
 """Steps of the random numbers that decide."""

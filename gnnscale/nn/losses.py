@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gnnscale.loading import PairBatch
+from gnnscale.batches import PairBatch
 from gnnscale.nn.lambda_rank import lambda_rank_loss
 from gnnscale.nn.segments import segment_logsumexp
 from gnnscale.nn.two_branch import Scores

@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor, nn
 
-from gnnscale.loading import RowFeatures
+from gnnscale.batches import RowFeatures
 from gnnscale.schema import ColumnType, TableManifest
 
 

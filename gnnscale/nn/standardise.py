@@ -41,7 +41,7 @@ class Standardise(nn.Module):
         return ((values - self.center) / self.spread).clamp(-FARTHEST, FARTHEST)
 
 
-class Pieces(nn.Module):
+class PiecewiseLinearEncoding(nn.Module):
     """Piecewise-linear encoding of numbers (Gorishniy et al., NeurIPS 2022).
 
     The quantiles of a sample cut each column's range into pieces, and a number is told by how much of each piece lies

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gnnscale.loading import TargetBatch
+from gnnscale.batches import TargetBatch
 
 SLOT = 2
 EMPTY_AGE = 2.0

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from gnnscale.loading import PairBatch, TargetBatch
-from gnnscale.nn.described import DescribedTargets, Embedding, Lookup
-from gnnscale.nn.entity import EntityEncoder
+from gnnscale.batches import PairBatch, TargetBatch
+from gnnscale.nn.event_encoder import EntityEncoder
+from gnnscale.nn.item_encoder import Embedding, ItemEncoder, Lookup
 from gnnscale.nn.keyed_dropout import KeyedDropout
 from gnnscale.nn.segments import segment_sum, take_rows
 from gnnscale.nn.targets import DemandEncoder
@@ -63,7 +63,7 @@ class TwoBranchModel(nn.Module):
     Args:
         entity, facts, target: the tables.
         context: path -> table of further hops around the entity.
-        siblings: number of sibling columns.
+        group_columns: number of sibling columns.
         target_fanout: latest events that are sampled for a target.
         size: widths.
         embedding: what a target is known by: ``lookup``, ``feature`` or ``fusion`` of both.
@@ -77,7 +77,7 @@ class TwoBranchModel(nn.Module):
         facts: TableManifest,
         target: TableManifest,
         context: dict[tuple[str, ...], TableManifest],
-        siblings: int,
+        group_columns: int,
         target_fanout: int,
         size: TwoBranchSize,
         embedding: Embedding = "fusion",
@@ -89,13 +89,13 @@ class TwoBranchModel(nn.Module):
         self.around = EntityEncoder(entity, facts, context, size.event)
         self.demand = DemandEncoder(target_fanout, DEMAND)
         widths = size.feature, size.identity, size.tower
-        self.described = DescribedTargets(target, *widths, embedding, lookup, size.dropout)
+        self.described = ItemEncoder(target, *widths, embedding, lookup, size.dropout)
         self.new_targets = new_targets
 
         sums, hidden = self.around.sums, size.hidden
         self.from_candidate = nn.Linear(sums + size.event, hidden)
         self.from_target = nn.Linear(self.described.channels + DEMAND, hidden, bias=False)
-        self.from_siblings = nn.ModuleList(nn.Linear(sums, hidden, bias=False) for _ in range(siblings))
+        self.from_groups = nn.ModuleList(nn.Linear(sums, hidden, bias=False) for _ in range(group_columns))
         self.from_entity = nn.Linear(self.around.entity_channels, hidden, bias=False)
         self.pair = nn.Sequential(nn.LayerNorm(hidden), nn.GELU(), nn.Linear(hidden, 64), nn.GELU())
         self.pair_dropout = KeyedDropout(size.dropout, "pair")
@@ -134,7 +134,7 @@ class TwoBranchModel(nn.Module):
         described = torch.cat([self.described.pair(batch.targets), demand], dim=1)
 
         hidden = self.from_candidate(view.candidate) + take_rows(self.from_target(described), batch.candidate_target)
-        for layer, sums, group in zip(self.from_siblings, view.siblings, batch.groups, strict=True):
+        for layer, sums, group in zip(self.from_groups, view.group_columns, batch.groups, strict=True):
             hidden = hidden + take_rows(layer(sums), group)
         hidden = self.pair(hidden + take_rows(self.from_entity(view.entity), batch.example))
         pairs = batch.entities[batch.example] * PAIRS + batch.candidate_node

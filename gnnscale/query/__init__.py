@@ -1,9 +1,5 @@
 """The predictive query language: what to predict, for whom, over which window."""
 
-from gnnscale.query.parse import parse
-from gnnscale.query.predictive_query import PredictiveQuery
-from gnnscale.query.task import TaskType
-from gnnscale.query.tree import Aggregation, ColumnName, QueryTree
-from gnnscale.query.window import Window
+import lazy_loader
 
-__all__ = ["Aggregation", "ColumnName", "PredictiveQuery", "QueryTree", "TaskType", "Window", "parse"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from gnnscale.query.horizon import Horizon
 from gnnscale.query.window import shift
-from gnnscale.schema.errors import DataError
+from gnnscale.schema import DataError
 
 DAY = 86_400
 

@@ -9,9 +9,7 @@ from datetime import UTC, datetime
 from gnnscale.query.bound import Aggregate, All, Any, Column, Condition, Not, Test, Value
 from gnnscale.query.tree import Aggregation, ColumnName, Comparison, Expression, Junction, Literal, Negation
 from gnnscale.query.window import Window
-from gnnscale.schema.errors import QueryError, nearest
-from gnnscale.schema.graph import Graph
-from gnnscale.schema.table import ColumnType, Link, Table, ValueKind
+from gnnscale.schema import ColumnType, Graph, Link, QueryError, Table, ValueKind, nearest
 
 NUMERIC = ("SUM", "AVG", "MIN", "MAX")
 TEXT_OPERATORS = ("LIKE", "CONTAINS", "STARTS WITH", "ENDS WITH")

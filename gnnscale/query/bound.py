@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gnnscale.query.window import Window
-from gnnscale.schema.table import ColumnType, Link, ValueKind
+from gnnscale.schema import ColumnType, Link, ValueKind
 
 Value = float | int | str | bool
 """A constant; times are epoch microseconds, UTC."""

@@ -9,13 +9,11 @@ from dataclasses import replace
 from gnnscale.query.binding import Binder, WindowRule, future, past
 from gnnscale.query.bound import Aggregate, Column, Condition, aggregates, operands
 from gnnscale.query.horizon import Horizon
-from gnnscale.query.parse import parse
+from gnnscale.query.parser import parse
 from gnnscale.query.task import TaskType
 from gnnscale.query.tree import Aggregation, ColumnName, Entities, Literal, QueryTree, aggregations
 from gnnscale.query.window import Window
-from gnnscale.schema.errors import QueryError
-from gnnscale.schema.graph import Graph
-from gnnscale.schema.table import ColumnType, Link, Table, ValueKind
+from gnnscale.schema import ColumnType, Graph, Link, QueryError, Table, ValueKind
 
 CLASSES = ("FIRST", "LAST")
 
@@ -61,7 +59,7 @@ class PredictiveQuery:
         own = [o for o in operands(self.expression) if isinstance(o, Column)]
         self.hidden_columns = frozenset((o.table, o.name) for o in own)
         untimed = {a.facts for a in aggregates(self.expression) if a.window is None}
-        self.hidden_tables = frozenset() if self.arriving_facts else frozenset(untimed)
+        self.hidden_tables = frozenset() if self.pseudo_timed_facts else frozenset(untimed)
 
     @property
     def is_static(self) -> bool:
@@ -69,7 +67,7 @@ class PredictiveQuery:
         return not any(a.window for a in aggregates(self.expression))
 
     @property
-    def arriving_facts(self) -> str | None:
+    def pseudo_timed_facts(self) -> str | None:
         """Table whose rows are put in an order to be learned from, for links without a window; else None."""
         return self.aggregate.facts if self.task_type is TaskType.STATIC_LINK_PREDICTION else None
 
@@ -150,7 +148,7 @@ class PredictiveQuery:
 
     def explain(self) -> str:
         """The query in plain words: task, entity, target, windows and conditions."""
-        from gnnscale.query.explain import explain
+        from gnnscale.query.explanation import explain
 
         return explain(self)
 

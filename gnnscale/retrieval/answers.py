@@ -10,12 +10,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gnnscale.inference.embedding_rows import TIMESTAMP
-from gnnscale.lake import Lake
-from gnnscale.lake.delta_files import WrittenFile
-from gnnscale.lake.part_files import PartFiles
-from gnnscale.retrieval.index import Neighbors
-from gnnscale.retrieval.ranking import Ranked
+from gnnscale.inference import TIMESTAMP
+from gnnscale.lake import Lake, PartFiles, WrittenFile
+from gnnscale.retrieval.index.neighbors import Neighbors
+from gnnscale.retrieval.ranking.rank_batch import Ranked
 from gnnscale.schema import LakeError
 
 KIND = "answers"

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gnnscale.arrays import create_array
 from gnnscale.lake import Lake
 from gnnscale.retrieval.index.metric import Metric
 from gnnscale.schema import ConfigError, DataError, LakeError
-from gnnscale.store.array_file import create_array
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ from pathlib import Path
 from gnnscale.config import Settings
 from gnnscale.inference import read_keys
 from gnnscale.lake import Lake
-from gnnscale.query import PredictiveQuery
-from gnnscale.query.anchors import show_time
+from gnnscale.query import PredictiveQuery, show_time
 from gnnscale.retrieval.embeddings import read_sample, read_vectors
-from gnnscale.retrieval.index import Metric
-from gnnscale.retrieval.index.audit import Sample, build_for_recall, exact_neighbors
 from gnnscale.retrieval.index.choose import Workload, configured_setting
+from gnnscale.retrieval.index.metric import Metric
+from gnnscale.retrieval.index.recall import Sample, build_for_recall, exact_neighbors
 from gnnscale.retrieval.index.saved import VECTORS, IndexManifest, building_folder, save_index
-from gnnscale.retrieval.shards import HireShards, build_sharded_index
+from gnnscale.retrieval.index_shards.build_shards import build_sharded_index
+from gnnscale.retrieval.index_shards.shard_pool import StartShards
 from gnnscale.schema import ConfigError
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def build_query_indexes(
     lake: Lake,
     query: PredictiveQuery,
     anchors: Sequence[int],
-    hire: HireShards | None = None,
+    start_workers: StartShards | None = None,
 ) -> list[IndexManifest]:
     """Index the targets of each anchor (epoch seconds).
 
@@ -44,10 +44,10 @@ def build_query_indexes(
             be raised.
     """
     shards = settings.retrieval.index.shards
-    if shards > 1 and hire is None:
+    if shards > 1 and start_workers is None:
         raise ConfigError(f"retrieval.index.shards={shards} needs Ray to hold them; run the index stage")
-    if shards > 1 and hire is not None:
-        return [build_sharded_index(settings, lake, query, anchor, hire) for anchor in dict.fromkeys(anchors)]
+    if shards > 1 and start_workers is not None:
+        return [build_sharded_index(settings, lake, query, anchor, start_workers) for anchor in dict.fromkeys(anchors)]
     return [build_query_index(settings, lake, query, anchor) for anchor in dict.fromkeys(anchors)]
 
 

@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 from gnnscale.config import Settings
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
-from gnnscale.retrieval.index import Metric, Neighbors
-from gnnscale.retrieval.index.audit import exact_neighbors
+from gnnscale.retrieval.index.metric import Metric
+from gnnscale.retrieval.index.neighbors import Neighbors
+from gnnscale.retrieval.index.recall import exact_neighbors
 from gnnscale.retrieval.index.saved import IndexManifest, current_manifest, load_index
-from gnnscale.retrieval.search import VectorIndex
-from gnnscale.retrieval.shards import EveryShard, HireShards, ShardedIndex, ShardedVectors, Shards
-from gnnscale.retrieval.shards.build import shard_sources
-from gnnscale.retrieval.shards.shard import shard_bytes
-from gnnscale.retrieval.tower import TargetVectors, VectorScores
+from gnnscale.retrieval.index_shards.build_shards import shard_sources
+from gnnscale.retrieval.index_shards.index_shard import shard_bytes
+from gnnscale.retrieval.index_shards.shard_pool import StartShards
+from gnnscale.retrieval.index_shards.sharded_search import EveryShard, ShardedIndex, ShardedVectors, Shards
+from gnnscale.retrieval.ranking.allowed_search import VectorIndex
+from gnnscale.retrieval.ranking.tower import TargetVectors, VectorScores
 from gnnscale.schema import ConfigError
 
 
@@ -44,7 +46,7 @@ class Targets:
 
 @contextmanager
 def open_targets(
-    settings: Settings, lake: Lake, query: PredictiveQuery, anchor: int, hire: HireShards | None = None
+    settings: Settings, lake: Lake, query: PredictiveQuery, anchor: int, start_workers: StartShards | None = None
 ) -> Iterator[Targets]:
     """Open the index that was built of a query's targets at an anchor (epoch seconds).
 
@@ -67,7 +69,7 @@ def open_targets(
         vectors = TargetVectors(loaded.vectors, metric.value)
         yield Targets(loaded.index, EveryTarget(vectors), vectors, manifest)
         return
-    if hire is None:
+    if start_workers is None:
         raise ConfigError(
             f"the index of query '{settings.query.name}' is in {len(manifest.shards)} shards, which need Ray to hold "
             "them; run the retrieve stage"
@@ -75,7 +77,7 @@ def open_targets(
     bounds = list(pairwise(accumulate(manifest.shards, initial=0)))
     sources = shard_sources(settings, lake, query.target.name, anchor, bounds, metric)
     opens = [partial(source.load, manifest.setting) for source in sources]
-    with hire(opens, shard_bytes(max(manifest.shards), manifest.channels)) as pool:
+    with start_workers(opens, shard_bytes(max(manifest.shards), manifest.channels)) as pool:
         shards = Shards(pool, bounds, manifest.channels)
         index = ShardedIndex(shards, manifest.setting, manifest.setting)
         yield Targets(index, EveryShard(shards), ShardedVectors(shards), manifest)

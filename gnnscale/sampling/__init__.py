@@ -1,10 +1,5 @@
-"""Samplers: neighborhoods as a function of their key."""
+"""Neighborhoods, random walks and negatives, each a function of its key."""
 
-from gnnscale.sampling.block import Block, Hop
-from gnnscale.sampling.paths import plan_paths
-from gnnscale.sampling.rule import Rule
-from gnnscale.sampling.sampler import NeighborSampler
-from gnnscale.sampling.walk_rule import WalkRule
-from gnnscale.sampling.walks import Trails, Walks, WalkSampler
+import lazy_loader
 
-__all__ = ["Block", "Hop", "NeighborSampler", "Rule", "Trails", "WalkRule", "WalkSampler", "Walks", "plan_paths"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

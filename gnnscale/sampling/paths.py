@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gnnscale.sampling.block import Path
-from gnnscale.schema import ConfigError, EdgeType, GraphManifest
-from gnnscale.schema.errors import nearest
+from gnnscale.schema import ConfigError, EdgeType, GraphManifest, nearest
 
 Fanouts = Sequence[int | Mapping[str, int]]
 

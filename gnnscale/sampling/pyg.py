@@ -26,9 +26,9 @@ from torch_geometric.sampler import (
 from torch_geometric.sampler.neighbor_sampler import edge_sample
 
 from gnnscale.sampling.block import Block, Path
+from gnnscale.sampling.neighbor_sampler import END_OF_TIME, NeighborSampler
 from gnnscale.sampling.paths import Fanouts
-from gnnscale.sampling.rule import Strategy
-from gnnscale.sampling.sampler import END_OF_TIME, NeighborSampler
+from gnnscale.sampling.sampling_rule import Strategy
 from gnnscale.schema import EdgeType, GraphManifest, SchemaError
 from gnnscale.store import GraphStore
 

@@ -12,9 +12,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from gnnscale.arrays import create_array
 from gnnscale.schema import DataError
 from gnnscale.store.adjacency import MOST_NODES, quantise, relative_times
-from gnnscale.store.array_file import create_array
 
 if TYPE_CHECKING:
     import pyarrow as pa

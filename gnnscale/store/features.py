@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gnnscale.arrays import CodeLists, CodeListWriter, create_array
 from gnnscale.schema import DataError, TableManifest
 from gnnscale.store.adjacency import ALWAYS, relative_times
-from gnnscale.store.array_file import create_array
-from gnnscale.store.code_lists import CodeLists, CodeListWriter
 
 if TYPE_CHECKING:
     import pyarrow as pa

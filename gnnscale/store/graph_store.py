@@ -9,12 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gnnscale.schema import DataError, EdgeType, GraphManifest, LakeError
-from gnnscale.schema.manifest import MANIFEST_NAME
+from gnnscale.arrays import build_once, name_folder, remove_older
+from gnnscale.schema import MANIFEST_NAME, DataError, EdgeType, GraphManifest, LakeError
 from gnnscale.store.adjacency import MOST_NODES, Adjacency
 from gnnscale.store.edge_runs import split_runs, write_adjacency
 from gnnscale.store.features import NodeFeatures, write_features
-from gnnscale.store.host_arrays import build_once, name_folder, remove_older
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,6 +1,5 @@
 """Logging, progress and MLflow."""
 
-from gnnscale.tracking.console import Bar, configure_logging, progress_bar
-from gnnscale.tracking.runs import Run, connect, last_run, start_run
+import lazy_loader
 
-__all__ = ["Bar", "Run", "configure_logging", "connect", "last_run", "progress_bar", "start_run"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

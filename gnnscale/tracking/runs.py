@@ -12,7 +12,7 @@ from typing import Any
 import mlflow
 from mlflow.entities import Metric, RunStatus
 
-from gnnscale.config.settings import Settings, TrackingSettings
+from gnnscale.config import Settings, TrackingSettings
 from gnnscale.lake import Lake
 
 RUN_RECORD = "run_{query}"

@@ -10,19 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gnnscale.arrays import Ragged
+from gnnscale.batches import BlockSource, Examples, FeatureBlock, draw_positives, gather_rows, rank_slice
 from gnnscale.config import Settings
-from gnnscale.evaluation import Ragged, evaluate_ranking
-from gnnscale.loading import Examples, rank_slice
-from gnnscale.loading.block_loader import BlockSource, FeatureBlock
-from gnnscale.loading.positives import draw_positives
-from gnnscale.loading.rows import gather_rows
-from gnnscale.nn.block_model import BlockTowers, TargetRows
-from gnnscale.nn.sampled_softmax import sampled_softmax
-from gnnscale.sampling.negatives import KnownPositives, Negative, NegativeRequest
+from gnnscale.metrics import evaluate_ranking
+from gnnscale.nn import BlockTowers, TargetRows, sampled_softmax
+from gnnscale.sampling import KnownPositives, Negative, NegativeRequest
 from gnnscale.schema import DataError
 from gnnscale.store import NodeFeatures
-from gnnscale.training.place import Place
-from gnnscale.training.task import Kept
+from gnnscale.training.distributed_context import DistributedContext
+from gnnscale.training.task import ModelSelection
 from gnnscale.training.validation import DEPTH, METRICS
 
 SCORED = 128
@@ -79,7 +76,7 @@ class BlockLinkTask:
         DataError: an example that is trained on has no target.
     """
 
-    kept = Kept("map@10")
+    kept = ModelSelection("map@10")
 
     def __init__(
         self,
@@ -88,10 +85,10 @@ class BlockLinkTask:
         links: BlockLinks,
         model: BlockTowers,
         negatives: Negative,
-        place: Place | None = None,
+        place: DistributedContext | None = None,
     ) -> None:
         self.settings, self.source, self.links, self.negatives = settings, source, links, negatives
-        self.place = place or Place()
+        self.place = place or DistributedContext()
         trained = np.sort(np.concatenate(source.batches(0)))
         self.training = links.examples.take(trained)
         counts = np.diff(self.training.indptr)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
+from gnnscale.batches import AnswerShape, EntityExamples, FeatureBlock
 from gnnscale.config import Settings
-from gnnscale.loading import AnswerShape, EntityExamples
-from gnnscale.loading.block_loader import FeatureBlock
 from gnnscale.query import PredictiveQuery
 from gnnscale.store import GraphStore
 from gnnscale.training.block_task import build_network
-from gnnscale.training.build_block_task import memory_source
+from gnnscale.training.block_task_builder import memory_source
 
 
 class EntityBlocks:

@@ -6,8 +6,8 @@ from importlib.util import find_spec
 
 import torch
 
-from gnnscale.config.training import TrainingSettings
-from gnnscale.loading.block_loader import BlockLoader, BlockSource
+from gnnscale.batches import BlockLoader, BlockSource
+from gnnscale.config import TrainingSettings
 from gnnscale.schema import ConfigError
 
 
@@ -32,7 +32,7 @@ def place_source(loader: BlockLoader, settings: TrainingSettings, device: torch.
                 f"with training.sampler={settings.sampler} on {device} they are fp32"
             )
         return loader
-    from gnnscale.loading.device_loader import DeviceBlockLoader
+    from gnnscale.batches import DeviceBlockLoader
 
     dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
     return DeviceBlockLoader(loader, device, settings.feature_type, dtype)

@@ -13,16 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gnnscale.batches import AnswerShape, BlockSource, FeatureBlock
 from gnnscale.config import Settings
-from gnnscale.loading import AnswerShape
-from gnnscale.loading.block_loader import BlockSource, FeatureBlock
-from gnnscale.nn import EntityObjective, TargetSpace
-from gnnscale.nn.conv import BlockNetwork, GATConv, ImportanceConv, SAGEConv
-from gnnscale.nn.conv.network import Convolution
-from gnnscale.query.task import TaskType
+from gnnscale.nn import BlockNetwork, Convolution, EntityObjective, GATv2Conv, ImportanceConv, SAGEConv, TargetTransform
+from gnnscale.query import TaskType
+from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.entity_task import EntityKnowledge
 from gnnscale.training.entity_validation import kept_metric, measure, score_rows
-from gnnscale.training.place import Place
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class BlockLabels:
     Args:
         shape: of the answers.
         values: of all examples by row number, float32 ``[examples, labels]``, as
-            :class:`gnnscale.loading.EntityExamples` has them.
+            :class:`gnnscale.batches.EntityExamples` has them.
         validation: row numbers that are validated on, int64.
     """
 
@@ -62,15 +59,15 @@ class BlockTask:
         settings: Settings,
         source: BlockSource,
         labels: BlockLabels,
-        place: Place | None = None,
+        place: DistributedContext | None = None,
         network: Callable[[Settings, BlockSource, int], nn.Module] | None = None,
     ) -> None:
         self.settings, self.source, self.labels = settings, source, labels
-        self.place = place or Place()
+        self.place = place or DistributedContext()
         self.kept = kept_metric(labels.shape, None)
         trained = np.concatenate(source.batches(0))
         values = labels.shape.task in (TaskType.REGRESSION, TaskType.FORECASTING)
-        self.space = TargetSpace.fit(labels.values[trained]) if values else TargetSpace()
+        self.space = TargetTransform.fit(labels.values[trained]) if values else TargetTransform()
         self.objective = EntityObjective(labels.shape.task, self.space, settings.training.loss)
         torch.manual_seed(settings.seed)
         model = (network or build_network)(settings, source, labels.shape.scores)
@@ -133,9 +130,9 @@ def build_network(settings: Settings, source: BlockSource, out: int) -> nn.Modul
     )
 
 
-def _attention(parents: int, children: int, out: int) -> GATConv:
+def _attention(parents: int, children: int, out: int) -> GATv2Conv:
     """With four heads, or as many as divide the output."""
-    return GATConv(parents, children, out, heads=math.gcd(4, out))
+    return GATv2Conv(parents, children, out, heads=math.gcd(4, out))
 
 
 CONVOLUTIONS: dict[str, Convolution] = {

@@ -10,19 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gnnscale.batches import AnswerShape, EntityBatch, EntityExamples, shuffled_batches
 from gnnscale.config import Settings
-from gnnscale.loading.entity_batches import EntityBatch
-from gnnscale.loading.entity_examples import AnswerShape, EntityExamples
-from gnnscale.loading.order import shuffled_batches
-from gnnscale.nn.build import build_entity_batches, build_entity_model
-from gnnscale.nn.entity_losses import EntityObjective
-from gnnscale.nn.target_space import TargetSpace
-from gnnscale.query import PredictiveQuery
-from gnnscale.query.task import TaskType
-from gnnscale.sampling.keys import permutation, stream_key
+from gnnscale.nn import EntityObjective, TargetTransform, build_entity_batches, build_entity_model
+from gnnscale.query import PredictiveQuery, TaskType
+from gnnscale.sampling import permutation, stream_key
 from gnnscale.store import GraphStore
+from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.entity_validation import kept_metric, measure, score_all
-from gnnscale.training.place import Place
 
 DAY = 86_400
 YEAR = 365 * DAY
@@ -42,7 +37,7 @@ class EntityKnowledge:
     """
 
     shape: AnswerShape
-    space: TargetSpace
+    space: TargetTransform
     yearly: bool
 
     @classmethod
@@ -50,7 +45,7 @@ class EntityKnowledge:
         """From the training split."""
         values = shape.task in (TaskType.REGRESSION, TaskType.FORECASTING)
         span = int(training.anchors.max()) - int(training.anchors.min()) if len(training) else 0
-        return cls(shape, TargetSpace.fit(training.values) if values else TargetSpace(), span >= YEAR)
+        return cls(shape, TargetTransform.fit(training.values) if values else TargetTransform(), span >= YEAR)
 
     def to_dict(self) -> dict[str, Any]:
         """As data that a model file can hold."""
@@ -66,7 +61,7 @@ class EntityKnowledge:
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Inverse of :meth:`to_dict`."""
         shape = AnswerShape(TaskType(data["task"]), tuple(data["classes"]), data["frames"])
-        return cls(shape, TargetSpace(**data["space"]), data["yearly"])
+        return cls(shape, TargetTransform(**data["space"]), data["yearly"])
 
 
 class EntityTask:
@@ -92,10 +87,10 @@ class EntityTask:
         shape: AnswerShape,
         training: EntityExamples,
         validation: EntityExamples,
-        place: Place | None = None,
+        place: DistributedContext | None = None,
     ) -> None:
         self.settings = settings
-        self.place = place or Place()
+        self.place = place or DistributedContext()
         self.training, self.validation = training, validation
         self.top = query.top
         self.knowledge = EntityKnowledge.fit(shape, training)

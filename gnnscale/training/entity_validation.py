@@ -10,12 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gnnscale.loading import rank_slice
-from gnnscale.loading.entity_examples import AnswerShape, EntityExamples
-from gnnscale.nn.entity_losses import EntityObjective
-from gnnscale.query.task import TaskType
-from gnnscale.training.place import Place
-from gnnscale.training.task import Kept
+from gnnscale.batches import AnswerShape, EntityExamples, rank_slice
+from gnnscale.nn import EntityObjective
+from gnnscale.query import TaskType
+from gnnscale.training.distributed_context import DistributedContext
+from gnnscale.training.task import ModelSelection
 
 Floats = NDArray[np.float32]
 BATCH = 512
@@ -32,7 +31,7 @@ class Batches(Protocol):
 
 @torch.no_grad()
 def score_all(
-    model: nn.Module, builder: Batches, objective: EntityObjective, examples: EntityExamples, place: Place
+    model: nn.Module, builder: Batches, objective: EntityObjective, examples: EntityExamples, place: DistributedContext
 ) -> Floats:
     """Predictions for all examples, float32 ``[examples, scores]``, the same on every process; each scores its slice.
 
@@ -51,7 +50,9 @@ def score_all(
 
 
 @torch.no_grad()
-def score_rows(model: nn.Module, score: Callable[[NDArray[np.int64]], Tensor], count: int, place: Place) -> Floats:
+def score_rows(
+    model: nn.Module, score: Callable[[NDArray[np.int64]], Tensor], count: int, place: DistributedContext
+) -> Floats:
     """Predictions of all examples, each process's slice by itself.
 
     Args:
@@ -75,15 +76,15 @@ def score_rows(model: nn.Module, score: Callable[[NDArray[np.int64]], Tensor], c
     return place.total(found).cpu().numpy().astype(np.float32)
 
 
-def kept_metric(shape: AnswerShape, top: int | None) -> Kept:
+def kept_metric(shape: AnswerShape, top: int | None) -> ModelSelection:
     """The metric that a task's weights are chosen by."""
     if shape.task == TaskType.BINARY_CLASSIFICATION:
-        return Kept("auroc")
+        return ModelSelection("auroc")
     if shape.task == TaskType.MULTICLASS_CLASSIFICATION:
-        return Kept("accuracy")
+        return ModelSelection("accuracy")
     if shape.task == TaskType.MULTILABEL_CLASSIFICATION:
-        return Kept(f"map@{_depth(shape, top)}")
-    return Kept("mae", larger=False)
+        return ModelSelection(f"map@{_depth(shape, top)}")
+    return ModelSelection("mae", maximize=False)
 
 
 def measure(shape: AnswerShape, scores: Floats, values: Floats, top: int | None) -> dict[str, float]:

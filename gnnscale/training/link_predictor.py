@@ -10,14 +10,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gnnscale.loading import BatchBuilder, Examples, PairBatch, TargetBatch
-from gnnscale.loading.block_loader import BlockLoader, FeatureBlock
-from gnnscale.loading.rows import Tensors
-from gnnscale.loading.walk_loader import WalkLoader
-from gnnscale.nn import TwoBranchModel
-from gnnscale.nn.block_model import BlockTowers, TargetRows
-from gnnscale.nn.conv import BlockNetwork
-from gnnscale.nn.two_branch import NOT_YET
+from gnnscale.batches import (
+    BatchBuilder,
+    BlockLoader,
+    Examples,
+    FeatureBlock,
+    PairBatch,
+    TargetBatch,
+    Tensors,
+    WalkLoader,
+)
+from gnnscale.nn import NOT_YET, BlockNetwork, BlockTowers, TargetRows, TwoBranchModel
 from gnnscale.query import PredictiveQuery
 from gnnscale.store import NodeFeatures
 from gnnscale.training.block_link_task import target_rows

@@ -9,15 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gnnscale.batches import BatchBuilder, Examples, PairBatch, draw_positives, epoch_batches
 from gnnscale.config import Settings
-from gnnscale.loading import BatchBuilder, Examples, NegativeSampler, PairBatch, epoch_batches
-from gnnscale.loading.positives import draw_positives
-from gnnscale.nn import build_model, pair_loss
-from gnnscale.nn.embedding import Peers
+from gnnscale.nn import ProcessGroup, build_model, pair_loss
 from gnnscale.query import PredictiveQuery
+from gnnscale.sampling import NegativeSampler
 from gnnscale.store import GraphStore
-from gnnscale.training.place import Place
-from gnnscale.training.task import Kept
+from gnnscale.training.distributed_context import DistributedContext
+from gnnscale.training.task import ModelSelection
 from gnnscale.training.validation import validate
 
 
@@ -32,7 +31,7 @@ class LinkTask:
         place: of this process.
     """
 
-    kept = Kept("map@10")
+    kept = ModelSelection("map@10")
 
     def __init__(
         self,
@@ -41,16 +40,16 @@ class LinkTask:
         query: PredictiveQuery,
         training: Examples,
         validation: Examples,
-        place: Place | None = None,
+        place: DistributedContext | None = None,
     ) -> None:
         self.settings = settings
-        self.place = place or Place()
+        self.place = place or DistributedContext()
         self.training, self.validation = training, validation
         self._order: tuple[int, list[NDArray[np.int64]]] = (-1, [])
-        self.builder = BatchBuilder(store, query, settings.sampling, settings.model.siblings, settings.seed)
+        self.builder = BatchBuilder(store, query, settings.sampling, settings.model.group_columns, settings.seed)
         torch.manual_seed(settings.seed)
-        peers = Peers(self.place.rank, self.place.workers, self.place.device)
-        model = build_model(settings, query, store.manifest, self.builder.context_tables, peers)
+        group = ProcessGroup(self.place.rank, self.place.workers, self.place.device)
+        model = build_model(settings, query, store.manifest, self.builder.context_tables, group)
         targets = np.bincount(training.targets, minlength=store.node_count(query.target.name))
         model.described.learned.copy_(torch.from_numpy(targets > 0))
         self.model: nn.Module = model.to(self.place.device)

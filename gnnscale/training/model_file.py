@@ -11,26 +11,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gnnscale.batches import BatchBuilder, EntityBatchBuilder, EntityExamples
 from gnnscale.config import Settings, bind_query
 from gnnscale.lake import Lake
-from gnnscale.loading import BatchBuilder
-from gnnscale.loading.entity_batches import EntityBatchBuilder
-from gnnscale.loading.entity_examples import EntityExamples
-from gnnscale.nn import TwoBranchModel, build_model
-from gnnscale.nn.block_model import BlockModel, BlockTowers
-from gnnscale.nn.build import build_entity_batches, build_entity_model
-from gnnscale.nn.described import DescribedTargets
-from gnnscale.nn.entity_losses import EntityObjective
+from gnnscale.nn import (
+    BlockModel,
+    BlockTowers,
+    EntityObjective,
+    ItemEncoder,
+    TwoBranchModel,
+    build_entity_batches,
+    build_entity_model,
+    build_model,
+)
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import LakeError
 from gnnscale.store import GraphStore
 from gnnscale.training.block_predictor import EntityBlocks, build_block_predictor
-from gnnscale.training.build_block_task import build_towers, memory_source
+from gnnscale.training.block_task_builder import build_towers, memory_source
+from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.entity_task import EntityKnowledge
 from gnnscale.training.entity_validation import score_all
 from gnnscale.training.link_predictor import LinkPredictor, TowersPredictor, TwoBranchPredictor
-from gnnscale.training.outcome import Outcome
-from gnnscale.training.place import Place
+from gnnscale.training.train_result import TrainResult
 
 
 def model_path(query: str) -> str:
@@ -38,7 +41,7 @@ def model_path(query: str) -> str:
     return f"_models/{query}/model.pt"
 
 
-def save_model(lake: Lake, query: str, outcome: Outcome) -> str:
+def save_model(lake: Lake, query: str, outcome: TrainResult) -> str:
     """Write the best weights, and what the training labels told beside them.
 
     Returns:
@@ -91,7 +94,7 @@ def load_two_branch(
     """The two-branch network that :func:`load_link_model` wraps, in evaluation mode, and the builder of its batches."""
     saved = _read(settings, lake, content)
     query = bind_query(settings, store.manifest)
-    builder = BatchBuilder(store, query, settings.sampling, settings.model.siblings, settings.seed)
+    builder = BatchBuilder(store, query, settings.sampling, settings.model.group_columns, settings.seed)
     model = build_model(settings, query, store.manifest, builder.context_tables)
     _fill(model, saved, settings)
     return model.to(device or torch.device("cpu")).eval(), builder
@@ -117,7 +120,7 @@ class EntityPredictor:
 
     def predict(self, examples: EntityExamples) -> NDArray[np.float32]:
         """Probabilities or values, float32 ``[examples, scores]``; labels are not looked at."""
-        return score_all(self.model, self.builder, self.objective, examples, Place(device=self.device))
+        return score_all(self.model, self.builder, self.objective, examples, DistributedContext(device=self.device))
 
 
 def load_entity_model(
@@ -178,7 +181,7 @@ def _with_new_targets(model: nn.Module, weights: dict[str, Tensor]) -> dict[str,
     """Weights with rows for targets that came after the training: nothing is learned of them but by their columns."""
     weights, wanted = dict(weights), model.state_dict()
     for path, module in model.named_modules():
-        for name in module.of_targets if isinstance(module, DescribedTargets | BlockTowers) else ():
+        for name in module.of_targets if isinstance(module, ItemEncoder | BlockTowers) else ():
             full = f"{path}.{name}".lstrip(".")
             if full in weights and full in wanted and weights[full].shape[1:] == wanted[full].shape[1:]:
                 more = max(0, len(wanted[full]) - len(weights[full]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from gnnscale.config.training import TrainingSettings
+from gnnscale.config import TrainingSettings
 
 FLOOR = 0.01
 """Share of the peak that cosine and linear end at."""

@@ -19,15 +19,15 @@ ACRONYMS = ("auprc", "auroc", "mae", "map", "mrr", "ndcg", "rmse")
 
 
 @dataclass(frozen=True)
-class Kept:
+class ModelSelection:
     """The validation metric that decides which weights are kept, and whether larger values are better."""
 
     metric: str
-    larger: bool = True
+    maximize: bool = True
 
     def better(self, one: Mapping[str, float], other: Mapping[str, float]) -> bool:
         """Whether the first figures beat the second."""
-        sign = 1 if self.larger else -1
+        sign = 1 if self.maximize else -1
         return sign * one[self.metric] > sign * other[self.metric]
 
 
@@ -40,7 +40,7 @@ class TrainingTask(Protocol):
     """
 
     model: nn.Module
-    kept: Kept
+    kept: ModelSelection
 
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:
         """Row numbers of the epoch's global batches; the same on every process, and as many in every epoch."""

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gnnscale.evaluation import Ragged, evaluate_ranking
-from gnnscale.loading import BatchBuilder, Examples, rank_slice
+from gnnscale.arrays import Ragged
+from gnnscale.batches import BatchBuilder, Examples, rank_slice
+from gnnscale.metrics import evaluate_ranking
 from gnnscale.nn import TwoBranchModel
-from gnnscale.training.place import Place
+from gnnscale.training.distributed_context import DistributedContext
 
 METRICS = ("map@10", "recall@10", "recall@20", "ndcg@10")
 DEPTH = 20
@@ -18,7 +19,9 @@ CELLS = 16_000_000
 
 
 @torch.no_grad()
-def validate(model: TwoBranchModel, builder: BatchBuilder, examples: Examples, place: Place) -> dict[str, float]:
+def validate(
+    model: TwoBranchModel, builder: BatchBuilder, examples: Examples, place: DistributedContext
+) -> dict[str, float]:
     """Mean metrics over the examples, which share one anchor; each process ranks its slice.
 
     Args:
@@ -45,7 +48,7 @@ def validate(model: TwoBranchModel, builder: BatchBuilder, examples: Examples, p
 
 @torch.no_grad()
 def rank_all(
-    model: TwoBranchModel, builder: BatchBuilder, examples: Examples, place: Place
+    model: TwoBranchModel, builder: BatchBuilder, examples: Examples, place: DistributedContext
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The first targets of this process's slice of the examples.
 

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gnnscale.batches.blocks.block_loader import BlockLoader
 from gnnscale.inference.layerwise import ALL, Neighborhoods, embed_layerwise
-from gnnscale.loading.block_loader import BlockLoader
-from gnnscale.nn.conv import BlockNetwork
+from gnnscale.nn.conv.block_network import BlockNetwork
 from gnnscale.sampling import NeighborSampler
 from gnnscale.store import GraphStore
 from tests.benchmarks.measure import arguments, finish, measured, surroundings
@@ -64,7 +64,7 @@ def measure(folder: Path, nodes: int) -> dict[str, Any]:
     torch.manual_seed(0)
     network = BlockNetwork(tuple(sampler.paths), TABLE, {TABLE: CHANNELS}, HIDDEN, OUT).eval()
     features = {TABLE: np.asarray(store.features(TABLE).numerical)}
-    loader = BlockLoader(sampler, features, np.arange(nodes), batch_size=BATCH, ahead=0)
+    loader = BlockLoader(sampler, features, np.arange(nodes), batch_size=BATCH, prefetch=0)
     some = Neighborhoods({FANOUT_NAME: FANOUTS[0]}, "uniform")
     ways: dict[str, Callable[[], Vectors]] = {
         "sampled": lambda: by_blocks(network, loader),

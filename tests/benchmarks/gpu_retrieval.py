@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gnnscale.retrieval.index.gpu import DeviceIndex, SearchPlan
+from gnnscale.retrieval.index.gpu.device_index import DeviceIndex
+from gnnscale.retrieval.index.gpu.plan import SearchPlan
 from gnnscale.retrieval.index.setting import IndexSetting
 from tests.benchmarks.measure import finish, measured, surroundings
 

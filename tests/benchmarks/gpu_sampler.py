@@ -71,7 +71,8 @@ def main() -> None:
 
 def measure(store: GraphStore, strategy: str, place: str, batch: int, batches: int) -> list[dict[str, Any]]:
     """One strategy and place: sampling alone, and with features of each type; the CPU's sampler beside."""
-    from gnnscale.sampling.gpu import FeatureTable, GPUNeighborSampler, gather, quantise_columns
+    from gnnscale.sampling.backends.triton.device_features import FeatureTable, gather, quantise_columns
+    from gnnscale.sampling.backends.triton.device_sampler import GPUNeighborSampler
 
     rng = np.random.default_rng(1)
     seeds = rng.integers(0, store.node_count(TABLE), (batches, batch))

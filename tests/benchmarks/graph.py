@@ -25,12 +25,12 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from gnnscale.config import SparkSettings
-from gnnscale.etl.edge_readers import LogEdges, scan_files
-from gnnscale.etl.edge_sort import write_sorted_edges
-from gnnscale.etl.generate import GeneratorSettings, generate_tables
-from gnnscale.etl.key_ids import FileKeys, write_ids
-from gnnscale.etl.scan import ParquetScan
-from gnnscale.etl.session import open_session
+from gnnscale.etl.edges.edge_readers import LogEdges, scan_files
+from gnnscale.etl.edges.edge_sort import write_sorted_edges
+from gnnscale.etl.ids.key_ids import FileKeys, write_ids
+from gnnscale.etl.spark.parquet_scan import ParquetScan
+from gnnscale.etl.spark.session import open_session
+from gnnscale.etl.synthetic.generate import GeneratorSettings, generate_tables
 from gnnscale.lake import Lake
 from tests.benchmarks.measure import Measured, arguments, finish, measured, surroundings
 

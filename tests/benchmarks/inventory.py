@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from gnnscale.loading.block_loader import BlockLoader, FeatureBlock
-from gnnscale.nn.conv import BlockNetwork
+from gnnscale.batches.blocks.block_loader import BlockLoader, FeatureBlock
+from gnnscale.nn.conv.block_network import BlockNetwork
 from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import EdgeType, GraphManifest, RelationManifest, TableManifest
 from gnnscale.store import GraphStore

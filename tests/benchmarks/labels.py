@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 
 from gnnscale.config import SparkSettings
-from gnnscale.etl.labels import label_frame
-from gnnscale.etl.session import open_session
+from gnnscale.etl.labels.label_rules import label_frame
+from gnnscale.etl.spark.session import open_session
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import AnchorPlan, plan_anchors

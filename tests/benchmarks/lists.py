@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from gnnscale.evaluation import Ragged
+from gnnscale.arrays import Ragged
 from gnnscale.retrieval import Neighbors, PairScores
-from gnnscale.retrieval.diversity import Diversity
-from gnnscale.retrieval.exploration import Exploration
-from gnnscale.retrieval.filters import Filter
-from gnnscale.retrieval.ranking import RankingRule, rank_batch
-from gnnscale.retrieval.search import AllowedSearch
-from gnnscale.retrieval.tower import TargetVectors
+from gnnscale.retrieval.filters.diversity import Diversity
+from gnnscale.retrieval.filters.filter import Filter
+from gnnscale.retrieval.ranking.allowed_search import AllowedSearch
+from gnnscale.retrieval.ranking.exploration import Exploration
+from gnnscale.retrieval.ranking.rank_batch import RankingRule, rank_batch
+from gnnscale.retrieval.ranking.tower import TargetVectors
 from tests.benchmarks.measure import arguments, finish, measured, surroundings
 
 SMALL, FULL = (20_000, 200_000), (100_000, 1_000_000)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from gnnscale.etl.edge_blocks import EdgeColumns, merge
+from gnnscale.etl.edges.edge_blocks import EdgeColumns, merge
 from gnnscale.schema import EdgeType, GraphManifest, RelationManifest, TableManifest
 from gnnscale.store import GraphStore
 

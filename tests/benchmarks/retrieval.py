@@ -22,10 +22,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnscale.retrieval.index import FaissIndex, IndexKind, IndexSetting, Metric
-from gnnscale.retrieval.index.audit import Recall, Sample, build_for_recall, exact_neighbors, measure_recall
 from gnnscale.retrieval.index.choose import codes_for, lists_for
+from gnnscale.retrieval.index.faiss_index import FaissIndex
+from gnnscale.retrieval.index.metric import Metric
 from gnnscale.retrieval.index.neighbors import Neighbors
+from gnnscale.retrieval.index.recall import Recall, Sample, build_for_recall, exact_neighbors, measure_recall
+from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
 from tests.benchmarks.inventory import sphere_vectors, trained_vectors
 from tests.benchmarks.measure import finish, measured, surroundings
 
@@ -50,7 +52,7 @@ def main() -> None:
     options = parser.parse_args()
     folder = options.keep or Path(tempfile.mkdtemp(prefix="retrieval-"))
     try:
-        results = [measure(folder, items, options.peers) for items in (FULL if options.full else SMALL)]
+        results = [measure(folder, items, options.group) for items in (FULL if options.full else SMALL)]
         hard = worst_case(folder, (FULL if options.full else SMALL)[0])
     finally:
         if options.keep is None:
@@ -69,14 +71,14 @@ def main() -> None:
     )
 
 
-def measure(folder: Path, items: int, peers: Sequence[IndexKind]) -> dict[str, Any]:
+def measure(folder: Path, items: int, group: Sequence[IndexKind]) -> dict[str, Any]:
     """Every item's neighbors, ours and the peers'."""
     vectors = trained_vectors(folder, items)
     sample = Sample.draw(vectors, vectors, K, Metric.INNER_PRODUCT, SAMPLED, seed=1)
     other = Sample.draw(vectors, vectors, K, Metric.INNER_PRODUCT, SAMPLED, seed=2)
     row: dict[str, Any] = {"items": items, "queries": items, **hardness(other)}
     row |= ours(folder, vectors, sample, other)
-    for kind in peers:
+    for kind in group:
         told = peer(vectors, sample, kind)
         row[f"ratio_{kind}"] = round(told["seconds"] / row["seconds"], 2)
         row[str(kind)] = told

@@ -23,9 +23,9 @@ from torch_geometric.loader import NeighborLoader
 from torch_geometric.sampler import NeighborSampler as PyGNeighborSampler
 from torch_geometric.sampler import NodeSamplerInput
 
-from gnnscale.loading.block_loader import BlockLoader
+from gnnscale.arrays.threads import share_rows
+from gnnscale.batches.blocks.block_loader import BlockLoader
 from gnnscale.sampling import NeighborSampler
-from gnnscale.sampling.threads import share_rows
 from gnnscale.store import GraphStore
 from tests.benchmarks.measure import arguments, finish, measured, surroundings
 from tests.benchmarks.power_law import FANOUT_NAME, TABLE, make_graph, pyg_graph

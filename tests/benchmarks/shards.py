@@ -19,17 +19,17 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
+from gnnscale.batches.blocks.shard_reader import ShardReader
 from gnnscale.config import SparkSettings
-from gnnscale.etl.edge_readers import LogEdges, scan_files
-from gnnscale.etl.edge_sort import write_sorted_edges
-from gnnscale.etl.generate import GeneratorSettings, generate_tables
-from gnnscale.etl.key_ids import FileKeys, write_ids
-from gnnscale.etl.scan import ParquetScan
-from gnnscale.etl.session import open_session
-from gnnscale.etl.shards import ShardPlan, build_shards
-from gnnscale.etl.tables import read_table
+from gnnscale.etl.edges.edge_readers import LogEdges, scan_files
+from gnnscale.etl.edges.edge_sort import write_sorted_edges
+from gnnscale.etl.ids.key_ids import FileKeys, write_ids
+from gnnscale.etl.spark.parquet_scan import ParquetScan
+from gnnscale.etl.spark.session import open_session
+from gnnscale.etl.spark.write_tables import read_table
+from gnnscale.etl.subgraph_shards.sample_shards import ShardPlan, build_shards
+from gnnscale.etl.synthetic.generate import GeneratorSettings, generate_tables
 from gnnscale.lake import Lake
-from gnnscale.loading.shards import ShardReader
 from gnnscale.schema import GraphManifest, RelationManifest, TableManifest
 from gnnscale.schema.manifest import MANIFEST_NAME
 from tests.benchmarks.measure import arguments, finish, measured, surroundings

@@ -23,9 +23,9 @@ from torch_geometric.loader import NeighborLoader
 from torch_geometric.nn import SAGEConv as PyGSAGEConv
 from torch_geometric.utils import trim_to_layer
 
-from gnnscale.loading.ahead import compute_threads
-from gnnscale.loading.block_loader import BlockLoader, FeatureBlock
-from gnnscale.nn.conv import BlockNetwork
+from gnnscale.arrays.prefetch import compute_threads
+from gnnscale.batches.blocks.block_loader import BlockLoader, FeatureBlock
+from gnnscale.nn.conv.block_network import BlockNetwork
 from gnnscale.sampling import NeighborSampler
 from tests.benchmarks.measure import arguments, finish, measured, surroundings
 from tests.benchmarks.power_law import FANOUT_NAME, TABLE, make_graph, pyg_graph
@@ -87,16 +87,16 @@ def measure(folder: Path, sizes: dict[str, Any], threads: int) -> dict[str, Any]
     labels = torch.from_numpy(rng.integers(0, CLASSES, sizes["nodes"]))
     sampler = NeighborSampler(store, [{FANOUT_NAME: f} for f in FANOUTS], "uniform")
     # With one core, sampling and training take turns.
-    ahead = 0 if threads == 1 else 2
+    prefetch = 0 if threads == 1 else 2
     features = {TABLE: np.asarray(store.features(TABLE).numerical)}
-    loader = BlockLoader(sampler, features, seeds, batch_size=BATCH, ahead=ahead)
+    loader = BlockLoader(sampler, features, seeds, batch_size=BATCH, prefetch=prefetch)
     model = BlockNetwork(tuple(sampler.paths), TABLE, {TABLE: CHANNELS}, HIDDEN, CLASSES)
 
     def ours(block: FeatureBlock) -> Tensor:
         return functional.cross_entropy(model(*block.inputs()), labels[block.nodes[0].long()])
 
     def run_ours() -> float:
-        torch.set_num_threads(compute_threads(threads, ahead, sampler.threads))
+        torch.set_num_threads(compute_threads(threads, prefetch, sampler.threads))
         return run_epoch(loader.epoch(0), model, ours)
 
     runs = {"ours": run_ours}

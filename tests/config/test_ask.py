@@ -23,7 +23,7 @@ def test_tables_and_graph_come_from_the_lake_and_the_question_from_the_asker(sho
     assert settings.lake.uri == "/some/lake"
     assert (settings.query.text, settings.query.name) == (TEXT, query_name(TEXT))
     # Nothing of the recipe's own question and network.
-    assert settings.sampling.entity_hops == () and settings.model.siblings == ()
+    assert settings.sampling.entity_hops == () and settings.model.group_columns == ()
     assert settings.training.batch_size != told.training.batch_size
 
 

@@ -89,9 +89,9 @@ def test_the_recipe_has_its_name_and_interpolates_it(conf):
 
 def test_override_values_are_yaml(conf):
     settings = load(
-        conf, "model.siblings=[a, b]", "graph.min_match_rate=1e-1", "anchors.test=2024-02-20", "tracking.uri=null"
+        conf, "model.group_columns=[a, b]", "graph.min_match_rate=1e-1", "anchors.test=2024-02-20", "tracking.uri=null"
     )
-    assert settings.model.siblings == ("a", "b")
+    assert settings.model.group_columns == ("a", "b")
     assert settings.graph.min_match_rate == 0.1
     assert settings.anchors.test is not None and settings.anchors.test.isoformat() == "2024-02-20T00:00:00"
     assert settings.tracking.uri is None

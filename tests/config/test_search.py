@@ -6,7 +6,7 @@ from copy import deepcopy
 import pytest
 
 from gnnscale.config import build_settings, load_settings
-from gnnscale.config.search import take_lists, with_values
+from gnnscale.config.search_space import take_lists, with_values
 from gnnscale.schema import ConfigError
 
 
@@ -40,8 +40,8 @@ def test_no_list_no_search(shop_content):
 @pytest.mark.parametrize(
     ("section", "key", "value", "choices"),
     [
-        ("model", "siblings", ["category"], None),
-        ("model", "siblings", [["category"], ["category", "brand"]], (["category"], ["category", "brand"])),
+        ("model", "group_columns", ["category"], None),
+        ("model", "group_columns", [["category"], ["category", "brand"]], (["category"], ["category", "brand"])),
         ("sampling", "target_hops", [{"purchases.product_id": 6}], None),
         (
             "sampling",

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from gnnscale.etl.raw import TIME, RawTable
+from gnnscale.etl.sources.raw_tables import TIME, RawTable
 from gnnscale.schema import Table
 
 

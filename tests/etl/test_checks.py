@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from gnnscale.config import build_settings
-from gnnscale.etl.checks import check_link, check_tables, check_windows
-from gnnscale.etl.graph_stage import build_graph
+from gnnscale.etl.checks.checks import check_link, check_tables, check_windows
+from gnnscale.etl.graph.graph_stage import build_graph
 from gnnscale.lake import Lake
 from gnnscale.query.anchors import AnchorPlan, show_time
 from gnnscale.query.horizon import Horizon

@@ -8,9 +8,9 @@ from deltalake import DeltaTable, write_deltalake
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
-from gnnscale.etl.delta_source import has_jvm_delta, read_delta
-from gnnscale.etl.session import open_session
-from gnnscale.etl.tables import read_table, write_table
+from gnnscale.etl.spark.delta_source import has_jvm_delta, read_delta
+from gnnscale.etl.spark.session import open_session
+from gnnscale.etl.spark.write_tables import read_table, write_table
 from gnnscale.lake import Lake
 from gnnscale.schema import LakeError
 from tests.conftest import SPARK

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnscale.etl.edge_blocks import BLOCK_EDGES, LARGEST_STAMP, EdgeColumns, Ranges, deal, merge, unpack
+from gnnscale.etl.edges.edge_blocks import BLOCK_EDGES, LARGEST_STAMP, EdgeColumns, Ranges, deal, merge, unpack
 from gnnscale.schema import DataError
 
 ORIGIN = 1_700_000_000

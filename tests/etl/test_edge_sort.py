@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gnnscale.etl.edge_blocks import EdgeColumns
-from gnnscale.etl.edge_readers import NumberedEdges, epoch_seconds, scan_files, scan_frame
-from gnnscale.etl.edge_sort import edge_schema, write_sorted_edges
-from gnnscale.etl.generate import GeneratorSettings, table_rows
-from gnnscale.etl.scan import ParquetScan
+from gnnscale.etl.edges.edge_blocks import EdgeColumns
+from gnnscale.etl.edges.edge_readers import NumberedEdges, epoch_seconds, scan_files, scan_frame
+from gnnscale.etl.edges.edge_sort import edge_schema, write_sorted_edges
+from gnnscale.etl.spark.parquet_scan import ParquetScan
+from gnnscale.etl.synthetic.generate import GeneratorSettings, table_rows
 from gnnscale.lake import Lake
 from gnnscale.lake.delta_files import remove_strays
 

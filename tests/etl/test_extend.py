@@ -13,12 +13,12 @@ from deltalake import write_deltalake
 from pyspark.sql import SparkSession
 
 from gnnscale.config import build_settings
-from gnnscale.etl.edge_runs import read_runs
-from gnnscale.etl.extend import extend_graph
-from gnnscale.etl.graph_stage import build_graph
-from gnnscale.etl.graph_update import update_graph
-from gnnscale.etl.new_rows import NotGrownError
-from gnnscale.etl.session import open_session
+from gnnscale.etl.edges.edge_batches import read_runs
+from gnnscale.etl.graph.extend import extend_graph
+from gnnscale.etl.graph.graph_stage import build_graph
+from gnnscale.etl.graph.graph_update import update_graph
+from gnnscale.etl.sources.new_rows import NotGrownError
+from gnnscale.etl.spark.session import open_session
 from gnnscale.lake import Lake
 from gnnscale.schema import EdgeType, GraphManifest
 from gnnscale.store import GraphStore

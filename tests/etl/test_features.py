@@ -5,7 +5,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from gnnscale.etl.features import CLIP, SKEWED, encode_features, feature_types, fit_features
+from gnnscale.etl.nodes.column_features import SKEWED, encode_features, feature_types, fit_features
+from gnnscale.etl.nodes.list_columns import CLIP
 from gnnscale.schema import ColumnType, FeatureManifest, GnnscaleError, Graph, Table
 from tests.etl.frames import frame_of, raw_table
 

@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from gnnscale.etl.generate import TYPES, GeneratorSettings, generate_tables, table_rows
-from gnnscale.etl.generated_events import TEXT_WIDTH, power_law, share
-from gnnscale.etl.generated_nodes import CATEGORIES
+from gnnscale.etl.synthetic.generate import TYPES, GeneratorSettings, generate_tables, table_rows
+from gnnscale.etl.synthetic.generated_events import TEXT_WIDTH, power_law, share
+from gnnscale.etl.synthetic.generated_nodes import CATEGORIES
 from gnnscale.sampling.keys import example_keys, stream_key
 from gnnscale.schema import ConfigError, LakeError
 

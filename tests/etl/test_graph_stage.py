@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from gnnscale.config import build_settings
-from gnnscale.etl.edge_readers import scan_files
-from gnnscale.etl.edge_sort import write_sorted_edges
-from gnnscale.etl.edges import UNDATED, LinkEdges
-from gnnscale.etl.graph_stage import build_graph
-from gnnscale.etl.node_column import NodeColumn
-from gnnscale.etl.scan import ParquetScan
+from gnnscale.etl.edges.edge_readers import scan_files
+from gnnscale.etl.edges.edge_sort import write_sorted_edges
+from gnnscale.etl.edges.write_edges import UNDATED, LinkEdges
+from gnnscale.etl.graph.graph_stage import build_graph
+from gnnscale.etl.ids.node_column import NodeColumn
+from gnnscale.etl.spark.parquet_scan import ParquetScan
 from gnnscale.lake import Lake
 from gnnscale.schema import EdgeType, GraphManifest
 from tests.shop import edited_shop, make_shop, with_relations

@@ -2,8 +2,8 @@
 
 from pyspark.sql import functions as F
 
-from gnnscale.etl.ids import NODE_ID, add_node_ids
-from gnnscale.etl.raw import RawTable
+from gnnscale.etl.ids.assign_ids import NODE_ID, add_node_ids
+from gnnscale.etl.sources.raw_tables import RawTable
 from gnnscale.schema import Table
 from tests.etl.frames import raw_table, shuffled
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gnnscale.etl.java import choose_java, java_version
+from gnnscale.etl.spark.java import choose_java, java_version
 from gnnscale.schema import GnnscaleError
 
 

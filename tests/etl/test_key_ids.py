@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import functions as F
 
-from gnnscale.etl.key_columns import key_form
-from gnnscale.etl.key_ids import RANGE_KEYS, FileKeys, FrameKeys, key_map, write_ids
-from gnnscale.etl.scan import ParquetScan
+from gnnscale.etl.ids.key_columns import key_form
+from gnnscale.etl.ids.key_ids import RANGE_KEYS, FileKeys, FrameKeys, key_map, write_ids
+from gnnscale.etl.spark.parquet_scan import ParquetScan
 from gnnscale.lake import Lake
 
 TEXT = [f"key {i}" for i in range(300)] + ["", "ä", "\0", "x" * 1_000]

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from gnnscale.etl.key_columns import find_nodes, key_form
-from gnnscale.etl.key_hash import Fingerprints, fingerprint_keys
-from gnnscale.etl.key_ids import FrameKeys, write_ids
-from gnnscale.etl.key_lookup import KeyLookup
+from gnnscale.etl.ids.key_columns import find_nodes, key_form
+from gnnscale.etl.ids.key_hash import Fingerprints, fingerprint_keys
+from gnnscale.etl.ids.key_ids import FrameKeys, write_ids
+from gnnscale.etl.ids.key_lookup import KeyLookup
 from gnnscale.lake import Lake
 
 

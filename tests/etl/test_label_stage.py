@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from gnnscale.config import build_settings
-from gnnscale.etl.label_stage import build_labels, describe_labels
+from gnnscale.etl.labels.label_stage import build_labels, describe_labels
 from gnnscale.lake import Lake
 from gnnscale.schema import DataError, QueryError
 

@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gnnscale.etl.features import encode_features, feature_types, fit_features
-from gnnscale.etl.list_columns import CLIP, ROWS, encode_lists
-from gnnscale.etl.session import open_session
-from gnnscale.etl.text import HashedEncoder
+from gnnscale.etl.nodes.column_features import encode_features, feature_types, fit_features
+from gnnscale.etl.nodes.list_columns import CLIP, ROWS, encode_lists
+from gnnscale.etl.spark.session import open_session
+from gnnscale.etl.text.hashed_encoder import HashedEncoder
 from gnnscale.schema import ColumnType, DataError, FeatureManifest, Graph, SchemaError, Table
 from tests.conftest import SPARK
 from tests.etl.frames import raw_table

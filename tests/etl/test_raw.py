@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gnnscale.etl.raw import END, TIME, column_kinds, find_sources, read_raw_tables
+from gnnscale.etl.sources.raw_tables import END, TIME, column_kinds, find_sources, read_raw_tables
 from gnnscale.schema import DataError, GnnscaleError, Graph, LakeError, SchemaError, Table, ValueKind
 
 NEW_YEAR = 1_704_067_200

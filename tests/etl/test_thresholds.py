@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from pyspark.sql import functions as F
 
 from gnnscale.config.settings import ChecksSettings, GraphSettings
-from gnnscale.etl.checks import TableFigures, check_tables, count_repeats
-from gnnscale.etl.degrees import DegreeHistogram
-from gnnscale.etl.isolated import count_isolated
-from gnnscale.etl.thresholds import check_rows, check_thresholds
+from gnnscale.etl.checks.checks import TableFigures, check_tables, count_repeats
+from gnnscale.etl.checks.degrees import DegreeHistogram
+from gnnscale.etl.checks.isolated import count_isolated
+from gnnscale.etl.checks.thresholds import check_rows, check_thresholds
 from gnnscale.schema import DataError, Graph, LinkManifest, Table
 from tests.etl.frames import raw_table
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from gnnscale.etl import windows as subject
-from gnnscale.etl.windows import Measure, aggregate_windows, fill_empty
-from gnnscale.query.parse import FUNCTIONS
+from gnnscale.etl.labels import windows as subject
+from gnnscale.etl.labels.windows import Measure, aggregate_windows, fill_empty
+from gnnscale.query.parser import FUNCTIONS
 from gnnscale.query.window import LONG_AGO, Window, shift
 
 DAY = 86_400

@@ -5,14 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnscale.evaluation import (
-    BASELINES,
-    History,
-    personal_frequency,
-    popularity,
-    recency_weighted_frequency,
-)
-from gnnscale.evaluation.baselines import DAY, Among
+from gnnscale.evaluation import BASELINES, personal_frequency, popularity, recency_weighted_frequency
+from gnnscale.evaluation.baselines.link_baselines import DAY, Among
+from gnnscale.retrieval import History
 from gnnscale.schema.errors import ConfigError, DataError
 
 

@@ -5,9 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from gnnscale.evaluation import BASELINES, Comparison, History, MethodLists, Ragged, compare, evaluate_ranking
+from gnnscale.arrays import Ragged
+from gnnscale.evaluation import BASELINES, Comparison, MethodLists, compare
 from gnnscale.evaluation.comparison import AMONG, BOUNDED_METRICS
-from gnnscale.evaluation.intervals import bootstrap_interval, paired_difference
+from gnnscale.metrics import evaluate_ranking
+from gnnscale.metrics.intervals import bootstrap_interval, paired_difference
+from gnnscale.retrieval import History
 from gnnscale.schema.errors import DataError
 
 N, ITEMS = 60, 80

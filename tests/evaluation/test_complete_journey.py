@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gnnscale.evaluation import BASELINES, History, Ragged, evaluate_ranking
-from gnnscale.evaluation.baselines import DAY
+from gnnscale.arrays import Ragged
+from gnnscale.evaluation import BASELINES
+from gnnscale.evaluation.baselines.link_baselines import DAY
+from gnnscale.metrics import evaluate_ranking
+from gnnscale.retrieval import History
 
 ANCHOR = np.datetime64("2017-12-26T00:00:00", "s")
 

@@ -8,24 +8,24 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from gnnscale.arrays import Ragged
 from gnnscale.evaluation import (
     BASELINES,
     Comparison,
     Curve,
     EdgeFigure,
     EntityExample,
-    History,
     MethodLists,
-    Ragged,
     RelationFigure,
     Report,
     TableFigure,
     compare,
     render_report,
 )
-from gnnscale.evaluation.charts import POINTS, Bar, bar_chart, line_chart, ticks
 from gnnscale.evaluation.comparison import AMONG
-from gnnscale.evaluation.report import headlines
+from gnnscale.evaluation.report.charts import POINTS, Bar, bar_chart, line_chart, ticks
+from gnnscale.evaluation.report.report import headlines
+from gnnscale.retrieval import History
 
 SECTIONS = (
     "Headline figures",

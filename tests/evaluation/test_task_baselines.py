@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gnnscale.evaluation.boosted_trees import BoostedTrees
-from gnnscale.evaluation.task_baselines import BaselineInputs, simple_baselines
-from gnnscale.evaluation.task_metrics import evaluate_task
+from gnnscale.evaluation.baselines.boosted_trees import BoostedTrees
+from gnnscale.evaluation.baselines.task_baselines import BaselineInputs, simple_baselines
+from gnnscale.metrics.task_evaluation import evaluate_task
 from gnnscale.query.task import TaskType
 from gnnscale.schema.errors import DataError
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from gnnscale.evaluation.task_comparison import MethodScores, TaskComparison, compare_task
-from gnnscale.evaluation.task_draws import draw_metrics, entity_weights
-from gnnscale.evaluation.task_metrics import evaluate_task
+from gnnscale.metrics.task_draws import draw_metrics, entity_weights
+from gnnscale.metrics.task_evaluation import evaluate_task
 from gnnscale.query.task import TaskType
 from gnnscale.schema.errors import DataError
 

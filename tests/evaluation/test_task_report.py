@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from markupsafe import Markup
 
-from gnnscale.evaluation.charts import Trace, plane_chart
-from gnnscale.evaluation.page import MISSING, figure
-from gnnscale.evaluation.report import Curve, EdgeFigure, TableFigure
-from gnnscale.evaluation.task_charts import like_scored, task_charts
+from gnnscale.evaluation.report.charts import Trace, plane_chart
+from gnnscale.evaluation.report.formatting import UNSEEN, label_rate, task_example
+from gnnscale.evaluation.report.page import MISSING, figure
+from gnnscale.evaluation.report.report import Curve, EdgeFigure, TableFigure
+from gnnscale.evaluation.report.task_charts import like_scored, task_charts
+from gnnscale.evaluation.report.task_report import LabelFigure, TaskReport, render_task_report, task_headlines
 from gnnscale.evaluation.task_comparison import MethodScores, TaskComparison, compare_task
-from gnnscale.evaluation.task_definitions import task_metrics
-from gnnscale.evaluation.task_report import LabelFigure, TaskReport, render_task_report, task_headlines
-from gnnscale.evaluation.task_words import UNSEEN, label_rate, task_example
+from gnnscale.metrics.task_definitions import task_metrics
 from gnnscale.query.task import TaskType
 from tests.evaluation.test_report import NASTY, Outline, headings
 from tests.evaluation.test_task_comparison import CLASSES, ENTITY_TASKS, examples

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gnnscale.sampling import Rule, reference
-from gnnscale.sampling.gpu.neighbors import AdjacencyTensors
-from gnnscale.sampling.gpu.placement import place_array
+from gnnscale.sampling import Rule
+from gnnscale.sampling.backends import numpy_backend as reference
+from gnnscale.sampling.backends.triton.neighbor_kernel import AdjacencyTensors
+from gnnscale.sampling.backends.triton.placement import place_array
 from gnnscale.sampling.keys import example_keys, stream_key
 from gnnscale.schema import EdgeType, GraphManifest, LinkManifest, RelationManifest, TableManifest
 from gnnscale.store import Adjacency

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from gnnscale.loading.device_loader import DeviceBlockLoader
-from gnnscale.nn.conv import BlockNetwork
+from gnnscale.batches.blocks.device_loader import DeviceBlockLoader
+from gnnscale.nn.conv.block_network import BlockNetwork
 from gnnscale.store import GraphStore
 from tests.gpu.test_device_loader import loader_of
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from gnnscale.loading.block_loader import BlockLoader
-from gnnscale.loading.category_codes import CategoryCodes
-from gnnscale.loading.device_loader import DeviceBlockLoader
+from gnnscale.batches.blocks.block_loader import BlockLoader
+from gnnscale.batches.blocks.category_codes import CategoryCodes
+from gnnscale.batches.blocks.device_loader import DeviceBlockLoader
 from gnnscale.sampling import NeighborSampler
-from gnnscale.sampling.gpu import Memory
+from gnnscale.sampling.backends.triton.placement import Memory
 from gnnscale.store import GraphStore
 from tests.gpu.graphs import DAY
 

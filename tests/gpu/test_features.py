@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gnnscale.sampling.gpu import FeatureTable, gather, quantise_columns
+from gnnscale.sampling.backends.triton.device_features import FeatureTable, gather, quantise_columns
 from gnnscale.schema import ConfigError
 
 VALUES = np.random.default_rng(0).standard_normal((50, 1)).astype(np.float32) * np.arange(1, 131, dtype=np.float32)

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from gnnscale.sampling import NeighborSampler
-from gnnscale.sampling.gpu import GPUNeighborSampler, Memory
-from gnnscale.sampling.gpu.sampler import find_device
+from gnnscale.sampling.backends.triton.device_sampler import GPUNeighborSampler, find_device
+from gnnscale.sampling.backends.triton.placement import Memory
 from gnnscale.schema import ConfigError, SchemaError
 from tests.gpu.graphs import CUSTOMERS, DAY
 

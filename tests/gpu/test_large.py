@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from gnnscale.sampling import Rule, compiled
-from gnnscale.sampling.gpu import FeatureTable, gather
-from gnnscale.sampling.gpu.neighbors import sample_neighbors
+from gnnscale.sampling import Rule
+from gnnscale.sampling.backends import numba_backend as compiled
+from gnnscale.sampling.backends.triton.device_features import FeatureTable, gather
+from gnnscale.sampling.backends.triton.neighbor_kernel import sample_neighbors
 from tests.gpu.graphs import keys_of, random_graph, tensors_of
 
 NODES, EDGES, BATCH, WIDTH = 200_000, 8_000_000, 2_048, 15

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gnnscale.sampling import Rule
-from gnnscale.sampling.gpu.neighbors import sample_neighbors
+from gnnscale.sampling.backends.triton.neighbor_kernel import sample_neighbors
 from gnnscale.store import ALWAYS
 from tests.gpu.graphs import csr, expected, keys_of, random_graph, tensors_of
 

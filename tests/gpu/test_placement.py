@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from gnnscale.sampling.gpu.placement import Memory, Placement, choose_for_readers, choose_places, place_array
+from gnnscale.sampling.backends.triton.placement import (
+    Memory,
+    Placement,
+    choose_for_readers,
+    choose_places,
+    place_array,
+)
 from gnnscale.schema import ConfigError
 
 SIZES = {("e", "indptr"): 100, ("n", "ends"): 40, ("e", "times"): 1000, ("e", "neighbors"): 1000}

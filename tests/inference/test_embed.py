@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 import pytest
 import torch
 
+from gnnscale.batches import Examples
 from gnnscale.config import Settings
 from gnnscale.inference import embed
-from gnnscale.inference.embed import prepare_sweep
+from gnnscale.inference.embed_tables import prepare_inference
 from gnnscale.inference.encode import PartitionEncoder
-from gnnscale.inference.sweep_files import find_finished
+from gnnscale.inference.partition_files import find_finished
 from gnnscale.lake import Lake
-from gnnscale.loading import Examples
 from gnnscale.retrieval.embeddings import read_pairs, read_vectors
 from gnnscale.schema import LakeError
 from gnnscale.store import GraphStore
@@ -34,10 +34,10 @@ def with_embedding(settings: Settings, **changes: object) -> Settings:
 
 def do_some(settings: Settings, lake: Lake, store: GraphStore, anchors: list[int], count: int) -> None:
     """What a run leaves that was killed after so many partitions."""
-    prepared = prepare_sweep(settings, lake, store, anchors, "cpu")
+    prepared = prepare_inference(settings, lake, store, anchors, "cpu")
     encoder = PartitionEncoder(settings, lake, store, CPU)
     for task in prepared.tasks[:count]:
-        encoder.run(prepared.sweep, task)
+        encoder.run(prepared.inference, task)
 
 
 def test_rows_are_those_of_the_model(shop: Shop, store: GraphStore, tmp_path: Path) -> None:
@@ -64,10 +64,10 @@ def test_rows_do_not_depend_on_batches_made_ahead_nor_on_threads(shop: Shop, sto
     anchors = anchors_of(shop.plan)
     embed(settings, lake, store, anchors)
     before, threads = tables_of(lake), torch.get_num_threads()
-    ahead = settings.model_copy(update={"training": settings.training.model_copy(update={"ahead": 3})})
+    prefetch = settings.model_copy(update={"training": settings.training.model_copy(update={"prefetch": 3})})
     torch.set_num_threads(3)
     try:
-        assert embed(ahead, lake, store, anchors, again="x").encoded == 140
+        assert embed(prefetch, lake, store, anchors, again="x").encoded == 140
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(threads)
@@ -156,7 +156,7 @@ def test_each_input_of_the_rows_is_part_of_their_files_names(shop: Shop, store: 
     anchors = anchors_of(shop.plan)
 
     def name(settings: Settings, anchors: list[int] = anchors, device: str = "cpu") -> str:
-        return prepare_sweep(settings, lake, store, anchors, device).sweep.fingerprint
+        return prepare_inference(settings, lake, store, anchors, device).inference.fingerprint
 
     base = name(settings)
     sampling = settings.sampling.model_copy(update={"strategy": "uniform"})
@@ -183,8 +183,8 @@ def test_a_table_that_another_writer_added_to_is_not_committed_over(
     lake.write(TABLES[0], lake.read(TABLES[0]).slice(0, 1), mode="append")
     with pytest.raises(LakeError, match=r"embeddings_products was changed after the sweep.*--force"):
         embed(settings, lake, store, anchors)
-    sweep = prepare_sweep(settings, lake, store, anchors, "cpu").sweep
-    assert len(find_finished(lake, sweep)) == len(sweep.partitions)
+    inference = prepare_inference(settings, lake, store, anchors, "cpu").inference
+    assert len(find_finished(lake, inference)) == len(inference.partitions)
 
 
 def test_a_lake_without_a_model_says_so(shop: Shop, store: GraphStore) -> None:

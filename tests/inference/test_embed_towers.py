@@ -11,11 +11,11 @@ import torch
 
 from gnnscale.config import build_settings
 from gnnscale.inference import embed
-from gnnscale.inference.reach_digest import model_reach
+from gnnscale.inference.receptive_field_hash import model_reach
 from gnnscale.nn.two_branch import NOT_YET
 from gnnscale.retrieval import build_query_indexes
 from gnnscale.retrieval.embeddings import read_pairs, read_vectors
-from gnnscale.retrieval.stage import retrieve
+from gnnscale.retrieval.retrieve_stage import retrieve
 from gnnscale.schema import ConfigError, LakeError
 from gnnscale.store import GraphStore
 from gnnscale.training import load_link_model

@@ -13,10 +13,13 @@ import pytest
 import torch
 from torch import nn
 
+from gnnscale.batches.blocks.block_loader import FeatureBlock
+from gnnscale.batches.blocks.category_codes import CategoryCodes, category_codes
 from gnnscale.inference.layerwise import Inputs, Layer, Neighborhoods, embed_layerwise, layers_of, state_of
-from gnnscale.loading.block_loader import FeatureBlock
-from gnnscale.loading.category_codes import CategoryCodes, category_codes
-from gnnscale.nn.conv import BlockNetwork, GATConv, ImportanceConv, SAGEConv
+from gnnscale.nn.conv.block_network import BlockNetwork
+from gnnscale.nn.conv.gatv2 import GATv2Conv
+from gnnscale.nn.conv.importance import ImportanceConv
+from gnnscale.nn.conv.sage import SAGEConv
 from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import EdgeType
 from gnnscale.store import Adjacency, GraphStore
@@ -29,7 +32,7 @@ CONVOLUTIONS: dict[str, Callable[[int, int, int], nn.Module]] = {
     "mean": SAGEConv,
     "sum": partial(SAGEConv, pooling="sum"),
     "max": partial(SAGEConv, pooling="max"),
-    "attention": partial(GATConv, heads=2),
+    "attention": partial(GATv2Conv, heads=2),
     "importance": ImportanceConv,
 }
 

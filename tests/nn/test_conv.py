@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from torch_geometric.nn import GATv2Conv, HeteroConv
+from torch_geometric.nn import GATv2Conv as PyGGATv2Conv
+from torch_geometric.nn import HeteroConv
 from torch_geometric.nn import SAGEConv as PyGSAGEConv
 
-from gnnscale.loading.block_loader import BlockLoader
-from gnnscale.nn.conv import BlockNetwork, GATConv, ImportanceConv, SAGEConv
-from gnnscale.nn.conv.sage import pool
+from gnnscale.batches.blocks.block_loader import BlockLoader
+from gnnscale.nn.conv.block_network import BlockNetwork
+from gnnscale.nn.conv.gatv2 import GATv2Conv
+from gnnscale.nn.conv.importance import ImportanceConv
+from gnnscale.nn.conv.sage import SAGEConv, pool
 from gnnscale.sampling import NeighborSampler
 from gnnscale.sampling.pyg import pyg_edge_type
 from gnnscale.schema import ConfigError, EdgeType, RelationManifest
@@ -48,7 +51,7 @@ def test_a_weighted_mean_is_the_sum_of_shares(slots):
         torch.testing.assert_close(found[at], expected)
 
 
-@pytest.mark.parametrize("conv", [SAGEConv, GATConv, ImportanceConv])
+@pytest.mark.parametrize("conv", [SAGEConv, GATv2Conv, ImportanceConv])
 def test_what_lies_in_an_absent_slot_counts_for_nothing(slots, conv):
     parents, children, present = slots
     torch.manual_seed(0)
@@ -74,8 +77,8 @@ def test_importance_pooling_is_worked_by_hand():
 
 def test_attention_is_that_of_pyg(slots):
     parents, children, present = slots
-    layer = GATConv(5, 7, 8, heads=2)
-    peer = GATv2Conv((7, 5), 4, heads=2, add_self_loops=False, bias=False)
+    layer = GATv2Conv(5, 7, 8, heads=2)
+    peer = PyGGATv2Conv((7, 5), 4, heads=2, add_self_loops=False, bias=False)
     with torch.no_grad():
         peer.lin_l.weight.copy_(layer.value.weight)
         peer.lin_r.weight.copy_(layer.query.weight)
@@ -148,4 +151,4 @@ def test_a_pooling_or_heads_that_are_not_there_are_named():
     with pytest.raises(ConfigError, match=r"unknown pooling 'men'.*mean"):
         SAGEConv(1, 1, 1, "men")
     with pytest.raises(ConfigError, match="3 heads don't divide 8 channels"):
-        GATConv(1, 1, 8, heads=3)
+        GATv2Conv(1, 1, 8, heads=3)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gnnscale.loading import CodeBags, RowFeatures
+from gnnscale.batches import CodeBags, RowFeatures
 from gnnscale.nn.age import DECAYS, AgeEncoder
 from gnnscale.nn.rows import RowEncoder
 from gnnscale.schema import FeatureManifest, TableManifest

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from gnnscale.nn import EntityObjective, TargetSpace
+from gnnscale.nn import EntityObjective, TargetTransform
 from gnnscale.nn.entity_losses import ALLOWED
 from gnnscale.query.task import TaskType
 from gnnscale.schema import ConfigError
@@ -17,36 +17,36 @@ SKEWED = np.exp(np.random.default_rng(0).normal(0, 2, (500, 1))).astype(np.float
 
 def test_decoding_inverts_encoding() -> None:
     for values in (SKEWED, -SKEWED, np.random.default_rng(1).normal(5, 2, (100, 3)).astype(np.float32)):
-        space, tensor = TargetSpace.fit(values), torch.from_numpy(values)
+        space, tensor = TargetTransform.fit(values), torch.from_numpy(values)
         torch.testing.assert_close(space.decode(space.encode(tensor)), tensor, rtol=1e-3, atol=1e-4)
 
 
 def test_skewed_values_take_the_logarithm_and_encodings_are_standardised() -> None:
-    space = TargetSpace.fit(SKEWED)
+    space = TargetTransform.fit(SKEWED)
     encoded = space.encode(torch.from_numpy(SKEWED))
-    assert space.log and not TargetSpace.fit(np.arange(50, dtype=np.float32)).log
+    assert space.log and not TargetTransform.fit(np.arange(50, dtype=np.float32)).log
     assert float(encoded.mean()) == pytest.approx(0, abs=1e-3) and float(encoded.std()) == pytest.approx(1, abs=0.01)
 
 
 def test_predictions_stay_in_bounds_and_are_never_negative_where_no_value_was() -> None:
     far = torch.tensor([[-50.0], [50.0]])
-    counts = EntityObjective(TaskType.REGRESSION, TargetSpace.fit(np.arange(9, dtype=np.float32)))
+    counts = EntityObjective(TaskType.REGRESSION, TargetTransform.fit(np.arange(9, dtype=np.float32)))
     low, high = counts.predict(far)[:, 0].tolist()
     assert low == 0 and 8 < high < 20
-    signed = EntityObjective(TaskType.REGRESSION, TargetSpace.fit(np.arange(-9, 9, dtype=np.float32)))
+    signed = EntityObjective(TaskType.REGRESSION, TargetTransform.fit(np.arange(-9, 9, dtype=np.float32)))
     assert signed.predict(far)[0, 0] < -9
 
 
 def test_values_that_do_not_vary_or_are_not_there_are_no_fault() -> None:
-    same = TargetSpace.fit(np.full((4, 1), 3, np.float32))
+    same = TargetTransform.fit(np.full((4, 1), 3, np.float32))
     assert float(same.decode(torch.zeros(1))) == pytest.approx(3)
-    assert TargetSpace.fit(np.full((4, 1), np.nan, np.float32)) == TargetSpace()
+    assert TargetTransform.fit(np.full((4, 1), np.nan, np.float32)) == TargetTransform()
 
 
 @pytest.mark.parametrize(("loss", "best"), [("l1", np.median), ("l2", np.mean)])
 def test_the_best_constant_is_the_median_or_the_mean(loss: str, best: object) -> None:
     values = SKEWED[:101]
-    space = TargetSpace.fit(values)
+    space = TargetTransform.fit(values)
     objective = EntityObjective(TaskType.REGRESSION, space, loss)
     guesses = torch.from_numpy(np.linspace(values.min(), values.max(), 4_000, dtype=np.float32))
     outputs = space.encode(guesses)
@@ -55,14 +55,14 @@ def test_the_best_constant_is_the_median_or_the_mean(loss: str, best: object) ->
 
 
 def test_huber_is_squared_within_a_spread_and_linear_past_it() -> None:
-    objective = EntityObjective(TaskType.REGRESSION, TargetSpace(scale=2.0), "huber")
+    objective = EntityObjective(TaskType.REGRESSION, TargetTransform(scale=2.0), "huber")
     near = objective.loss(torch.tensor([[1.0]]), torch.zeros(1, 1))
     far = objective.loss(torch.tensor([[20.0]]), torch.zeros(1, 1))
     assert (float(near), float(far)) == (pytest.approx(0.5 * 0.5**2), pytest.approx(10 - 0.5))
 
 
 def test_a_class_that_training_lacks_counts_nothing() -> None:
-    objective = EntityObjective(TaskType.MULTICLASS_CLASSIFICATION, TargetSpace())
+    objective = EntityObjective(TaskType.MULTICLASS_CLASSIFICATION, TargetTransform())
     outputs, values = torch.randn(3, 4, requires_grad=True), torch.tensor([[1.0], [-1.0], [3.0]])
     loss = objective.loss(outputs, values)
     expected = functional.cross_entropy(outputs[[0, 2]], torch.tensor([1, 3]), reduction="sum")
@@ -73,13 +73,13 @@ def test_a_class_that_training_lacks_counts_nothing() -> None:
 
 
 def test_unknown_labels_count_nothing() -> None:
-    objective = EntityObjective(TaskType.FORECASTING, TargetSpace())
+    objective = EntityObjective(TaskType.FORECASTING, TargetTransform())
     values = torch.tensor([[1.0, float("nan")], [float("nan"), 4.0]])
     assert float(objective.loss(torch.zeros(2, 2), values)) == pytest.approx((1 + 4) / 2)
 
 
 def test_focal_looks_away_from_what_is_easy() -> None:
-    plain, focal = (EntityObjective(TaskType.BINARY_CLASSIFICATION, TargetSpace(), n) for n in ("bce", "focal"))
+    plain, focal = (EntityObjective(TaskType.BINARY_CLASSIFICATION, TargetTransform(), n) for n in ("bce", "focal"))
     hard, easy = torch.tensor([[-3.0]]), torch.tensor([[3.0]])
     true = torch.ones(1, 1)
     ratios = [float(focal.loss(o, true) / plain.loss(o, true)) for o in (easy, hard)]
@@ -91,4 +91,4 @@ def test_focal_looks_away_from_what_is_easy() -> None:
 def test_a_loss_that_does_not_fit_is_an_error_that_says_which_do(task: TaskType) -> None:
     wrong = "cross_entropy" if task != TaskType.MULTICLASS_CLASSIFICATION else "l1"
     with pytest.raises(ConfigError, match=f"{wrong} does not fit {task}.*{ALLOWED[task][0]}"):
-        EntityObjective(task, TargetSpace(), wrong)
+        EntityObjective(task, TargetTransform(), wrong)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from gnnscale.loading import Examples, PairBatch, read_examples
+from gnnscale.batches import Examples, PairBatch, read_examples
 from gnnscale.nn import Scores, pair_loss
 from gnnscale.nn.lambda_rank import lambda_rank_loss
 from gnnscale.query.anchors import Split

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from gnnscale.nn.standardise import PIECES, Pieces, Standardise
+from gnnscale.nn.standardise import PIECES, PiecewiseLinearEncoding, Standardise
 
 
 def test_columns_are_centred_and_scaled_by_the_sample_alone() -> None:
@@ -21,7 +21,7 @@ def test_columns_are_centred_and_scaled_by_the_sample_alone() -> None:
 
 
 def test_pieces_fill_one_after_the_other() -> None:
-    pieces = Pieces(2)
+    pieces = PiecewiseLinearEncoding(2)
     pieces.fit(torch.stack([torch.linspace(0, 8, 81), torch.full((81,), 5.0)], dim=1))
     assert pieces.channels == 2 * PIECES
     # [examples, PIECES, columns]

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from gnnscale.loading import BatchBuilder, Examples, read_examples
+from gnnscale.arrays import CodeLists
+from gnnscale.batches import BatchBuilder, Examples, read_examples
 from gnnscale.nn import TwoBranchModel, build_model, pair_loss
 from gnnscale.query.anchors import Split
-from gnnscale.store import CodeLists, GraphStore, NodeFeatures
+from gnnscale.store import GraphStore, NodeFeatures
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,9 @@ def test_a_products_tags_prose_and_vector_move_it_and_no_other(shop, store, mode
 
     settings = shop.settings
     changed_store = Changed(store.manifest, store.folder)
-    changed_builder = BatchBuilder(changed_store, shop.query, settings.sampling, settings.model.siblings, settings.seed)
+    changed_builder = BatchBuilder(
+        changed_store, shop.query, settings.sampling, settings.model.group_columns, settings.seed
+    )
     anchor, everything = int(examples.anchors[0]), np.arange(store.node_count("products"))
     with torch.no_grad():
         before = model.encode_targets(builder.build_targets(everything, anchor))

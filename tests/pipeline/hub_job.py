@@ -12,14 +12,14 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from gnnscale.config import SparkSettings
-from gnnscale.etl.edge_readers import LogEdges, scan_files
-from gnnscale.etl.edge_sort import write_sorted_edges
-from gnnscale.etl.generate import GeneratorSettings, generate_tables
-from gnnscale.etl.key_ids import FileKeys, write_ids
-from gnnscale.etl.key_lookup import KeyMap
-from gnnscale.etl.scan import ParquetScan
-from gnnscale.etl.session import open_session
-from gnnscale.etl.shards import ShardPlan, build_shards
+from gnnscale.etl.edges.edge_readers import LogEdges, scan_files
+from gnnscale.etl.edges.edge_sort import write_sorted_edges
+from gnnscale.etl.ids.key_ids import FileKeys, write_ids
+from gnnscale.etl.ids.key_lookup import KeyMap
+from gnnscale.etl.spark.parquet_scan import ParquetScan
+from gnnscale.etl.spark.session import open_session
+from gnnscale.etl.subgraph_shards.sample_shards import ShardPlan, build_shards
+from gnnscale.etl.synthetic.generate import GeneratorSettings, generate_tables
 from gnnscale.lake import Lake
 from gnnscale.schema import EdgeType, GraphManifest
 from gnnscale.schema.manifest import MANIFEST_NAME, RelationManifest, TableManifest

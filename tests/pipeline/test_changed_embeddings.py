@@ -15,16 +15,16 @@ from rich.console import Console
 
 from gnnscale.config import Settings, build_settings
 from gnnscale.config.settings import AnchorSettings
-from gnnscale.etl.graph_update import update_graph
-from gnnscale.etl.session import open_session
+from gnnscale.etl.graph.graph_update import update_graph
+from gnnscale.etl.spark.session import open_session
 from gnnscale.inference import embed
-from gnnscale.inference.embed import prepare_sweep
+from gnnscale.inference.embed_tables import prepare_inference
 from gnnscale.inference.encode import PartitionEncoder
-from gnnscale.inference.sweep_files import commit_sweep, find_finished
+from gnnscale.inference.partition_files import commit_inference, find_finished
 from gnnscale.lake import Lake
-from gnnscale.launch.open_graph import open_graph
-from gnnscale.launch.stage import Work
-from gnnscale.launch.stages import EmbedStage, GraphStage
+from gnnscale.pipeline.stages.open_graph import open_graph
+from gnnscale.pipeline.stages.stage import PipelineContext
+from gnnscale.pipeline.stages.stages import EmbedStage, GraphStage
 from gnnscale.retrieval.embeddings import read_pairs, read_vectors
 from gnnscale.schema import LakeError
 from tests.conftest import SPARK
@@ -131,10 +131,10 @@ def test_a_run_on_a_basis_is_taken_up_where_it_was_killed(shop: Growing, tmp_pat
     shop.buy([("c004", "p032", 31.5), ("c005", "p033", 50.5)])
     assert shop.extend() == 2
     store = open_graph(shop.settings, shop.lake)[0]
-    prepared = prepare_sweep(shop.settings, shop.lake, store, ANCHORS, "cpu")
+    prepared = prepare_inference(shop.settings, shop.lake, store, ANCHORS, "cpu")
     encoder = PartitionEncoder(shop.settings, shop.lake, store, torch.device("cpu"))
     for task in prepared.tasks[:9]:
-        encoder.run(prepared.sweep, task)
+        encoder.run(prepared.inference, task)
     summary = shop.embed()
     assert summary.found == sum(len(task.partition) for task in prepared.tasks[:9])
     assert summary.encoded < summary.rows - summary.found
@@ -146,14 +146,14 @@ def test_a_run_that_was_killed_between_two_commits_is_finished(shop: Growing, tm
     shop.buy([("c007", "p035", 33.5)])
     assert shop.extend() == 1
     store = open_graph(shop.settings, shop.lake)[0]
-    prepared = prepare_sweep(shop.settings, shop.lake, store, ANCHORS, "cpu")
+    prepared = prepare_inference(shop.settings, shop.lake, store, ANCHORS, "cpu")
     encoder = PartitionEncoder(shop.settings, shop.lake, store, torch.device("cpu"))
     for task in prepared.tasks:
-        encoder.run(prepared.sweep, task)
-    sweep = prepared.sweep
-    targets = tuple(partition for partition in sweep.partitions if partition.side == "targets")
-    half = replace(sweep, partitions=targets, tables={"targets": sweep.tables["targets"]})
-    commit_sweep(shop.lake, half, find_finished(shop.lake, half))
+        encoder.run(prepared.inference, task)
+    inference = prepared.inference
+    targets = tuple(partition for partition in inference.partitions if partition.side == "targets")
+    half = replace(inference, partitions=targets, tables={"targets": inference.tables["targets"]})
+    commit_inference(shop.lake, half, find_finished(shop.lake, half))
     versions = [shop.lake.version(table) for table in TABLES]
     assert shop.embed().found == 2 * 100
     assert [shop.lake.version(table) for table in TABLES] == [versions[0], versions[1] + 1, versions[2] + 1]
@@ -179,7 +179,7 @@ def test_another_model_or_writer_means_all(shop: Growing, caplog: pytest.LogCapt
 def test_the_stage_takes_the_model_as_it_is_when_the_graph_has_grown(shop: Growing) -> None:
     anchors = {"test": "2024-02-10", "latest": "2024-02-25"}
     settings = shop.settings.model_copy(update={"anchors": AnchorSettings(**anchors)})
-    work = Work(settings, Console(quiet=True))
+    work = PipelineContext(settings, Console(quiet=True))
     GraphStage(work).run()
     EmbedStage(work).run()
     assert EmbedStage(work).is_current()
@@ -189,13 +189,13 @@ def test_the_stage_takes_the_model_as_it_is_when_the_graph_has_grown(shop: Growi
     assert "have not changed" in EmbedStage(work).run().detail
     assert EmbedStage(work).is_current()
     with pytest.raises(LakeError, match="lacks what the train stage makes"):
-        EmbedStage(Work(with_embedding(settings, only_changed=False), Console(quiet=True))).run()
+        EmbedStage(PipelineContext(with_embedding(settings, only_changed=False), Console(quiet=True))).run()
 
 
 def test_the_stage_embeds_all_again_when_forced(shop: Growing) -> None:
     settings = with_embedding(shop.settings, only_changed=True)
-    GraphStage(Work(settings, Console(quiet=True))).run()
-    forced = Work(settings, Console(quiet=True), force=True)
+    GraphStage(PipelineContext(settings, Console(quiet=True))).run()
+    forced = PipelineContext(settings, Console(quiet=True), force=True)
     detail = EmbedStage(forced).run().detail
     assert detail == "40 products and 60 customers at 2 anchors"
     assert EmbedStage(forced).run().detail == detail

@@ -15,12 +15,12 @@ import pytest
 import yaml
 from deltalake import DeltaTable
 
+from gnnscale.batches.blocks.shard_reader import ShardReader
 from gnnscale.config import build_settings
-from gnnscale.etl.shards import build_shards
+from gnnscale.etl.subgraph_shards.sample_shards import build_shards
 from gnnscale.lake import Lake
 from gnnscale.lake.stages import write_stage
-from gnnscale.launch.shard_plan import plan_shards
-from gnnscale.loading.shards import ShardReader
+from gnnscale.pipeline.stages.shard_plan import plan_shards
 from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import GraphManifest
 from gnnscale.store import GraphStore

@@ -11,11 +11,11 @@ import pytest
 import torch
 from pyspark.sql import SparkSession
 
+from gnnscale.batches import BatchBuilder, Examples, read_examples
 from gnnscale.config import Settings, bind_query, build_settings, plan_query_anchors
-from gnnscale.etl.graph_stage import build_graph
-from gnnscale.etl.label_stage import build_labels
+from gnnscale.etl.graph.graph_stage import build_graph
+from gnnscale.etl.labels.label_stage import build_labels
 from gnnscale.lake import Lake
-from gnnscale.loading import BatchBuilder, Examples, read_examples
 from gnnscale.query.anchors import Split
 from gnnscale.store import GraphStore
 from tests.shop import edited_shop, make_shop
@@ -40,7 +40,7 @@ def inputs_at(session: SparkSession, content: dict[str, Any], split: str) -> tup
     store = GraphStore.open(lake)
     query = bind_query(settings, manifest)
     plan = plan_query_anchors(settings, query, manifest.time_ranges)
-    builder = BatchBuilder(store, query, settings.sampling, settings.model.siblings, settings.seed)
+    builder = BatchBuilder(store, query, settings.sampling, settings.model.group_columns, settings.seed)
     anchor = getattr(plan, split) - manifest.origin
     everyone = Examples.unlabelled(torch.arange(store.node_count(query.entity.name)).numpy(), anchor)
     tensors = flatten(builder.build(everyone))

@@ -17,8 +17,8 @@ import pytest
 from deltalake import DeltaTable
 from sklearn.metrics import roc_auc_score
 
-from gnnscale.etl.java import choose_java
-from gnnscale.etl.session import LOGGING
+from gnnscale.etl.spark.java import choose_java
+from gnnscale.etl.spark.session import LOGGING
 
 pytestmark = pytest.mark.slow
 

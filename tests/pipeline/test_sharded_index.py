@@ -14,14 +14,15 @@ import pyarrow as pa
 import pytest
 import ray
 
-from gnnscale.launch.ray_index import cpu_share, ray_shards
-from gnnscale.launch.ray_train import stop_ray
+from gnnscale.pipeline.workers.ray_index import cpu_share, ray_shards
+from gnnscale.pipeline.workers.ray_train import stop_ray
 from gnnscale.retrieval import Retrieved, build_query_indexes, retrieve
-from gnnscale.retrieval.shards import HireShards, OpenShard, Question, ShardPool, TargetShard
+from gnnscale.retrieval.index_shards.index_shard import TargetShard
+from gnnscale.retrieval.index_shards.shard_pool import OpenShard, Question, ShardPool, StartShards
 from gnnscale.schema import GnnscaleError, LakeError
 from tests.ray_actors import actor_processes
 from tests.retrieval.inventory_lake import LATEST, TEST, Inventory, make_inventory
-from tests.retrieval.shards_here import hire_here
+from tests.retrieval.shards_here import start_workers_here
 
 FILTERS = {"conditions": [{"column": "stock", "operator": ">", "value": 0}]}
 
@@ -44,9 +45,11 @@ def answers(
 ) -> tuple[Retrieved, pa.Table]:
     """Predictions, by Ray where there are several shards, in order of entity and rank; the indexes are built here."""
     settings = inventory.settings(index=index, filters=FILTERS, partition_rows=50)
-    build_query_indexes(settings, inventory.lake, inventory.query, [TEST, LATEST], hire_here)
-    with ray_shards(settings) as hire:
-        done = retrieve(settings, inventory.lake, inventory.query, inventory.plan, None, advance, hire=hire)
+    build_query_indexes(settings, inventory.lake, inventory.query, [TEST, LATEST], start_workers_here)
+    with ray_shards(settings) as start_workers:
+        done = retrieve(
+            settings, inventory.lake, inventory.query, inventory.plan, None, advance, start_workers=start_workers
+        )
     order = [("entity", "ascending"), ("rank", "ascending")]
     return done, inventory.lake.read("predictions_next_week").sort_by(order)
 
@@ -87,12 +90,12 @@ class KillingPool:
         return self.pool.ask(questions)
 
 
-def killing(hire: HireShards, pools: list[KillingPool]) -> HireShards:
+def killing(start_workers: StartShards, pools: list[KillingPool]) -> StartShards:
     """Hires as the other does, and kills on the way."""
 
     @contextmanager
     def hire_and_kill(opens: Sequence[OpenShard], needed: int) -> Iterator[KillingPool]:
-        with hire(opens, needed) as pool:
+        with start_workers(opens, needed) as pool:
             pools.append(KillingPool(pool))
             yield pools[-1]
 
@@ -102,33 +105,33 @@ def killing(hire: HireShards, pools: list[KillingPool]) -> HireShards:
 def test_an_actor_that_is_killed_while_effort_is_raised_builds_its_clusters_again(inventory: Inventory) -> None:
     settings = inventory.settings(index={"kind": "grouped", "lists": 48, "recall": 0.8, "sample": 200, "shards": 2})
     lake, query, pools = inventory.lake, inventory.query, list[KillingPool]()
-    whole = build_query_indexes(settings, lake, query, [LATEST, TEST], hire_here)[0]
+    whole = build_query_indexes(settings, lake, query, [LATEST, TEST], start_workers_here)[0]
     assert whole.recall.low >= 0.8 and 1 < whole.setting.effort < 12
-    with ray_shards(settings) as hire:
-        again = build_query_indexes(settings, lake, query, [LATEST], killing(hire, pools))[0]
+    with ray_shards(settings) as start_workers:
+        again = build_query_indexes(settings, lake, query, [LATEST], killing(start_workers, pools))[0]
     # Bounds, exact answers, setting and first index come before, and saving comes after.
     assert pools[0].questions > 6
     assert again.files == whole.files and again.recall == whole.recall
     assert again.setting.effort == whole.setting.effort
-    assert retrieve(settings, lake, query, inventory.plan, hire=hire_here).audit.mean >= 0.8
+    assert retrieve(settings, lake, query, inventory.plan, start_workers=start_workers_here).audit.mean >= 0.8
 
 
 def test_no_room_too_many_losses_and_a_fault_of_the_input_are_told(inventory: Inventory) -> None:
     settings = inventory.settings(index={"kind": "flat", "shards": 2})
     lake, query = inventory.lake, inventory.query
-    build_query_indexes(settings, lake, query, [TEST, LATEST], hire_here)
+    build_query_indexes(settings, lake, query, [TEST, LATEST], start_workers_here)
     folder = Path(lake.uri) / "_indexes" / "next_week"
     (folder / str(TEST) / "shard-1" / "index.faiss").write_bytes(b"half")
-    with ray_shards(settings, room_seconds=1, max_failures=0) as hire:
+    with ray_shards(settings, room_seconds=1, max_failures=0) as start_workers:
         with (
             pytest.raises(GnnscaleError, match=r"no room within 1 s for retrieval.index.shards=2 with 9000.0 GB"),
-            hire([TargetShard] * 2, 9_000 * 10**9),  # type: ignore[list-item]
+            start_workers([TargetShard] * 2, 9_000 * 10**9),  # type: ignore[list-item]
         ):
             pass
         with pytest.raises(LakeError, match=r"shard-1/index.faiss is missing or not of"):
-            retrieve(settings, lake, query, inventory.plan, hire=hire)
+            retrieve(settings, lake, query, inventory.plan, start_workers=start_workers)
         with pytest.raises(GnnscaleError, match="1 actors that hold shards of the index were lost, more than 0"):
-            build_query_indexes(settings, lake, query, [LATEST], killing(hire, []))
+            build_query_indexes(settings, lake, query, [LATEST], killing(start_workers, []))
     assert not actor_processes("_ShardActor")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from gnnscale.batches import BatchBuilder, Examples
 from gnnscale.config import bind_query, build_settings
-from gnnscale.loading import BatchBuilder, Examples
 from gnnscale.nn import build_model
 from gnnscale.nn.two_branch import NOT_YET
 from gnnscale.store import GraphStore
@@ -25,7 +25,7 @@ def test_a_campaign_that_has_not_started_is_no_candidate_no_negative_and_no_posi
             "entity_hops": [{"mailings.customer_id": 8}, {"mailings.campaign_id": 1}],
             "target_hops": [{"mailings.campaign_id": 4}],
         },
-        "model": {**shop.content["model"], "siblings": []},
+        "model": {**shop.content["model"], "group_columns": []},
     }
     settings = build_settings(content)
     query = bind_query(settings, shop.manifest)

@@ -9,18 +9,18 @@ import pytest
 import torch
 from torch import nn
 
+from gnnscale.batches import read_examples
 from gnnscale.config import Settings, bind_query, build_settings
-from gnnscale.etl.graph_stage import build_graph
-from gnnscale.etl.label_stage import build_labels
-from gnnscale.etl.session import open_session
+from gnnscale.etl.graph.graph_stage import build_graph
+from gnnscale.etl.labels.label_stage import build_labels
+from gnnscale.etl.spark.session import open_session
 from gnnscale.lake import Lake
-from gnnscale.loading import read_examples
 from gnnscale.query.anchors import Split
 from gnnscale.store import GraphStore
-from gnnscale.training import LinkTask, Outcome, Trainer, save_model
+from gnnscale.training import LinkTask, Trainer, TrainResult, save_model
 from gnnscale.training.model_file import load_two_branch
 from tests.conftest import SPARK
-from tests.keeper import Keeper
+from tests.recording_callback import RecordingCallback
 from tests.shop import make_shop
 
 EPOCHS = 3
@@ -45,12 +45,14 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings
 
 
-def train(settings: Settings, resume: Mapping[str, Any] | None = None) -> tuple[Trainer, Outcome, Keeper]:
-    lake, keeper = Lake(settings.lake.uri), Keeper()
+def train(
+    settings: Settings, resume: Mapping[str, Any] | None = None
+) -> tuple[Trainer, TrainResult, RecordingCallback]:
+    lake, keeper = Lake(settings.lake.uri), RecordingCallback()
     store = GraphStore.open(lake)
     examples = [read_examples(lake, "next_week", split, store.manifest.origin) for split in Split]
     task = LinkTask(settings, store, bind_query(settings, store.manifest), *examples[:2])
-    trainer = Trainer(settings, task, listener=keeper)
+    trainer = Trainer(settings, task, callback=keeper)
     return trainer, trainer.run(resume), keeper
 
 
@@ -116,7 +118,7 @@ def test_a_table_shared_out_by_row_resumes_exactly_and_is_read_back_as_a_plain_o
     assert isinstance(plain.described.tower_identity, nn.Embedding)
 
 
-@pytest.mark.parametrize("changed", [{"ahead": 0}, {"ahead": 3}, {"micro_batches": 3}])
+@pytest.mark.parametrize("changed", [{"prefetch": 0}, {"prefetch": 3}, {"micro_batches": 3}])
 def test_how_a_batch_is_brought_and_cut_does_not_change_what_is_learned(settings: Settings, changed: dict) -> None:
     base = settings.training.model_copy(update={"epochs": 1})
     assert settings.model.dropout > 0

@@ -15,15 +15,15 @@ import ray
 import torch
 from ray.cluster_utils import Cluster
 
+from gnnscale.arrays.host_arrays import name_folder
 from gnnscale.config import Settings, build_settings
-from gnnscale.etl.graph_stage import build_graph
-from gnnscale.etl.label_stage import build_labels
-from gnnscale.etl.session import open_session
+from gnnscale.etl.graph.graph_stage import build_graph
+from gnnscale.etl.labels.label_stage import build_labels
+from gnnscale.etl.spark.session import open_session
 from gnnscale.lake import Lake
-from gnnscale.launch.open_graph import open_graph
-from gnnscale.launch.ray_train import stop_ray, train_with_ray
-from gnnscale.store.host_arrays import name_folder
-from gnnscale.training import Outcome, Trainer, build_task
+from gnnscale.pipeline.stages.open_graph import open_graph
+from gnnscale.pipeline.workers.ray_train import stop_ray, train_with_ray
+from gnnscale.training import Trainer, TrainResult, build_task
 from tests.conftest import SPARK
 from tests.ray_actors import actor_processes
 from tests.shop import make_shop
@@ -56,7 +56,7 @@ def own_ray() -> Iterator[None]:
 
 def train(
     settings: Settings, storage: Path, at_step: Callable[[Mapping[str, float]], None] | None = None, **training: object
-) -> tuple[Outcome, list[Event]]:
+) -> tuple[TrainResult, list[Event]]:
     """What training leaves, and all that was heard of it."""
     events: list[Event] = []
 
@@ -74,7 +74,7 @@ def unsent_folders(settings: Settings, folder: str) -> list[Path]:
     return list(Path(folder).glob(f"{name_folder(folder, 'gnnscale-checkpoints', owner, '').name}-*"))
 
 
-def assert_same_training(found: Outcome, expected: Outcome) -> None:
+def assert_same_training(found: TrainResult, expected: TrainResult) -> None:
     assert found.seen == expected.seen
     assert [step for step, _ in found.losses] == [step for step, _ in expected.losses]
     losses, wanted = ([loss for _, loss in outcome.losses] for outcome in (found, expected))
@@ -85,13 +85,13 @@ def assert_same_training(found: Outcome, expected: Outcome) -> None:
 
 
 @pytest.fixture(scope="module")
-def unbroken(settings: Settings) -> Outcome:
+def unbroken(settings: Settings) -> TrainResult:
     """Trained by this process alone."""
     lake = Lake(settings.lake.uri)
     return Trainer(settings, build_task(settings, lake, *open_graph(settings, lake))).run()
 
 
-def test_four_workers_train_as_one(settings: Settings, unbroken: Outcome, tmp_path: Path) -> None:
+def test_four_workers_train_as_one(settings: Settings, unbroken: TrainResult, tmp_path: Path) -> None:
     outcome, events = train(settings, tmp_path, workers=4)
     assert {figures["workers"] for kind, figures in events if kind == "step"} == {4}
     assert_same_training(outcome, unbroken)

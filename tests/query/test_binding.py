@@ -163,9 +163,9 @@ def test_what_a_target_is_made_of_is_no_input():
     static = bound(f"PREDICT LIST_DISTINCT(reviews.item_id) RANK TOP 3 {USERS}")
     assert static.is_static and static.horizon.windows == () and static.timed_facts == []
     # Its facts are inputs too, in an order of their own.
-    assert (static.hidden_tables, static.arriving_facts) == (frozenset(), "reviews")
+    assert (static.hidden_tables, static.pseudo_timed_facts) == (frozenset(), "reviews")
     counted = bound(f"PREDICT COUNT(reviews.*) {USERS}")
-    assert (counted.hidden_tables, counted.arriving_facts) == ({"reviews"}, None)
+    assert (counted.hidden_tables, counted.pseudo_timed_facts) == ({"reviews"}, None)
     assert counted.is_static and counted.task_type is TaskType.REGRESSION
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import plan_anchors
-from gnnscale.query.explain import explain
+from gnnscale.query.explanation import explain
 from tests.query_labels.declared import declared_graph
 
 USERS = "FOR EACH users.user_id"

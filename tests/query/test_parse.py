@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gnnscale.query import parse
-from gnnscale.query.parse import FUNCTIONS
+from gnnscale.query.parser import FUNCTIONS
 from gnnscale.query.tree import (
     Aggregation,
     ColumnName,

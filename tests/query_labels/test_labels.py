@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from gnnscale.config import Settings, bind_query, build_settings, plan_query_anchors
-from gnnscale.etl.graph_stage import build_graph
-from gnnscale.etl.label_stage import build_labels
-from gnnscale.etl.labels import label_frame
-from gnnscale.etl.session import open_session
+from gnnscale.etl.graph.graph_stage import build_graph
+from gnnscale.etl.labels.label_rules import label_frame
+from gnnscale.etl.labels.label_stage import build_labels
+from gnnscale.etl.spark.session import open_session
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import GraphManifest, QueryError

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from gnnscale.evaluation import Ragged
-from gnnscale.retrieval.filters import AllowLists, Filter, OwnCategory
+from gnnscale.arrays import Ragged
+from gnnscale.retrieval.filters.allow_lists import AllowLists, OwnCategory
+from gnnscale.retrieval.filters.filter import Filter
 
 
 def make_filter(seed: int, entities: int, targets: int, category: str = "any") -> Filter:

@@ -8,10 +8,10 @@ import faiss
 import numpy as np
 
 from gnnscale.retrieval import FlatIndex, Neighbors, PairScores
-from gnnscale.retrieval.diversity import Diversity
-from gnnscale.retrieval.filters import Filter
-from gnnscale.retrieval.search import AllowedSearch
-from gnnscale.retrieval.tower import TargetVectors
+from gnnscale.retrieval.filters.diversity import Diversity
+from gnnscale.retrieval.filters.filter import Filter
+from gnnscale.retrieval.ranking.allowed_search import AllowedSearch
+from gnnscale.retrieval.ranking.tower import TargetVectors
 from tests.retrieval.filter_cases import allowed_targets, make_filter
 
 

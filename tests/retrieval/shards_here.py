@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from gnnscale.retrieval.shards import TargetShard
+from gnnscale.retrieval.index_shards.index_shard import TargetShard
 
 
 class Pool:
@@ -22,6 +22,6 @@ class Pool:
 
 
 @contextmanager
-def hire_here(opens: Sequence[Callable[[int], TargetShard]], needed: int) -> Iterator[Pool]:
+def start_workers_here(opens: Sequence[Callable[[int], TargetShard]], needed: int) -> Iterator[Pool]:
     """Opens the shards one after the other, with one thread each."""
     yield Pool([opened(1) for opened in opens])

@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnscale.evaluation import Ragged
+from gnnscale.arrays import Ragged
 from gnnscale.retrieval import FlatIndex, PairScores, search_merged
-from gnnscale.retrieval.diversity import Diversity
-from gnnscale.retrieval.filters import AllowLists, Filter
-from gnnscale.retrieval.search import AllowedSearch
-from gnnscale.retrieval.tower import TargetVectors
+from gnnscale.retrieval.filters.allow_lists import AllowLists
+from gnnscale.retrieval.filters.diversity import Diversity
+from gnnscale.retrieval.filters.filter import Filter
+from gnnscale.retrieval.ranking.allowed_search import AllowedSearch
+from gnnscale.retrieval.ranking.tower import TargetVectors
 from gnnscale.schema import ConfigError, DataError
 from tests.retrieval.ranking_cases import ClusteredIndex, DistanceIndex, as_lists, make_inventory
 

@@ -12,7 +12,7 @@ from gnnscale.config import Settings, bind_query, build_settings
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
 from gnnscale.retrieval import build_query_indexes
-from gnnscale.retrieval.stage import retrieve
+from gnnscale.retrieval.retrieve_stage import retrieve
 from gnnscale.schema import GraphManifest
 
 DAY = 86_400

@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from gnnscale.evaluation import Ragged
+from gnnscale.arrays import Ragged
 from gnnscale.retrieval import Neighbors
-from gnnscale.retrieval.diversity import Diversity
-from gnnscale.retrieval.exploration import Exploration
-from gnnscale.retrieval.filters import AllowLists, Filter, OwnCategory
+from gnnscale.retrieval.filters.allow_lists import AllowLists, OwnCategory
+from gnnscale.retrieval.filters.diversity import Diversity
+from gnnscale.retrieval.filters.filter import Filter
+from gnnscale.retrieval.ranking.exploration import Exploration
 from gnnscale.schema import ConfigError, DataError
 from tests.retrieval.filter_cases import allowed_targets, make_filter
 

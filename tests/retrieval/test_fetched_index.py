@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gnnscale.arrays.host_arrays import KEPT
 from gnnscale.config import Settings
 from gnnscale.lake import Lake
 from gnnscale.retrieval import build_query_indexes
 from gnnscale.retrieval.index.saved import building_folder, index_path, load_index
 from gnnscale.schema import LakeError
-from gnnscale.store.host_arrays import KEPT
 from tests.retrieval.inventory_lake import LATEST, TEST, Inventory, make_inventory
 
 QUERY = "next_week"

@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
-from gnnscale.retrieval.index import FaissIndex, GroupedIndex, IndexKind, IndexSetting, Metric, build_index
-from gnnscale.retrieval.index.audit import Sample, exact_neighbors, measure_recall
+from gnnscale.retrieval.index.faiss_index import FaissIndex
+from gnnscale.retrieval.index.grouped.grouped_index import GroupedIndex
+from gnnscale.retrieval.index.make_index import build_index
+from gnnscale.retrieval.index.metric import Metric
+from gnnscale.retrieval.index.recall import Sample, exact_neighbors, measure_recall
+from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
 from gnnscale.schema import ConfigError, DataError
 
 K = 7

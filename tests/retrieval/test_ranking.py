@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnscale.retrieval.exploration import Exploration
-from gnnscale.retrieval.filters import Filter
-from gnnscale.retrieval.ranking import RankingRule, rank_batch
+from gnnscale.retrieval.filters.filter import Filter
+from gnnscale.retrieval.ranking.exploration import Exploration
+from gnnscale.retrieval.ranking.rank_batch import RankingRule, rank_batch
 from gnnscale.schema import ConfigError
 from tests.retrieval.filter_cases import allowed_targets
 from tests.retrieval.ranking_cases import make_inventory

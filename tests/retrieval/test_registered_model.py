@@ -16,8 +16,8 @@ from gnnscale.config import Settings, bind_query, build_settings
 from gnnscale.inference import embed
 from gnnscale.lake import Lake
 from gnnscale.retrieval import build_query_indexes
-from gnnscale.retrieval.registered_model import RankingModel
-from gnnscale.retrieval.stage import retrieve
+from gnnscale.retrieval.registered_ranking import RankingModel
+from gnnscale.retrieval.retrieve_stage import retrieve
 from gnnscale.schema import DataError
 from gnnscale.store import GraphStore
 from gnnscale.training import model_path

@@ -13,7 +13,7 @@ import pytest
 
 from gnnscale.retrieval import build_query_indexes
 from gnnscale.retrieval.index.saved import load_index, read_manifest
-from gnnscale.retrieval.stage import retrieve
+from gnnscale.retrieval.retrieve_stage import retrieve
 from gnnscale.schema import ConfigError, DataError, LakeError
 from tests.retrieval.inventory_lake import LATEST, TEST, anchor_of, make_inventory
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnscale.evaluation import Ragged
+from gnnscale.arrays import Ragged
+from gnnscale.evaluation.link_holdout import tied
 from gnnscale.retrieval import FlatIndex, PairScores, rank_exact, search_merged
-from gnnscale.retrieval.holdout import tied
 from gnnscale.schema import DataError
 
 

@@ -11,25 +11,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnscale.evaluation import Ragged
+from gnnscale.arrays import Ragged
 from gnnscale.inference.embedding_rows import vector_rows
 from gnnscale.lake import Lake
 from gnnscale.retrieval import build_query_indexes, retrieve
-from gnnscale.retrieval.index import IndexKind, IndexSetting, Metric, build_index
-from gnnscale.retrieval.index.audit import exact_neighbors
+from gnnscale.retrieval.index.make_index import build_index
+from gnnscale.retrieval.index.metric import Metric
+from gnnscale.retrieval.index.recall import exact_neighbors
 from gnnscale.retrieval.index.saved import read_manifest
-from gnnscale.retrieval.shards import (
-    EveryShard,
-    ShardedIndex,
-    ShardedVectors,
-    Shards,
-    ShardSource,
-    shard_bounds,
-)
-from gnnscale.retrieval.tower import TargetVectors
+from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
+from gnnscale.retrieval.index_shards.index_shard import ShardSource, shard_bounds
+from gnnscale.retrieval.index_shards.sharded_search import EveryShard, ShardedIndex, ShardedVectors, Shards
+from gnnscale.retrieval.ranking.tower import TargetVectors
 from gnnscale.schema import ConfigError, DataError, LakeError
 from tests.retrieval.inventory_lake import LATEST, TEST, make_inventory
-from tests.retrieval.shards_here import Pool, hire_here
+from tests.retrieval.shards_here import Pool, start_workers_here
 
 ANCHOR = 1_709_000_000
 
@@ -151,10 +147,10 @@ def small(tmp_path_factory):
     return make_inventory(tmp_path_factory.mktemp("sharded"), 3000, 200)
 
 
-def answers(inventory, hire=None, filters=None, **index):
+def answers(inventory, start_workers=None, filters=None, **index):
     configured = inventory.settings(index=index, filters=filters or {})
-    build_query_indexes(configured, inventory.lake, inventory.query, [TEST, LATEST], hire)
-    done = retrieve(configured, inventory.lake, inventory.query, inventory.plan, hire=hire)
+    build_query_indexes(configured, inventory.lake, inventory.query, [TEST, LATEST], start_workers)
+    done = retrieve(configured, inventory.lake, inventory.query, inventory.plan, start_workers=start_workers)
     order = [("entity", "ascending"), ("rank", "ascending")]
     return done, inventory.lake.read("predictions_next_week").sort_by(order)
 
@@ -162,7 +158,7 @@ def answers(inventory, hire=None, filters=None, **index):
 def test_predictions_do_not_depend_on_the_number_of_shards(small):
     some = {"conditions": [{"column": "stock", "value": 1}]}
     _, one = answers(small, filters=some, kind="flat")
-    done, three = answers(small, hire_here, some, kind="flat", shards=3)
+    done, three = answers(small, start_workers_here, some, kind="flat", shards=3)
     assert done.index.shards == (1000, 1000, 1000) and done.audit.mean == done.index.recall.mean == 1
     for column in ("entity", "target", "rank"):
         assert three[column].equals(one[column]), column
@@ -170,7 +166,7 @@ def test_predictions_do_not_depend_on_the_number_of_shards(small):
 
 
 def test_effort_is_raised_on_all_shards_until_they_reach_the_recall_together(small):
-    done, _ = answers(small, hire_here, kind="ivf_flat", lists=16, recall=0.9, sample=200, shards=3)
+    done, _ = answers(small, start_workers_here, kind="ivf_flat", lists=16, recall=0.9, sample=200, shards=3)
     manifest = read_manifest(small.lake, "next_week", LATEST)
     assert manifest == done.index and 1 < manifest.setting.effort < 16
     assert min(manifest.recall.low, done.audit.mean) >= 0.9
@@ -178,7 +174,7 @@ def test_effort_is_raised_on_all_shards_until_they_reach_the_recall_together(sma
     assert [shard.setting.effort for shard in own] == [manifest.setting.effort] * 3
     names = {f"shard-{n}/{name}" for n in range(3) for name in own[n].files}
     assert set(manifest.files) == names and "shard-2/targets.npy" in names
-    exact, _ = answers(small, hire_here, kind="grouped", lists=4, recall=1.0, sample=200, shards=2)
+    exact, _ = answers(small, start_workers_here, kind="grouped", lists=4, recall=1.0, sample=200, shards=2)
     assert exact.index.setting.effort > 1 and exact.index.recall.mean == exact.audit.mean == 1
 
 
@@ -186,10 +182,10 @@ def test_shards_need_somebody_to_hold_them(small):
     wanted = small.settings(index={"shards": 2, "kind": "flat"})
     with pytest.raises(ConfigError, match=r"retrieval.index.shards=2 needs Ray"):
         build_query_indexes(wanted, small.lake, small.query, [TEST])
-    build_query_indexes(wanted, small.lake, small.query, [TEST, LATEST], hire_here)
+    build_query_indexes(wanted, small.lake, small.query, [TEST, LATEST], start_workers_here)
     with pytest.raises(ConfigError, match="'next_week' is in 2 shards, which need Ray"):
         retrieve(wanted, small.lake, small.query, small.plan)
     folder = Path(small.lake.uri) / "_indexes" / "next_week" / str(TEST) / "shard-1"
     (folder / "index.faiss").write_bytes(b"half")
     with pytest.raises(LakeError, match=r"shard-1/index.faiss is missing or not of"):
-        retrieve(wanted, small.lake, small.query, small.plan, hire=hire_here)
+        retrieve(wanted, small.lake, small.query, small.plan, start_workers=start_workers_here)

@@ -6,11 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from gnnscale.inference import read_keys
 from gnnscale.lake import Lake
-from gnnscale.retrieval import PairScores, read_keys, read_pairs, read_vectors
+from gnnscale.retrieval import PairScores, read_pairs, read_vectors
 from gnnscale.retrieval.answers import ranked_table
-from gnnscale.retrieval.history import read_history
-from gnnscale.retrieval.index import Neighbors
+from gnnscale.retrieval.filters.history import read_history
+from gnnscale.retrieval.index.neighbors import Neighbors
 from gnnscale.schema import DataError, LakeError
 from tests.ends import EndingStore, some_ends
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnscale.evaluation import Ragged
-from gnnscale.retrieval.tower import TargetVectors
+from gnnscale.arrays import Ragged
+from gnnscale.retrieval.ranking.tower import TargetVectors
 
 METRICS = {"inner_product": lambda q, v: float(q @ v), "l2": lambda q, v: -float(((q - v) ** 2).sum())}
 

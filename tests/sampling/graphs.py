@@ -9,7 +9,9 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gnnscale.sampling import Rule, compiled, reference
+from gnnscale.sampling import Rule
+from gnnscale.sampling.backends import numba_backend as compiled
+from gnnscale.sampling.backends import numpy_backend as reference
 from gnnscale.sampling.keys import example_keys, stream_key
 from gnnscale.store import ALWAYS, Adjacency
 from gnnscale.store.features import NodeFeatures

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gnnscale.sampling import NeighborSampler
-from gnnscale.sampling.sampler import drop_ended
+from gnnscale.sampling.neighbor_sampler import drop_ended
 from gnnscale.store import ALWAYS
 from gnnscale.store.features import NEVER, NodeFeatures
 from tests.ends import EndingStore, some_ends

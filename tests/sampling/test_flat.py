@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnnscale.sampling import Rule
-from gnnscale.sampling.compiled import sample_flat
+from gnnscale.sampling.backends.numba_backend import sample_flat
 from gnnscale.store import ALWAYS, Adjacency
 from tests.sampling.graphs import BACKENDS, keys_for, maybe_weighted, one_hub, rules
 

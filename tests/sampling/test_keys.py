@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnnscale.sampling.compiled import multiply_high
+from gnnscale.sampling.backends.numba_backend import multiply_high
 from gnnscale.sampling.keys import (
     below,
     default_examples,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from gnnscale.arrays.threads import share_rows
 from gnnscale.sampling import NeighborSampler, plan_paths
-from gnnscale.sampling.threads import share_rows
 from gnnscale.schema import ConfigError, EdgeType, SchemaError
 from gnnscale.store import ALWAYS
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gnnscale.sampling import WalkRule
-from gnnscale.sampling.sampler import BACKENDS
-from gnnscale.sampling.walks import follow
+from gnnscale.sampling.neighbor_sampler import BACKENDS
+from gnnscale.sampling.walks.walk_sampler import follow
 from tests.sampling.graphs import adjacency_of, features_of, keys_for, one_hub, with_weights
 
 

@@ -8,10 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnscale.nn.conv import ImportanceConv
-from gnnscale.sampling import Trails, WalkRule, Walks, WalkSampler, walks_compiled, walks_reference
-from gnnscale.sampling.sampler import BACKENDS
-from gnnscale.sampling.walks import follow
+from gnnscale.nn.conv.importance import ImportanceConv
+from gnnscale.sampling import Trails, WalkRule, Walks, WalkSampler
+from gnnscale.sampling.neighbor_sampler import BACKENDS
+from gnnscale.sampling.walks import numba_walks as walks_compiled
+from gnnscale.sampling.walks import numpy_walks as walks_reference
+from gnnscale.sampling.walks.walk_sampler import follow
 from gnnscale.schema import ConfigError, SchemaError
 from gnnscale.store import ALWAYS, Adjacency
 from gnnscale.store.features import NEVER, NodeFeatures

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from gnnscale.batches import AnswerShape
+from gnnscale.batches.blocks.block_loader import BlockLoader
+from gnnscale.batches.blocks.category_codes import CategoryCodes
 from gnnscale.config import Settings, build_settings
-from gnnscale.loading import AnswerShape
-from gnnscale.loading.block_loader import BlockLoader
-from gnnscale.loading.category_codes import CategoryCodes
 from gnnscale.query.task import TaskType
 from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import GraphManifest
 from gnnscale.store import GraphStore
-from gnnscale.training import BlockLabels, BlockTask, Place, Trainer
+from gnnscale.training import BlockLabels, BlockTask, DistributedContext, Trainer
 from tests.gpu.graphs import DAY, shop_store
 
 EXAMPLES = 61
@@ -32,13 +32,13 @@ def settings_of(folder: str, **training: Any) -> Settings:
             "query": {"name": "asked", "text": ""},
             "model": {"hidden": 8},
             # The last batches are of fewer examples than there are parts and workers.
-            "training": {"epochs": 2, "batch_size": 7, "micro_batches": 3, "learning_rate": 1e-2, "ahead": 1}
+            "training": {"epochs": 2, "batch_size": 7, "micro_batches": 3, "learning_rate": 1e-2, "prefetch": 1}
             | training,
         }
     )
 
 
-def train(folder: str, place: Place, **training: Any) -> dict[str, Any]:
+def train(folder: str, place: DistributedContext, **training: Any) -> dict[str, Any]:
     """Losses, examples seen, metrics and weights of a training on the shop that ``folder`` holds."""
     torch.set_num_threads(1)
     manifest: GraphManifest = torch.load(Path(folder) / "manifest.pt", weights_only=False)
@@ -63,6 +63,6 @@ def write_shop(folder: Path) -> None:
 
 def main(rank: int, workers: int, folder: str) -> None:
     """Train as one process of a group; rank 0 leaves what came of it."""
-    found = train(folder, Place(rank, workers))
+    found = train(folder, DistributedContext(rank, workers))
     if rank == 0:
         torch.save(found, Path(folder) / f"{workers}.pt")

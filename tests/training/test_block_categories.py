@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gnnscale.loading import AnswerShape
-from gnnscale.loading.block_loader import BlockLoader
-from gnnscale.loading.category_codes import CategoryCodes
+from gnnscale.batches import AnswerShape
+from gnnscale.batches.blocks.block_loader import BlockLoader
+from gnnscale.batches.blocks.category_codes import CategoryCodes
 from gnnscale.query.task import TaskType
 from gnnscale.sampling import NeighborSampler
 from gnnscale.training import BlockLabels, BlockTask, Trainer

@@ -10,26 +10,26 @@ import numpy as np
 import pytest
 import torch
 
+from gnnscale.batches import AnswerShape
+from gnnscale.batches.blocks.block_loader import BlockLoader, BlockSource
+from gnnscale.batches.blocks.category_codes import category_codes
+from gnnscale.batches.blocks.dense_features import dense_features
+from gnnscale.batches.blocks.shard_loader import ShardLoader
+from gnnscale.batches.blocks.shard_reader import ShardReader
+from gnnscale.batches.examples.entity_examples import label_values
 from gnnscale.config import Settings, bind_query
-from gnnscale.etl.session import open_session
-from gnnscale.etl.shards import ShardPlan, build_shards
+from gnnscale.etl.spark.session import open_session
+from gnnscale.etl.subgraph_shards.sample_shards import ShardPlan, build_shards
 from gnnscale.lake import Lake
-from gnnscale.loading import AnswerShape
-from gnnscale.loading.block_loader import BlockLoader, BlockSource
-from gnnscale.loading.category_codes import category_codes
-from gnnscale.loading.dense_features import dense_features
-from gnnscale.loading.entity_examples import label_values
-from gnnscale.loading.shard_loader import ShardLoader
-from gnnscale.loading.shards import ShardReader
 from gnnscale.query.task import TaskType
 from gnnscale.sampling import NeighborSampler
-from gnnscale.sampling.rule import Rule
+from gnnscale.sampling.sampling_rule import Rule
 from gnnscale.schema import LakeError
 from gnnscale.store import GraphStore
-from gnnscale.training import BlockLabels, BlockTask, Outcome, Trainer, build_task
+from gnnscale.training import BlockLabels, BlockTask, Trainer, TrainResult, build_task
 from tests.conftest import SPARK, Shop
 from tests.entity_shop import entity_settings, write_labels
-from tests.keeper import Keeper
+from tests.recording_callback import RecordingCallback
 
 FANOUTS = [{"purchases.customer_id": 6, "mailings.customer_id": 3}, {"purchases.product_id": 1}]
 SEED, TASK = 3, TaskType.REGRESSION
@@ -60,10 +60,10 @@ class Shards:
         given = (self.seeds, self.anchors, 16, SEED)
         return BlockLoader(sampler, features, *given, groups=groups, sample_epoch=5, codes=codes)
 
-    def train(self, source: BlockSource, resume: Any = None) -> tuple[Outcome, Keeper]:
-        keeper = Keeper()
+    def train(self, source: BlockSource, resume: Any = None) -> tuple[TrainResult, RecordingCallback]:
+        keeper = RecordingCallback()
         task = BlockTask(self.settings, source, self.labels)
-        return Trainer(self.settings, task, listener=keeper).run(resume), keeper
+        return Trainer(self.settings, task, callback=keeper).run(resume), keeper
 
 
 @pytest.fixture(scope="module")

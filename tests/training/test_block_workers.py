@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gnnscale.training import Place
+from gnnscale.training import DistributedContext
 from tests.gloo_group import run_group
 from tests.training.block_job import main, train, write_shop
 
@@ -18,8 +18,8 @@ TOLERANCE = {"rel": 2e-5, "abs": 2e-5}
 @pytest.mark.slow
 def test_processes_train_as_one(tmp_path: Path) -> None:
     write_shop(tmp_path)
-    alone = train(str(tmp_path), Place())
-    assert alone["losses"] == train(str(tmp_path), Place())["losses"]
+    alone = train(str(tmp_path), DistributedContext())
+    assert alone["losses"] == train(str(tmp_path), DistributedContext())["losses"]
     assert alone["seen"] == 100 and len(alone["losses"]) > 2
     for workers in (2, 4):
         run_group(main, workers, tmp_path)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from gnnscale.batches import read_entity_examples
 from gnnscale.config import Settings, bind_query, build_settings
 from gnnscale.lake import Lake
-from gnnscale.loading import read_entity_examples
 from gnnscale.query.anchors import Split
 from gnnscale.query.task import TaskType
 from gnnscale.schema import ConfigError, DataError
@@ -19,9 +19,9 @@ from gnnscale.store import GraphStore
 from gnnscale.training import (
     BlockLinkTask,
     BlockTask,
-    Outcome,
-    Place,
+    DistributedContext,
     Trainer,
+    TrainResult,
     build_task,
     check_task,
     load_entity_model,
@@ -30,7 +30,7 @@ from gnnscale.training import (
 from gnnscale.training.entity_validation import measure
 from tests.conftest import Shop
 from tests.entity_shop import entity_settings, write_labels
-from tests.keeper import Keeper
+from tests.recording_callback import RecordingCallback
 
 AROUND = ["purchases.product_id", "purchases.customer_id", "purchases.customer_id", "purchases.product_id"]
 TO_PRODUCTS = ["purchases.customer_id", "purchases.product_id"]
@@ -45,10 +45,12 @@ def settings_of(shop: Shop, model: dict[str, Any], sampling: dict[str, Any] | No
     return build_settings(content)
 
 
-def train(settings: Settings, shop: Shop, store: GraphStore, resume: Any = None) -> tuple[Trainer, Outcome, Keeper]:
-    keeper = Keeper()
+def train(
+    settings: Settings, shop: Shop, store: GraphStore, resume: Any = None
+) -> tuple[Trainer, TrainResult, RecordingCallback]:
+    keeper = RecordingCallback()
     task = build_task(settings, shop.lake, store, shop.query)
-    trainer = Trainer(settings, task, listener=keeper)
+    trainer = Trainer(settings, task, callback=keeper)
     return trainer, trainer.run(resume), keeper
 
 
@@ -82,7 +84,7 @@ def test_fresh_weights_follow_the_seed(shop: Shop, store: GraphStore) -> None:
 
 def test_negatives_of_a_batch_are_the_same_on_every_process(shop: Shop, store: GraphStore) -> None:
     settings = settings_of(shop, {}, negative_strategy="in_batch")
-    tasks = [build_task(settings, shop.lake, store, shop.query, Place(r, 2)) for r in range(2)]
+    tasks = [build_task(settings, shop.lake, store, shop.query, DistributedContext(r, 2)) for r in range(2)]
     rows = tasks[0].batches(1)[0]
     whole, first, second = (
         t.prepare(r, 1, 0) for t, r in zip([tasks[0], *tasks], [rows, rows[::2], rows[1::2]], strict=True)

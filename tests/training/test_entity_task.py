@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 import torch
 
+from gnnscale.batches import read_answer_shape, read_entity_examples
+from gnnscale.batches.examples.order import shuffled_batches
 from gnnscale.config import bind_query
 from gnnscale.lake import Lake
-from gnnscale.loading import read_answer_shape, read_entity_examples
-from gnnscale.loading.order import shuffled_batches
 from gnnscale.query.anchors import Split
 from gnnscale.query.task import TaskType
 from gnnscale.schema import ConfigError, DataError, LakeError
 from gnnscale.store import GraphStore
-from gnnscale.training import EntityTask, Outcome, Trainer, build_task, check_task, load_entity_model, save_model
+from gnnscale.training import EntityTask, Trainer, TrainResult, build_task, check_task, load_entity_model, save_model
 from gnnscale.training.entity_validation import measure
 from tests.conftest import Shop
 from tests.entity_shop import QUERIES, entity_settings, write_labels
-from tests.keeper import Keeper
+from tests.recording_callback import RecordingCallback
 
 
 class Work:
@@ -36,10 +36,10 @@ class Work:
         assert self.query.task_type == task
         write_labels(self.lake, shop.lake, store, self.query)
 
-    def train(self, resume: Mapping[str, Any] | None = None) -> tuple[Trainer, Outcome, Keeper]:
-        keeper = Keeper()
+    def train(self, resume: Mapping[str, Any] | None = None) -> tuple[Trainer, TrainResult, RecordingCallback]:
+        keeper = RecordingCallback()
         task = build_task(self.settings, self.lake, self.store, self.query)
-        trainer = Trainer(self.settings, task, listener=keeper)
+        trainer = Trainer(self.settings, task, callback=keeper)
         return trainer, trainer.run(resume), keeper
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gnnscale.loading import AnswerShape
+from gnnscale.batches import AnswerShape
 from gnnscale.query.task import TaskType
 from gnnscale.training.entity_validation import kept_metric, measure
 
@@ -29,7 +29,7 @@ def test_values_leave_unknown_ones_out() -> None:
     found = measure(shape, floats([[1, 2], [3, 5]]), floats([[0, NAN], [3, 1]]), None)
     assert found["mae"] == pytest.approx((1 + 0 + 4) / 3)
     assert found["rmse"] == pytest.approx(np.sqrt((1 + 0 + 16) / 3))
-    assert not kept_metric(shape, None).larger
+    assert not kept_metric(shape, None).maximize
 
 
 def test_classes_that_training_lacks_are_wrong() -> None:

@@ -12,7 +12,7 @@ import torch
 from gnnscale.config import build_settings
 from gnnscale.schema import LakeError
 from gnnscale.store import GraphStore
-from gnnscale.training import Outcome, load_link_model, save_model
+from gnnscale.training import TrainResult, load_link_model, save_model
 from tests.conftest import Shop
 from tests.embedded_shop import copy_shop, put_model, train_towers
 
@@ -45,7 +45,7 @@ def test_products_that_came_after_the_training_are_known_by_their_columns(
         name: weight[: products - NEW] if weight.shape[:1] == (products,) else weight
         for name, weight in whole.model.state_dict().items()
     }
-    save_model(lake, settings.query.name, Outcome(weights, {}, [], [], "map@10"))
+    save_model(lake, settings.query.name, TrainResult(weights, {}, [], [], "map@10"))
     grown = load_link_model(settings, lake, store)
     before, after = (model.encode_targets(model.target_batch(np.arange(products), anchor)) for model in (whole, grown))
     np.testing.assert_array_equal(before[: products - NEW], after[: products - NEW])
@@ -62,6 +62,6 @@ def test_fewer_products_than_were_trained_on_are_refused(shop: Shop, tmp_path: P
     whole = load_link_model(settings, lake, store).model
     weights = dict(whole.state_dict())
     weights["described.learned"] = torch.ones(store.node_count("products") + 1, dtype=torch.bool)
-    save_model(lake, settings.query.name, Outcome(weights, {}, [], [], "map@10"))
+    save_model(lake, settings.query.name, TrainResult(weights, {}, [], [], "map@10"))
     with pytest.raises(LakeError, match="does not fit the graph or the configuration any more"):
         load_link_model(settings, lake, store)

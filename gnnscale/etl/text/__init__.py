@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gnnscale.config.settings import TextSettings
-from gnnscale.etl.text.hashed import HashedEncoder
-from gnnscale.etl.text.sentence import SentenceEncoder
+from gnnscale.config import TextSettings
+from gnnscale.etl.text.hashed_encoder import HashedEncoder
+from gnnscale.etl.text.sentence_encoder import SentenceEncoder
 
 HASHED_DIMS = 128
 """Dimensions of hashed n-grams unless the configuration says otherwise."""

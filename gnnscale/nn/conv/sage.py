@@ -7,8 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from gnnscale.schema import ConfigError
-from gnnscale.schema.errors import nearest
+from gnnscale.schema import ConfigError, nearest
 
 Pooling = Literal["mean", "sum", "max"]
 

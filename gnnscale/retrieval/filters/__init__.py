@@ -1,11 +1,11 @@
 """Filters: which targets each entity may be given."""
 
-from gnnscale.retrieval.filters.categories import read_categories
-from gnnscale.retrieval.filters.conditions import TargetCondition, read_mask
+from gnnscale.retrieval.filters.allow_lists import AllowLists, OwnCategory
 from gnnscale.retrieval.filters.filter import Filter
-from gnnscale.retrieval.filters.lists import AllowLists, OwnCategory
-from gnnscale.retrieval.filters.read import read_allowed, read_denied
-from gnnscale.retrieval.filters.rule import FilterRule, read_filter
+from gnnscale.retrieval.filters.filter_rule import FilterRule, read_filter
+from gnnscale.retrieval.filters.own_category import read_categories
+from gnnscale.retrieval.filters.read_filters import read_allowed, read_denied
+from gnnscale.retrieval.filters.target_conditions import TargetCondition, read_mask
 
 __all__ = [
     "AllowLists",

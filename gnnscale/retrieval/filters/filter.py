@@ -8,8 +8,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnscale.evaluation import Ragged
-from gnnscale.retrieval.filters.compiled import (
+from gnnscale.arrays import Ragged
+from gnnscale.retrieval.filters.allow_lists import AllowLists, OwnCategory
+from gnnscale.retrieval.filters.filter_kernels import (
     ANY,
     ONLY,
     OTHERS,
@@ -18,8 +19,7 @@ from gnnscale.retrieval.filters.compiled import (
     keep_allowed,
     list_allowed,
 )
-from gnnscale.retrieval.filters.lists import AllowLists, OwnCategory
-from gnnscale.sampling.compiled import read_only
+from gnnscale.sampling import read_only
 from gnnscale.schema import DataError
 
 _NO_ROWS = np.zeros(0, np.int64)

@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gnnscale.arrays import hold_built, locked, name_folder, remove_older, scratch_folder
 from gnnscale.lake import Lake, fingerprint
-from gnnscale.retrieval.index.audit import Recall
-from gnnscale.retrieval.index.build import Index
 from gnnscale.retrieval.index.faiss_index import FaissIndex
-from gnnscale.retrieval.index.gpu import DeviceIndex
-from gnnscale.retrieval.index.grouped import GroupedIndex
+from gnnscale.retrieval.index.gpu.device_index import DeviceIndex
+from gnnscale.retrieval.index.grouped.grouped_index import GroupedIndex
 from gnnscale.retrieval.index.grouped.lists import ClusteredVectors
+from gnnscale.retrieval.index.make_index import Index
+from gnnscale.retrieval.index.recall import Recall
 from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
 from gnnscale.schema import LakeError
-from gnnscale.store.host_arrays import hold_built, locked, name_folder, remove_older, scratch_folder
 
 FAISS_FILE = "index.faiss"
 DEVICE_FILE = "exact.npy"

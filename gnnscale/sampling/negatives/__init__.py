@@ -3,10 +3,10 @@
 from gnnscale.sampling.negatives.hard import HardNegatives
 from gnnscale.sampling.negatives.in_batch import InBatchNegatives
 from gnnscale.sampling.negatives.known import KnownPositives
+from gnnscale.sampling.negatives.negative_rule import Negative, NegativeRule, build_negatives
 from gnnscale.sampling.negatives.popular import PopularNegatives
 from gnnscale.sampling.negatives.popularity import Popularity
 from gnnscale.sampling.negatives.request import NegativeRequest, Negatives
-from gnnscale.sampling.negatives.rule import Negative, NegativeRule, build_negatives
 from gnnscale.sampling.negatives.shared import NegativeSampler, SharedNegatives
 
 __all__ = [

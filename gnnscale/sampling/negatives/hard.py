@@ -8,7 +8,7 @@ import numpy as np
 
 from gnnscale.sampling.keys import draw, example_keys, stream_key
 from gnnscale.sampling.negatives.request import NegativeRequest, Negatives
-from gnnscale.sampling.walks import WalkSampler
+from gnnscale.sampling.walks.walk_sampler import WalkSampler
 from gnnscale.schema import ConfigError, SchemaError
 
 Around = Literal["positive", "entity"]

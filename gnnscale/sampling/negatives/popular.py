@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gnnscale.arrays import share_rows
 from gnnscale.sampling.keys import UInt64, draw, example_keys, stream_key
-from gnnscale.sampling.negatives import draws_compiled, draws_reference
+from gnnscale.sampling.negatives import numba_draws as draws_compiled
+from gnnscale.sampling.negatives import numpy_draws as draws_reference
 from gnnscale.sampling.negatives.allowed import AllowedTargets, allowed_weight
-from gnnscale.sampling.negatives.draws_reference import REDRAWS, UNSETTLED, slot_keys
 from gnnscale.sampling.negatives.known import KnownPositives
+from gnnscale.sampling.negatives.numpy_draws import REDRAWS, UNSETTLED, slot_keys
 from gnnscale.sampling.negatives.popularity import Popularity
 from gnnscale.sampling.negatives.request import NegativeRequest, Negatives
-from gnnscale.sampling.threads import share_rows
 
 BACKENDS = {"numba": draws_compiled.fill_negatives, "numpy": draws_reference.fill_negatives}
 

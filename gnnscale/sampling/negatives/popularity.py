@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from gnnscale.sampling.keys import mulhi
 from gnnscale.schema import ConfigError, SchemaError
-from gnnscale.store.adjacency import quantise
-from gnnscale.store.features import NodeFeatures
+from gnnscale.store import NodeFeatures, quantise
 
 
 class Popularity:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gnnscale.sampling.keys import default_examples
 from gnnscale.sampling.negatives.known import KnownPositives
 from gnnscale.schema import SchemaError
-from gnnscale.store.features import NEVER
+from gnnscale.store import NEVER
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnscale.etl.relations import attribute
-from gnnscale.etl.relations.attribute import attribute_edges, count_large_values, ring_edges
+from gnnscale.etl.relations import shared_attributes as attribute
+from gnnscale.etl.relations.shared_attributes import attribute_edges, count_large_values, ring_edges
 from gnnscale.schema import AttributeRelation
 from tests.etl.relations.facts import edges_of, frame
 

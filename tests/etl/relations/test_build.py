@@ -11,15 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from gnnscale.batches.hops import default_hops
 from gnnscale.config import bind_query, build_settings
 from gnnscale.config.relations import declared_relations
-from gnnscale.etl.graph_stage import build_graph
-from gnnscale.etl.relations import write_relations
-from gnnscale.etl.relations.build import from_later_end
-from gnnscale.etl.session import open_session
-from gnnscale.evaluation.graph_figures import edge_figures, relation_figures, table_figures
+from gnnscale.etl.graph.graph_stage import build_graph
+from gnnscale.etl.relations.derive_relations import from_later_end, write_relations
+from gnnscale.etl.spark.session import open_session
+from gnnscale.evaluation.report.graph_figures import edge_figures, relation_figures, table_figures
 from gnnscale.lake import Lake
-from gnnscale.loading.hops import default_hops
 from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import DataError, EdgeType, Link, SchemaError
 from gnnscale.schema.manifest import MANIFEST_NAME

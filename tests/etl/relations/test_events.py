@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from gnnscale.etl.relations.events import count_unweighted, event_edges
+from gnnscale.etl.relations.weighted_events import count_unweighted, event_edges
 from gnnscale.schema import EventRelation
 from tests.etl.relations.facts import DAY, ORIGIN, edges_of, expected, frame, random_events
 

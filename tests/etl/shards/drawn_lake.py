@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gnnscale.etl.edge_blocks import EdgeColumns, merge
-from gnnscale.etl.edge_sort import edge_schema, write_edge_file
+from gnnscale.etl.edges.edge_blocks import EdgeColumns, merge
+from gnnscale.etl.edges.edge_sort import edge_schema, write_edge_file
 from gnnscale.lake import Lake
 from gnnscale.lake.delta_files import WrittenFile, commit_files, open_folder
 from gnnscale.schema import EdgeType, GraphManifest

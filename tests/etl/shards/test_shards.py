@@ -4,11 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gnnscale.etl.shards import ShardPlan, build_shards
-from gnnscale.loading.shard_loader import ShardLoader
-from gnnscale.loading.shards import ShardReader
+from gnnscale.batches.blocks.shard_loader import ShardLoader
+from gnnscale.batches.blocks.shard_reader import ShardReader
+from gnnscale.etl.subgraph_shards.sample_shards import ShardPlan, build_shards
 from gnnscale.sampling import NeighborSampler
-from gnnscale.sampling.rule import Rule
+from gnnscale.sampling.sampling_rule import Rule
 from gnnscale.schema import ConfigError, DataError, LakeError
 
 DEEP = [

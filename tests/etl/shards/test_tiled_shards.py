@@ -10,15 +10,14 @@ import pytest
 import torch
 from scipy import stats
 
-from gnnscale.etl.edge_blocks import EdgeColumns
-from gnnscale.etl.shards import ShardPlan, build_shards
-from gnnscale.etl.shards.build import plan_hops
-from gnnscale.etl.shards.exchange import Places
-from gnnscale.etl.shards.tiles import Tiles
-from gnnscale.loading.shards import ShardReader
+from gnnscale.batches.blocks.shard_reader import ShardReader
+from gnnscale.etl.edges.edge_blocks import EdgeColumns
+from gnnscale.etl.subgraph_shards.exchange import Places
+from gnnscale.etl.subgraph_shards.sample_shards import ShardPlan, build_shards, plan_hops
+from gnnscale.etl.subgraph_shards.tiles import Tiles
 from gnnscale.sampling import NeighborSampler
 from gnnscale.sampling.paths import plan_paths
-from gnnscale.sampling.rule import Rule
+from gnnscale.sampling.sampling_rule import Rule
 from gnnscale.schema import DataError, EdgeType, LakeError
 from gnnscale.store import ALWAYS, GraphStore
 from tests.etl.shards.drawn_lake import BUYS, ORIGIN, SPAN, draw_lake, write_edges

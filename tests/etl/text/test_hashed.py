@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnnscale.config.settings import TextSettings
-from gnnscale.etl.text import HashedEncoder, open_encoder
+from gnnscale.etl.text import open_encoder
+from gnnscale.etl.text.hashed_encoder import HashedEncoder
 
 MASK = 2**64 - 1
 DIMS = 32

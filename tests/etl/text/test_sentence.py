@@ -7,9 +7,10 @@ import pyarrow as pa
 import pytest
 
 from gnnscale.config.settings import TextSettings
-from gnnscale.etl.features import encode_features
-from gnnscale.etl.list_columns import encode_lists
-from gnnscale.etl.text import SentenceEncoder, open_encoder
+from gnnscale.etl.nodes.column_features import encode_features
+from gnnscale.etl.nodes.list_columns import encode_lists
+from gnnscale.etl.text import open_encoder
+from gnnscale.etl.text.sentence_encoder import SentenceEncoder
 from gnnscale.schema import ConfigError, FeatureManifest
 from tests.etl.frames import frame_of
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from gnnscale.nn.embedding import Peers, ShardedEmbedding, StartLaw, sharded_tables, start_rows
+from gnnscale.nn.embedding.embedding_init import EmbeddingInit, start_rows
 from gnnscale.nn.embedding.row_adagrad import EPSILON
+from gnnscale.nn.embedding.sharded_embedding import ProcessGroup, ShardedEmbedding, sharded_tables
 from gnnscale.schema import SchemaError
 from tests.gloo_group import run_group
 from tests.nn.embedding.sharded_job import BATCH, CHANNELS, LAW, RATE, ROWS, STEPS, Lookup, batch_of, main, train
@@ -46,8 +47,8 @@ class Dense(nn.Module):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
     folder: Path = tmp_path_factory.mktemp("sharded")
-    torch.save(train(Peers(), range(2)), folder / "one.pt")
-    found: dict[int, dict[str, Any]] = {1: {"whole": train(Peers(), range(STEPS))}}
+    torch.save(train(ProcessGroup(), range(2)), folder / "one.pt")
+    found: dict[int, dict[str, Any]] = {1: {"whole": train(ProcessGroup(), range(STEPS))}}
     for workers in (2, 4):
         run_group(main, workers, folder)
         found[workers] = torch.load(folder / f"{workers}.pt")
@@ -73,8 +74,8 @@ def test_processes_learn_as_one_and_take_over_what_another_number_left(
         torch.testing.assert_close(dict(found["layer"]), dict(one["layer"]), **TOLERANCE)
     # And back: one process goes on with what several left.
     left = runs[workers]["left"]
-    again = train(Peers(), range(STEPS, STEPS + 1), left)
-    assert again["losses"] == pytest.approx(train(Peers(), range(STEPS, STEPS + 1), one)["losses"], rel=1e-5)
+    again = train(ProcessGroup(), range(STEPS, STEPS + 1), left)
+    assert again["losses"] == pytest.approx(train(ProcessGroup(), range(STEPS, STEPS + 1), one)["losses"], rel=1e-5)
 
 
 def test_rows_that_were_never_looked_up_are_as_they_began(runs: dict[int, dict[str, Any]]) -> None:
@@ -86,20 +87,20 @@ def test_rows_that_were_never_looked_up_are_as_they_began(runs: dict[int, dict[s
 
 
 def test_initial_rows_are_normal_and_depend_on_their_number_alone() -> None:
-    law = StartLaw(seed=1, table="a", deviation=0.5)
+    law = EmbeddingInit(seed=1, table="a", deviation=0.5)
     rows = start_rows(law, np.arange(3000), 8)
     assert rows.mean().abs() < 0.02 and abs(float(rows.std()) - 0.5) < 0.02
     # Of a normal law, 68 in 100 lie within a deviation.
     assert abs(float((rows.abs() < 0.5).float().mean()) - 0.683) < 0.02
     assert torch.equal(start_rows(law, np.array([70, 5]), 8), rows[[70, 5]])
-    assert not torch.equal(start_rows(StartLaw(1, "b", 0.5), np.arange(3), 8), rows[:3])
-    assert (start_rows(StartLaw(1, "a", 0.0), np.arange(3), 8) == 0).all()
+    assert not torch.equal(start_rows(EmbeddingInit(1, "b", 0.5), np.arange(3), 8), rows[:3])
+    assert (start_rows(EmbeddingInit(1, "a", 0.0), np.arange(3), 8) == 0).all()
 
 
 def test_nothing_of_the_table_is_a_parameter_and_copies_share_it() -> None:
     import copy
 
-    model = Lookup(Peers())
+    model = Lookup(ProcessGroup())
     assert [name for name, _ in model.named_parameters()] == ["layer.weight", "layer.bias"]
     assert list(model.state_dict()) == ["layer.weight", "layer.bias"]
     other = copy.deepcopy(model)

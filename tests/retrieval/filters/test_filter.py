@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnscale.evaluation import Ragged
-from gnnscale.retrieval.filters import AllowLists, Filter, OwnCategory
+from gnnscale.arrays import Ragged
+from gnnscale.retrieval.filters.allow_lists import AllowLists, OwnCategory
+from gnnscale.retrieval.filters.filter import Filter
 from gnnscale.schema import DataError
 from tests.retrieval.filter_cases import allowed_targets, make_filter
 

@@ -6,18 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gnnscale.evaluation import Ragged
+from gnnscale.arrays import Ragged
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
-from gnnscale.retrieval.filters import (
-    FilterRule,
-    TargetCondition,
-    read_allowed,
-    read_categories,
-    read_denied,
-    read_filter,
-    read_mask,
-)
+from gnnscale.retrieval.filters.filter_rule import FilterRule, read_filter
+from gnnscale.retrieval.filters.own_category import read_categories
+from gnnscale.retrieval.filters.read_filters import read_allowed, read_denied
+from gnnscale.retrieval.filters.target_conditions import TargetCondition, read_mask
 from gnnscale.schema import ConfigError, DataError, LakeError
 from tests.query_labels.declared import declared_graph
 

@@ -6,7 +6,9 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gnnscale.sampling.negatives import KnownPositives, NegativeRequest, Popularity
+from gnnscale.sampling.negatives.known import KnownPositives
+from gnnscale.sampling.negatives.popularity import Popularity
+from gnnscale.sampling.negatives.request import NegativeRequest
 from gnnscale.store import ALWAYS
 from gnnscale.store.features import NEVER, NodeFeatures
 

@@ -4,15 +4,12 @@ import numpy as np
 import pytest
 
 from gnnscale.sampling import WalkRule, WalkSampler
-from gnnscale.sampling.negatives import (
-    HardNegatives,
-    InBatchNegatives,
-    NegativeRequest,
-    NegativeRule,
-    PopularNegatives,
-    SharedNegatives,
-    build_negatives,
-)
+from gnnscale.sampling.negatives.hard import HardNegatives
+from gnnscale.sampling.negatives.in_batch import InBatchNegatives
+from gnnscale.sampling.negatives.negative_rule import NegativeRule, build_negatives
+from gnnscale.sampling.negatives.popular import PopularNegatives
+from gnnscale.sampling.negatives.request import NegativeRequest
+from gnnscale.sampling.negatives.shared import SharedNegatives
 from gnnscale.schema import ConfigError, SchemaError
 from tests.ends import EndingStore, some_ends
 from tests.sampling.negatives.targets import deviations, known_of

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnscale.sampling.negatives import KnownPositives, NegativeRequest
+from gnnscale.sampling.negatives.known import KnownPositives
+from gnnscale.sampling.negatives.request import NegativeRequest
 from gnnscale.schema import SchemaError
 from gnnscale.store.features import NEVER
 from tests.sampling.negatives.targets import known_of, request_of

@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnnscale.sampling.keys import draw
-from gnnscale.sampling.negatives import NegativeRequest, Popularity, PopularNegatives
 from gnnscale.sampling.negatives.allowed import AllowedTargets
+from gnnscale.sampling.negatives.popular import PopularNegatives
+from gnnscale.sampling.negatives.popularity import Popularity
+from gnnscale.sampling.negatives.request import NegativeRequest
 from gnnscale.schema import ConfigError, SchemaError
 from gnnscale.store.features import NEVER
 from tests.sampling.graphs import keys_for

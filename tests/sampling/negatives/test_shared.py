@@ -5,13 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnscale.sampling.negatives import (
-    InBatchNegatives,
-    NegativeRequest,
-    NegativeSampler,
-    Popularity,
-    SharedNegatives,
-)
+from gnnscale.sampling.negatives.in_batch import InBatchNegatives
+from gnnscale.sampling.negatives.popularity import Popularity
+from gnnscale.sampling.negatives.request import NegativeRequest
+from gnnscale.sampling.negatives.shared import NegativeSampler, SharedNegatives
 from gnnscale.schema import SchemaError
 from tests.sampling.negatives.targets import allowed_to, known_of, popularities, request_of, requests
 

@@ -3,7 +3,7 @@
 Needs torch alone, and Triton where a CUDA device searches; neither FAISS nor anything of the lake is imported.
 """
 
-from gnnscale.retrieval.index.gpu.index import DeviceIndex
+from gnnscale.retrieval.index.gpu.device_index import DeviceIndex
 from gnnscale.retrieval.index.gpu.plan import SearchPlan
 
 __all__ = ["DeviceIndex", "SearchPlan"]

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gnnscale.retrieval.index.grouped.compiled import largest_bf16
+from gnnscale.retrieval.index.grouped.grouped_kernels import largest_bf16
 from gnnscale.retrieval.index.grouped.products import as_scores, half_squares
 from gnnscale.retrieval.index.grouped.workers import one_core_each
 

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gnnscale.arrays import create_array
 from gnnscale.retrieval.index.grouped.clusters import Rows, nearest_lists, train_centroids
 from gnnscale.retrieval.index.grouped.products import arithmetic
 from gnnscale.retrieval.index.metric import as_searched
 from gnnscale.retrieval.index.setting import EFFORTS, IndexSetting
-from gnnscale.store.array_file import create_array
 
 ROWS = 65_536
 """Vectors whose residuals are computed together."""

@@ -12,7 +12,7 @@ from gnnscale.schema import ConfigError
 
 
 def arithmetic(precision: str) -> torch.dtype:
-    """Type of numbers for a precision of :class:`gnnscale.retrieval.index.IndexSetting`."""
+    """Type of numbers for a precision of :class:`gnnscale.retrieval.IndexSetting`."""
     known = {"fp32": torch.float32, "bf16": torch.bfloat16}
     if precision == "auto":
         return torch.bfloat16 if _multiplies_bf16() else torch.float32

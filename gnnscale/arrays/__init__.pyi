@@ -1,0 +1,17 @@
+from .array_file import create_array as create_array
+from .code_lists import CodeLists as CodeLists
+from .code_lists import CodeListWriter as CodeListWriter
+from .host_arrays import build_file_once as build_file_once
+from .host_arrays import build_once as build_once
+from .host_arrays import hold_built as hold_built
+from .host_arrays import locked as locked
+from .host_arrays import name_folder as name_folder
+from .host_arrays import remove_left as remove_left
+from .host_arrays import remove_older as remove_older
+from .host_arrays import scratch_folder as scratch_folder
+from .prefetch import compute_threads as compute_threads
+from .prefetch import prefetched as prefetched
+from .ragged import Flags as Flags
+from .ragged import Ids as Ids
+from .ragged import Ragged as Ragged
+from .threads import share_rows as share_rows

@@ -1,0 +1,170 @@
+"""Blocks sampled and gathered on a device, on a stream of their own, while the network computes with those before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gnnscale.arrays import prefetched
+from gnnscale.batches.blocks.block_loader import BlockLoader, FeatureBlock
+from gnnscale.batches.examples.order import rank_slice
+from gnnscale.sampling import (
+    FeatureTable,
+    GPUNeighborSampler,
+    Memory,
+    Placement,
+    choose_places,
+    gather,
+    quantise_columns,
+)
+
+FeatureType = Literal["fp32", "fp16", "bf16", "int8"]
+"""How features are stored; they are gathered as ``fp32`` or ``bf16``, what the network computes with."""
+
+
+@dataclass(frozen=True)
+class DeviceBlock(FeatureBlock):
+    """As :class:`~gnnscale.batches.FeatureBlock`, with ``rows`` on the host and all else on a device.
+
+    Args:
+        ready: passed once the block is there; None where the device is the CPU.
+    """
+
+    ready: torch.cuda.Event | None = None
+
+    def received(self) -> DeviceBlock:
+        """The block for the current stream, which waits for it without the host waiting."""
+        if self.ready is not None:
+            stream = torch.cuda.current_stream(self.nodes[0].device)
+            stream.wait_event(self.ready)
+            # Their memory was taken on another stream, and must not be given to it again before this one is done.
+            for tensor in (*self.nodes, *self.features, *self.codes):
+                tensor.record_stream(stream)
+        return self
+
+
+class DeviceBlockLoader:
+    """The blocks of a loader in memory, made on a device: same order, same samples, and features to their type.
+
+    Made ahead by a thread (:func:`gnnscale.arrays.prefetch.prefetched`), the next batches are sampled and gathered on a
+    stream of their own while the network works on the one before. Codes of categories are stored as they are.
+
+    Args:
+        loader: whose seeds, anchors and order these are.
+        device: a CUDA device; the CPU only under Triton's interpreter.
+        feature_type: that features are stored in.
+        dtype: that they are gathered in: float32 or bfloat16.
+        placement: where the graph's arrays, features and codes live; default: by size, topology first.
+        memory: bytes that features and codes may take; default: most of what the graph left free.
+
+    Raises:
+        ConfigError: a place that there is not.
+    """
+
+    def __init__(
+        self,
+        loader: BlockLoader,
+        device: torch.device,
+        feature_type: FeatureType = "fp32",
+        dtype: torch.dtype = torch.float32,
+        placement: Placement | Mapping[str, Any] | str | None = None,
+        memory: Memory | None = None,
+    ) -> None:
+        own = loader.sampler
+        self.loader, self.device, self.dtype = loader, device, dtype
+        self.table, self.paths, self.batch_size = loader.table, loader.paths, loader.batch_size
+        self.widths, self.categories = loader.widths, loader.categories
+        self.sampler = GPUNeighborSampler(
+            own.store,
+            own.fanouts,
+            own.rule.strategy,
+            own.seed,
+            own.table,
+            own.rule.cap,
+            device,
+            placement,
+            memory,
+        )
+        self.sampler.paths = own.paths
+        stored = {table: store_as(np.asarray(values), feature_type) for table, values in loader.features.items()}
+        sizes = {(table, "features"): values.nbytes for table, (values, _) in stored.items()}
+        sizes |= {(table, "codes"): columns.values.nbytes for table, columns in loader.codes.items()}
+        places = choose_places(sizes, memory or Memory.measure(device), Placement.of(placement))
+        self.features = {
+            table: FeatureTable.of(values, device, places[table, "features"], scale)
+            for table, (values, scale) in stored.items()
+        }
+        self.codes = {
+            table: FeatureTable.of(np.asarray(columns.values), device, places[table, "codes"])
+            for table, columns in loader.codes.items()
+        }
+        self._stream: torch.cuda.Stream | None = None
+        if device.type == "cuda":
+            self._stream = torch.cuda.Stream(device)
+            # Graph and features were copied on the current stream.
+            self._stream.wait_stream(torch.cuda.current_stream(device))
+
+    def batches(self, epoch: int) -> list[NDArray[np.int64]]:
+        """Row numbers of the epoch's global batches."""
+        return self.loader.batches(epoch)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[DeviceBlock]:
+        """This process's part of every batch of an epoch from step ``start`` on."""
+        mine = (rank_slice(b, self.loader.rank, self.loader.workers) for b in self.batches(epoch)[start:])
+        return prefetched((partial(self.build, rows, epoch) for rows in mine), self.loader.prefetch)
+
+    def build(self, rows: NDArray[np.int64], epoch: int = 0) -> DeviceBlock:
+        """Sample and gather for some examples, on the loader's stream."""
+        loader = self.loader
+        anchors = None if loader.anchors is None else loader.anchors[rows]
+        key = epoch if loader.sample_epoch is None else loader.sample_epoch
+        stream: AbstractContextManager[Any] = nullcontext()
+        if self._stream is not None:
+            stream = torch.cuda.stream(self._stream)
+        with stream:
+            block = self.sampler.sample(loader.seeds[rows], anchors, key)
+            nodes = (block.seeds.to(torch.int32), *(hop.nodes for hop in block.hops.values()))
+            tables = (block.table, *(hop.table for hop in block.hops.values()))
+            found = tuple(gather(self.features[t], n, self.dtype) for t, n in zip(tables, nodes, strict=True))
+            codes = self._gather_codes(tables, nodes)
+            # Waits for this stream, in the thread that makes batches ahead.
+            edges = int(sum((hop >= 0).sum() for hop in nodes[1:]))
+            ready = torch.cuda.Event() if self._stream is not None else None
+            if ready is not None:
+                ready.record(self._stream)
+        return DeviceBlock(torch.from_numpy(rows), ((), *block.hops), nodes, found, edges, codes=codes, ready=ready)
+
+    def _gather_codes(self, tables: tuple[str, ...], nodes: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        if not self.codes:
+            return ()
+        return tuple(
+            gather(self.codes[table], slots, torch.int32)
+            if table in self.codes
+            else slots.new_zeros((*slots.shape, 0), dtype=torch.int32)
+            for table, slots in zip(tables, nodes, strict=True)
+        )
+
+
+def store_as(
+    values: NDArray[np.float32], feature_type: FeatureType
+) -> tuple[NDArray[Any] | torch.Tensor, NDArray[np.float32] | None]:
+    """Features in the type that they are stored in, and the scale of int8 ones.
+
+    Args:
+        values: ``[nodes, channels]``.
+        feature_type: to store them in.
+    """
+    if feature_type == "fp32":
+        return values, None
+    if feature_type == "fp16":
+        return values.astype(np.float16), None
+    if feature_type == "bf16":
+        return torch.from_numpy(np.array(values)).to(torch.bfloat16), None
+    return quantise_columns(values)

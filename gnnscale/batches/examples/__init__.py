@@ -1,0 +1,1 @@
+"""Labelled examples of a query, their order, and one positive of each."""

@@ -1,0 +1,86 @@
+"""Labelled examples of a query: who, asked when, and what came true."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from gnnscale.lake import Lake
+from gnnscale.query import Split
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Examples in order of (anchor, entity).
+
+    Args:
+        entities: node ids, int64 ``[examples]``.
+        anchors: seconds after the graph's origin, int32 ``[examples]``.
+        indptr: int64 ``[examples + 1]``; targets of example i are ``targets[indptr[i] : indptr[i + 1]]``.
+        targets: node ids, int64, ascending within an example.
+    """
+
+    entities: NDArray[np.int64]
+    anchors: NDArray[np.int32]
+    indptr: NDArray[np.int64]
+    targets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.entities)
+
+    @classmethod
+    def unlabelled(cls, entities: NDArray[np.int64], anchor: int) -> Examples:
+        """Examples without targets, to predict for."""
+        anchors = np.full(len(entities), anchor, np.int32)
+        return cls(entities, anchors, np.zeros(len(entities) + 1, np.int64), np.zeros(0, np.int64))
+
+    def take(self, rows: NDArray[np.int64]) -> Examples:
+        """The examples of these row numbers, in their order."""
+        counts = self.indptr[rows + 1] - self.indptr[rows]
+        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        within = np.arange(indptr[-1]) - np.repeat(indptr[:-1], counts)
+        targets = self.targets[np.repeat(self.indptr[rows], counts) + within]
+        return Examples(self.entities[rows], self.anchors[rows], indptr, targets)
+
+
+def read_examples(lake: Lake, query: str, split: Split, origin: int) -> Examples:
+    """Read one split of ``labels_<query>``.
+
+    Args:
+        lake: where the label stage wrote.
+        query: name of the query.
+        split: which examples.
+        origin: of the graph, in epoch seconds.
+    """
+    table = read_labels(lake, query)
+    return examples_of(table.filter(pc.equal(table["split"], str(split))), origin)
+
+
+def read_labels(lake: Lake, query: str) -> pa.Table:
+    """``labels_<query>``, all splits, in order of (anchor, entity)."""
+    return lake.read(f"labels_{query}").sort_by([("anchor_time", "ascending"), ("entity", "ascending")])
+
+
+def examples_of(table: pa.Table, origin: int, linked: bool = True) -> Examples:
+    """Rows of the label stage as examples, in their order.
+
+    Args:
+        table: with ``entity``, ``anchor_time``, and ``targets`` where the query asks for links.
+        origin: of the graph, in epoch seconds.
+        linked: whether it does; else no example has targets.
+    """
+    table = table.combine_chunks()
+    targets = table["targets"].combine_chunks() if linked else pa.nulls(len(table), pa.list_(pa.int64()))
+    if isinstance(targets, pa.ChunkedArray):
+        targets = pa.concat_arrays(targets.chunks) if targets.num_chunks else pa.array([], targets.type)
+    counts = pc.fill_null(pc.list_value_length(targets), 0).to_numpy(zero_copy_only=False)
+    return Examples(
+        table["entity"].to_numpy().astype(np.int64),
+        (table["anchor_time"].to_numpy() - origin).astype(np.int32),
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        targets.flatten().to_numpy(zero_copy_only=False).astype(np.int64),
+    )

@@ -1,0 +1,1 @@
+"""Checks of the rows: match rates, duplicates, isolated rows, degrees."""

@@ -1,0 +1,215 @@
+"""What must hold of the raw rows before anything is written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from gnnscale.etl.checks.degrees import DegreeHistogram, key_end
+from gnnscale.etl.sources.raw_tables import TIME, RawTable
+from gnnscale.query import AnchorPlan, Split, show_time
+from gnnscale.schema import DataError, Link, LinkManifest
+
+log = logging.getLogger(__name__)
+
+COMPARED = 2_000_000
+"""Rows of one table that are compared for duplicates, about; of a larger one, a part is taken by their hash."""
+
+
+@dataclass(frozen=True)
+class TableFigures:
+    """What one pass over a table tells.
+
+    Args:
+        rows: their number.
+        time_range: first and last time, in epoch seconds.
+        duplicates: rows that repeat an earlier one in every column, told by a hash of 64 bits; of a table of twice
+            ``COMPARED`` rows or more estimated from a part.
+        out_of_range: rows whose time is outside the range that was asked for; None where none was.
+    """
+
+    rows: int
+    time_range: tuple[int, int] | None
+    duplicates: int = 0
+    out_of_range: int | None = None
+
+
+def check_tables(raw: Mapping[str, RawTable], time_range: tuple[int, int] | None = None) -> dict[str, TableFigures]:
+    """Count rows and see that every primary key is there and unique.
+
+    Args:
+        raw: the tables.
+        time_range: first and last time that a row should have, in epoch seconds.
+
+    Raises:
+        DataError: a table without rows, or keys that are missing or duplicate; the message shows some.
+    """
+    figures = {}
+    for name, table in raw.items():
+        key = table.table.primary_key
+        aggregates = [F.count(F.lit(1)).alias("rows"), F.min(TIME).alias("first"), F.max(TIME).alias("last")]
+        if key:
+            aggregates += [F.count(key).alias("keyed"), F.count_distinct(F.col(key)).alias("distinct")]
+        if time_range:
+            aggregates.append(F.count(F.when(~F.col(TIME).between(*time_range), True)).alias("outside"))
+        row = table.frame.agg(*aggregates).first()
+        assert row is not None
+        if row["rows"] == 0:
+            raise DataError(f"table '{name}' has no rows")
+        if key and row["keyed"] < row["rows"]:
+            raise DataError(f"primary key {name}.{key} is null in {row['rows'] - row['keyed']:,} rows")
+        if key and row["distinct"] < row["rows"]:
+            raise DataError(_duplicates(table, key))
+        span = (row["first"], row["last"]) if row["first"] is not None else None
+        outside = row["outside"] if time_range else None
+        # Rows with a primary key differ in it.
+        duplicates = 0 if key else count_repeats(table.frame, _row_hash(table), row["rows"])
+        figures[name] = TableFigures(row["rows"], span, duplicates, outside)
+    _check_range(figures)
+    return figures
+
+
+def count_repeats(frame: DataFrame, row_hash: Column, rows: int, compared: int = COMPARED) -> int:
+    """Rows of a frame that repeat an earlier one; estimated where there are twice ``compared`` or more.
+
+    Args:
+        frame: of ``rows`` rows.
+        row_hash: of all that is compared.
+        rows: their number.
+        compared: rows whose hashes are compared, about.
+    """
+    # All rows are hashed, but to compare a billion hashes takes longer than to build the graph. Copies of a row have
+    # one hash, so that those whose hash is a multiple of some number are all there or none.
+    parts = max(1, rows // compared)
+    hashes = frame.select(row_hash.alias("hash")).where(F.pmod("hash", F.lit(parts)) == 0)
+    row = hashes.agg(F.count(F.lit(1)).alias("all"), F.count_distinct("hash").alias("distinct")).first()
+    assert row is not None
+    return min(rows - 1, parts * (row["all"] - row["distinct"]))
+
+
+def _row_hash(table: RawTable) -> Column:
+    columns = [F.col(f"`{name}`") for name in table.frame.columns]
+    # xxhash64 passes over nulls, so which columns are null is hashed beside.
+    return F.xxhash64(*columns, *(column.isNull() for column in columns))
+
+
+def _check_range(figures: Mapping[str, TableFigures]) -> None:
+    spans = {name: f.time_range for name, f in figures.items() if f.time_range}
+    if not spans:
+        return
+    first = min(spans, key=lambda name: spans[name][0])
+    last = max(spans, key=lambda name: spans[name][1])
+    if spans[last][1] - spans[first][0] >= 2**31 - 1:
+        raise DataError(
+            f"times reach from {show_time(spans[first][0])} in '{first}' to {show_time(spans[last][1])} in '{last}'; "
+            "a graph holds 68 years at most, so one of them is no real time"
+        )
+
+
+def check_link(
+    raw: Mapping[str, RawTable],
+    link: Link,
+    parents: int,
+    min_match_rate: float,
+    setting: str = "graph.min_match_rate",
+) -> LinkManifest:
+    """Count which rows of the link find their parent, in one pass over both tables.
+
+    Args:
+        raw: the tables.
+        link: one of theirs.
+        parents: rows of its parent.
+        min_match_rate: least share of the rows with a key.
+        setting: where that share is set, for the message.
+
+    Raises:
+        DataError: nothing matches, or less than ``min_match_rate`` of the rows that have a key.
+    """
+    parent_key = raw[link.parent].table.primary_key or ""
+    keys = raw[link.parent].frame.select(F.col(parent_key).alias("key"), F.lit(True).alias("found"))
+    counts = raw[link.table].frame.groupBy(F.col(link.column).alias("key")).count()
+    histogram = (
+        counts.join(keys, "key", "left")
+        .groupBy(key_end(F.col("key"), F.col("found")).alias("end"), F.col("count").alias("degree"))
+        .agg(F.count(F.lit(1)).alias("keys"), F.min("key").alias("example"))
+    )
+    found = DegreeHistogram.of(histogram.collect(), parents)
+    figures = LinkManifest(
+        link.table,
+        link.column,
+        link.parent,
+        edges=found.rows["matched"],
+        nulls=found.rows["null"],
+        dangling=found.rows["dangling"],
+        parents=parents,
+        parents_matched=found.matched,
+        max_degree=found.largest,
+        degree_quantiles=found.quantiles(),
+    )
+    check_match_rate(figures, parent_key, min_match_rate, setting, found.example)
+    return figures
+
+
+def check_match_rate(
+    figures: LinkManifest, parent_key: str, min_match_rate: float, setting: str, example: object = None
+) -> None:
+    """See that enough keys of a link match, and warn of those that don't.
+
+    Args:
+        figures: of the link.
+        parent_key: primary key of its parent.
+        min_match_rate: least share of the rows with a key.
+        setting: where that share is set, for the message.
+        example: a key that matches nothing, where one is at hand.
+
+    Raises:
+        DataError: nothing matches, or less than ``min_match_rate``.
+    """
+    keyed = figures.edges + figures.dangling
+    if figures.edges == 0 or figures.match_rate < min_match_rate:
+        such = f", such as {example!r}" if example is not None else ""
+        raise DataError(
+            f"foreign key {figures.link.name} matches {figures.edges:,} of {keyed:,} keys in "
+            f"{figures.parent}.{parent_key} ({figures.match_rate:.1%}; at least {min_match_rate:.0%} must){such}; "
+            f"{setting} sets the least"
+        )
+    if figures.dangling:
+        log.warning(
+            "%s: %s of %s keys match no row of %s and make no edge",
+            figures.link.name,
+            f"{figures.dangling:,}",
+            f"{keyed:,}",
+            figures.parent,
+        )
+
+
+def check_windows(facts: RawTable, plan: AnchorPlan) -> None:
+    """See that each split has a fact in one of its windows.
+
+    Raises:
+        DataError: a split has none; the message says between which times.
+    """
+    spans = {}
+    for split in Split:
+        bounds = [plan.horizon.span(anchor) for anchor in plan.of(split)]
+        spans[split] = (min(start for start, _ in bounds), max(end for _, end in bounds))
+    inside = {split: (F.col(TIME) > start) & (F.col(TIME) <= end) for split, (start, end) in spans.items()}
+    row = facts.frame.agg(*(F.count(F.when(where, True)).alias(split) for split, where in inside.items())).first()
+    assert row is not None
+    for split, (start, end) in spans.items():
+        if row[split] == 0:
+            raise DataError(
+                f"no row of '{facts.table.name}' is in a {split} window, which run from "
+                f"{show_time(start)} to {show_time(end)}. Set anchors.test to another time"
+            )
+
+
+def _duplicates(table: RawTable, key: str) -> str:
+    repeated = table.frame.groupBy(key).count().where("count > 1")
+    number = repeated.count()
+    shown = ", ".join(repr(row[key]) for row in repeated.orderBy(key).limit(3).collect())
+    return f"primary key {table.table.name}.{key} is not unique: {number:,} values are repeated, such as {shown}"

@@ -1,0 +1,62 @@
+"""Nodes that no link joins with another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from gnnscale.etl.sources.raw_tables import RawTable
+from gnnscale.schema import LinkManifest
+
+
+def count_isolated(raw: Mapping[str, RawTable], links: Sequence[LinkManifest]) -> dict[str, int | None]:
+    """Rows of each table with a primary key that name no row and are named by none; None for tables without.
+
+    Tables are read again only where the figures of their links leave it open: a table that one link touches, or one
+    that a link touches in every row, needs no pass.
+
+    Args:
+        raw: the tables.
+        links: figures of all links.
+    """
+    isolated: dict[str, int | None] = {}
+    for name, table in raw.items():
+        own = [link for link in links if link.table == name]
+        pointing = [link for link in links if link.parent == name]
+        if table.table.primary_key is None:
+            isolated[name] = None
+        else:
+            known = least_untouched(own, pointing)
+            isolated[name] = _untouched(raw, name, own, pointing) if known is None else known
+    return isolated
+
+
+def least_untouched(own: Sequence[LinkManifest], pointing: Sequence[LinkManifest]) -> int | None:
+    """Rows that no link touches, where the figures of the links alone tell; None where they don't.
+
+    Args:
+        own: links of the table.
+        pointing: links to the table.
+    """
+    left = [link.rows - link.edges for link in own] + [link.parents - link.parents_matched for link in pointing]
+    return None if len(left) > 1 and min(left) else min(left)
+
+
+def _untouched(
+    raw: Mapping[str, RawTable], name: str, own: Sequence[LinkManifest], pointing: Sequence[LinkManifest]
+) -> int:
+    key = raw[name].table.primary_key or ""
+    columns = [F.col(link.column).alias(f"own_{i}") for i, link in enumerate(own)]
+    rows = raw[name].frame.select(F.col(key).alias("key"), *columns)
+    for i, link in enumerate(own):
+        parents = raw[link.parent].frame.select(F.col(raw[link.parent].table.primary_key or "").alias(f"own_{i}"))
+        rows = rows.join(parents, f"own_{i}", "left_anti")
+    for link in pointing:
+        rows = rows.join(_keys(raw[link.table].frame, link.column), "key", "left_anti")
+    return rows.count()
+
+
+def _keys(frame: DataFrame, column: str) -> DataFrame:
+    return frame.select(F.col(column).alias("key")).where(F.col("key").isNotNull()).distinct()

@@ -1,0 +1,1 @@
+"""Edge tables: read, sorted and written as packed blocks."""

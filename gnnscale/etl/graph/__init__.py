@@ -1,0 +1,1 @@
+"""The graph stage: built anew, or extended by new rows."""

@@ -1,0 +1,136 @@
+"""The graph stage: raw tables to ids, nodes, edges and a manifest in the lake."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pyspark.sql import SparkSession
+
+from gnnscale.config import Settings, build_graph_schema, declared_relations, graph_origin, plan_query_anchors
+from gnnscale.etl.checks.checks import TableFigures, check_windows
+from gnnscale.etl.checks.thresholds import check_rows
+from gnnscale.etl.edges.edge_readers import scan_files
+from gnnscale.etl.edges.edge_sort import write_sorted_edges
+from gnnscale.etl.edges.write_edges import UNDATED, LinkEdges
+from gnnscale.etl.ids.node_column import NodeColumn
+from gnnscale.etl.nodes.column_features import feature_types, fit_features
+from gnnscale.etl.nodes.write_nodes import node_frame, number_keys, raw_keys
+from gnnscale.etl.relations.derive_relations import write_relations
+from gnnscale.etl.sources.graph_sources import count_left_out, read_sources, record_graph
+from gnnscale.etl.sources.raw_tables import column_kinds, find_sources, read_raw_tables
+from gnnscale.etl.spark.parquet_scan import ParquetScan
+from gnnscale.etl.spark.write_tables import write_table
+from gnnscale.etl.text import open_encoder
+from gnnscale.lake import Lake, take_snapshot
+from gnnscale.query import PredictiveQuery, epoch_seconds, show_time
+from gnnscale.schema import ColumnType, EdgeType, GraphManifest, LinkManifest, TableManifest, relation_links
+
+log = logging.getLogger(__name__)
+
+
+def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphManifest:
+    """Read, check, number, encode and link every table of the configuration.
+
+    Nothing is written before every check has passed.
+
+    Returns:
+        What was built; also kept in the lake as record ``graph``.
+
+    Raises:
+        LakeError, SchemaError, DataError, QueryError: the input is at fault; no table has changed.
+    """
+    graph = build_graph_schema(settings)
+    options = settings.lake.storage_options
+    sources = find_sources(graph, options)
+    snapshots = {name: take_snapshot(source, options) for name, source in sources.items()}
+    raw = read_raw_tables(session, graph, sources, options, snapshots)
+    log.info("links: %s", ", ".join(f"{link.name} -> {link.parent}" for link in graph.links))
+    links_found = graph.links
+    graph = build_graph_schema(settings, {name: column_kinds(table.frame) for name, table in raw.items()})
+    for link in links_found:
+        graph.add_link(link.table, link.column, link.parent)
+    query = PredictiveQuery(graph, settings.query.text)
+    relations = declared_relations(settings.relations)
+    relation_links(relations, graph)
+    figures, links, isolated = check_rows(raw, graph, settings.graph)
+    plan = plan_query_anchors(settings, query, {name: f.time_range for name, f in figures.items()})
+    for name in query.timed_facts:
+        check_windows(raw[name], plan)
+    fit_until = _fit_until(settings, figures)
+    log.info("statistics of the columns count what is known by %s", show_time(fit_until))
+    types = {name: feature_types(table, graph) for name, table in raw.items()}
+    encoder = open_encoder(settings.graph.text)
+    # A model is not read where no column is text.
+    dims = encoder.dims if any(ColumnType.TEXT in kinds.values() for kinds in types.values()) else 0
+    features = {
+        name: fit_features(table, types[name], fit_until, settings.graph.max_categories, dims)
+        for name, table in raw.items()
+    }
+    log.info("checked %d tables and %d links; writing to %s", len(raw), len(links), lake.uri)
+
+    cache = lake.cache_folder(settings.lake.cache)
+    keys = {}
+    for name, table in raw.items():
+        if key := table.table.primary_key:
+            rows = figures[name].rows
+            keys[name] = raw_keys(lake, table, number_keys(lake, name, table.frame, key, rows, cache), rows)
+    versions = {}
+    for name, table in raw.items():
+        frame = node_frame(table, graph, features[name], keys, figures[name].rows, encoder)
+        versions[name] = write_table(lake, f"nodes_{name}", frame)
+    origin = graph_origin({name: f.time_range for name, f in figures.items()})
+    dated = {name for name in keys if figures[name].time_range is not None}
+    times = {
+        name: NodeColumn.of_table(lake, name, "time", keys[name].count, UNDATED, cache) if name in dated else None
+        for name in keys
+    }
+    written = [_write_edges(session, lake, link, times[link.parent], origin) for link in links]
+    timed = {name for name, f in figures.items() if f.time_range}
+    derived = write_relations(session, lake, graph, relations, timed, origin)
+    tables = tuple(
+        TableManifest(
+            name,
+            keys[name].count if name in keys else figures[name].rows,
+            figures[name].time_range,
+            features[name],
+            versions[name],
+            dict(graph.table(name).kinds),
+            graph.table(name).end_time is not None,
+            figures[name].duplicates,
+            figures[name].out_of_range,
+            isolated[name],
+            len(keys[name].gone) if name in keys else 0,
+        )
+        for name in raw
+    )
+    manifest = GraphManifest(tables, tuple(written), origin, fit_until, derived)
+    left = {name: count_left_out(session, raw[name], snapshots[name], options, figures[name].rows) for name in raw}
+    record_graph(lake, settings, manifest, read_sources(raw, snapshots, left))
+    for table in raw.values():
+        table.frame.unpersist()
+    return manifest
+
+
+def _fit_until(settings: Settings, figures: Mapping[str, TableFigures]) -> int:
+    if settings.graph.fit_until is not None:
+        return epoch_seconds(settings.graph.fit_until)
+    spans = [f.time_range for f in figures.values() if f.time_range]
+    if not spans:
+        return 0
+    first, last = min(start for start, _ in spans), max(end for _, end in spans)
+    return last - (last - first) // 5
+
+
+def _write_edges(
+    session: SparkSession, lake: Lake, link: LinkManifest, parents: NodeColumn | None, origin: int
+) -> LinkManifest:
+    files = ParquetScan.of_table(lake, f"nodes_{link.table}", session.sparkContext.defaultParallelism)
+    scan = scan_files(session, files, LinkEdges(files, link.column, origin, parents))
+    forward, backward = (
+        write_sorted_edges(lake, EdgeType(link.link, reverse).table_name, scan, origin, reverse)
+        for reverse in (False, True)
+    )
+    log.info("edges %s.%s -> %s: %s", link.table, link.column, link.parent, f"{link.edges:,}")
+    return replace(link, version=forward.version, reverse_version=backward.version)

@@ -1,0 +1,1 @@
+"""Node ids: keys by fingerprint, and looking them up."""

@@ -1,0 +1,1 @@
+"""Labels of a query: aggregates over windows after anchor times."""

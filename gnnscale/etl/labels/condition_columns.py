@@ -1,0 +1,117 @@
+"""Bound conditions as Spark columns, and rows with the columns that conditions speak of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from gnnscale.etl.ids.assign_ids import NODE_ID
+from gnnscale.etl.spark.write_tables import read_table
+from gnnscale.lake import Lake
+from gnnscale.query import bound
+from gnnscale.schema import Graph, Link, ValueKind
+
+RAW = "raw_"
+"""Prefix of the columns of ``nodes_<table>`` that hold values as they came."""
+
+Values = Mapping[bound.Operand, Column]
+
+
+def read_rows(
+    session: SparkSession,
+    lake: Lake,
+    graph: Graph,
+    table: str,
+    keep: Mapping[str, str],
+    columns: Iterable[bound.Column],
+) -> tuple[DataFrame, dict[bound.Operand, Column]]:
+    """Rows of a table, with columns of their own and of the parents they name.
+
+    Args:
+        graph: of the tables.
+        table: whose rows.
+        keep: column of ``nodes_<table>`` -> name in the result.
+        columns: bound columns that are wanted beside.
+
+    Returns:
+        The frame, and each bound column in it.
+    """
+    wanted = list(dict.fromkeys(columns))
+    links = list(dict.fromkeys(c.via for c in wanted if c.via is not None))
+    frame = read_table(session, lake, f"nodes_{table}")
+    chosen = [F.col(name).alias(alias) for name, alias in keep.items()]
+    chosen += [_raw(graph, c).alias(_alias(c)) for c in wanted if c.via is None]
+    frame = frame.select(*chosen, *(F.col(f"fk_{link.column}").alias(_via(link)) for link in links))
+    for link in links:
+        beside = [_raw(graph, c).alias(_alias(c)) for c in wanted if c.via == link]
+        parents = read_table(session, lake, f"nodes_{link.parent}").select(F.col(NODE_ID).alias(_via(link)), *beside)
+        frame = frame.join(parents, _via(link), "left").drop(_via(link))
+    return frame, {c: F.col(_alias(c)) for c in wanted}
+
+
+def columns_of(expression: bound.Condition | bound.Operand | None) -> list[bound.Column]:
+    """The columns that an expression compares, those inside aggregates left out."""
+    return [o for o in bound.operands(expression) if isinstance(o, bound.Column)]
+
+
+def condition_column(condition: bound.Condition, values: Values) -> Column:
+    """True or false, never null: a comparison with a missing value is false, negated or not.
+
+    Args:
+        condition: bound.
+        values: column of each operand.
+    """
+    if isinstance(condition, bound.Not):
+        return ~condition_column(condition.part, values)
+    if isinstance(condition, bound.All | bound.Any):
+        parts = [condition_column(part, values) for part in condition.parts]
+        return reduce(lambda a, b: a & b if isinstance(condition, bound.All) else a | b, parts)
+    value = values[condition.left]
+    if condition.operator == "IS NULL":
+        return value.isNotNull() if condition.negated else value.isNull()
+    if condition.left.kind is ValueKind.TIME:
+        value = F.unix_micros(value)
+    compared = _compare(value, condition.operator, condition.values)
+    return F.coalesce(~compared if condition.negated else compared, F.lit(False))
+
+
+def _compare(value: Column, operator: str, constants: Sequence[bound.Value]) -> Column:
+    first = F.lit(constants[0])
+    if operator == "IN":
+        return value.isin(list(constants))
+    if operator == "LIKE":
+        # Only % is a wildcard; SQL's underscore is one too, unless it is escaped.
+        pattern = str(constants[0]).replace("\\", "\\\\").replace("_", "\\_")
+        return value.like(pattern)
+    if operator == "CONTAINS":
+        return value.contains(first)
+    if operator == "STARTS WITH":
+        return value.startswith(first)
+    if operator == "ENDS WITH":
+        return value.endswith(first)
+    comparisons = {
+        "=": value == first,
+        "!=": value != first,
+        "<": value < first,
+        "<=": value <= first,
+        ">": value > first,
+        ">=": value >= first,
+    }
+    return comparisons[operator]
+
+
+def _raw(graph: Graph, column: bound.Column) -> Column:
+    if column.name == graph.table(column.table).primary_key:
+        return F.col("key")
+    return F.col(f"{RAW}{column.name}")
+
+
+def _alias(column: bound.Column) -> str:
+    return f"{column.via.column if column.via else ''}|{column.name}"
+
+
+def _via(link: Link) -> str:
+    return f"via|{link.column}"

@@ -1,0 +1,262 @@
+"""Labelled examples of a query: who is asked about, when, and what came true."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from gnnscale.etl.ids.assign_ids import NODE_ID
+from gnnscale.etl.labels.condition_columns import columns_of, condition_column, read_rows
+from gnnscale.etl.labels.windows import Measure, aggregate_windows, fill_empty
+from gnnscale.lake import Lake
+from gnnscale.query import DAY, WINDOW, AnchorPlan, PredictiveQuery, Split, TaskType, Window, bound, part_of
+from gnnscale.schema import GraphManifest
+
+DROPPING = ("AVG", "MIN", "MAX", "FIRST", "LAST", "LIST_DISTINCT")
+"""Aggregates that over nothing are missing, and as a target drop the example."""
+
+STATIC_SHARES = {Split.TEST: (0, 1), Split.VALIDATION: (1, 2), Split.TRAIN: (2, 10)}
+"""Tenths of the entities that a query without windows gives to each split, by the hash of their node id."""
+
+Key = tuple[bound.Aggregate, Window | None]
+
+
+def label_frame(
+    session: SparkSession, lake: Lake, query: PredictiveQuery, plan: AnchorPlan, manifest: GraphManifest
+) -> DataFrame:
+    """Every example of every labelled anchor, in one pass over each table of facts.
+
+    Args:
+        session: of Spark.
+        lake: holds the graph.
+        query: bound query.
+        plan: its anchors.
+        manifest: of the graph.
+
+    Returns:
+        Columns ``entity`` (node id), ``anchor_time`` (epoch seconds), ``target``, ``past`` and ``split``. Link
+        prediction has ``targets`` (node ids, ascending) instead of target and past. ``past`` is the target of the
+        window that ends at the anchor, null where there was none.
+    """
+    if query.pseudo_timed_facts:
+        query = query.with_window(WINDOW)
+    anchors = [plan.latest] if plan.static else list(plan.splits())
+    past = not (plan.static or query.task_type.is_link_prediction)
+    measures = _measures(query, past)
+    frames = _aggregates(session, lake, query, measures, anchors, manifest.origin)
+    needed = _needed(query)
+    base, own = _population(session, lake, query, plan, manifest, frames.get(needed or ""))
+    for name, frame in frames.items():
+        if name != needed:
+            base = base.join(frame, ["entity", "anchor_time"], "left")
+    values: dict[Key, Column] = {key: fill_empty(key[0].function, F.col(f"`{name}`")) for key, name in measures.items()}
+    now: dict[bound.Operand, Column] = {**own}
+    now |= {aggregate: value for (aggregate, window), value in values.items() if window == aggregate.window}
+    for condition in (query.where, query.assuming):
+        if condition is not None:
+            base = base.where(condition_column(condition, now))
+    labelled = base.select("entity", "anchor_time", "split", *_targets(query, values, own, past))
+    return labelled.where(F.col(labelled.columns[3]).isNotNull())
+
+
+def population_frame(
+    session: SparkSession, lake: Lake, query: PredictiveQuery, anchor: int, manifest: GraphManifest
+) -> DataFrame:
+    """Who a query asks about at one anchor: column ``entity`` (node id).
+
+    Args:
+        session: of Spark.
+        lake: holds the graph.
+        query: bound query with a WHERE clause.
+        anchor: epoch seconds.
+        manifest: of the graph.
+    """
+    keys = [(aggregate, aggregate.window) for aggregate in bound.aggregates(query.where)]
+    measures: dict[Key, str] = {key: f"m{index}" for index, key in enumerate(keys)}
+    figures = manifest.table(query.entity.name)
+    keep = {NODE_ID: "entity", "time": "born"} | ({"end_time": "gone"} if figures.ends else {})
+    base, values = read_rows(session, lake, query.graph, query.entity.name, keep, columns_of(query.where))
+    base = _there(base.withColumn("anchor_time", F.lit(anchor)), figures.ends)
+    for frame in _aggregates(session, lake, query, measures, [anchor], manifest.origin).values():
+        base = base.join(frame.drop("anchor_time"), "entity", "left")
+    for (aggregate, _), name in measures.items():
+        values[aggregate] = fill_empty(aggregate.function, F.col(name))
+    assert query.where is not None
+    return base.where(condition_column(query.where, values)).select("entity")
+
+
+def _there(rows: DataFrame, ends: bool) -> DataFrame:
+    """Rows of entities that have come by their anchor, and have not ended."""
+    rows = rows.where(F.col("born").isNull() | (F.col("born") <= F.col("anchor_time")))
+    return rows.where(F.col("gone").isNull() | (F.col("gone") > F.col("anchor_time"))) if ends else rows
+
+
+def _measures(query: PredictiveQuery, past: bool) -> dict[Key, str]:
+    """Every aggregate over every window that a label needs -> name of its column."""
+    keys: list[Key] = []
+    for aggregate in bound.aggregates(query.expression):
+        windows: list[Window | None] = [aggregate.window]
+        if aggregate.window is not None:
+            windows += query.frame_windows(aggregate.window)
+            windows += [before(aggregate.window)] if past else []
+        keys += [(aggregate, window) for window in windows]
+    keys += [(aggregate, aggregate.window) for aggregate in bound.aggregates(query.where, query.assuming)]
+    return {key: f"m{index}" for index, key in enumerate(dict.fromkeys(keys))}
+
+
+def before(window: Window) -> Window:
+    """The window as it was when it ended at the anchor."""
+    return window.moved(-window.end)
+
+
+def _aggregates(
+    session: SparkSession,
+    lake: Lake,
+    query: PredictiveQuery,
+    measures: Mapping[Key, str],
+    anchors: Sequence[int],
+    origin: int,
+) -> dict[str, DataFrame]:
+    """Table of facts -> its measures for every entity and anchor."""
+    frames = {}
+    for table in dict.fromkeys(aggregate.facts for aggregate, _ in measures):
+        chosen = {key: name for key, name in measures.items() if key[0].facts == table}
+        frames[table] = _aggregate(session, lake, query, table, chosen, anchors, origin)
+    return frames
+
+
+def _aggregate(
+    session: SparkSession,
+    lake: Lake,
+    query: PredictiveQuery,
+    table: str,
+    measures: Mapping[Key, str],
+    anchors: Sequence[int],
+    origin: int,
+) -> DataFrame:
+    link = next(iter(measures))[0].link
+    wanted: list[bound.Column] = []
+    for aggregate, _ in measures:
+        wanted += columns_of(aggregate.where)
+        if aggregate.column is not None and not _names_rows(aggregate):
+            wanted.append(aggregate.column)
+    references = {a.reference.column for a, _ in measures if a.reference and _names_rows(a)} - {link.column}
+    keep = {f"fk_{link.column}": "entity", "time": "time", NODE_ID: "number"}
+    keep |= {f"fk_{column}": f"fk_{column}" for column in sorted(references)}
+    rows, values = read_rows(session, lake, query.graph, table, keep, wanted)
+    if query.pseudo_timed_facts:
+        rows = rows.withColumn("time", (part_of(F.col("number")) + 1).cast("long") * DAY + origin)
+    found = []
+    for (aggregate, window), name in measures.items():
+        value = None
+        if aggregate.reference is not None and _names_rows(aggregate):
+            key = "entity" if aggregate.reference == link else f"fk_{aggregate.reference.column}"
+            value = F.col(key)
+        elif aggregate.column is not None:
+            value = values[aggregate.column]
+            if aggregate.function == "LIST_DISTINCT":
+                value = value.cast("string")
+        where = condition_column(aggregate.where, values) if aggregate.where is not None else None
+        found.append(Measure(name, aggregate.function, value, where, window))
+    return aggregate_windows(rows, found, anchors)
+
+
+def _names_rows(aggregate: bound.Aggregate) -> bool:
+    """Whether its values are rows of another table; a key without a row is none then, where counts take any key."""
+    return aggregate.reference is not None and aggregate.function in ("LIST_DISTINCT", "FIRST", "LAST")
+
+
+def _needed(query: PredictiveQuery) -> str | None:
+    """A table without whose facts, in a window, an entity makes no example."""
+    if isinstance(query.expression, bound.Aggregate) and query.expression.function in DROPPING:
+        return query.expression.facts
+    for condition in (query.where, query.assuming):
+        for part in condition.parts if isinstance(condition, bound.All) else (condition,):
+            if isinstance(part, bound.Test) and isinstance(part.left, bound.Aggregate) and _wants_a_fact(part):
+                return part.left.facts
+    return None
+
+
+def _wants_a_fact(test: bound.Test) -> bool:
+    """Whether a count is compared with what no empty count passes."""
+    assert isinstance(test.left, bound.Aggregate)
+    if test.negated or test.left.function not in ("COUNT", "COUNT_DISTINCT") or len(test.values) != 1:
+        return False
+    least = test.values[0]
+    if isinstance(least, str):
+        return False
+    return (test.operator == ">" and least >= 0) or (test.operator in (">=", "=") and least > 0)
+
+
+def _population(
+    session: SparkSession,
+    lake: Lake,
+    query: PredictiveQuery,
+    plan: AnchorPlan,
+    manifest: GraphManifest,
+    needed: DataFrame | None,
+) -> tuple[DataFrame, dict[bound.Operand, Column]]:
+    """Entities that are there at each anchor, and their columns; those in ``needed``, where it is given."""
+    figures = manifest.table(query.entity.name)
+    keep = {NODE_ID: "entity", "time": "born"} | ({"end_time": "gone"} if figures.ends else {})
+    wanted = columns_of(query.expression) + columns_of(query.where) + columns_of(query.assuming)
+    entities, own = read_rows(session, lake, query.graph, query.entity.name, keep, wanted)
+    rows = [(anchor, str(split)) for anchor, split in plan.splits().items()] or [(plan.latest, str(Split.TRAIN))]
+    asked = F.broadcast(session.createDataFrame(rows, "anchor_time long, split string"))
+    base = entities.crossJoin(asked)
+    if needed is not None:
+        base = needed.join(asked, "anchor_time").join(entities, "entity")
+    if query.pseudo_timed_facts:
+        return base, own
+    base = _there(base, figures.ends)
+    if plan.static:
+        tenth = F.pmod(F.xxhash64(F.col("entity"), F.lit("split")), F.lit(10))
+        split = F.lit(str(Split.TRAIN))
+        for name, (low, high) in STATIC_SHARES.items():
+            split = F.when((tenth >= low) & (tenth < high), str(name)).otherwise(split)
+        base = base.withColumn("split", split)
+    return base, own
+
+
+def _targets(
+    query: PredictiveQuery, values: Mapping[Key, Column], own: Mapping[bound.Operand, Column], past: bool
+) -> list[Column]:
+    expression = query.expression
+    if query.task_type.is_link_prediction:
+        found = values[query.aggregate, query.aggregate.window]
+        single = query.aggregate.function != "LIST_DISTINCT"
+        targets = F.when(found.isNotNull(), F.array(found)) if single else found
+        return [targets.alias("targets")]
+    kind = {
+        TaskType.MULTICLASS_CLASSIFICATION: "string",
+        TaskType.MULTILABEL_CLASSIFICATION: "array<string>",
+    }.get(query.task_type, "double")
+    if isinstance(expression, bound.Column):
+        return [own[expression].cast(kind).alias("target"), F.lit(None).cast(kind).alias("past")]
+    if isinstance(expression, bound.Aggregate):
+        window = expression.window
+        frames = query.frame_windows(window) if window else (None,)
+        now = [values[expression, frame].cast(kind) for frame in frames]
+        then = values[expression, before(window)].cast(kind) if past and window else F.lit(None).cast(kind)
+        if query.task_type is TaskType.FORECASTING:
+            # A frame without a value leaves nothing to learn from.
+            whole = F.when(_all_present(now), F.array(*now))
+            return [whole.alias("target"), F.when(then.isNotNull(), F.array(*[then] * len(now))).alias("past")]
+        return [now[0].alias("target"), then.alias("past")]
+    current: dict[bound.Operand, Column] = {**own}
+    current |= {a: values[a, a.window] for a in bound.aggregates(expression)}
+    target = condition_column(expression, current).cast("double")
+    if not past:
+        return [target.alias("target"), F.lit(None).cast("double").alias("past")]
+    earlier: dict[bound.Operand, Column] = {**own}
+    earlier |= {a: values[a, before(a.window) if a.window else None] for a in bound.aggregates(expression)}
+    return [target.alias("target"), condition_column(expression, earlier).cast("double").alias("past")]
+
+
+def _all_present(columns: Sequence[Column]) -> Column:
+    present = F.lit(True)
+    for column in columns:
+        present = present & column.isNotNull()
+    return present

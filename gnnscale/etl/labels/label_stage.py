@@ -1,0 +1,144 @@
+"""The label stage: examples of a query in the lake, and what they say at a glance."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from gnnscale.config import Settings, bind_query, plan_query_anchors
+from gnnscale.etl.labels.label_rules import label_frame, population_frame
+from gnnscale.etl.spark.write_tables import read_table, write_table
+from gnnscale.lake import Lake
+from gnnscale.query import AnchorPlan, PredictiveQuery, Split, TaskType, show_time
+from gnnscale.schema import DataError, GraphManifest, QueryError
+
+log = logging.getLogger(__name__)
+
+TASK: Final = "task_{query}"
+"""Record that says what kind of labels a query has."""
+
+POPULATION: Final = "population_{query}"
+"""Table of the entities that WHERE lets through at the anchor of the predictions."""
+
+MAX_CLASSES: Final = 1_000
+
+
+def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest: GraphManifest) -> dict[str, int]:
+    """Write ``labels_<query>``, record ``task_<query>`` and, where there is a WHERE, ``population_<query>``.
+
+    See :func:`~gnnscale.etl.labels.label_rules.label_frame` for the columns. The record holds the task, its classes (of
+    the training split, the most frequent first), the number of timeframes, and figures of each split.
+
+    Returns:
+        Split -> number of examples.
+
+    Raises:
+        QueryError: WHERE or ASSUMING leave a split without examples.
+        DataError: a split has no example for another reason.
+    """
+    query = bind_query(settings, manifest)
+    plan = plan_query_anchors(settings, query, manifest.time_ranges)
+    if manifest.fit_until is not None and not plan.static and not query.pseudo_timed_facts:
+        _warn_of_statistics(plan, manifest.fit_until)
+    table = f"labels_{settings.query.name}"
+    labels = label_frame(session, lake, query, plan, manifest).cache()
+    counts = {row["split"]: row["count"] for row in labels.groupBy("split").count().collect()}
+    for split in Split:
+        if not counts.get(split):
+            raise _nothing(query, plan, split)
+    # Written sorted in one file while few, so that the same labels are the same bytes.
+    few = sum(counts.values()) < 5_000_000
+    ordered = labels.repartition(1) if few else labels.repartitionByRange("anchor_time", "entity")
+    write_table(lake, table, ordered.sortWithinPartitions("anchor_time", "entity"))
+    labels.unpersist()
+    if query.where is not None:
+        asked = population_frame(session, lake, query, plan.latest, manifest)
+        write_table(lake, POPULATION.format(query=settings.query.name), asked.repartition(1).sort("entity"))
+    written = read_table(session, lake, table)
+    record = {
+        "task": str(query.task_type),
+        "classes": _classes(written, query),
+        "frames": query.frames,
+        "splits": {str(split): {"examples": counts[split]} for split in Split},
+    }
+    for row in written.groupBy("split").agg(*_figures(query)).collect():
+        record["splits"][row["split"]] |= {  # type: ignore[index]
+            name: value for name, value in row.asDict().items() if name != "split" and value is not None
+        }
+    lake.write_record(TASK.format(query=settings.query.name), record)
+    return {str(split): counts[split] for split in Split}
+
+
+def describe_labels(record: Mapping[str, Any]) -> str:
+    """The record of the label stage in a few words."""
+    splits = record["splits"]
+    counts = ", ".join(f"{splits[str(split)]['examples']:,} {split}" for split in Split) + " examples"
+    train = splits[str(Split.TRAIN)]
+    if "rate" in train:
+        return counts + f"; true for {train['rate']:.1%} of the training examples"
+    if "mean" in train:
+        return counts + f"; mean {train['mean']:.4g}, deviation {train['deviation']:.4g}, zero for {train['zero']:.1%}"
+    if "targets" in train:
+        classes = f" of {len(record['classes']):,} classes" if record["classes"] else ""
+        return counts + f"; {train['targets']:.3g} targets an example{classes}"
+    return counts + f"; {len(record['classes']):,} classes"
+
+
+def _warn_of_statistics(plan: AnchorPlan, fit_until: int) -> None:
+    if fit_until > plan.validation:
+        log.warning(
+            "statistics of the columns (means, categories) count rows up to %s, after the %s anchor: build the graph "
+            "with graph.fit_until=%s to keep evaluation free of them",
+            show_time(fit_until),
+            "test" if fit_until > plan.test else "validation",
+            show_time(plan.validation),
+        )
+
+
+def _nothing(query: PredictiveQuery, plan: AnchorPlan, split: Split) -> DataError | QueryError:
+    clause = next((word for word in ("WHERE", "ASSUMING") if word in query.positions), None)
+    let_through = f" that {clause} lets through" if clause else ""
+    if plan.static:
+        message = f"no {query.entity.name} row{let_through} has a known target in the {split} split"
+    else:
+        anchors = plan.of(split)
+        message = (
+            f"no {query.entity.name} row{let_through} has a target in a {split} window: anchors "
+            f"{show_time(anchors[0])} to {show_time(anchors[-1])}. Set anchors.test or anchors.train"
+        )
+    if clause is None:
+        return DataError(message)
+    return QueryError(f"{message}; widen the condition", query.text, query.positions[clause])
+
+
+def _classes(labels: DataFrame, query: PredictiveQuery) -> list[str]:
+    if query.task_type is TaskType.MULTICLASS_CLASSIFICATION:
+        values = labels.select("split", F.col("target").alias("value"))
+    elif query.task_type is TaskType.MULTILABEL_CLASSIFICATION:
+        values = labels.select("split", F.explode("target").alias("value"))
+    else:
+        return []
+    counted = values.where(F.col("split") == str(Split.TRAIN)).groupBy("value").count()
+    rows = counted.orderBy(F.desc("count"), "value").limit(MAX_CLASSES).collect()
+    return [row["value"] for row in rows]
+
+
+def _figures(query: PredictiveQuery) -> list[Any]:
+    if query.task_type.is_link_prediction:
+        return [F.avg(F.size("targets")).alias("targets")]
+    if query.task_type is TaskType.BINARY_CLASSIFICATION:
+        return [F.avg("target").alias("rate")]
+    if query.task_type is TaskType.MULTILABEL_CLASSIFICATION:
+        return [F.avg(F.size("target")).alias("targets")]
+    if query.task_type is TaskType.MULTICLASS_CLASSIFICATION:
+        return [F.approx_count_distinct("target").alias("distinct")]
+    value = F.col("target")[0] if query.task_type is TaskType.FORECASTING else F.col("target")
+    return [
+        F.avg(value).alias("mean"),
+        F.stddev_pop(value).alias("deviation"),
+        F.avg((value == 0).cast("double")).alias("zero"),
+    ]

@@ -1,0 +1,1 @@
+"""Node tables: encoded columns and their statistics."""

@@ -1,0 +1,230 @@
+"""Encoded features: statistics fit on the training period, values turned into numbers by them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from gnnscale.etl.nodes.list_columns import CLIP, INPUT, LISTS, fit_embeddings, list_input, list_values
+from gnnscale.etl.sources.raw_tables import END, TIME, RawTable
+from gnnscale.etl.text import HASHED_DIMS
+from gnnscale.schema import SEPARATOR, ColumnType, FeatureManifest, Graph, SchemaError
+
+SKEWED = 2.0
+"""Skewness past which a numerical column is encoded as sign(x) log(1 + |x|)."""
+
+
+def feature_types(raw: RawTable, graph: Graph) -> dict[str, ColumnType]:
+    """Which columns become features, and as what; those not declared follow their physical type.
+
+    Text and booleans are categorical, numbers numerical, times timestamps, arrays of text multicategorical and arrays
+    of floating-point numbers embeddings. Text that is prose is not told from names: declare it ``text``. Arrays of
+    whole numbers may be keys or vectors, so they are left out unless they are declared, as are all other types.
+    """
+    table = raw.table
+    linked = {link.column for link in graph.links if link.table == table.name}
+    taken = {table.primary_key, table.time_column, table.end_time, TIME, END, *linked}
+    types: dict[str, ColumnType] = {}
+    for column in raw.frame.schema:
+        if column.name not in taken:
+            declared = table.columns.get(column.name) or _infer(column.dataType)
+            if declared is not ColumnType.IGNORE:
+                types[column.name] = declared
+    return types
+
+
+def fit_features(
+    raw: RawTable,
+    types: dict[str, ColumnType],
+    fit_until: int | None,
+    max_categories: int,
+    text_dims: int = HASHED_DIMS,
+) -> tuple[FeatureManifest, ...]:
+    """Statistics of each feature.
+
+    Args:
+        raw: the table.
+        types: column -> type.
+        fit_until: epoch seconds; rows stamped later do not count. None counts all.
+        max_categories: most categories a column keeps; rarer values share code 0 with missing ones.
+        text_dims: length of the vectors of text columns.
+
+    Raises:
+        SchemaError: a column is declared as what its values are not.
+        DataError: the vectors of an embedding column differ in length, or hold what is no number.
+    """
+    _check_types(raw, types)
+    period = raw.frame
+    if fit_until is not None:
+        period = period.where(F.col(TIME).isNull() | (F.col(TIME) <= fit_until))
+    numbers = [name for name, kind in types.items() if kind in (ColumnType.NUMERICAL, ColumnType.TIMESTAMP)]
+    values = {
+        name: list_values(name, raw.frame.schema[name].dataType, raw.table.separators.get(name, SEPARATOR))
+        for name, kind in types.items()
+        if kind is ColumnType.MULTICATEGORICAL
+    }
+    aggregates = [F.count(F.lit(1)).alias("rows")]
+    for name, kind in types.items():
+        told = F.nullif(F.size(values[name]), F.lit(0)) if name in values else F.col(name)
+        aggregates.append(F.count(told).alias(f"{name}|count"))
+        if name in numbers:
+            aggregates += _moments(name, _number(name, kind))
+    row = period.agg(*aggregates).first()
+    assert row is not None
+    named = [name for name, kind in types.items() if kind is ColumnType.CATEGORICAL]
+    values |= {name: F.array(F.col(name).cast("string")) for name in named}
+    categories = _most_frequent(period, values, max_categories)
+    embeddings = fit_embeddings(raw, [n for n, kind in types.items() if kind is ColumnType.EMBEDDING], fit_until)
+    features = []
+    for name, kind in types.items():
+        missing = 1 - row[f"{name}|count"] / max(1, row["rows"])
+        if name in numbers:
+            log = abs(row[f"{name}|skew"] or 0.0) > SKEWED
+            prefix = f"{name}|log_" if log else f"{name}|"
+            mean, std = row[f"{prefix}mean"] or 0.0, row[f"{prefix}std"] or 0.0
+            features.append(FeatureManifest(name, kind, log, mean, std if std > 1e-9 else 1.0, (), missing))
+        elif name in embeddings:
+            features.append(replace(embeddings[name], missing=missing))
+        elif kind is ColumnType.TEXT:
+            features.append(FeatureManifest(name, kind, missing=missing, dims=text_dims))
+        else:
+            split = kind is ColumnType.MULTICATEGORICAL and isinstance(raw.frame.schema[name].dataType, T.StringType)
+            separator = raw.table.separators.get(name, SEPARATOR) if split else ""
+            features.append(
+                FeatureManifest(name, kind, categories=categories[name], missing=missing, separator=separator)
+            )
+    return tuple(features)
+
+
+def _moments(name: str, value: Column) -> list[Column]:
+    logged = F.signum(value) * F.log1p(F.abs(value))
+    return [
+        F.skewness(value).alias(f"{name}|skew"),
+        F.avg(value).alias(f"{name}|mean"),
+        F.stddev_pop(value).alias(f"{name}|std"),
+        F.avg(logged).alias(f"{name}|log_mean"),
+        F.stddev_pop(logged).alias(f"{name}|log_std"),
+    ]
+
+
+def _check_types(raw: RawTable, types: dict[str, ColumnType]) -> None:
+    fits = {
+        ColumnType.NUMERICAL: (T.NumericType, T.BooleanType),
+        ColumnType.TIMESTAMP: (T.TimestampType, T.TimestampNTZType, T.DateType),
+        ColumnType.TEXT: (T.StringType,),
+        ColumnType.MULTICATEGORICAL: (T.StringType, T.ArrayType),
+        ColumnType.EMBEDDING: (T.ArrayType,),
+    }
+    elements = {
+        ColumnType.MULTICATEGORICAL: (T.StringType, T.NumericType),
+        ColumnType.EMBEDDING: (T.FloatType, T.DoubleType),
+    }
+    for name, kind in types.items():
+        physical = raw.frame.schema[name].dataType
+        fit = kind not in fits or isinstance(physical, fits[kind])
+        if fit and kind in elements and isinstance(physical, T.ArrayType):
+            fit = isinstance(physical.elementType, elements[kind])
+        if not fit:
+            other = "ignore" if isinstance(physical, T.ArrayType) else "categorical or ignore"
+            raise SchemaError(
+                f"column {raw.table.name}.{name} is declared {kind} and holds {physical.simpleString()}; "
+                f"declare it {other}, or convert it in the source"
+            )
+
+
+def encode_features(
+    frame: DataFrame, features: tuple[FeatureManifest, ...], kept: Sequence[Column | str] = ("*",)
+) -> DataFrame:
+    """Columns ``num_<column>`` (float, mean 0 and deviation 1) and ``cat_<column>`` (int codes) from raw ones.
+
+    A missing number is encoded as the mean, 0; a missing or unknown category as code 0.
+
+    Args:
+        frame: of raw columns.
+        features: of the table.
+        kept: what else of the frame the result has.
+
+    Returns:
+        What is kept, the encoded columns in their order, and what
+        :func:`gnnscale.etl.nodes.list_columns.encode_lists` makes the others from.
+    """
+    # All are made from the raw columns at once: an encoded column may be called as a raw one is.
+    inputs = []
+    for feature in features:
+        if feature.type in LISTS:
+            inputs.append(list_input(frame, feature))
+        elif feature.type == ColumnType.CATEGORICAL:
+            inputs.append(F.col(feature.column).cast("string").alias(f"{INPUT}{feature.column}"))
+        else:
+            inputs.append(_scaled(feature))
+    encoded = frame.select(*kept, *inputs)
+    for feature in features:
+        if feature.type == ColumnType.CATEGORICAL:
+            encoded = _encode_category(encoded, feature)
+    return encoded
+
+
+def _scaled(feature: FeatureManifest) -> Column:
+    value = _number(feature.column, ColumnType(feature.type))
+    value = F.signum(value) * F.log1p(F.abs(value)) if feature.log else value
+    scaled = (value - F.lit(feature.mean)) / F.lit(feature.std)
+    clipped = F.greatest(F.lit(-CLIP), F.least(F.lit(CLIP), F.coalesce(scaled, F.lit(0.0))))
+    return clipped.cast("float").alias(feature.encoded)
+
+
+def _encode_category(frame: DataFrame, feature: FeatureManifest) -> DataFrame:
+    name, value = feature.encoded, f"{INPUT}{feature.column}"
+    if not feature.categories:
+        return frame.withColumn(name, F.lit(0)).drop(value)
+    codes = [(value, code) for code, value in enumerate(feature.categories, start=1)]
+    schema = T.StructType([T.StructField("_value", T.StringType()), T.StructField(name, T.IntegerType())])
+    lookup = F.broadcast(frame.sparkSession.createDataFrame(codes, schema))
+    joined = frame.join(lookup, F.col(value) == F.col("_value"), "left")
+    return joined.withColumn(name, F.coalesce(F.col(name), F.lit(0))).drop("_value", value)
+
+
+def _most_frequent(frame: DataFrame, columns: Mapping[str, Column], most: int) -> dict[str, tuple[str, ...]]:
+    """Values that the most rows have, from columns of arrays of them."""
+    if not columns:
+        return {}
+    # One pass for all columns, as (column, value) rows.
+    lists = [F.transform(values, partial(_pair, column)) for column, values in columns.items()]
+    pairs = frame.select(F.explode(F.concat(*lists)).alias("pair")).select("pair.*").dropna()
+    counts = pairs.groupBy("column", "value").count()
+    order = Window.partitionBy("column").orderBy(F.desc("count"), "value")
+    rows = counts.withColumn("place", F.row_number().over(order)).where(F.col("place") <= most).collect()
+    found: dict[str, list[tuple[int, str]]] = {column: [] for column in columns}
+    for row in rows:
+        found[row["column"]].append((row["place"], row["value"]))
+    return {column: tuple(value for _, value in sorted(values)) for column, values in found.items()}
+
+
+def _pair(column: str, value: Column) -> Column:
+    return F.struct(F.lit(column).alias("column"), value.alias("value"))
+
+
+def _number(name: str, kind: ColumnType) -> Column:
+    column = F.col(name)
+    if kind is ColumnType.TIMESTAMP:
+        column = F.unix_seconds(column.cast("timestamp")) / F.lit(86_400)
+    value = column.try_cast("double")
+    return F.when(F.isnan(value) | (F.abs(value) == float("inf")), F.lit(None)).otherwise(value)
+
+
+def _infer(physical: T.DataType) -> ColumnType:
+    if isinstance(physical, T.StringType | T.BooleanType):
+        return ColumnType.CATEGORICAL
+    if isinstance(physical, T.TimestampType | T.TimestampNTZType | T.DateType):
+        return ColumnType.TIMESTAMP
+    if isinstance(physical, T.NumericType):
+        return ColumnType.NUMERICAL
+    if isinstance(physical, T.ArrayType):
+        elements = {T.StringType: ColumnType.MULTICATEGORICAL, T.FloatType: ColumnType.EMBEDDING}
+        elements[T.DoubleType] = ColumnType.EMBEDDING
+        return elements.get(type(physical.elementType), ColumnType.IGNORE)
+    return ColumnType.IGNORE

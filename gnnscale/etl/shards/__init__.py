@@ -1,5 +1,0 @@
-"""Subgraph shards: sampled neighborhoods of every example, as tensor-shaped columns of a Delta table."""
-
-from gnnscale.etl.shards.build import ShardPlan, build_shards
-
-__all__ = ["ShardPlan", "build_shards"]

@@ -1,0 +1,1 @@
+"""Raw tables: how files are read, checked for growth and described."""

@@ -1,0 +1,259 @@
+"""Raw tables as Spark frames: columns checked, missing keys added, times in whole seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from py4j.protocol import Py4JJavaError
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+from pyspark.sql.utils import AnalysisException
+
+from gnnscale.etl.spark.delta_source import read_delta, read_files
+from gnnscale.lake import Source, SourceFormat, SourceSnapshot, find_source
+from gnnscale.schema import DataError, Graph, LakeError, SchemaError, Table, ValueKind, nearest
+
+TIME = "_time"
+"""Column that holds when a row came to be known: epoch seconds, rounded up; null for rows that always hold."""
+
+END = "_end"
+"""Column that holds from when on a row no longer holds, as ``TIME``; null for rows that still do."""
+
+RESERVED = {TIME, END, "node_id", "_range", "_order", "_value"}
+"""Names that the graph build gives to columns of its own."""
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A raw table and its rows; ``frame`` has the raw columns and ``_time``."""
+
+    table: Table
+    frame: DataFrame
+
+
+def column_kinds(frame: DataFrame) -> dict[str, ValueKind]:
+    """What the values of each raw column are."""
+    return {field.name: _kind(field.dataType) for field in frame.schema if field.name not in (TIME, END)}
+
+
+def _kind(physical: T.DataType) -> ValueKind:
+    if isinstance(physical, T.StringType):
+        return ValueKind.TEXT
+    if isinstance(physical, T.BooleanType):
+        return ValueKind.BOOLEAN
+    if isinstance(physical, T.TimestampType | T.TimestampNTZType | T.DateType):
+        return ValueKind.TIME
+    return ValueKind.NUMBER if isinstance(physical, T.NumericType) else ValueKind.OTHER
+
+
+def find_sources(graph: Graph, storage_options: Mapping[str, str]) -> dict[str, Source]:
+    """Where each table's rows are.
+
+    Raises:
+        LakeError: a file, folder or package is missing.
+    """
+    return {t.name: find_source(t.name, t.source, dict(storage_options)) for t in graph.tables.values()}
+
+
+def read_raw_tables(
+    session: SparkSession,
+    graph: Graph,
+    sources: Mapping[str, Source],
+    storage_options: Mapping[str, str],
+    snapshots: Mapping[str, SourceSnapshot] | None = None,
+) -> dict[str, RawTable]:
+    """Read every table and infer the links that the column names give away.
+
+    Args:
+        session: Spark.
+        graph: gets the links.
+        sources: where each table's rows are.
+        storage_options: as delta-rs names them.
+        snapshots: what of the sources is read; default: what they hold now.
+
+    Raises:
+        SchemaError: a declared column does not exist, or the links don't make a graph.
+        DataError: a time does not parse or is missing.
+        LakeError: a source is not readable.
+    """
+    frames = {}
+    for table in graph.tables.values():
+        snapshot = (snapshots or {}).get(table.name)
+        frames[table.name] = read_source(session, table.name, sources[table.name], dict(storage_options), snapshot)
+        check_columns(table, frames[table.name].columns)
+    graph.infer_links({name: frame.columns for name, frame in frames.items()})
+    graph.validate()
+    timed = {t.name: add_times(t, frames[t.name]) for t in graph.tables.values()}
+    check_key_types(timed, graph)
+    whole = {t.name: _add_keys(t, timed, graph) for t in graph.tables.values()}
+    for name in parents_first(graph):
+        whole[name] = _inherit_time(graph.table(name), whole, graph)
+    return {t.name: RawTable(t, whole[t.name]) for t in graph.tables.values()}
+
+
+def parents_first(graph: Graph) -> list[str]:
+    """Tables that take their time from a parent, each after that parent.
+
+    Raises:
+        SchemaError: the parent has no time, or the tables take their times from each other.
+    """
+    order: list[str] = []
+
+    def visit(table: Table, through: tuple[str, ...]) -> None:
+        if not table.time_from or table.name in order:
+            return
+        if table.name in through:
+            raise SchemaError(f"tables {' and '.join(through)} take their time from each other")
+        parent = graph.table(table.foreign_keys[table.time_from])
+        if not (parent.time_column or parent.time_from):
+            raise SchemaError(f"table '{table.name}': time_from '{table.time_from}', but '{parent.name}' has no time")
+        visit(parent, (*through, table.name))
+        order.append(table.name)
+
+    for table in graph.tables.values():
+        visit(table, ())
+    return order
+
+
+def check_key_types(frames: Mapping[str, DataFrame], graph: Graph) -> None:
+    """See that both ends of every link hold keys of one kind.
+
+    Raises:
+        DataError: a link joins, say, text to numbers, which would match nothing or by accident.
+    """
+    for link in graph.links:
+        parent_key = graph.table(link.parent).primary_key or ""
+        child = frames[link.table].schema[link.column].dataType
+        parent = frames[link.parent].schema[parent_key].dataType
+        kinds = {"string" if t.typeName() in ("string", "char", "varchar") else "number" for t in (child, parent)}
+        if len(kinds) > 1:
+            raise DataError(
+                f"foreign key {link.name} is {child.simpleString()} and {link.parent}.{parent_key} is "
+                f"{parent.simpleString()}; both must be of one type"
+            )
+
+
+def read_source(
+    session: SparkSession, name: str, source: Source, storage_options: dict[str, str], snapshot: SourceSnapshot | None
+) -> DataFrame:
+    """The rows of table ``name`` as they are in its source, at the moment of a snapshot where there is one.
+
+    Raises:
+        LakeError: they can't be read.
+    """
+    try:
+        if source.format is SourceFormat.DELTA:
+            return read_delta(session, source.uri, storage_options, snapshot.version if snapshot else None)
+        if source.format is SourceFormat.CSV:
+            return session.read.csv(source.uri, header=True, inferSchema=True)
+        # Files that have changed under the same path must not come from what Spark remembers of them.
+        session.catalog.refreshByPath(source.uri)
+        if snapshot and any(file.path for file in snapshot.files):
+            return read_files(session, source.uri, snapshot.paths)
+        return session.read.parquet(source.uri)
+    except (AnalysisException, Py4JJavaError) as error:
+        raise LakeError(f"table '{name}': {source.uri} can't be read: {_headline(error)}") from None
+
+
+def check_columns(table: Table, columns: list[str]) -> None:
+    """See that a table has the columns that its declaration names, and none of ours.
+
+    Raises:
+        SchemaError: it has not.
+    """
+    for column in columns:
+        if column in RESERVED or "." in column or "`" in column:
+            raise SchemaError(
+                f"table '{table.name}': a column can't be called '{column}'; rename it in the source "
+                f"(no dots or backticks, and not {', '.join(sorted(RESERVED))})"
+            )
+    for column in sorted(table.named_columns):
+        if column not in columns:
+            raise SchemaError(f"table '{table.name}' has no column '{column}'.{nearest(column, columns)}")
+
+
+def add_times(table: Table, frame: DataFrame) -> DataFrame:
+    """The rows with ``TIME`` and, where they may end, ``END``.
+
+    Raises:
+        DataError: a time does not parse or is missing.
+    """
+    return _add_end(table, _add_time(table, frame))
+
+
+def _add_time(table: Table, frame: DataFrame) -> DataFrame:
+    if not table.time_column:
+        return frame.withColumn(TIME, F.lit(None).cast("long"))
+    frame = frame.withColumn(TIME, _seconds(frame, table, table.time_column))
+    _check_times(frame.where(F.col(TIME).isNull()), table, table.time_column)
+    return frame
+
+
+def _add_end(table: Table, frame: DataFrame) -> DataFrame:
+    if not table.end_time:
+        return frame
+    frame = frame.withColumn(END, _seconds(frame, table, table.end_time))
+    _check_times(frame.where(F.col(END).isNull() & F.col(table.end_time).isNotNull()), table, table.end_time)
+    return frame
+
+
+def _check_times(faulty: DataFrame, table: Table, name: str) -> None:
+    bad = faulty.select(F.col(name).cast("string")).limit(1_000).collect()
+    if bad:
+        shown = ", ".join(sorted({repr(row[0]) if row[0] is not None else "null" for row in bad})[:3])
+        count = f"{len(bad):,}{' or more' if len(bad) == 1_000 else ''}"
+        raise DataError(
+            f"time column {table.name}.{name}: {count} values are not times, such as {shown}; "
+            "allowed are timestamps, dates, ISO 8601 text and epoch seconds"
+        )
+
+
+def _seconds(frame: DataFrame, table: Table, name: str) -> Column:
+    column, physical = F.col(name), frame.schema[name].dataType
+    if isinstance(physical, T.NumericType):
+        value = column.cast("double")
+        endless = F.isnan(value) | (F.abs(value) == float("inf"))
+        return F.when(endless, F.lit(None)).otherwise(F.ceil(column)).cast("long")
+    if isinstance(physical, T.StringType):
+        column = F.try_to_timestamp(column)
+    elif isinstance(physical, T.DateType | T.TimestampNTZType):
+        column = column.cast("timestamp")
+    elif not isinstance(physical, T.TimestampType):
+        raise DataError(
+            f"time column {table.name}.{name} is of type {physical.simpleString()}; "
+            "allowed are timestamps, dates, text and numbers (epoch seconds)"
+        )
+    # Rounded up, whole-second anchors divide rows as the exact times would.
+    return F.ceil(F.unix_micros(column) / F.lit(1_000_000)).cast("long")
+
+
+def _add_keys(table: Table, frames: Mapping[str, DataFrame], graph: Graph) -> DataFrame:
+    frame = frames[table.name]
+    if not table.keys_from:
+        return frame
+    key = table.primary_key or ""
+    mentioned = None
+    for name in table.keys_from:
+        link = graph.link(name)
+        keys = frames[link.table].select(F.col(link.column).alias(key)).where(F.col(key).isNotNull())
+        mentioned = keys if mentioned is None else mentioned.unionByName(keys)
+    assert mentioned is not None
+    missing = mentioned.distinct().join(frame.select(key), key, "left_anti")
+    # Each of the checks that follow would read all the facts again for their keys.
+    return frame.unionByName(missing, allowMissingColumns=True).cache()
+
+
+def _inherit_time(table: Table, frames: Mapping[str, DataFrame], graph: Graph) -> DataFrame:
+    frame = frames[table.name]
+    if not table.time_from:
+        return frame
+    parent = graph.table(table.foreign_keys[table.time_from])
+    # Rows without a dated parent have no date themselves, so no anchor may see them: the join leaves them out.
+    times = frames[parent.name].select(F.col(parent.primary_key or "").alias(table.time_from), TIME).dropna()
+    return frame.drop(TIME).join(times, table.time_from)
+
+
+def _headline(error: Exception) -> str:
+    return str(error).splitlines()[0]

@@ -1,0 +1,1 @@
+"""The Spark session, and tables written and read through it."""

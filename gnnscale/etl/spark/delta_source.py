@@ -1,0 +1,184 @@
+"""``format("delta")`` for a Spark whose JVM has no Delta: Arrow tasks write Parquet, delta-rs commits once."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.fs
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+from pyspark import TaskContext
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.datasource import (
+    DataSource,
+    DataSourceArrowWriter,
+    DataSourceReader,
+    InputPartition,
+    WriterCommitMessage,
+)
+from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
+from pyspark.sql.types import StructType
+
+from gnnscale.lake import WrittenFile, check_readable, commit_files, open_folder, table_files
+from gnnscale.schema import LakeError
+
+METADATA_PREFIX = "usermetadata."
+
+
+def read_delta(
+    session: SparkSession, uri: str, storage_options: dict[str, str] | None = None, version: int | None = None
+) -> DataFrame:
+    """A Delta table through Spark's own Parquet reader, which is several times faster than through Python.
+
+    Where the JVM has Delta, Spark reads it itself. Without a version, the latest is read.
+
+    Raises:
+        LakeError: the table needs a reader feature that plain Parquet files don't carry.
+    """
+    if has_jvm_delta(session):
+        reader = session.read.format("delta")
+        return (reader if version is None else reader.option("versionAsOf", version)).load(uri)
+    table = DeltaTable(uri, version, storage_options or None)
+    check_readable(table, uri)
+    schema = from_arrow_schema(pa.schema(table.schema().to_arrow()))
+    files = table_files(table)
+    if not files:
+        return session.createDataFrame([], schema)
+    return read_files(session, uri, [f"{uri.rstrip('/')}/{file}" for file in files], schema)
+
+
+def read_files(session: SparkSession, uri: str, paths: Sequence[str], schema: StructType | None = None) -> DataFrame:
+    """Some Parquet files of a table or folder.
+
+    Args:
+        uri: of the table or folder, from which on paths tell partitions.
+        paths: of the files, in full.
+        schema: of the rows; default: that of the files.
+    """
+    reader = session.read if schema is None else session.read.schema(schema)
+    return reader.option("basePath", uri).parquet(*(_no_pattern(path) for path in paths))
+
+
+def _no_pattern(path: str) -> str:
+    """A path for Spark, which takes paths for patterns."""
+    return re.sub(r"([\\\[\]{}*?])", r"\\\1", path)
+
+
+def has_jvm_delta(session: SparkSession) -> bool:
+    """Whether the JVM itself reads and writes Delta (Databricks, EMR, delta-spark)."""
+    # py4j gives a JavaClass for a class that is there and a JavaPackage for one that is not.
+    found = type(session._jvm.io.delta.tables.DeltaTable).__name__  # type: ignore[union-attr]
+    return found == "JavaClass"
+
+
+class DeltaDataSource(DataSource):
+    """Delta tables for ``spark.read`` and ``df.write``; modes ``append`` and ``overwrite``.
+
+    Options: ``path``; ``storage.<name>`` go to delta-rs as storage options; ``userMetadata.<name>`` are kept
+    with the commit, names in lower case as Spark hands them on.
+    """
+
+    @classmethod
+    def name(cls) -> str:
+        """The name that ``format`` takes."""
+        return "delta"
+
+    def _table(self) -> DeltaTable:
+        table = DeltaTable(self.options["path"], storage_options=_storage_options(self.options) or None)
+        check_readable(table, self.options["path"])
+        return table
+
+    def schema(self) -> StructType:
+        """Schema of the table's latest version."""
+        return from_arrow_schema(pa.schema(self._table().schema().to_arrow()))
+
+    def reader(self, schema: StructType) -> DataSourceReader:
+        """A reader with one partition for each file."""
+        table = self._table()
+        return _DeltaReader(dict(self.options), table.version(), to_arrow_schema(schema))
+
+    def writer(self, schema: StructType, overwrite: bool) -> DataSourceArrowWriter:
+        """A writer that commits all tasks' files in one transaction."""
+        return _DeltaWriter(dict(self.options), to_arrow_schema(schema, timezone="UTC"), overwrite)
+
+
+@dataclass
+class _FilePartition(InputPartition):
+    path: str
+
+
+class _DeltaReader(DataSourceReader):
+    def __init__(self, options: dict[str, str], version: int, schema: pa.Schema) -> None:
+        self.options, self.version, self.arrow_schema = options, version, schema
+
+    def partitions(self) -> Sequence[InputPartition]:
+        table = DeltaTable(self.options["path"], self.version, _storage_options(self.options) or None)
+        if table.metadata().partition_columns:
+            raise LakeError(
+                f"{self.options['path']} is partitioned: read it with gnnscale.etl.read_delta, not format('delta')"
+            )
+        return [_FilePartition(path) for path in table_files(table)]
+
+    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
+        if not isinstance(partition, _FilePartition):  # an empty table: Spark asks for one empty partition
+            return
+        filesystem, root = _filesystem(self.options)
+        with pq.ParquetFile(filesystem.open_input_file(f"{root}{partition.path}")) as file:
+            for batch in file.iter_batches(columns=self.arrow_schema.names):
+                yield pa.Table.from_batches([batch]).cast(self.arrow_schema).combine_chunks().to_batches()[0]
+
+
+@dataclass
+class _WrittenFiles(WriterCommitMessage):
+    files: list[WrittenFile] = field(default_factory=list)
+
+
+class _DeltaWriter(DataSourceArrowWriter):
+    def __init__(self, options: dict[str, str], schema: pa.Schema, overwrite: bool) -> None:
+        self.options, self.arrow_schema, self.overwrite = options, schema, overwrite
+
+    def write(self, iterator: Iterator[pa.RecordBatch]) -> WriterCommitMessage:
+        filesystem, root = open_folder(self.options["path"], _storage_options(self.options), make=True)
+        context = TaskContext.get()
+        part = context.partitionId() if context else 0
+        # Sorted by name, the files of a range-sorted frame are in order.
+        name = f"part-{part:06d}-{uuid.uuid4()}.parquet"
+        batches = (batch for batch in iterator if batch.num_rows)
+        first = next(batches, None)
+        if first is None:
+            return _WrittenFiles([])
+        rows = 0
+        with (
+            filesystem.open_output_stream(root + name) as sink,
+            pq.ParquetWriter(sink, self.arrow_schema) as writer,
+        ):
+            for batch in itertools.chain([first], batches):
+                writer.write_table(pa.Table.from_batches([batch]).cast(self.arrow_schema))
+                rows += batch.num_rows
+        return _WrittenFiles([WrittenFile(name, filesystem.get_file_info(root + name).size, rows)])
+
+    def commit(self, messages: list[Any]) -> None:
+        files = [file for message in messages if message is not None for file in message.files]
+        metadata = {k[len(METADATA_PREFIX) :]: v for k, v in self.options.items() if k.startswith(METADATA_PREFIX)}
+        mode: Literal["overwrite", "append"] = "overwrite" if self.overwrite else "append"
+        commit_files(self.options["path"], self.arrow_schema, files, mode, _storage_options(self.options), metadata)
+
+    def abort(self, messages: list[Any]) -> None:
+        filesystem, root = _filesystem(self.options)
+        for message in messages:
+            for file in message.files if message is not None else []:
+                filesystem.delete_file(root + file.path)
+
+
+def _storage_options(options: Mapping[str, str]) -> dict[str, str]:
+    return {key.removeprefix("storage."): value for key, value in options.items() if key.startswith("storage.")}
+
+
+def _filesystem(options: dict[str, str]) -> tuple[pyarrow.fs.FileSystem, str]:
+    return open_folder(options["path"], _storage_options(options))

@@ -1,0 +1,103 @@
+"""The Spark session: sized to the machine by default, with ``format("delta")`` always there."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from pyspark import SparkContext
+from pyspark.sql import SparkSession
+
+from gnnscale.config import SparkSettings
+from gnnscale.etl.spark.delta_source import DeltaDataSource, has_jvm_delta
+from gnnscale.etl.spark.java import choose_java
+
+GIB = 1 << 30
+LOGGING = Path(__file__).with_name("log4j2.properties")
+
+
+def open_session(settings: SparkSettings, app: str = "gnnscale") -> SparkSession:
+    """Start Spark, or take the session that is there.
+
+    Under ``spark-submit`` or on a cluster that brings a session, its master and memory stand. Times are UTC.
+
+    Args:
+        settings: master, memory, partitions and further ``spark.*`` configuration.
+        app: name that Spark's own pages show.
+
+    Raises:
+        GnnscaleError: there is no Java that Spark runs on.
+    """
+    # PySpark warns of every pandas 3; nothing here converts through pandas.
+    warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
+    builder = SparkSession.builder.appName(app)
+    # spark-submit starts the JVM before Python; only this variable tells, and its settings must win.
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    if not submitted:
+        # Python data sources are planned by the interpreter that this names; spark.pyspark.python does not reach them.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        if SparkSession.getActiveSession() is None:
+            choose_java()
+    for key, value in _configuration(settings, submitted).items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.conf.set("spark.sql.session.timeZone", "UTC")
+    # Inferring filters from filters takes time exponential in the windows of a query (2 minutes for seven).
+    session.conf.set("spark.sql.constraintPropagation.enabled", "false")
+    if not has_jvm_delta(session):
+        session.dataSource.register(DeltaDataSource)
+    return session
+
+
+def close_session() -> None:
+    """Stop Spark where this process has started its JVM; a session that a cluster brought goes on."""
+    session = SparkSession.getActiveSession()
+    if session is None:
+        return
+    gateway = session.sparkContext._gateway
+    process = getattr(gateway, "proc", None)
+    if gateway is not None and process is not None:
+        session.stop()
+        # Stopping the context leaves the JVM with its heap; closing its standard input ends it.
+        gateway.shutdown()
+        process.stdin.close()
+        process.wait(timeout=30)
+        SparkContext._gateway = None
+        SparkContext._jvm = None
+
+
+def _configuration(settings: SparkSettings, submitted: bool) -> dict[str, str]:
+    cores = os.cpu_count() or 1
+    partitions = settings.shuffle_partitions
+    configuration = {
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
+        # Blocks of edges are about a megabyte each.
+        "spark.sql.execution.arrow.maxBytesPerBatch": str(64 << 20),
+        # Shuffles of a billion edges must not stay on disk until the driver's heap happens to be collected.
+        "spark.sql.classic.shuffleDependency.fileCleanup.enabled": "true",
+        "spark.sql.shuffle.partitions": str(2 * cores if partitions == "auto" else partitions),
+    }
+    if not submitted:
+        configuration |= {
+            "spark.master": settings.master,
+            "spark.driver.memory": _driver_memory(settings.driver_memory),
+            "spark.ui.enabled": "false",
+            "spark.ui.showConsoleProgress": "false",
+            "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOGGING.as_uri()}",
+        }
+        if settings.master.startswith("local"):
+            configuration |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+            # Packed blocks hardly shrink, and between tasks of one machine they cross no network.
+            configuration["spark.shuffle.compress"] = "false"
+    return configuration | settings.conf
+
+
+def _driver_memory(setting: str) -> str:
+    if setting != "auto":
+        return setting
+    # An eighth of the machine: Python workers, training and the page cache need the rest.
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return f"{max(1024, total // 8 // (GIB // 1024))}m"

@@ -1,0 +1,1 @@
+"""Generated graphs of any size."""

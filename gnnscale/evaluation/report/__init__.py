@@ -1,0 +1,1 @@
+"""The report: pages, charts and words."""

@@ -1,0 +1,132 @@
+"""Predictions of entity tasks: each entity's value, class or classes, as Delta tables."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from gnnscale.batches import EntityExamples, read_entity_examples
+from gnnscale.config import Settings
+from gnnscale.inference.embedding_rows import TIMESTAMP
+from gnnscale.inference.population import read_keys
+from gnnscale.lake import Lake
+from gnnscale.query import PredictiveQuery, Split, TaskType
+from gnnscale.store import GraphStore
+from gnnscale.training import EntityPredictor, load_entity_model
+
+log = logging.getLogger(__name__)
+
+
+def predict(
+    settings: Settings,
+    lake: Lake,
+    store: GraphStore,
+    latest: int,
+    nodes: NDArray[np.int64] | None = None,
+    device: torch.device | None = None,
+    advance: Callable[[int], None] = lambda rows: None,
+    query: PredictiveQuery | None = None,
+) -> dict[str, int]:
+    """Write ``predictions_<query>`` at the latest anchor and ``holdout_<query>`` for the labelled test examples.
+
+    Columns are entity (key of its table), anchor_time, and by task: score, a probability; value; frame (from 1) and
+    value; or target (a class), rank (from 1) and score, for the classes that the query asks for.
+
+    Args:
+        settings: names the query; ``embedding.batch_size`` entities are scored at once.
+        lake: holds the graph, the labels and the model.
+        store: of the graph.
+        latest: anchor of the predictions, epoch seconds.
+        nodes: node ids of the entities to predict for; default: all. Those that are not there at the anchor are left
+            out.
+        device: for the model; default: the CPU.
+        advance: told of entities that are done.
+        query: bound query; default: the configuration's.
+
+    Returns:
+        Table -> entities in it.
+
+    Raises:
+        LakeError: there is no model or no labels, or the model does not fit.
+    """
+    name, origin = settings.query.name, store.manifest.origin
+    predictor = load_entity_model(settings, lake, store, device, query=query)
+    entity, top = predictor.builder.query.entity.name, predictor.builder.query.top
+    nodes = np.arange(store.node_count(entity)) if nodes is None else np.asarray(nodes, np.int64)
+    there = nodes[store.features(entity).alive(nodes, latest - origin)]
+    wanted = {
+        f"holdout_{name}": read_entity_examples(lake, name, Split.TEST, origin),
+        f"predictions_{name}": EntityExamples.unlabelled(there, latest - origin),
+    }
+    keys = read_keys(lake, entity)
+    tables = {}
+    for table, examples in wanted.items():
+        scores = _score(predictor, examples, settings.embedding.batch_size, advance)
+        tables[table] = answer_table(predictor, examples, scores, keys, origin, top)
+    for table, rows in tables.items():
+        lake.write(table, rows, metadata={"query": name})
+        log.info("%s: %s rows", table, f"{rows.num_rows:,}")
+    return {table: len(examples) for table, examples in wanted.items()}
+
+
+def answer_table(
+    predictor: EntityPredictor,
+    examples: EntityExamples,
+    scores: NDArray[np.float32],
+    keys: pa.Array,
+    origin: int,
+    top: int | None,
+) -> pa.Table:
+    """Predictions as rows; layouts as in :func:`predict`.
+
+    Args:
+        predictor: knows the answers' shape.
+        examples: who was asked about, and when.
+        scores: ``[examples, scores]``.
+        keys: of the entities' table in order of node id.
+        origin: of the graph, in epoch seconds.
+        top: classes an example; default: all.
+    """
+    shape = predictor.knowledge.shape
+    count, width = scores.shape
+    if shape.task in (TaskType.MULTICLASS_CLASSIFICATION, TaskType.MULTILABEL_CLASSIFICATION):
+        width = min(top or width, width)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :width]
+        answer = {
+            "target": pa.array(shape.classes, pa.string()).take(pa.array(order.ravel())),
+            "rank": pa.array(np.tile(np.arange(1, width + 1, dtype=np.int32), count)),
+            "score": pa.array(np.take_along_axis(scores, order, axis=1).ravel()),
+        }
+    elif shape.task == TaskType.FORECASTING:
+        frames = np.tile(np.arange(1, width + 1, dtype=np.int32), count)
+        answer = {"frame": pa.array(frames), "value": pa.array(scores.ravel())}
+    elif shape.task == TaskType.REGRESSION:
+        answer = {"value": pa.array(scores[:, 0])}
+    else:
+        answer = {"score": pa.array(scores[:, 0])}
+    times = [datetime.fromtimestamp(int(a) + origin, UTC) for a in examples.anchors]
+    row = pa.array(np.repeat(np.arange(count), width))
+    return pa.table(
+        {
+            "entity": keys.take(pa.array(np.repeat(examples.entities, width))),
+            **answer,
+            "anchor_time": pa.array(times, TIMESTAMP).take(row),
+        }
+    )
+
+
+def _score(
+    predictor: EntityPredictor, examples: EntityExamples, size: int, advance: Callable[[int], None]
+) -> NDArray[np.float32]:
+    parts = [np.zeros((0, predictor.knowledge.shape.scores), np.float32)]
+    for start in range(0, len(examples), size):
+        rows = np.arange(start, min(len(examples), start + size))
+        parts.append(predictor.predict(examples.take(rows)))
+        advance(len(rows))
+    return np.concatenate(parts)

@@ -1,1 +1,0 @@
-"""Starting training on Ray. The only code that imports ray."""

@@ -1,0 +1,17 @@
+from .intervals import Difference as Difference
+from .intervals import Interval as Interval
+from .intervals import bootstrap_interval as bootstrap_interval
+from .intervals import bootstrap_means as bootstrap_means
+from .intervals import paired_difference as paired_difference
+from .intervals import percentile_interval as percentile_interval
+from .ranking_metrics import Floats as Floats
+from .ranking_metrics import RankingMetrics as RankingMetrics
+from .ranking_metrics import evaluate_ranking as evaluate_ranking
+from .task_definitions import TaskMetric as TaskMetric
+from .task_definitions import task_metrics as task_metrics
+from .task_draws import draw_metrics as draw_metrics
+from .task_draws import entity_weights as entity_weights
+from .task_evaluation import THRESHOLD as THRESHOLD
+from .task_evaluation import checked_scores as checked_scores
+from .task_evaluation import evaluate_task as evaluate_task
+from .task_evaluation import ranked_classes as ranked_classes

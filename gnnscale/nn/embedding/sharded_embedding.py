@@ -1,0 +1,167 @@
+"""An embedding table whose rows are shared out to the processes of a training.
+
+Row r is on rank ``r mod workers``. A look-up sends ids to where the rows are and gets vectors back; :meth:`update`
+sends their gradients the same way, and each process changes the rows that it holds. The table is no parameter: neither
+data-parallel training, nor the optimiser, nor the running average touches it, and a step costs what was looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from gnnscale.nn.embedding.embedding_init import EmbeddingInit, start_rows
+from gnnscale.nn.embedding.row_adagrad import RowAdagrad
+from gnnscale.schema import SchemaError
+
+
+@dataclass(frozen=True)
+class ProcessGroup:
+    """The processes that share a table: this one's number, how many there are, and the device of its rows."""
+
+    rank: int = 0
+    workers: int = 1
+    device: torch.device = torch.device("cpu")  # noqa: RUF009
+
+    def exchange(self, parts: list[Tensor]) -> list[Tensor]:
+        """Give every process its part, and get one from each, in order of rank.
+
+        Args:
+            parts: one a rank, ``[rows, ...]``, of equal trailing shape and type.
+        """
+        if self.workers == 1:
+            return parts
+        counts = torch.tensor([len(part) for part in parts], device=self.device)
+        theirs = torch.empty_like(counts)
+        dist.all_to_all_single(theirs, counts)
+        sent = torch.cat(parts)
+        sizes = theirs.tolist()
+        got = sent.new_empty(sum(sizes), *sent.shape[1:])
+        dist.all_to_all_single(got, sent, sizes, counts.tolist())
+        return list(got.split(sizes))
+
+
+@dataclass(frozen=True)
+class _Lookup:
+    """Rows that a forward pass took: which of this process, for whom, and the vectors that get the gradients."""
+
+    vectors: Tensor
+    unique: Tensor
+    asked: list[Tensor]
+
+
+class ShardedEmbedding(nn.Module):
+    """Looks rows up wherever they are; every process has to take part in every look-up.
+
+    Args:
+        rows: of the whole table.
+        channels: of a row.
+        law: of the initial values.
+        peers: that share it.
+    """
+
+    def __init__(self, rows: int, channels: int, law: EmbeddingInit, group: ProcessGroup | None = None) -> None:
+        super().__init__()
+        self.rows, self.channels, self.law = rows, channels, law
+        self.group = group or ProcessGroup()
+        own = np.arange(self.group.rank, rows, self.group.workers)
+        self.table = start_rows(law, own, channels).to(self.group.device)
+        """This process's rows: row r of the whole at ``r // workers``."""
+        self.adagrad = RowAdagrad(len(own), self.group.device)
+        self._lookups: list[_Lookup] = []
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """The table itself: a copy of the network looks the same rows up, as they are at the time."""
+        return self
+
+    def forward(self, nodes: Tensor) -> Tensor:
+        """Rows by number.
+
+        Args:
+            nodes: int64, any shape, in ``0 .. rows - 1``.
+
+        Returns:
+            ``[..., channels]``. In training, its gradients wait for :meth:`update`.
+
+        Raises:
+            SchemaError: a number is no row.
+        """
+        flat = nodes.reshape(-1)
+        if flat.numel() and not 0 <= int(flat.min()) <= int(flat.max()) < self.rows:
+            raise SchemaError(f"rows {int(flat.min())} .. {int(flat.max())} are looked up; there are {self.rows:,}")
+        unique, places = flat.unique(return_inverse=True)
+        asked = self.group.exchange(self._deal(unique, unique // self.group.workers))
+        found = self.group.exchange([self.table[rows] for rows in asked])
+        vectors = self.table.new_empty(len(unique), self.channels)
+        for rank, part in enumerate(found):
+            vectors[unique % self.group.workers == rank] = part
+        if self.training and torch.is_grad_enabled():
+            vectors.requires_grad_()
+            self._lookups.append(_Lookup(vectors, unique, asked))
+        return vectors[places].reshape(*nodes.shape, self.channels)
+
+    @torch.no_grad()
+    def update(self, rate: float) -> None:
+        """Take one step with the gradients of all look-ups since the last one, averaged over processes.
+
+        Args:
+            rate: the learning rate.
+        """
+        rows, gradients = [self.table.new_zeros(0, dtype=torch.int64)], [self.table.new_zeros(0, self.channels)]
+        for lookup in self._lookups:
+            gradient = lookup.vectors.grad
+            gradient = torch.zeros_like(lookup.vectors) if gradient is None else gradient
+            gradients += self.group.exchange(self._deal(lookup.unique, gradient))
+            rows += lookup.asked
+        self._lookups.clear()
+        changed, places = torch.cat(rows).unique(return_inverse=True)
+        total = self.table.new_zeros(len(changed), self.channels)
+        total.index_add_(0, places, torch.cat(gradients))
+        self.adagrad.step(self.table, changed, total / self.group.workers, rate)
+
+    def gather(self) -> dict[str, Tensor]:
+        """The whole table and its optimiser's state on rank 0, whatever the number of processes.
+
+        Returns:
+            ``table`` ``[rows, channels]`` and ``squares`` ``[rows]`` on the CPU; empty on the other ranks. All have
+            to ask.
+        """
+        found = {}
+        for name, own in (("table", self.table), ("squares", self.adagrad.squares)):
+            everyone = [own, *(own[:0] for _ in range(self.group.workers - 1))]
+            parts = self.group.exchange(everyone)
+            if self.group.rank == 0:
+                whole = torch.empty(self.rows, *own.shape[1:])
+                for rank, part in enumerate(parts):
+                    whole[rank :: self.group.workers] = part.cpu()
+                found[name] = whole
+        return found
+
+    def load(self, whole: Mapping[str, Tensor]) -> None:
+        """Take this process's rows of what :meth:`gather` gave, under any number of processes.
+
+        Raises:
+            SchemaError: the table was of another shape.
+        """
+        if tuple(whole["table"].shape) != (self.rows, self.channels):
+            shape = tuple(whole["table"].shape)
+            raise SchemaError(f"the table was of {shape}; now it is of {(self.rows, self.channels)}")
+        own = slice(self.group.rank, None, self.group.workers)
+        self.table.copy_(whole["table"][own])
+        self.adagrad.squares.copy_(whole["squares"][own])
+
+    def _deal(self, unique: Tensor, values: Tensor) -> list[Tensor]:
+        """Values of rows as one part for each rank that holds some."""
+        owner = unique % self.group.workers
+        return [values[owner == rank] for rank in range(self.group.workers)]
+
+
+def sharded_tables(model: nn.Module) -> dict[str, ShardedEmbedding]:
+    """The sharded tables of a network by name."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, ShardedEmbedding)}

@@ -1,0 +1,1 @@
+"""Each stage: what it reads, makes, and when it is skipped."""

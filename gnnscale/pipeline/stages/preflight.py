@@ -1,0 +1,34 @@
+"""What can be checked in a second, before Spark is started: sources, columns, links, relations and the query."""
+
+from __future__ import annotations
+
+from gnnscale.config import Settings, build_graph_schema, declared_relations
+from gnnscale.lake import column_kinds, find_source
+from gnnscale.query import PredictiveQuery
+from gnnscale.schema import SchemaError, nearest, relation_links
+
+
+def check_inputs(settings: Settings) -> PredictiveQuery:
+    """See that every table is there, has the columns that the configuration names, and suits the query.
+
+    Returns:
+        The query, bound to the graph with the links that the column names give away.
+
+    Raises:
+        LakeError: a source is missing.
+        SchemaError: a column is missing, the links don't make a graph, or a relation does not fit the tables.
+        QueryError: the query does not fit.
+    """
+    graph = build_graph_schema(settings)
+    options = settings.lake.storage_options
+    kinds = {}
+    for table in graph.tables.values():
+        found = column_kinds(find_source(table.name, table.source, options), options)
+        for column in sorted(table.named_columns - set(found)):
+            raise SchemaError(f"table '{table.name}' has no column '{column}'.{nearest(column, found)}")
+        kinds[table.name] = found
+    graph = build_graph_schema(settings, kinds)
+    graph.infer_links(kinds)
+    graph.validate()
+    relation_links(declared_relations(settings.relations), graph)
+    return PredictiveQuery(graph, settings.query.text)

@@ -1,0 +1,1 @@
+"""What runs in Ray: training workers, embedding actors, index shards, searches."""

@@ -1,0 +1,302 @@
+"""Data-parallel training under Ray Train: workers, retries, checkpoints and progress."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+import torch
+from ray.train import (
+    CheckpointConfig,
+    CheckpointConsistencyMode,
+    CheckpointUploadMode,
+    FailureConfig,
+    RunConfig,
+    ScalingConfig,
+    TrainingFailedError,
+)
+from ray.train.torch import TorchConfig, TorchTrainer, get_device
+
+from gnnscale.arrays import compute_threads, remove_left, scratch_folder
+from gnnscale.config import Settings, build_settings
+from gnnscale.lake import Lake
+from gnnscale.pipeline.stages.open_graph import open_graph
+from gnnscale.schema import GnnscaleError
+from gnnscale.training import DistributedContext, Trainer, TrainResult, build_task
+
+log = logging.getLogger(__name__)
+
+OBJECT_STORE_BYTES = 256 << 20
+"""Ray's shared memory on a machine of our own: only progress and settings pass through it."""
+
+CHECKPOINT = "checkpoint.pt"
+
+_OWN: list[int] = []
+"""Process that has begun or joined a Ray which nobody had before."""
+POLL_SECONDS = 0.5
+
+SENDING_SECONDS = 10.0
+"""How long a worker that fails waits for checkpoints that are on their way to the storage."""
+
+Hear = Callable[[str, Mapping[str, float]], None]
+"""Called with ``step`` or ``validation`` and the figures."""
+
+
+def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> TrainResult:
+    """Train the query of the configuration on as many workers as it says.
+
+    A worker that is lost is replaced, and training resumes from the last checkpoint.
+
+    Args:
+        settings: with graph and labels in its lake.
+        hear: told of progress, in this process.
+        storage: folder or URI, reached by every worker, that Ray Train keeps checkpoints in.
+
+    Raises:
+        GnnscaleError: GPUs are asked for and there are none, or training failed for a reason of the input's.
+    """
+    gpus = start_ray(settings)
+    least, most = settings.training.workers, settings.training.max_workers
+    use_gpu = settings.training.gpu == "yes" or (settings.training.gpu == "auto" and gpus >= least)
+    if settings.training.gpu == "auto" and 0 < gpus < least:
+        log.warning("%d GPUs are fewer than training.workers=%d, so training takes the CPU", gpus, least)
+    if settings.training.gpu == "yes" and gpus < least:
+        raise GnnscaleError(f"training.gpu=yes asks for {least} GPUs, one a worker, and Ray has {gpus}")
+    progress = _Progress.options(num_cpus=0).remote()  # type: ignore[attr-defined]
+    name = f"{settings.query.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:12]}"
+    trainer = TorchTrainer(
+        _train_worker,
+        train_loop_config={"settings": worker_settings(settings), "progress": progress},
+        torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
+        # Its type checkers see the class of Ray Train's first version.
+        scaling_config=ScalingConfig(  # type: ignore[call-arg]
+            num_workers=least if most is None else (least, most),  # type: ignore[arg-type]
+            use_gpu=use_gpu,
+            resources_per_worker=_share(least, most is not None, use_gpu),
+            elastic_resize_monitor_interval_s=settings.training.resize_seconds,
+        ),
+        run_config=RunConfig(
+            name=name,
+            storage_path=str(storage),
+            failure_config=FailureConfig(max_failures=settings.training.max_failures),
+            checkpoint_config=CheckpointConfig(num_to_keep=2),
+        ),
+    )
+    done = threading.Event()
+    callback = threading.Thread(target=_listen, args=(progress, hear, done), daemon=True)
+    callback.start()
+    try:
+        result = trainer.fit()
+    except TrainingFailedError as error:
+        raise _cause(error) from error
+    finally:
+        done.set()
+        callback.join()
+        remove_left(*_unsent(settings))
+    if result.checkpoint is None:
+        raise GnnscaleError("training ended without a checkpoint")
+    with result.checkpoint.as_directory() as folder:
+        state = torch.load(Path(folder) / CHECKPOINT, map_location="cpu", weights_only=False)
+    return TrainResult.from_checkpoint(state)
+
+
+def worker_settings(settings: Settings) -> dict[str, Any]:
+    """The configuration with absolute paths: workers have a working folder of their own."""
+    content = settings.model_dump(mode="json")
+    content["lake"]["uri"] = Lake(settings.lake.uri, settings.lake.storage_options).uri
+    if settings.lake.cache:
+        content["lake"]["cache"] = str(Path(settings.lake.cache).absolute())
+    return content
+
+
+def _cause(error: TrainingFailedError) -> Exception:
+    """The fault in the input behind a failed run, where that is what it was."""
+    for failure in getattr(error, "worker_failures", {}).values():
+        inner = getattr(failure, "cause", failure)
+        if isinstance(inner, GnnscaleError):
+            return GnnscaleError(str(inner))
+    return error
+
+
+def start_ray(settings: Settings) -> int:
+    """Join the cluster that is there, or start Ray on this machine.
+
+    Returns:
+        GPUs of the cluster.
+    """
+    if not ray.is_initialized():
+        _OWN.append(os.getpid())
+        joins = "RAY_ADDRESS" in os.environ
+        cpus = max(os.cpu_count() or 1, settings.training.workers)
+        ray.init(
+            address=None if joins else "local",
+            num_cpus=None if joins else cpus,
+            object_store_memory=None if joins else OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    return int(ray.cluster_resources().get("GPU", 0))
+
+
+def stop_ray() -> None:
+    """End, or leave, the Ray that :func:`start_ray` began or joined in this process; one that was there before goes on.
+
+    Starting Spark forks this process, and Ray's connections don't survive that: a second training would wait for good.
+    """
+    if os.getpid() in _OWN and ray.is_initialized():
+        ray.shutdown()
+        _OWN.clear()
+
+
+def _share(workers: int, elastic: bool, use_gpu: bool) -> dict[str, float]:
+    if elastic:
+        # As many as there is room for now, and for more when a node comes.
+        return {"CPU": 1.0} | ({"GPU": 1.0} if use_gpu else {})
+    # A worker has to fit on one node.
+    smallest = min(node["Resources"].get("CPU", 1) for node in ray.nodes() if node["Alive"])
+    cpus = min(ray.cluster_resources().get("CPU", 1), smallest * workers)
+    share = {"CPU": max(1.0, cpus // workers) if cpus >= workers else cpus / workers}
+    return share | ({"GPU": 1.0} if use_gpu else {})
+
+
+def _train_worker(config: dict[str, Any]) -> None:
+    settings = build_settings(config["settings"])
+    context = ray.train.get_context()
+    place = DistributedContext(context.get_world_rank(), context.get_world_size(), get_device())
+    local_workers = max(1, context.get_local_world_size())
+    cores = max(1, (os.cpu_count() or 1) // local_workers)
+    cuda = place.device.type == "cuda"
+    settings = with_prefetch(settings, cores, cuda)
+    prefetch = 0 if cuda else settings.training.prefetch or 0
+    torch.set_num_threads(compute_threads(cores, prefetch, settings.sampling.threads))
+    lake = Lake(settings.lake.uri, settings.lake.storage_options)
+    store, query = open_graph(settings, lake, edges=settings.training.source == "memory")
+    task = build_task(settings, lake, store, query, place)
+    with _unsent_folder(settings, place) as unsent:
+        trainer = Trainer(settings, task, place, _RayListener(place.rank, config["progress"], unsent))
+        trainer.run(_last_checkpoint())
+
+
+def with_prefetch(settings: Settings, cores: int, cuda: bool) -> Settings:
+    """The configuration with a number of batches made ahead, where it leaves that open.
+
+    Blocks are made by compiled code, which gains from a core of its own; batches of the other networks are made in
+    good part under the interpreter's lock, and there the network had better take all cores.
+
+    Args:
+        settings: the configuration.
+        cores: of the worker.
+        cuda: whether it trains on a GPU.
+    """
+    if settings.training.prefetch is not None:
+        return settings
+    prefetch = 2 if cuda or (settings.model.network == "blocks" and cores > 1) else 0
+    return settings.model_copy(update={"training": settings.training.model_copy(update={"prefetch": prefetch})})
+
+
+def _last_checkpoint() -> dict[str, Any] | None:
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is None:
+        return None
+    with checkpoint.as_directory() as folder:
+        # Our own file: it holds optimiser state beside tensors.
+        state: dict[str, Any] = torch.load(Path(folder) / CHECKPOINT, map_location="cpu", weights_only=False)
+        return state
+
+
+def _unsent(settings: Settings) -> tuple[str, str, str]:
+    """Where checkpoints are written that then go to the storage; see :func:`scratch_folder`."""
+    lake = Lake(settings.lake.uri, settings.lake.storage_options)
+    return tempfile.gettempdir(), "gnnscale-checkpoints", f"{lake.uri} {settings.query.name}"
+
+
+@contextmanager
+def _unsent_folder(settings: Settings, place: DistributedContext) -> Iterator[Path | None]:
+    """A folder of rank 0's own host for as long as it trains, and until what is in it has been sent; else None."""
+    if place.rank != 0:
+        # Rank 0 may have been here, and have been killed; the run goes on from what the storage has.
+        remove_left(*_unsent(settings))
+        yield None
+        return
+    with scratch_folder(*_unsent(settings)) as unsent:
+        try:
+            yield unsent
+        except BaseException:
+            # A file that is gone before it is sent would be the error that is told, and not this one.
+            end = time.monotonic() + SENDING_SECONDS
+            while any(path.is_dir() for path in unsent.iterdir()) and time.monotonic() < end:
+                time.sleep(0.1)
+            raise
+        ray.train.get_all_reported_checkpoints(CheckpointConsistencyMode.COMMITTED)
+
+
+class _RayListener:
+    """Sends rank 0's progress to the driver, and every rank's reports to Ray Train."""
+
+    def __init__(self, rank: int, progress: Any, unsent: Path | None) -> None:
+        self.rank, self.progress, self.unsent = rank, progress, unsent
+
+    def on_step(self, figures: Mapping[str, float]) -> None:
+        if self.rank == 0:
+            self.progress.put.remote("step", dict(figures))
+
+    def on_checkpoint(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
+        self._report(figures, checkpoint)
+
+    def on_validation(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
+        if self.rank == 0:
+            self.progress.put.remote("validation", dict(figures))
+        self._report(figures, checkpoint)
+
+    def _report(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
+        """Every rank reports; what rank 0 wrote to its own disk goes to the storage while training goes on."""
+        if self.unsent is None:
+            ray.train.report(dict(figures))
+            return
+        folder = tempfile.mkdtemp(dir=self.unsent)
+        torch.save(dict(checkpoint), Path(folder) / CHECKPOINT)
+        ray.train.report(
+            dict(figures),
+            checkpoint=ray.train.Checkpoint.from_directory(folder),
+            checkpoint_upload_mode=CheckpointUploadMode.ASYNC,
+            delete_local_checkpoint_after_upload=True,
+        )
+
+
+@ray.remote
+class _Progress:
+    """Holds what rank 0 has said until the driver asks for it."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, float]]] = []
+
+    def put(self, kind: str, figures: dict[str, float]) -> None:
+        self.events.append((kind, figures))
+
+    def take(self) -> list[tuple[str, dict[str, float]]]:
+        events, self.events = self.events, []
+        return events
+
+
+def _listen(progress: Any, hear: Hear, done: threading.Event) -> None:
+    while True:
+        last = done.wait(POLL_SECONDS)
+        try:
+            for kind, figures in ray.get(progress.take.remote()):
+                hear(kind, figures)
+        except ray.exceptions.RayError as error:
+            log.debug("progress is lost: %s", error)
+            return
+        if last:
+            return

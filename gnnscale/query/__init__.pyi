@@ -1,0 +1,17 @@
+from .anchors import DAY as DAY
+from .anchors import AnchorPlan as AnchorPlan
+from .anchors import Split as Split
+from .anchors import epoch_seconds as epoch_seconds
+from .anchors import plan_anchors as plan_anchors
+from .anchors import show_time as show_time
+from .bound import Aggregate as Aggregate
+from .explanation import explain as explain
+from .horizon import Horizon as Horizon
+from .parser import parse as parse
+from .predictive_query import PredictiveQuery as PredictiveQuery
+from .pseudo_time import WINDOW as WINDOW
+from .pseudo_time import part_of as part_of
+from .pseudo_time import plan_pseudo_time as plan_pseudo_time
+from .task import TaskType as TaskType
+from .window import LONG_AGO as LONG_AGO
+from .window import Window as Window

@@ -1,0 +1,150 @@
+"""A query in plain words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gnnscale.query.anchors import AnchorPlan, show_time
+from gnnscale.query.bound import Aggregate, All, Any, Column, Condition, Not
+from gnnscale.query.task import TaskType
+from gnnscale.query.window import Window
+from gnnscale.schema import ValueKind
+
+if TYPE_CHECKING:
+    from gnnscale.query.predictive_query import PredictiveQuery
+
+WORDS = {
+    "SUM": "sum",
+    "AVG": "mean",
+    "MIN": "least",
+    "MAX": "greatest",
+    "COUNT": "number",
+    "COUNT_DISTINCT": "number of distinct values",
+    "FIRST": "first",
+    "LAST": "last",
+    "LIST_DISTINCT": "distinct values",
+}
+
+
+def explain(query: PredictiveQuery, plan: AnchorPlan | None = None) -> str:
+    """What is predicted, for whom, from what; one line each.
+
+    Args:
+        query: bound query.
+        plan: its anchors, to say when it is asked too.
+    """
+    lines = [("task", str(query.task_type)), ("predicts", _target(query)), ("for", _population(query))]
+    if query.assuming is not None:
+        lines.append(
+            ("assuming", f"{_condition(query.assuming)}; other examples are left out of training and evaluation")
+        )
+    hidden = [f"{table}.{column}" for table, column in sorted(query.hidden_columns)] + sorted(query.hidden_tables)
+    if hidden:
+        lines.append(("not seen", f"{', '.join(hidden)}: the target is made of it"))
+    if plan is not None:
+        lines += _anchors(plan)
+    return "\n".join(f"{name:<11} {text}" for name, text in lines)
+
+
+def _target(query: PredictiveQuery) -> str:
+    expression = query.expression
+    if query.task_type.is_link_prediction:
+        which = f"the {query.top} rows of {query.target.name} most likely to be named"
+        when = f" {_when(query.aggregate.window)}" if query.aggregate.window else ""
+        where = f" where {_condition(query.aggregate.where)}" if query.aggregate.where else ""
+        first = {"FIRST": " first", "LAST": " last"}.get(query.aggregate.function, "")
+        return f"{which}{first} by {query.facts.name}{where}{when}"
+    if isinstance(expression, Column | Aggregate):
+        text = _operand(expression)
+        if query.task_type is TaskType.FORECASTING and isinstance(expression, Aggregate) and expression.window:
+            text += (
+                f", and in the {query.frames - 1} windows of {expression.window.length} {expression.window.unit} after"
+            )
+        return text
+    return f"whether {_condition(expression)}"
+
+
+def _population(query: PredictiveQuery) -> str:
+    text = f"each row of {query.entity.name}"
+    if query.entity.time_column or query.entity.end_time:
+        text += " that is there at the anchor"
+    if query.where is not None:
+        text += f", where {_condition(query.where)}"
+    if query.keys is not None:
+        shown = ", ".join(str(key) for key in query.keys[:5]) + (", ..." if len(query.keys) > 5 else "")
+        text += f"; predictions for {query.entity.primary_key} {shown} alone"
+    return text
+
+
+def _anchors(plan: AnchorPlan) -> list[tuple[str, str]]:
+    if plan.static:
+        return [
+            ("split", "by entity, at random but fixed: 80 % train, 10 % validation, 10 % test"),
+            ("predictions", f"at {show_time(plan.latest)}"),
+        ]
+    first, last = plan.train[0], plan.train[-1]
+    step = f", {(plan.train[1] - first) / 86_400:g} days apart" if len(plan.train) > 1 else ""
+    return [
+        ("training", f"{len(plan.train)} anchors, {show_time(first)} to {show_time(last)}{step}"),
+        ("validation", _window(plan, plan.validation)),
+        ("test", _window(plan, plan.test)),
+        ("predictions", f"at {show_time(plan.latest)}"),
+        ("leakage", _leakage(plan, last)),
+    ]
+
+
+def _window(plan: AnchorPlan, anchor: int) -> str:
+    start, end = plan.horizon.span(anchor)
+    return f"anchor {show_time(anchor)}, labels from ({show_time(start)}, {show_time(end)}]"
+
+
+def _leakage(plan: AnchorPlan, last: int) -> str:
+    return (
+        f"inputs end at the anchor; training labels end at {show_time(plan.horizon.span(last)[1])}, validation labels "
+        f"at {show_time(plan.horizon.span(plan.validation)[1])}, each before the next split's anchor"
+    )
+
+
+def _when(window: Window | None) -> str:
+    if window is None:
+        return ""
+    if window.start is None:
+        return "up to the anchor" if window.end == 0 else f"up to {_offset(window.end, window.unit)}"
+    if window.start == 0:
+        return f"in the {window.end} {window.unit} after the anchor"
+    if window.end == 0:
+        return f"in the {-window.start} {window.unit} up to the anchor"
+    return f"later than {_offset(window.start, window.unit)} and no later than {_offset(window.end, window.unit)}"
+
+
+def _offset(amount: int, unit: str) -> str:
+    if amount == 0:
+        return "the anchor"
+    return f"{abs(amount)} {unit} {'after' if amount > 0 else 'before'} the anchor"
+
+
+def _operand(operand: Column | Aggregate) -> str:
+    if isinstance(operand, Column):
+        return str(operand)
+    of = f"{operand.facts} rows" if operand.column is None else str(operand.column)
+    where = f" where {_condition(operand.where)}" if operand.where else ""
+    when = f" {_when(operand.window)}" if operand.window else ""
+    return f"the {WORDS[operand.function]} of {of}{where}{when}"
+
+
+def _condition(condition: Condition) -> str:
+    if isinstance(condition, Not):
+        return f"not ({_condition(condition.part)})"
+    if isinstance(condition, All | Any):
+        word = " and " if isinstance(condition, All) else " or "
+        return word.join(
+            f"({_condition(part)})" if isinstance(part, All | Any) else _condition(part) for part in condition.parts
+        )
+    left = _operand(condition.left)
+    if condition.operator == "IS NULL":
+        return f"{left} is {'known' if condition.negated else 'missing'}"
+    is_time = condition.left.kind is ValueKind.TIME
+    values = [show_time(int(v) // 1_000_000) if is_time else repr(v) for v in condition.values[:5]]
+    shown = ", ".join(values) + (", ..." if len(condition.values) > 5 else "")
+    negated = "not " if condition.negated else ""
+    return f"{left} {negated}{condition.operator} {f'({shown})' if condition.operator == 'IN' else shown}"

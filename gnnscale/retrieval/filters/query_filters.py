@@ -1,0 +1,90 @@
+"""The filters of the configuration, read from the lake."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from gnnscale.config import Settings
+from gnnscale.inference import read_keys
+from gnnscale.lake import Lake
+from gnnscale.query import PredictiveQuery
+from gnnscale.retrieval.filters.diversity import Diversity
+from gnnscale.retrieval.filters.filter import Filter
+from gnnscale.retrieval.filters.filter_rule import FilterRule, read_filter
+from gnnscale.retrieval.filters.history import read_history
+from gnnscale.retrieval.filters.own_category import read_categories
+from gnnscale.retrieval.filters.target_conditions import TargetCondition
+from gnnscale.schema import ConfigError, Table
+from gnnscale.store import GraphStore
+
+
+def alive_filter(lake: Lake, query: PredictiveQuery, anchor: int) -> Filter:
+    """Targets that are there at an anchor (epoch seconds), for every entity."""
+    return Filter(alive_nodes(lake, query.target, known_by(query, anchor)))
+
+
+def settings_filter(
+    settings: Settings, lake: Lake, query: PredictiveQuery, anchor: int, store: GraphStore | None
+) -> Filter:
+    """What section ``retrieval.filters`` lets through, of the targets that are there at an anchor.
+
+    Args:
+        settings: section ``retrieval`` counts.
+        lake: holds nodes, ids and lists.
+        query: bound query.
+        anchor: epoch seconds.
+        store: of the graph; needed to know what was bought.
+
+    Raises:
+        LakeError: a table is missing.
+        DataError: a column is missing or of another type, or no key of a list is known.
+        ConfigError: nothing can be given to anyone, or what was bought is not known.
+    """
+    wanted = settings.retrieval.filters
+    category = wanted.category
+    rule = FilterRule(
+        wanted.bought,
+        tuple(TargetCondition(c.column, c.operator, c.value, c.table) for c in wanted.conditions),
+        category.own if category else "any",
+        category.entity if category else None,
+        category.target if category else None,
+        wanted.allow,
+        wanted.deny,
+    )
+    past = read_history(store, query, anchor).past if not wanted.bought and store is not None else None
+    found = read_filter(lake, query, rule, alive_filter(lake, query, anchor).mask, past)
+    if not found.mask.any():
+        raise ConfigError(f"the filters of retrieval let none of {len(found.mask):,} {query.target.name} through")
+    return found
+
+
+def read_diversity(settings: Settings, lake: Lake, query: PredictiveQuery) -> Diversity | None:
+    """The cap of section ``retrieval.diversity``; None where there is none."""
+    rule = settings.retrieval.diversity
+    if rule is None:
+        return None
+    return Diversity(read_categories(lake, [(query.target.name, rule.column)])[0], rule.cap)
+
+
+def known_by(query: PredictiveQuery, anchor: int) -> int | None:
+    """Time by which a node must be there: the anchor, or none where facts without a time are told apart by arrival."""
+    return anchor if query.pseudo_timed_facts is None else None
+
+
+def alive_nodes(lake: Lake, table: Table, anchor: int | None) -> NDArray[np.bool_]:
+    """Which nodes of a table are there at an anchor, bool ``[nodes]``; at any, where there is none.
+
+    A node whose key the table has no longer has no row, and is never there.
+    """
+    ends = ["end_time"] if table.end_time else []
+    rows = lake.read(f"nodes_{table.name}", ["node_id", "time", *ends])
+    there = np.ones(rows.num_rows, bool)
+    if anchor is not None:
+        there &= pc.fill_null(rows["time"], np.iinfo(np.int64).min).to_numpy() <= anchor
+        for name in ends:
+            there &= pc.fill_null(rows[name], np.iinfo(np.int64).max).to_numpy() > anchor
+    alive = np.zeros(len(read_keys(lake, table.name)), bool)
+    alive[rows["node_id"].to_numpy()[there]] = True
+    return alive

@@ -1,0 +1,207 @@
+"""The retrieve stage: search, filters, merge, and answers under the tables' own keys."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import gnnscale
+from gnnscale.arrays import scratch_folder
+from gnnscale.config import Settings
+from gnnscale.inference import query_population, read_keys
+from gnnscale.lake import Lake, fingerprint
+from gnnscale.query import AnchorPlan, PredictiveQuery
+from gnnscale.retrieval.answers import Answers
+from gnnscale.retrieval.embeddings import PairScores, check_metric, read_pairs, read_vectors
+from gnnscale.retrieval.filters.diversity import Diversity
+from gnnscale.retrieval.filters.filter import Filter
+from gnnscale.retrieval.filters.query_filters import (
+    alive_filter,
+    alive_nodes,
+    known_by,
+    read_diversity,
+    settings_filter,
+)
+from gnnscale.retrieval.index.recall import Recall, measure_recall
+from gnnscale.retrieval.index.saved import IndexManifest, current_manifest
+from gnnscale.retrieval.index.setting import IndexKind
+from gnnscale.retrieval.index_shards.shard_pool import StartShards
+from gnnscale.retrieval.ranking.allowed_search import AllowedSearch
+from gnnscale.retrieval.ranking.exploration import Exploration
+from gnnscale.retrieval.ranking.rank_batch import Ranked, RankingRule, rank_batch
+from gnnscale.retrieval.targets import Targets, open_targets
+from gnnscale.store import GraphStore
+
+log = logging.getLogger(__name__)
+
+MOST_ON_CUDA = 2048
+"""Targets that an index of FAISS on a GPU can be asked for."""
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """What a run of the stage did.
+
+    Args:
+        rows: of ``predictions_<query>``.
+        index: of the predictions' anchor.
+        audit: how much of exact search the predictions hold, filters and pairs and all.
+    """
+
+    rows: int
+    index: IndexManifest
+    audit: Recall
+
+
+def retrieve(
+    settings: Settings,
+    lake: Lake,
+    query: PredictiveQuery,
+    plan: AnchorPlan,
+    store: GraphStore | None = None,
+    advance: Callable[[int], None] = lambda rows: None,
+    again: str = "",
+    start_workers: StartShards | None = None,
+) -> Retrieved:
+    """Write ``predictions_<query>`` at the latest anchor and ``holdout_<query>`` at the test anchor.
+
+    Columns: entity and target (keys of their tables), rank (from 1), score, anchor_time; with exploration also
+    explored. Filters, diversity and exploration are those of the predictions; the holdout, which the model is judged
+    by, has all targets that were there. Files are written while the search goes on, and a run that was killed goes on
+    after the last one that it finished.
+
+    Args:
+        settings: sections ``query`` and ``retrieval`` count.
+        lake: holds embeddings, pairs and indexes.
+        query: bound query.
+        plan: its anchors.
+        store: of the graph; needed where what was bought is left out.
+        advance: told of entities that are done.
+        again: a word that no run of these inputs had, to make what is there again.
+        hire: starts processes, for an index of several shards.
+
+    Raises:
+        ConfigError: the index is in several shards, and there is nothing to start processes by.
+        LakeError, DataError: embeddings or indexes are missing, broken or out of date, or a list names none that is
+            known. Unless it is the embeddings of entities or pairs, no table has changed.
+    """
+    keys = read_keys(lake, query.entity.name), read_keys(lake, query.target.name)
+    # What is at fault is told before anything is written.
+    for anchor in (plan.test, plan.latest):
+        current_manifest(lake, settings.query.name, anchor)
+    rules = settings_filter(settings, lake, query, plan.latest, store), read_diversity(settings, lake, query)
+    owner = f"{lake.uri} {settings.query.name}"
+    for final, anchor in ((False, plan.test), (True, plan.latest)):
+        with (
+            scratch_folder(lake.cache_folder(settings.lake.cache), "search", owner) as folder,
+            open_targets(settings, lake, query, anchor, start_workers) as targets,
+        ):
+            file = folder / "entities.npy"
+            keep = rules if final else (alive_filter(lake, query, anchor), None)
+            side = _Side.open(settings, lake, query, targets, anchor, final, keep, file)
+            entities = side.entities_asked(settings, lake, query)
+            table = f"{'predictions' if final else 'holdout'}_{settings.query.name}"
+            explored = final and settings.retrieval.exploration > 0
+            digest = _fingerprint(settings, lake, query, side, again)
+            answers = Answers(lake, table, settings.query.name, anchor, *keys, explored, digest)
+            rows = answers.write(entities, settings.retrieval.partition_rows, side.rank, advance)
+            log.info("%s: %s rows", table, f"{rows:,}")
+            if final:
+                audit = side.audit(entities, settings.retrieval.index.sample, settings.seed)
+                log.info("audit of %s: %s", table, audit)
+    return Retrieved(rows, side.targets.manifest, audit)
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """One table's search: everything at one anchor."""
+
+    search: AllowedSearch
+    rule: RankingRule
+    entities: NDArray[np.float32]
+    targets: Targets
+    anchor: int
+    final: bool
+
+    @classmethod
+    def open(
+        cls,
+        settings: Settings,
+        lake: Lake,
+        query: PredictiveQuery,
+        targets: Targets,
+        anchor: int,
+        final: bool,
+        rules: tuple[Filter, Diversity | None],
+        file: Path,
+    ) -> _Side:
+        metric = targets.manifest.setting.metric
+        pairs = read_pairs(lake, settings.query.name, anchor)
+        check_metric(pairs, metric)
+        keep, diversity = rules
+        exact = targets.manifest.setting.kind is IndexKind.FLAT
+        # FAISS shows no more on a GPU.
+        deepest = MOST_ON_CUDA if targets.manifest.setting.device == "cuda" and not exact else None
+        search = AllowedSearch(targets.index, keep, targets.vectors, pairs, diversity, exact, deepest)
+        share = settings.retrieval.exploration if final else 0.0
+        exploration = Exploration(share, settings.seed, anchor) if share else None
+        rule = RankingRule(query.places, _depth(settings, query.places, pairs, keep), exploration)
+        return cls(search, rule, read_vectors(lake, query.entity.name, anchor, file), targets, anchor, final)
+
+    def entities_asked(self, settings: Settings, lake: Lake, query: PredictiveQuery) -> NDArray[np.int64]:
+        """Node ids of the entities that get lists: those that are there, of those asked about."""
+        there = np.flatnonzero(alive_nodes(lake, query.entity, known_by(query, self.anchor)))
+        wanted = query_population(lake, query, settings.query.name) if self.final else None
+        return there if wanted is None else np.intersect1d(there, wanted)
+
+    def rank(self, rows: NDArray[np.int64]) -> Ranked:
+        """Lists of entities."""
+        return rank_batch(self.search, self.rule, self.entities[rows], rows)
+
+    def audit(self, entities: NDArray[np.int64], count: int, seed: int) -> Recall:
+        """Lists of some entities, before exploration, against what they would be if every target were scored."""
+        rows = np.sort(np.random.default_rng([seed, 1]).permutation(entities)[:count])
+        if not len(rows):
+            return Recall(self.rule.k, 0, 1.0, 0.0, 1.0)
+        queries = self.entities[rows]
+        found = self.search.search(queries, rows, self.rule.k, self.rule.depth)
+        every = AllowedSearch(
+            self.targets.every, self.search.keep, self.targets.vectors, self.search.pairs, self.search.diversity
+        )
+        return measure_recall(found, every.search(queries, rows, self.rule.k, self.rule.depth))
+
+
+def _depth(settings: Settings, k: int, pairs: PairScores, keep: Filter) -> int:
+    """Targets that an index is asked for at first: k, and those that most entities don't take from it."""
+    if settings.retrieval.depth != "auto":
+        return settings.retrieval.depth
+    other = pairs.counts + (keep.denied.counts if keep.denied is not None else 0)
+    share = keep.mask.mean()
+    return int((k + (np.quantile(other, 0.9) if len(other) else 0)) / max(share, 0.05)) + (0 if share == 1 else k)
+
+
+def _fingerprint(settings: Settings, lake: Lake, query: PredictiveQuery, side: _Side, again: str) -> str:
+    names = [query.entity.name, query.target.name]
+    tables = [f"{kind}_{name}" for kind in ("embeddings", "nodes", "ids") for name in names]
+    tables.append(f"pairs_{settings.query.name}")
+    if side.final:
+        tables += settings.retrieval.filters.tables
+        tables += [f"population_{settings.query.name}"] if query.where is not None else []
+    inputs = {
+        "program": gnnscale.__version__,
+        "query": query.text,
+        "seed": settings.seed,
+        "anchor": side.anchor,
+        "ends": [query.entity.end_time, query.target.end_time],
+        "retrieval": settings.retrieval.model_dump(mode="json"),
+        "index": side.targets.manifest.to_dict()["files"],
+        "effort": side.targets.manifest.setting.effort,
+        "versions": {name: lake.version(name) for name in dict.fromkeys(tables)},
+        "again": again,
+    }
+    return fingerprint(inputs)

@@ -1,0 +1,250 @@
+"""The sampling rule compiled by numba: no GIL, and no difference from the reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from gnnscale.sampling.keys import UInt64, mulhi
+from gnnscale.sampling.sampling_rule import Rule
+from gnnscale.store import ALWAYS, Adjacency
+
+_LAST, _UNIFORM, _WEIGHTED = 0, 1, 2
+_CODES = {"last": _LAST, "uniform": _UNIFORM, "weighted": _WEIGHTED}
+_NO_CAP = np.iinfo(np.int64).max
+_NO_WEIGHTS = np.zeros(0, np.uint64)
+
+
+def fill_neighbors(
+    adjacency: Adjacency,
+    frontier: NDArray[np.int32],
+    anchors: NDArray[np.int32],
+    keys: UInt64,
+    rule: Rule,
+    nodes: NDArray[np.int32],
+    times: NDArray[np.int32],
+) -> None:
+    """As :func:`gnnscale.sampling.backends.numpy_backend.fill_neighbors`."""
+    # Compiled code reads past an array's end without a word.
+    assert frontier.max(initial=-1) < len(adjacency.indptr) - 1
+    _sample(*_plain(adjacency, rule), frontier, anchors, keys, nodes, times)
+
+
+def sample_flat(
+    adjacency: Adjacency,
+    nodes: NDArray[np.int32],
+    anchors: NDArray[np.int32],
+    keys: UInt64,
+    slots: NDArray[np.int64],
+    fanout: int,
+    rule: Rule,
+    first: int = 0,
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Neighbors of frontier nodes that lie in any order, as where a frontier is spread over tiles of the graph.
+
+    Entry i is what :func:`fill_neighbors` gives for ``frontier[b, w]`` where ``keys[i]`` and ``anchors[i]`` are those
+    of example b, and ``slots[i]`` is w.
+
+    Args:
+        adjacency: of the edge type to follow; all of its nodes or those of a tile.
+        nodes: ``[n]``, -1 where absent; the others are rows of ``adjacency``.
+        anchors: seconds after the graph's origin ``[n]``.
+        keys: ``[n]``, of the examples that the nodes belong to.
+        slots: ``[n]``, places of the nodes in their examples' frontiers.
+        fanout: most neighbors a node.
+        rule: strategy and cap.
+        first: node that row 0 of ``adjacency`` is of.
+
+    Returns:
+        Nodes and edge times, each int32 ``[n, fanout]``, -1 and ``ALWAYS`` where absent.
+    """
+    present = nodes[nodes >= 0]
+    # Compiled code reads past an array's end without a word.
+    assert not present.size or (first <= present.min() and present.max() < first + len(adjacency.indptr) - 1)
+    neighbors = np.empty((len(nodes), fanout), np.int32)
+    times = np.empty((len(nodes), fanout), np.int32)
+    _sample_flat(*_plain(adjacency, rule), nodes, anchors, keys, slots, first, neighbors, times)
+    return neighbors, times
+
+
+def _plain(adjacency: Adjacency, rule: Rule) -> tuple[Any, Any, Any, Any, int, int]:
+    """Graph and rule as the compiled functions take them."""
+    weights = adjacency.cumulative
+    strategy = _CODES[rule.strategy]
+    if weights is None:
+        weights = _NO_WEIGHTS
+        strategy = _UNIFORM if strategy == _WEIGHTED else strategy
+    indptr, neighbors, stamps = adjacency.indptr, adjacency.neighbors, adjacency.times
+    arrays = read_only(indptr), read_only(neighbors), read_only(stamps), read_only(weights)
+    return *arrays, strategy, _NO_CAP if rule.cap is None else rule.cap
+
+
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """A view that may not be written."""
+    # Numba compiles anew for arrays that may be written; what is mapped may not, so nothing may.
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+multiply_high = njit(nogil=True, cache=True)(mulhi)
+
+
+@njit(nogil=True, cache=True)
+def draw_bits(key, slot):  # type: ignore[no-untyped-def]
+    """As :func:`gnnscale.sampling.keys.draw`, of one key and slot."""
+    value = key + np.uint64(0x9E3779B97F4A7C15) * (np.uint64(slot) + np.uint64(1))
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+@njit(nogil=True, cache=True)
+def _sample(  # type: ignore[no-untyped-def]
+    indptr, neighbors, stamps, cumulative, strategy, cap, frontier, anchors, keys, nodes, times
+):
+    batch, width, fanout = nodes.shape
+    group = _group_size(fanout)
+    lows, highs = np.empty(group, np.int64), np.empty(group, np.int64)
+    limits, group_keys, slots = np.empty(group, np.int32), np.empty(group, np.uint64), np.empty(group, np.int64)
+    places = np.empty((group, fanout), np.int64)
+    drawn = np.empty((2, fanout), np.uint64)
+    entries, out_nodes, out_times = frontier.reshape(-1), nodes.reshape(-1, fanout), times.reshape(-1, fanout)
+    b = w = 0
+    for start in range(0, batch * width, group):
+        many = min(group, batch * width - start)
+        for i in range(many):
+            node = entries[start + i]
+            lows[i] = indptr[node] if node >= 0 else 0
+            highs[i] = indptr[node + 1] if node >= 0 else 0
+            limits[i], group_keys[i], slots[i] = anchors[b], keys[b], w
+            w += 1
+            if w == width:
+                b, w = b + 1, 0
+        part = slice(start, start + many)
+        scratch = lows[:many], highs[:many], limits, group_keys, slots, places, drawn
+        _sample_group(neighbors, stamps, cumulative, strategy, cap, scratch, out_nodes[part], out_times[part])
+
+
+@njit(nogil=True, cache=True)
+def _sample_flat(  # type: ignore[no-untyped-def]
+    indptr, neighbors, stamps, cumulative, strategy, cap, frontier, anchors, keys, slots, first, nodes, times
+):
+    rows, fanout = nodes.shape
+    group = _group_size(fanout)
+    lows, highs = np.empty(group, np.int64), np.empty(group, np.int64)
+    places = np.empty((group, fanout), np.int64)
+    drawn = np.empty((2, fanout), np.uint64)
+    for start in range(0, rows, group):
+        many = min(group, rows - start)
+        for i in range(many):
+            node = frontier[start + i]
+            lows[i] = indptr[node - first] if node >= 0 else 0
+            highs[i] = indptr[node - first + 1] if node >= 0 else 0
+        part = slice(start, start + many)
+        scratch = lows[:many], highs[:many], anchors[part], keys[part], slots[part], places, drawn
+        _sample_group(neighbors, stamps, cumulative, strategy, cap, scratch, nodes[part], times[part])
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _group_size(fanout):  # type: ignore[no-untyped-def]
+    return max(1, min(64, 4096 // fanout))
+
+
+# Memory is random all over, so a group of nodes goes through each step together: the loads of one step don't wait for
+# each other, and their cache misses overlap.
+@njit(nogil=True, cache=True)
+def _sample_group(  # type: ignore[no-untyped-def]
+    neighbors, stamps, cumulative, strategy, cap, scratch, nodes, times
+):
+    """Sample for some frontier nodes, whose edges lie from ``lows`` to ``highs``; ``slots`` are their places.
+
+    ``highs``, ``places`` and ``drawn`` are overwritten.
+    """
+    lows, highs, limits, keys, slots, places, drawn = scratch
+    fanout = nodes.shape[1]
+    # The latest edge tells mostly that all are early enough.
+    for i in range(len(lows)):
+        places[i, 0] = stamps[highs[i] - 1] if highs[i] > lows[i] else ALWAYS
+    for i in range(len(lows)):
+        if places[i, 0] > limits[i]:
+            highs[i] = _find_end(stamps, lows[i], highs[i] - 1, limits[i])
+    for i in range(len(lows)):
+        high = highs[i]
+        low = max(lows[i], high - cap)
+        count = high - low
+        if strategy == _LAST or count <= fanout:
+            for j in range(min(count, fanout)):
+                places[i, j] = high - 1 - j
+            highs[i] = min(count, fanout)
+            continue
+        if strategy == _WEIGHTED:
+            _successive(cumulative, low, high, keys[i], slots[i], places[i], drawn)
+        else:
+            _floyd(low, count, keys[i], slots[i], places[i])
+        highs[i] = fanout
+    for i in range(len(lows)):
+        taken = highs[i]
+        for j in range(taken):
+            nodes[i, j] = neighbors[places[i, j]]
+            times[i, j] = stamps[places[i, j]]
+        for j in range(taken, fanout):
+            nodes[i, j] = -1
+            times[i, j] = ALWAYS
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _find_end(stamps, low, high, anchor):  # type: ignore[no-untyped-def]
+    """The first position from ``low`` to ``high`` whose edge is later than the anchor, else ``high``."""
+    while low < high:
+        middle = (low + high) >> 1
+        if stamps[middle] <= anchor:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _floyd(low, count, key, slot, chosen):  # type: ignore[no-untyped-def]
+    fanout = len(chosen)
+    for j in range(fanout):
+        top = count - fanout + j
+        bits = draw_bits(key, slot * fanout + j)
+        position = np.int64(((bits >> np.uint64(32)) * np.uint64(top + 1)) >> np.uint64(32))
+        for i in range(j):
+            if chosen[i] == low + position:
+                position = top
+                break
+        chosen[j] = low + position
+
+
+@njit(nogil=True, cache=True)
+def _successive(cumulative, low, high, key, slot, chosen, drawn):  # type: ignore[no-untyped-def]
+    """As the reference's; ``drawn`` holds starts and widths of the drawn intervals, in order of start."""
+    fanout = len(chosen)
+    base = cumulative[low]
+    rest = cumulative[high] - base
+    for j in range(fanout):
+        place = multiply_high(draw_bits(key, slot * fanout + j), rest)
+        rank = 0
+        while rank < j and place >= drawn[0, rank]:
+            place += drawn[1, rank]
+            rank += 1
+        # The first bound past the place ends its interval.
+        left, right = low + 1, high
+        while left < right:
+            middle = (left + right) >> 1
+            if cumulative[middle] - base <= place:
+                left = middle + 1
+            else:
+                right = middle
+        chosen[j] = left - 1
+        for i in range(j, rank, -1):
+            drawn[0, i], drawn[1, i] = drawn[0, i - 1], drawn[1, i - 1]
+        drawn[0, rank] = cumulative[left - 1] - base
+        drawn[1, rank] = cumulative[left] - cumulative[left - 1]
+        rest -= drawn[1, rank]

@@ -1,0 +1,138 @@
+"""Rows of features by node id on the device, from device memory, page-locked host memory or a mapped file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import triton
+import triton.language as tl
+from numpy.typing import NDArray
+
+from gnnscale.sampling.backends.triton.placement import Place, place_array
+from gnnscale.schema import ConfigError
+
+STORED = (torch.float32, torch.float16, torch.bfloat16, torch.int8, torch.int32)
+GATHERED = (torch.float32, torch.float16, torch.bfloat16)
+"""What features are gathered as; codes of categories are stored and gathered as int32."""
+_TILE = 1024
+"""Values of one program: rows by columns."""
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Features of the nodes of a table, where they live; made by :meth:`of`.
+
+    Args:
+        values: ``[nodes, dims]`` of a type of ``STORED``; a NumPy array where it is mapped.
+        scale: float32 ``[dims]``, what int8 values are times to be features; None for others.
+        place: where ``values`` are.
+        device: that gathers.
+    """
+
+    values: torch.Tensor | NDArray[Any]
+    scale: torch.Tensor | None
+    place: Place
+    device: torch.device
+
+    @property
+    def whole(self) -> bool:
+        """Whether values are whole numbers that are gathered as they are."""
+        return self.values.dtype in (torch.int32, np.int32)
+
+    @classmethod
+    def of(
+        cls,
+        values: NDArray[Any] | torch.Tensor,
+        device: torch.device,
+        place: Place = "device",
+        scale: NDArray[np.float32] | None = None,
+    ) -> FeatureTable:
+        """Bring features to their place.
+
+        Args:
+            values: ``[nodes, dims]``, float32, float16, bfloat16 (a tensor), int8 or int32; as they are mapped, or a
+                tensor on the host.
+            device: that gathers.
+            place: see :class:`gnnscale.sampling.Placement`.
+            scale: ``[dims]``, for int8 and only for it; :func:`quantise_columns` gives it.
+
+        Raises:
+            ConfigError: another type, or int8 without its scale.
+        """
+        dtype = torch.from_numpy(np.empty(0, values.dtype)).dtype if isinstance(values, np.ndarray) else values.dtype
+        if dtype not in STORED:
+            raise ConfigError(f"features are {dtype}; one of {', '.join(map(str, STORED))}")
+        if (scale is not None) != (dtype == torch.int8) or (scale is not None and scale.shape != values.shape[1:]):
+            shape = None if scale is None else scale.shape
+            raise ConfigError(f"int8 features, and only those, have a scale of [dims]; {dtype} came with {shape}")
+        placed = values if place == "mapped" else place_array(values, place, device)
+        factors = None if scale is None else torch.from_numpy(np.array(scale, np.float32)).to(device)
+        return cls(placed, factors, place, device)
+
+
+def quantise_columns(values: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Features as int8, each column by a scale of its own: its largest magnitude becomes 127.
+
+    Args:
+        values: ``[nodes, dims]``.
+
+    Returns:
+        int8 ``[nodes, dims]`` and float32 ``[dims]``; their product is within half a scale of the features.
+    """
+    largest = np.abs(values).max(axis=0, initial=0).astype(np.float32)
+    scale = np.where(largest > 0, largest / np.float32(127), np.float32(1)).astype(np.float32)
+    return np.clip(np.rint(values / scale), -127, 127).astype(np.int8), scale
+
+
+def gather(table: FeatureTable, nodes: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """Features of nodes.
+
+    Args:
+        table: of the nodes' table.
+        nodes: int32 or int64 ``[...]`` on the table's device, -1 where absent; that they are rows is not looked at.
+        dtype: of the result: float32, float16 or bfloat16; int32 for what is stored so.
+
+    Returns:
+        ``[..., dims]`` on the device; zeros where a node is absent.
+
+    Raises:
+        ConfigError: another ``dtype``.
+    """
+    allowed = (torch.int32,) if table.whole else GATHERED
+    if dtype not in allowed:
+        raise ConfigError(f"features are gathered as {dtype}; one of {', '.join(map(str, allowed))}")
+    values, rows = table.values, nodes.reshape(-1).contiguous()
+    if table.place == "mapped":
+        # The host takes the rows; then they are a table whose rows are in order.
+        wanted = rows.cpu().to(torch.int64).clamp(min=0)
+        part = torch.from_numpy(values[wanted.numpy()]) if isinstance(values, np.ndarray) else values[wanted]
+        values = part.to(table.device)
+        rows = torch.where(rows < 0, -1, torch.arange(len(rows), device=rows.device))
+    assert isinstance(values, torch.Tensor)
+    count, dims = len(rows), values.shape[1]
+    out = torch.empty((count, dims), dtype=dtype, device=nodes.device)
+    if out.numel():
+        columns = min(128, triton.next_power_of_2(dims))
+        block = _TILE // columns
+        with torch.cuda.device_of(out):
+            _gather[(triton.cdiv(count, block), triton.cdiv(dims, columns))](
+                values, table.scale, rows, out, count, dims, COLUMNS=columns, BLOCK=block, WHOLE=table.whole
+            )
+    return out.reshape(*nodes.shape, dims)
+
+
+@triton.jit
+def _gather(values, scale, rows, out, count, dims, COLUMNS: tl.constexpr, BLOCK: tl.constexpr, WHOLE: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: N803
+    row = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    node = tl.load(rows + row, mask=row < count, other=-1).to(tl.int64)[:, None]
+    kept = column < dims
+    value = tl.load(values + node * dims + column, mask=(node >= 0) & kept, other=0)
+    if not WHOLE:
+        value = value.to(tl.float32)
+    if scale is not None:
+        value *= tl.load(scale + column, mask=kept, other=0)
+    tl.store(out + row[:, None] * dims + column, value.to(out.dtype.element_ty), mask=(row < count)[:, None] & kept)

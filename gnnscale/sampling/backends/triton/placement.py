@@ -1,0 +1,194 @@
+"""Where the arrays of a graph live: on the device, in page-locked host memory that it reads in place, or mapped."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gnnscale.schema import ConfigError, nearest
+
+Place = Literal["device", "pinned", "mapped"]
+PLACES: tuple[str, ...] = get_args(Place)
+
+_DEVICE_SHARE, _HOST_SHARE = 0.6, 0.5
+"""Of what is free: the rest of the device is for the model and its batches, the rest of the host for all else."""
+
+CHUNK_BYTES = 1 << 26
+"""Of an array that are copied at once."""
+
+Key = tuple[str, str]
+"""Whose array, and which of :class:`Placement`'s."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What the configuration says of places: for each array one, or None to have it chosen by size.
+
+    ``device`` memory is the fastest. ``pinned`` is page-locked memory of the host, which kernels read over the bus
+    where they need it. What is ``mapped`` stays in its file: the host reads it, and what was sampled or gathered is
+    copied to the device.
+
+    Args:
+        indptr, neighbors, times, cumulative: arrays of every :class:`gnnscale.store.Adjacency`.
+        ends: when the nodes of a table end.
+        features: of the nodes of a table.
+        codes: of its categorical columns.
+
+    Raises:
+        ConfigError: a place that there is not.
+    """
+
+    indptr: Place | None = None
+    neighbors: Place | None = None
+    times: Place | None = None
+    cumulative: Place | None = None
+    ends: Place | None = None
+    features: Place | None = None
+    codes: Place | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            place = getattr(self, field.name)
+            if place is not None and place not in PLACES:
+                close = nearest(str(place), PLACES)
+                raise ConfigError(f"placement of '{field.name}' is '{place}'; one of {', '.join(PLACES)}.{close}")
+
+    @classmethod
+    def of(cls, config: Placement | Mapping[str, Any] | str | None) -> Placement:
+        """From configuration: a place for all arrays, array -> place for some, or None to have all chosen.
+
+        Raises:
+            ConfigError: an array or a place that there is not.
+        """
+        if isinstance(config, Placement):
+            return config
+        names = [field.name for field in fields(cls)]
+        if config is None or isinstance(config, str):
+            return cls(**dict.fromkeys(names, config))
+        for name in config:
+            if name not in names:
+                raise ConfigError(
+                    f"placement names an array '{name}'; one of {', '.join(names)}.{nearest(str(name), names)}"
+                )
+        return cls(**config)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that the arrays of a graph may take.
+
+    Args:
+        device: of the device's memory.
+        pinned: of the host's memory, page-locked.
+    """
+
+    device: int
+    pinned: int
+
+    @classmethod
+    def measure(cls, device: torch.device) -> Memory:
+        """Six tenths of what is free on the device, and half of what the host has to give."""
+        host = _available_bytes()
+        if device.type != "cuda":
+            return cls(int(host * _DEVICE_SHARE), 0)
+        return cls(int(torch.cuda.mem_get_info(device)[0] * _DEVICE_SHARE), int(host * _HOST_SHARE))
+
+
+def choose_places(sizes: Mapping[Key, int], memory: Memory, placement: Placement) -> dict[Key, Place]:
+    """A place for each array: on the device if it fits beside those before it, else pinned if it fits, else mapped.
+
+    Args:
+        sizes: array -> bytes, those that are read most first.
+        memory: what there is; arrays that the configuration places take theirs first, fit or not.
+        placement: what the configuration says.
+    """
+    places: dict[Key, Place] = {}
+    left = {"device": memory.device, "pinned": memory.pinned}
+    for key, size in sizes.items():
+        wanted: Place | None = getattr(placement, key[1])
+        if wanted is not None:
+            places[key] = wanted
+            if wanted != "mapped":
+                left[wanted] -= _taken(size, wanted)
+    for key, size in sizes.items():
+        if key in places:
+            continue
+        places[key] = "mapped"
+        for place in ("device", "pinned"):
+            if _taken(size, place) <= left[place]:
+                places[key] = place
+                left[place] -= _taken(size, place)
+                break
+    return {key: places[key] for key in sizes}
+
+
+def choose_for_readers(
+    sizes: Mapping[Key, int], readers: Mapping[str, Collection[Key]], memory: Memory, placement: Placement
+) -> dict[Key, Place]:
+    """As :func:`choose_places`, where who reads an array that is mapped has no use for its others elsewhere.
+
+    The largest of those that lack an array gives way, until all that are left have what they read.
+
+    Args:
+        sizes: as of :func:`choose_places`.
+        readers: name -> arrays that it reads, of which some may be shared.
+        memory, placement: as of :func:`choose_places`.
+    """
+    left = {name: keys for name, keys in readers.items() if all(getattr(placement, key[1]) != "mapped" for key in keys)}
+    while True:
+        needed = {key: size for key, size in sizes.items() if any(key in keys for keys in left.values())}
+        places = choose_places(needed, memory, placement)
+        lacking = [name for name, keys in left.items() if any(places[key] == "mapped" for key in keys)]
+        if not lacking:
+            return {key: places.get(key, "mapped") for key in sizes}
+        del left[max(lacking, key=lambda name: sum(sizes[key] for key in left[name]))]
+
+
+def place_array(
+    array: NDArray[Any] | torch.Tensor, place: Place, device: torch.device, chunk_bytes: int = CHUNK_BYTES
+) -> torch.Tensor:
+    """Copy an array to where kernels of the device read it.
+
+    Args:
+        array: mapped or not; never held twice in memory on the way. uint64 becomes int64 of the same bits.
+        place: ``device``, or ``pinned``; where the device is the CPU (Triton's interpreter), both are plain memory.
+        device: whose kernels read it.
+        chunk_bytes: copied at once.
+    """
+    assert place != "mapped"
+    if isinstance(array, np.ndarray):
+        array = array.view(np.int64) if array.dtype == np.uint64 else array
+        dtype = torch.from_numpy(np.empty(0, array.dtype)).dtype
+    else:
+        dtype = array.dtype
+    if place == "pinned" and device.type == "cuda":
+        target = torch.empty(tuple(array.shape), dtype=dtype, pin_memory=True)
+    else:
+        target = torch.empty(tuple(array.shape), dtype=dtype, device=device)
+    rows = max(1, chunk_bytes * len(array) // max(1, target.nbytes))
+    for start in range(0, len(array), rows):
+        part = array[start : start + rows]
+        # What is mapped may not be written, which torch warns of; a copy of a part may.
+        target[start : start + rows] = torch.from_numpy(np.array(part)) if isinstance(part, np.ndarray) else part
+    return target
+
+
+def _taken(size: int, place: str) -> int:
+    # Torch takes page-locked memory in powers of two.
+    return 1 << (size - 1).bit_length() if place == "pinned" and size else size
+
+
+def _available_bytes() -> int:
+    """Of the host's memory, within what a container may use."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if limit.exists() and used.exists() and (text := limit.read_text().strip()) != "max":
+        available = min(available, max(0, int(text) - int(used.read_text())))
+    return available

@@ -1,0 +1,161 @@
+"""Temporal neighbor sampling over a heterogeneous graph."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gnnscale.arrays import share_rows
+from gnnscale.sampling.backends import numba_backend as compiled
+from gnnscale.sampling.backends import numpy_backend as reference
+from gnnscale.sampling.block import Block, Hop, Path
+from gnnscale.sampling.keys import default_examples, example_keys, hop_key
+from gnnscale.sampling.paths import Fanouts, plan_paths
+from gnnscale.sampling.sampling_rule import Rule, Strategy
+from gnnscale.schema import ConfigError, SchemaError, nearest
+from gnnscale.store import ALWAYS, GraphStore, NodeFeatures
+
+BACKENDS = {"numba": compiled.fill_neighbors, "numpy": reference.fill_neighbors}
+END_OF_TIME = np.int32(np.iinfo(np.int32).max)
+
+
+class NeighborSampler:
+    """Fixed-fan-out neighborhoods, each a function of (seed, epoch, example) alone.
+
+    Args:
+        store: the graph.
+        fanouts: one entry a hop: a number for every edge type that leaves the frontier, or name of an edge
+            type -> number, which follows only those it names; see :func:`gnnscale.sampling.plan_paths`.
+        strategy: ``uniform`` without replacement, ``last`` for the most recent, or ``weighted`` by the edges' weights;
+            see :class:`Rule`.
+        seed: of the run.
+        table: table that seeds are rows of; may be left out where the graph has one table.
+        backend: ``numba``, or ``numpy`` for the reference.
+        cap: only the latest so many edges of a node count; default: all.
+        threads: that share the seeds of a batch; the sample is the same whatever their number.
+
+    Raises:
+        ConfigError: an unknown strategy, backend or link, a fan-out or a number of threads under 1, a cap under the
+            largest fan-out, or no table where there are several.
+    """
+
+    def __init__(
+        self,
+        store: GraphStore,
+        fanouts: Fanouts,
+        strategy: Strategy = "uniform",
+        seed: int = 0,
+        table: str | None = None,
+        backend: str = "numba",
+        cap: int | None = None,
+        threads: int = 1,
+    ) -> None:
+        if threads < 1:
+            raise ConfigError(f"sampling threads is {threads}; at least 1")
+        if backend not in BACKENDS:
+            raise ConfigError(f"unknown sampling backend '{backend}'.{nearest(backend, BACKENDS)}")
+        self.store = store
+        self.rule = Rule(strategy, cap)
+        self.seed = seed
+        self.table = table or only_table(store)
+        self.fanouts = fanouts
+        self.paths = plan_paths(store.manifest, self.table, fanouts)
+        self.rule.check_fanouts(self.paths)
+        self.threads = threads
+        self._fill_neighbors = BACKENDS[backend]
+
+    def sample(
+        self,
+        seeds: ArrayLike,
+        times: ArrayLike | None = None,
+        epoch: int = 0,
+        examples: NDArray[np.int64] | None = None,
+    ) -> Block:
+        """Sample around seeds.
+
+        Args:
+            seeds: node ids, int ``[batch]``.
+            times: anchors in seconds after the graph's origin, int ``[batch]``; default: all edges count.
+            epoch: part of the key.
+            examples: identity of each seed's example, int64 ``[batch]``; default: a hash of seed and time, so that
+                a seed's sample does not depend on its batch.
+
+        Raises:
+            SchemaError: a seed is not a node of the table.
+        """
+        seeds, anchors = as_seeds(self.store, self.table, seeds, times)
+        if examples is None:
+            examples = default_examples(seeds, anchors)
+        hops: dict[Path, Hop] = {}
+        for path, fanout in self.paths.items():
+            before = hops[path[:-1]].nodes.shape[1:] if len(path) > 1 else ()
+            shape = (len(seeds), *before, fanout)
+            hops[path] = Hop(path, np.empty(shape, np.int32), np.empty(shape, np.int32))
+        block = Block(self.table, seeds, anchors, hops)
+        share_rows(len(seeds), self.threads, lambda rows: self._fill(block, examples, epoch, rows))
+        return block
+
+    def _fill(self, block: Block, examples: NDArray[np.int64], epoch: int, rows: slice) -> None:
+        """Sample all hops of some seeds into their rows of a block."""
+        anchors = block.times[rows]
+        count = len(anchors)
+        for path, hop in block.hops.items():
+            keys = example_keys(hop_key(self.seed, epoch, path), examples[rows])
+            parent = block.hops[path[:-1]].nodes[rows] if len(path) > 1 else block.seeds[rows].astype(np.int32)
+            nodes, stamps = hop.nodes[rows], hop.times[rows]
+            width = math.prod(hop.nodes.shape[1:-1])
+            frontier, shape = parent.reshape(count, width), (count, width, hop.nodes.shape[-1])
+            adjacency = self.store.adjacency(path[-1])
+            # Reshaped rows of a contiguous array are views.
+            self._fill_neighbors(
+                adjacency, frontier, anchors, keys, self.rule, nodes.reshape(shape), stamps.reshape(shape)
+            )
+            drop_ended(nodes, stamps, self.store.features(path[-1].target), anchors)
+
+
+def drop_ended(
+    nodes: NDArray[np.int32], stamps: NDArray[np.int32], features: NodeFeatures, anchors: NDArray[np.int32]
+) -> None:
+    """Leave slots empty, in place, whose node no longer holds at its seed's anchor.
+
+    Args:
+        nodes, stamps: ``[batch, ...]``, as sampled; what an ended node leads to is not sampled either.
+        features: of the nodes' table.
+        anchors: ``[batch]``.
+    """
+    if features.ends is None:
+        return
+    limits = anchors.reshape(-1, *([1] * (nodes.ndim - 1)))
+    ended = (nodes >= 0) & (features.ends[nodes] <= limits) & (limits < END_OF_TIME)
+    nodes[ended] = -1
+    stamps[ended] = ALWAYS
+
+
+def as_seeds(
+    store: GraphStore, table: str, seeds: ArrayLike, times: ArrayLike | None
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Seeds and their anchors as arrays ``[batch]``; without times all edges count.
+
+    Raises:
+        SchemaError: a seed is not a node of the table.
+    """
+    nodes = np.asarray(seeds, np.int64)
+    anchors = np.full(len(nodes), END_OF_TIME) if times is None else np.asarray(times, np.int32)
+    count = store.node_count(table)
+    if nodes.size and (nodes.min() < 0 or nodes.max() >= count):
+        raise SchemaError(f"seeds of '{table}' must be in 0 .. {count - 1}, not {nodes.min()} .. {nodes.max()}")
+    return nodes, anchors
+
+
+def only_table(store: GraphStore) -> str:
+    """Name of the table of a graph that has one.
+
+    Raises:
+        ConfigError: it has several.
+    """
+    names = [table.name for table in store.manifest.tables]
+    if len(names) > 1:
+        raise ConfigError(f"the graph has several tables; say which the seeds are of: table= one of {', '.join(names)}")
+    return names[0]

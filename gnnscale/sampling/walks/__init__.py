@@ -1,0 +1,1 @@
+"""Random walks, and importance by how often they visit."""

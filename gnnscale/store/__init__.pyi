@@ -1,0 +1,10 @@
+from .adjacency import ALWAYS as ALWAYS
+from .adjacency import MOST_NODES as MOST_NODES
+from .adjacency import Adjacency as Adjacency
+from .adjacency import quantise as quantise
+from .features import NEVER as NEVER
+from .features import NodeFeatures as NodeFeatures
+from .graph_store import GraphStore as GraphStore
+from .graph_store import build_features as build_features
+from .pseudo_time_edges import ArrivalStore as ArrivalStore
+from .pseudo_time_edges import view_for as view_for

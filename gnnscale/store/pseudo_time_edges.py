@@ -1,0 +1,73 @@
+"""The graph as a question without a window sees it: its facts come part by part, all else always held."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnscale.query import DAY, part_of
+from gnnscale.schema import EdgeType
+from gnnscale.store.adjacency import ALWAYS, Adjacency
+from gnnscale.store.features import NEVER, NodeFeatures
+from gnnscale.store.graph_store import GraphStore
+
+
+class ArrivalStore(GraphStore):
+    """A graph whose facts arrive in ten parts, one a day from the origin on.
+
+    Args:
+        store: the graph.
+        facts: table of the facts.
+    """
+
+    def __init__(self, store: GraphStore, facts: str) -> None:
+        super().__init__(store.manifest, store.folder)
+        self.facts = facts
+
+    def pseudo_time(self) -> NDArray[np.int32]:
+        """When each fact arrives, in seconds after the origin, int32 ``[facts]``."""
+        parts = part_of(np.arange(self.node_count(self.facts), dtype=np.int64)).astype(np.int64)
+        times: NDArray[np.int32] = ((parts + 1) * DAY).astype(np.int32)
+        return times
+
+    def adjacency(self, edge_type: EdgeType) -> Adjacency:
+        """Neighbors along one edge type, those of the facts in order of arrival."""
+        name = edge_type.table_name
+        if name not in self._adjacency:
+            whole = Adjacency.open(self.folder / name)
+            self._adjacency[name] = self._arriving(whole, edge_type)
+        return self._adjacency[name]
+
+    def features(self, table: str) -> NodeFeatures:
+        """Encoded features; the rows of every table but the facts always hold."""
+        if table not in self._features:
+            features = NodeFeatures.open(self.folder / f"nodes_{table}")
+            times = self.pseudo_time() if table == self.facts else _whenever(features.times)
+            self._features[table] = replace(features, times=times, ends=None)
+        return self._features[table]
+
+    def _arriving(self, whole: Adjacency, edge_type: EdgeType) -> Adjacency:
+        sources = np.repeat(np.arange(len(whole.degrees)), whole.degrees)
+        neighbors = np.asarray(whole.neighbors)
+        times = np.full(len(neighbors), ALWAYS, np.int32)
+        if edge_type.source == self.facts:
+            times = self.pseudo_time()[sources]
+        elif edge_type.target == self.facts:
+            times = self.pseudo_time()[neighbors]
+        order = np.lexsort((neighbors, times, sources))
+        cumulative = whole.cumulative
+        if cumulative is not None:
+            cumulative = np.concatenate([cumulative[:1], np.cumsum(np.diff(cumulative)[order])])
+        return Adjacency(np.asarray(whole.indptr), neighbors[order], times[order], cumulative)
+
+
+def _whenever(times: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Times that always hold, but for nodes that are never there."""
+    return np.where(times == NEVER, NEVER, ALWAYS).astype(np.int32)
+
+
+def view_for(store: GraphStore, facts: str | None) -> GraphStore:
+    """The graph with its facts arriving part by part, or as it is where ``facts`` is None."""
+    return store if facts is None else ArrivalStore(store, facts)

@@ -1,0 +1,6 @@
+from .console import Bar as Bar
+from .console import configure_logging as configure_logging
+from .console import progress_bar as progress_bar
+from .runs import Run as Run
+from .runs import last_run as last_run
+from .runs import start_run as start_run

@@ -1,0 +1,91 @@
+"""A stage's fingerprint follows everything that its result depends on, and a query has the stages of its task."""
+
+import pytest
+from rich.console import Console
+
+from gnnscale.config import build_settings
+from gnnscale.pipeline.stages.stage import PipelineContext, Stage
+from gnnscale.pipeline.stages.stages import (
+    ENTITY_STAGES,
+    LINK_STAGES,
+    EvaluateTaskStage,
+    GraphStage,
+    PredictStage,
+    RetrieveStage,
+    find_stage,
+    stages_of,
+)
+from gnnscale.query import PredictiveQuery
+from gnnscale.schema import ConfigError
+from tests.query_labels.declared import declared_graph
+
+RANKING = "PREDICT LIST_DISTINCT(orders.item_id, 0, 7) RANK TOP 3 FOR EACH users.user_id"
+COUNTING = "PREDICT COUNT(orders.*, 0, 7) FOR EACH users.user_id"
+
+
+def graph_digest(content: dict) -> str:
+    return GraphStage(PipelineContext(build_settings(content), Console())).digest()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"query": {"name": "other", "text": "PREDICT COUNT(purchases.*, 0, 14) FOR EACH customers.customer_id"}},
+        {"anchors": {"step_days": 1, "test": "2024-02-20"}},
+        {"model": {"channels": 9}},
+        {"training": {"epochs": 9}},
+        {"seed": 99},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_no_query_and_nothing_of_its_model_makes_the_graph_stage_run_again(shop_content, change):
+    assert graph_digest({**shop_content, **change}) == graph_digest(shop_content)
+
+
+def test_other_tables_or_encodings_make_the_graph_stage_run_again(shop_content):
+    customers = {**shop_content["tables"]["customers"], "columns": {"note": "categorical"}}
+    changes = (
+        {"graph": {"max_categories": 3}},
+        {"graph": {"fit_until": "2024-02-01"}},
+        {"graph": {"checks": {"max_null_rate": 0.5}}},
+        {"relations": {"like": {"kind": "attribute", "table": "products", "column": "brand"}}},
+        {"tables": {**shop_content["tables"], "customers": customers}},
+    )
+    digests = {graph_digest({**shop_content, **change}) for change in changes}
+    assert len(digests | {graph_digest(shop_content)}) == len(changes) + 1
+
+
+def test_a_graph_stage_leaves_what_no_query_shares(shop_content):
+    work = PipelineContext(build_settings(shop_content), Console())
+    assert GraphStage(work).record_name == "graph"
+    assert {stage(work).record_name for stage in LINK_STAGES[1:]} == {
+        f"next_week_{name}" for name in ("labels", "train", "embed", "retrieve", "evaluate")
+    }
+
+
+@pytest.mark.parametrize(("text", "stages"), [(RANKING, LINK_STAGES), (COUNTING, ENTITY_STAGES)])
+def test_a_query_has_the_stages_of_its_task(text, stages):
+    query = PredictiveQuery(declared_graph(), text)
+    assert stages_of(query) == stages
+    for stage in stages:
+        assert find_stage(query, stage.name) is stage
+
+
+@pytest.mark.parametrize("stages", [LINK_STAGES, ENTITY_STAGES])
+def test_every_stage_stands_behind_the_one_it_builds_on(stages):
+    earlier: list[type[Stage]] = []
+    for stage in stages:
+        assert stage.after is None or stage.after in earlier
+        assert stage.name not in {s.name for s in earlier}
+        earlier.append(stage)
+    assert [stage for stage in stages if stage.after is None] == [GraphStage]
+    assert stages[-1].after in (RetrieveStage, PredictStage)
+
+
+def test_a_stage_that_the_task_has_not_is_an_error_that_names_those_it_has():
+    ranking, counting = (PredictiveQuery(declared_graph(), text) for text in (RANKING, COUNTING))
+    with pytest.raises(ConfigError, match=r"regression has no embed stage.*graph, labels, train, predict, evaluate"):
+        find_stage(counting, "embed")
+    with pytest.raises(ConfigError, match="temporal link prediction has no predict stage"):
+        find_stage(ranking, "predict")
+    assert find_stage(counting, "evaluate") is EvaluateTaskStage

@@ -1,0 +1,91 @@
+"""The train stage: a network on blocks under Ray Train, its throughput in MLflow and before a person's eyes."""
+
+from __future__ import annotations
+
+import io
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+import ray
+from rich.console import Console
+
+from gnnscale.config import build_settings
+from gnnscale.lake import Lake
+from gnnscale.pipeline.stages.open_graph import open_graph
+from gnnscale.pipeline.stages.stage import PipelineContext
+from gnnscale.pipeline.stages.stages import TrainStage
+from gnnscale.pipeline.stages.train_stage import CURVES, train_and_track
+from gnnscale.pipeline.workers.ray_train import stop_ray, with_prefetch
+from gnnscale.schema import LakeError
+from gnnscale.training import Trainer, build_task
+from gnnscale.training.throughput import THROUGHPUT
+from tests.conftest import Shop
+
+BLOCKS = {"network": "blocks", "sharded_lookup_rows": 10}
+TOLERANCE = 2e-4
+"""As in ``tests/pipeline/test_workers``: gradients are summed in other parts."""
+
+
+@pytest.fixture(autouse=True)
+def own_ray() -> Iterator[None]:
+    yield
+    stop_ray()
+    ray.shutdown()
+
+
+@pytest.mark.slow
+def test_two_workers_train_links_on_blocks_and_tell_how_fast(
+    shop: Shop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(shop.lake.uri, tmp_path / "lake")
+    content = {**shop.content, "lake": {"uri": str(tmp_path / "lake")}}
+    content["model"] = content["model"] | BLOCKS
+    content["training"] = content["training"] | {"epochs": 2, "workers": 2, "negative_strategy": "in_batch"}
+    settings, lake = build_settings(content), Lake(tmp_path / "lake")
+    with caplog.at_level(logging.INFO, "gnnscale.progress"):
+        train_and_track(settings, lake, Console(file=io.StringIO()))
+    assert " seeds/s, " in caplog.text and " edges/s, waiting " in caplog.text
+
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'lake' / 'mlflow.db'}")
+    client = mlflow.MlflowClient()
+    run_id = lake.read_record(f"run_{settings.query.name}")["run_id"]
+    curves = lake.read_record(CURVES.format(query=settings.query.name))
+    for name in THROUGHPUT[:-1]:
+        history = client.get_metric_history(run_id, name)
+        assert sorted(point.step - 1 for point in history) == [step for step, _ in curves["losses"]]
+        assert len(client.get_metric_history(run_id, f"validation_{name}")) == 2
+    # Two workers learn as one does: negatives are those of the global batch, and the table is one.
+    alone = Trainer(settings, build_task(settings, lake, *open_graph(settings, lake))).run()
+    assert [loss for _, loss in curves["losses"]] == pytest.approx([loss for _, loss in alone.losses], rel=TOLERANCE)
+
+
+@pytest.mark.parametrize(("source", "stage"), [("memory", "labels"), ("shards", "shards")])
+def test_training_follows_what_it_reads(shop: Shop, source: str, stage: str) -> None:
+    content = {**shop.content, "model": {**shop.content["model"], "network": "blocks"}}
+    content["training"] = {**content["training"], "source": source}
+    # The shop was built without stages, so that the lake lacks a record of each.
+    with pytest.raises(LakeError, match=f"lacks what the {stage} stage makes"):
+        TrainStage(PipelineContext(build_settings(content), Console())).inputs()
+
+
+@pytest.mark.parametrize(
+    ("network", "given", "cores", "cuda", "prefetch"),
+    [
+        ("auto", None, 8, False, 0),
+        ("blocks", None, 2, False, 2),
+        ("blocks", None, 1, False, 0),
+        ("auto", None, 1, True, 2),
+        ("blocks", 0, 8, True, 0),
+        ("auto", 5, 1, False, 5),
+    ],
+)
+def test_blocks_are_made_ahead_where_there_is_a_core_for_it(
+    shop: Shop, network: str, given: int | None, cores: int, cuda: bool, prefetch: int
+) -> None:
+    content = {**shop.content, "model": {**shop.content["model"], "network": network}}
+    content["training"] = {**content["training"], "prefetch": given}
+    assert with_prefetch(build_settings(content), cores, cuda).training.prefetch == prefetch

@@ -1,0 +1,79 @@
+"""A compiled network steps as the plain one does; what a device lacks is an error."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gnnscale.batches.blocks.block_loader import BlockLoader
+from gnnscale.batches.blocks.category_codes import CategoryCodes
+from gnnscale.config.training import TrainingSettings
+from gnnscale.nn.conv.block_network import BlockNetwork
+from gnnscale.sampling import NeighborSampler
+from gnnscale.schema import ConfigError
+from gnnscale.training.block_source import place_source
+from gnnscale.training.compiled_model import compile_model
+from gnnscale.training.distributed_context import DistributedContext
+from tests.gpu.graphs import shop_store
+from tests.training.block_job import train, write_shop
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def loader(tmp_path_factory: pytest.TempPathFactory) -> BlockLoader:
+    store = shop_store(tmp_path_factory.mktemp("compiled"))
+    sampler = NeighborSampler(store, [{"purchases.customer_id": 3}], "uniform", table="customers")
+    features = {name: np.asarray(store.features(name).numerical) for name in ("customers", "purchases")}
+    values = np.random.default_rng(0).integers(0, 4, (store.node_count("purchases"), 2)).astype(np.int32)
+    codes = {"purchases": CategoryCodes(values, (3, 3))}
+    return BlockLoader(sampler, features, np.arange(40), batch_size=20, codes=codes)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler")
+def test_a_compiled_step_is_the_plain_one(loader: BlockLoader) -> None:
+    plain = BlockNetwork(loader.paths, loader.table, loader.widths, 4, 2, categories=loader.categories)
+    compiled = copy.deepcopy(plain)
+    compile_model(compiled, TrainingSettings(compile=True), CPU)
+    assert list(compiled.state_dict()) == list(plain.state_dict())
+    for block in loader.epoch(0):
+        found, expected = compiled(*block.inputs()), plain(*block.inputs())
+        torch.testing.assert_close(found, expected)
+        for out in (found, expected):
+            out.square().sum().backward()
+    for own, other in zip(compiled.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(own.grad, other.grad)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler")
+def test_a_compiled_training_is_the_plain_one(tmp_path: Path) -> None:
+    write_shop(tmp_path)
+    plain, compiled = (
+        train(str(tmp_path), DistributedContext(), epochs=1, compile=compile_) for compile_ in (False, True)
+    )
+    assert [loss for _, loss in compiled["losses"]] == pytest.approx([loss for _, loss in plain["losses"]], rel=1e-4)
+    assert compiled["metrics"][0] == pytest.approx(plain["metrics"][0], rel=1e-3)
+    assert compiled["weights"].keys() == plain["weights"].keys()
+
+
+def test_without_the_setting_nothing_is_compiled(loader: BlockLoader) -> None:
+    model = BlockNetwork(loader.paths, loader.table, loader.widths, 4, 2)
+    compile_model(model, TrainingSettings(), CPU)
+    assert model._compiled_call_impl is None
+
+
+def test_cuda_graphs_and_the_gpu_sampler_need_a_gpu(loader: BlockLoader) -> None:
+    with pytest.raises(ConfigError, match="cuda_graphs=true needs a CUDA device, and training is on cpu"):
+        compile_model(torch.nn.Linear(1, 1), TrainingSettings(cuda_graphs=True), CPU)
+    with pytest.raises(ConfigError, match=r"sampler=gpu needs a CUDA device.*allowed: auto, cpu"):
+        place_source(loader, TrainingSettings(sampler="gpu"), CPU)
+    with pytest.raises(ConfigError, match="feature_type=int8 is for features on a GPU"):
+        place_source(loader, TrainingSettings(feature_type="int8"), CPU)
+    assert place_source(loader, TrainingSettings(), CPU) is loader
