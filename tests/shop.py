@@ -106,11 +106,11 @@ def settings_content(folder: Path) -> dict[str, Any]:
 
 def with_relations(content: dict[str, Any]) -> dict[str, Any]:
     """The recipe with one relation of each kind."""
-    facts = {"facts": "purchases"}
+    event_table = {"event_table": "purchases"}
     relations = {
         "buys": {
             "kind": "events",
-            **facts,
+            **event_table,
             "source": "customer_id",
             "target": "product_id",
             "weight_by": "channel",
@@ -119,7 +119,7 @@ def with_relations(content: dict[str, Any]) -> dict[str, Any]:
         },
         "with": {
             "kind": "together",
-            **facts,
+            **event_table,
             "group": "customer_id",
             "item": "product_id",
             "within_days": 4,

@@ -40,11 +40,11 @@ def plan_query_anchors(settings: Settings, query: PredictiveQuery, time_ranges: 
     Raises:
         DataError: the facts have no time, or no window fits.
     """
-    if query.pseudo_timed_facts:
+    if query.pseudo_timed_tables:
         return plan_pseudo_time(graph_origin(time_ranges))
-    names = query.timed_facts or list(time_ranges)
+    names = query.timed_event_tables or list(time_ranges)
     spans = [span for name in names if (span := time_ranges[name])]
-    if query.timed_facts and len(spans) < len(names):
+    if query.timed_event_tables and len(spans) < len(names):
         missing = next(name for name in names if time_ranges[name] is None)
         raise DataError(f"no row of '{missing}' has a time")
     if query.is_static:

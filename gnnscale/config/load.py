@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Final, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -14,6 +14,13 @@ from yaml import YAMLError
 from gnnscale.config.search_space import take_lists, with_values
 from gnnscale.config.settings import Settings, TableSettings
 from gnnscale.schema import ConfigError, Graph, Table, ValueKind, nearest
+
+RENAMED_KEYS: Final = {
+    "model.siblings": "group_columns",
+    "training.ahead": "prefetch",
+    "relations.*.facts": "event_table",
+}
+"""Keys of earlier versions, ``*`` for any name, and what their last part is called now."""
 
 
 def conf_folder() -> Path:
@@ -148,6 +155,8 @@ def _explain(fault: dict[str, Any]) -> str:
     path, _ = _walk(loc)
     name = ".".join(path)
     if fault["type"] == "extra_forbidden":
+        if now := _renamed(path):
+            return f"configuration key '{name}' is called '{now}' now"
         return f"unknown configuration key '{name}'.{nearest(path[-1], _known_keys(loc[:-1]))}"
     if fault["type"] == "missing":
         return f"configuration key '{name}' is missing"
@@ -159,6 +168,15 @@ def _explain(fault: dict[str, Any]) -> str:
     if fault["type"] == "value_error":
         return f"configuration key '{name}': {fault['ctx']['error']}"
     return f"configuration key '{name}': {fault['msg'].lower()}; it is {fault['input']!r}"
+
+
+def _renamed(path: Sequence[str]) -> str | None:
+    """What a key of earlier versions is called now, under its full name."""
+    for old, now in RENAMED_KEYS.items():
+        before = old.split(".")
+        if len(before) == len(path) and all(a in ("*", b) for a, b in zip(before, path, strict=True)):
+            return ".".join([*path[:-1], now])
+    return None
 
 
 def _known_keys(path: Sequence[Any]) -> list[str]:

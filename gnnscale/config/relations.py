@@ -22,7 +22,7 @@ class EventRelationSettings(Section):
     """Edges from rows that name two nodes; see :class:`gnnscale.schema.EventRelation`."""
 
     kind: Literal["events"]
-    facts: str
+    event_table: str
     source: str
     target: str
     weight_by: str | None = None
@@ -41,7 +41,7 @@ class TogetherRelationSettings(Section):
     """Edges between items that occur together; see :class:`gnnscale.schema.TogetherRelation`."""
 
     kind: Literal["together"]
-    facts: str
+    event_table: str
     group: str
     item: str
     within_days: Annotated[float, Field(gt=0, le=36_500)] | None = None

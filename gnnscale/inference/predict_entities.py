@@ -59,7 +59,7 @@ def predict(
     predictor = load_entity_model(settings, lake, store, device, query=query)
     entity, top = predictor.builder.query.entity.name, predictor.builder.query.top
     nodes = np.arange(store.node_count(entity)) if nodes is None else np.asarray(nodes, np.int64)
-    there = nodes[store.features(entity).alive(nodes, latest - origin)]
+    there = nodes[store.features(entity).is_valid_at(nodes, latest - origin)]
     wanted = {
         f"holdout_{name}": read_entity_examples(lake, name, Split.TEST, origin),
         f"predictions_{name}": EntityExamples.unlabelled(there, latest - origin),

@@ -175,11 +175,11 @@ def _edges(
     adjacency: Adjacency, indptr: NDArray[np.int64], neighbors: UInt64, anchor: int, limit: int | None
 ) -> UInt64:
     part = slice(indptr[0], indptr[-1])
-    ends, times = indptr - indptr[0], np.asarray(adjacency.times[part])
+    valid_until, times = indptr - indptr[0], np.asarray(adjacency.times[part])
     # Edges ascend in time within a source, so that those that count are the first ones.
-    prefetch = _segments((times <= anchor).astype(np.uint64), ends).astype(np.int64)
-    sources = np.repeat(np.arange(len(prefetch)), np.diff(ends))
-    place = ends[sources] + prefetch[sources] - 1 - np.arange(len(times))  # 0 for the latest
+    prefetch = _segments((times <= anchor).astype(np.uint64), valid_until).astype(np.int64)
+    sources = np.repeat(np.arange(len(prefetch)), np.diff(valid_until))
+    place = valid_until[sources] + prefetch[sources] - 1 - np.arange(len(times))  # 0 for the latest
     counts = place >= 0
     if limit is not None:
         counts &= place < limit
@@ -191,23 +191,23 @@ def _edges(
             value = mix(value + GOLDEN * weights)
         # A sampler's draws depend on how many there are, not on those that count here alone.
         number = prefetch if limit is None else np.minimum(prefetch, limit)
-        return mix(_segments(np.where(counts, value, np.uint64(0)), ends) + GOLDEN * number.view(np.uint64))
+        return mix(_segments(np.where(counts, value, np.uint64(0)), valid_until) + GOLDEN * number.view(np.uint64))
 
 
-def _segments(values: UInt64, ends: NDArray[np.int64]) -> UInt64:
+def _segments(values: UInt64, valid_until: NDArray[np.int64]) -> UInt64:
     """Sums of consecutive values between ``ends``, modulo 2**64."""
     running = np.zeros(len(values) + 1, np.uint64)
     np.cumsum(values, out=running[1:])
     with np.errstate(over="ignore"):
-        return running[ends[1:]] - running[ends[:-1]]
+        return running[valid_until[1:]] - running[valid_until[:-1]]
 
 
 def _rows(features: NodeFeatures, nodes: NDArray[np.int64], anchor: int) -> UInt64:
     part = slice(int(nodes[0]), int(nodes[-1]) + 1)
     total = mix(nodes.astype(np.uint64) + GOLDEN)
-    state = np.where(features.alive(nodes, anchor), THERE, np.uint64(0))
-    if features.ends is not None:
-        state = state | np.where(features.ends[part] <= anchor, ENDED, np.uint64(0))
+    state = np.where(features.is_valid_at(nodes, anchor), THERE, np.uint64(0))
+    if features.valid_until is not None:
+        state = state | np.where(features.valid_until[part] <= anchor, ENDED, np.uint64(0))
     columns: list[UInt64] = [state]
     numerical = np.ascontiguousarray(features.numerical[part]).view(np.uint32)
     categorical = np.ascontiguousarray(features.categorical[part]).view(np.uint32)

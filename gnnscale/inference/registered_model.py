@@ -39,7 +39,7 @@ class LakeModel(PythonModel, ABC):
         self.query: PredictiveQuery = bind_query(self.settings, store.manifest)
         self.entity_keys = read_keys(self.lake, self.query.entity.name)
         self._known = pd.Index(self.entity_keys.to_pandas())
-        self.store = view_for(store, self.query.pseudo_timed_facts)
+        self.store = view_for(store, self.query.pseudo_timed_tables)
         self.load_weights(Path(context.artifacts["weights"]).read_bytes())
 
     @abstractmethod

@@ -41,7 +41,7 @@ def build_model(
     )
     return TwoBranchModel(
         manifest.table(query.entity.name),
-        manifest.table(query.facts.name),
+        manifest.table(query.event_table.name),
         manifest.table(query.target.name),
         {path: manifest.table(table) for path, table in context.items()},
         len(model.group_columns),

@@ -42,7 +42,7 @@ class EntityEncoder(nn.Module):
     frequency and recency need not be given.
 
     Args:
-        entity, facts: the tables.
+        entity, event_table: the tables.
         context: path -> table of further hops around the entity.
         channels: of an event.
         row_channels: of the entity's own columns and of its further hops.
@@ -51,7 +51,7 @@ class EntityEncoder(nn.Module):
     def __init__(
         self,
         entity: TableManifest,
-        facts: TableManifest,
+        event_table: TableManifest,
         context: dict[tuple[str, ...], TableManifest],
         channels: int,
         row_channels: int = 16,
@@ -59,7 +59,7 @@ class EntityEncoder(nn.Module):
         super().__init__()
         self.age = AgeEncoder()
         self.gap = AgeEncoder(shortest=2.0)
-        self.fact_rows = RowEncoder(facts, FACT_CHANNELS)
+        self.event_rows = RowEncoder(event_table, FACT_CHANNELS)
         width = self.age.channels + self.gap.channels + 1 + FACT_CHANNELS
         self.event = nn.Sequential(nn.Linear(width, 64), nn.GELU(), nn.Linear(64, channels))
         self.entity_rows = RowEncoder(entity, row_channels)
@@ -79,7 +79,7 @@ class EntityEncoder(nn.Module):
         age = self.age(batch.event_age)
         first = (batch.event_gap < 0).to(age.dtype).unsqueeze(1)
         gap = self.gap(batch.event_gap.clamp(min=0)) * (1 - first)
-        event = self.event(torch.cat([age, gap, first, self.fact_rows(batch.event_features)], dim=1))
+        event = self.event(torch.cat([age, gap, first, self.event_rows(batch.event_features)], dim=1))
         weight = torch.cat([functional.softplus(event), age[:, :DECAYS]], dim=1)
 
         own = segment_sum(weight, batch.event_candidate, candidates)

@@ -74,7 +74,7 @@ class TwoBranchModel(nn.Module):
     def __init__(
         self,
         entity: TableManifest,
-        facts: TableManifest,
+        event_table: TableManifest,
         target: TableManifest,
         context: dict[tuple[str, ...], TableManifest],
         group_columns: int,
@@ -86,7 +86,7 @@ class TwoBranchModel(nn.Module):
     ) -> None:
         super().__init__()
         self.size = size
-        self.around = EntityEncoder(entity, facts, context, size.event)
+        self.around = EntityEncoder(entity, event_table, context, size.event)
         self.demand = DemandEncoder(target_fanout, DEMAND)
         widths = size.feature, size.identity, size.tower
         self.described = ItemEncoder(target, *widths, embedding, lookup, size.dropout)
@@ -122,7 +122,7 @@ class TwoBranchModel(nn.Module):
         demand = self.demand(targets) if demand is None else demand
         own = self.described.tower(targets)
         bias = self.demand_bias(demand) + self.target_bias(own)
-        there = targets.alive if self.new_targets else targets.alive & self.described.learned[targets.nodes]
+        there = targets.valid if self.new_targets else targets.valid & self.described.learned[targets.nodes]
         bias = bias.masked_fill(~there.unsqueeze(1), NOT_YET)
         return torch.cat([own + self.demand_tower(demand), bias], dim=1)
 

@@ -114,8 +114,8 @@ class Binder:
         name = node.argument
         if not isinstance(name, ColumnName):
             raise self.fail("an aggregation can't stand inside another one", getattr(name, "position", node.position))
-        link, via = self._facts(name, node)
-        facts = self.graph.table(link.table)
+        link, via = self._event_table(name, node)
+        event_table = self.graph.table(link.table)
         column, reference = None, None
         if name.column == "*":
             if node.function != "COUNT":
@@ -125,16 +125,16 @@ class Binder:
         else:
             if via is not None and name.column == self.table(name).primary_key:
                 # A parent's key is what the facts' foreign key holds.
-                name, via = replace(name, table=facts.name, column=via.column), None
+                name, via = replace(name, table=event_table.name, column=via.column), None
             column = self._column(name, self.table(name), via)
-            own = {k.column: k for k in self.graph.links if k.table == facts.name}
+            own = {k.column: k for k in self.graph.links if k.table == event_table.name}
             reference = own.get(column.name) if via is None else None
             self._check_argument(node, column, reference, name)
-        self._check_window(node, facts, rule)
-        where = self.condition(node.where, rule, facts) if node.where is not None else None
+        self._check_window(node, event_table, rule)
+        where = self.condition(node.where, rule, event_table) if node.where is not None else None
         return Aggregate(node.function, link, column, where, node.window, reference)
 
-    def _facts(self, name: ColumnName, node: Aggregation) -> tuple[Link, Link | None]:
+    def _event_table(self, name: ColumnName, node: Aggregation) -> tuple[Link, Link | None]:
         """The link from the facts to the entity, and that from the facts to the column's table where it is another."""
         table = self.table(name)
         to_entity = [k for k in self.graph.links if k.parent == self.entity.name]
@@ -172,8 +172,8 @@ class Binder:
         return ", ".join(sorted({k.table for k in self.graph.links if k.parent == self.entity.name})) or "none"
 
     def _timed(self, table: str) -> bool:
-        facts = self.graph.table(table)
-        return bool(facts.time_column or facts.time_from)
+        event_table = self.graph.table(table)
+        return bool(event_table.time_column or event_table.time_from)
 
     def _column(self, name: ColumnName, table: Table, via: Link | None) -> Column:
         linked = {k.column for k in self.graph.links if k.table == table.name}
@@ -208,12 +208,12 @@ class Binder:
         names = sorted(c for c in columns if known.meaning(c) is ColumnType.NUMERICAL)
         return f" Numerical columns of {table}: {', '.join(names)}." if names else ""
 
-    def _check_window(self, node: Aggregation, facts: Table, rule: WindowRule) -> None:
-        timed = self._timed(facts.name)
+    def _check_window(self, node: Aggregation, event_table: Table, rule: WindowRule) -> None:
+        timed = self._timed(event_table.name)
         if node.window and not timed:
             raise self.fail(
-                f"a window needs times, and table '{facts.name}' has no time_column; leave the window out or declare "
-                "the column",
+                f"a window needs times, and table '{event_table.name}' has no time_column; leave the window out or "
+                "declare the column",
                 node.window.position,
             )
         rule(node)
@@ -222,7 +222,8 @@ class Binder:
         left = self.operand(node.left, rule, own)
         if isinstance(left, Aggregate) and left.function == "LIST_DISTINCT" and node.operator != "IS NULL":
             raise self.fail(
-                f"a list can't be compared; count instead, as in COUNT({left.facts}.* WHERE {left.column} = ...) > 0",
+                "a list can't be compared; count instead, as in "
+                f"COUNT({left.event_table}.* WHERE {left.column} = ...) > 0",
                 node.position,
             )
         values = tuple(self._value(node, literal, left) for literal in node.values)

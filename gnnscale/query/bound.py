@@ -54,7 +54,7 @@ class Aggregate:
     reference: Link | None = None
 
     @property
-    def facts(self) -> str:
+    def event_table(self) -> str:
         """Table of the facts."""
         return self.link.table
 
@@ -68,7 +68,7 @@ class Aggregate:
     def __str__(self) -> str:
         where = " WHERE ..." if self.where else ""
         window = f" over {self.window}" if self.window else ""
-        return f"{self.function}({self.column or f'{self.facts}.*'}{where}){window}"
+        return f"{self.function}({self.column or f'{self.event_table}.*'}{where}){window}"
 
 
 @dataclass(frozen=True)

@@ -58,8 +58,8 @@ class PredictiveQuery:
         self.task_type = _infer_task(self.expression, tree, self._fail)
         own = [o for o in operands(self.expression) if isinstance(o, Column)]
         self.hidden_columns = frozenset((o.table, o.name) for o in own)
-        untimed = {a.facts for a in aggregates(self.expression) if a.window is None}
-        self.hidden_tables = frozenset() if self.pseudo_timed_facts else frozenset(untimed)
+        untimed = {a.event_table for a in aggregates(self.expression) if a.window is None}
+        self.hidden_tables = frozenset() if self.pseudo_timed_tables else frozenset(untimed)
 
     @property
     def is_static(self) -> bool:
@@ -67,9 +67,9 @@ class PredictiveQuery:
         return not any(a.window for a in aggregates(self.expression))
 
     @property
-    def pseudo_timed_facts(self) -> str | None:
+    def pseudo_timed_tables(self) -> str | None:
         """Table whose rows are put in an order to be learned from, for links without a window; else None."""
-        return self.aggregate.facts if self.task_type is TaskType.STATIC_LINK_PREDICTION else None
+        return self.aggregate.event_table if self.task_type is TaskType.STATIC_LINK_PREDICTION else None
 
     @property
     def horizon(self) -> Horizon:
@@ -85,10 +85,10 @@ class PredictiveQuery:
         return tuple(window.moved(i * window.length) for i in range(self.frames))
 
     @property
-    def timed_facts(self) -> list[str]:
+    def timed_event_tables(self) -> list[str]:
         """Tables whose times bound the anchors: those that labels are made of."""
         made = aggregates(self.expression, self.assuming)
-        return list(dict.fromkeys(a.facts for a in made if a.window))
+        return list(dict.fromkeys(a.event_table for a in made if a.window))
 
     def with_window(self, window: Window) -> PredictiveQuery:
         """The same query with a window on its one aggregate, for facts that were given an order."""
@@ -110,9 +110,9 @@ class PredictiveQuery:
         return self.expression
 
     @property
-    def facts(self) -> Table:
+    def event_table(self) -> Table:
         """The table of the facts that a link-prediction target lists."""
-        return self.graph.table(self.aggregate.facts)
+        return self.graph.table(self.aggregate.event_table)
 
     @property
     def entity_link(self) -> Link:
@@ -213,8 +213,8 @@ class PredictiveQuery:
         name = node.argument
         if not isinstance(name, ColumnName):
             return
-        facts, _ = self._binder._facts(name, node)
-        table = self.graph.table(facts.table)
+        event_table, _ = self._binder._event_table(name, node)
+        table = self.graph.table(event_table.table)
         if table.time_column or table.time_from:
             raise self._fail(
                 f"{node.function} over '{table.name}' in {clause} needs a window, as in "

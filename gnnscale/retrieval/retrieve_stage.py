@@ -21,11 +21,11 @@ from gnnscale.retrieval.embeddings import PairScores, check_metric, read_pairs, 
 from gnnscale.retrieval.filters.diversity import Diversity
 from gnnscale.retrieval.filters.filter import Filter
 from gnnscale.retrieval.filters.query_filters import (
-    alive_filter,
-    alive_nodes,
     known_by,
     read_diversity,
     settings_filter,
+    valid_filter,
+    valid_nodes,
 )
 from gnnscale.retrieval.index.recall import Recall, measure_recall
 from gnnscale.retrieval.index.saved import IndexManifest, current_manifest
@@ -102,7 +102,7 @@ def retrieve(
             open_targets(settings, lake, query, anchor, start_workers) as targets,
         ):
             file = folder / "entities.npy"
-            keep = rules if final else (alive_filter(lake, query, anchor), None)
+            keep = rules if final else (valid_filter(lake, query, anchor), None)
             side = _Side.open(settings, lake, query, targets, anchor, final, keep, file)
             entities = side.entities_asked(settings, lake, query)
             table = f"{'predictions' if final else 'holdout'}_{settings.query.name}"
@@ -155,7 +155,7 @@ class _Side:
 
     def entities_asked(self, settings: Settings, lake: Lake, query: PredictiveQuery) -> NDArray[np.int64]:
         """Node ids of the entities that get lists: those that are there, of those asked about."""
-        there = np.flatnonzero(alive_nodes(lake, query.entity, known_by(query, self.anchor)))
+        there = np.flatnonzero(valid_nodes(lake, query.entity, known_by(query, self.anchor)))
         wanted = query_population(lake, query, settings.query.name) if self.final else None
         return there if wanted is None else np.intersect1d(there, wanted)
 

@@ -125,10 +125,10 @@ def drop_ended(
         features: of the nodes' table.
         anchors: ``[batch]``.
     """
-    if features.ends is None:
+    if features.valid_until is None:
         return
     limits = anchors.reshape(-1, *([1] * (nodes.ndim - 1)))
-    ended = (nodes >= 0) & (features.ends[nodes] <= limits) & (limits < END_OF_TIME)
+    ended = (nodes >= 0) & (features.valid_until[nodes] <= limits) & (limits < END_OF_TIME)
     nodes[ended] = -1
     stamps[ended] = ALWAYS
 

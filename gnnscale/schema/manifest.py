@@ -79,11 +79,11 @@ class TableManifest:
     features: tuple[FeatureManifest, ...]
     version: int = 0
     kinds: dict[str, ValueKind] = field(default_factory=dict)
-    ends: bool = False
+    has_end: bool = False
     duplicates: int | None = None
     out_of_range: int | None = None
     isolated: int | None = None
-    gone: int = 0
+    deleted: int = 0
 
     @property
     def numerical(self) -> tuple[FeatureManifest, ...]:

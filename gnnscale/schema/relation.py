@@ -24,8 +24,8 @@ class EventRelation:
 
     Args:
         name: of the relation.
-        facts: table whose rows are the events.
-        source, target: foreign keys of ``facts``; edges lead from the row that the one names to that of the other.
+        event_table: table whose rows are the events.
+        source, target: its foreign keys; edges lead from the row that the one names to that of the other.
         weight_by: column whose value says what an event weighs.
         weights: value of ``weight_by``, as text -> weight, at least 0; with 0 the event makes no edge.
         default_weight: of values that ``weights`` does not name, and of null.
@@ -36,7 +36,7 @@ class EventRelation:
     """
 
     name: str
-    facts: str
+    event_table: str
     source: str
     target: str
     weight_by: str | None = None
@@ -64,7 +64,7 @@ class EventRelation:
     @property
     def table(self) -> str:
         """Table whose rows make the edges."""
-        return self.facts
+        return self.event_table
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -98,9 +98,9 @@ class TogetherRelation:
 
     Args:
         name: of the relation.
-        facts: table whose rows name the items.
-        group: column of ``facts``; rows with the same value belong together. Of a foreign key, rows whose key matches.
-        item: foreign key of ``facts`` to the nodes that are joined.
+        event_table: table whose rows name the items.
+        group: its column; rows with the same value belong together. Of a foreign key, rows whose key matches.
+        item: foreign key of ``event_table`` to the nodes that are joined.
         within_days: most days between two rows that occur together; None for any.
         min_count: fewest co-occurrences of an edge (in one period).
         max_neighbors: most edges that leave a node (in one period); those of largest weight stay, of equal ones the
@@ -112,7 +112,7 @@ class TogetherRelation:
     """
 
     name: str
-    facts: str
+    event_table: str
     group: str
     item: str
     within_days: float | None = None
@@ -129,7 +129,7 @@ class TogetherRelation:
     @property
     def table(self) -> str:
         """Table whose rows make the edges."""
-        return self.facts
+        return self.event_table
 
     @property
     def columns(self) -> tuple[str, ...]:

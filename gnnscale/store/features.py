@@ -40,14 +40,14 @@ class NodeFeatures:
     numerical: NDArray[np.float32]
     categorical: NDArray[np.int32]
     times: NDArray[np.int32]
-    ends: NDArray[np.int32] | None = None
+    valid_until: NDArray[np.int32] | None = None
     multicategorical: tuple[CodeLists, ...] = ()
     embedded: tuple[NDArray[np.float16], ...] = ()
 
     @classmethod
     def open(cls, folder: Path) -> NodeFeatures:
         """Map the arrays of a folder."""
-        names = ("numerical", "categorical", "times", "ends")
+        names = ("numerical", "categorical", "times", "valid_until")
         plain = {n: np.load(folder / f"{n}.npy", mmap_mode="r") for n in names if (folder / f"{n}.npy").exists()}
         lists = len(list(folder.glob("multicategorical_*_codes.npy")))
         vectors = len(list(folder.glob("embedded_*.npy")))
@@ -57,7 +57,7 @@ class NodeFeatures:
             embedded=tuple(np.load(folder / f"embedded_{i}.npy", mmap_mode="r") for i in range(vectors)),
         )
 
-    def alive(self, nodes: NDArray[Any], anchors: NDArray[Any] | int) -> NDArray[np.bool_]:
+    def is_valid_at(self, nodes: NDArray[Any], anchors: NDArray[Any] | int) -> NDArray[np.bool_]:
         """Which nodes hold at their anchors: there by then, and not yet ended.
 
         Args:
@@ -65,7 +65,7 @@ class NodeFeatures:
             anchors: seconds after the graph's origin, of a shape that broadcasts with ``nodes``.
         """
         there: NDArray[np.bool_] = self.times[nodes] <= anchors
-        return there if self.ends is None else there & (self.ends[nodes] > anchors)
+        return there if self.valid_until is None else there & (self.valid_until[nodes] > anchors)
 
 
 def write_features(folder: Path, batches: Iterator[pa.RecordBatch], table: TableManifest, origin: int) -> None:
@@ -80,7 +80,7 @@ def write_features(folder: Path, batches: Iterator[pa.RecordBatch], table: Table
     numerical = create_array(folder / "numerical.npy", np.float32, floats)
     categorical = create_array(folder / "categorical.npy", np.int32, codes)
     times = create_array(folder / "times.npy", np.int32, (table.rows,))
-    ends = create_array(folder / "ends.npy", np.int32, (table.rows,)) if table.ends else None
+    valid_until = create_array(folder / "valid_until.npy", np.int32, (table.rows,)) if table.has_end else None
     lists = [CodeListWriter(folder, f"multicategorical_{i}", table.rows) for i in range(len(table.multicategorical))]
     vectors = [
         create_array(folder / f"embedded_{i}.npy", np.float16, (table.rows, feature.dims))
@@ -102,23 +102,23 @@ def write_features(folder: Path, batches: Iterator[pa.RecordBatch], table: Table
             values = batch.column(feature.encoded).flatten().to_numpy(zero_copy_only=False)
             array[ids] = values.reshape(len(ids), feature.dims)
         times[ids] = relative_times(batch.column("time"), origin)
-        if ends is not None:
+        if valid_until is not None:
             column = batch.column("end_time")
             # An end in the year 9999 means never.
             seconds = column.fill_null(origin + NEVER).to_numpy(zero_copy_only=False) - origin
-            ends[ids] = np.clip(seconds, ALWAYS, NEVER)
+            valid_until[ids] = np.clip(seconds, ALWAYS, NEVER)
     absent = np.flatnonzero(~seen)
-    if len(absent) != table.gone:
+    if len(absent) != table.deleted:
         raise DataError(
-            f"nodes_{table.name} lacks {len(absent):,} of {table.rows:,} node ids, and {table.gone:,} keys are gone; "
-            "build the graph again"
+            f"nodes_{table.name} lacks {len(absent):,} of {table.rows:,} node ids, and {table.deleted:,} keys are "
+            "gone; build the graph again"
         )
     times[absent] = NEVER
-    if ends is not None:
-        ends[absent] = NEVER
+    if valid_until is not None:
+        valid_until[absent] = NEVER
     for writer in lists:
         writer.close()
-    if ends is not None:
-        ends.flush()
+    if valid_until is not None:
+        valid_until.flush()
     for array in (numerical, categorical, times, *vectors):
         array.flush()

@@ -105,7 +105,7 @@ class GraphStore:
 def build_features(lake: Lake, manifest: GraphManifest, table: str, folder: Path) -> None:
     """Write the arrays that :meth:`NodeFeatures.open` maps, from ``nodes_<table>`` at the manifest's version."""
     figures = manifest.table(table)
-    columns = ["node_id", "time", *(["end_time"] if figures.ends else []), *(f.encoded for f in figures.features)]
+    columns = ["node_id", "time", *(["end_time"] if figures.has_end else []), *(f.encoded for f in figures.features)]
     filesystem, paths = _files(lake, f"nodes_{table}", figures.version)
     write_features(folder, _batches(filesystem, paths, columns), figures, manifest.origin)
 

@@ -19,16 +19,16 @@ class ArrivalStore(GraphStore):
 
     Args:
         store: the graph.
-        facts: table of the facts.
+        event_table: table of the events.
     """
 
-    def __init__(self, store: GraphStore, facts: str) -> None:
+    def __init__(self, store: GraphStore, event_table: str) -> None:
         super().__init__(store.manifest, store.folder)
-        self.facts = facts
+        self.event_table = event_table
 
     def pseudo_time(self) -> NDArray[np.int32]:
         """When each fact arrives, in seconds after the origin, int32 ``[facts]``."""
-        parts = part_of(np.arange(self.node_count(self.facts), dtype=np.int64)).astype(np.int64)
+        parts = part_of(np.arange(self.node_count(self.event_table), dtype=np.int64)).astype(np.int64)
         times: NDArray[np.int32] = ((parts + 1) * DAY).astype(np.int32)
         return times
 
@@ -44,17 +44,17 @@ class ArrivalStore(GraphStore):
         """Encoded features; the rows of every table but the facts always hold."""
         if table not in self._features:
             features = NodeFeatures.open(self.folder / f"nodes_{table}")
-            times = self.pseudo_time() if table == self.facts else _whenever(features.times)
-            self._features[table] = replace(features, times=times, ends=None)
+            times = self.pseudo_time() if table == self.event_table else _whenever(features.times)
+            self._features[table] = replace(features, times=times, valid_until=None)
         return self._features[table]
 
     def _arriving(self, whole: Adjacency, edge_type: EdgeType) -> Adjacency:
         sources = np.repeat(np.arange(len(whole.degrees)), whole.degrees)
         neighbors = np.asarray(whole.neighbors)
         times = np.full(len(neighbors), ALWAYS, np.int32)
-        if edge_type.source == self.facts:
+        if edge_type.source == self.event_table:
             times = self.pseudo_time()[sources]
-        elif edge_type.target == self.facts:
+        elif edge_type.target == self.event_table:
             times = self.pseudo_time()[neighbors]
         order = np.lexsort((neighbors, times, sources))
         cumulative = whole.cumulative
@@ -68,6 +68,6 @@ def _whenever(times: NDArray[np.int32]) -> NDArray[np.int32]:
     return np.where(times == NEVER, NEVER, ALWAYS).astype(np.int32)
 
 
-def view_for(store: GraphStore, facts: str | None) -> GraphStore:
+def view_for(store: GraphStore, event_table: str | None) -> GraphStore:
     """The graph with its facts arriving part by part, or as it is where ``facts`` is None."""
-    return store if facts is None else ArrivalStore(store, facts)
+    return store if event_table is None else ArrivalStore(store, event_table)

@@ -181,8 +181,8 @@ class BlockLinkTask:
             part = slice(start, start + SCORED)
             block = self.source.build(rows[part], 0).received().to(self.place.device)
             scores = model.entity(block) @ vectors.T
-            alive = self.links.features.alive(np.arange(count), anchors[part][:, None])
-            there = torch.from_numpy(alive).to(scores.device) & possible
+            valid = self.links.features.is_valid_at(np.arange(count), anchors[part][:, None])
+            there = torch.from_numpy(valid).to(scores.device) & possible
             scores = scores.masked_fill(~there, -torch.inf)
             best = scores.topk(depth, dim=1)
             # What is not there at the anchor is not ranked.

@@ -102,7 +102,7 @@ class TargetsThere(Tensors):
     """Some targets, and which of them are there at the anchor, bool ``[targets]``."""
 
     rows: TargetRows
-    alive: Tensor
+    valid: Tensor
 
 
 class TowersPredictor:
@@ -135,14 +135,14 @@ class TowersPredictor:
 
     def target_batch(self, nodes: NDArray[np.int64], anchor: int) -> TargetsThere:
         """Some targets with their columns."""
-        alive = self.features.alive(nodes, anchor)
-        return TargetsThere(target_rows(self.features, nodes), torch.from_numpy(np.asarray(alive)))
+        valid = self.features.is_valid_at(nodes, anchor)
+        return TargetsThere(target_rows(self.features, nodes), torch.from_numpy(np.asarray(valid)))
 
     @torch.no_grad()
     def encode_targets(self, batch: TargetsThere) -> NDArray[np.float32]:
         """Tower vectors; the bias is 0, and low enough to come last for what is not there or not to be ranked."""
         batch = batch.to(self.device)
-        there = batch.alive & self.model.ranked(batch.rows.nodes)
+        there = batch.valid & self.model.ranked(batch.rows.nodes)
         bias = torch.zeros(len(there), 1, device=self.device).masked_fill(~there.unsqueeze(1), NOT_YET)
         return _as_array(torch.cat([self.model.encode_targets(batch.rows).float(), bias], dim=1))
 

@@ -141,7 +141,11 @@ def test_hidden_columns_have_no_effect_wherever_the_table_appears(shop, store, e
     class Changed(GraphStore):
         def features(self, table):
             found = super().features(table)
-            return type(found)(changed, found.categorical, found.times, found.ends) if table == "customers" else found
+            return (
+                type(found)(changed, found.categorical, found.times, found.valid_until)
+                if table == "customers"
+                else found
+            )
 
     other = Changed(store.manifest, store.folder)
     one, two = flatten(hidden.build(examples)), flatten(make_builder(shop, other, text).build(examples))

@@ -12,7 +12,7 @@ from gnnscale.batches.neighborhoods.candidates import known_pairs
 from gnnscale.config.sampling import SamplingSettings
 from gnnscale.query.anchors import Split
 from gnnscale.schema import ConfigError
-from tests.ends import EndingStore, some_ends
+from tests.valid_until import EndingStore, some_ends
 
 DAY = 86_400
 FANOUT, TARGET_FANOUT, MAILINGS = 12, 6, 3
@@ -266,7 +266,7 @@ def ending(store, examples) -> EndingStore:
 def test_a_target_that_has_ended_is_no_candidate_no_negative_and_no_positive(shop, store, ending, examples):
     anchor = int(examples.anchors[0])
     products = np.arange(store.node_count("products"))
-    there = torch.from_numpy(ending.ends["products"] > anchor)
+    there = torch.from_numpy(ending.valid_until["products"] > anchor)
     assert 5 < there.sum() < len(there) - 5 and not there[0] and there[1]
     sampling = shop.settings.sampling
     whole, found = (
@@ -276,7 +276,7 @@ def test_a_target_that_has_ended_is_no_candidate_no_negative_and_no_positive(sho
     assert there[found.candidate_node].all()
     assert there[found.targets.nodes[found.explore_target]].all()
     assert found.known[:, ~there].all()
-    assert found.targets.alive.tolist() == there[found.targets.nodes].tolist()
+    assert found.targets.valid.tolist() == there[found.targets.nodes].tolist()
 
     def pairs(batch: PairBatch, node: torch.Tensor, example: torch.Tensor) -> set[tuple[int, int]]:
         return set(zip(example.tolist(), node.tolist(), strict=True))
@@ -293,8 +293,8 @@ def test_a_target_that_has_ended_is_no_candidate_no_negative_and_no_positive(sho
 def test_which_targets_are_there_is_said_of_each_anchor(shop, ending):
     builder = BatchBuilder(ending, shop.query, shop.settings.sampling, (), 0)
     for day in (0, 20, 53):
-        alive = torch.cat([part.alive for part in builder.all_targets(day * DAY, size=7)])
-        assert alive.tolist() == (ending.ends["products"] > day * DAY).tolist()
+        valid = torch.cat([part.valid for part in builder.all_targets(day * DAY, size=7)])
+        assert valid.tolist() == (ending.valid_until["products"] > day * DAY).tolist()
 
 
 def test_a_batch_does_not_depend_on_the_batches_before_it(builder: BatchBuilder, examples: Examples) -> None:

@@ -250,3 +250,16 @@ def test_a_column_is_told_by_its_type_alone_or_with_options(conf):
 def test_a_column_or_text_that_is_told_wrongly_is_an_error(conf, override, says):
     with pytest.raises(ConfigError, match=says):
         load(conf, override)
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("model.siblings=[a]", "'model.siblings' is called 'model.group_columns' now"),
+        ("training.ahead=1", "'training.ahead' is called 'training.prefetch' now"),
+        ("relations.r={kind: events, facts: f, source: a, target: b}", "'relations.r.facts' is called"),
+    ],
+)
+def test_keys_of_earlier_versions_are_told_what_they_are_called_now(conf, override, told):
+    with pytest.raises(ConfigError, match=told):
+        load(conf, override)

@@ -8,8 +8,8 @@ from gnnscale.config import build_settings, recipe_record
 from gnnscale.config.relations import declared_relations
 from gnnscale.schema import AttributeRelation, ConfigError, EventRelation, TogetherRelation
 
-EVENTS = {"kind": "events", "facts": "f", "source": "a", "target": "b"}
-TOGETHER = {"kind": "together", "facts": "f", "group": "a", "item": "b"}
+EVENTS = {"kind": "events", "event_table": "f", "source": "a", "target": "b"}
+TOGETHER = {"kind": "together", "event_table": "f", "group": "a", "item": "b"}
 BASE = {
     "recipe": "r",
     "lake": {"uri": "x"},
@@ -50,8 +50,11 @@ def test_sections_become_relations_in_order():
             r"unknown configuration key 'relations\.r\.wieght_by'. Did you mean 'weight_by'",
         ),
         ({**EVENTS, "max_group": 3}, r"unknown configuration key 'relations\.r\.max_group'. Known: aggregate"),
-        ({"kind": "events", "facts": "f", "source": "a"}, r"configuration key 'relations\.r\.target' is missing"),
-        ({"facts": "f"}, r"configuration key 'relations\.r\.kind' is missing. Known: attribute, events, together"),
+        ({"kind": "events", "event_table": "f", "source": "a"}, r"configuration key 'relations\.r\.target' is missing"),
+        (
+            {"event_table": "f"},
+            r"configuration key 'relations\.r\.kind' is missing. Known: attribute, events, together",
+        ),
         ({**EVENTS, "kind": "event"}, r"'relations\.r\.kind' is unknown 'event'. Did you mean 'events'"),
         ({**TOGETHER, "min_count": 0}, r"'relations\.r\.min_count': .*greater than 0; it is 0"),
         ({**TOGETHER, "within_days": -1}, r"'relations\.r\.within_days': .*it is -1"),

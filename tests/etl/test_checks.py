@@ -76,13 +76,13 @@ DAY = 86_400
 def test_every_split_needs_a_fact_in_one_of_its_windows(spark, days, split):
     plan = AnchorPlan((5 * DAY, 10 * DAY), 20 * DAY, 30 * DAY, 40 * DAY, Horizon((Window(0, 1), Window(0, 5))))
     # A fact at the anchor is before the window, and one at its end inside.
-    facts = raw_table(spark, Table("facts"), [day * DAY for day in days], x=days)
+    events = raw_table(spark, Table("facts"), [day * DAY for day in days], x=days)
     if split is None:
-        return check_windows(facts, plan)
+        return check_windows(events, plan)
     first = {"train": 5, "validation": 20, "test": 30}[split]
     last = 15 if split == "train" else first + 5
     with pytest.raises(DataError, match=f"no row of 'facts' is in a {split} window") as caught:
-        check_windows(facts, plan)
+        check_windows(events, plan)
     assert f"from {show_time(first * DAY)} to {show_time(last * DAY)}" in str(caught.value)
 
 

@@ -291,16 +291,16 @@ def test_keys_that_are_gone_keep_their_ids_and_are_never_there(spark, shop):
     update = update_graph(spark, shop.lake(), shop.settings())
     assert update.added is None and "has not only grown" in update.reason
     table = update.manifest.table("customers")
-    gone = known.keys() - set(shop.lake().read("nodes_customers")["key"].to_pylist())
-    assert "c001" in gone
-    assert (table.gone, table.rows) == (len(gone), before.table("customers").rows)
+    deleted = known.keys() - set(shop.lake().read("nodes_customers")["key"].to_pylist())
+    assert "c001" in deleted
+    assert (table.deleted, table.rows) == (len(deleted), before.table("customers").rows)
     assert ids(shop.lake(), "customers") == known
     store, node = GraphStore.open(shop.lake()), known["c001"]
     features = store.features("customers")
-    assert features.times[node] == NEVER and not features.alive(np.array([node]), NEVER - 1).any()
+    assert features.times[node] == NEVER and not features.is_valid_at(np.array([node]), NEVER - 1).any()
     assert (features.numerical[node] == 0).all() and (features.categorical[node] == 0).all()
     for edge_type in store.edges_from("customers"):
         assert store.adjacency(edge_type).degrees[node] == 0
         assert node not in store.adjacency(EdgeType(edge_type.link, not edge_type.reverse)).neighbors
     link = next(link for link in update.manifest.links if link.link.name == "purchases.customer_id")
-    assert link.parents == table.rows - table.gone
+    assert link.parents == table.rows - table.deleted

@@ -105,7 +105,7 @@ def test_kinds_of_all_columns_are_in_the_manifest(shop):
     assert kinds["customers"] == {"customer_id": "text", "region": "text", "age": "number", "note": "text"}
     assert kinds["campaigns"] == {"campaign_id": "number", "kind": "text", "starts": "time"}
     assert {name: set(columns) for name, columns in kinds.items()} == {n: set(f.columns) for n, f in shop.raw.items()}
-    assert not any(table.ends for table in shop.manifest.tables)
+    assert not any(table.has_end for table in shop.manifest.tables)
 
 
 def test_statistics_leave_out_the_last_fifth_of_the_time(shop):
@@ -250,8 +250,8 @@ def test_order_of_rows_partitions_and_query_do_not_change_the_graph(spark, tmp_p
             spark.conf.set("spark.sql.shuffle.partitions", before)
     (one, manifest), (other, again) = lakes
     assert manifest.fit_until == again.fit_until == int(pd.Timestamp("2024-01-31", tz="UTC").timestamp())
-    assert {t.name: (t.rows, t.time_range, t.kinds, t.ends) for t in manifest.tables} == {
-        t.name: (t.rows, t.time_range, t.kinds, t.ends) for t in again.tables
+    assert {t.name: (t.rows, t.time_range, t.kinds, t.has_end) for t in manifest.tables} == {
+        t.name: (t.rows, t.time_range, t.kinds, t.has_end) for t in again.tables
     }
     assert one.tables() == other.tables()
     assert manifest.relations == again.relations and all(relation.edges for relation in manifest.relations)
@@ -266,7 +266,7 @@ def test_order_of_rows_partitions_and_query_do_not_change_the_graph(spark, tmp_p
 
 def check_ends(lake: Lake, manifest: GraphManifest, raw: pd.DataFrame) -> None:
     """Ends are whole seconds, rounded up as times are; rows that have none stay open."""
-    assert {t.name for t in manifest.tables if t.ends} == {"customers"}
+    assert {t.name for t in manifest.tables if t.has_end} == {"customers"}
     nodes = lake.read("nodes_customers").to_pandas().set_index("key")["end_time"]
     assert nodes.notna().sum() == raw["left"].notna().sum() > 0
     ended = raw.dropna(subset=["left"]).set_index("customer_id")["left"]

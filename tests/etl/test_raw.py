@@ -197,19 +197,19 @@ def test_taking_the_time_of_a_table_that_has_none_is_an_error(spark, place):
 def test_keys_that_only_facts_mention_get_a_row_of_their_own(spark, place):
     source = place("people", pid=["a", "b"], age=[30, 40])
     table = Table("people", source, primary_key="pid", keys_from=("facts.pid", "visits.pid"))
-    facts = Table("facts", place("facts", pid=["c", "a", None, "c"]))
+    events = Table("facts", place("facts", pid=["c", "a", None, "c"]))
     visits = Table("visits", place("visits", pid=["d", "b"]))
-    raw = read(spark, table, facts, visits)
+    raw = read(spark, table, events, visits)
     rows = {row["pid"]: row["age"] for row in raw["people"].frame.collect()}
     assert rows == {"a": 30, "b": 40, "c": None, "d": None}
     assert raw["people"].frame.count() == 4
 
 
 def test_rows_that_have_changed_are_read_anew_in_the_same_session(spark, place):
-    facts = Table("facts", place("facts", pid=["c"]))
+    events = Table("facts", place("facts", pid=["c"]))
     for ages in ([30, 40], [31, 41]):
         source = place("people", pid=["a", "b"], age=ages)
-        raw = read(spark, Table("people", source, primary_key="pid", keys_from=("facts.pid",)), facts)
+        raw = read(spark, Table("people", source, primary_key="pid", keys_from=("facts.pid",)), events)
         rows = {row["pid"]: row["age"] for row in raw["people"].frame.collect()}
         assert rows == {"a": ages[0], "b": ages[1], "c": None}
 
@@ -240,9 +240,9 @@ def test_csv_and_delta_are_read_as_parquet_is(spark, tmp_path, place):
     rows = pa.table({"pid": [1, 2], "name": ["a", "b"]})
     Lake(tmp_path).write("delta", rows)
     (tmp_path / "rows.csv").write_text("pid,name\n1,a\n2,b\n")
-    facts = Table("facts", place("facts", pid=[1]))
+    events = Table("facts", place("facts", pid=[1]))
     for source in (tmp_path / "delta", tmp_path / "rows.csv"):
-        raw = read(spark, Table("people", str(source), primary_key="pid"), facts)
+        raw = read(spark, Table("people", str(source), primary_key="pid"), events)
         assert sorted(tuple(r) for r in raw["people"].frame.select("pid", "name").collect()) == [(1, "a"), (2, "b")]
 
 

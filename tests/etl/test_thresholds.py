@@ -74,19 +74,19 @@ def test_the_older_key_of_the_match_rate_goes_on_and_the_message_names_the_one_t
 def test_duplicates_and_times_out_of_range_are_counted(spark):
     # Null and text are no duplicates of each other, nor are values that stand in other columns.
     columns = {"x": ["a", "a", None, "b", "b", "b"], "y": [None, None, "a", "b", "b", "b"]}
-    facts = raw_table(spark, Table("facts"), [1, 1, 1, 5, 5, 9], **columns)
+    events = raw_table(spark, Table("facts"), [1, 1, 1, 5, 5, 9], **columns)
     keyed = raw_table(spark, Table("keyed", primary_key="k"), [1, None, 10], k=[1, 2, 3])
-    figures = check_tables({"facts": facts, "keyed": keyed}, (2, 9))
+    figures = check_tables({"facts": events, "keyed": keyed}, (2, 9))
     assert (figures["facts"].duplicates, figures["facts"].out_of_range) == (2, 3)
     assert (figures["keyed"].duplicates, figures["keyed"].out_of_range) == (0, 2)
-    assert check_tables({"facts": facts})["facts"].out_of_range is None
+    assert check_tables({"facts": events})["facts"].out_of_range is None
 
 
 def test_duplicates_of_a_large_table_are_estimated_from_whole_sets_of_copies(spark):
     values = [i // 4 for i in range(4000)]
-    facts = raw_table(spark, Table("facts"), x=values)
-    assert check_tables({"facts": facts})["facts"].duplicates == 3000
-    estimate = count_repeats(facts.frame, F.xxhash64("x"), len(values), compared=1000)
+    events = raw_table(spark, Table("facts"), x=values)
+    assert check_tables({"facts": events})["facts"].duplicates == 3000
+    estimate = count_repeats(events.frame, F.xxhash64("x"), len(values), compared=1000)
     # A quarter of the sets of four: three duplicates each, times four.
     assert estimate % 12 == 0 and estimate == pytest.approx(3000, rel=0.2)
 

@@ -22,7 +22,7 @@ START = 1_704_067_200  # 2024-01-01
 ENTITIES = 4
 
 
-def make_facts(seed: int, rows: int, edges: Sequence[int]) -> pd.DataFrame:
+def make_events(seed: int, rows: int, edges: Sequence[int]) -> pd.DataFrame:
     """Facts, every other one within a second of an edge; some are nobody's, undated or without a value."""
     rng = np.random.default_rng(seed)
     near = rng.choice(edges, rows) + rng.integers(-1, 2, rows)
@@ -40,8 +40,8 @@ def make_facts(seed: int, rows: int, edges: Sequence[int]) -> pd.DataFrame:
     )
 
 
-def frame_of_facts(spark: SparkSession, facts: pd.DataFrame) -> DataFrame:
-    rows = [tuple(None if pd.isna(v) else v for v in row) for row in facts.astype(object).itertuples(index=False)]
+def frame_of_facts(spark: SparkSession, events: pd.DataFrame) -> DataFrame:
+    rows = [tuple(None if pd.isna(v) else v for v in row) for row in events.astype(object).itertuples(index=False)]
     return spark.createDataFrame(rows, "entity long, time long, value double, kept boolean")
 
 
@@ -64,21 +64,23 @@ def measures_of(specs: Sequence[Spec]) -> list[Measure]:
 
 def found_values(
     spark: SparkSession,
-    facts: pd.DataFrame,
+    events: pd.DataFrame,
     specs: Sequence[Spec],
     anchors: Sequence[int],
     direct: float = subject.DIRECT,
 ) -> dict[tuple[int, int], tuple]:
-    frame = aggregate_windows(frame_of_facts(spark, facts), measures_of(specs), anchors, direct)
+    frame = aggregate_windows(frame_of_facts(spark, events), measures_of(specs), anchors, direct)
     rows = frame.collect()
     found = {(row["entity"], row["anchor_time"]): tuple(row[f"m{i}"] for i in range(len(specs))) for row in rows}
     assert len(found) == len(rows)
     return found
 
 
-def expected_values(facts: pd.DataFrame, specs: Sequence[Spec], anchors: Sequence[int]) -> dict[tuple[int, int], tuple]:
+def expected_values(
+    events: pd.DataFrame, specs: Sequence[Spec], anchors: Sequence[int]
+) -> dict[tuple[int, int], tuple]:
     """The definition, in pandas."""
-    owned = facts[facts["entity"].notna()]
+    owned = events[events["entity"].notna()]
     found = {}
     for anchor in anchors:
         for entity, group in owned.groupby("entity"):
@@ -117,14 +119,14 @@ def one_value(rows: pd.DataFrame, function: str, of_column: bool) -> Any:
 
 def check(
     spark: SparkSession,
-    facts: pd.DataFrame,
+    events: pd.DataFrame,
     specs: Sequence[Spec],
     anchors: Sequence[int],
 ) -> None:
     """Both ways to aggregate equal the definition, whichever would be taken."""
-    expected = expected_values(facts, specs, anchors)
+    expected = expected_values(events, specs, anchors)
     for direct in (0, 10**9):
-        found = found_values(spark, facts, specs, anchors, direct)
+        found = found_values(spark, events, specs, anchors, direct)
         assert found.keys() == expected.keys()
         for key, values in expected.items():
             assert found[key] == values, (key, specs, direct)
@@ -178,14 +180,14 @@ def test_every_function_and_window_at_once_equals_the_definition(spark, name):
     functions = [*((f, True) for f in FUNCTIONS), ("COUNT", False)]
     # Windows and filters take turns, so that over all anchors each function meets most of them.
     chosen = [(*f, (i + turn) % 2 == 0, WINDOWS[(i + 5 * turn) % len(WINDOWS)]) for i, f in enumerate(functions)]
-    check(spark, make_facts(turn, 150, edges_of(chosen, anchors)), chosen, anchors)
+    check(spark, make_events(turn, 150, edges_of(chosen, anchors)), chosen, anchors)
 
 
 @given(st.sampled_from(sorted(ANCHORS)), specs, st.integers(0, 10**6), st.integers(1, 80))
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_measures_over_any_anchors_equal_the_definition(spark, name, chosen, seed, rows):
     anchors = ANCHORS[name]
-    check(spark, make_facts(seed, rows, edges_of(chosen, anchors)), chosen, anchors)
+    check(spark, make_events(seed, rows, edges_of(chosen, anchors)), chosen, anchors)
 
 
 def test_a_window_that_is_far_longer_than_the_step_is_aggregated_in_two_stages(spark):
@@ -194,50 +196,52 @@ def test_a_window_that_is_far_longer_than_the_step_is_aggregated_in_two_stages(s
     for chosen, two_stages in ((long, True), (short, False)):
         spans = [subject._spans(window, anchors) for *_, window in chosen]
         assert (subject._repeats(spans) > subject.DIRECT) is two_stages
-        facts = make_facts(5, 120, edges_of(chosen, anchors))
-        assert found_values(spark, facts, chosen, anchors) == expected_values(facts, chosen, anchors)
+        events = make_events(5, 120, edges_of(chosen, anchors))
+        assert found_values(spark, events, chosen, anchors) == expected_values(events, chosen, anchors)
 
 
 def test_a_window_from_ever_on_at_many_anchors_is_aggregated_in_two_stages(spark):
     anchors = regular(40, 7 * DAY)
     chosen: list[Spec] = [("COUNT", False, False, Window(None, 0)), ("LAST", True, True, Window(None, -3))]
     assert subject._repeats([subject._spans(window, anchors) for *_, window in chosen]) > subject.DIRECT
-    facts = make_facts(6, 100, edges_of(chosen, anchors))
-    assert found_values(spark, facts, chosen, anchors) == expected_values(facts, chosen, anchors)
+    events = make_events(6, 100, edges_of(chosen, anchors))
+    assert found_values(spark, events, chosen, anchors) == expected_values(events, chosen, anchors)
 
 
 def test_the_plan_of_many_windows_takes_no_time(spark):
     # Windows that share their ends, such as timeframes, once made Spark's optimizer try every combination of them.
-    facts = make_facts(7, 60, regular(12, DAY))
+    events = make_events(7, 60, regular(12, DAY))
     chosen: list[Spec] = [("SUM", True, False, Window(7 * i, 7 * i + 7)) for i in range(9)]
-    frame = aggregate_windows(frame_of_facts(spark, facts), measures_of(chosen), regular(9, 7 * DAY))
+    frame = aggregate_windows(frame_of_facts(spark, events), measures_of(chosen), regular(9, 7 * DAY))
     started = time.monotonic()
     frame._jdf.queryExecution().optimizedPlan()
     assert time.monotonic() - started < 15
 
 
 def test_windows_are_open_at_their_start_and_closed_at_their_end(spark):
-    facts = pd.DataFrame({"entity": [1] * 4, "time": [100, 101, 110, 111], "value": [1.0, 2.0, 3.0, 4.0], "kept": True})
+    events = pd.DataFrame(
+        {"entity": [1] * 4, "time": [100, 101, 110, 111], "value": [1.0, 2.0, 3.0, 4.0], "kept": True}
+    )
     chosen: list[Spec] = [("LIST_DISTINCT", True, False, Window(0, 10, "seconds"))]
-    assert found_values(spark, facts, chosen, [100]) == {(1, 100): ([2.0, 3.0],)}
+    assert found_values(spark, events, chosen, [100]) == {(1, 100): ([2.0, 3.0],)}
 
 
 def test_windows_that_overlap_each_get_the_fact(spark):
-    facts = pd.DataFrame({"entity": [1], "time": [15], "value": [2.0], "kept": [True]})
+    events = pd.DataFrame({"entity": [1], "time": [15], "value": [2.0], "kept": [True]})
     chosen: list[Spec] = [("COUNT", False, False, Window(0, 10, "seconds"))]
-    assert sorted(found_values(spark, facts, chosen, [4, 5, 14, 15])) == [(1, 5), (1, 14)]
+    assert sorted(found_values(spark, events, chosen, [4, 5, 14, 15])) == [(1, 5), (1, 14)]
 
 
 @pytest.mark.parametrize("anchors", [[START], regular(3, DAY)], ids=len)
 def test_an_undated_fact_counts_where_there_is_no_window_alone(spark, anchors):
-    facts = pd.DataFrame({"entity": [1], "time": pd.array([None], "Int64"), "value": [2.0], "kept": [True]})
+    events = pd.DataFrame({"entity": [1], "time": pd.array([None], "Int64"), "value": [2.0], "kept": [True]})
     chosen: list[Spec] = [("COUNT", False, False, w) for w in (None, Window(None, 0), Window(-1, 1), Window(0, 1))]
-    assert found_values(spark, facts, chosen, anchors) == {(1, anchor): (1, 0, 0, 0) for anchor in anchors}
+    assert found_values(spark, events, chosen, anchors) == {(1, anchor): (1, 0, 0, 0) for anchor in anchors}
 
 
 def test_no_facts_make_no_rows(spark):
-    facts = make_facts(0, 0, [START])
-    assert found_values(spark, facts, [("COUNT", False, False, Window(0, 7))], regular(3, DAY)) == {}
+    events = make_events(0, 0, [START])
+    assert found_values(spark, events, [("COUNT", False, False, Window(0, 7))], regular(3, DAY)) == {}
 
 
 BOUNDS = {

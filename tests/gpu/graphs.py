@@ -99,7 +99,7 @@ def shop_store(folder: Path) -> GraphStore:
     links = [LinkManifest("purchases", f"{p}_id", f"{p}s", PURCHASES, 0, 0, 1, 1, 1) for p in ("customer", "product")]
     relation = RelationManifest("products", "similar", "products", 400, 400, max_weight=1.0)
     sizes = {"customers": CUSTOMERS, "purchases": PURCHASES, "products": PRODUCTS}
-    tables = tuple(TableManifest(name, size, None, (), ends=name != "customers") for name, size in sizes.items())
+    tables = tuple(TableManifest(name, size, None, (), has_end=name != "customers") for name, size in sizes.items())
     edges = {}
     for link, parents in zip(links, (customers, products), strict=True):
         edges[EdgeType(link.link, False)] = csr(rows, parents, times, PURCHASES)
@@ -117,7 +117,7 @@ def shop_store(folder: Path) -> GraphStore:
         arrays[f"nodes_{name}/times"] = np.zeros(size, np.int32)
         if name != "customers":
             ends = rng.integers(0, 70 * DAY, size)
-            arrays[f"nodes_{name}/ends"] = np.where(rng.random(size) < 2 / 3, ends, NEVER).astype(np.int32)
+            arrays[f"nodes_{name}/valid_until"] = np.where(rng.random(size) < 2 / 3, ends, NEVER).astype(np.int32)
     for name, array in arrays.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         np.save(folder / f"{name}.npy", array)

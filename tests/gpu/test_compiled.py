@@ -27,9 +27,9 @@ words = dict.fromkeys(("neighbors", "stamps", "frontier", "anchors", "nodes", "t
 words |= {"indptr": "*i64", "keys": "*i64", "rows": "i32", "width": "i32"}
 for strategy in (0, 1, 2):
     for fanout, columns, block, cap in ((1, 1, 1024, "i32"), (10, 16, 64, "i64")):
-        types = {**words, "cap": cap, **({"cumulative": "*i64"} if strategy == 2 else {"ends": "*i32"})}
+        types = {**words, "cap": cap, **({"cumulative": "*i64"} if strategy == 2 else {"valid_until": "*i32"})}
         constants = {"STRATEGY": strategy, "FANOUT": fanout, "COLUMNS": columns, "BLOCK": block}
-        build(_sample, types, {**constants, ("ends" if strategy == 2 else "cumulative"): None}, 2)
+        build(_sample, types, {**constants, ("valid_until" if strategy == 2 else "cumulative"): None}, 2)
 kinds = [("fp32", "i32", "fp16"), ("fp16", "i64", "bf16"), ("bf16", "i32", "fp32"), ("i8", "i64", "fp32")]
 kinds += [("i32", "i32", "i32")]
 for stored, node, result in kinds:

@@ -48,7 +48,7 @@ def test_without_times_and_with_examples(shop, device):
 
 
 @pytest.mark.parametrize(
-    "placement", ["device", "pinned", "mapped", {"times": "mapped"}, {"ends": "mapped"}, {"neighbors": "pinned"}]
+    "placement", ["device", "pinned", "mapped", {"times": "mapped"}, {"valid_until": "mapped"}, {"neighbors": "pinned"}]
 )
 def test_places_do_not_change_the_sample(shop, device, placement):
     check(*blocks(shop, device, strategy="weighted", placement=placement), at_least=50)

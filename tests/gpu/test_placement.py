@@ -13,7 +13,7 @@ from gnnscale.sampling.backends.triton.placement import (
 )
 from gnnscale.schema import ConfigError
 
-SIZES = {("e", "indptr"): 100, ("n", "ends"): 40, ("e", "times"): 1000, ("e", "neighbors"): 1000}
+SIZES = {("e", "indptr"): 100, ("n", "valid_until"): 40, ("e", "times"): 1000, ("e", "neighbors"): 1000}
 
 
 def places(memory: Memory, config=None) -> dict[str, str]:
@@ -21,7 +21,7 @@ def places(memory: Memory, config=None) -> dict[str, str]:
 
 
 def test_each_array_takes_the_best_place_that_holds_it():
-    everything = {"indptr": "device", "ends": "device", "times": "device", "neighbors": "device"}
+    everything = {"indptr": "device", "valid_until": "device", "times": "device", "neighbors": "device"}
     assert places(Memory(2140, 0)) == everything
     assert places(Memory(2139, 1024)) == {**everything, "neighbors": "pinned"}
     # Page-locked memory comes in powers of two.
@@ -33,20 +33,30 @@ def test_each_array_takes_the_best_place_that_holds_it():
 def test_what_is_configured_holds_and_takes_its_room_first():
     assert set(places(Memory(0, 0), "pinned").values()) == {"pinned"}
     found = places(Memory(1200, 0), {"neighbors": "device"})
-    assert found == {"indptr": "device", "ends": "device", "times": "mapped", "neighbors": "device"}
-    assert places(Memory(5000, 5000), {"times": "pinned", "ends": None})["times"] == "pinned"
+    assert found == {"indptr": "device", "valid_until": "device", "times": "mapped", "neighbors": "device"}
+    assert places(Memory(5000, 5000), {"times": "pinned", "valid_until": None})["times"] == "pinned"
 
 
 def test_who_lacks_one_array_gives_up_its_others():
-    sizes = {("a", "times"): 600, ("b", "times"): 300, ("n", "ends"): 50, ("b", "neighbors"): 300, ("c", "times"): 70}
-    readers = {"a": [("a", "times")], "b": [("b", "times"), ("b", "neighbors"), ("n", "ends")], "c": [("c", "times")]}
+    sizes = {
+        ("a", "times"): 600,
+        ("b", "times"): 300,
+        ("n", "valid_until"): 50,
+        ("b", "neighbors"): 300,
+        ("c", "times"): 70,
+    }
+    readers = {
+        "a": [("a", "times")],
+        "b": [("b", "times"), ("b", "neighbors"), ("n", "valid_until")],
+        "c": [("c", "times")],
+    }
 
     def device(size: int, config=None) -> set[str]:
         places = choose_for_readers(sizes, readers, Memory(size, 0), Placement.of(config))
         assert list(places) == list(sizes)
         return {f"{owner} {name}" for (owner, name), place in places.items() if place == "device"}
 
-    b = {"b times", "b neighbors", "n ends"}
+    b = {"b times", "b neighbors", "n valid_until"}
     assert device(1320) == {"a times", "c times"} | b
     assert device(1319) == {"a times"} | b
     # Where b lacks its neighbors, its times and ends make room.
@@ -54,7 +64,7 @@ def test_who_lacks_one_array_gives_up_its_others():
     # b and a both lack something, and b is the larger.
     assert device(599) == {"c times"}
     assert device(69) == set()
-    assert device(1320, {"ends": "mapped"}) == {"a times", "c times"}
+    assert device(1320, {"valid_until": "mapped"}) == {"a times", "c times"}
 
 
 @pytest.mark.parametrize(

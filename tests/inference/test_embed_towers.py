@@ -35,9 +35,9 @@ def test_vectors_are_those_that_validation_ranked_by(shop: Shop, tmp_path: Path,
     task, anchor = trainer.task, shop.plan.test
     model = trainer.model.eval()
     vectors, targets = (read_vectors(lake, table, anchor) for table in ("customers", "products"))
-    alive = store.features("products").alive(np.arange(30), anchor - store.manifest.origin)
+    valid = store.features("products").is_valid_at(np.arange(30), anchor - store.manifest.origin)
     assert (vectors[:, -1] == 1).all()
-    np.testing.assert_array_equal(targets[:, -1], np.where(alive, 0, NOT_YET))
+    np.testing.assert_array_equal(targets[:, -1], np.where(valid, 0, NOT_YET))
     with torch.no_grad():
         anchors = np.full(40, anchor - store.manifest.origin, np.int32)
         expected = model.entity(task.source.around(np.arange(40), anchors, np.arange(40)))

@@ -23,7 +23,7 @@ from gnnscale.nn.conv.sage import SAGEConv
 from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import EdgeType
 from gnnscale.store import Adjacency, GraphStore
-from tests.ends import EndingStore, some_ends
+from tests.valid_until import EndingStore, some_ends
 
 DAY = 86_400
 ANCHOR = 40 * DAY

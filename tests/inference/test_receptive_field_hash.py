@@ -46,7 +46,7 @@ def price_of_a_product(store: ChangedStore, anchor: int) -> None:
 def end_of_a_product(store: ChangedStore, anchor: int) -> None:
     ends = np.full(30, anchor + 1, np.int32)
     ends[[3, 4]] = anchor
-    store.change_features("products", ends=ends)
+    store.change_features("products", valid_until=ends)
 
 
 def customer_region(store: ChangedStore, anchor: int) -> None:

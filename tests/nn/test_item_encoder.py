@@ -13,8 +13,8 @@ TABLE = TableManifest("items", 5, None, (FeatureManifest("kind", "categorical", 
 
 def batch(kinds: list[int], nodes: list[int]) -> TargetBatch:
     features = RowFeatures(torch.zeros(len(nodes), 0), torch.tensor(kinds).unsqueeze(1))
-    alive = torch.ones(len(nodes), dtype=torch.bool)
-    return TargetBatch(torch.tensor(nodes), features, alive, alive.unsqueeze(1), torch.zeros(len(nodes)))
+    valid = torch.ones(len(nodes), dtype=torch.bool)
+    return TargetBatch(torch.tensor(nodes), features, valid, valid.unsqueeze(1), torch.zeros(len(nodes)))
 
 
 def model(embedding: str) -> ItemEncoder:

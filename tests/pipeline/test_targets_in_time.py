@@ -35,13 +35,13 @@ def test_a_campaign_that_has_not_started_is_no_candidate_no_negative_and_no_posi
     campaigns = np.arange(len(starts))
 
     targets = builder.build_targets(campaigns, anchor)
-    assert targets.alive.tolist() == (starts <= anchor).tolist()
-    assert 0 < int(targets.alive.sum()) < len(campaigns)
+    assert targets.valid.tolist() == (starts <= anchor).tolist()
+    assert 0 < int(targets.valid.sum()) < len(campaigns)
 
     model = build_model(settings, query, shop.manifest, builder.context_tables).eval()
     bias = model.encode_targets(targets)[:, -1]
-    assert (bias[~targets.alive] == NOT_YET).all()
-    assert (bias[targets.alive].abs() < 1e3).all()
+    assert (bias[~targets.valid] == NOT_YET).all()
+    assert (bias[targets.valid].abs() < 1e3).all()
 
     everyone = np.arange(40)
     truth = np.tile(campaigns, len(everyone))

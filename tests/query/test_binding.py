@@ -30,11 +30,11 @@ def where(condition: str) -> All | Any | Not | Comparing:
 def test_a_ranking_has_facts_targets_and_both_links():
     query = bound(SAMPLE)
     assert query.task_type is TaskType.TEMPORAL_LINK_PREDICTION and not query.is_static
-    assert (query.entity.name, query.facts.name, query.target.name) == ("users", "orders", "items")
+    assert (query.entity.name, query.event_table.name, query.target.name) == ("users", "orders", "items")
     assert (query.entity_link, query.target_link) == (BUYER, BOUGHT)
     assert query.aggregate.window == Window(0, 7)
     assert (query.top, query.frames, query.keys) == (25, 1, None)
-    assert query.timed_facts == ["orders"]
+    assert query.timed_event_tables == ["orders"]
     assert query.hidden_columns == frozenset() == query.hidden_tables
 
 
@@ -80,7 +80,7 @@ def test_an_aggregate_knows_its_facts_column_and_window():
     assert expression == Aggregate(
         "SUM", BUYER, AMOUNT, Comparing(category, "=", ("food",), False), Window(0, 3, "weeks"), None
     )
-    assert (expression.facts, expression.kind) == ("orders", ValueKind.NUMBER)
+    assert (expression.event_table, expression.kind) == ("orders", ValueKind.NUMBER)
 
 
 def test_a_column_of_a_parent_is_reached_through_the_facts():
@@ -114,7 +114,7 @@ def test_conditions_keep_their_structure():
 def test_operands_leave_out_what_is_inside_aggregates_and_aggregates_come_once():
     found = where("COUNT(orders.* WHERE orders.amount > 2, -7, 0) > 1 AND COUNT(visits.*, -7, 0) = 0")
     both = aggregates(found, found)
-    assert [a.facts for a in both] == ["orders", "visits"]
+    assert [a.event_table for a in both] == ["orders", "visits"]
     assert list(operands(found)) == both
 
 
@@ -153,25 +153,25 @@ def test_the_horizon_holds_the_windows_of_target_and_assumption_and_not_of_the_p
         "WHERE COUNT(visits.*, -30, 0) > 0 ASSUMING COUNT(visits.*, 0, 20) > 0"
     )
     assert query.horizon.windows == (Window(0, 7), Window(3, 9), Window(0, 20))
-    assert query.timed_facts == ["orders", "visits"]
-    assert bound(f"PREDICT COUNT(orders.*, 0, 7) {USERS} WHERE EXISTS(visits.*, -9, 0)").timed_facts == ["orders"]
+    assert query.timed_event_tables == ["orders", "visits"]
+    assert bound(f"PREDICT COUNT(orders.*, 0, 7) {USERS} WHERE EXISTS(visits.*, -9, 0)").timed_event_tables == ["orders"]
 
 
 def test_what_a_target_is_made_of_is_no_input():
     own = bound(f"PREDICT users.age > 30 AND users.country = 'DE' {USERS} WHERE users.premium")
     assert own.hidden_columns == {("users", "age"), ("users", "country")} and own.hidden_tables == frozenset()
     static = bound(f"PREDICT LIST_DISTINCT(reviews.item_id) RANK TOP 3 {USERS}")
-    assert static.is_static and static.horizon.windows == () and static.timed_facts == []
+    assert static.is_static and static.horizon.windows == () and static.timed_event_tables == []
     # Its facts are inputs too, in an order of their own.
-    assert (static.hidden_tables, static.pseudo_timed_facts) == (frozenset(), "reviews")
+    assert (static.hidden_tables, static.pseudo_timed_tables) == (frozenset(), "reviews")
     counted = bound(f"PREDICT COUNT(reviews.*) {USERS}")
-    assert (counted.hidden_tables, counted.pseudo_timed_facts) == ({"reviews"}, None)
+    assert (counted.hidden_tables, counted.pseudo_timed_tables) == ({"reviews"}, None)
     assert counted.is_static and counted.task_type is TaskType.REGRESSION
 
 
 def test_what_a_task_has_not_is_a_type_error():
     with pytest.raises(TypeError, match="no aggregate"):
-        _ = bound(f"PREDICT users.age {USERS}").facts
+        _ = bound(f"PREDICT users.age {USERS}").event_table
     with pytest.raises(TypeError, match="no target table"):
         _ = bound(f"PREDICT SUM(orders.amount, 0, 7) {USERS}").target
 

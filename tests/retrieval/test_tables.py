@@ -13,7 +13,7 @@ from gnnscale.retrieval.answers import ranked_table
 from gnnscale.retrieval.filters.history import read_history
 from gnnscale.retrieval.index.neighbors import Neighbors
 from gnnscale.schema import DataError, LakeError
-from tests.ends import EndingStore, some_ends
+from tests.valid_until import EndingStore, some_ends
 
 ANCHOR = 1_709_000_000
 TIMESTAMP = pa.timestamp("us", tz="UTC")

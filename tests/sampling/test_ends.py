@@ -7,7 +7,7 @@ from gnnscale.sampling import NeighborSampler
 from gnnscale.sampling.neighbor_sampler import drop_ended
 from gnnscale.store import ALWAYS
 from gnnscale.store.features import NEVER, NodeFeatures
-from tests.ends import EndingStore, some_ends
+from tests.valid_until import EndingStore, some_ends
 
 DAY = 86_400
 SEEDS = np.arange(40)
@@ -39,21 +39,21 @@ def sample(store, anchors, strategy: str = "last", backend: str = "numba"):
 def test_exactly_what_has_ended_is_left_out_with_all_below_it(store, ending, strategy, backend):
     anchors = np.linspace(5 * DAY, 60 * DAY, 40).astype(np.int32)
     whole, found = (sample(graph, anchors, strategy, backend) for graph in (store, ending))
-    gone: dict[tuple, np.ndarray] = {}
+    deleted: dict[tuple, np.ndarray] = {}
     left_out = kept = below = 0
     for path, hop in whole.hops.items():
-        ends = ending.ends.get(hop.table, np.full(store.node_count(hop.table), NEVER))
+        ends = ending.valid_until.get(hop.table, np.full(store.node_count(hop.table), NEVER))
         limits = anchors.reshape(-1, *[1] * (hop.nodes.ndim - 1))
         ended = (hop.nodes >= 0) & (ends[hop.nodes] <= limits)
-        above = gone[path[:-1]][..., None] if len(path) > 1 else np.zeros(hop.nodes.shape, bool)
-        gone[path] = ended | above
+        above = deleted[path[:-1]][..., None] if len(path) > 1 else np.zeros(hop.nodes.shape, bool)
+        deleted[path] = ended | above
         other = found.hops[path]
-        assert (other.nodes[gone[path]] == -1).all() and (other.times[gone[path]] == ALWAYS).all()
-        np.testing.assert_array_equal(other.nodes[~gone[path]], hop.nodes[~gone[path]])
-        np.testing.assert_array_equal(other.times[~gone[path]], hop.times[~gone[path]])
+        assert (other.nodes[deleted[path]] == -1).all() and (other.times[deleted[path]] == ALWAYS).all()
+        np.testing.assert_array_equal(other.nodes[~deleted[path]], hop.nodes[~deleted[path]])
+        np.testing.assert_array_equal(other.times[~deleted[path]], hop.times[~deleted[path]])
         left_out += int(ended.sum())
         kept += int((other.nodes >= 0).sum())
-        below += int(((hop.nodes >= 0) & ~ended & gone[path]).sum())
+        below += int(((hop.nodes >= 0) & ~ended & deleted[path]).sum())
     assert min(left_out, kept, below) > 20
 
 

@@ -17,8 +17,8 @@ from gnnscale.sampling.walks.walk_sampler import follow
 from gnnscale.schema import ConfigError, SchemaError
 from gnnscale.store import ALWAYS, Adjacency
 from gnnscale.store.features import NEVER, NodeFeatures
-from tests.ends import EndingStore, some_ends
 from tests.sampling.graphs import adjacency_of, features_of, keys_for, with_weights
+from tests.valid_until import EndingStore, some_ends
 
 DAY = 86_400
 CYCLE = ["purchases.product_id", "purchases.customer_id", "purchases.customer_id", "purchases.product_id"]
@@ -89,7 +89,7 @@ def edges_by(adjacency: Adjacency, node: int, anchor: int) -> list[tuple[int, in
 
 
 def has_ended(features: NodeFeatures, node: int, anchor: int) -> bool:
-    return features.ends is not None and features.ends[node] <= anchor
+    return features.valid_until is not None and features.valid_until[node] <= anchor
 
 
 @given(st.lists(st.lists(st.integers(-1, 6), min_size=9, max_size=9), max_size=4), st.integers(1, 9), st.data())
@@ -161,7 +161,7 @@ def test_what_has_ended_is_not_visited_and_leads_nowhere(store, backend):
     ending = EndingStore(store, {"products": some_ends(store, "products", 10 * DAY, 50 * DAY), **changes})
     seeds, anchors = seeds_of(store)
     found = walker(ending, backend=backend).sample(seeds, anchors)
-    ends = ending.features("products").ends
+    ends = ending.features("products").valid_until
     assert not (ends[found.nodes] <= anchors[:, None])[found.present].any()
     before = walker(store, backend=backend).sample(seeds, anchors)
     assert (ends[before.nodes] <= anchors[:, None])[before.present].any()

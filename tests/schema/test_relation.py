@@ -13,7 +13,7 @@ from gnnscale.schema import (
     relation_links,
 )
 from gnnscale.schema.relation import value_column
-from tests.etl.relations.facts import GRAPH
+from tests.etl.relations.event_table import GRAPH
 
 
 def test_relations_stand_beside_links():

@@ -36,7 +36,7 @@ class TargetBatch(Tensors):
 
     nodes: Tensor
     features: RowFeatures
-    alive: Tensor
+    valid: Tensor
     present: Tensor
     event_age: Tensor
 
@@ -163,15 +163,15 @@ class BatchBuilder:
         events, reached = latest_first(block.hop(entity_link), block.hop(entity_link, target_link))
         found = self._candidates.build(events, reached, examples)
         # What came to be within the window itself, or had ended, could not have been named at the anchor.
-        alive = self._target_features.alive(found.explore_target, examples.anchors[found.explore_example])
-        found = replace(found, explore_target=found.explore_target[alive], explore_example=found.explore_example[alive])
+        valid = self._target_features.is_valid_at(found.explore_target, examples.anchors[found.explore_example])
+        found = replace(found, explore_target=found.explore_target[valid], explore_example=found.explore_example[valid])
         if negatives is None:
             negatives = np.zeros(0, np.int64)
             known = np.zeros((len(examples), 0), bool)
         else:
             pairs = (found.example, found.target, found.explore_example, found.explore_target)
             known = known_pairs(negatives, len(examples), *pairs, self._scratch)
-            known |= ~self._target_features.alive(negatives, int(examples.anchors[0]))
+            known |= ~self._target_features.is_valid_at(negatives, int(examples.anchors[0]))
         parts = [found.target, found.explore_target, negatives]
         nodes, position = np.unique(np.concatenate(parts), return_inverse=True)
         candidate, explore, negative = np.split(position.astype(np.int64), np.cumsum([len(p) for p in parts[:-1]]))
@@ -213,7 +213,7 @@ class BatchBuilder:
     def _candidate_tensors(self, found: Candidates, explore: NDArray[np.int64]) -> dict[str, Any]:
         gap = torch.from_numpy(found.event_gap)
         return {
-            "event_features": self._features(self.query.facts.name, found.event_node),
+            "event_features": self._features(self.query.event_table.name, found.event_node),
             "event_candidate": torch.from_numpy(found.event_candidate),
             "event_example": torch.from_numpy(found.event_example),
             "event_age": days(found.event_age),
@@ -237,7 +237,7 @@ class BatchBuilder:
         return TargetBatch(
             nodes=torch.from_numpy(nodes),
             features=self._features(self.query.target.name, nodes),
-            alive=torch.from_numpy(self._target_features.alive(nodes, anchor)),
+            valid=torch.from_numpy(self._target_features.is_valid_at(nodes, anchor)),
             present=torch.from_numpy(present),
             event_age=days(anchor - hop.times[present].astype(np.int64)),
         )

@@ -187,7 +187,7 @@ def check_match_rate(
         )
 
 
-def check_windows(facts: RawTable, plan: AnchorPlan) -> None:
+def check_windows(events: RawTable, plan: AnchorPlan) -> None:
     """See that each split has a fact in one of its windows.
 
     Raises:
@@ -198,12 +198,12 @@ def check_windows(facts: RawTable, plan: AnchorPlan) -> None:
         bounds = [plan.horizon.span(anchor) for anchor in plan.of(split)]
         spans[split] = (min(start for start, _ in bounds), max(end for _, end in bounds))
     inside = {split: (F.col(TIME) > start) & (F.col(TIME) <= end) for split, (start, end) in spans.items()}
-    row = facts.frame.agg(*(F.count(F.when(where, True)).alias(split) for split, where in inside.items())).first()
+    row = events.frame.agg(*(F.count(F.when(where, True)).alias(split) for split, where in inside.items())).first()
     assert row is not None
     for split, (start, end) in spans.items():
         if row[split] == 0:
             raise DataError(
-                f"no row of '{facts.table.name}' is in a {split} window, which run from "
+                f"no row of '{events.table.name}' is in a {split} window, which run from "
                 f"{show_time(start)} to {show_time(end)}. Set anchors.test to another time"
             )
 

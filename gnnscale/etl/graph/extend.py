@@ -128,7 +128,7 @@ class _Extension:
         for table in self.new.raw:
             self._append_nodes(table, keys)
         extended = {name: read_table(self.session, self.lake, f"nodes_{name}") for name in self.nodes}
-        rows = {t.name: t.rows - t.gone + self._came(t.name) for t in self.before.tables}
+        rows = {t.name: t.rows - t.deleted + self._came(t.name) for t in self.before.tables}
         links = [self._link(link, resolved[link.link.name], extended, rows) for link in self.before.links]
         tables = [self._table(table, keys, extended[table.name], rows) for table in self.before.tables]
         isolated = {
@@ -167,7 +167,7 @@ class _Extension:
             )
         else:
             ids = key_map(self.lake, name, self.cache)
-        return table_keys(self.lake, name, ids, physical, live, table.rows - table.gone + self._came(name))
+        return table_keys(self.lake, name, ids, physical, live, table.rows - table.deleted + self._came(name))
 
     def _resolve(self, link: LinkManifest, keys: Mapping[str, TableKeys]) -> pa.Table | None:
         """Link rows that are there to parents that came only now.
@@ -255,7 +255,7 @@ class _Extension:
         name = before.name
         table = replace(before, version=self.lake.version(f"nodes_{name}"))
         if name in keys:
-            table = replace(table, rows=keys[name].count, gone=len(keys[name].gone))
+            table = replace(table, rows=keys[name].count, deleted=len(keys[name].deleted))
         if name not in self.new.raw:
             return table
         new = self.new.figures[name]
@@ -282,5 +282,5 @@ class _Extension:
         check_thresholds(self.settings.graph.checks, figures, {t.name: t.isolated for t in tables}, links)
         query = PredictiveQuery(self.graph, self.settings.query.text)
         plan = plan_query_anchors(self.settings, query, {t.name: t.time_range for t in tables})
-        for name in query.timed_facts:
+        for name in query.timed_event_tables:
             check_windows(RawTable(self.graph.table(name), nodes[name].select(F.col("time").alias(TIME))), plan)

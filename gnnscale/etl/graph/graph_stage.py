@@ -56,7 +56,7 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     relation_links(relations, graph)
     figures, links, isolated = check_rows(raw, graph, settings.graph)
     plan = plan_query_anchors(settings, query, {name: f.time_range for name, f in figures.items()})
-    for name in query.timed_facts:
+    for name in query.timed_event_tables:
         check_windows(raw[name], plan)
     fit_until = _fit_until(settings, figures)
     log.info("statistics of the columns count what is known by %s", show_time(fit_until))
@@ -101,7 +101,7 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
             figures[name].duplicates,
             figures[name].out_of_range,
             isolated[name],
-            len(keys[name].gone) if name in keys else 0,
+            len(keys[name].deleted) if name in keys else 0,
         )
         for name in raw
     )

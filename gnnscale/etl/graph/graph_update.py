@@ -53,4 +53,4 @@ def update_graph(session: SparkSession, lake: Lake, settings: Settings, rebuild:
 
 
 def _live(manifest: GraphManifest) -> int:
-    return sum(table.rows - table.gone for table in manifest.tables)
+    return sum(table.rows - table.deleted for table in manifest.tables)

@@ -28,7 +28,7 @@ def key_form(column: Column, physical: T.DataType, key: T.DataType) -> Column:
     return same.cast("string")
 
 
-def find_nodes(ids: KeyMap, keys: Column, gone: NDArray[np.int64] | None = None) -> Column:
+def find_nodes(ids: KeyMap, keys: Column, deleted: NDArray[np.int64] | None = None) -> Column:
     """Node ids (int64) of keys in :func:`key_form`; null for null and for keys that are not there.
 
     Args:
@@ -40,8 +40,8 @@ def find_nodes(ids: KeyMap, keys: Column, gone: NDArray[np.int64] | None = None)
     def find(column: pa.Array) -> pa.Array:
         nodes = ids.lookup().find(column).astype(np.int64)
         missing = nodes < 0
-        if gone is not None and len(gone):
-            missing |= gone[np.minimum(np.searchsorted(gone, nodes), len(gone) - 1)] == nodes
+        if deleted is not None and len(deleted):
+            missing |= deleted[np.minimum(np.searchsorted(deleted, nodes), len(deleted) - 1)] == nodes
         return pa.array(nodes, mask=missing)
 
     found: Column = F.arrow_udf(find, "long")(keys)  # type: ignore[call-overload]

@@ -40,7 +40,7 @@ def label_frame(
         prediction has ``targets`` (node ids, ascending) instead of target and past. ``past`` is the target of the
         window that ends at the anchor, null where there was none.
     """
-    if query.pseudo_timed_facts:
+    if query.pseudo_timed_tables:
         query = query.with_window(WINDOW)
     anchors = [plan.latest] if plan.static else list(plan.splits())
     past = not (plan.static or query.task_type.is_link_prediction)
@@ -76,9 +76,9 @@ def population_frame(
     keys = [(aggregate, aggregate.window) for aggregate in bound.aggregates(query.where)]
     measures: dict[Key, str] = {key: f"m{index}" for index, key in enumerate(keys)}
     figures = manifest.table(query.entity.name)
-    keep = {NODE_ID: "entity", "time": "born"} | ({"end_time": "gone"} if figures.ends else {})
+    keep = {NODE_ID: "entity", "time": "born"} | ({"end_time": "gone"} if figures.has_end else {})
     base, values = read_rows(session, lake, query.graph, query.entity.name, keep, columns_of(query.where))
-    base = _there(base.withColumn("anchor_time", F.lit(anchor)), figures.ends)
+    base = _there(base.withColumn("anchor_time", F.lit(anchor)), figures.has_end)
     for frame in _aggregates(session, lake, query, measures, [anchor], manifest.origin).values():
         base = base.join(frame.drop("anchor_time"), "entity", "left")
     for (aggregate, _), name in measures.items():
@@ -87,10 +87,10 @@ def population_frame(
     return base.where(condition_column(query.where, values)).select("entity")
 
 
-def _there(rows: DataFrame, ends: bool) -> DataFrame:
+def _there(rows: DataFrame, has_end: bool) -> DataFrame:
     """Rows of entities that have come by their anchor, and have not ended."""
     rows = rows.where(F.col("born").isNull() | (F.col("born") <= F.col("anchor_time")))
-    return rows.where(F.col("gone").isNull() | (F.col("gone") > F.col("anchor_time"))) if ends else rows
+    return rows.where(F.col("gone").isNull() | (F.col("gone") > F.col("anchor_time"))) if has_end else rows
 
 
 def _measures(query: PredictiveQuery, past: bool) -> dict[Key, str]:
@@ -121,8 +121,8 @@ def _aggregates(
 ) -> dict[str, DataFrame]:
     """Table of facts -> its measures for every entity and anchor."""
     frames = {}
-    for table in dict.fromkeys(aggregate.facts for aggregate, _ in measures):
-        chosen = {key: name for key, name in measures.items() if key[0].facts == table}
+    for table in dict.fromkeys(aggregate.event_table for aggregate, _ in measures):
+        chosen = {key: name for key, name in measures.items() if key[0].event_table == table}
         frames[table] = _aggregate(session, lake, query, table, chosen, anchors, origin)
     return frames
 
@@ -146,7 +146,7 @@ def _aggregate(
     keep = {f"fk_{link.column}": "entity", "time": "time", NODE_ID: "number"}
     keep |= {f"fk_{column}": f"fk_{column}" for column in sorted(references)}
     rows, values = read_rows(session, lake, query.graph, table, keep, wanted)
-    if query.pseudo_timed_facts:
+    if query.pseudo_timed_tables:
         rows = rows.withColumn("time", (part_of(F.col("number")) + 1).cast("long") * DAY + origin)
     found = []
     for (aggregate, window), name in measures.items():
@@ -171,15 +171,15 @@ def _names_rows(aggregate: bound.Aggregate) -> bool:
 def _needed(query: PredictiveQuery) -> str | None:
     """A table without whose facts, in a window, an entity makes no example."""
     if isinstance(query.expression, bound.Aggregate) and query.expression.function in DROPPING:
-        return query.expression.facts
+        return query.expression.event_table
     for condition in (query.where, query.assuming):
         for part in condition.parts if isinstance(condition, bound.All) else (condition,):
-            if isinstance(part, bound.Test) and isinstance(part.left, bound.Aggregate) and _wants_a_fact(part):
-                return part.left.facts
+            if isinstance(part, bound.Test) and isinstance(part.left, bound.Aggregate) and _wants_an_event(part):
+                return part.left.event_table
     return None
 
 
-def _wants_a_fact(test: bound.Test) -> bool:
+def _wants_an_event(test: bound.Test) -> bool:
     """Whether a count is compared with what no empty count passes."""
     assert isinstance(test.left, bound.Aggregate)
     if test.negated or test.left.function not in ("COUNT", "COUNT_DISTINCT") or len(test.values) != 1:
@@ -200,7 +200,7 @@ def _population(
 ) -> tuple[DataFrame, dict[bound.Operand, Column]]:
     """Entities that are there at each anchor, and their columns; those in ``needed``, where it is given."""
     figures = manifest.table(query.entity.name)
-    keep = {NODE_ID: "entity", "time": "born"} | ({"end_time": "gone"} if figures.ends else {})
+    keep = {NODE_ID: "entity", "time": "born"} | ({"end_time": "gone"} if figures.has_end else {})
     wanted = columns_of(query.expression) + columns_of(query.where) + columns_of(query.assuming)
     entities, own = read_rows(session, lake, query.graph, query.entity.name, keep, wanted)
     rows = [(anchor, str(split)) for anchor, split in plan.splits().items()] or [(plan.latest, str(Split.TRAIN))]
@@ -208,9 +208,9 @@ def _population(
     base = entities.crossJoin(asked)
     if needed is not None:
         base = needed.join(asked, "anchor_time").join(entities, "entity")
-    if query.pseudo_timed_facts:
+    if query.pseudo_timed_tables:
         return base, own
-    base = _there(base, figures.ends)
+    base = _there(base, figures.has_end)
     if plan.static:
         tenth = F.pmod(F.xxhash64(F.col("entity"), F.lit("split")), F.lit(10))
         split = F.lit(str(Split.TRAIN))

@@ -42,7 +42,7 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
     """
     query = bind_query(settings, manifest)
     plan = plan_query_anchors(settings, query, manifest.time_ranges)
-    if manifest.fit_until is not None and not plan.static and not query.pseudo_timed_facts:
+    if manifest.fit_until is not None and not plan.static and not query.pseudo_timed_tables:
         _warn_of_statistics(plan, manifest.fit_until)
     table = f"labels_{settings.query.name}"
     labels = label_frame(session, lake, query, plan, manifest).cache()

@@ -48,12 +48,12 @@ class Measure:
 
 
 def aggregate_windows(
-    facts: DataFrame, measures: Sequence[Measure], anchors: Sequence[int], direct: float = DIRECT
+    events: DataFrame, measures: Sequence[Measure], anchors: Sequence[int], direct: float = DIRECT
 ) -> DataFrame:
     """Every measure for every entity and anchor that has a fact in a window of one of them.
 
     Args:
-        facts: columns ``entity`` (null where nobody's), ``time`` (epoch seconds) and what the measures speak of.
+        events: columns ``entity`` (null where nobody's), ``time`` (epoch seconds) and what the measures speak of.
         measures: at least one.
         anchors: ascending, in epoch seconds.
         direct: anchors that a fact may count for on average before facts are aggregated first; the result is the same.
@@ -63,7 +63,7 @@ def aggregate_windows(
     """
     windows = list(dict.fromkeys(m.window for m in measures))
     spans = [_spans(window, anchors) for window in windows]
-    near = _locate(facts, windows, spans)
+    near = _locate(events, windows, spans)
     lowest = F.least(*(F.col(f"lo{i}") for i in range(len(windows)))) if len(windows) > 1 else F.col("lo0")
     highest = F.greatest(*(F.col(f"hi{i}") for i in range(len(windows)))) if len(windows) > 1 else F.col("hi0")
     holds = {window: F.col("index").between(F.col(f"lo{i}"), F.col(f"hi{i}")) for i, window in enumerate(windows)}
@@ -83,7 +83,7 @@ def aggregate_windows(
     return spread.select("entity", at, *(_final(m).alias(m.name) for m in measures))
 
 
-def _locate(facts: DataFrame, windows: Sequence[Window | None], spans: Sequence[Span]) -> DataFrame:
+def _locate(events: DataFrame, windows: Sequence[Window | None], spans: Sequence[Span]) -> DataFrame:
     """Facts in a window of an anchor, with the first and last such anchor of each window: ``lo<i>`` and ``hi<i>``."""
     time = F.col("time")
     ranges, inside = [], F.lit(False)
@@ -92,7 +92,7 @@ def _locate(facts: DataFrame, windows: Sequence[Window | None], spans: Sequence[
         ranges += [low.alias(f"lo{i}"), high.alias(f"hi{i}")]
         known = time.isNotNull() & (time > int(starts[0])) & (time <= int(ends[-1]))
         inside = inside | (known if window else F.lit(True))
-    located = facts.where(F.col("entity").isNotNull() & inside).select("*", *ranges)
+    located = events.where(F.col("entity").isNotNull() & inside).select("*", *ranges)
     # One comparison, where a disjunction would have the optimiser weigh every combination of its parts.
     longest = [F.col(f"hi{i}") - F.col(f"lo{i}") for i in range(len(windows))]
     return located.where((F.greatest(*longest) if len(longest) > 1 else longest[0]) >= 0)

@@ -47,11 +47,11 @@ class TableKeys:
     ids: KeyMap
     physical: T.DataType
     count: int
-    gone: NDArray[np.int64]
+    deleted: NDArray[np.int64]
 
     def find(self, keys: Column, physical: T.DataType) -> Column:
         """Node ids (int64) of a column of that type; null where the table has no such key."""
-        return find_nodes(self.ids, key_form(keys, physical, self.physical), self.gone)
+        return find_nodes(self.ids, key_form(keys, physical, self.physical), self.deleted)
 
 
 def number_keys(lake: Lake, table: str, frame: DataFrame, key: str, rows: int, cache: str | None) -> KeyMap:
@@ -85,13 +85,13 @@ def table_keys(lake: Lake, table: str, ids: KeyMap, physical: T.DataType, live: 
         rows: how many those are.
     """
     count = lake.open(f"ids_{table}").to_pyarrow_dataset().count_rows()
-    gone = np.empty(0, np.int64)
+    deleted = np.empty(0, np.int64)
     if count > rows:
         reserved = read_table(live.sparkSession, lake, f"ids_{table}").select(NODE_ID)
         left = reserved.join(live, NODE_ID, "left_anti").toArrow()
-        gone = np.sort(left[NODE_ID].to_numpy())
-        log.info("%s: %s ids stay reserved for keys that the table has no longer", table, f"{len(gone):,}")
-    return TableKeys(ids, physical, count, gone)
+        deleted = np.sort(left[NODE_ID].to_numpy())
+        log.info("%s: %s ids stay reserved for keys that the table has no longer", table, f"{len(deleted):,}")
+    return TableKeys(ids, physical, count, deleted)
 
 
 def raw_keys(lake: Lake, raw: RawTable, ids: KeyMap, rows: int) -> TableKeys:

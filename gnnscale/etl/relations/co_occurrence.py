@@ -18,11 +18,11 @@ from gnnscale.schema import TogetherRelation
 PAIRS = "first long, second long, period long, count long, latest long"
 
 
-def together_edges(facts: DataFrame, group: str, relation: TogetherRelation, origin: int) -> DataFrame:
+def together_edges(events: DataFrame, group: str, relation: TogetherRelation, origin: int) -> DataFrame:
     """One edge for each order of two items (and period) that occur together often enough.
 
     Args:
-        facts: ``nodes_<facts>``.
+        events: ``nodes_<event table>``.
         group: its column that says which rows belong together.
         relation: how edges are made.
         origin: of the graph, in epoch seconds.
@@ -31,7 +31,7 @@ def together_edges(facts: DataFrame, group: str, relation: TogetherRelation, ori
         Columns ``source``, ``target`` (node ids, int64), ``time`` (epoch seconds of the last co-occurrence that the
         edge counts; null where rows have none) and ``weight`` (co-occurrences, float32).
     """
-    rows = _rows(facts, group, relation).withColumn("period", period_of(F.col("time"), relation.period_days, origin))
+    rows = _rows(events, group, relation).withColumn("period", period_of(F.col("time"), relation.period_days, origin))
     within = None if relation.within_days is None else int(relation.within_days * DAY)
     # Whole groups go to one task each, so that what is counted does not depend on how the rows were cut before.
     pairs = rows.repartition("group").mapInArrow(_counter(within, relation.max_group), PAIRS)
@@ -50,15 +50,15 @@ def together_edges(facts: DataFrame, group: str, relation: TogetherRelation, ori
 ORDERS = (("first", "second"), ("second", "first"))
 
 
-def count_cut_groups(facts: DataFrame, group: str, relation: TogetherRelation) -> int:
+def count_cut_groups(events: DataFrame, group: str, relation: TogetherRelation) -> int:
     """Groups of which not all rows count; told in the log."""
-    rows = _rows(facts, group, relation).select("group")
+    rows = _rows(events, group, relation).select("group")
     told = f"relation {relation.name}: only the latest rows count of groups"
     return count_large(rows, "group", relation.max_group, told)
 
 
-def _rows(facts: DataFrame, group: str, relation: TogetherRelation) -> DataFrame:
-    rows = facts.select(
+def _rows(events: DataFrame, group: str, relation: TogetherRelation) -> DataFrame:
+    rows = events.select(
         F.col(group).alias("group"), F.col(f"fk_{relation.item}").alias("item"), "time", F.col(NODE_ID).alias("row")
     )
     return rows.where(F.col("group").isNotNull() & F.col("item").isNotNull())

@@ -15,11 +15,11 @@ from gnnscale.schema import EventRelation
 log = logging.getLogger(__name__)
 
 
-def event_edges(facts: DataFrame, relation: EventRelation, origin: int) -> DataFrame:
+def event_edges(events: DataFrame, relation: EventRelation, origin: int) -> DataFrame:
     """One edge for each event, or for each pair of nodes (and period) that has events.
 
     Args:
-        facts: ``nodes_<facts>``.
+        events: ``nodes_<event table>``.
         relation: how edges are made.
         origin: of the graph, in epoch seconds.
 
@@ -27,7 +27,7 @@ def event_edges(facts: DataFrame, relation: EventRelation, origin: int) -> DataF
         Columns ``source``, ``target`` (node ids, int64), ``time`` (epoch seconds of the event, or of the latest that
         the edge stands for; null where events have none) and, where edges have one, ``weight`` (float32).
     """
-    events = _events(facts, relation)
+    events = _events(events, relation)
     weighted = "weight" in events.columns
     if weighted:
         events = events.where(_weighs())
@@ -40,16 +40,16 @@ def event_edges(facts: DataFrame, relation: EventRelation, origin: int) -> DataF
     return sums.select("source", "target", "time", "weight")
 
 
-def count_unweighted(facts: DataFrame, relation: EventRelation) -> int:
+def count_unweighted(events: DataFrame, relation: EventRelation) -> int:
     """Events of a pair that make no edge because they weigh nothing; told in the log.
 
     Args:
-        facts: ``nodes_<facts>``.
+        events: ``nodes_<event table>``.
         relation: whose edges may have weights.
     """
     if not (relation.weight or relation.weight_by):
         return 0
-    events = _events(facts, relation)
+    events = _events(events, relation)
     names = list(relation.weights)
     named = [F.count(F.when(F.col("type") == name, True)).alias(f"named_{i}") for i, name in enumerate(names)]
     row = events.agg(F.count(F.lit(1)).alias("all"), F.count(F.when(_weighs(), True)).alias("weighed"), *named).first()
@@ -68,7 +68,7 @@ def count_unweighted(facts: DataFrame, relation: EventRelation) -> int:
     return missing
 
 
-def _events(facts: DataFrame, relation: EventRelation) -> DataFrame:
+def _events(events: DataFrame, relation: EventRelation) -> DataFrame:
     """Rows that name both nodes: ``source``, ``target``, ``time``, and ``weight`` and ``type`` where they are asked."""
     columns = [
         F.col(f"fk_{relation.source}").alias("source"),
@@ -81,7 +81,7 @@ def _events(facts: DataFrame, relation: EventRelation) -> DataFrame:
     elif relation.weight_by:
         kind = F.col(f"{RAW}{relation.weight_by}").cast("string")
         columns += [_declared_weight(kind, relation).cast("float").alias("weight"), kind.alias("type")]
-    rows = facts.select(*columns)
+    rows = events.select(*columns)
     return rows.where(F.col("source").isNotNull() & F.col("target").isNotNull())
 
 

@@ -111,7 +111,7 @@ class Hop:
     rule: Rule
     tiles: Tiles
     places: Places
-    ends: NodeColumn | None
+    valid_until: NodeColumn | None
     children: tuple[int, ...]
 
 
@@ -162,8 +162,8 @@ class HopSampler:
         keys = example_keys(hop.key, entries.identity)
         slots = entries.slot.astype(np.int64)
         nodes, times = sample_flat(adjacency, entries.node, entries.anchor, keys, slots, hop.fanout, hop.rule, first)
-        if hop.ends is not None:
-            drop_ended_nodes(nodes, times, hop.ends, entries.anchor, hop.tiles.origin)
+        if hop.valid_until is not None:
+            drop_ended_nodes(nodes, times, hop.valid_until, entries.anchor, hop.tiles.origin)
         some = np.flatnonzero((nodes >= 0).any(axis=1))
         found = deal_rows(
             found_channel(self.index),
@@ -181,7 +181,7 @@ class HopSampler:
 def drop_ended_nodes(
     nodes: NDArray[np.int32],
     times: NDArray[np.int32],
-    ends: NodeColumn,
+    valid_until: NodeColumn,
     anchors: NDArray[np.int32],
     origin: int,
 ) -> None:
@@ -194,7 +194,7 @@ def drop_ended_nodes(
         origin: epoch seconds.
     """
     limits = anchors.astype(np.int64)[:, None] + origin
-    ended = (nodes >= 0) & (ends.array()[np.maximum(nodes, 0)] <= limits)
+    ended = (nodes >= 0) & (valid_until.array()[np.maximum(nodes, 0)] <= limits)
     nodes[ended] = -1
     times[ended] = ALWAYS
 

@@ -164,12 +164,12 @@ def plan_hops(
             before = path[-2]
             shares = Tiles.of(lake, manifest, EdgeType(before.link, not before.reverse)).shares(own.bounds)
         figures = manifest.table(path[-1].target)
-        ends = None
-        if figures.ends:
-            ends = NodeColumn.of_table(lake, figures.name, "end_time", figures.rows, NEVER, plan.cache)
+        valid_until = None
+        if figures.has_end:
+            valid_until = NodeColumn.of_table(lake, figures.name, "end_time", figures.rows, NEVER, plan.cache)
         places = Places.for_entries(shares * examples * width, plan.place_entries)
         key = hop_key(plan.seed, plan.epoch, path)
-        hops.append(Hop(path, paths[path], width, key, plan.rule, own, places, ends, ()))
+        hops.append(Hop(path, paths[path], width, key, plan.rule, own, places, valid_until, ()))
     return tuple(
         replace(hop, children=tuple(i for i, path in enumerate(order) if path[:-1] == hop.path)) for hop in hops
     )

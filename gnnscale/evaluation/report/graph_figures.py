@@ -12,7 +12,7 @@ def table_figures(manifest: GraphManifest) -> list[TableFigure]:
     return [
         TableFigure(
             t.name,
-            t.rows - t.gone,
+            t.rows - t.deleted,
             len(t.features),
             (show_time(t.time_range[0]), show_time(t.time_range[1])) if t.time_range else None,
             t.duplicates,

@@ -30,7 +30,7 @@ def build_report(
     holdout: Holdout,
     curves: Sequence[Curve],
     stages: Sequence[tuple[str, float, str]],
-    facts: Mapping[str, str],
+    details: Mapping[str, str],
 ) -> Report:
     """Gather what the page shows.
 
@@ -40,7 +40,7 @@ def build_report(
         holdout: the evaluation.
         curves: of the training.
         stages: (name, seconds, detail).
-        facts: further lines of the summary.
+        details: further lines of the summary.
     """
     manifest = store.manifest
     summary = {
@@ -52,7 +52,7 @@ def build_report(
         "Entities evaluated": f"{len(holdout.entities):,} of {store.node_count(query.entity.name):,}",
         "Candidates": f"{store.node_count(query.target.name):,} {query.target.name}",
         "Holdout rows equal to exact search": f"{holdout.audit:.2%}",
-        **facts,
+        **details,
     }
     return Report(
         title=f"{settings.query.name} on {settings.recipe}",

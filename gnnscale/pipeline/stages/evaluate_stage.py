@@ -35,14 +35,14 @@ def evaluate_and_report(
     Returns:
         What was found, in a few words.
     """
-    store = view_for(GraphStore.open(lake, settings.lake.cache), query.pseudo_timed_facts)
+    store = view_for(GraphStore.open(lake, settings.lake.cache), query.pseudo_timed_tables)
     settings = trained_settings(settings, lake)
     holdout = evaluate_holdout(settings, lake, store, query, plan)
     name = settings.query.name
     lake.write_record(EVALUATION.format(query=name), {**holdout.comparison.to_dict(), "audit": holdout.audit})
     run = last_run(settings, lake)
-    facts = search_facts(lake, name) | run_facts(settings, run)
-    report = build_report(settings, lake, store, query, plan, holdout, read_curves(lake, name), stages, facts)
+    details = search_details(lake, name) | run_details(settings, run)
+    report = build_report(settings, lake, store, query, plan, holdout, read_curves(lake, name), stages, details)
     page = render_report(report)
     lake.write_bytes(report_path(name), page.encode())
     if run:
@@ -52,7 +52,7 @@ def evaluate_and_report(
     return f"MAP@10 {model['map@10']:.4f}, Recall@20 {model['recall@20']:.4f} over {len(holdout.entities):,} entities"
 
 
-def search_facts(lake: Lake, query: str) -> dict[str, str]:
+def search_details(lake: Lake, query: str) -> dict[str, str]:
     """The index of the predictions, and how near to exact search they are; nothing where no search is on record."""
     record = lake.read_record(RETRIEVAL.format(query=query))
     if record is None:
@@ -61,7 +61,7 @@ def search_facts(lake: Lake, query: str) -> dict[str, str]:
     return {"Index": setting.in_words(), "Predictions against exact search": str(Recall(**record["audit"]))}
 
 
-def run_facts(settings: Settings, run: Run | None) -> dict[str, str]:
+def run_details(settings: Settings, run: Run | None) -> dict[str, str]:
     """Seed, MLflow run and versions."""
     return {
         "Seed": str(settings.seed),

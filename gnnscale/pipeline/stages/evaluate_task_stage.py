@@ -22,7 +22,7 @@ from gnnscale.evaluation import (
 )
 from gnnscale.inference import AnswerModel, log_model, read_keys
 from gnnscale.lake import Lake
-from gnnscale.pipeline.stages.evaluate_stage import EVALUATION, read_curves, report_path, run_facts, track
+from gnnscale.pipeline.stages.evaluate_stage import EVALUATION, read_curves, report_path, run_details, track
 from gnnscale.pipeline.stages.train_stage import trained_settings
 from gnnscale.query import AnchorPlan, PredictiveQuery, Split, explain, show_time
 from gnnscale.sampling import permutation, stream_key
@@ -50,7 +50,7 @@ def evaluate_task_and_report(
         query_text=query.text,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         comparison=holdout.comparison,
-        summary=run_facts(settings, run),
+        summary=run_details(settings, run),
         explanation=explain(query, plan),
         labels=_labels(holdout, plan),
         charts=task_charts(holdout.shape.task, holdout.scores, test.values, holdout.shape.classes),

@@ -17,7 +17,7 @@ def plan_shards(settings: Settings, query: PredictiveQuery) -> ShardPlan:
     Raises:
         ConfigError: the query's facts have no times, so that each anchor would need a graph of its own.
     """
-    if query.pseudo_timed_facts:
+    if query.pseudo_timed_tables:
         raise ConfigError("shards hold what is known at a time, and the facts of a query without a window have none")
     sampling = settings.sampling
     if query.task_type.is_link_prediction:

@@ -49,7 +49,7 @@ class GraphStage(Stage):
         update = update_graph(session, self.work.lake, self.settings, rebuild=self.work.force)
         manifest = update.manifest
         self.work.lake.write_record(RECIPE, recipe_record(self.settings))
-        nodes = sum(table.rows - table.gone for table in manifest.tables)
+        nodes = sum(table.rows - table.deleted for table in manifest.tables)
         edges = sum(link.edges for link in manifest.links)
         told = f"{nodes:,} nodes of {len(manifest.tables)} tables, {edges:,} edges of {len(manifest.links)} links"
         if manifest.relations:

@@ -53,7 +53,7 @@ class FilterRule:
 
 
 def read_filter(
-    lake: Lake, query: PredictiveQuery, rule: FilterRule, alive: NDArray[np.bool_], past: Ragged | None = None
+    lake: Lake, query: PredictiveQuery, rule: FilterRule, valid: NDArray[np.bool_], past: Ragged | None = None
 ) -> Filter:
     """Gather a filter.
 
@@ -71,7 +71,7 @@ def read_filter(
     if not rule.bought and past is None:
         raise ConfigError("what was bought can't be left out where the past is not known")
     entity, target = query.entity.name, query.target.name
-    mask = alive.copy()
+    mask = valid.copy()
     for condition in rule.conditions:
         mask &= read_mask(lake, condition, target)
         log.info("filter on %s %s: %s targets left", condition.column, condition.operator, f"{mask.sum():,}")

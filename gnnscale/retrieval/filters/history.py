@@ -76,7 +76,7 @@ def read_history(store: GraphStore, query: PredictiveQuery, anchor: int) -> Hist
     linked = targets.degrees[rows] > 0
     item = np.asarray(targets.neighbors)[targets.indptr[rows[linked]]].astype(np.int64)
     # What has ended is no answer any more, for baselines as for the model.
-    there = store.features(query.target.name).alive(item, relative)
+    there = store.features(query.target.name).is_valid_at(item, relative)
     return History(
         entity[linked][there],
         item[there],

@@ -20,9 +20,9 @@ from gnnscale.schema import ConfigError, Table
 from gnnscale.store import GraphStore
 
 
-def alive_filter(lake: Lake, query: PredictiveQuery, anchor: int) -> Filter:
+def valid_filter(lake: Lake, query: PredictiveQuery, anchor: int) -> Filter:
     """Targets that are there at an anchor (epoch seconds), for every entity."""
-    return Filter(alive_nodes(lake, query.target, known_by(query, anchor)))
+    return Filter(valid_nodes(lake, query.target, known_by(query, anchor)))
 
 
 def settings_filter(
@@ -54,7 +54,7 @@ def settings_filter(
         wanted.deny,
     )
     past = read_history(store, query, anchor).past if not wanted.bought and store is not None else None
-    found = read_filter(lake, query, rule, alive_filter(lake, query, anchor).mask, past)
+    found = read_filter(lake, query, rule, valid_filter(lake, query, anchor).mask, past)
     if not found.mask.any():
         raise ConfigError(f"the filters of retrieval let none of {len(found.mask):,} {query.target.name} through")
     return found
@@ -70,10 +70,10 @@ def read_diversity(settings: Settings, lake: Lake, query: PredictiveQuery) -> Di
 
 def known_by(query: PredictiveQuery, anchor: int) -> int | None:
     """Time by which a node must be there: the anchor, or none where facts without a time are told apart by arrival."""
-    return anchor if query.pseudo_timed_facts is None else None
+    return anchor if query.pseudo_timed_tables is None else None
 
 
-def alive_nodes(lake: Lake, table: Table, anchor: int | None) -> NDArray[np.bool_]:
+def valid_nodes(lake: Lake, table: Table, anchor: int | None) -> NDArray[np.bool_]:
     """Which nodes of a table are there at an anchor, bool ``[nodes]``; at any, where there is none.
 
     A node whose key the table has no longer has no row, and is never there.
@@ -85,6 +85,6 @@ def alive_nodes(lake: Lake, table: Table, anchor: int | None) -> NDArray[np.bool
         there &= pc.fill_null(rows["time"], np.iinfo(np.int64).min).to_numpy() <= anchor
         for name in ends:
             there &= pc.fill_null(rows[name], np.iinfo(np.int64).max).to_numpy() > anchor
-    alive = np.zeros(len(read_keys(lake, table.name)), bool)
-    alive[rows["node_id"].to_numpy()[there]] = True
-    return alive
+    valid = np.zeros(len(read_keys(lake, table.name)), bool)
+    valid[rows["node_id"].to_numpy()[there]] = True
+    return valid

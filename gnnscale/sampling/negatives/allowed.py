@@ -15,10 +15,10 @@ def allowed_weight(
 ) -> NDArray[np.uint64]:
     """Weight of the targets that are alive at each anchor and no known positives of its entity, uint64 ``[batch]``."""
     which, targets = known.take(entities)
-    weights = np.where(popularity.alive(targets, anchors[which]), popularity.weight_of(targets), np.uint64(0))
+    weights = np.where(popularity.is_valid_at(targets, anchors[which]), popularity.weight_of(targets), np.uint64(0))
     running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(weights)])
     bounds = np.searchsorted(which, np.arange(len(entities) + 1))
-    return popularity.alive_weight(anchors) - np.diff(running[bounds])
+    return popularity.valid_weight(anchors) - np.diff(running[bounds])
 
 
 class AllowedTargets:
@@ -30,7 +30,7 @@ class AllowedTargets:
     """
 
     def __init__(self, popularity: Popularity, anchor: int) -> None:
-        self._nodes = np.flatnonzero(popularity.alive(np.arange(len(popularity)), anchor))
+        self._nodes = np.flatnonzero(popularity.is_valid_at(np.arange(len(popularity)), anchor))
         weights = popularity.weight_of(self._nodes)
         self._bounds = np.concatenate([np.zeros(1, np.uint64), np.cumsum(weights)])
 

@@ -68,8 +68,8 @@ class HardNegatives:
             raise SchemaError("hard negatives lie around positives; the request has none")
         walks = self.walker.sample(seeds, request.anchors, request.epoch, request.identities)
         nodes = walks.nodes[:, slice(*self.ranks)].astype(np.int64)
-        alive = self._features.alive(np.maximum(nodes, 0), request.anchors[:, None])
-        allowed = (nodes >= 0) & alive & ~request.known.hold(request.entities, nodes, self.backend)
+        valid = self._features.is_valid_at(np.maximum(nodes, 0), request.anchors[:, None])
+        allowed = (nodes >= 0) & valid & ~request.known.hold(request.entities, nodes, self.backend)
         # In the order of a hash of each node, those not allowed last: the first are a uniform subset.
         keys = example_keys(stream_key(self.seed, request.epoch, "negatives/hard"), request.identities)
         hashes = draw(keys[:, None], np.maximum(nodes, 0).astype(np.uint64))

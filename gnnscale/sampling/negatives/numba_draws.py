@@ -29,13 +29,13 @@ def fill_negatives(
     """As :func:`gnnscale.sampling.negatives.numpy_draws.fill_negatives`."""
     features = popularity.features
     come: NDArray[Any] = _NO_TIMES if features is None else features.times
-    ends: NDArray[Any] = _NO_TIMES if features is None or features.ends is None else features.ends
-    targets = read_only(popularity.cumulative), read_only(popularity.guide), read_only(come), read_only(ends)
+    valid_until: NDArray[Any] = _NO_TIMES if features is None or features.valid_until is None else features.valid_until
+    targets = read_only(popularity.cumulative), read_only(popularity.guide), read_only(come), read_only(valid_until)
     _fill(*targets, read_only(known.indptr), read_only(known.targets), entities, anchors, keys, redraw, nodes)
 
 
 @njit(nogil=True, cache=True)
-def _fill(cumulative, guide, come, ends, indptr, targets, entities, anchors, keys, redraw, nodes):  # type: ignore[no-untyped-def]
+def _fill(cumulative, guide, come, valid_until, indptr, targets, entities, anchors, keys, redraw, nodes):  # type: ignore[no-untyped-def]
     total = cumulative[-1]
     # Of the bits all but the upper ones, which number the guide's entries.
     shift = np.uint64(64 - int(np.log2(len(guide) - 1) + 0.5))
@@ -51,7 +51,7 @@ def _fill(cumulative, guide, come, ends, indptr, targets, entities, anchors, key
                 node = _find(cumulative, multiply_high(bits, total), guide[part], guide[part + np.uint64(1)])
                 if len(come) and come[node] > anchors[b]:
                     continue
-                if len(ends) and ends[node] <= anchors[b]:
+                if len(valid_until) and valid_until[node] <= anchors[b]:
                     continue
                 if not is_known(indptr, targets, entities[b], node):
                     nodes[b, j] = node

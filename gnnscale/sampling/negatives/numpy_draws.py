@@ -44,7 +44,7 @@ def fill_negatives(
         for attempt in range(REDRAWS):
             place = mulhi(draw(slot, np.uint64(attempt)), total)
             node = np.searchsorted(popularity.cumulative, place, side="right") - 1
-            if popularity.alive(np.array([node]), int(anchors[b]))[0] and node not in positives:
+            if popularity.is_valid_at(np.array([node]), int(anchors[b]))[0] and node not in positives:
                 nodes[b, j] = node
                 break
 

@@ -65,13 +65,13 @@ class Popularity:
         """Weights of some targets, uint64, as ``nodes``."""
         return self.cumulative[nodes + 1] - self.cumulative[nodes]
 
-    def alive(self, nodes: NDArray[np.int64], anchors: NDArray[np.int32] | int) -> NDArray[np.bool_]:
+    def is_valid_at(self, nodes: NDArray[np.int64], anchors: NDArray[np.int32] | int) -> NDArray[np.bool_]:
         """As :meth:`gnnscale.store.features.NodeFeatures.alive`."""
         if self.features is None:
             return np.ones(np.broadcast_shapes(nodes.shape, np.shape(anchors)), bool)
-        return self.features.alive(nodes, anchors)
+        return self.features.is_valid_at(nodes, anchors)
 
-    def alive_weight(self, anchors: NDArray[np.int32]) -> NDArray[np.uint64]:
+    def valid_weight(self, anchors: NDArray[np.int32]) -> NDArray[np.uint64]:
         """Weight of all targets that hold at each anchor, uint64 ``[batch]``."""
         if self._come is None:
             return np.full(len(anchors), self.cumulative[-1], np.uint64)
@@ -81,12 +81,12 @@ class Popularity:
     def _changes(self, features: NodeFeatures) -> tuple[_Changes, _Changes | None]:
         """Weight that has come, and that has ended, by each time at which some does."""
         times, weights = np.asarray(features.times), self.weights
-        if features.ends is None:
+        if features.valid_until is None:
             return _changes(times, weights), None
         # What ends before it comes never holds.
-        holds = times < features.ends
+        holds = times < features.valid_until
         weights = np.where(holds, weights, np.uint64(0))
-        return _changes(times, weights), _changes(np.asarray(features.ends), weights)
+        return _changes(times, weights), _changes(np.asarray(features.valid_until), weights)
 
 
 def _guide(cumulative: NDArray[np.uint64]) -> NDArray[np.int32]:

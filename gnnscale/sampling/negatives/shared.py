@@ -78,4 +78,4 @@ def hold_for(
     request.known.check_targets(len(popularity))
     each = np.ascontiguousarray(np.broadcast_to(nodes, (len(request), len(nodes))))
     known = request.known.hold(request.entities, each, backend)
-    return popularity.alive(nodes, request.anchors[:, None]) & ~known
+    return popularity.is_valid_at(nodes, request.anchors[:, None]) & ~known

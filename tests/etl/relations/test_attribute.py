@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gnnscale.etl.relations import shared_attributes as attribute
 from gnnscale.etl.relations.shared_attributes import attribute_edges, count_large_values, ring_edges
 from gnnscale.schema import AttributeRelation
-from tests.etl.relations.facts import edges_of, frame
+from tests.etl.relations.event_table import edges_of, frame
 
 
 def brands(seed: int) -> pd.DataFrame:

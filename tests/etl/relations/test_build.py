@@ -25,7 +25,7 @@ from gnnscale.schema.manifest import MANIFEST_NAME
 from gnnscale.store import GraphStore
 from tests.conftest import SPARK
 from tests.etl.frames import frame_of
-from tests.etl.relations.facts import edges_of
+from tests.etl.relations.event_table import edges_of
 from tests.shop import with_relations
 
 LINKS = {

@@ -6,7 +6,7 @@ import pytest
 
 from gnnscale.etl.relations.weighted_events import count_unweighted, event_edges
 from gnnscale.schema import EventRelation
-from tests.etl.relations.facts import DAY, ORIGIN, edges_of, expected, frame, random_events
+from tests.etl.relations.event_table import DAY, ORIGIN, edges_of, expected, frame, random_events
 
 WEIGHTS = {"view": 0.1, "buy": 10.0, "cart": 0.3, "never": 2.0}
 CASES = [

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gnnscale.etl.relations.co_occurrence import count_cut_groups, together_edges
 from gnnscale.etl.relations.pairs import GroupRows, count_pairs
 from gnnscale.schema import TogetherRelation
-from tests.etl.relations.facts import DAY, ORIGIN, edges_of, expected, frame, random_events
+from tests.etl.relations.event_table import DAY, ORIGIN, edges_of, expected, frame, random_events
 
 CASES = [
     {},

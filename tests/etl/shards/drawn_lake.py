@@ -75,7 +75,7 @@ def draw_lake(
     _write_nodes(lake, "items", items, until)
     tables = (
         TableManifest("users", users, (ORIGIN, ORIGIN + SPAN), ()),
-        TableManifest("items", items, (ORIGIN, ORIGIN + SPAN), (), ends=ends),
+        TableManifest("items", items, (ORIGIN, ORIGIN + SPAN), (), has_end=ends),
     )
     heaviest = float(weights.max()) if weights is not None else None
     degree = int(np.bincount(source).max())

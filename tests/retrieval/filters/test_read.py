@@ -98,12 +98,12 @@ def test_tables_share_the_codes_of_categories(lake):
 def test_a_filter_is_gathered_of_all_that_a_rule_names(lake):
     query = PredictiveQuery(declared_graph(), QUERY)
     past = Ragged.from_lists([[2], [], [3], []])
-    alive = np.array([True, True, True, True, False])
-    assert read_filter(lake, query, FilterRule(), alive).count_allowed(np.arange(4)).tolist() == [4] * 4
+    valid = np.array([True, True, True, True, False])
+    assert read_filter(lake, query, FilterRule(), valid).count_allowed(np.arange(4)).tolist() == [4] * 4
     rule = FilterRule(
         bought=False, allow="allow_q", deny="deny_q", conditions=(TargetCondition("left", ">=", 0, "stock"),)
     )
-    keep = read_filter(lake, query, rule, alive, past)
+    keep = read_filter(lake, query, rule, valid, past)
     found = keep.allowed_of(np.arange(4))
     assert [found.row(i).tolist() for i in range(4)] == [[], [], [1, 2], [2]]
     own = {"entity_category": "country", "target_category": "origin"}
@@ -111,9 +111,9 @@ def test_a_filter_is_gathered_of_all_that_a_rule_names(lake):
         ("only", [[1], [0], [], []]),
         ("others", [[0, 2, 3], [1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3]]),
     ):
-        found = read_filter(lake, query, FilterRule(own_category=word, **own), alive).allowed_of(np.arange(4))
+        found = read_filter(lake, query, FilterRule(own_category=word, **own), valid).allowed_of(np.arange(4))
         assert [found.row(i).tolist() for i in range(4)] == expected
-    assert alive.tolist() == [True] * 4 + [False]
+    assert valid.tolist() == [True] * 4 + [False]
 
 
 def test_tables_and_columns_that_do_not_fit_are_named(lake):

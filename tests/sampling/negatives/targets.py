@@ -37,7 +37,7 @@ def allowed_to(request: NegativeRequest, popularity: Popularity, b: int) -> list
     features, anchor, found = popularity.features, request.anchors[b], []
     for node in range(len(popularity)):
         there = features is None or features.times[node] <= anchor
-        ended = features is not None and features.ends is not None and features.ends[node] <= anchor
+        ended = features is not None and features.valid_until is not None and features.valid_until[node] <= anchor
         if there and not ended and node not in positives:
             found.append(node)
     return found

@@ -11,8 +11,8 @@ from gnnscale.sampling.negatives.popular import PopularNegatives
 from gnnscale.sampling.negatives.request import NegativeRequest
 from gnnscale.sampling.negatives.shared import SharedNegatives
 from gnnscale.schema import ConfigError, SchemaError
-from tests.ends import EndingStore, some_ends
 from tests.sampling.negatives.targets import deviations, known_of
+from tests.valid_until import EndingStore, some_ends
 
 DAY = 86_400
 BASKETS = ["purchases.customer_id", "purchases.product_id"]
@@ -53,7 +53,7 @@ def test_hard_ones_are_between_the_ranks_and_allowed(ending, around, cycle, tabl
     for b, nodes in enumerate(found.nodes.tolist()):
         known = request.known.take(request.entities[[b]])[1].tolist()
         near = [n for n in ranked.nodes[b, 2:12].tolist() if n >= 0]
-        allowed = [n for n in near if n not in known and features.alive(np.array([n]), request.anchors[b])[0]]
+        allowed = [n for n in near if n not in known and features.is_valid_at(np.array([n]), request.anchors[b])[0]]
         there = [n for n in nodes if n >= 0]
         assert set(there) <= set(allowed) and len(set(there)) == len(there) == min(4, len(allowed))
         assert nodes == there + [-1] * (4 - len(there))
@@ -136,13 +136,13 @@ def test_every_rule_has_its_sampler(ending, strategy, kind, shape):
     assert found.present.shape == (CUSTOMERS, shape[-1]) and found.present.any()
     each = np.broadcast_to(found.nodes, found.present.shape)
     assert not (request.known.hold(request.entities, each) & found.present).any()
-    alive = ending.features("products").alive(np.maximum(each, 0), request.anchors[:, None])
-    assert alive[found.present].all()
-    everywhere = ending.features("products").alive(counts, request.anchors[:, None])
+    valid = ending.features("products").is_valid_at(np.maximum(each, 0), request.anchors[:, None])
+    assert valid[found.present].all()
+    everywhere = ending.features("products").is_valid_at(counts, request.anchors[:, None])
     assert not everywhere.all()
     if strategy == "uniform":
-        alive_now = ending.features("products").alive(counts, int(request.anchors[0]))
-        assert np.exp(found.log_share[0, 0]) > 1 / alive_now.sum() * 0.999
+        valid_now = ending.features("products").is_valid_at(counts, int(request.anchors[0]))
+        assert np.exp(found.log_share[0, 0]) > 1 / valid_now.sum() * 0.999
 
 
 @pytest.mark.parametrize(

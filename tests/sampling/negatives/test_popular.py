@@ -170,10 +170,10 @@ def test_negatives_never_change():
 @given(popularities(), st.lists(st.integers(-5, 11), min_size=1, max_size=6))
 @settings(max_examples=150, deadline=None)
 def test_the_weight_alive_is_the_sum_of_what_is_alive(popularity, anchors):
-    found = popularity.alive_weight(np.array(anchors, np.int32))
+    found = popularity.valid_weight(np.array(anchors, np.int32))
     weights = popularity.weights
     everything = np.arange(len(popularity))
-    assert found.tolist() == [int(weights[popularity.alive(everything, a)].sum()) for a in anchors]
+    assert found.tolist() == [int(weights[popularity.is_valid_at(everything, a)].sum()) for a in anchors]
 
 
 @pytest.mark.parametrize(

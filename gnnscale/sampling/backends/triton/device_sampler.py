@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Read most first: of a node, the bounds, then the latest time and a search, then as many neighbors as the fan-out.
-_ORDER = ("indptr", "ends", "times", "neighbors", "cumulative")
+_ORDER = ("indptr", "valid_until", "times", "neighbors", "cumulative")
 
 
 class GPUNeighborSampler:
@@ -140,8 +140,8 @@ class GPUNeighborSampler:
         if self.places[name, "indptr"] == "mapped":
             return self._follow_on_host(edge_type, frontier, anchors, keys, fanout)
         tensors = {array: self._tensors[name, array] for array in _ORDER if (name, array) in self._tensors}
-        ends = self._tensors.get(_ends_of(edge_type))
-        return sample_neighbors(AdjacencyTensors(**tensors), frontier, anchors, keys, fanout, self.rule, ends)
+        valid_until = self._tensors.get(_ends_of(edge_type))
+        return sample_neighbors(AdjacencyTensors(**tensors), frontier, anchors, keys, fanout, self.rule, valid_until)
 
     def _follow_on_host(
         self, edge_type: EdgeType, frontier: torch.Tensor, anchors: torch.Tensor, keys: torch.Tensor, fanout: int
@@ -164,8 +164,8 @@ class GPUNeighborSampler:
         for name in _ORDER:
             for edge_type in self._edge_types():
                 key, array = (edge_type.table_name, name), None
-                if name == "ends":
-                    key, array = _ends_of(edge_type), self.store.features(edge_type.target).ends
+                if name == "valid_until":
+                    key, array = _ends_of(edge_type), self.store.features(edge_type.target).valid_until
                 elif name != "cumulative" or self.rule.strategy == "weighted":
                     array = getattr(self.store.adjacency(edge_type), name)
                 if array is not None:
@@ -201,7 +201,7 @@ def find_device(name: str | torch.device) -> torch.device:
 
 def _ends_of(edge_type: EdgeType) -> Key:
     """Name of the ends of what an edge type leads to."""
-    return f"nodes_{edge_type.target}", "ends"
+    return f"nodes_{edge_type.target}", "valid_until"
 
 
 def _tensor(values: Any, dtype: torch.dtype) -> torch.Tensor:

@@ -44,7 +44,7 @@ def sample_neighbors(
     keys: torch.Tensor,
     fanout: int,
     rule: Rule,
-    ends: torch.Tensor | None = None,
+    valid_until: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What :func:`gnnscale.sampling.backends.numpy_backend.fill_neighbors` gives, on the frontier's device.
 
@@ -84,7 +84,7 @@ def sample_neighbors(
             adjacency.neighbors,
             adjacency.times,
             adjacency.cumulative if strategy == _CODES["weighted"] else None,
-            ends,
+            valid_until,
             frontier.contiguous(),
             anchors.contiguous(),
             keys.view(torch.int64).contiguous(),
@@ -200,7 +200,7 @@ def _sample(  # type: ignore[no-untyped-def]
     neighbors,
     stamps,
     cumulative,
-    ends,
+    valid_until,
     frontier,
     anchors,
     keys,
@@ -240,8 +240,8 @@ def _sample(  # type: ignore[no-untyped-def]
     taken = column < tl.minimum(count, FANOUT)[:, None]
     found = tl.load(neighbors + places, mask=taken, other=-1)
     time = tl.load(stamps + places, mask=taken, other=_ALWAYS)
-    if ends is not None:
-        end = tl.load(ends + found, mask=taken, other=_END_OF_TIME)
+    if valid_until is not None:
+        end = tl.load(valid_until + found, mask=taken, other=_END_OF_TIME)
         ended = taken & (end <= anchor[:, None]) & (anchor < _END_OF_TIME)[:, None]
         found = tl.where(ended, -1, found)
         time = tl.where(ended, _ALWAYS, time)

@@ -48,7 +48,7 @@ class Placement:
     neighbors: Place | None = None
     times: Place | None = None
     cumulative: Place | None = None
-    ends: Place | None = None
+    valid_until: Place | None = None
     features: Place | None = None
     codes: Place | None = None
 

@@ -19,17 +19,17 @@ class EndingStore(GraphStore):
         ends: table -> end of every node, in seconds after the origin.
     """
 
-    def __init__(self, store: GraphStore, ends: dict[str, NDArray[np.int32]]) -> None:
+    def __init__(self, store: GraphStore, valid_until: dict[str, NDArray[np.int32]]) -> None:
         super().__init__(store.manifest, store.folder)
-        self.ends = ends
+        self.valid_until = valid_until
 
     def features(self, table: str) -> NodeFeatures:
-        return replace(super().features(table), ends=self.ends.get(table))
+        return replace(super().features(table), valid_until=self.valid_until.get(table))
 
 
 def some_ends(store: GraphStore, table: str, low: int, high: int, seed: int = 0) -> NDArray[np.int32]:
     """Two in three rows of a table end between two times (seconds after the origin)."""
     rng = np.random.default_rng(seed)
     rows = store.node_count(table)
-    ends = rng.integers(low, high, rows)
-    return np.where(rng.random(rows) < 2 / 3, ends, NEVER).astype(np.int32)
+    valid_until = rng.integers(low, high, rows)
+    return np.where(rng.random(rows) < 2 / 3, valid_until, NEVER).astype(np.int32)
