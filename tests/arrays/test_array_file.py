@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from gnnscale.schema import LakeError
-from gnnscale.store.array_file import create_array
+from gnnscale.arrays.array_file import create_array
 folder, whole = Path(sys.argv[1]), 600 * 1024
 first = create_array(folder / "first.npy", np.uint8, (whole,))
 try:

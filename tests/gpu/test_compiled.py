@@ -12,8 +12,8 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from gnnscale.retrieval.index.gpu.fused import TILE, _scan, _score
-from gnnscale.sampling.gpu.features import _gather
-from gnnscale.sampling.gpu.neighbors import _sample
+from gnnscale.sampling.backends.triton.device_features import _gather
+from gnnscale.sampling.backends.triton.neighbor_kernel import _sample
 
 def build(kernel, types, constants, warps, stages=3):
     signature = {name: types.get(name, "constexpr") for name in kernel.arg_names}

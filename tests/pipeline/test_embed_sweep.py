@@ -38,7 +38,7 @@ DRIVER = """
 import json, sys
 from gnnscale.config import build_settings
 from gnnscale.lake import Lake
-from gnnscale.launch.ray_embed import embed_lake
+from gnnscale.pipeline.workers.ray_embed import embed_lake
 content, anchors = json.loads(sys.stdin.read())
 settings = build_settings(content)
 embed_lake(settings, Lake(settings.lake.uri), anchors)

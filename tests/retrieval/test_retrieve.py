@@ -178,7 +178,7 @@ def test_an_index_is_kept_and_refused_when_its_embeddings_have_changed(tmp_path)
 
 SCRIPT = """
 import pickle, sys
-from gnnscale.retrieval.stage import retrieve
+from gnnscale.retrieval.retrieve_stage import retrieve
 retrieve(*pickle.load(open(sys.argv[1], 'rb')))
 """
 
