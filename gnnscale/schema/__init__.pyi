@@ -12,6 +12,17 @@ from .manifest import GraphManifest as GraphManifest
 from .manifest import LinkManifest as LinkManifest
 from .manifest import RelationManifest as RelationManifest
 from .manifest import TableManifest as TableManifest
+from .registries import BASELINES as BASELINES
+from .registries import CONVOLUTIONS as CONVOLUTIONS
+from .registries import INDEX_KINDS as INDEX_KINDS
+from .registries import LOSSES as LOSSES
+from .registries import METRICS as METRICS
+from .registries import NEGATIVES as NEGATIVES
+from .registries import NETWORKS as NETWORKS
+from .registries import SAMPLERS as SAMPLERS
+from .registries import TASKS as TASKS
+from .registries import TEXT_ENCODERS as TEXT_ENCODERS
+from .registry import Registry as Registry
 from .relation import AttributeRelation as AttributeRelation
 from .relation import EventRelation as EventRelation
 from .relation import Relation as Relation

@@ -1,0 +1,37 @@
+"""Where gnnscale can be extended: one registry a kind, each beside nothing but the name of its siblings' package."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from gnnscale.schema.registry import Registry
+
+TASKS: Final = Registry[Any]("task", "gnnscale.query.tasks")
+"""Kinds of question: :class:`gnnscale.query.TaskSpec`."""
+
+METRICS: Final = Registry[Any]("metric", "gnnscale.metrics")
+"""Figures of predictions, and which way is better."""
+
+BASELINES: Final = Registry[Any]("baseline", "gnnscale.evaluation.baselines")
+"""Simple methods that stand beside every model."""
+
+TEXT_ENCODERS: Final = Registry[Any]("text_encoder", "gnnscale.etl.text")
+"""Texts to vectors."""
+
+SAMPLERS: Final = Registry[Any]("sampler", "gnnscale.sampling.backends")
+"""Backends of the neighbor sampler, equal on the same keys."""
+
+NEGATIVES: Final = Registry[Any]("negative", "gnnscale.sampling.negatives")
+"""What a positive is compared with."""
+
+CONVOLUTIONS: Final = Registry[Any]("convolution", "gnnscale.nn.conv")
+"""Messages from sampled neighbors to a node."""
+
+LOSSES: Final = Registry[Any]("loss", "gnnscale.nn.losses")
+"""What training minimises."""
+
+NETWORKS: Final = Registry[Any]("network", "gnnscale.training.networks")
+"""Networks with what makes their batches."""
+
+INDEX_KINDS: Final = Registry[Any]("index_kind", "gnnscale.retrieval.index")
+"""Indexes of target vectors."""
