@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint setup clean
+.PHONY: demo test test-fast lint setup clean
 
 demo: $(STAMP)
 	@$(BIN)/gnnscale run complete_journey
 
 test: $(STAMP) lint
 	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
+# What needs neither Spark nor Ray.
+test-fast: $(STAMP) lint
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m "not spark and not slow"
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

@@ -5,11 +5,13 @@ What they take is imported where it is used: the tests of the GPU run on hosts t
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -73,8 +75,15 @@ os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSeri
 os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
 
 
+SPARK_FIXTURES = {"spark", "shop", "cluster", "journey_graph"}
+"""What starts a session, or asks for what another test's session made."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files of long tests first: one that came last would be waited for by idle workers."""
+    """Long files first: idle workers would wait for one that came last. What needs Spark is marked so."""
+    for item in items:
+        if SPARK_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("spark")
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 
@@ -122,26 +131,40 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def shop_content(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The shop's recipe, its raw tables written; don't change it, and don't write to its lake."""
+    from tests.built_once import built_once
     from tests.shop import make_shop
 
-    return make_shop(tmp_path_factory.mktemp("shop"))
+    def build(folder: Path) -> None:
+        folder.mkdir()
+        (folder / "content.json").write_text(json.dumps(make_shop(folder)))
+
+    return json.loads((built_once(tmp_path_factory, "shop", build) / "content.json").read_text())
 
 
 @pytest.fixture(scope="session")
-def shop(shop_content: dict[str, Any]) -> Shop:
-    """The shop's graph and labels, built once by the real stages."""
+def shop(shop_content: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """The shop's graph and labels, built once a session by the real stages; only who builds them starts Spark."""
     from gnnscale.config import bind_query, build_settings, plan_query_anchors
-    from gnnscale.etl.graph.graph_stage import build_graph
-    from gnnscale.etl.labels.label_stage import build_labels
-    from gnnscale.etl.spark.session import open_session
     from gnnscale.lake import Lake
+    from gnnscale.schema import MANIFEST_NAME, GraphManifest
+    from tests.built_once import built_once
     from tests.shop import shop_tables
 
-    session = open_session(spark_settings(), "gnnscale tests")
     settings = build_settings(shop_content)
     lake = Lake(settings.lake.uri)
-    manifest = build_graph(session, lake, settings)
-    counts = build_labels(session, lake, settings, manifest)
+
+    def build(folder: Path) -> None:
+        from gnnscale.etl.graph.graph_stage import build_graph
+        from gnnscale.etl.labels.label_stage import build_labels
+        from gnnscale.etl.spark.session import open_session
+
+        session = open_session(spark_settings(), "gnnscale tests")
+        counts = build_labels(session, lake, settings, build_graph(session, lake, settings))
+        folder.mkdir()
+        (folder / "labels.json").write_text(json.dumps(counts))
+
+    counts = json.loads((built_once(tmp_path_factory, "shop_labels", build) / "labels.json").read_text())
+    manifest = GraphManifest.from_dict(lake.read_record(MANIFEST_NAME))
     query = bind_query(settings, manifest)
     plan = plan_query_anchors(settings, query, manifest.time_ranges)
     return Shop(shop_content, settings, lake, manifest, query, plan, shop_tables(shop_content), counts)

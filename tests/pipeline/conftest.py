@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -10,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.built_once import built_once
 
 RECIPE = ["complete_journey", "anchors.train=2", "training.epochs=1", "training.warmup_steps=10"]
 
@@ -22,15 +23,7 @@ def journey_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     if given := os.environ.get("GNNSCALE_TEST_LAKE"):
         return Path(given)
-    own = tmp_path_factory.getbasetemp()
-    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    folder, built = shared / "journey_graph", shared / "journey_graph.built"
-    with (shared / "journey_graph.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not built.exists():
-            fill(folder, "graph")
-            built.touch()
-    return folder
+    return built_once(tmp_path_factory, "journey_graph", lambda folder: fill(folder, "graph"))
 
 
 @pytest.fixture(scope="session")

@@ -154,7 +154,9 @@ def test_the_horizon_holds_the_windows_of_target_and_assumption_and_not_of_the_p
     )
     assert query.horizon.windows == (Window(0, 7), Window(3, 9), Window(0, 20))
     assert query.timed_event_tables == ["orders", "visits"]
-    assert bound(f"PREDICT COUNT(orders.*, 0, 7) {USERS} WHERE EXISTS(visits.*, -9, 0)").timed_event_tables == ["orders"]
+    assert bound(f"PREDICT COUNT(orders.*, 0, 7) {USERS} WHERE EXISTS(visits.*, -9, 0)").timed_event_tables == [
+        "orders"
+    ]
 
 
 def test_what_a_target_is_made_of_is_no_input():
