@@ -75,7 +75,7 @@ os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSeri
 os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
 
 
-SPARK_FIXTURES = {"spark", "shop", "cluster", "journey_graph"}
+SPARK_FIXTURES = {"spark", "shop", "cluster", "journey_lake", "sampled_journey"}
 """What starts a session, or asks for what another test's session made."""
 
 
