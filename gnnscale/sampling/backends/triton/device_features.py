@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import triton
-import triton.language as tl
 from numpy.typing import NDArray
 
+from gnnscale.sampling.backends.triton.installed import tl, triton
 from gnnscale.sampling.backends.triton.placement import Place, place_array
 from gnnscale.schema import ConfigError
 

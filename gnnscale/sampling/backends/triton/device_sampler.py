@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from gnnscale.sampling.backends import numba_backend as compiled
+from gnnscale.sampling.backends.numba_backend import NumbaBackend
 from gnnscale.sampling.backends.triton.device_block import DeviceBlock, DeviceHop
 from gnnscale.sampling.backends.triton.neighbor_kernel import AdjacencyTensors, is_interpreted, sample_neighbors
 from gnnscale.sampling.backends.triton.placement import Key, Memory, Placement, choose_for_readers, place_array
@@ -150,7 +150,7 @@ class GPUNeighborSampler:
         nodes, stamps = np.empty(shape, np.int32), np.empty(shape, np.int32)
         rows, limits, bits = (tensor.cpu().numpy() for tensor in (frontier, anchors, keys))
         adjacency = self.store.adjacency(edge_type)
-        compiled.fill_neighbors(adjacency, rows, limits, bits.view(np.uint64), self.rule, nodes, stamps)
+        NumbaBackend().fill_neighbors(adjacency, rows, limits, bits.view(np.uint64), self.rule, nodes, stamps)
         drop_ended(nodes, stamps, self.store.features(edge_type.target), limits)
         return torch.from_numpy(nodes).to(self.device), torch.from_numpy(stamps).to(self.device)
 
