@@ -5,7 +5,7 @@ from .backends.triton.device_features import quantise_columns as quantise_column
 from .backends.triton.device_sampler import GPUNeighborSampler as GPUNeighborSampler
 from .backends.triton.placement import Memory as Memory
 from .backends.triton.placement import Placement as Placement
-from .backends.triton.placement import choose_places as choose_places
+from .backends.triton.placement import choose_placement as choose_placement
 from .block import Block as Block
 from .block import Hop as Hop
 from .hetero_data import pyg_edge_type as pyg_edge_type

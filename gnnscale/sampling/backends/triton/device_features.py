@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from gnnscale.sampling.backends.triton.installed import tl, triton
-from gnnscale.sampling.backends.triton.placement import Place, place_array
+from gnnscale.sampling.backends.triton.placement import Location, place_array
 from gnnscale.schema import ConfigError
 
 STORED = (torch.float32, torch.float16, torch.bfloat16, torch.int8, torch.int32)
@@ -33,7 +33,7 @@ class FeatureTable:
 
     values: torch.Tensor | NDArray[Any]
     scale: torch.Tensor | None
-    place: Place
+    place: Location
     device: torch.device
 
     @property
@@ -46,7 +46,7 @@ class FeatureTable:
         cls,
         values: NDArray[Any] | torch.Tensor,
         device: torch.device,
-        place: Place = "device",
+        place: Location = "device",
         scale: NDArray[np.float32] | None = None,
     ) -> FeatureTable:
         """Bring features to their place.
