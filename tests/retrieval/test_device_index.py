@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from gnnscale.lake import Lake
 from gnnscale.retrieval.index.gpu.compared import Compared
 from gnnscale.retrieval.index.gpu.device_index import DeviceIndex
+from gnnscale.retrieval.index.gpu.device_targets import choose_place
 from gnnscale.retrieval.index.gpu.ordered import as_keys, ids_of, scores_of
 from gnnscale.retrieval.index.gpu.plan import SearchPlan
-from gnnscale.retrieval.index.gpu.targets import choose_place
 from gnnscale.retrieval.index.make_index import build_index
 from gnnscale.retrieval.index.metric import Metric
 from gnnscale.retrieval.index.recall import Recall

@@ -110,9 +110,7 @@ def test_where_a_kind_finds_too_little_the_search_is_exact(inventory, looked, mo
 def test_what_a_kind_does_not_have_is_refused(inventory, looked):
     with pytest.raises(ConfigError, match="a looked index has no l2; take inner_product or an index of another kind"):
         IndexSetting("looked", Metric.L2)
-    with pytest.raises(
-        ConfigError, match="kind looked has no form on cuda; take one of flat, grouped, ivf_flat"
-    ):
+    with pytest.raises(ConfigError, match="kind looked has no form on cuda; take one of flat, grouped, ivf_flat"):
         IndexSetting("looked", device="cuda")
     with pytest.raises(ConfigError, match="depth of a looked index is 3: extra inputs are not permitted"):
         build_query_indexes(

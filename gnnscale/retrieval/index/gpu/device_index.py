@@ -14,9 +14,9 @@ from torch import Tensor
 from gnnscale.arrays import create_array
 from gnnscale.retrieval.index.gpu import plain
 from gnnscale.retrieval.index.gpu.compared import Asked
+from gnnscale.retrieval.index.gpu.device_targets import ROWS, DeviceTargets
 from gnnscale.retrieval.index.gpu.ordered import NONE, as_keys, best_of, ids_of, scores_of
 from gnnscale.retrieval.index.gpu.plan import CELLS, MORE_ROOM, SearchPlan
-from gnnscale.retrieval.index.gpu.targets import ROWS, DeviceTargets
 from gnnscale.retrieval.index.metric import Metric, as_searched
 from gnnscale.retrieval.index.neighbors import Neighbors
 from gnnscale.retrieval.index.setting import IndexSetting

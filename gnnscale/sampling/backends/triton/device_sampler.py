@@ -44,8 +44,8 @@ class GPUNeighborSampler:
         table: table that seeds are rows of; may be left out where the graph has one table.
         cap: only the latest so many edges of a node count; default: all.
         device: a CUDA device; ``cpu`` only under Triton's interpreter.
-        placement: where the graph's arrays live: a location for all, array -> location for some, or None to choose by size;
-            see :class:`Placement`. Hops along edges of which an array is mapped are sampled by the host.
+        placement: where the graph's arrays live: a location for all, array -> location for some, or None to choose by
+            size; see :class:`Placement`. Hops along edges of which an array is mapped are sampled by the host.
         memory: bytes that the arrays may take; default: most of what is free.
 
     Raises:
