@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from gnnscale.config.section import Positive, Section, Share
-from gnnscale.schema import ConfigError
-from gnnscale.schema.registries import INDEX_KINDS
+from gnnscale.schema import INDEX_KINDS, ConfigError
 
 
 class ConditionSettings(Section):

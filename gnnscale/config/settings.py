@@ -13,8 +13,7 @@ from gnnscale.config.sampling import SamplingSettings
 from gnnscale.config.section import Positive, Section, Share
 from gnnscale.config.training import EmbeddingSettings, ModelSettings, SearchSettings, TrainingSettings
 from gnnscale.query import epoch_seconds
-from gnnscale.schema import ColumnType, ConfigError
-from gnnscale.schema.registries import TEXT_ENCODERS
+from gnnscale.schema import TEXT_ENCODERS, ColumnType, ConfigError
 
 
 class LakeSettings(Section):

@@ -31,7 +31,7 @@ class NeighborSampler:
         seed: of the run.
         table: table that seeds are rows of; may be left out where the graph has one table.
         backend: ``numba``, ``triton`` for a GPU, ``numpy`` for the reference, or another of the registry
-            :data:`gnnscale.schema.registries.SAMPLERS`. Blocks stay on a GPU with :class:`GPUNeighborSampler`.
+            :data:`gnnscale.schema.SAMPLERS`. Blocks stay on a GPU with :class:`GPUNeighborSampler`.
         cap: only the latest so many edges of a node count; default: all.
         threads: that share the seeds of a batch; the sample is the same whatever their number.
 

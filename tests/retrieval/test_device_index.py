@@ -126,9 +126,9 @@ def test_no_more_targets_than_there_are_and_no_queries():
 def test_what_is_kept_in_a_file_is_found_again(tmp_path):
     vectors = np.random.default_rng(1).normal(size=(300, 9)).astype(np.float32)
     index = built(vectors)
-    index.write(tmp_path / "exact.npy")
+    index.write(tmp_path)
     np.testing.assert_array_equal(np.load(tmp_path / "exact.npy"), vectors)
-    again = DeviceIndex.open(tmp_path / "exact.npy", IndexSetting(seed=5))
+    again = DeviceIndex.open(tmp_path, IndexSetting(seed=5))
     found, expected = again.search(vectors[:20], 5), index.search(vectors[:20], 5)
     np.testing.assert_array_equal(found.targets, expected.targets)
     np.testing.assert_array_equal(found.scores, expected.scores)

@@ -9,8 +9,7 @@ from gnnscale.retrieval.index.make_index import build_index
 from gnnscale.retrieval.index.metric import Metric
 from gnnscale.retrieval.index.recall import Sample, exact_neighbors, measure_recall
 from gnnscale.retrieval.index.setting import IndexSetting
-from gnnscale.schema import ConfigError, DataError
-from gnnscale.schema.registries import INDEX_KINDS
+from gnnscale.schema import INDEX_KINDS, ConfigError, DataError
 
 K = 7
 CLUSTERED = ("grouped", "ivf_flat", "ivf_pq")

@@ -8,8 +8,7 @@ import pytest
 from gnnscale.config import Section, build_settings
 from gnnscale.retrieval import IndexKind, IndexSetting, Metric, Neighbors, build_query_indexes, retrieve
 from gnnscale.retrieval.index.saved import load_index, read_manifest
-from gnnscale.schema import ConfigError
-from gnnscale.schema.registries import INDEX_KINDS
+from gnnscale.schema import INDEX_KINDS, ConfigError
 from tests.retrieval.inventory_lake import LATEST, make_inventory
 
 KINDS = ("flat", "grouped", "hnsw", "ivf_flat", "ivf_pq")

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from gnnscale.sampling import Rule, find_backend
 from gnnscale.sampling.keys import example_keys, stream_key
-from gnnscale.schema import ConfigError
-from gnnscale.schema.registries import SAMPLERS
+from gnnscale.schema import SAMPLERS, ConfigError
 from gnnscale.store import ALWAYS, Adjacency
 from gnnscale.store.features import NodeFeatures
 

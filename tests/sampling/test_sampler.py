@@ -5,8 +5,7 @@ import pytest
 
 from gnnscale.arrays.threads import share_rows
 from gnnscale.sampling import NeighborSampler, find_backend, plan_paths
-from gnnscale.schema import ConfigError, EdgeType, SchemaError
-from gnnscale.schema.registries import SAMPLERS
+from gnnscale.schema import SAMPLERS, ConfigError, EdgeType, SchemaError
 from gnnscale.store import ALWAYS
 from tests.sampling.graphs import BACKENDS
 

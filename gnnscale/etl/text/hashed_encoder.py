@@ -17,7 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gnnscale.config import Positive, Section
-from gnnscale.schema.registries import TEXT_ENCODERS
+from gnnscale.schema import TEXT_ENCODERS
 
 HASHED_DIMS: Final = 128
 """Dimensions unless the configuration says otherwise."""

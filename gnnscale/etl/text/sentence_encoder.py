@@ -13,8 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gnnscale.config import Positive, Section
-from gnnscale.schema import ConfigError
-from gnnscale.schema.registries import TEXT_ENCODERS
+from gnnscale.schema import TEXT_ENCODERS, ConfigError
 
 PACKAGE = "package://"
 

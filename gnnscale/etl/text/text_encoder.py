@@ -9,11 +9,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gnnscale.config import Section, TextSettings
-from gnnscale.schema.registries import TEXT_ENCODERS
+from gnnscale.schema import TEXT_ENCODERS
 
 
 class TextEncoder(Protocol):
-    """What turns texts into vectors: a class of the registry :data:`gnnscale.schema.registries.TEXT_ENCODERS`.
+    """What turns texts into vectors: a class of the registry :data:`gnnscale.schema.TEXT_ENCODERS`.
 
     Instances are pickled and travel to every executor, so they are small, and read a model when they first need it. A
     class that was defined in a notebook or script goes along with them; one of a module has to be importable there.

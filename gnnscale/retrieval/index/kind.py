@@ -48,7 +48,7 @@ class NoOptions(Section):
 
 
 class IndexKind:
-    """One way to search; a subclass registers itself in :data:`gnnscale.schema.registries.INDEX_KINDS`.
+    """One way to search; a subclass registers itself in :data:`gnnscale.schema.INDEX_KINDS`.
 
     Attributes:
         Options: what can be set of it.

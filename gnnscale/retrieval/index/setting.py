@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import ValidationError
 
 from gnnscale.retrieval.index.metric import Metric
-from gnnscale.schema import ConfigError
-from gnnscale.schema.registries import INDEX_KINDS
+from gnnscale.schema import INDEX_KINDS, ConfigError
 
 if TYPE_CHECKING:
     from gnnscale.retrieval.index.kind import IndexKind
@@ -126,8 +125,8 @@ class IndexSetting:
     def in_words(self) -> str:
         """Kind and options, without those that follow from the machine."""
         options = {name: value for name, value in self.options.model_dump().items() if value != "auto"}
-        told = (f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}" for name, value in options.items())
-        return ", ".join([self.kind, *told])
+        parts = [f"{name} {f'{value:,}' if isinstance(value, int) else value}" for name, value in options.items()]
+        return ", ".join([self.kind, *parts])
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-serialisable data."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gnnscale.sampling.keys import UInt64
 from gnnscale.sampling.numba_keys import draw_bits, multiply_high, read_only
 from gnnscale.sampling.sampling_rule import Rule
-from gnnscale.schema.registries import SAMPLERS
+from gnnscale.schema import SAMPLERS
 from gnnscale.store import ALWAYS, Adjacency
 
 _LAST, _UNIFORM, _WEIGHTED = 0, 1, 2

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from gnnscale.sampling.keys import UInt64, below, draw, mulhi
 from gnnscale.sampling.sampling_rule import Rule
-from gnnscale.schema.registries import SAMPLERS
+from gnnscale.schema import SAMPLERS
 from gnnscale.store import ALWAYS, Adjacency
 
 

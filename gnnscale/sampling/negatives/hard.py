@@ -11,8 +11,7 @@ from gnnscale.sampling.keys import draw, example_keys, stream_key
 from gnnscale.sampling.negatives.request import NegativeRequest, Negatives
 from gnnscale.sampling.negatives.strategy import TargetSource
 from gnnscale.sampling.walks.walk_sampler import WalkSampler
-from gnnscale.schema import ConfigError, SchemaError
-from gnnscale.schema.registries import NEGATIVES
+from gnnscale.schema import NEGATIVES, ConfigError, SchemaError
 
 Around = Literal["positive", "entity"]
 

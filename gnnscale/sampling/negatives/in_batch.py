@@ -9,8 +9,7 @@ from gnnscale.sampling.negatives.popularity import Popularity
 from gnnscale.sampling.negatives.request import NegativeRequest, Negatives
 from gnnscale.sampling.negatives.shared import hold_for
 from gnnscale.sampling.negatives.strategy import TargetSource
-from gnnscale.schema import SchemaError
-from gnnscale.schema.registries import NEGATIVES
+from gnnscale.schema import NEGATIVES, SchemaError
 
 
 class InBatchOptions(Section):

@@ -14,8 +14,7 @@ from gnnscale.sampling.negatives.hard import Around
 from gnnscale.sampling.negatives.known import HOLD
 from gnnscale.sampling.negatives.strategy import Negative, TargetSource
 from gnnscale.sampling.walks.walk_sampler import WalkSampler
-from gnnscale.schema import ConfigError, nearest
-from gnnscale.schema.registries import NEGATIVES
+from gnnscale.schema import NEGATIVES, ConfigError, nearest
 from gnnscale.store import NodeFeatures
 
 

@@ -18,7 +18,7 @@ from gnnscale.sampling.negatives.numpy_draws import REDRAWS, UNSETTLED, slot_key
 from gnnscale.sampling.negatives.popularity import Popularity
 from gnnscale.sampling.negatives.request import NegativeRequest, Negatives
 from gnnscale.sampling.negatives.strategy import TargetSource
-from gnnscale.schema.registries import NEGATIVES
+from gnnscale.schema import NEGATIVES
 
 BACKENDS = {"numba": draws_compiled.fill_negatives, "numpy": draws_reference.fill_negatives}
 

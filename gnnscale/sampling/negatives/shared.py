@@ -13,7 +13,7 @@ from gnnscale.sampling.negatives.popular import PopularOptions
 from gnnscale.sampling.negatives.popularity import Popularity
 from gnnscale.sampling.negatives.request import NegativeRequest, Negatives
 from gnnscale.sampling.negatives.strategy import TargetSource
-from gnnscale.schema.registries import NEGATIVES
+from gnnscale.schema import NEGATIVES
 
 
 class NegativeSampler:

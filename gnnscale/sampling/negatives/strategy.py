@@ -46,7 +46,7 @@ class TargetSource:
 
 
 class Negative(Protocol):
-    """A strategy: a class of the registry :data:`gnnscale.schema.registries.NEGATIVES`.
+    """A strategy: a class of the registry :data:`gnnscale.schema.NEGATIVES`.
 
     Attributes:
         Options: what can be set of it; a field that :class:`NegativeRule` has takes its value from there.

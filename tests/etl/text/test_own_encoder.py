@@ -12,8 +12,7 @@ from gnnscale.config.settings import TextSettings
 from gnnscale.etl.nodes.column_features import encode_features
 from gnnscale.etl.nodes.list_columns import encode_lists
 from gnnscale.etl.text import open_encoder
-from gnnscale.schema import ConfigError, FeatureManifest
-from gnnscale.schema.registries import TEXT_ENCODERS
+from gnnscale.schema import TEXT_ENCODERS, ConfigError, FeatureManifest
 from tests.etl.frames import frame_of
 
 TEXTS = pa.array(["red shoe", None, "green tea", ""])

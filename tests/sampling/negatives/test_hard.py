@@ -11,8 +11,7 @@ from gnnscale.sampling.negatives.negative_rule import NegativeRule, build_negati
 from gnnscale.sampling.negatives.popular import PopularNegatives
 from gnnscale.sampling.negatives.request import NegativeRequest, Negatives
 from gnnscale.sampling.negatives.shared import SharedNegatives
-from gnnscale.schema import ConfigError, SchemaError
-from gnnscale.schema.registries import NEGATIVES
+from gnnscale.schema import NEGATIVES, ConfigError, SchemaError
 from tests.sampling.negatives.targets import deviations, known_of
 from tests.valid_until import EndingStore, some_ends
 

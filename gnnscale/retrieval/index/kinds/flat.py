@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gnnscale.retrieval.index.faiss_kind import FaissKind
 from gnnscale.retrieval.index.kind import SavedIndex
 from gnnscale.retrieval.index.setting import IndexSetting
-from gnnscale.schema.registries import INDEX_KINDS
+from gnnscale.schema import INDEX_KINDS
 
 
 @INDEX_KINDS.register("flat")

@@ -14,7 +14,7 @@ from gnnscale.retrieval.index.kind import IndexKind, SavedIndex
 from gnnscale.retrieval.index.kinds.ivf_flat import ClusterOptions
 from gnnscale.retrieval.index.metric import Metric
 from gnnscale.retrieval.index.setting import IndexSetting
-from gnnscale.schema.registries import INDEX_KINDS
+from gnnscale.schema import INDEX_KINDS
 
 LEAST_CLUSTERS = 16
 """Of fewer clusters, all may be looked at."""

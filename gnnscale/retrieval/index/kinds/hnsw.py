@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from gnnscale.config import Positive, Section
 from gnnscale.retrieval.index.faiss_kind import FaissKind
 from gnnscale.retrieval.index.setting import WIDTHS
-from gnnscale.schema.registries import INDEX_KINDS
+from gnnscale.schema import INDEX_KINDS
 
 
 class GraphOptions(Section):

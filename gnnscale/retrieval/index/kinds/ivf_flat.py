@@ -8,7 +8,7 @@ from gnnscale.config import Positive, Section
 from gnnscale.retrieval.index.faiss_kind import FaissKind
 from gnnscale.retrieval.index.index_size import nlist_for
 from gnnscale.retrieval.index.setting import IndexSetting
-from gnnscale.schema.registries import INDEX_KINDS
+from gnnscale.schema import INDEX_KINDS
 
 
 class ClusterOptions(Section):

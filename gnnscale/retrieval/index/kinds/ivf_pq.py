@@ -9,8 +9,7 @@ from gnnscale.config import Positive, Section
 from gnnscale.retrieval.index.index_size import codes_for
 from gnnscale.retrieval.index.kinds.ivf_flat import ClusterOptions, IvfFlat
 from gnnscale.retrieval.index.setting import IndexSetting
-from gnnscale.schema import ConfigError
-from gnnscale.schema.registries import INDEX_KINDS
+from gnnscale.schema import INDEX_KINDS, ConfigError
 
 LEAST_CODED = 256
 """Vectors without which no codes are trained."""

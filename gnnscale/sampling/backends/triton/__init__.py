@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gnnscale.sampling.keys import UInt64
 from gnnscale.sampling.sampling_rule import Rule
-from gnnscale.schema.registries import SAMPLERS
+from gnnscale.schema import SAMPLERS
 from gnnscale.store import Adjacency
 
 if TYPE_CHECKING:
