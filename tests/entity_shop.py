@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gnnscale.arrays import Ragged
 from gnnscale.config import Settings, build_settings
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
@@ -136,9 +137,9 @@ class OtherFuture(GraphStore):
         numerical[later], categorical[later] = 9, 1
         lists = []
         for column in features.multicategorical:
-            codes = np.array(column.codes)
-            codes[np.repeat(later, np.diff(column.offsets))] = 1
-            lists.append(replace(column, codes=codes))
+            codes = np.array(column.values)
+            codes[np.repeat(later, column.counts)] = 1
+            lists.append(Ragged(column.indptr, codes, checked=False))
         vectors = [np.where(later[:, None], np.float16(9), column) for column in features.embedded]
         return replace(
             features,

@@ -1,6 +1,6 @@
 from .array_file import create_array as create_array
-from .code_lists import CodeLists as CodeLists
 from .code_lists import CodeListWriter as CodeListWriter
+from .code_lists import open_code_lists as open_code_lists
 from .host_arrays import build_file_once as build_file_once
 from .host_arrays import build_once as build_once
 from .host_arrays import hold_built as hold_built

@@ -1,8 +1,7 @@
-"""A list of codes for every row of a table, as two flat arrays."""
+"""Files of a list of codes for every row of a table."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnscale.arrays.array_file import create_array
+from gnnscale.arrays.ragged import Ragged
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,31 +18,10 @@ ROWS = 1 << 20
 """Rows that are put in order at once."""
 
 
-@dataclass(frozen=True)
-class CodeLists:
-    """CSR of a multicategorical column.
-
-    Args:
-        offsets: where the codes of each row start, int64 ``[rows + 1]``.
-        codes: int32 ``[codes]``, ascending and distinct within a row, from 1 on.
-    """
-
-    offsets: NDArray[np.int64]
-    codes: NDArray[np.int32]
-
-    @classmethod
-    def open(cls, folder: Path, name: str) -> CodeLists:
-        """Map what :class:`CodeListWriter` wrote."""
-        return cls(*(np.load(folder / f"{name}_{part}.npy", mmap_mode="r") for part in ("offsets", "codes")))
-
-    def take(self, rows: NDArray[Any]) -> CodeLists:
-        """The lists of some rows, int ``[n]``, in their order."""
-        starts = np.asarray(self.offsets[rows])
-        offsets = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum(self.offsets[rows + 1] - starts, out=offsets[1:])
-        # Place of each code: how far into its row, from where the row starts.
-        places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], np.diff(offsets))
-        return CodeLists(offsets, np.asarray(self.codes[places]))
+def open_code_lists(folder: Path, name: str) -> Ragged:
+    """Map what :class:`CodeListWriter` wrote: int32 codes from 1 on, ascending and distinct within a row."""
+    indptr, codes = (np.load(folder / f"{name}_{part}.npy", mmap_mode="r") for part in ("offsets", "codes"))
+    return Ragged(indptr, codes, checked=False)
 
 
 class CodeListWriter:

@@ -1,10 +1,10 @@
-"""One set of ids per row, as two flat arrays: what an entity bought, or what it is about to buy."""
+"""Rows of different lengths as two flat arrays (CSR): what an entity bought, or codes of a multicategorical column."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import InitVar, dataclass
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,15 +22,21 @@ class Ragged:
     Args:
         indptr: where each row starts in ``values``, int64 ``[N + 1]``; ``indptr[0]`` is 0.
         values: the ids of all rows, row after row, int64 ``[M]``.
+        checked: whether the arrays are looked at, and made int64. What is not stays as it is: mapped from a file, of
+            another integer type, or of rows in another order, of which :meth:`contains` and what makes sets of rows
+            know nothing.
 
     Raises:
         DataError: ``indptr`` doesn't fit ``values``, or a row isn't ascending, repeats an id or has one < 0.
     """
 
     indptr: Ids
-    values: Ids
+    values: npt.NDArray[Any]
+    checked: InitVar[bool] = True
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, checked: bool) -> None:
+        if not checked:
+            return
         indptr = np.asarray(self.indptr, dtype=np.int64)
         values = np.asarray(self.values, dtype=np.int64)
         object.__setattr__(self, "indptr", indptr)
@@ -48,7 +54,7 @@ class Ragged:
             raise DataError(f"row {rows[values.argmin()]}: id {values.min()} is negative")
 
     @classmethod
-    def from_lists(cls, lists: Sequence[Iterable[int]]) -> Ragged:
+    def from_lists(cls, lists: Sequence[Iterable[int]]) -> Self:
         """Build from one iterable of ids per row; order and repeats don't matter.
 
         Raises:
@@ -59,7 +65,7 @@ class Ragged:
         return cls(indptr, np.array([i for ids in sets for i in ids], dtype=np.int64))
 
     @classmethod
-    def from_pairs(cls, rows: npt.ArrayLike, values: npt.ArrayLike, n_rows: int) -> Ragged:
+    def from_pairs(cls, rows: npt.ArrayLike, values: npt.ArrayLike, n_rows: int) -> Self:
         """Build from (row, id) pairs in any order; a pair that occurs twice counts once.
 
         Args:
@@ -82,7 +88,7 @@ class Ragged:
         return cls._from_sorted(row[new], value[new], n_rows)
 
     @classmethod
-    def _from_sorted(cls, row: Ids, value: Ids, n_rows: int) -> Ragged:
+    def _from_sorted(cls, row: Ids, value: Ids, n_rows: int) -> Self:
         counts = np.bincount(row, minlength=n_rows)
         return cls(np.concatenate(([0], np.cumsum(counts))).astype(np.int64), value)
 
@@ -106,7 +112,7 @@ class Ragged:
         """Row of each entry of ``values``, int64 ``[M]``."""
         return np.repeat(np.arange(len(self), dtype=np.int64), self.counts)
 
-    def row(self, i: int) -> Ids:
+    def row(self, i: int) -> npt.NDArray[Any]:
         """The ids of row ``i``, ascending, int64 ``[counts[i]]``.
 
         Raises:
@@ -116,13 +122,15 @@ class Ragged:
             raise DataError(f"row {i} is outside 0 .. {len(self) - 1}")
         return self.values[self.indptr[i] : self.indptr[i + 1]]
 
-    def take(self, rows: Ids) -> Ragged:
-        """The given rows, int64 ``[R]``, in the given order, as a Ragged of R rows."""
-        counts = self.counts[rows]
-        indptr = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-        # where value j of the result lies here: its row's start, plus its place in that row
-        source = np.repeat(self.indptr[:-1][rows] - indptr[:-1], counts) + np.arange(indptr[-1])
-        return Ragged(indptr, self.values[source])
+    def take(self, rows: npt.NDArray[Any]) -> Ragged:
+        """The given rows, int ``[R]``, in the given order, as a Ragged of R rows in memory; values keep their type."""
+        starts = np.asarray(self.indptr[rows])
+        counts = self.indptr[rows + 1] - starts
+        indptr = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum(counts, out=indptr[1:])
+        # where value j of the result lies here: its row's start, plus its index in that row
+        source = np.repeat(starts - indptr[:-1], counts) + np.arange(indptr[-1])
+        return Ragged(indptr, np.asarray(self.values[source]), checked=False)
 
     def contains(self, matrix: npt.ArrayLike) -> Flags:
         """Which entries of a matrix are in the set of their row.
@@ -145,8 +153,8 @@ class Ragged:
         width = max(int(self.values.max()), int(ids.max())) + 1
         keys = self.row_of_value * width + self.values
         wanted = np.arange(len(self))[:, None] * width + ids
-        place = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
-        return (keys[place] == wanted) & (ids >= 0)
+        found = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
+        return (keys[found] == wanted) & (ids >= 0)
 
     def union(self, other: Ragged) -> Ragged:
         """Row by row, the ids that are here or in ``other``.

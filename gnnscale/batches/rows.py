@@ -92,7 +92,7 @@ def gather_rows(features: NodeFeatures, nodes: NDArray[Any], hidden: HiddenPlace
             bags.append(CodeBags(torch.zeros(0, dtype=torch.int64), torch.zeros(len(nodes) + 1, dtype=torch.int64)))
         else:
             found = lists.take(nodes)
-            bags.append(CodeBags(torch.from_numpy(found.codes.astype(np.int64)), torch.from_numpy(found.offsets)))
+            bags.append(CodeBags(torch.from_numpy(found.values.astype(np.int64)), torch.from_numpy(found.indptr)))
     vectors = []
     for place, column in enumerate(features.embedded):
         blank = place in hidden.embedded

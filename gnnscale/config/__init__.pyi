@@ -14,6 +14,8 @@ from .retrieval import IndexSettings as IndexSettings
 from .sampling import SamplingSettings as SamplingSettings
 from .sampling import WalkSettings as WalkSettings
 from .search_space import with_values as with_values
+from .section import Positive as Positive
+from .section import Section as Section
 from .settings import ChecksSettings as ChecksSettings
 from .settings import GraphSettings as GraphSettings
 from .settings import Settings as Settings

@@ -19,6 +19,8 @@ RENAMED_KEYS: Final = {
     "model.siblings": "group_columns",
     "training.ahead": "prefetch",
     "relations.*.facts": "event_table",
+    "retrieval.index.effort": "nprobe",
+    "retrieval.index.lists": "nlist",
 }
 """Keys of earlier versions, ``*`` for any name, and what their last part is called now."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gnnscale.config.section import Positive, Section, Share
-from gnnscale.schema import ConfigError
+from gnnscale.schema import INDEX_KINDS, ConfigError
 
 
 class ConditionSettings(Section):
@@ -75,12 +75,15 @@ class IndexSettings(Section):
     """The index of the targets.
 
     Args:
-        kind: way to search; ``auto`` follows from targets, queries and metric.
+        kind: way to search: ``flat``, ``grouped``, ``ivf_flat``, ``ivf_pq``, ``hnsw``, or another of the registry
+            ``INDEX_KINDS``; ``auto`` follows from targets, queries and metric.
         metric: of the vectors; the two-branch network's scores are inner products.
         recall: share of what exact search finds that must be found, by the lower end of its 95 % interval.
         escalate: whether a stronger setting is taken where the recall falls short; else that is an error.
-        effort: clusters, or candidates of ``hnsw``, that a search looks at to begin with.
-        lists: clusters of an index, and of each shard; ``auto`` follows the number of targets.
+        nlist: clusters of an index, and of each shard; ``auto`` follows the number of targets.
+        nprobe: clusters that a search looks at to begin with.
+        ef_search: candidates of ``hnsw`` that a search holds to begin with.
+        options: further ones of the kind, by name.
         sample: queries that recall is measured on.
         memory_gb: that the index may take, all shards together, by which a kind is chosen for ``l2``; ``auto`` for half
             of the machine's. A grouped index maps its arrays.
@@ -89,17 +92,32 @@ class IndexSettings(Section):
         shards: stretches of targets that are indexed by processes of their own, on any machine of a Ray cluster.
     """
 
-    kind: Literal["auto", "flat", "grouped", "ivf_flat", "ivf_pq", "hnsw"] = "auto"
+    kind: str = "auto"
     metric: Literal["inner_product", "cosine", "l2"] = "inner_product"
     recall: Annotated[float, Field(gt=0, le=1)] = 0.95
     escalate: bool = True
-    effort: Literal["auto"] | Positive = "auto"
-    lists: Literal["auto"] | Positive = "auto"
+    nlist: Literal["auto"] | Positive = "auto"
+    nprobe: Literal["auto"] | Positive = "auto"
+    ef_search: Literal["auto"] | Positive = "auto"
+    options: dict[str, Any] = Field(default_factory=dict)
     sample: Positive = 1000
     memory_gb: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: Literal["cpu", "cuda"] = "cpu"
     shards: Positive = 1
+
+    @field_validator("kind")
+    @classmethod
+    def _registered(cls, value: str) -> str:
+        if value != "auto":
+            INDEX_KINDS.find(value)
+        return value
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        if self.options and self.kind == "auto":
+            raise ConfigError("options are those of a kind; say which with retrieval.index.kind")
+        return self
 
 
 class RetrievalSettings(Section):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from gnnscale.config.relations import RelationSettings, declared_relations
 from gnnscale.config.retrieval import RetrievalSettings
@@ -13,7 +13,7 @@ from gnnscale.config.sampling import SamplingSettings
 from gnnscale.config.section import Positive, Section, Share
 from gnnscale.config.training import EmbeddingSettings, ModelSettings, SearchSettings, TrainingSettings
 from gnnscale.query import epoch_seconds
-from gnnscale.schema import ColumnType, ConfigError
+from gnnscale.schema import TEXT_ENCODERS, ColumnType, ConfigError
 
 
 class LakeSettings(Section):
@@ -96,22 +96,46 @@ class TextSettings(Section):
 
     Args:
         encoder: ``hashed`` counts words, pairs of words and letter triples; ``sentence_transformers`` runs a language
-            model.
+            model; others of the registry ``TEXT_ENCODERS`` come by their names.
         model: of sentence_transformers: a folder that every executor sees, or ``package://<package>/<path>`` of an
             installed package that carries one. Nothing is downloaded.
         dims: length of the vectors; ``auto`` takes 128, or what the model gives. Of a longer model, the first ones.
         batch_size: texts that a model reads at once.
+        options: further ones of the encoder, by name.
     """
 
-    encoder: Literal["hashed", "sentence_transformers"] = "hashed"
+    encoder: str = "hashed"
     model: str | None = None
     dims: Literal["auto"] | Positive = "auto"
     batch_size: Positive = 64
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    def options_of(self, kind: type[Section]) -> Section:
+        """What an encoder is told.
+
+        Args:
+            kind: its options; of ``model``, ``dims`` and ``batch_size`` those count that it has.
+
+        Raises:
+            ConfigError: it lacks an option that it needs, or is given one that it does not have.
+        """
+        named = {name: getattr(self, name) for name in ("model", "dims", "batch_size") if name in kind.model_fields}
+        if self.model is not None and "model" not in named:
+            raise ConfigError(f"a model is for encoders that run one, and {self.encoder} has none")
+        try:
+            return kind(**{name: value for name, value in named.items() if value is not None}, **self.options)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            name = ".".join(map(str, fault["loc"]))
+            if fault["type"] == "missing":
+                raise ConfigError(f"encoder {self.encoder} needs a {name}") from None
+            raise ConfigError(f"option '{name}' of encoder {self.encoder}: {fault['msg'].lower()}") from None
 
     @model_validator(mode="after")
-    def _check_model(self) -> Self:
-        if (self.model is None) != (self.encoder == "hashed"):
-            raise ValueError("encoder sentence_transformers needs a model, and hashed has none")
+    def _check_options(self) -> Self:
+        # The default is known, and what Spark does not run should not be loaded for it.
+        if self.encoder != "hashed" or self.model is not None or self.options:
+            self.options_of(TEXT_ENCODERS.find(self.encoder).Options)
         return self
 
 

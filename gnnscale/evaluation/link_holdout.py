@@ -72,9 +72,9 @@ def evaluate_holdout(
     ranked, scores = _read_ranked(lake, settings, query, examples)
     model, tower = _model_lists(settings, lake, query, plan, examples, past, ranked)
     count = store.node_count(query.target.name)
-    methods = [model, tower, *_baseline_lists(settings, history, examples.entities, query.places)]
+    methods = [model, tower, *_baseline_lists(settings, history, examples.entities, query.top_k)]
     comparison = compare(methods, truth, past, count, resamples=settings.evaluation.resamples, seed=settings.seed)
-    exact = rank_exact(*_branches(lake, settings, query, plan, examples), examples.entities, query.places)
+    exact = rank_exact(*_branches(lake, settings, query, plan, examples), examples.entities, query.top_k)
     audit = float(((exact.targets == ranked) | tied(exact.scores, scores)).mean())
     return Holdout(comparison, ranked, scores, truth, examples.entities, history, audit)
 
@@ -96,8 +96,8 @@ def _read_ranked(
     place[evaluated] = np.arange(len(evaluated))
     wanted = place[entity] >= 0
     at = (place[entity[wanted]], rows["rank"].to_numpy()[wanted] - 1)
-    ranked = np.full((len(examples), query.places), -1, np.int64)
-    scores = np.full((len(examples), query.places), -np.inf, np.float32)
+    ranked = np.full((len(examples), query.top_k), -1, np.int64)
+    scores = np.full((len(examples), query.top_k), -np.inf, np.float32)
     ranked[at] = target[wanted]
     scores[at] = rows["score"].to_numpy()[wanted]
     if (ranked[:, 0] < 0).any():
@@ -127,7 +127,7 @@ def _model_lists(
     ranked: NDArray[np.int64],
 ) -> tuple[MethodLists, MethodLists]:
     entities, targets, pairs = _branches(lake, settings, query, plan, examples)
-    rank = partial(rank_exact, entities, targets, rows=examples.entities, k=query.places, past=past)
+    rank = partial(rank_exact, entities, targets, rows=examples.entities, k=query.top_k, past=past)
     fused = {part: rank(pairs=pairs, among=part).targets for part in PARTS[1:]}
     tower = {part: rank(pairs=None, among=part).targets for part in PARTS}
     return MethodLists("model", ranked, **fused), MethodLists("tower", **tower)

@@ -22,7 +22,7 @@ from gnnscale.sampling import (
     default_examples,
     drop_ended,
     example_keys,
-    fill_neighbors,
+    find_backend,
     hop_key,
 )
 from gnnscale.sampling import Path as HopPath
@@ -280,7 +280,9 @@ class Layer:
         keys = example_keys(hop_key(choice.seed, 0, (edge_type,)), default_examples(nodes, anchors))
         frontier = nodes.astype(np.int32)[:, None]
         adjacency = self._store.adjacency(edge_type)
-        fill_neighbors(adjacency, frontier, anchors, keys, Rule(choice.strategy, choice.cap), found, stamps)
+        find_backend("numba").fill_neighbors(
+            adjacency, frontier, anchors, keys, Rule(choice.strategy, choice.cap), found, stamps
+        )
         drop_ended(found, stamps, self._store.features(edge_type.target), anchors)
         return found[:, 0]
 

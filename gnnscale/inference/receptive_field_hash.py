@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnscale.arrays import CodeLists
+from gnnscale.arrays import Ragged
 from gnnscale.batches import link_sampling
 from gnnscale.config import Settings
 from gnnscale.inference.batch_inference import Side
@@ -222,8 +222,8 @@ def _rows(features: NodeFeatures, nodes: NDArray[np.int64], anchor: int) -> UInt
     return total
 
 
-def _lists(lists: CodeLists, nodes: NDArray[np.int64]) -> UInt64:
+def _lists(lists: Ragged, nodes: NDArray[np.int64]) -> UInt64:
     """Digest of the set of codes of each node."""
     found = lists.take(nodes)
     with np.errstate(over="ignore"):
-        return _segments(mix(found.codes.astype(np.uint64) + GOLDEN), found.offsets)
+        return _segments(mix(found.values.astype(np.uint64) + GOLDEN), found.indptr)

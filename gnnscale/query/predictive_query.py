@@ -131,14 +131,14 @@ class PredictiveQuery:
         return self.aggregate.reference
 
     @property
-    def places(self) -> int:
-        """Places of a ranking.
+    def top_k(self) -> int:
+        """Length of a ranking.
 
         Raises:
             TypeError: the query says no TOP.
         """
         if self.top is None:
-            raise TypeError(f"a {self.task_type} query without TOP has no number of places")
+            raise TypeError(f"a {self.task_type} query without TOP has no length of a ranking")
         return self.top
 
     @property
@@ -158,11 +158,11 @@ class PredictiveQuery:
     def _bind_entity(self, name: ColumnName) -> Table:
         table = Binder(self.graph, self.text, Table(name="none")).table(name)
         if name.column != table.primary_key:
-            told = f"'{table.name}' has no primary key"
+            fault = f"'{table.name}' has no primary key"
             if table.primary_key:
-                told = f"that of '{table.name}' is {table.primary_key}, not '{name.column}'"
+                fault = f"that of '{table.name}' is {table.primary_key}, not '{name.column}'"
             raise self._fail(
-                f"FOR takes the primary key of a table; {told}",
+                f"FOR takes the primary key of a table; {fault}",
                 name.column_position,
             )
         return table

@@ -3,7 +3,12 @@ from .embeddings import read_pairs as read_pairs
 from .embeddings import read_vectors as read_vectors
 from .filters.history import History as History
 from .filters.history import read_history as read_history
-from .index.flat import FlatIndex as FlatIndex
+from .index.faiss_kind import FaissKind as FaissKind
+from .index.flat_index import FlatIndex as FlatIndex
+from .index.kind import Index as Index
+from .index.kind import IndexKind as IndexKind
+from .index.kind import SavedIndex as SavedIndex
+from .index.metric import Metric as Metric
 from .index.neighbors import Neighbors as Neighbors
 from .index.recall import Recall as Recall
 from .index.saved import is_intact as is_intact

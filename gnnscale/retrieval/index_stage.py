@@ -36,7 +36,7 @@ def build_query_indexes(
         settings: section ``retrieval.index`` counts.
         lake: holds the embeddings, and gets the indexes.
         query: bound query.
-        hire: starts processes, for an index of several shards.
+        start_workers: starts processes, for an index of several shards.
 
     Raises:
         ConfigError: there are to be several shards, and nothing to start processes by.
@@ -67,7 +67,7 @@ def _build_in(folder: Path, settings: Settings, lake: Lake, query: PredictiveQue
     workload = Workload.here(len(vectors), vectors.shape[1], entities, memory)
     setting = configured_setting(wanted, workload, settings.seed)
     queries = read_sample(lake, query.entity.name, anchor, entities, wanted.sample, settings.seed)
-    sample = Sample(queries, exact_neighbors(vectors, queries, query.places, Metric(wanted.metric)))
+    sample = Sample(queries, exact_neighbors(vectors, queries, query.top_k, Metric(wanted.metric)))
     index, recall = build_for_recall(vectors, setting, sample, wanted.recall, folder, wanted.escalate)
     seconds = round(time.monotonic() - started, 2)
     manifest = IndexManifest(index.setting, index.size, index.channels, table, version, anchor, recall, seconds)

@@ -43,7 +43,7 @@ class RankingModel(LakeModel):
         """
         query, nodes = self.query, self.nodes_of(model_input["entity"])
         if not len(nodes):
-            none = Neighbors(np.zeros((0, query.places), np.int64), np.zeros((0, query.places), np.float32))
+            none = Neighbors(np.zeros((0, query.top_k), np.int64), np.zeros((0, query.top_k), np.float32))
             return self._table(none, nodes)
         asked, places = np.unique(nodes, return_inverse=True)
         scores = self.model.score_entities(self.model.entity_batch(asked, self._anchor))
@@ -52,7 +52,7 @@ class RankingModel(LakeModel):
         pairs = PairScores(np.concatenate([[0], np.cumsum(counts)]), scores.targets, scores.scores)
         check_metric(pairs, Metric(self._targets.metric))
         search = AllowedSearch(EveryTarget(self._targets), self._keep, self._targets, pairs, self._diversity)
-        return self._table(search.search(scores.vectors[places], nodes, query.places, query.places), nodes)
+        return self._table(search.search(scores.vectors[places], nodes, query.top_k, query.top_k), nodes)
 
     def _table(self, found: Neighbors, nodes: NDArray[np.int64]) -> pd.DataFrame:
         keys = self.entity_keys.take(nodes)

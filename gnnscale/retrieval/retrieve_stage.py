@@ -29,7 +29,6 @@ from gnnscale.retrieval.filters.query_filters import (
 )
 from gnnscale.retrieval.index.recall import Recall, measure_recall
 from gnnscale.retrieval.index.saved import IndexManifest, current_manifest
-from gnnscale.retrieval.index.setting import IndexKind
 from gnnscale.retrieval.index_shards.shard_pool import StartShards
 from gnnscale.retrieval.ranking.allowed_search import AllowedSearch
 from gnnscale.retrieval.ranking.exploration import Exploration
@@ -39,9 +38,6 @@ from gnnscale.store import GraphStore
 
 log = logging.getLogger(__name__)
 
-MOST_ON_CUDA = 2048
-"""Targets that an index of FAISS on a GPU can be asked for."""
-
 
 @dataclass(frozen=True)
 class Retrieved:
@@ -50,12 +46,12 @@ class Retrieved:
     Args:
         rows: of ``predictions_<query>``.
         index: of the predictions' anchor.
-        audit: how much of exact search the predictions hold, filters and pairs and all.
+        recall: how much of exact search the predictions hold, filters and pairs and all.
     """
 
     rows: int
     index: IndexManifest
-    audit: Recall
+    recall: Recall
 
 
 def retrieve(
@@ -65,7 +61,7 @@ def retrieve(
     plan: AnchorPlan,
     store: GraphStore | None = None,
     advance: Callable[[int], None] = lambda rows: None,
-    again: str = "",
+    run_nonce: str = "",
     start_workers: StartShards | None = None,
 ) -> Retrieved:
     """Write ``predictions_<query>`` at the latest anchor and ``holdout_<query>`` at the test anchor.
@@ -82,8 +78,8 @@ def retrieve(
         plan: its anchors.
         store: of the graph; needed where what was bought is left out.
         advance: told of entities that are done.
-        again: a word that no run of these inputs had, to make what is there again.
-        hire: starts processes, for an index of several shards.
+        run_nonce: a word that no run of these inputs had, to make what is there again.
+        start_workers: starts processes, for an index of several shards.
 
     Raises:
         ConfigError: the index is in several shards, and there is nothing to start processes by.
@@ -107,14 +103,14 @@ def retrieve(
             entities = side.entities_asked(settings, lake, query)
             table = f"{'predictions' if final else 'holdout'}_{settings.query.name}"
             explored = final and settings.retrieval.exploration > 0
-            digest = _fingerprint(settings, lake, query, side, again)
+            digest = _fingerprint(settings, lake, query, side, run_nonce)
             answers = Answers(lake, table, settings.query.name, anchor, *keys, explored, digest)
             rows = answers.write(entities, settings.retrieval.partition_rows, side.rank, advance)
             log.info("%s: %s rows", table, f"{rows:,}")
             if final:
-                audit = side.audit(entities, settings.retrieval.index.sample, settings.seed)
-                log.info("audit of %s: %s", table, audit)
-    return Retrieved(rows, side.targets.manifest, audit)
+                recall = side.measure(entities, settings.retrieval.index.sample, settings.seed)
+                log.info("%s: %s against exact search", table, recall)
+    return Retrieved(rows, side.targets.manifest, recall)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,13 +140,12 @@ class _Side:
         pairs = read_pairs(lake, settings.query.name, anchor)
         check_metric(pairs, metric)
         keep, diversity = rules
-        exact = targets.manifest.setting.kind is IndexKind.FLAT
-        # FAISS shows no more on a GPU.
-        deepest = MOST_ON_CUDA if targets.manifest.setting.device == "cuda" and not exact else None
-        search = AllowedSearch(targets.index, keep, targets.vectors, pairs, diversity, exact, deepest)
+        kind = targets.manifest.setting.of_kind
+        deepest = kind.most_shown(targets.manifest.setting)
+        search = AllowedSearch(targets.index, keep, targets.vectors, pairs, diversity, kind.exact, deepest)
         share = settings.retrieval.exploration if final else 0.0
         exploration = Exploration(share, settings.seed, anchor) if share else None
-        rule = RankingRule(query.places, _depth(settings, query.places, pairs, keep), exploration)
+        rule = RankingRule(query.top_k, _depth(settings, query.top_k, pairs, keep), exploration)
         return cls(search, rule, read_vectors(lake, query.entity.name, anchor, file), targets, anchor, final)
 
     def entities_asked(self, settings: Settings, lake: Lake, query: PredictiveQuery) -> NDArray[np.int64]:
@@ -163,7 +158,7 @@ class _Side:
         """Lists of entities."""
         return rank_batch(self.search, self.rule, self.entities[rows], rows)
 
-    def audit(self, entities: NDArray[np.int64], count: int, seed: int) -> Recall:
+    def measure(self, entities: NDArray[np.int64], count: int, seed: int) -> Recall:
         """Lists of some entities, before exploration, against what they would be if every target were scored."""
         rows = np.sort(np.random.default_rng([seed, 1]).permutation(entities)[:count])
         if not len(rows):
@@ -185,7 +180,7 @@ def _depth(settings: Settings, k: int, pairs: PairScores, keep: Filter) -> int:
     return int((k + (np.quantile(other, 0.9) if len(other) else 0)) / max(share, 0.05)) + (0 if share == 1 else k)
 
 
-def _fingerprint(settings: Settings, lake: Lake, query: PredictiveQuery, side: _Side, again: str) -> str:
+def _fingerprint(settings: Settings, lake: Lake, query: PredictiveQuery, side: _Side, run_nonce: str) -> str:
     names = [query.entity.name, query.target.name]
     tables = [f"{kind}_{name}" for kind in ("embeddings", "nodes", "ids") for name in names]
     tables.append(f"pairs_{settings.query.name}")
@@ -200,8 +195,8 @@ def _fingerprint(settings: Settings, lake: Lake, query: PredictiveQuery, side: _
         "ends": [query.entity.end_time, query.target.end_time],
         "retrieval": settings.retrieval.model_dump(mode="json"),
         "index": side.targets.manifest.to_dict()["files"],
-        "effort": side.targets.manifest.setting.effort,
+        "search_width": side.targets.manifest.setting.search_width,
         "versions": {name: lake.version(name) for name in dict.fromkeys(tables)},
-        "again": again,
+        "run_nonce": run_nonce,
     }
     return fingerprint(inputs)

@@ -55,7 +55,7 @@ def open_targets(
         lake: holds the index.
         query: bound query.
         anchor: epoch seconds.
-        hire: starts processes, for an index of several shards.
+        start_workers: starts processes, for an index of several shards.
 
     Raises:
         ConfigError: the index is in several shards, and there is nothing to start processes by.

@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnscale.schema import EdgeType
+from gnnscale.sampling.paths import Path
 
 if TYPE_CHECKING:
     from torch_geometric.data import HeteroData
-
-Path = tuple[EdgeType, ...]
-"""Edge types from a seed to a hop's nodes."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ class Block:
         return sum(int(np.count_nonzero(hop.nodes >= 0)) for hop in self.hops.values())
 
     def to_hetero_data(self, features: Mapping[str, NDArray[Any]] | None = None) -> HeteroData:
-        """The block as a PyG graph; see :func:`gnnscale.sampling.pyg.to_hetero_data`."""
-        from gnnscale.sampling.pyg import to_hetero_data
+        """The block as a PyG graph; see :func:`gnnscale.sampling.to_hetero_data`."""
+        from gnnscale.sampling.hetero_data import to_hetero_data
 
         return to_hetero_data(self, features)

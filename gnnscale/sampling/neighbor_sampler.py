@@ -8,16 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gnnscale.arrays import share_rows
-from gnnscale.sampling.backends import numba_backend as compiled
-from gnnscale.sampling.backends import numpy_backend as reference
-from gnnscale.sampling.block import Block, Hop, Path
+from gnnscale.sampling.block import Block, Hop
 from gnnscale.sampling.keys import default_examples, example_keys, hop_key
-from gnnscale.sampling.paths import Fanouts, plan_paths
+from gnnscale.sampling.paths import Fanouts, Path, plan_paths
+from gnnscale.sampling.sampler_backend import find_backend
 from gnnscale.sampling.sampling_rule import Rule, Strategy
-from gnnscale.schema import ConfigError, SchemaError, nearest
+from gnnscale.schema import ConfigError, SchemaError
 from gnnscale.store import ALWAYS, GraphStore, NodeFeatures
 
-BACKENDS = {"numba": compiled.fill_neighbors, "numpy": reference.fill_neighbors}
 END_OF_TIME = np.int32(np.iinfo(np.int32).max)
 
 
@@ -32,7 +30,8 @@ class NeighborSampler:
             see :class:`Rule`.
         seed: of the run.
         table: table that seeds are rows of; may be left out where the graph has one table.
-        backend: ``numba``, or ``numpy`` for the reference.
+        backend: ``numba``, ``triton`` for a GPU, ``numpy`` for the reference, or another of the registry
+            :data:`gnnscale.schema.SAMPLERS`. Blocks stay on a GPU with :class:`GPUNeighborSampler`.
         cap: only the latest so many edges of a node count; default: all.
         threads: that share the seeds of a batch; the sample is the same whatever their number.
 
@@ -54,8 +53,6 @@ class NeighborSampler:
     ) -> None:
         if threads < 1:
             raise ConfigError(f"sampling threads is {threads}; at least 1")
-        if backend not in BACKENDS:
-            raise ConfigError(f"unknown sampling backend '{backend}'.{nearest(backend, BACKENDS)}")
         self.store = store
         self.rule = Rule(strategy, cap)
         self.seed = seed
@@ -64,7 +61,7 @@ class NeighborSampler:
         self.paths = plan_paths(store.manifest, self.table, fanouts)
         self.rule.check_fanouts(self.paths)
         self.threads = threads
-        self._fill_neighbors = BACKENDS[backend]
+        self._backend = find_backend(backend)
 
     def sample(
         self,
@@ -109,7 +106,7 @@ class NeighborSampler:
             frontier, shape = parent.reshape(count, width), (count, width, hop.nodes.shape[-1])
             adjacency = self.store.adjacency(path[-1])
             # Reshaped rows of a contiguous array are views.
-            self._fill_neighbors(
+            self._backend.fill_neighbors(
                 adjacency, frontier, anchors, keys, self.rule, nodes.reshape(shape), stamps.reshape(shape)
             )
             drop_ended(nodes, stamps, self.store.features(path[-1].target), anchors)

@@ -1,11 +1,13 @@
-"""Fan-outs as paths: which edge types a neighborhood follows, hop by hop."""
+"""Paths from a seed, and fan-outs as paths: which edge types a neighborhood follows, hop by hop."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gnnscale.sampling.block import Path
 from gnnscale.schema import ConfigError, EdgeType, GraphManifest, nearest
+
+Path = tuple[EdgeType, ...]
+"""Edge types from a seed to a hop's nodes."""
 
 Fanouts = Sequence[int | Mapping[str, int]]
 

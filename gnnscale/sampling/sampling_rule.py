@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from gnnscale.sampling.block import Path
+from gnnscale.sampling.paths import Path
 from gnnscale.schema import ConfigError, nearest
 
 Strategy = Literal["uniform", "last", "weighted"]

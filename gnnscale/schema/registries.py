@@ -33,5 +33,5 @@ LOSSES: Final = Registry[Any]("loss", "gnnscale.nn.losses")
 NETWORKS: Final = Registry[Any]("network", "gnnscale.training.networks")
 """Networks with what makes their batches."""
 
-INDEX_KINDS: Final = Registry[Any]("index_kind", "gnnscale.retrieval.index")
+INDEX_KINDS: Final = Registry[Any]("index_kind", "gnnscale.retrieval.index.kinds")
 """Indexes of target vectors."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnscale.arrays import CodeLists, CodeListWriter, create_array
+from gnnscale.arrays import CodeListWriter, Ragged, create_array, open_code_lists
 from gnnscale.schema import DataError, TableManifest
 from gnnscale.store.adjacency import ALWAYS, relative_times
 
@@ -41,7 +41,7 @@ class NodeFeatures:
     categorical: NDArray[np.int32]
     times: NDArray[np.int32]
     valid_until: NDArray[np.int32] | None = None
-    multicategorical: tuple[CodeLists, ...] = ()
+    multicategorical: tuple[Ragged, ...] = ()
     embedded: tuple[NDArray[np.float16], ...] = ()
 
     @classmethod
@@ -53,7 +53,7 @@ class NodeFeatures:
         vectors = len(list(folder.glob("embedded_*.npy")))
         return cls(
             **plain,
-            multicategorical=tuple(CodeLists.open(folder, f"multicategorical_{i}") for i in range(lists)),
+            multicategorical=tuple(open_code_lists(folder, f"multicategorical_{i}") for i in range(lists)),
             embedded=tuple(np.load(folder / f"embedded_{i}.npy", mmap_mode="r") for i in range(vectors)),
         )
 

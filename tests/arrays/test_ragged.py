@@ -88,3 +88,14 @@ def test_misfits_are_refused() -> None:
         Ragged.from_pairs([2], [0], 2)
     with pytest.raises(DataError, match="row 2 is outside"):
         ragged.row(2)
+
+
+def test_what_is_not_checked_stays_as_it_is(tmp_path) -> None:
+    np.save(tmp_path / "values.npy", np.array([7, 3, 3, 1], np.int32))
+    mapped = np.load(tmp_path / "values.npy", mmap_mode="r")
+    ragged = Ragged(np.array([0, 2, 2, 4]), mapped, checked=False)
+    assert ragged.values is mapped and ragged.counts.tolist() == [2, 0, 2]
+    assert ragged.row_of_value.tolist() == [0, 0, 2, 2] and ragged.row(0).tolist() == [7, 3]
+    taken = ragged.take(np.array([2, 0]))
+    assert taken.values.dtype == np.int32 and not isinstance(taken.values, np.memmap)
+    assert (taken.indptr.tolist(), taken.values.tolist()) == ([0, 2, 4], [3, 1, 7, 3])

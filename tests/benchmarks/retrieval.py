@@ -1,10 +1,10 @@
 """Nearest targets of every item of an inventory, beside FAISS's IVF-flat, IVF-PQ with re-ranking and HNSW.
 
 Ours builds its index, finds by a sample how thoroughly it has to be searched for the recall, and answers every item;
-all of that counts. A peer gets the effort that reaches the same recall on the same sample for nothing; its build
-counts, and its search is timed on some queries and multiplied. HNSW takes too long to build on ten million items here:
-its figures at sizes past a million are those of a million, times the ratio of n log n for the build and of log n for a
-query. Recall is told from other queries than those that the effort was found with.
+all of that counts. A peer gets the ``nprobe`` or ``ef_search`` that reaches the same recall on the same sample for
+nothing; its build counts, and its search is timed on some queries and multiplied. HNSW takes too long to build on ten
+million items here: its figures at sizes past a million are those of a million, times the ratio of n log n for the build
+and of log n for a query. Recall is told from other queries than those that the width was found with.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnscale.retrieval.index.choose import codes_for, lists_for
 from gnnscale.retrieval.index.faiss_index import FaissIndex
+from gnnscale.retrieval.index.index_size import codes_for, nlist_for
 from gnnscale.retrieval.index.metric import Metric
 from gnnscale.retrieval.index.neighbors import Neighbors
 from gnnscale.retrieval.index.recall import Recall, Sample, build_for_recall, exact_neighbors, measure_recall
-from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
+from gnnscale.retrieval.index.setting import IndexSetting
 from tests.benchmarks.inventory import sphere_vectors, trained_vectors
 from tests.benchmarks.measure import finish, measured, surroundings
 
@@ -39,7 +39,7 @@ PART = 1_000_000
 MOST_PROBES = 64
 """Lists past which codes get more candidates scored again instead."""
 HNSW_ITEMS = 1_000_000
-PEERS = (IndexKind.IVF_FLAT, IndexKind.IVF_PQ, IndexKind.HNSW)
+PEERS = ("ivf_flat", "ivf_pq", "hnsw")
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="the sizes that are claimed; an hour")
     parser.add_argument("--json", action="store_true", help="end with one JSON object on a line")
-    parser.add_argument("--peers", nargs="*", default=PEERS, type=IndexKind, help="default: all")
+    parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS, help="default: all")
     parser.add_argument("--keep", type=Path, help="folder that keeps the vectors for another run")
     options = parser.parse_args()
     folder = options.keep or Path(tempfile.mkdtemp(prefix="retrieval-"))
@@ -71,7 +71,7 @@ def main() -> None:
     )
 
 
-def measure(folder: Path, items: int, group: Sequence[IndexKind]) -> dict[str, Any]:
+def measure(folder: Path, items: int, group: Sequence[str]) -> dict[str, Any]:
     """Every item's neighbors, ours and the peers'."""
     vectors = trained_vectors(folder, items)
     sample = Sample.draw(vectors, vectors, K, Metric.INNER_PRODUCT, SAMPLED, seed=1)
@@ -88,7 +88,7 @@ def measure(folder: Path, items: int, group: Sequence[IndexKind]) -> dict[str, A
 
 def ours(folder: Path, vectors: NDArray[np.float32], sample: Sample, other: Sample) -> dict[str, Any]:
     """Seconds of build, tuning and search, recall and memory of the grouped index."""
-    setting = IndexSetting(IndexKind.GROUPED, lists=lists_for(len(vectors)))
+    setting = IndexSetting.of("grouped", nlist=nlist_for(len(vectors)))
     room = Path(tempfile.mkdtemp(prefix="index-", dir=folder))
     try:
         with measured() as whole:
@@ -112,18 +112,18 @@ def ours(folder: Path, vectors: NDArray[np.float32], sample: Sample, other: Samp
     }
 
 
-def peer(vectors: NDArray[np.float32], sample: Sample, kind: IndexKind) -> dict[str, Any]:
-    """Seconds of build and of all queries at the least effort that reaches the recall."""
-    count = min(len(vectors), HNSW_ITEMS) if kind is IndexKind.HNSW else len(vectors)
+def peer(vectors: NDArray[np.float32], sample: Sample, kind: str) -> dict[str, Any]:
+    """Seconds of build and of all queries at the least width that reaches the recall."""
+    count = min(len(vectors), HNSW_ITEMS) if kind == "hnsw" else len(vectors)
     part = vectors[:count]
     if count < len(vectors):
         sample = Sample(sample.queries, exact_neighbors(part, sample.queries, K, Metric.INNER_PRODUCT))
-    setting = IndexSetting(kind, lists=lists_for(count), codes=codes_for(vectors.shape[1]))
+    setting = IndexSetting.of(kind, nlist=nlist_for(count), codes=codes_for(vectors.shape[1]))
     with measured() as whole:
         started = time.perf_counter()
         index = FaissIndex.build(part, setting)
         built = time.perf_counter() - started
-        index, recall = least_effort(index, sample)
+        index, recall = least_width(index, sample)
         queries = np.ascontiguousarray(vectors[:: max(1, len(vectors) // PEER_QUERIES)][:PEER_QUERIES])
         index.search(queries[:1000], K)
         began = time.perf_counter()
@@ -137,21 +137,22 @@ def peer(vectors: NDArray[np.float32], sample: Sample, kind: IndexKind) -> dict[
         "build_seconds": round(built, 1),
         "queries_per_second": round(rate),
         "recall": round(recall.mean, 4),
-        "effort": index.setting.effort,
-        "refine": index.setting.refine,
+        "search_width": index.setting.search_width,
+        "refine": getattr(index.setting.options, "refine", None),
         "measured_on_items": count,
         "peak_gb": round(whole.peak_gb, 2),
     }
 
 
-def least_effort(index: FaissIndex, sample: Sample) -> tuple[FaissIndex, Recall]:
-    """The peer at the least effort that reaches the recall; codes get as many candidates scored again as that takes."""
-    refines = (4, 8, 16, 32) if index.setting.kind is IndexKind.IVF_PQ else (index.setting.refine,)
+def least_width(index: FaissIndex, sample: Sample) -> tuple[FaissIndex, Recall]:
+    """The peer at the least width that reaches the recall; codes get as many candidates scored again as that takes."""
+    refines = (4, 8, 16, 32) if index.setting.has_option("refine") else (None,)
     for refine in refines:
-        for effort in index.setting.efforts():
-            tried = FaissIndex(index.index, replace(index.setting, refine=refine, effort=effort))
+        setting = index.setting if refine is None else index.setting.with_options(refine=refine)
+        for width in setting.widths():
+            tried = FaissIndex(index.index, setting.with_width(width))
             recall = sample.recall(tried)
-            if recall.mean >= TARGET or (refine != refines[-1] and effort >= MOST_PROBES):
+            if recall.mean >= TARGET or (refine != refines[-1] and width >= MOST_PROBES):
                 break
         if recall.mean >= TARGET:
             break
@@ -180,7 +181,7 @@ def worst_case(folder: Path, items: int) -> dict[str, Any]:
     """Vectors without structure: how much of them has to be looked at for the recall."""
     vectors = sphere_vectors(items)
     sample = Sample.draw(vectors, vectors, K, Metric.INNER_PRODUCT, SAMPLED // 4, seed=1)
-    setting = IndexSetting(IndexKind.GROUPED, lists=lists_for(items))
+    setting = IndexSetting.of("grouped", nlist=nlist_for(items))
     index, recall = build_for_recall(vectors, setting, sample, TARGET)
     queries = vectors[:PEER_QUERIES]
     began = time.perf_counter()
@@ -195,8 +196,8 @@ def worst_case(folder: Path, items: int) -> dict[str, Any]:
         **hardness(sample),
         "queries_per_second": round(rate),
         "exact_queries_per_second": round(exact_rate),
-        "lists": index.setting.lists,
-        "lists_looked_at": index.setting.effort,
+        "nlist": index.setting.options.nlist,
+        "nprobe": index.setting.search_width,
         "recall": round(found.mean, 4),
         "recall_on_sample": asdict(recall),
         "seconds_for_all": round(items / rate, 1),

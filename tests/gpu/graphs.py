@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from gnnscale.sampling import Rule
-from gnnscale.sampling.backends import numpy_backend as reference
+from gnnscale.sampling.backends.numpy_backend import NumpyBackend
 from gnnscale.sampling.backends.triton.neighbor_kernel import AdjacencyTensors
 from gnnscale.sampling.backends.triton.placement import place_array
 from gnnscale.sampling.keys import example_keys, stream_key
@@ -77,7 +77,7 @@ def expected(
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """The reference's nodes and times, ``[batch, width, fanout]``."""
     nodes, times = (np.full((*frontier.shape, fanout), -77, np.int32) for _ in range(2))
-    reference.fill_neighbors(adjacency, frontier, anchors, keys, rule, nodes, times)
+    NumpyBackend().fill_neighbors(adjacency, frontier, anchors, keys, rule, nodes, times)
     return nodes, times
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from gnnscale.retrieval.index.gpu import fused, plain
 from gnnscale.retrieval.index.gpu.compared import Compared
 from gnnscale.retrieval.index.gpu.device_index import DeviceIndex
+from gnnscale.retrieval.index.gpu.device_targets import DeviceTargets
 from gnnscale.retrieval.index.gpu.plan import SearchPlan
-from gnnscale.retrieval.index.gpu.targets import DeviceTargets
 from gnnscale.retrieval.index.metric import Metric
 from gnnscale.retrieval.index.setting import IndexSetting
 from gnnscale.schema import DataError

@@ -57,7 +57,7 @@ def test_places_do_not_change_the_sample(shop, device, placement):
 def test_what_does_not_fit_is_sampled_by_the_host(shop, device):
     options = {"memory": Memory(19_000, 0)}
     sampler = GPUNeighborSampler(shop, FANOUTS, table="customers", device=device, **options)
-    by_type = {name: {p for (n, a), p in sampler.places.items() if n == name} for name, _ in sampler.places}
+    by_type = {name: {p for (n, a), p in sampler.placement.items() if n == name} for name, _ in sampler.placement}
     edges = {name: found for name, found in by_type.items() if name.startswith("edges")}
     # No edge type is half on the device, some are on it, and not all.
     assert all(len(found) == 1 for found in edges.values())

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gnnscale.sampling import Rule
-from gnnscale.sampling.backends import numba_backend as compiled
+from gnnscale.sampling.backends.numba_backend import NumbaBackend
 from gnnscale.sampling.backends.triton.device_features import FeatureTable, gather
 from gnnscale.sampling.backends.triton.neighbor_kernel import sample_neighbors
 from tests.gpu.graphs import keys_of, random_graph, tensors_of
@@ -29,7 +29,7 @@ def test_a_large_graph_is_sampled_as_the_cpu_samples_it(cuda, large, strategy, p
     placed = tensors_of(large, cuda, place)
     for fanout, cap in ((10, None), (25, 50), (100, None)):
         wanted = np.empty((2, BATCH, WIDTH, fanout), np.int32)
-        compiled.fill_neighbors(large, frontier, anchors, keys, Rule(strategy, cap), wanted[0], wanted[1])
+        NumbaBackend().fill_neighbors(large, frontier, anchors, keys, Rule(strategy, cap), wanted[0], wanted[1])
         found = sample_neighbors(placed, *tensors, fanout, Rule(strategy, cap))
         assert (wanted[0] >= 0).sum() > 100_000
         np.testing.assert_array_equal(found[0].cpu().numpy(), wanted[0])

@@ -8,7 +8,7 @@ from gnnscale.sampling.backends.triton.placement import (
     Memory,
     Placement,
     choose_for_readers,
-    choose_places,
+    choose_placement,
     place_array,
 )
 from gnnscale.schema import ConfigError
@@ -17,7 +17,7 @@ SIZES = {("e", "indptr"): 100, ("n", "valid_until"): 40, ("e", "times"): 1000, (
 
 
 def places(memory: Memory, config=None) -> dict[str, str]:
-    return {name: place for (_, name), place in choose_places(SIZES, memory, Placement.of(config)).items()}
+    return {name: place for (_, name), place in choose_placement(SIZES, memory, Placement.of(config)).items()}
 
 
 def test_each_array_takes_the_best_place_that_holds_it():

@@ -66,7 +66,7 @@ def test_predictions_are_the_best_by_the_two_towers(shop: Shop, tmp_path: Path) 
     embed(settings, lake, store, anchors_of(shop.plan))
     build_query_indexes(settings, lake, shop.query, anchors_of(shop.plan))
     done = retrieve(settings, lake, shop.query, shop.plan, store)
-    assert done.rows == 40 * shop.query.places and done.audit.mean == 1
+    assert done.rows == 40 * shop.query.top_k and done.recall.mean == 1
     predictor = load_link_model(settings, lake, store)
     anchor = shop.plan.latest - store.manifest.origin
     entities = predictor.score_entities(predictor.entity_batch(np.arange(40), anchor)).vectors

@@ -13,7 +13,7 @@ from gnnscale.nn.conv.gatv2 import GATv2Conv
 from gnnscale.nn.conv.importance import ImportanceConv
 from gnnscale.nn.conv.sage import SAGEConv, pool
 from gnnscale.sampling import NeighborSampler
-from gnnscale.sampling.pyg import pyg_edge_type
+from gnnscale.sampling.hetero_data import pyg_edge_type
 from gnnscale.schema import ConfigError, EdgeType, RelationManifest
 
 DAY = 86_400

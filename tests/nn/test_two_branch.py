@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from gnnscale.arrays import CodeLists
+from gnnscale.arrays import Ragged
 from gnnscale.batches import BatchBuilder, Examples, read_examples
 from gnnscale.nn import TwoBranchModel, build_model, pair_loss
 from gnnscale.query.anchors import Split
@@ -85,10 +85,11 @@ def test_a_products_tags_prose_and_vector_move_it_and_no_other(shop, store, mode
     features, node = store.features("products"), 4
     if changed == "tags":
         lists = features.multicategorical[0]
-        rows = [list(codes) for codes in np.split(lists.codes, lists.offsets[1:-1])]
+        rows = [list(codes) for codes in np.split(lists.values, lists.indptr[1:-1])]
         rows[node] = [1, 3] if rows[node] == [2] else [2]
         offsets = np.cumsum([0, *map(len, rows)])
-        other = replace(features, multicategorical=(CodeLists(offsets, np.concatenate(rows).astype(np.int32)),))
+        lists = Ragged(offsets, np.concatenate(rows).astype(np.int32), checked=False)
+        other = replace(features, multicategorical=(lists,))
     else:
         place = [f.column for f in store.manifest.table("products").embedded].index(changed)
         vectors = [np.array(column) for column in features.embedded]

@@ -70,7 +70,7 @@ def test_three_actors_answer_as_one_process_and_one_that_is_killed_is_replaced(i
 
     done, three = answers(inventory, kill, kind="flat", shards=3)
     assert killed and rows[0] == 400
-    assert done.index.shards == (1000, 1000, 1000) and done.audit.mean == 1
+    assert done.index.shards == (1000, 1000, 1000) and done.recall.mean == 1
     for column in ("entity", "target", "rank", "anchor_time"):
         assert three[column].equals(one[column]), column
     np.testing.assert_allclose(three["score"].to_numpy(), one["score"].to_numpy(), rtol=1e-5)
@@ -102,18 +102,18 @@ def killing(start_workers: StartShards, pools: list[KillingPool]) -> StartShards
     return hire_and_kill
 
 
-def test_an_actor_that_is_killed_while_effort_is_raised_builds_its_clusters_again(inventory: Inventory) -> None:
-    settings = inventory.settings(index={"kind": "grouped", "lists": 48, "recall": 0.8, "sample": 200, "shards": 2})
+def test_an_actor_that_is_killed_while_the_search_is_widened_builds_its_clusters_again(inventory: Inventory) -> None:
+    settings = inventory.settings(index={"kind": "grouped", "nlist": 48, "recall": 0.8, "sample": 200, "shards": 2})
     lake, query, pools = inventory.lake, inventory.query, list[KillingPool]()
     whole = build_query_indexes(settings, lake, query, [LATEST, TEST], start_workers_here)[0]
-    assert whole.recall.low >= 0.8 and 1 < whole.setting.effort < 12
+    assert whole.recall.low >= 0.8 and 1 < whole.setting.search_width < 12
     with ray_shards(settings) as start_workers:
         again = build_query_indexes(settings, lake, query, [LATEST], killing(start_workers, pools))[0]
     # Bounds, exact answers, setting and first index come before, and saving comes after.
     assert pools[0].questions > 6
     assert again.files == whole.files and again.recall == whole.recall
-    assert again.setting.effort == whole.setting.effort
-    assert retrieve(settings, lake, query, inventory.plan, start_workers=start_workers_here).audit.mean >= 0.8
+    assert again.setting.search_width == whole.setting.search_width
+    assert retrieve(settings, lake, query, inventory.plan, start_workers=start_workers_here).recall.mean >= 0.8
 
 
 def test_no_room_too_many_losses_and_a_fault_of_the_input_are_told(inventory: Inventory) -> None:

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from gnnscale.lake import Lake
 from gnnscale.retrieval.index.gpu.compared import Compared
 from gnnscale.retrieval.index.gpu.device_index import DeviceIndex
+from gnnscale.retrieval.index.gpu.device_targets import choose_place
 from gnnscale.retrieval.index.gpu.ordered import as_keys, ids_of, scores_of
 from gnnscale.retrieval.index.gpu.plan import SearchPlan
-from gnnscale.retrieval.index.gpu.targets import choose_place
 from gnnscale.retrieval.index.make_index import build_index
 from gnnscale.retrieval.index.metric import Metric
 from gnnscale.retrieval.index.recall import Recall
 from gnnscale.retrieval.index.saved import VECTORS, IndexManifest, building_folder, load_index, save_index
-from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
+from gnnscale.retrieval.index.setting import IndexSetting
 from gnnscale.schema import ConfigError, DataError
 from tests.gpu.exact_cases import assert_exact, exact_scores, whole_numbers
 
@@ -120,22 +120,22 @@ def test_no_more_targets_than_there_are_and_no_queries():
     index = built(vectors)
     assert (np.sort(index.search(vectors, 9).targets, axis=1) == np.arange(5)).all()
     assert index.search(vectors[:0], 3).targets.shape == (0, 3)
-    assert index.with_effort(4) is index and (index.size, index.channels) == (5, 3)
+    assert index.with_width(4) is index and (index.size, index.channels) == (5, 3)
 
 
 def test_what_is_kept_in_a_file_is_found_again(tmp_path):
     vectors = np.random.default_rng(1).normal(size=(300, 9)).astype(np.float32)
     index = built(vectors)
-    index.write(tmp_path / "exact.npy")
+    index.write(tmp_path)
     np.testing.assert_array_equal(np.load(tmp_path / "exact.npy"), vectors)
-    again = DeviceIndex.open(tmp_path / "exact.npy", IndexSetting(seed=5))
+    again = DeviceIndex.open(tmp_path, IndexSetting(seed=5))
     found, expected = again.search(vectors[:20], 5), index.search(vectors[:20], 5)
     np.testing.assert_array_equal(found.targets, expected.targets)
     np.testing.assert_array_equal(found.scores, expected.scores)
 
 
 def test_an_index_in_the_lake_is_loaded_where_there_is_a_gpu(tmp_path):
-    lake, setting = Lake(tmp_path / "lake"), IndexSetting(IndexKind.FLAT, device="cuda")
+    lake, setting = Lake(tmp_path / "lake"), IndexSetting("flat", device="cuda")
     lake.write("embeddings_items", pa.table({"node_id": [0]}))
     vectors = np.random.default_rng(2).normal(size=(300, 9)).astype(np.float32)
     index = DeviceIndex.build(vectors, setting, CPU, PLAIN)
@@ -166,7 +166,7 @@ def test_what_can_not_be_searched_is_refused():
 def test_without_a_gpu_the_error_says_what_to_do():
     vectors = np.ones((50, 8), np.float32)
     with pytest.raises(ConfigError, match=r"needs a CUDA device, and torch sees none; set retrieval.index.device=cpu"):
-        build_index(vectors, IndexSetting(IndexKind.FLAT, device="cuda"))
+        build_index(vectors, IndexSetting("flat", device="cuda"))
 
 
 def test_full_vectors_go_to_the_host_where_the_device_is_small():

@@ -31,7 +31,7 @@ def far(tmp_path: Path) -> tuple[Inventory, Settings, Lake, str]:
     """An inventory in a far lake with indexes at both anchors, and a cache."""
     inventory, cache = make_inventory(tmp_path, 500, 20), str(tmp_path / "cache")
     inventory.content["lake"]["cache"] = cache
-    settings, lake = inventory.settings(index={"kind": "grouped", "lists": 8}), FarLake(inventory.lake.uri)
+    settings, lake = inventory.settings(index={"kind": "grouped", "nlist": 8}), FarLake(inventory.lake.uri)
     build_query_indexes(settings, lake, inventory.query, [TEST, LATEST])
     return inventory, settings, lake, cache
 

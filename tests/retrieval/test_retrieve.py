@@ -85,14 +85,14 @@ def check(inventory, lists, shopper: int, allowed: np.ndarray) -> None:
 
 @pytest.mark.parametrize("kind", ["flat", "grouped", "hnsw"])
 def test_predictions_are_the_best_of_what_filters_allow(small, kind):
-    done = run(small, filters=FILTERS, index={"kind": kind, "recall": 0.99, "lists": 16}, partition_rows=77)
+    done = run(small, filters=FILTERS, index={"kind": kind, "recall": 0.99, "nlist": 16}, partition_rows=77)
     lists = lists_of(small)
     assert 7 not in lists, "an empty allow list gives no rows"
     if kind == "flat":
         for shopper in range(300):
             check(small, lists, shopper, allowed_items(small, shopper))
-        assert done.audit.mean == 1
-    assert done.audit.low > 0.9 and done.rows == sum(len(targets) for targets, _ in lists.values())
+        assert done.recall.mean == 1
+    assert done.recall.low > 0.9 and done.rows == sum(len(targets) for targets, _ in lists.values())
     assert all(len(targets) == K for shopper, (targets, _) in lists.items())
     for shopper, (targets, _) in lists.items():
         assert set(targets) <= set(allowed_items(small, shopper).tolist())
@@ -155,7 +155,7 @@ def test_what_the_filters_leave_to_nobody_is_an_error_and_changes_nothing(small)
 
 def test_an_index_is_kept_and_refused_when_its_embeddings_have_changed(tmp_path):
     inventory = make_inventory(tmp_path, 500, 20)
-    settings = inventory.settings(index={"kind": "grouped", "lists": 8})
+    settings = inventory.settings(index={"kind": "grouped", "nlist": 8})
     with pytest.raises(LakeError, match="run the index stage"):
         retrieve(settings, inventory.lake, inventory.query, inventory.plan)
     build_query_indexes(settings, inventory.lake, inventory.query, [TEST, LATEST])
@@ -220,7 +220,7 @@ def test_200_thousand_items_equal_brute_force_and_a_killed_run_is_taken_up(tmp_p
         np.testing.assert_allclose(told, scores[targets], rtol=1e-4, atol=1e-4)
         right += int((np.array(told) >= last - 1e-4).sum())
     assert right / 1000 > 0.93
-    assert done.audit.low <= right / 1000 <= 1 and done.audit.mean >= 0.95
+    assert done.recall.low <= right / 1000 <= 1 and done.recall.mean >= 0.95
     assert len(lists) == 2000
     unbroken = inventory.lake.read("predictions_next_week")
     for file in folder.glob("answers-*"):

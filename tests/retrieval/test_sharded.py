@@ -19,7 +19,7 @@ from gnnscale.retrieval.index.make_index import build_index
 from gnnscale.retrieval.index.metric import Metric
 from gnnscale.retrieval.index.recall import exact_neighbors
 from gnnscale.retrieval.index.saved import read_manifest
-from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
+from gnnscale.retrieval.index.setting import IndexSetting
 from gnnscale.retrieval.index_shards.index_shard import ShardSource, shard_bounds
 from gnnscale.retrieval.index_shards.sharded_search import EveryShard, ShardedIndex, ShardedVectors, Shards
 from gnnscale.retrieval.ranking.tower import TargetVectors
@@ -59,7 +59,7 @@ def test_flat_shards_find_what_one_index_of_all_does(tmp_path, metric):
     rng = np.random.default_rng(1)
     vectors, queries = (rng.normal(size=(n, 8)).astype(np.float32) for n in (500, 40))
     shards, _ = make_shards(tmp_path, vectors, [200, 7, 293], metric)
-    setting = IndexSetting(IndexKind.FLAT, metric)
+    setting = IndexSetting("flat", metric)
     for index in (ShardedIndex.build(shards, setting), EveryShard(shards)):
         # k past the size of a shard.
         for k in (1, 20, 499):
@@ -77,7 +77,7 @@ def test_flat_shards_find_what_one_index_of_all_does(tmp_path, metric):
 def test_equal_scores_go_to_the_smaller_target(tmp_path, metric):
     vectors, queries = whole_numbers(60, 0), whole_numbers(25, 1)
     shards, _ = make_shards(tmp_path, vectors, [20, 1, 19, 20], metric)
-    found = ShardedIndex.build(shards, IndexSetting(IndexKind.FLAT, metric)).search(queries, 60)
+    found = ShardedIndex.build(shards, IndexSetting("flat", metric)).search(queries, 60)
     targets, scores = by_definition(vectors, queries, 60, metric)
     np.testing.assert_array_equal(found.targets, targets)
     np.testing.assert_array_equal(found.scores, scores)
@@ -87,7 +87,7 @@ def test_a_shard_that_runs_dry_leaves_places_to_the_others(tmp_path):
     rng = np.random.default_rng(2)
     vectors = np.concatenate([rng.normal(size=(90, 4)), rng.normal(size=(10, 4)) - 50]).astype(np.float32)
     shards, _ = make_shards(tmp_path, vectors, [50, 50], Metric.INNER_PRODUCT)
-    index = ShardedIndex.build(shards, IndexSetting(IndexKind.IVF_FLAT, lists=8, effort=1, seed=3))
+    index = ShardedIndex.build(shards, IndexSetting.of("ivf_flat", nlist=8, nprobe=1, seed=3))
     found = index.search(vectors[:20], 60)
     there = found.targets >= 0
     assert not there.all() and there[:, 0].all()
@@ -95,7 +95,7 @@ def test_a_shard_that_runs_dry_leaves_places_to_the_others(tmp_path):
     assert np.isneginf(found.scores[~there]).all() and np.isfinite(found.scores[there]).all()
     for row, some in zip(found.targets, there, strict=True):
         assert len(set(row[some].tolist())) == some.sum()
-    assert (index.with_effort(8).search(vectors[:20], 60).targets >= 0).all()
+    assert (index.with_width(8).search(vectors[:20], 60).targets >= 0).all()
 
 
 @settings(deadline=None, max_examples=40)
@@ -159,23 +159,23 @@ def test_predictions_do_not_depend_on_the_number_of_shards(small):
     some = {"conditions": [{"column": "stock", "value": 1}]}
     _, one = answers(small, filters=some, kind="flat")
     done, three = answers(small, start_workers_here, some, kind="flat", shards=3)
-    assert done.index.shards == (1000, 1000, 1000) and done.audit.mean == done.index.recall.mean == 1
+    assert done.index.shards == (1000, 1000, 1000) and done.recall.mean == done.index.recall.mean == 1
     for column in ("entity", "target", "rank"):
         assert three[column].equals(one[column]), column
     np.testing.assert_allclose(three["score"].to_numpy(), one["score"].to_numpy(), rtol=1e-5)
 
 
-def test_effort_is_raised_on_all_shards_until_they_reach_the_recall_together(small):
-    done, _ = answers(small, start_workers_here, kind="ivf_flat", lists=16, recall=0.9, sample=200, shards=3)
+def test_the_search_is_widened_on_all_shards_until_they_reach_the_recall_together(small):
+    done, _ = answers(small, start_workers_here, kind="ivf_flat", nlist=16, recall=0.9, sample=200, shards=3)
     manifest = read_manifest(small.lake, "next_week", LATEST)
-    assert manifest == done.index and 1 < manifest.setting.effort < 16
-    assert min(manifest.recall.low, done.audit.mean) >= 0.9
+    assert manifest == done.index and 1 < manifest.setting.search_width < 16
+    assert min(manifest.recall.low, done.recall.mean) >= 0.9
     own = [read_manifest(small.lake, "next_week", LATEST, number) for number in range(3)]
-    assert [shard.setting.effort for shard in own] == [manifest.setting.effort] * 3
+    assert [shard.setting.search_width for shard in own] == [manifest.setting.search_width] * 3
     names = {f"shard-{n}/{name}" for n in range(3) for name in own[n].files}
     assert set(manifest.files) == names and "shard-2/targets.npy" in names
-    exact, _ = answers(small, start_workers_here, kind="grouped", lists=4, recall=1.0, sample=200, shards=2)
-    assert exact.index.setting.effort > 1 and exact.index.recall.mean == exact.audit.mean == 1
+    exact, _ = answers(small, start_workers_here, kind="grouped", nlist=4, recall=1.0, sample=200, shards=2)
+    assert exact.index.setting.search_width > 1 and exact.index.recall.mean == exact.recall.mean == 1
 
 
 def test_shards_need_somebody_to_hold_them(small):

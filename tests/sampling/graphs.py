@@ -9,10 +9,9 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gnnscale.sampling import Rule
-from gnnscale.sampling.backends import numba_backend as compiled
-from gnnscale.sampling.backends import numpy_backend as reference
+from gnnscale.sampling import Rule, find_backend
 from gnnscale.sampling.keys import example_keys, stream_key
+from gnnscale.schema import SAMPLERS, ConfigError
 from gnnscale.store import ALWAYS, Adjacency
 from gnnscale.store.features import NodeFeatures
 
@@ -80,7 +79,17 @@ def sample_with(fill: Callable) -> Callable:
     return sample
 
 
-BACKENDS = {"numba": sample_with(compiled.fill_neighbors), "numpy": sample_with(reference.fill_neighbors)}
+def runs_here(name: str) -> bool:
+    """Whether a backend has what it runs on."""
+    try:
+        find_backend(name)
+    except ConfigError:
+        return False
+    return True
+
+
+BACKENDS = {name: sample_with(find_backend(name).fill_neighbors) for name in SAMPLERS.names() if runs_here(name)}
+"""Every registered backend that runs here."""
 
 
 def frontier_of(*rows: list[int]) -> NDArray[np.int32]:

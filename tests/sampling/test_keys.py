@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnnscale.sampling.backends.numba_backend import multiply_high
 from gnnscale.sampling.keys import (
     below,
     default_examples,
@@ -17,6 +16,7 @@ from gnnscale.sampling.keys import (
     permutation,
     stream_key,
 )
+from gnnscale.sampling.numba_keys import multiply_high
 from gnnscale.schema import EdgeType, Link
 
 MASK = 2**64 - 1

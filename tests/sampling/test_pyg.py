@@ -10,7 +10,8 @@ from torch_geometric.nn import GraphSAGE, to_hetero
 from torch_geometric.sampler import NegativeSampling
 
 from gnnscale.sampling import NeighborSampler
-from gnnscale.sampling.pyg import PyGSampler, Trees, describe_graph, pyg_edge_type
+from gnnscale.sampling.hetero_data import Trees, pyg_edge_type
+from gnnscale.sampling.pyg import PyGSampler, describe_graph
 from gnnscale.schema import EdgeType, SchemaError
 from gnnscale.store import GraphStore
 

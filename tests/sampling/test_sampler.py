@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from gnnscale.arrays.threads import share_rows
-from gnnscale.sampling import NeighborSampler, plan_paths
-from gnnscale.schema import ConfigError, EdgeType, SchemaError
+from gnnscale.sampling import NeighborSampler, find_backend, plan_paths
+from gnnscale.schema import SAMPLERS, ConfigError, EdgeType, SchemaError
 from gnnscale.store import ALWAYS
+from tests.sampling.graphs import BACKENDS
 
 DAY = 86_400
 FANOUTS = [
@@ -36,14 +37,41 @@ def same(left: list[np.ndarray], right: list[np.ndarray]) -> bool:
 @pytest.mark.parametrize(
     "fanouts", [FANOUTS, [3, 2], [4], [{"purchases.customer_id": 3}, {"purchases.product_id": 1}, 4]]
 )
-def test_backends_give_the_same_block(store, strategy, fanouts):
+@pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "numpy"])
+def test_every_backend_gives_the_reference_block(store, strategy, fanouts, backend):
+    check_blocks(store, strategy, fanouts, backend)
+
+
+def check_blocks(store, strategy, fanouts, backend):
+    """A backend's block is the reference's."""
     anchors = np.linspace(0, 60 * DAY, 40).astype(np.int32)
     blocks = [
-        sampler(store, fanouts, strategy, seed=5, backend=backend).sample(SEEDS, anchors, epoch=2)
-        for backend in ("numba", "numpy")
+        sampler(store, fanouts, strategy, seed=5, backend=name).sample(SEEDS, anchors, epoch=2)
+        for name in (backend, "numpy")
     ]
     assert list(blocks[0].hops) == list(blocks[1].hops)
     assert same(all_arrays(blocks[0]), all_arrays(blocks[1]))
+
+
+def test_a_backend_from_elsewhere_is_found_and_held_to_the_reference(store, monkeypatch):
+    monkeypatch.setattr(SAMPLERS, "_found", dict(SAMPLERS._found))
+    calls = []
+
+    @SAMPLERS.register("backwards")
+    class Backwards:
+        """The reference, which takes the last examples of a batch first."""
+
+        def fill_neighbors(self, adjacency, frontier, anchors, keys, rule, nodes, times):
+            calls.append(len(anchors))
+            order = np.arange(len(anchors))[::-1]
+            found, stamps = nodes[order], times[order]
+            reference = find_backend("numpy")
+            reference.fill_neighbors(adjacency, frontier[order], anchors[order], keys[order], rule, found, stamps)
+            nodes[order], times[order] = found, stamps
+
+    assert "backwards" in SAMPLERS.names()
+    check_blocks(store, "uniform", FANOUTS, "backwards")
+    assert len(calls) == len(plan_paths(store.manifest, "customers", FANOUTS))
 
 
 @pytest.mark.parametrize("strategy", ["uniform", "last", "weighted"])
@@ -180,7 +208,7 @@ def test_a_hop_does_not_turn_back_to_the_parent_it_came_from(store):
     ("options", "says"),
     [
         ({"strategy": "unifrm"}, "unknown sampling strategy 'unifrm'. Did you mean 'uniform'"),
-        ({"backend": "nunba"}, "unknown sampling backend 'nunba'. Did you mean 'numba'"),
+        ({"backend": "nunba"}, "there is no sampler 'nunba'. Did you mean 'numba'"),
         ({"table": "custmers"}, "unknown table 'custmers'. Did you mean 'customers'"),
         ({"table": None}, "several tables.*customers, products"),
         (

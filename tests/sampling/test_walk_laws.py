@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from gnnscale.sampling import WalkRule
-from gnnscale.sampling.neighbor_sampler import BACKENDS
+from gnnscale.sampling import WalkRule, find_backend
 from gnnscale.sampling.walks.walk_sampler import follow
 from tests.sampling.graphs import adjacency_of, features_of, keys_for, one_hub, with_weights
 
@@ -12,7 +11,9 @@ from tests.sampling.graphs import adjacency_of, features_of, keys_for, one_hub, 
 def last_nodes(cycle, rounds: int, rule: WalkRule) -> np.ndarray:
     """Nodes after each step of many walks from node 0, ``[walks, steps]``."""
     seeds, anchors = np.zeros(40, np.int64), np.full(40, 10_000, np.int32)
-    nodes, _ = follow(cycle * rounds, len(cycle), seeds, anchors, keys_for(40), rule, BACKENDS["numba"])
+    nodes, _ = follow(
+        cycle * rounds, len(cycle), seeds, anchors, keys_for(40), rule, find_backend("numba").fill_neighbors
+    )
     return nodes.reshape(-1, nodes.shape[-1])
 
 

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnnscale.nn.conv.importance import ImportanceConv
-from gnnscale.sampling import Trails, WalkRule, Walks, WalkSampler
-from gnnscale.sampling.neighbor_sampler import BACKENDS
+from gnnscale.sampling import Trails, WalkRule, Walks, WalkSampler, find_backend
 from gnnscale.sampling.walks import numba_walks as walks_compiled
 from gnnscale.sampling.walks import numpy_walks as walks_reference
 from gnnscale.sampling.walks.walk_sampler import follow
@@ -62,7 +61,8 @@ def test_backends_walk_the_same_and_only_edges_stamped_by_the_anchor(cycle, stra
     seeds = np.array(data.draw(st.lists(st.integers(0, 5), min_size=1, max_size=4)))
     anchors = np.array([data.draw(st.integers(-6, 22)) for _ in seeds], np.int32)
     keys = keys_for(len(seeds), data.draw(st.integers(0, 2**63)))
-    found = [follow(cycle * rounds, len(cycle), seeds, anchors, keys, rule, fill) for fill in BACKENDS.values()]
+    backends = [find_backend(name).fill_neighbors for name in ("numba", "numpy")]
+    found = [follow(cycle * rounds, len(cycle), seeds, anchors, keys, rule, fill) for fill in backends]
     np.testing.assert_array_equal(found[0], found[1])
     nodes, times = found[0]
     assert nodes.shape == times.shape == (len(seeds), 4, len(cycle) * rounds)

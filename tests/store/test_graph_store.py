@@ -53,7 +53,7 @@ def test_features_equal_the_nodes_table(shop, store):
         for i, feature in enumerate(table.categorical):
             np.testing.assert_array_equal(features.categorical[:, i], nodes[f"cat_{feature.column}"])
         for lists, feature in zip(features.multicategorical, table.multicategorical, strict=True):
-            found = [codes.tolist() for codes in np.split(lists.codes, lists.offsets[1:-1])]
+            found = [codes.tolist() for codes in np.split(lists.values, lists.indptr[1:-1])]
             assert found == [list(codes) for codes in nodes[f"multi_{feature.column}"]]
         for vectors, feature in zip(features.embedded, table.embedded, strict=True):
             assert vectors.shape == (table.rows, feature.dims) and isinstance(vectors, np.memmap)

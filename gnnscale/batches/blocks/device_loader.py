@@ -20,7 +20,7 @@ from gnnscale.sampling import (
     GPUNeighborSampler,
     Memory,
     Placement,
-    choose_places,
+    choose_placement,
     gather,
     quantise_columns,
 )
@@ -96,13 +96,13 @@ class DeviceBlockLoader:
         stored = {table: store_as(np.asarray(values), feature_type) for table, values in loader.features.items()}
         sizes = {(table, "features"): values.nbytes for table, (values, _) in stored.items()}
         sizes |= {(table, "codes"): columns.values.nbytes for table, columns in loader.codes.items()}
-        places = choose_places(sizes, memory or Memory.measure(device), Placement.of(placement))
+        chosen = choose_placement(sizes, memory or Memory.measure(device), Placement.of(placement))
         self.features = {
-            table: FeatureTable.of(values, device, places[table, "features"], scale)
+            table: FeatureTable.of(values, device, chosen[table, "features"], scale)
             for table, (values, scale) in stored.items()
         }
         self.codes = {
-            table: FeatureTable.of(np.asarray(columns.values), device, places[table, "codes"])
+            table: FeatureTable.of(np.asarray(columns.values), device, chosen[table, "codes"])
             for table, columns in loader.codes.items()
         }
         self._stream: torch.cuda.Stream | None = None

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gnnscale.arrays import Ragged
 from gnnscale.lake import Lake
 from gnnscale.query import Split
 
@@ -32,6 +33,11 @@ class Examples:
     def __len__(self) -> int:
         return len(self.entities)
 
+    @property
+    def truth(self) -> Ragged:
+        """Targets of each example, a row for each."""
+        return Ragged(self.indptr, self.targets, checked=False)
+
     @classmethod
     def unlabelled(cls, entities: NDArray[np.int64], anchor: int) -> Examples:
         """Examples without targets, to predict for."""
@@ -40,11 +46,8 @@ class Examples:
 
     def take(self, rows: NDArray[np.int64]) -> Examples:
         """The examples of these row numbers, in their order."""
-        counts = self.indptr[rows + 1] - self.indptr[rows]
-        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        within = np.arange(indptr[-1]) - np.repeat(indptr[:-1], counts)
-        targets = self.targets[np.repeat(self.indptr[rows], counts) + within]
-        return Examples(self.entities[rows], self.anchors[rows], indptr, targets)
+        truth = self.truth.take(rows)
+        return Examples(self.entities[rows], self.anchors[rows], truth.indptr, truth.values)
 
 
 def read_examples(lake: Lake, query: str, split: Split, origin: int) -> Examples:

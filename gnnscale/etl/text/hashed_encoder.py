@@ -8,13 +8,19 @@ are words, pairs of neighboring words, and letter triples within a word and its 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 from numpy.typing import NDArray
+
+from gnnscale.config import Positive, Section
+from gnnscale.schema import TEXT_ENCODERS
+
+HASHED_DIMS: Final = 128
+"""Dimensions unless the configuration says otherwise."""
 
 GAP: Final = 0x20
 """The byte between words: all that is no letter, mark or digit has become one space."""
@@ -24,6 +30,17 @@ _WORD, _PAIR, _TRIPLE = np.uint64(1), np.uint64(2), np.uint64(3)
 _M1, _M2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
+class HashedOptions(Section):
+    """Of hashed n-grams.
+
+    Args:
+        dims: length of a vector; ``auto`` for 128.
+    """
+
+    dims: Literal["auto"] | Positive = "auto"
+
+
+@TEXT_ENCODERS.register("hashed")
 @dataclass(frozen=True)
 class HashedEncoder:
     """N-grams of a text, hashed into signed counts and scaled to length 1.
@@ -35,6 +52,13 @@ class HashedEncoder:
     """
 
     dims: int
+
+    Options: ClassVar[type[Section]] = HashedOptions
+
+    @classmethod
+    def build(cls, options: HashedOptions) -> Self:
+        """The encoder of some options."""
+        return cls(HASHED_DIMS if options.dims == "auto" else options.dims)
 
     def encode(self, texts: pa.Array) -> NDArray[np.float32]:
         """Vectors of length 1, ``[texts, dims]``; zeros where a text is null or holds no word."""

@@ -6,17 +6,33 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gnnscale.schema import ConfigError
+from gnnscale.config import Positive, Section
+from gnnscale.schema import TEXT_ENCODERS, ConfigError
 
 PACKAGE = "package://"
 
 
+class SentenceOptions(Section):
+    """Of a language model.
+
+    Args:
+        model: a folder that every executor sees, or ``package://<package>/<path>``.
+        dims: dimensions that are kept, the first ones; ``auto`` keeps all.
+        batch_size: texts that the model reads at once.
+    """
+
+    model: str
+    dims: Literal["auto"] | Positive = "auto"
+    batch_size: Positive = 64
+
+
+@TEXT_ENCODERS.register("sentence_transformers")
 @dataclass(frozen=True)
 class SentenceEncoder:
     """A sentence-transformers model, read once in each process that uses it.
@@ -30,6 +46,13 @@ class SentenceEncoder:
     model: str
     length: int | None = None
     batch_size: int = 64
+
+    Options: ClassVar[type[Section]] = SentenceOptions
+
+    @classmethod
+    def build(cls, options: SentenceOptions) -> Self:
+        """The encoder of some options; the model is read when it is first used."""
+        return cls(options.model, None if options.dims == "auto" else options.dims, options.batch_size)
 
     @cached_property
     def dims(self) -> int:
@@ -50,11 +73,11 @@ class SentenceEncoder:
             ConfigError: the model is not there, or sentence-transformers is not installed.
         """
         words = texts.to_pylist()
-        told = [i for i, text in enumerate(words) if text and not text.isspace()]
+        spoken = [i for i, text in enumerate(words) if text and not text.isspace()]
         vectors = np.zeros((len(words), self.dims), np.float32)
-        if told:
-            vectors[told] = load_model(self.model).encode(
-                [words[i] for i in told],
+        if spoken:
+            vectors[spoken] = load_model(self.model).encode(
+                [words[i] for i in spoken],
                 batch_size=self.batch_size,
                 truncate_dim=self.length,
                 normalize_embeddings=True,

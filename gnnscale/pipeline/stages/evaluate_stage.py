@@ -58,7 +58,7 @@ def search_details(lake: Lake, query: str) -> dict[str, str]:
     if record is None:
         return {}
     setting = IndexSetting.from_dict(record["index"]["setting"])
-    return {"Index": setting.in_words(), "Predictions against exact search": str(Recall(**record["audit"]))}
+    return {"Index": setting.in_words(), "Predictions against exact search": str(Recall(**record["recall"]))}
 
 
 def run_details(settings: Settings, run: Run | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The retrieve stage: the search under a progress bar, and its audit in the MLflow run of the training."""
+"""The retrieve stage: the search under a progress bar, and its recall in the MLflow run of the training."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ def retrieve_and_describe(settings: Settings, lake: Lake, plan: AnchorPlan, cons
     index = done.index
     lake.write_record(
         RETRIEVAL.format(query=settings.query.name),
-        {"rows": done.rows, "audit": asdict(done.audit), "index": index.to_dict()},
+        {"rows": done.rows, "recall": asdict(done.recall), "index": index.to_dict()},
     )
     if run := last_run(settings, lake):
         run.log_metrics(
             {
-                "retrieval/recall": done.audit.mean,
-                "retrieval/recall_low": done.audit.low,
-                "retrieval/recall_high": done.audit.high,
+                "retrieval/recall": done.recall.mean,
+                "retrieval/recall_low": done.recall.low,
+                "retrieval/recall_high": done.recall.high,
                 "retrieval/index_seconds": index.seconds,
             }
         )
-    return f"{query.places} {query.target.name} for each of {entities:,} {query.entity.name}; {done.audit}"
+    return f"{query.top_k} {query.target.name} for each of {entities:,} {query.entity.name}; {done.recall}"

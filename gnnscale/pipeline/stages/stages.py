@@ -205,7 +205,7 @@ class IndexStage(Stage):
 
     def inputs(self) -> dict[str, Any]:
         """Embeddings, anchors and how they are indexed."""
-        plan, places = self.work.plan, self.work.query.places
+        plan, places = self.work.plan, self.work.query.top_k
         wanted = self.settings.retrieval.index.model_dump()
         return {
             "embed": self.upstream(EmbedStage),

@@ -1,10 +1,11 @@
 from .faiss_index import FaissIndex as FaissIndex
-from .flat import FlatIndex as FlatIndex
+from .flat_index import FlatIndex as FlatIndex
 from .grouped import GroupedIndex as GroupedIndex
-from .make_index import Index as Index
+from .kind import Index as Index
+from .kind import IndexKind as IndexKind
+from .kind import SavedIndex as SavedIndex
 from .make_index import build_index as build_index
 from .metric import Metric as Metric
 from .neighbors import Neighbors as Neighbors
 from .neighbors import merge_neighbors as merge_neighbors
-from .setting import IndexKind as IndexKind
 from .setting import IndexSetting as IndexSetting

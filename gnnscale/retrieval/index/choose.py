@@ -6,15 +6,16 @@ import os
 from dataclasses import dataclass, replace
 
 from gnnscale.config import IndexSettings
+from gnnscale.retrieval.index.index_size import nlist_for
 from gnnscale.retrieval.index.metric import Metric
-from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
+from gnnscale.retrieval.index.setting import IndexSetting
 
 EXACT_RATE = 6e10
 """Products and sums a second that exact search does on one core, where memory keeps up; measured on one of 2023."""
 CUDA_RATE = 3e14
 """Products and sums a second that exact search does in bf16 on one GPU: an assumption until it is measured, a third of
 what the data sheet of an H100 says of dense matrices."""
-LISTS_LOOKED_AT = 8
+CLUSTERS_LOOKED_AT = 8
 """Clusters that a search is assumed to need for its recall, where an index is compared with a GPU's exact search."""
 EXACT_SECONDS = 20.0
 """Exact search that is expected to take no longer is not worth an index."""
@@ -22,6 +23,10 @@ LEAST_TARGETS = 20_000
 """Of fewer targets no index is built."""
 HNSW_QUERIES = 10_000
 """Of fewer queries at once, a graph of targets answers each sooner than clusters do."""
+
+
+WANTED = ("nlist", "nprobe", "ef_search", "precision")
+"""Options that the configuration names for the kinds which have them."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +65,14 @@ class Workload:
 
     @property
     def clustered_seconds(self) -> float:
-        """What clusters are expected to take on the cores: lists of targets and of queries, and what is looked at."""
-        lists = lists_for(self.targets)
-        looked_at = min(1.0, LISTS_LOOKED_AT / lists)
-        products = lists * (self.targets + self.queries) + looked_at * self.targets * self.queries
+        """What clusters are expected to take on the cores: those of targets and of queries, and what is looked at."""
+        nlist = nlist_for(self.targets)
+        looked_at = min(1.0, CLUSTERS_LOOKED_AT / nlist)
+        products = nlist * (self.targets + self.queries) + looked_at * self.targets * self.queries
         return 2.0 * self.channels * products / (EXACT_RATE * self.cores)
 
 
-def choose_setting(
-    workload: Workload, metric: Metric, kind: IndexKind | None = None, device: str = "cpu"
-) -> IndexSetting:
+def choose_setting(workload: Workload, metric: Metric, kind: str | None = None, device: str = "cpu") -> IndexSetting:
     """A setting to begin with; how thoroughly it has to be searched is measured after it is built.
 
     Exact search where that is quick, and on a GPU while it is expected to be quicker than clusters on the cores. Else
@@ -83,61 +86,41 @@ def choose_setting(
         device: ``cpu`` or ``cuda``.
     """
     kind = kind or _choose_kind(workload, metric, device)
-    return IndexSetting(
-        kind=kind,
-        metric=metric,
-        lists=lists_for(workload.targets),
-        effort=_first_effort(kind),
-        codes=codes_for(workload.channels),
-        device=device,
-    )
+    setting = IndexSetting(kind, metric, device=device)
+    return setting.with_options(**setting.of_kind.suggest(workload.targets, workload.channels))
 
 
 def configured_setting(wanted: IndexSettings, workload: Workload, seed: int) -> IndexSetting:
     """What the configuration says of an index, and what suits the machine where it says nothing.
 
+    Of the options that several kinds have, those count that the one which is taken has.
+
     Args:
         wanted: section ``retrieval.index``.
         workload: what is to be searched.
         seed: of the run.
+
+    Raises:
+        ConfigError: an option that the kind does not have, or a kind that does not go with the metric or the device.
     """
-    kind = None if wanted.kind == "auto" else IndexKind(wanted.kind)
-    setting = choose_setting(workload, Metric(wanted.metric), kind, wanted.device)
-    setting = replace(setting, precision=wanted.precision, seed=seed)
-    if wanted.lists != "auto":
-        setting = replace(setting, lists=wanted.lists)
-    return setting if wanted.effort == "auto" else replace(setting, effort=wanted.effort)
+    kind = None if wanted.kind == "auto" else wanted.kind
+    setting = replace(choose_setting(workload, Metric(wanted.metric), kind, wanted.device), seed=seed)
+    given = {name: getattr(wanted, name) for name in WANTED if getattr(wanted, name) != "auto"}
+    known = {name: value for name, value in given.items() if setting.has_option(name)}
+    return setting.with_options(**known, **wanted.options)
 
 
-def lists_for(targets: int) -> int:
-    """Clusters of an index: the power of two nearest to 1.3 times the root of its targets, where it has many."""
-    wanted = 1.3 * targets**0.5
-    power = 1
-    while power * 1.42 < wanted:
-        power *= 2
-    return max(1, min(power, targets // 40))
-
-
-def codes_for(channels: int) -> int:
-    """Four-bit codes of a vector: one for two channels, where they can be shared out so."""
-    return next(codes for codes in range(max(1, channels // 2), 0, -1) if channels % codes == 0)
-
-
-def _choose_kind(workload: Workload, metric: Metric, device: str) -> IndexKind:
+def _choose_kind(workload: Workload, metric: Metric, device: str) -> str:
     exact = workload.cuda_seconds if device == "cuda" else workload.exact_seconds
     if workload.targets < LEAST_TARGETS or exact <= EXACT_SECONDS:
-        return IndexKind.FLAT
+        return "flat"
     if device == "cuda" and exact < workload.clustered_seconds:
-        return IndexKind.FLAT
+        return "flat"
     if metric is not Metric.L2:
-        return IndexKind.GROUPED
+        return "grouped"
     if device == "cuda":
-        return IndexKind.IVF_FLAT
+        return "ivf_flat"
     vectors = 4 * workload.targets * workload.channels
     if workload.queries < HNSW_QUERIES and 1.5 * vectors <= workload.memory_bytes:
-        return IndexKind.HNSW
-    return IndexKind.IVF_PQ if 1.2 * vectors <= workload.memory_bytes else IndexKind.IVF_FLAT
-
-
-def _first_effort(kind: IndexKind) -> int:
-    return 32 if kind is IndexKind.HNSW else 1
+        return "hnsw"
+    return "ivf_pq" if 1.2 * vectors <= workload.memory_bytes else "ivf_flat"

@@ -5,24 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from gnnscale.retrieval.index.faiss_kind import FILE, FaissKind
 from gnnscale.retrieval.index.metric import Metric, as_searched
 from gnnscale.retrieval.index.neighbors import Neighbors
-from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
+from gnnscale.retrieval.index.setting import IndexSetting
 from gnnscale.schema import ConfigError, DataError
 
 ROWS = 65_536
 """Vectors that are added at once."""
-PER_LIST = 64
-"""Vectors of the sample that each list is trained on."""
-LEAST_CODED = 256
-"""Vectors without which no codes are trained."""
+PER_CLUSTER = 64
+"""Vectors of the sample that each cluster is trained on."""
 LEAST_SAMPLE = 16_384
 """Vectors that codes are trained on, where there are as many."""
 
@@ -32,7 +30,7 @@ class FaissIndex:
 
     Args:
         index: holds the vectors; target i was the i-th that was added.
-        setting: what it was built by; effort and threads count for searches.
+        setting: what it was built by; its width and threads count for searches.
 
     Attributes:
         index: as FAISS has it.
@@ -45,8 +43,6 @@ class FaissIndex:
     def build(cls, vectors: NDArray[np.float32], setting: IndexSetting) -> FaissIndex:
         """Train an index on a sample, where its kind needs that, and add vectors in stretches.
 
-        Of too few vectors to train codes on, ``ivf_pq`` keeps the vectors themselves.
-
         Args:
             vectors: row i is target i, ``[targets, channels]``; may be mapped.
             setting: kind and parameters.
@@ -56,18 +52,16 @@ class FaissIndex:
             DataError: a vector is not finite, or has no direction where the metric needs one.
         """
         count, channels = vectors.shape
-        setting = replace(setting, lists=max(1, min(setting.lists, count)))
-        if setting.kind is IndexKind.IVF_PQ and count < LEAST_CODED:
-            setting = replace(setting, kind=IndexKind.IVF_FLAT)
-        index = faiss.index_factory(channels, factory_string(setting, channels), _faiss_metric(setting.metric))
-        if setting.kind is IndexKind.HNSW:
-            faiss.downcast_index(index).hnsw.efConstruction = 2 * setting.links  # type: ignore[attr-defined]
+        setting = _kind_of(setting).fit(setting, count)
+        kind = _kind_of(setting)
+        index = faiss.index_factory(channels, kind.factory(setting.options, channels), _faiss_metric(setting.metric))
+        kind.prepare(index, setting.options)
         if setting.device == "cuda":
             index = to_gpu(index)
         with _threads(setting.threads):
             if not index.is_trained:
                 rng = np.random.default_rng(setting.seed)
-                size = min(count, max(PER_LIST * setting.lists, LEAST_SAMPLE))
+                size = min(count, max(PER_CLUSTER * setting.most_width, LEAST_SAMPLE))
                 rows = np.sort(rng.choice(count, size, replace=False))
                 index.train(as_searched(setting.metric, vectors[rows], "target vectors"))
             for start in range(0, count, ROWS):
@@ -84,9 +78,9 @@ class FaissIndex:
         """Channels of a vector."""
         return int(self.index.d)
 
-    def with_effort(self, effort: int) -> FaissIndex:
+    def with_width(self, width: int) -> FaissIndex:
         """The same targets, searched more or less thoroughly."""
-        return FaissIndex(self.index, self.setting.with_effort(effort))
+        return FaissIndex(self.index, self.setting.with_width(width))
 
     def search(self, queries: NDArray[np.float32], k: int) -> Neighbors:
         """The ``k`` targets of the largest scores, at most as many as there are.
@@ -104,55 +98,23 @@ class FaissIndex:
         k = min(k, self.size)
         if not len(queries) or not k:
             return Neighbors(np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32))
+        parameters = _kind_of(self.setting).parameters(self.setting.options)
         with _threads(self.setting.threads):
-            scores, targets = self.index.search(queries, k, params=self._parameters())
+            scores, targets = self.index.search(queries, k, params=parameters)
         if self.setting.metric is Metric.L2:
             scores = -scores
         return Neighbors(targets, np.where(targets < 0, np.float32(-np.inf), scores))
 
-    def write(self, file: Path) -> None:
-        """Keep the index in a file."""
+    def write(self, folder: Path) -> None:
+        """Keep the index in a file of a folder."""
         on_cpu = faiss.index_gpu_to_cpu(self.index) if self.setting.device == "cuda" else self.index
-        faiss.write_index(on_cpu, str(file))
+        faiss.write_index(on_cpu, str(folder / FILE))
 
     @classmethod
-    def open(cls, file: Path, setting: IndexSetting) -> FaissIndex:
+    def open(cls, folder: Path, setting: IndexSetting) -> FaissIndex:
         """The index that :meth:`write` kept."""
-        index = faiss.read_index(str(file))
+        index = faiss.read_index(str(folder / FILE))
         return cls(to_gpu(index) if setting.device == "cuda" else index, setting)
-
-    def _parameters(self) -> faiss.SearchParameters | None:
-        effort, kind = self.setting.effort, self.setting.kind
-        if kind is IndexKind.HNSW:
-            walk = faiss.SearchParametersHNSW()  # type: ignore[attr-defined]
-            walk.efSearch = effort
-            return walk
-        clusters = faiss.SearchParametersIVF()
-        clusters.nprobe = effort
-        if kind is IndexKind.IVF_FLAT:
-            return clusters
-        if kind is IndexKind.IVF_PQ:
-            refine = faiss.IndexRefineSearchParameters()
-            refine.k_factor, refine.base_index_params = float(self.setting.refine), clusters
-            return refine
-        return None
-
-
-def factory_string(setting: IndexSetting, channels: int) -> str:
-    """What FAISS's ``index_factory`` calls an index of this setting.
-
-    Raises:
-        ConfigError: channels can't be divided among the codes.
-    """
-    if setting.kind is IndexKind.IVF_FLAT:
-        return f"IVF{setting.lists},Flat"
-    if setting.kind is IndexKind.HNSW:
-        return f"HNSW{setting.links},Flat"
-    if setting.kind is IndexKind.IVF_PQ:
-        if channels % setting.codes:
-            raise ConfigError(f"{channels} channels can't be divided among {setting.codes} codes")
-        return f"IVF{setting.lists},PQ{setting.codes}x4fsr,RFlat"
-    return "Flat"
 
 
 def to_gpu(index: faiss.Index) -> faiss.Index:
@@ -169,6 +131,12 @@ def to_gpu(index: faiss.Index) -> faiss.Index:
     options.useFloat16 = True
     options.shard = faiss.get_num_gpus() > 1
     return faiss.index_cpu_to_all_gpus(index, co=options)
+
+
+def _kind_of(setting: IndexSetting) -> type[FaissKind]:
+    kind = setting.of_kind
+    assert issubclass(kind, FaissKind)
+    return kind
 
 
 def _faiss_metric(metric: Metric) -> int:

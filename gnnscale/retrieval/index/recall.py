@@ -14,10 +14,11 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnscale.retrieval.index.make_index import Index, build_index
+from gnnscale.retrieval.index.kind import Index, SavedIndex
+from gnnscale.retrieval.index.make_index import build_index
 from gnnscale.retrieval.index.metric import Metric, as_searched
 from gnnscale.retrieval.index.neighbors import Neighbors, merge_neighbors
-from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
+from gnnscale.retrieval.index.setting import IndexSetting
 from gnnscale.schema import DataError
 
 log = logging.getLogger(__name__)
@@ -28,12 +29,8 @@ ROWS = 262_144
 """Targets that are scored at once."""
 NORMAL_95 = 1.959964
 """Of a standard normal deviate, 95 % lie within this much of zero."""
-LEAST_LISTS = 16
-"""Of fewer lists, all may be looked at."""
 LEAST_GAIN = 1e-3
 """Recall that a more thorough search must add, within three steps, to be worth going on."""
-MOST_LOOKED_AT = 4
-"""Where more than one list in so many is looked at, the targets are searched faster without lists."""
 SLACK = 1e-5
 """Share of a score by which sums of products in another order may differ."""
 
@@ -153,12 +150,12 @@ def build_for_recall(
     target: float,
     folder: Path | None = None,
     escalate: bool = True,
-) -> tuple[Index, Recall]:
+) -> tuple[SavedIndex, Recall]:
     """Build an index and search it as thoroughly as the recall asks for; see :func:`reach_recall`.
 
     Args:
         vectors: row i is target i, ``[targets, channels]``.
-        folder: where a grouped index keeps its arrays.
+        folder: where an index may keep its arrays.
     """
     return reach_recall(lambda wanted: build_index(vectors, wanted, folder), setting, sample, target, escalate)
 
@@ -168,16 +165,15 @@ def reach_recall(
 ) -> tuple[Built, Recall]:
     """Build an index and search it as thoroughly as the recall asks for, but no more.
 
-    Where the most thorough search of one kind is not enough, the next stronger setting is built: scores in full
-    precision, and at last exact search. Where much of a grouped index has to be looked at, one of a single list takes
-    its place: vectors without structure.
+    Where the most thorough search of one kind is not enough, the next stronger setting is built, and at last exact
+    search. Where the search shows that another setting of the kind suits the vectors better, that is built.
 
     Args:
         build: makes the index of a setting.
         setting: to begin with.
         sample: to measure on.
         target: share that the lower end of the interval must reach.
-        escalate: whether to go on where no effort reaches the target; else the recall is an error.
+        escalate: whether to go on where no search reaches the target; else the recall is an error.
 
     Returns:
         The index, and its recall on the sample.
@@ -187,11 +183,10 @@ def reach_recall(
     """
     index = build(setting)
     index, recall = _search_more(index, sample.recall(index), sample, target)
-    lists = index.setting.lists
-    if setting.kind is IndexKind.GROUPED and LEAST_LISTS <= lists < MOST_LOOKED_AT * index.setting.effort:
-        log.info("%d of %d lists are wanted; all targets go into one", index.setting.effort, lists)
-        return reach_recall(build, replace(setting, lists=1, effort=1), sample, target, escalate)
-    if recall.reaches(target) or setting.kind is IndexKind.FLAT:
+    if other := setting.of_kind.better_suited(setting, index.setting):
+        log.info("the recall takes %s; building %s", index.setting.in_words(), other.in_words())
+        return reach_recall(build, other, sample, target, escalate)
+    if recall.reaches(target) or setting.of_kind.exact:
         return index, recall
     if not escalate:
         raise DataError(
@@ -206,13 +201,13 @@ def reach_recall(
 def _search_more(index: Built, recall: Recall, sample: Sample, target: float) -> tuple[Built, Recall]:
     """Search more thoroughly until the recall is reached, or no longer grows."""
     without_gain = 0
-    for effort in index.setting.efforts():
+    for width in index.setting.widths():
         if recall.reaches(target) or without_gain == 3:
             break
-        if effort <= index.setting.effort:
+        if width <= index.setting.search_width:
             continue
-        log.debug("%s at effort %d: %s", index.setting.kind, index.setting.effort, recall)
-        index, before = index.with_effort(effort), recall
+        log.debug("%s: %s", index.setting.in_words(), recall)
+        index, before = index.with_width(width), recall
         recall = sample.recall(index)
         without_gain = without_gain + 1 if recall.mean < before.mean + LEAST_GAIN else 0
     return index, recall
@@ -220,8 +215,4 @@ def _search_more(index: Built, recall: Recall, sample: Sample, target: float) ->
 
 def stronger_setting(setting: IndexSetting) -> IndexSetting:
     """What finds more than the most thorough search of a setting."""
-    if setting.kind is IndexKind.GROUPED and setting.precision != "fp32":
-        return replace(setting, precision="fp32")
-    if setting.kind is IndexKind.IVF_PQ and setting.refine < 32:
-        return replace(setting, refine=32)
-    return replace(setting, kind=IndexKind.FLAT)
+    return setting.of_kind.stronger(setting) or replace(setting, kind="flat", options=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
@@ -15,17 +16,13 @@ from numpy.typing import NDArray
 
 from gnnscale.arrays import hold_built, locked, name_folder, remove_older, scratch_folder
 from gnnscale.lake import Lake, fingerprint
-from gnnscale.retrieval.index.faiss_index import FaissIndex
-from gnnscale.retrieval.index.gpu.device_index import DeviceIndex
-from gnnscale.retrieval.index.grouped.grouped_index import GroupedIndex
-from gnnscale.retrieval.index.grouped.lists import ClusteredVectors
-from gnnscale.retrieval.index.make_index import Index
+from gnnscale.retrieval.index.kind import SavedIndex
 from gnnscale.retrieval.index.recall import Recall
-from gnnscale.retrieval.index.setting import IndexKind, IndexSetting
-from gnnscale.schema import LakeError
+from gnnscale.retrieval.index.setting import IndexSetting
+from gnnscale.schema import ConfigError, LakeError
 
-FAISS_FILE = "index.faiss"
-DEVICE_FILE = "exact.npy"
+log = logging.getLogger(__name__)
+
 MANIFEST = "manifest.json"
 VECTORS = "targets.npy"
 """File of the target vectors in order of node id, beside the index."""
@@ -44,7 +41,7 @@ class IndexManifest:
         table: that the vectors are from.
         version: of that table.
         anchor: of the vectors, epoch seconds.
-        recall: on the sample that its effort was measured by.
+        recall: on the sample that its width was found by.
         seconds: that building and measuring it took.
         files: name -> bytes and SHA-256.
         shards: targets of each shard, for an index that is kept in several; none for one that is whole.
@@ -90,7 +87,7 @@ class LoadedIndex:
         vectors: of the targets, in order of node id, mapped, float32 ``[targets, channels]``.
     """
 
-    index: Index
+    index: SavedIndex
     manifest: IndexManifest
     folder: Path
     vectors: NDArray[np.float32]
@@ -111,7 +108,7 @@ def building_folder(lake: Lake, query: str, cache: str | None, shard: int | None
 
 
 def save_index(
-    lake: Lake, query: str, index: Index, manifest: IndexManifest, folder: Path, shard: int | None = None
+    lake: Lake, query: str, index: SavedIndex, manifest: IndexManifest, folder: Path, shard: int | None = None
 ) -> IndexManifest:
     """Put an index into the lake; its manifest comes last, and a reader that finds one finds all files.
 
@@ -122,16 +119,13 @@ def save_index(
         query: whose targets it holds.
         index: to save.
         manifest: of it; its files are filled in here.
-        folder: holds the arrays of a grouped index, and gets the file of another.
+        folder: gets the files of the index, of which it may hold some.
         shard: that the index is, of several.
 
     Returns:
         The manifest as saved.
     """
-    if isinstance(index, FaissIndex):
-        index.write(folder / FAISS_FILE)
-    elif isinstance(index, DeviceIndex):
-        index.write(folder / DEVICE_FILE)
+    index.write(folder)
     path = index_path(query, manifest.anchor, shard)
     files = {file.name: (file.stat().st_size, _digest(file)) for file in sorted(folder.iterdir())}
     saved = replace(manifest, files=files)
@@ -148,9 +142,17 @@ def write_manifest(lake: Lake, path: str, manifest: IndexManifest) -> None:
 
 
 def read_manifest(lake: Lake, query: str, anchor: int, shard: int | None = None) -> IndexManifest | None:
-    """Manifest of the saved index, or of one of its shards; None where there is none."""
-    content = lake.read_bytes(f"{index_path(query, anchor, shard)}/{MANIFEST}")
-    return IndexManifest.from_dict(json.loads(content)) if content is not None else None
+    """Manifest of the saved index, or of one of its shards; None where there is none that can be read."""
+    path = index_path(query, anchor, shard)
+    content = lake.read_bytes(f"{path}/{MANIFEST}")
+    if content is None:
+        return None
+    try:
+        return IndexManifest.from_dict(json.loads(content))
+    except (KeyError, ConfigError) as error:
+        # Of another version, or of a kind that is not installed here.
+        log.warning("%s/%s is passed over: %s", path, MANIFEST, error)
+        return None
 
 
 def current_manifest(lake: Lake, query: str, anchor: int, shard: int | None = None) -> IndexManifest:
@@ -203,7 +205,7 @@ def load_index(
     setting = replace(manifest.setting, threads=threads)
     with _local_files(lake, query, manifest, cache, shard) as folder:
         _check_sizes(folder, manifest, "run the index stage again" if lake.local else "remove that folder")
-        return LoadedIndex(_open(folder, setting), manifest, folder, saved_vectors(folder))
+        return LoadedIndex(setting.of_kind.open(folder, setting), manifest, folder, saved_vectors(folder))
 
 
 def _local_files(
@@ -232,14 +234,6 @@ def _check_sizes(folder: Path, manifest: IndexManifest, remedy: str) -> None:
     for name, (size, _) in manifest.files.items():
         if not (folder / name).exists() or (folder / name).stat().st_size != size:
             raise LakeError(f"{folder}/{name} is missing or not of {size:,} bytes; {remedy}")
-
-
-def _open(folder: Path, setting: IndexSetting) -> Index:
-    if setting.kind is IndexKind.GROUPED:
-        return GroupedIndex(ClusteredVectors.open(folder), setting)
-    if setting.on_device:
-        return DeviceIndex.open(folder / DEVICE_FILE, setting)
-    return FaissIndex.open(folder / FAISS_FILE, setting)
 
 
 def saved_vectors(folder: Path) -> NDArray[np.float32]:

@@ -2,115 +2,143 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import ValidationError
 
 from gnnscale.retrieval.index.metric import Metric
-from gnnscale.schema import ConfigError
+from gnnscale.schema import INDEX_KINDS, ConfigError
 
+if TYPE_CHECKING:
+    from gnnscale.retrieval.index.kind import IndexKind
 
-class IndexKind(StrEnum):
-    """Ways to search.
-
-    ``flat`` scores every target. ``grouped`` scores the targets of the nearest clusters for many queries of one
-    neighborhood at a time, ``ivf_flat`` for each query alone, and ``ivf_pq`` by four-bit codes, whose best it scores
-    again. ``hnsw`` walks a graph of near targets.
-    """
-
-    FLAT = "flat"
-    GROUPED = "grouped"
-    IVF_FLAT = "ivf_flat"
-    IVF_PQ = "ivf_pq"
-    HNSW = "hnsw"
-
-
-EFFORTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096, 8192, 16384)
+DEVICES = ("cpu", "cuda")
+WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096, 8192, 16384)
 """Steps by which a search is made more thorough."""
 
 
 @dataclass(frozen=True)
 class IndexSetting:
-    """Parameters of an index; those that its kind does not have are ignored.
+    """Parameters of an index.
 
     Args:
-        kind: way to search.
+        kind: way to search, a name of the registry ``INDEX_KINDS``.
         metric: of the scores.
-        lists: clusters of ``grouped``, ``ivf_flat`` and ``ivf_pq``.
-        effort: clusters looked at for a query, on average in ``grouped``, which gives hard queries more; of ``hnsw``,
-            the length of its candidate list.
-        codes: four-bit codes of a vector in ``ivf_pq``.
-        refine: times k that ``ivf_pq`` scores again.
-        links: of a target in ``hnsw``.
-        precision: of the scores by which ``grouped`` chooses what it scores again; ``auto`` takes ``bf16`` where the
-            processor multiplies it faster than ``fp32``.
-        device: ``cpu``, or ``cuda`` for exact search on a GPU (:mod:`gnnscale.retrieval.index.gpu`) and FAISS's forms
-            of the others on GPUs.
+        options: of the kind, an instance of its ``Options``; None for what it says itself.
+        device: ``cpu``, or ``cuda`` where the kind has a form on GPUs.
         threads: that search; 0 for every core.
         seed: of the sample that clusters are trained on.
 
     Raises:
-        ConfigError: a number is out of range.
+        ConfigError: there is no such kind, or it does not go with the metric or the device.
     """
 
-    kind: IndexKind = IndexKind.FLAT
+    kind: str = "flat"
     metric: Metric = Metric.INNER_PRODUCT
-    lists: int = 1
-    effort: int = 1
-    codes: int = 64
-    refine: int = 4
-    links: int = 32
-    precision: str = "auto"
+    options: Any = None
     device: str = "cpu"
     threads: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("lists", "effort", "codes", "refine", "links"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} of an index is {getattr(self, name)}; at least 1")
-        if self.precision not in ("auto", "fp32", "bf16"):
-            raise ConfigError(f"precision of an index is '{self.precision}'; one of auto, fp32, bf16")
-        if self.device not in ("cpu", "cuda"):
-            raise ConfigError(f"device of an index is '{self.device}'; one of cpu, cuda")
-        if self.device == "cuda" and self.kind in (IndexKind.HNSW, IndexKind.IVF_PQ):
-            raise ConfigError(f"an index of kind {self.kind} has no form on cuda; take flat, grouped or ivf_flat")
-        if self.kind is IndexKind.GROUPED and self.metric is Metric.L2:
-            raise ConfigError("a grouped index has no l2; take inner_product, cosine or an index of another kind")
+        if self.options is None:
+            object.__setattr__(self, "options", self.of_kind.Options())
+        if self.device not in DEVICES:
+            raise ConfigError(f"device of an index is '{self.device}'; one of {', '.join(DEVICES)}")
+        if self.device not in self.of_kind.devices:
+            others = ", ".join(name for name in INDEX_KINDS.names() if self.device in INDEX_KINDS.find(name).devices)
+            raise ConfigError(f"an index of kind {self.kind} has no form on {self.device}; take one of {others}")
+        if self.metric not in self.of_kind.metrics:
+            known = ", ".join(self.of_kind.metrics)
+            raise ConfigError(f"a {self.kind} index has no {self.metric}; take {known} or an index of another kind")
+
+    @classmethod
+    def of(
+        cls,
+        kind: str,
+        metric: Metric = Metric.INNER_PRODUCT,
+        device: str = "cpu",
+        threads: int = 0,
+        seed: int = 0,
+        **options: Any,
+    ) -> Self:
+        """A setting of a kind, with those of some options that it has.
+
+        Raises:
+            ConfigError: an option is out of range, or as the class.
+        """
+        setting = cls(kind, metric, None, device, threads, seed)
+        return setting.with_options(**{name: options[name] for name in options if setting.has_option(name)})
 
     @property
-    def on_device(self) -> bool:
-        """Whether it is exact search on a GPU."""
-        return self.kind is IndexKind.FLAT and self.device == "cuda"
+    def of_kind(self) -> type[IndexKind]:
+        """What the kind knows about itself.
+
+        Raises:
+            ConfigError: there is no such kind.
+        """
+        found: type[IndexKind] = INDEX_KINDS.find(self.kind)
+        return found
+
+    def has_option(self, name: str) -> bool:
+        """Whether the kind has an option of this name."""
+        return name in self.of_kind.Options.model_fields
+
+    def with_options(self, **changes: Any) -> Self:
+        """The same index with other options.
+
+        Raises:
+            ConfigError: the kind has no such option, or a value is out of range.
+        """
+        try:
+            return replace(self, options=self.of_kind.Options(**{**self.options.model_dump(), **changes}))
+        except ValidationError as error:
+            fault = error.errors()[0]
+            name = ".".join(map(str, fault["loc"]))
+            raise ConfigError(f"{name} of a {self.kind} index is {fault['input']!r}: {fault['msg'].lower()}") from None
 
     @property
-    def most_effort(self) -> int:
-        """Effort that no more can be made than: of clusters, to look at them all."""
-        if self.kind is IndexKind.FLAT:
-            return 1
-        return EFFORTS[-1] if self.kind is IndexKind.HNSW else self.lists
+    def search_width(self) -> int:
+        """How much a search looks at, such as ``nprobe``; 1 where a kind has one way to search."""
+        name = self.of_kind.width
+        return 1 if name is None else int(getattr(self.options, name))
 
-    def efforts(self) -> list[int]:
-        """Efforts worth trying, ascending, up to the most."""
-        return [e for e in EFFORTS if e < self.most_effort] + [self.most_effort]
+    @property
+    def most_width(self) -> int:
+        """The width of the most thorough search."""
+        return self.of_kind.most_width(self.options)
 
-    def with_effort(self, effort: int) -> Self:
+    def widths(self) -> list[int]:
+        """Widths worth trying, ascending, up to the most."""
+        return [width for width in WIDTHS if width < self.most_width] + [self.most_width]
+
+    def with_width(self, width: int) -> Self:
         """The same index, searched more or less thoroughly."""
-        return replace(self, effort=min(effort, self.most_effort))
+        return self.at_width(min(width, self.most_width))
+
+    def at_width(self, width: int) -> Self:
+        """As :meth:`with_width`, for what may be built with more to look at than this setting tells."""
+        name = self.of_kind.width
+        return self if name is None else self.with_options(**{name: width})
 
     def in_words(self) -> str:
-        """Kind and what of its parameters counts most."""
-        if self.kind is IndexKind.FLAT:
-            return "flat"
-        if self.kind is IndexKind.HNSW:
-            return f"hnsw of {self.links} links, {self.effort} candidates"
-        return f"{self.kind} of {self.lists:,} lists, {self.effort} looked at"
+        """Kind and options, without those that follow from the machine."""
+        options = {name: value for name, value in self.options.model_dump().items() if value != "auto"}
+        parts = [f"{name} {f'{value:,}' if isinstance(value, int) else value}" for name, value in options.items()]
+        return ", ".join([self.kind, *parts])
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-serialisable data."""
-        return {name: str(value) if isinstance(value, StrEnum) else value for name, value in asdict(self).items()}
+        own = {"kind": self.kind, "metric": str(self.metric), "device": self.device}
+        return {**own, "threads": self.threads, "seed": self.seed, "options": self.options.model_dump(mode="json")}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Inverse of :meth:`to_dict`."""
-        return cls(**{**data, "kind": IndexKind(data["kind"]), "metric": Metric(data["metric"])})
+        """Inverse of :meth:`to_dict`.
+
+        Raises:
+            ConfigError: it is of no kind or options that there are now.
+        """
+        plain = {name: data[name] for name in ("device", "threads", "seed")}
+        return cls(data["kind"], Metric(data["metric"]), **plain).with_options(**data["options"])

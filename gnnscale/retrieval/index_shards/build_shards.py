@@ -28,7 +28,7 @@ def build_sharded_index(
     """Index the targets of one anchor (epoch seconds) in ``retrieval.index.shards`` stretches of equal length.
 
     What suits one stretch suits all, so that the first chooses. The recall is that of all together, and so is the
-    effort: a target that one shard misses is missed by the whole.
+    width of the search: a target that one shard misses is missed by the whole.
 
     Returns:
         The manifest of the whole, which is written last: what has none is no index.
@@ -46,7 +46,7 @@ def build_sharded_index(
     needed = shard_bytes(max(stop - start for start, stop in bounds), queries.shape[1])
     with start_workers([source.read for source in sources], needed) as pool:
         shards = Shards(pool, bounds, queries.shape[1])
-        sample = Sample(queries, EveryShard(shards).search(queries, query.places))
+        sample = Sample(queries, EveryShard(shards).search(queries, query.top_k))
         choose = partial(TargetShard.choose, wanted=wanted, queries=entities, seed=settings.seed)
         setting = pool.ask({0: choose})[0]
         build = partial(ShardedIndex.build, shards)

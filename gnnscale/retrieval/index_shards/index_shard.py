@@ -16,7 +16,8 @@ from gnnscale.config import IndexSettings
 from gnnscale.lake import Lake
 from gnnscale.retrieval.embeddings import read_vectors
 from gnnscale.retrieval.index.choose import Workload, configured_setting
-from gnnscale.retrieval.index.make_index import Index, build_index
+from gnnscale.retrieval.index.kind import SavedIndex
+from gnnscale.retrieval.index.make_index import build_index
 from gnnscale.retrieval.index.metric import Metric
 from gnnscale.retrieval.index.neighbors import Neighbors
 from gnnscale.retrieval.index.recall import Recall, exact_neighbors
@@ -87,7 +88,7 @@ class ShardSource:
             LakeError: files are missing, or the embeddings have been written again since.
         """
         loaded = load_index(self.lake, self.query, self.anchor, self.cache, self.number, threads)
-        built_by = replace(setting, effort=1)
+        built_by = setting.at_width(1)
         return TargetShard(self, loaded.vectors, threads, index=loaded.index, built_by=built_by)
 
 
@@ -114,7 +115,7 @@ class TargetShard:
         threads: int,
         folder: Path | None = None,
         room: ExitStack | None = None,
-        index: Index | None = None,
+        index: SavedIndex | None = None,
         built_by: IndexSetting | None = None,
     ) -> None:
         self.source, self.threads, self.folder, self._room = source, threads, folder, room
@@ -142,7 +143,7 @@ class TargetShard:
         return self._built(setting).setting
 
     def search(self, setting: IndexSetting, queries: NDArray[np.float32], k: int) -> Neighbors:
-        """The best targets that the index shows, ``[queries, min(k, targets)]``; see :class:`Index`."""
+        """The best targets that the index shows, ``[queries, min(k, targets)]``; see :class:`SavedIndex`."""
         # What comes from another process can't be written to, for which compiled code would be compiled again.
         found = self._built(setting).search(np.array(queries, np.float32), k)
         return self._named(found)
@@ -182,9 +183,9 @@ class TargetShard:
         )
         return save_index(source.lake, source.query, index, manifest, self.folder, source.number)
 
-    def _built(self, setting: IndexSetting) -> Index:
+    def _built(self, setting: IndexSetting) -> SavedIndex:
         """The index of a setting, searched as it says."""
-        asked = replace(setting, effort=1)
+        asked = setting.at_width(1)
         if self._index is None or asked != self._built_by:
             assert self.folder is not None, "what was saved is asked for by the setting that it was saved with"
             self._index = None
@@ -195,9 +196,9 @@ class TargetShard:
             own = replace(setting, threads=self.threads)
             self._index, self._built_by = build_index(self.vectors.values, own, self.folder), asked
             log.info("shard %d: %s", self.source.number, self._index.setting.in_words())
-        effort = min(setting.effort, self._index.setting.most_effort)
-        if self._index.setting.effort != effort:
-            self._index = self._index.with_effort(effort)
+        width = min(setting.search_width, self._index.setting.most_width)
+        if self._index.setting.search_width != width:
+            self._index = self._index.with_width(width)
         return self._index
 
     def _named(self, found: Neighbors) -> Neighbors:

@@ -86,7 +86,7 @@ class ShardedIndex:
     Args:
         shards: that hold them.
         built_by: setting that each was asked for by.
-        setting: as built and searched; its effort is that of each shard.
+        setting: as built and searched; its width is that of each shard.
     """
 
     shards: Shards
@@ -97,10 +97,10 @@ class ShardedIndex:
     def build(cls, shards: Shards, setting: IndexSetting) -> Self:
         """Have every shard build an index, unless it has it.
 
-        Shards may come to different numbers of clusters; the one that has most says how far effort goes.
+        Shards may come to different numbers of clusters; the one that has most says how far the width goes.
         """
         built = shards.ask_all(partial(TargetShard.build, setting=setting))
-        return cls(shards, setting, max(built, key=lambda own: own.most_effort))
+        return cls(shards, setting, max(built, key=lambda own: own.most_width))
 
     @property
     def size(self) -> int:
@@ -115,11 +115,11 @@ class ShardedIndex:
     @property
     def asked(self) -> IndexSetting:
         """What every shard is asked to be built and searched by."""
-        return replace(self.built_by, effort=self.setting.effort)
+        return self.built_by.at_width(self.setting.search_width)
 
-    def with_effort(self, effort: int) -> Self:
+    def with_width(self, width: int) -> Self:
         """The same targets, each shard searched more or less thoroughly."""
-        return replace(self, setting=self.setting.with_effort(effort))
+        return replace(self, setting=self.setting.with_width(width))
 
     def search(self, queries: NDArray[np.float32], k: int) -> Neighbors:
         """The ``k`` best targets over all shards, at most as many as there are; equal scores go to the smaller id.

@@ -8,8 +8,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from gnnscale.sampling.keys import UInt64, mulhi
+from gnnscale.sampling.keys import UInt64
+from gnnscale.sampling.numba_keys import draw_bits, multiply_high, read_only
 from gnnscale.sampling.sampling_rule import Rule
+from gnnscale.schema import SAMPLERS
 from gnnscale.store import ALWAYS, Adjacency
 
 _LAST, _UNIFORM, _WEIGHTED = 0, 1, 2
@@ -18,19 +20,24 @@ _NO_CAP = np.iinfo(np.int64).max
 _NO_WEIGHTS = np.zeros(0, np.uint64)
 
 
-def fill_neighbors(
-    adjacency: Adjacency,
-    frontier: NDArray[np.int32],
-    anchors: NDArray[np.int32],
-    keys: UInt64,
-    rule: Rule,
-    nodes: NDArray[np.int32],
-    times: NDArray[np.int32],
-) -> None:
-    """As :func:`gnnscale.sampling.backends.numpy_backend.fill_neighbors`."""
-    # Compiled code reads past an array's end without a word.
-    assert frontier.max(initial=-1) < len(adjacency.indptr) - 1
-    _sample(*_plain(adjacency, rule), frontier, anchors, keys, nodes, times)
+@SAMPLERS.register("numba")
+class NumbaBackend:
+    """The reference's samples, made by compiled code that threads run at once."""
+
+    def fill_neighbors(
+        self,
+        adjacency: Adjacency,
+        frontier: NDArray[np.int32],
+        anchors: NDArray[np.int32],
+        keys: UInt64,
+        rule: Rule,
+        nodes: NDArray[np.int32],
+        times: NDArray[np.int32],
+    ) -> None:
+        """As :meth:`gnnscale.sampling.SamplerBackend.fill_neighbors`."""
+        # Compiled code reads past an array's end without a word.
+        assert frontier.max(initial=-1) < len(adjacency.indptr) - 1
+        _sample(*_plain(adjacency, rule), frontier, anchors, keys, nodes, times)
 
 
 def sample_flat(
@@ -45,8 +52,8 @@ def sample_flat(
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Neighbors of frontier nodes that lie in any order, as where a frontier is spread over tiles of the graph.
 
-    Entry i is what :func:`fill_neighbors` gives for ``frontier[b, w]`` where ``keys[i]`` and ``anchors[i]`` are those
-    of example b, and ``slots[i]`` is w.
+    Entry i is what :meth:`NumbaBackend.fill_neighbors` gives for ``frontier[b, w]`` where ``keys[i]`` and
+    ``anchors[i]`` are those of example b, and ``slots[i]`` is w.
 
     Args:
         adjacency: of the edge type to follow; all of its nodes or those of a tile.
@@ -80,26 +87,6 @@ def _plain(adjacency: Adjacency, rule: Rule) -> tuple[Any, Any, Any, Any, int, i
     indptr, neighbors, stamps = adjacency.indptr, adjacency.neighbors, adjacency.times
     arrays = read_only(indptr), read_only(neighbors), read_only(stamps), read_only(weights)
     return *arrays, strategy, _NO_CAP if rule.cap is None else rule.cap
-
-
-def read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """A view that may not be written."""
-    # Numba compiles anew for arrays that may be written; what is mapped may not, so nothing may.
-    view = np.asarray(array).view()
-    view.flags.writeable = False
-    return view
-
-
-multiply_high = njit(nogil=True, cache=True)(mulhi)
-
-
-@njit(nogil=True, cache=True)
-def draw_bits(key, slot):  # type: ignore[no-untyped-def]
-    """As :func:`gnnscale.sampling.keys.draw`, of one key and slot."""
-    value = key + np.uint64(0x9E3779B97F4A7C15) * (np.uint64(slot) + np.uint64(1))
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
 
 
 @njit(nogil=True, cache=True)

@@ -7,44 +7,39 @@ from numpy.typing import NDArray
 
 from gnnscale.sampling.keys import UInt64, below, draw, mulhi
 from gnnscale.sampling.sampling_rule import Rule
+from gnnscale.schema import SAMPLERS
 from gnnscale.store import ALWAYS, Adjacency
 
 
-def fill_neighbors(
-    adjacency: Adjacency,
-    frontier: NDArray[np.int32],
-    anchors: NDArray[np.int32],
-    keys: UInt64,
-    rule: Rule,
-    nodes: NDArray[np.int32],
-    times: NDArray[np.int32],
-) -> None:
-    """Neighbors of each frontier node whose edge is stamped at or before its anchor.
+@SAMPLERS.register("numpy")
+class NumpyBackend:
+    """The reference.
 
-    Candidates are those edges, or the latest ``rule.cap`` of them. Where there are at most ``fanout``, all of them,
-    latest first. Else ``last`` takes the latest; ``uniform`` a uniform subset without replacement by Floyd's algorithm
-    (Bentley and Floyd, 1987); ``weighted`` draws one after the other, each in proportion to weight among the edges not
-    yet drawn: successive sampling, whose samples follow the same law as the largest keys u^(1/w) of Efraimidis and
-    Spirakis (2006).
-
-    Args:
-        adjacency: of the edge type to follow.
-        frontier: ``[batch, width]``, -1 where absent.
-        anchors: ``[batch]``.
-        keys: ``[batch]``, one an example.
-        rule: strategy and cap.
-        nodes, times: get neighbors and times of edges, ``[batch, width, fanout]``, -1 and ``ALWAYS`` where absent.
+    Floyd's algorithm (Bentley and Floyd, 1987) takes a uniform subset. Weighted draws are successive sampling, whose
+    samples follow the same law as the largest keys u^(1/w) of Efraimidis and Spirakis (2006).
     """
-    batch, width, fanout = nodes.shape
-    nodes[:], times[:] = -1, ALWAYS
-    for b in range(batch):
-        for w in range(width):
-            node = frontier[b, w]
-            if node < 0:
-                continue
-            for j, position in enumerate(_choose(adjacency, node, anchors[b], keys[b], w, fanout, rule)):
-                nodes[b, w, j] = adjacency.neighbors[position]
-                times[b, w, j] = adjacency.times[position]
+
+    def fill_neighbors(
+        self,
+        adjacency: Adjacency,
+        frontier: NDArray[np.int32],
+        anchors: NDArray[np.int32],
+        keys: UInt64,
+        rule: Rule,
+        nodes: NDArray[np.int32],
+        times: NDArray[np.int32],
+    ) -> None:
+        """As :meth:`gnnscale.sampling.SamplerBackend.fill_neighbors`."""
+        batch, width, fanout = nodes.shape
+        nodes[:], times[:] = -1, ALWAYS
+        for b in range(batch):
+            for w in range(width):
+                node = frontier[b, w]
+                if node < 0:
+                    continue
+                for j, position in enumerate(_choose(adjacency, node, anchors[b], keys[b], w, fanout, rule)):
+                    nodes[b, w, j] = adjacency.neighbors[position]
+                    times[b, w, j] = adjacency.times[position]
 
 
 def _choose(

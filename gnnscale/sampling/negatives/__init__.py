@@ -3,11 +3,12 @@
 from gnnscale.sampling.negatives.hard import HardNegatives
 from gnnscale.sampling.negatives.in_batch import InBatchNegatives
 from gnnscale.sampling.negatives.known import KnownPositives
-from gnnscale.sampling.negatives.negative_rule import Negative, NegativeRule, build_negatives
-from gnnscale.sampling.negatives.popular import PopularNegatives
+from gnnscale.sampling.negatives.negative_rule import NegativeRule, build_negatives
+from gnnscale.sampling.negatives.popular import PopularNegatives, UniformNegatives
 from gnnscale.sampling.negatives.popularity import Popularity
 from gnnscale.sampling.negatives.request import NegativeRequest, Negatives
 from gnnscale.sampling.negatives.shared import NegativeSampler, SharedNegatives
+from gnnscale.sampling.negatives.strategy import Negative, TargetSource
 
 __all__ = [
     "HardNegatives",
@@ -21,5 +22,7 @@ __all__ = [
     "PopularNegatives",
     "Popularity",
     "SharedNegatives",
+    "TargetSource",
+    "UniformNegatives",
     "build_negatives",
 ]

@@ -14,11 +14,11 @@ def allowed_weight(
     popularity: Popularity, known: KnownPositives, entities: NDArray[np.int64], anchors: NDArray[np.int32]
 ) -> NDArray[np.uint64]:
     """Weight of the targets that are alive at each anchor and no known positives of its entity, uint64 ``[batch]``."""
-    which, targets = known.take(entities)
+    rows = known.take(entities)
+    which, targets = rows.row_of_value, rows.values
     weights = np.where(popularity.is_valid_at(targets, anchors[which]), popularity.weight_of(targets), np.uint64(0))
     running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(weights)])
-    bounds = np.searchsorted(which, np.arange(len(entities) + 1))
-    return popularity.valid_weight(anchors) - np.diff(running[bounds])
+    return popularity.valid_weight(anchors) - np.diff(running[rows.indptr])
 
 
 class AllowedTargets:

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 
+from gnnscale.config import Positive, Section
 from gnnscale.sampling.keys import draw, example_keys, stream_key
 from gnnscale.sampling.negatives.request import NegativeRequest, Negatives
+from gnnscale.sampling.negatives.strategy import TargetSource
 from gnnscale.sampling.walks.walk_sampler import WalkSampler
-from gnnscale.schema import ConfigError, SchemaError
+from gnnscale.schema import NEGATIVES, ConfigError, SchemaError
 
 Around = Literal["positive", "entity"]
 
 
+class HardOptions(Section):
+    """Of hard negatives.
+
+    Args:
+        number: negatives an example.
+        ranks: the first taken, from 0, and the first no longer taken.
+        around: what they lie around.
+    """
+
+    number: Positive = 1024
+    ranks: tuple[int, int] = (20, 50)
+    around: Around = "positive"
+
+
+@NEGATIVES.register("hard")
 class HardNegatives:
     """Targets whose walk rank around the positive, or the entity, is between two bounds (PinSage, 2018: section 3.3).
 
@@ -34,6 +51,10 @@ class HardNegatives:
         ConfigError: bounds out of order, fewer nodes kept by the walks than the second bound, or walks around a
             positive that don't start in the targets' table.
     """
+
+    Options: ClassVar[type[Section]] = HardOptions
+    needs_walks: ClassVar[bool] = True
+    per_batch: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -56,6 +77,17 @@ class HardNegatives:
         self.walker, self.ranks, self.number, self.around = walker, ranks, number, around
         self.seed, self.backend = seed, backend
         self._features = walker.store.features(walker.target)
+
+    @classmethod
+    def build(cls, options: HardOptions, source: TargetSource) -> Self:
+        """The sampler of some options.
+
+        Raises:
+            ConfigError: there are no walks, or they don't fit.
+        """
+        if source.walker is None:
+            raise ConfigError("hard negatives need walks: give a WalkSampler that ends in the targets' table")
+        return cls(source.walker, options.ranks, options.number, options.around, source.seed, source.backend)
 
     def sample(self, request: NegativeRequest) -> Negatives:
         """Negatives int64 ``[batch, number]``, each once; -1 where no more are allowed between the bounds.

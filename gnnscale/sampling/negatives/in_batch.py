@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Self
+
+from gnnscale.config import Section
 from gnnscale.sampling.negatives.popularity import Popularity
 from gnnscale.sampling.negatives.request import NegativeRequest, Negatives
 from gnnscale.sampling.negatives.shared import hold_for
-from gnnscale.schema import SchemaError
+from gnnscale.sampling.negatives.strategy import TargetSource
+from gnnscale.schema import NEGATIVES, SchemaError
 
 
+class InBatchOptions(Section):
+    """Of in-batch negatives: there is nothing to choose, for they are as many as the positives."""
+
+
+@NEGATIVES.register("in_batch")
 class InBatchNegatives:
     """All positives of a batch, each a negative for the examples that it is no known positive of.
 
@@ -19,9 +28,18 @@ class InBatchNegatives:
         backend: of the look-up of known positives, ``numba`` or ``numpy``.
     """
 
+    Options: ClassVar[type[Section]] = InBatchOptions
+    needs_walks: ClassVar[bool] = False
+    per_batch: ClassVar[bool] = True
+
     def __init__(self, popularity: Popularity, backend: str = "numba") -> None:
         self.popularity, self.backend = popularity, backend
         self._log_share = popularity.log_share
+
+    @classmethod
+    def build(cls, options: InBatchOptions, source: TargetSource) -> Self:
+        """The sampler for some targets."""
+        return cls(source.popularity(1.0), source.backend)
 
     def sample(self, request: NegativeRequest) -> Negatives:
         """Negatives int64 ``[positives]``, in their order; present bool ``[batch, positives]``.

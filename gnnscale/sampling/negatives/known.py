@@ -5,31 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from gnnscale.arrays import Ragged
 from gnnscale.schema import SchemaError
 
 
-@dataclass(frozen=True)
-class KnownPositives:
-    """CSR of entity -> targets.
-
-    Args:
-        indptr: int64 ``[entities + 1]``.
-        targets: node ids, int64 ``[positives]``, ascending within an entity, each once.
+@dataclass(frozen=True, eq=False)
+class KnownPositives(Ragged):
+    """Targets (node ids) of every entity, which say what is no negative for it.
 
     Raises:
         SchemaError: the rows don't cover the targets, or are not in order.
     """
 
-    indptr: NDArray[np.int64]
-    targets: NDArray[np.int64]
-
-    def __post_init__(self) -> None:
+    def __post_init__(self, checked: bool) -> None:
+        if not checked:
+            return
         widths = np.diff(self.indptr)
         if not len(self.indptr) or self.indptr[0] != 0 or self.indptr[-1] != len(self.targets) or (widths < 0).any():
             raise SchemaError(f"rows of known positives must ascend from 0 to {len(self.targets)}, the number of them")
@@ -42,7 +38,7 @@ class KnownPositives:
             raise SchemaError(f"known positives of entity {at} must ascend, each once; use KnownPositives.of_pairs")
 
     @classmethod
-    def of_pairs(cls, entities: NDArray[Any], targets: NDArray[Any], count: int) -> KnownPositives:
+    def of_pairs(cls, entities: NDArray[Any], targets: NDArray[Any], count: int) -> Self:
         """From (entity, target) pairs in any order, repeats allowed.
 
         Args:
@@ -54,12 +50,12 @@ class KnownPositives:
         """
         if entities.size and (entities.min() < 0 or entities.max() >= count):
             raise SchemaError(f"entities must be in 0 .. {count - 1}, not {entities.min()} .. {entities.max()}")
-        order = np.lexsort((targets, entities))
-        rows, nodes = entities[order].astype(np.int64), targets[order].astype(np.int64)
-        first = np.ones(len(rows), bool)
-        first[1:] = (np.diff(rows) != 0) | (np.diff(nodes) != 0)
-        indptr = np.searchsorted(rows[first], np.arange(count + 1)).astype(np.int64)
-        return cls(indptr, nodes[first])
+        return cls.from_pairs(entities, targets, count)
+
+    @property
+    def targets(self) -> NDArray[np.int64]:
+        """Node ids, int64 ``[positives]``, ascending within an entity, each once."""
+        return self.values
 
     def check_targets(self, count: int) -> None:
         """Refuse targets that are not among so many.
@@ -74,16 +70,6 @@ class KnownPositives:
     @cached_property
     def _span(self) -> tuple[int, int]:
         return (int(self.targets.min()), int(self.targets.max())) if len(self.targets) else (0, -1)
-
-    def __len__(self) -> int:
-        return len(self.indptr) - 1
-
-    def take(self, entities: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows of these entities in their order: which of them, and the target, each int64 ``[positives found]``."""
-        widths = self.indptr[entities + 1] - self.indptr[entities]
-        before = np.cumsum(widths) - widths
-        places = np.arange(widths.sum()) + np.repeat(self.indptr[entities] - before, widths)
-        return np.repeat(np.arange(len(entities)), widths), self.targets[places]
 
     def hold(self, entities: NDArray[np.int64], nodes: NDArray[Any], backend: str = "numba") -> NDArray[np.bool_]:
         """Which nodes are known positives.

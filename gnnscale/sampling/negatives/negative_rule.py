@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from gnnscale.sampling.negatives.hard import Around, HardNegatives
-from gnnscale.sampling.negatives.in_batch import InBatchNegatives
-from gnnscale.sampling.negatives.popular import BACKENDS, PopularNegatives
-from gnnscale.sampling.negatives.popularity import Popularity
-from gnnscale.sampling.negatives.request import NegativeRequest, Negatives
-from gnnscale.sampling.negatives.shared import SharedNegatives
+from gnnscale.sampling.negatives.hard import Around
+from gnnscale.sampling.negatives.known import HOLD
+from gnnscale.sampling.negatives.strategy import Negative, TargetSource
 from gnnscale.sampling.walks.walk_sampler import WalkSampler
-from gnnscale.schema import ConfigError, nearest
+from gnnscale.schema import NEGATIVES, ConfigError, nearest
 from gnnscale.store import NodeFeatures
-
-NegativeStrategy = Literal["uniform", "popularity", "in_batch", "shared", "hard"]
-
-
-class Negative(Protocol):
-    """What every strategy is."""
-
-    def sample(self, request: NegativeRequest) -> Negatives:
-        """Negatives of a batch."""
 
 
 @dataclass(frozen=True)
@@ -33,32 +23,48 @@ class NegativeRule:
     """Which targets stand for those that an example did not choose.
 
     Args:
-        strategy: ``uniform`` or ``popularity`` for each example apart; ``shared``, by popularity, for the whole global
-            batch; ``in_batch`` for the positives of the other examples; ``hard`` by walk rank.
+        strategy: a name of the registry ``NEGATIVES``: ``uniform`` or ``popularity`` for each example apart;
+            ``shared``, by popularity, for the whole global batch; ``in_batch`` for the positives of the other examples;
+            ``hard`` by walk rank.
         number: negatives an example, or a batch where they are shared; in-batch ones are as many as the examples.
         power: of the popularity (``popularity``, ``shared``).
         ranks: of hard ones: the first taken, from 0, and the first no longer taken.
         around: what hard ones lie around, ``positive`` or ``entity``.
+        options: further ones of the strategy, by name.
 
     Raises:
         ConfigError: an unknown strategy or centre, or a number under 1.
     """
 
-    strategy: NegativeStrategy = "popularity"
+    strategy: str = "popularity"
     number: int = 1024
     power: float = 0.75
     ranks: tuple[int, int] = (20, 50)
     around: Around = "positive"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, value, known in (
-            ("strategy", self.strategy, get_args(NegativeStrategy)),
-            ("centre", self.around, get_args(Around)),
-        ):
-            if value not in known:
-                raise ConfigError(f"unknown {name} of negatives '{value}'.{nearest(value, known)}")
+        NEGATIVES.find(self.strategy)
+        if self.around not in get_args(Around):
+            close = nearest(self.around, get_args(Around))
+            raise ConfigError(f"unknown centre of negatives '{self.around}'.{close}")
         if self.number < 1:
             raise ConfigError(f"number of negatives is {self.number}; at least 1")
+
+    def options_of(self, strategy: type[Negative]) -> Any:
+        """What a strategy is told of the rule.
+
+        Raises:
+            ConfigError: an option that it does not have, or a value out of range.
+        """
+        known = strategy.Options.model_fields
+        given = {own.name: getattr(self, own.name) for own in fields(self) if own.name in known}
+        try:
+            return strategy.Options(**{**given, **self.options})
+        except ValidationError as error:
+            fault = error.errors()[0]
+            name = ".".join(map(str, fault["loc"]))
+            raise ConfigError(f"option '{name}' of negatives '{self.strategy}': {fault['msg'].lower()}") from None
 
 
 def build_negatives(
@@ -86,18 +92,10 @@ def build_negatives(
             don't fit.
         SchemaError: counts and features of different numbers of targets.
     """
-    if backend not in BACKENDS:
-        raise ConfigError(f"unknown backend of negatives '{backend}'.{nearest(backend, BACKENDS)}")
+    if backend not in HOLD:
+        raise ConfigError(f"unknown backend of negatives '{backend}'.{nearest(backend, HOLD)}")
     if threads < 1:
         raise ConfigError(f"threads of negatives is {threads}; at least 1")
-    if rule.strategy == "hard":
-        if walker is None:
-            raise ConfigError("hard negatives need walks: give a WalkSampler that ends in the targets' table")
-        return HardNegatives(walker, rule.ranks, rule.number, rule.around, seed, backend)
-    power = {"uniform": 0.0, "in_batch": 1.0}.get(rule.strategy, rule.power)
-    popularity = Popularity(counts, power, features)
-    if rule.strategy == "in_batch":
-        return InBatchNegatives(popularity, backend)
-    if rule.strategy == "shared":
-        return SharedNegatives(popularity, rule.number, seed, backend)
-    return PopularNegatives(popularity, rule.number, seed, backend, threads)
+    strategy: type[Negative] = NEGATIVES.find(rule.strategy)
+    source = TargetSource(counts, features, seed, walker, backend, threads)
+    return strategy.build(rule.options_of(strategy), source)

@@ -8,11 +8,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from gnnscale.sampling.backends.numba_backend import draw_bits, multiply_high, read_only
 from gnnscale.sampling.keys import UInt64
 from gnnscale.sampling.negatives.known import KnownPositives, is_known
 from gnnscale.sampling.negatives.numpy_draws import REDRAWS, UNSETTLED
 from gnnscale.sampling.negatives.popularity import Popularity
+from gnnscale.sampling.numba_keys import draw_bits, multiply_high, read_only
 
 _NO_TIMES = np.zeros(0, np.int32)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Self
+
 import numpy as np
 from numpy.typing import NDArray
 
 from gnnscale.arrays import share_rows
+from gnnscale.config import Positive, Section
 from gnnscale.sampling.keys import UInt64, draw, example_keys, stream_key
 from gnnscale.sampling.negatives import numba_draws as draws_compiled
 from gnnscale.sampling.negatives import numpy_draws as draws_reference
@@ -14,6 +17,8 @@ from gnnscale.sampling.negatives.known import KnownPositives
 from gnnscale.sampling.negatives.numpy_draws import REDRAWS, UNSETTLED, slot_keys
 from gnnscale.sampling.negatives.popularity import Popularity
 from gnnscale.sampling.negatives.request import NegativeRequest, Negatives
+from gnnscale.sampling.negatives.strategy import TargetSource
+from gnnscale.schema import NEGATIVES
 
 BACKENDS = {"numba": draws_compiled.fill_negatives, "numpy": draws_reference.fill_negatives}
 
@@ -21,6 +26,28 @@ RARE = np.uint64(8)
 """Where less than one draw in so many would be allowed, slots are settled at once."""
 
 
+class UniformOptions(Section):
+    """Of negatives that are all as likely.
+
+    Args:
+        number: negatives an example.
+    """
+
+    number: Positive = 1024
+
+
+class PopularOptions(UniformOptions):
+    """Of negatives by popularity.
+
+    Args:
+        number: negatives an example.
+        power: of the popularity; 0 is uniform.
+    """
+
+    power: float = 0.75
+
+
+@NEGATIVES.register("popularity")
 class PopularNegatives:
     """Targets by popularity, with replacement, among those that each example may have; uniform where the power is 0.
 
@@ -35,11 +62,21 @@ class PopularNegatives:
         threads: that share the examples.
     """
 
+    Options: ClassVar[type[Section]] = PopularOptions
+    needs_walks: ClassVar[bool] = False
+    per_batch: ClassVar[bool] = False
+
     def __init__(
         self, popularity: Popularity, number: int, seed: int = 0, backend: str = "numba", threads: int = 1
     ) -> None:
         self.popularity, self.number, self.seed = popularity, number, seed
         self.backend, self.threads = backend, threads
+
+    @classmethod
+    def build(cls, options: PopularOptions, source: TargetSource) -> Self:
+        """The sampler of some options."""
+        popularity = source.popularity(options.power)
+        return cls(popularity, options.number, source.seed, source.backend, source.threads)
 
     def sample(self, request: NegativeRequest) -> Negatives:
         """Negatives int64 ``[batch, number]``; -1 in all slots of an example where no target is allowed.
@@ -52,6 +89,18 @@ class PopularNegatives:
         which = request.known, request.entities, request.anchors
         nodes, log_share = draw_negatives(self.popularity, *which, keys, self.number, self.backend, self.threads)
         return Negatives(nodes, nodes >= 0, log_share)
+
+
+@NEGATIVES.register("uniform")
+class UniformNegatives(PopularNegatives):
+    """Targets that are all as likely, among those that each example may have."""
+
+    Options: ClassVar[type[Section]] = UniformOptions
+
+    @classmethod
+    def build(cls, options: UniformOptions, source: TargetSource) -> Self:
+        """The sampler of some options."""
+        return cls(source.popularity(0.0), options.number, source.seed, source.backend, source.threads)
 
 
 def draw_negatives(

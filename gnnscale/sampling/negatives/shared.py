@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Self
+
 import numpy as np
 from numpy.typing import NDArray
 
+from gnnscale.config import Section
 from gnnscale.sampling.keys import draw, mulhi, stream_key
+from gnnscale.sampling.negatives.popular import PopularOptions
 from gnnscale.sampling.negatives.popularity import Popularity
 from gnnscale.sampling.negatives.request import NegativeRequest, Negatives
+from gnnscale.sampling.negatives.strategy import TargetSource
+from gnnscale.schema import NEGATIVES
 
 
 class NegativeSampler:
@@ -32,6 +38,7 @@ class NegativeSampler:
         return draw_shared(self._popularity, number, self.seed, epoch, step)
 
 
+@NEGATIVES.register("shared")
 class SharedNegatives:
     """A set of negatives for the whole global batch, and which of them hold for which example.
 
@@ -45,9 +52,18 @@ class SharedNegatives:
         backend: of the look-up of known positives, ``numba`` or ``numpy``.
     """
 
+    Options: ClassVar[type[Section]] = PopularOptions
+    needs_walks: ClassVar[bool] = False
+    per_batch: ClassVar[bool] = True
+
     def __init__(self, popularity: Popularity, number: int, seed: int = 0, backend: str = "numba") -> None:
         self.popularity, self.number, self.seed, self.backend = popularity, number, seed, backend
         self._log_share = popularity.log_share
+
+    @classmethod
+    def build(cls, options: PopularOptions, source: TargetSource) -> Self:
+        """The sampler of some options; their number is a batch's."""
+        return cls(source.popularity(options.power), options.number, source.seed, source.backend)
 
     def sample(self, request: NegativeRequest) -> Negatives:
         """Negatives int64 ``[number]``, repeats allowed; present bool ``[batch, number]``.

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gnnscale.arrays import share_rows
-from gnnscale.sampling.block import Path
 from gnnscale.sampling.keys import UInt64, default_examples, draw, example_keys, stream_key
-from gnnscale.sampling.neighbor_sampler import BACKENDS as STEP_BACKENDS
 from gnnscale.sampling.neighbor_sampler import as_seeds, drop_ended, only_table
+from gnnscale.sampling.paths import Path
+from gnnscale.sampling.sampler_backend import find_backend
 from gnnscale.sampling.sampling_rule import Rule
 from gnnscale.sampling.walks import numba_walks as walks_compiled
 from gnnscale.sampling.walks import numpy_walks as walks_reference
@@ -122,7 +122,7 @@ class WalkSampler:
         self.threads = threads
         self._round = len(cycle)
         self._stream = "walk/" + "/".join(edge_type.table_name for edge_type in self.path[: self._round])
-        self._step, self._count = STEP_BACKENDS[backend], COUNT_BACKENDS[backend]
+        self._step, self._count = find_backend(backend).fill_neighbors, COUNT_BACKENDS[backend]
 
     def sample(
         self,
@@ -210,7 +210,7 @@ def follow(
         anchors: ``[batch]``.
         keys: ``[batch]``, one an example.
         rule: number of walks, chance of a restart, how an edge is taken.
-        fill_neighbors: backend of a hop, as :func:`gnnscale.sampling.backends.numpy_backend.fill_neighbors`.
+        fill_neighbors: backend of a hop, as :meth:`gnnscale.sampling.SamplerBackend.fill_neighbors`.
 
     Returns:
         Nodes and edge times, each int32 ``[batch, walks, length]``.

@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
+from gnnscale.config import Section
 from gnnscale.sampling import WalkRule, WalkSampler
 from gnnscale.sampling.negatives.hard import HardNegatives
 from gnnscale.sampling.negatives.in_batch import InBatchNegatives
 from gnnscale.sampling.negatives.negative_rule import NegativeRule, build_negatives
 from gnnscale.sampling.negatives.popular import PopularNegatives
-from gnnscale.sampling.negatives.request import NegativeRequest
+from gnnscale.sampling.negatives.request import NegativeRequest, Negatives
 from gnnscale.sampling.negatives.shared import SharedNegatives
-from gnnscale.schema import ConfigError, SchemaError
+from gnnscale.schema import NEGATIVES, ConfigError, SchemaError
 from tests.sampling.negatives.targets import deviations, known_of
 from tests.valid_until import EndingStore, some_ends
 
@@ -51,7 +52,7 @@ def test_hard_ones_are_between_the_ranks_and_allowed(ending, around, cycle, tabl
     features = ending.features("products")
     some = short = 0
     for b, nodes in enumerate(found.nodes.tolist()):
-        known = request.known.take(request.entities[[b]])[1].tolist()
+        known = request.known.take(request.entities[[b]]).values.tolist()
         near = [n for n in ranked.nodes[b, 2:12].tolist() if n >= 0]
         allowed = [n for n in near if n not in known and features.is_valid_at(np.array([n]), request.anchors[b])[0]]
         there = [n for n in nodes if n >= 0]
@@ -148,9 +149,10 @@ def test_every_rule_has_its_sampler(ending, strategy, kind, shape):
 @pytest.mark.parametrize(
     ("rule", "options", "says"),
     [
-        ({"strategy": "popular"}, {}, "unknown strategy of negatives 'popular'. Did you mean 'popularity'"),
+        ({"strategy": "popular"}, {}, "there is no negative 'popular'. Did you mean 'popularity'"),
         ({"around": "positives"}, {}, "unknown centre of negatives 'positives'. Did you mean 'positive'"),
         ({"number": 0}, {}, "number of negatives is 0; at least 1"),
+        ({"options": {"depth": 3}}, {}, "option 'depth' of negatives 'popularity': extra inputs are not permitted"),
         ({"power": -1.0}, {}, "power of negatives is -1.0"),
         ({"strategy": "hard"}, {}, "hard negatives need walks"),
         ({}, {"backend": "nunba"}, "unknown backend of negatives 'nunba'. Did you mean 'numba'"),
@@ -161,3 +163,35 @@ def test_rules_that_make_no_sense_are_errors(store, rule, options, says):
     counts = np.ones(store.node_count("products"), int)
     with pytest.raises(ConfigError, match=says):
         build_negatives(NegativeRule(**rule), counts, store.features("products"), **options)
+
+
+def test_a_strategy_from_elsewhere_is_found_with_its_own_options(store, monkeypatch):
+    monkeypatch.setattr(NEGATIVES, "_found", dict(NEGATIVES._found))
+
+    class StepOptions(Section):
+        number: int = 3
+        step: int = 1
+
+    @NEGATIVES.register("every_nth")
+    class EveryNth:
+        """Targets 0, n, 2 n, ... for all examples."""
+
+        Options, needs_walks, per_batch = StepOptions, False, True
+
+        def __init__(self, nodes):
+            self.nodes = nodes
+
+        @classmethod
+        def build(cls, options, source):
+            return cls(np.arange(options.number) * options.step % len(source.counts))
+
+        def sample(self, request):
+            each = np.broadcast_to(self.nodes, (len(request), len(self.nodes)))
+            present = ~request.known.hold(request.entities, each)
+            return Negatives(self.nodes, present, np.zeros(len(self.nodes), np.float32))
+
+    counts = np.ones(store.node_count("products"), int)
+    rule = NegativeRule("every_nth", 4, options={"step": 2})
+    found = build_negatives(rule, counts, store.features("products")).sample(request_for(store))
+    assert found.shared and found.nodes.tolist() == [0, 2, 4, 6]
+    assert set(NEGATIVES.names()) >= {"every_nth", "uniform", "popularity", "shared", "in_batch", "hard"}

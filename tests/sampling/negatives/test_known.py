@@ -27,8 +27,8 @@ def test_both_backends_hold_what_the_sets_hold(lists, data):
     for backend in ("numba", "numpy"):
         found = known.hold(entities, nodes, backend)
         assert found.tolist() == expected and found.shape == (batch, 3)
-    which, targets = known.take(entities)
-    assert [targets[which == b].tolist() for b in range(batch)] == [sorted(set(lists[e])) for e in entities]
+    taken = known.take(entities)
+    assert [taken.row(b).tolist() for b in range(batch)] == [sorted(set(lists[e])) for e in entities]
 
 
 @pytest.mark.parametrize(

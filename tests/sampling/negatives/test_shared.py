@@ -75,10 +75,9 @@ def test_workers_share_a_set_and_steps_do_not():
 @given(popularities(), st.data())
 @settings(max_examples=150, deadline=None)
 def test_in_batch_negatives_are_the_positives_of_others(popularity, data):
-    request = data.draw(
-        requests(len(popularity)).filter(lambda r: all(r.known.take(r.entities[[b]])[1].size for b in range(len(r))))
-    )
-    which, targets = request.known.take(request.entities)
+    request = data.draw(requests(len(popularity)).filter(lambda r: (r.known.take(r.entities).counts > 0).all()))
+    known = request.known.take(request.entities)
+    which, targets = known.row_of_value, known.values
     positives = np.array(
         [data.draw(st.sampled_from(targets[which == b].tolist())) for b in range(len(request))], np.int64
     )

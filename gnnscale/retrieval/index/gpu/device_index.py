@@ -14,15 +14,17 @@ from torch import Tensor
 from gnnscale.arrays import create_array
 from gnnscale.retrieval.index.gpu import plain
 from gnnscale.retrieval.index.gpu.compared import Asked
+from gnnscale.retrieval.index.gpu.device_targets import ROWS, DeviceTargets
 from gnnscale.retrieval.index.gpu.ordered import NONE, as_keys, best_of, ids_of, scores_of
 from gnnscale.retrieval.index.gpu.plan import CELLS, MORE_ROOM, SearchPlan
-from gnnscale.retrieval.index.gpu.targets import ROWS, DeviceTargets
 from gnnscale.retrieval.index.metric import Metric, as_searched
 from gnnscale.retrieval.index.neighbors import Neighbors
 from gnnscale.retrieval.index.setting import IndexSetting
 from gnnscale.schema import ConfigError, DataError
 
 log = logging.getLogger(__name__)
+
+FILE = "exact.npy"
 
 
 class DeviceIndex:
@@ -89,8 +91,8 @@ class DeviceIndex:
         """Channels of a vector."""
         return int(self.targets.vectors.shape[1])
 
-    def with_effort(self, effort: int) -> DeviceIndex:
-        """The same index: exact search has no more and no less effort."""
+    def with_width(self, width: int) -> DeviceIndex:
+        """The same index: exact search has one width."""
         return self
 
     def search(self, queries: NDArray[np.float32], k: int) -> Neighbors:
@@ -118,17 +120,17 @@ class DeviceIndex:
             found.targets[rows], found.scores[rows] = ids_of(keys).cpu().numpy(), scores_of(keys).cpu().numpy()
         return found
 
-    def write(self, file: Path) -> None:
+    def write(self, folder: Path) -> None:
         """Keep the vectors in a file of NumPy's, in order of their ids."""
-        kept = create_array(file, np.float32, (self.size, self.channels))
+        kept = create_array(folder / FILE, np.float32, (self.size, self.channels))
         for start in range(0, self.size, ROWS):
             kept[start : start + ROWS] = self.targets.read(start, start + ROWS)
         kept.flush()
 
     @classmethod
-    def open(cls, file: Path, setting: IndexSetting) -> DeviceIndex:
+    def open(cls, folder: Path, setting: IndexSetting) -> DeviceIndex:
         """The index that :meth:`write` kept, on the setting's device."""
-        return cls.build(np.load(file, mmap_mode="r"), setting)
+        return cls.build(np.load(folder / FILE, mmap_mode="r"), setting)
 
     def _search(self, asked: Asked, k: int) -> Tensor:
         """Keys of the best targets of some queries, descending, int64 ``[queries, k]``."""

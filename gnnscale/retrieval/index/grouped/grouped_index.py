@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from gnnscale.retrieval.index.grouped.products import arithmetic, as_scores
 from gnnscale.retrieval.index.grouped.workers import one_core_each
 from gnnscale.retrieval.index.metric import as_searched
 from gnnscale.retrieval.index.neighbors import Neighbors
-from gnnscale.retrieval.index.setting import EFFORTS, IndexSetting
+from gnnscale.retrieval.index.setting import WIDTHS, IndexSetting
 from gnnscale.schema import DataError
 
 GROUP = 4096
@@ -29,7 +29,7 @@ GROUP = 4096
 LISTS_OF_GROUP = 64
 """Most lists that the queries of a group are nearest to."""
 NEAR = (128, 8)
-"""A query chooses from at least so many lists around its nearest one, and from so many times its effort."""
+"""A query chooses from at least so many lists around its nearest one, and from so many times ``nprobe``."""
 TILE = (512, 2048)
 """Queries and targets whose scores are held at once, to stay in a core's cache."""
 STEPS = (64, 256)
@@ -52,13 +52,14 @@ class GroupedIndex:
 
     Args:
         vectors: targets by list.
-        setting: effort, metric, precision and threads count.
+        setting: ``nprobe``, metric, precision and threads count.
     """
 
     def __init__(self, vectors: ClusteredVectors, setting: IndexSetting) -> None:
         self.vectors = vectors
-        self.setting = replace(setting, lists=len(vectors.centroids)).with_effort(setting.effort)
-        self._kind = arithmetic(setting.precision)
+        self.setting = setting.with_options(nlist=len(vectors.centroids)).with_width(setting.search_width)
+        self._nprobe = self.setting.search_width
+        self._kind = arithmetic(setting.options.precision)
         if self._kind is torch.bfloat16 and not len(vectors.residuals) and self.size:
             self._kind = torch.float32
         self._centroids = torch.from_numpy(np.array(vectors.centroids))
@@ -77,6 +78,15 @@ class GroupedIndex:
         """Cluster targets; see :meth:`ClusteredVectors.build`."""
         return cls(ClusteredVectors.build(vectors, setting, _threads(setting), folder), setting)
 
+    @classmethod
+    def open(cls, folder: Path, setting: IndexSetting) -> GroupedIndex:
+        """The index whose arrays a folder keeps, mapped."""
+        return cls(ClusteredVectors.open(folder), setting)
+
+    def write(self, folder: Path) -> None:
+        """Keep the arrays in a folder, unless they are mapped from it."""
+        self.vectors.write(folder)
+
     @property
     def size(self) -> int:
         """Number of targets."""
@@ -87,9 +97,9 @@ class GroupedIndex:
         """Channels of a vector."""
         return int(self.vectors.centroids.shape[1])
 
-    def with_effort(self, effort: int) -> GroupedIndex:
-        """The same targets, with so many lists looked at for a query."""
-        return GroupedIndex(self.vectors, self.setting.with_effort(effort))
+    def with_width(self, width: int) -> GroupedIndex:
+        """The same targets, with so many clusters looked at for a query."""
+        return GroupedIndex(self.vectors, self.setting.with_width(width))
 
     def search(self, queries: NDArray[np.float32], k: int) -> Neighbors:
         """The ``k`` targets of the largest scores, at most as many as there are.
@@ -120,9 +130,9 @@ class GroupedIndex:
 
     def _widest_gap(self) -> np.float32:
         """How far behind the best a list may be for a query of length one; without end where all are looked at."""
-        if self.setting.effort >= len(self.vectors.centroids):
+        if self._nprobe >= len(self.vectors.centroids):
             return np.float32(np.inf)
-        return np.float32(np.interp(self.setting.effort, EFFORTS, self.vectors.gaps))
+        return np.float32(np.interp(self._nprobe, WIDTHS, self.vectors.gaps))
 
     def _groups(self, nearest: NDArray[np.int32]) -> Iterator[NDArray[np.int64]]:
         """Rows of queries in groups of one neighborhood, or of any where they are few.
@@ -151,7 +161,7 @@ class GroupedIndex:
             The lists of any of them, those that promise most first, and which are whose, ``[own, lists]``.
         """
         lists = len(self.vectors.centroids)
-        count = lists if self.setting.effort >= lists else min(lists, max(NEAR[0], NEAR[1] * self.setting.effort))
+        count = lists if self._nprobe >= lists else min(lists, max(NEAR[0], NEAR[1] * self._nprobe))
         centers = self._centroids[torch.from_numpy(own).long()]
         lengths = centers.norm(dim=1).numpy()
         promised = promises((centers @ self._centroids.T).numpy(), lengths, self.vectors.spreads)

@@ -14,7 +14,7 @@ from gnnscale.arrays import create_array
 from gnnscale.retrieval.index.grouped.clusters import Rows, nearest_lists, train_centroids
 from gnnscale.retrieval.index.grouped.products import arithmetic
 from gnnscale.retrieval.index.metric import as_searched
-from gnnscale.retrieval.index.setting import EFFORTS, IndexSetting
+from gnnscale.retrieval.index.setting import WIDTHS, IndexSetting
 
 ROWS = 65_536
 """Vectors whose residuals are computed together."""
@@ -47,7 +47,7 @@ class ClusteredVectors:
         spreads: root mean square length of what is left of each list's vectors without the centroid, float32
             ``[lists]``.
         gaps: how much worse than its best list a list may look to a query of length one for so many lists to be looked
-            at on average as each of ``EFFORTS`` says, float32; see :func:`promises`.
+            at on average as each of ``WIDTHS`` says, float32; see :func:`promises`.
         residuals: vectors less their list's centroid in bf16, as the int16 of its bits, ``[targets, channels]``; with
             no rows where the index compares in fp32.
     """
@@ -68,16 +68,16 @@ class ClusteredVectors:
 
         Args:
             vectors: row i is target i, ``[targets, channels]``; may be mapped.
-            setting: number of lists, metric, precision and seed count.
+            setting: number of clusters, metric, precision and seed count.
             threads: that share the work.
             folder: keeps the arrays, which are mapped from there; default: memory does.
 
         Raises:
             DataError: a vector is not finite, or has no direction where the metric needs one.
         """
-        kind = arithmetic(setting.precision)
+        kind = arithmetic(setting.options.precision)
         count, channels = vectors.shape
-        lists = min(setting.lists, count)
+        lists = min(setting.options.nlist, count)
         sampled = _Searched(vectors, setting)
         centroids = train_centroids(sampled, lists, kind, threads, setting.seed)
         centroids, members = _split(sampled, centroids, kind, threads, setting.seed)
@@ -113,6 +113,12 @@ class ClusteredVectors:
                 np.save(folder / f"{name}.npy", array)
         return cls(centroids, bounds, ids, placed, residuals, spreads, gaps)
 
+    def write(self, folder: Path) -> None:
+        """Keep the arrays in a folder, but for those that are there: what :meth:`build` kept is mapped from them."""
+        for name in ARRAYS:
+            if not (folder / f"{name}.npy").exists():
+                np.save(folder / f"{name}.npy", getattr(self, name))
+
     @classmethod
     def open(cls, folder: Path) -> ClusteredVectors:
         """Arrays that :meth:`build` kept in a folder, mapped."""
@@ -142,7 +148,7 @@ def _gaps(
     lengths = np.linalg.norm(some, axis=1).astype(np.float32)
     promised = promises(some @ centroids.T, lengths, spreads) / np.maximum(lengths, 1e-12)[:, None]
     behind = np.sort((promised.max(1, keepdims=True) - promised).ravel())
-    places = np.minimum(np.array(EFFORTS) * len(some), behind.size) - 1
+    places = np.minimum(np.array(WIDTHS) * len(some), behind.size) - 1
     return behind[places].astype(np.float32)
 
 

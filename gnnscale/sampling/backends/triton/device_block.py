@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from gnnscale.sampling.block import Block, Hop, Path
+from gnnscale.sampling.block import Block, Hop
+from gnnscale.sampling.paths import Path
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-import triton
-import triton.language as tl
 from numpy.typing import NDArray
 
-from gnnscale.sampling.backends.triton.placement import Place, place_array
+from gnnscale.sampling.backends.triton.installed import tl, triton
+from gnnscale.sampling.backends.triton.placement import Location, place_array
 from gnnscale.schema import ConfigError
 
 STORED = (torch.float32, torch.float16, torch.bfloat16, torch.int8, torch.int32)
@@ -34,7 +33,7 @@ class FeatureTable:
 
     values: torch.Tensor | NDArray[Any]
     scale: torch.Tensor | None
-    place: Place
+    place: Location
     device: torch.device
 
     @property
@@ -47,7 +46,7 @@ class FeatureTable:
         cls,
         values: NDArray[Any] | torch.Tensor,
         device: torch.device,
-        place: Place = "device",
+        place: Location = "device",
         scale: NDArray[np.float32] | None = None,
     ) -> FeatureTable:
         """Bring features to their place.

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from gnnscale.sampling.backends import numba_backend as compiled
+from gnnscale.sampling.backends.numba_backend import NumbaBackend
 from gnnscale.sampling.backends.triton.device_block import DeviceBlock, DeviceHop
 from gnnscale.sampling.backends.triton.neighbor_kernel import AdjacencyTensors, is_interpreted, sample_neighbors
 from gnnscale.sampling.backends.triton.placement import Key, Memory, Placement, choose_for_readers, place_array
@@ -44,12 +44,12 @@ class GPUNeighborSampler:
         table: table that seeds are rows of; may be left out where the graph has one table.
         cap: only the latest so many edges of a node count; default: all.
         device: a CUDA device; ``cpu`` only under Triton's interpreter.
-        placement: where the graph's arrays live: a place for all, array -> place for some, or None to choose by size;
-            see :class:`Placement`. Hops along edges of which an array is mapped are sampled by the host.
+        placement: where the graph's arrays live: a location for all, array -> location for some, or None to choose by
+            size; see :class:`Placement`. Hops along edges of which an array is mapped are sampled by the host.
         memory: bytes that the arrays may take; default: most of what is free.
 
     Raises:
-        ConfigError: an unknown strategy, link, array or place, a device that is not there, a fan-out under 1, a cap
+        ConfigError: an unknown strategy, link, array or location, a device that is not there, a fan-out under 1, a cap
             under the largest fan-out, or no table where there are several.
     """
 
@@ -81,12 +81,14 @@ class GPUNeighborSampler:
             ]
             for edge_type in self._edge_types()
         }
-        self.places = choose_for_readers(sizes, readers, memory or Memory.measure(self.device), wanted)
+        self.placement = choose_for_readers(sizes, readers, memory or Memory.measure(self.device), wanted)
         """(name of an edge type or table, array) -> where it is."""
         self._tensors = {
-            key: place_array(arrays[key], place, self.device) for key, place in self.places.items() if place != "mapped"
+            key: place_array(arrays[key], location, self.device)
+            for key, location in self.placement.items()
+            if location != "mapped"
         }
-        log.debug("arrays of the graph are at %s", self.places)
+        log.debug("arrays of the graph are at %s", self.placement)
 
     def sample(
         self,
@@ -137,7 +139,7 @@ class GPUNeighborSampler:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Neighbors ``[batch, width, fanout]`` and their times, without those that have ended."""
         name = edge_type.table_name
-        if self.places[name, "indptr"] == "mapped":
+        if self.placement[name, "indptr"] == "mapped":
             return self._follow_on_host(edge_type, frontier, anchors, keys, fanout)
         tensors = {array: self._tensors[name, array] for array in _ORDER if (name, array) in self._tensors}
         valid_until = self._tensors.get(_ends_of(edge_type))
@@ -150,7 +152,7 @@ class GPUNeighborSampler:
         nodes, stamps = np.empty(shape, np.int32), np.empty(shape, np.int32)
         rows, limits, bits = (tensor.cpu().numpy() for tensor in (frontier, anchors, keys))
         adjacency = self.store.adjacency(edge_type)
-        compiled.fill_neighbors(adjacency, rows, limits, bits.view(np.uint64), self.rule, nodes, stamps)
+        NumbaBackend().fill_neighbors(adjacency, rows, limits, bits.view(np.uint64), self.rule, nodes, stamps)
         drop_ended(nodes, stamps, self.store.features(edge_type.target), limits)
         return torch.from_numpy(nodes).to(self.device), torch.from_numpy(stamps).to(self.device)
 

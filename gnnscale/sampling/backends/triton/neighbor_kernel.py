@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import triton
-import triton.language as tl
 
+from gnnscale.sampling.backends.triton.installed import tl, triton
 from gnnscale.sampling.sampling_rule import Rule
 from gnnscale.store import ALWAYS
 
@@ -46,7 +45,7 @@ def sample_neighbors(
     rule: Rule,
     valid_until: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What :func:`gnnscale.sampling.backends.numpy_backend.fill_neighbors` gives, on the frontier's device.
+    """What :meth:`gnnscale.sampling.SamplerBackend.fill_neighbors` gives, on the frontier's device.
 
     Frontier, anchors and keys are on one device. That frontier nodes are nodes of the graph is not looked at, which
     would have the host wait for the device.

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from gnnscale.schema import ConfigError, nearest
 
-Place = Literal["device", "pinned", "mapped"]
-PLACES: tuple[str, ...] = get_args(Place)
+Location = Literal["device", "pinned", "mapped"]
+LOCATIONS: tuple[str, ...] = get_args(Location)
 
 _DEVICE_SHARE, _HOST_SHARE = 0.6, 0.5
 """Of what is free: the rest of the device is for the model and its batches, the rest of the host for all else."""
@@ -28,7 +28,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Placement:
-    """What the configuration says of places: for each array one, or None to have it chosen by size.
+    """Where the configuration wants each array, or None to have it chosen by size.
 
     ``device`` memory is the fastest. ``pinned`` is page-locked memory of the host, which kernels read over the bus
     where they need it. What is ``mapped`` stays in its file: the host reads it, and what was sampled or gathered is
@@ -41,30 +41,30 @@ class Placement:
         codes: of its categorical columns.
 
     Raises:
-        ConfigError: a place that there is not.
+        ConfigError: a location that there is not.
     """
 
-    indptr: Place | None = None
-    neighbors: Place | None = None
-    times: Place | None = None
-    cumulative: Place | None = None
-    valid_until: Place | None = None
-    features: Place | None = None
-    codes: Place | None = None
+    indptr: Location | None = None
+    neighbors: Location | None = None
+    times: Location | None = None
+    cumulative: Location | None = None
+    valid_until: Location | None = None
+    features: Location | None = None
+    codes: Location | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            place = getattr(self, field.name)
-            if place is not None and place not in PLACES:
-                close = nearest(str(place), PLACES)
-                raise ConfigError(f"placement of '{field.name}' is '{place}'; one of {', '.join(PLACES)}.{close}")
+            location = getattr(self, field.name)
+            if location is not None and location not in LOCATIONS:
+                close = nearest(str(location), LOCATIONS)
+                raise ConfigError(f"placement of '{field.name}' is '{location}'; one of {', '.join(LOCATIONS)}.{close}")
 
     @classmethod
     def of(cls, config: Placement | Mapping[str, Any] | str | None) -> Placement:
-        """From configuration: a place for all arrays, array -> place for some, or None to have all chosen.
+        """From configuration: a location for all arrays, array -> location for some, or None to have all chosen.
 
         Raises:
-            ConfigError: an array or a place that there is not.
+            ConfigError: an array or a location that there is not.
         """
         if isinstance(config, Placement):
             return config
@@ -100,74 +100,74 @@ class Memory:
         return cls(int(torch.cuda.mem_get_info(device)[0] * _DEVICE_SHARE), int(host * _HOST_SHARE))
 
 
-def choose_places(sizes: Mapping[Key, int], memory: Memory, placement: Placement) -> dict[Key, Place]:
-    """A place for each array: on the device if it fits beside those before it, else pinned if it fits, else mapped.
+def choose_placement(sizes: Mapping[Key, int], memory: Memory, wanted: Placement) -> dict[Key, Location]:
+    """A location for each array: on the device if it fits beside those before it, else pinned if it fits, else mapped.
 
     Args:
         sizes: array -> bytes, those that are read most first.
         memory: what there is; arrays that the configuration places take theirs first, fit or not.
-        placement: what the configuration says.
+        wanted: what the configuration says.
     """
-    places: dict[Key, Place] = {}
+    placed: dict[Key, Location] = {}
     left = {"device": memory.device, "pinned": memory.pinned}
     for key, size in sizes.items():
-        wanted: Place | None = getattr(placement, key[1])
-        if wanted is not None:
-            places[key] = wanted
-            if wanted != "mapped":
-                left[wanted] -= _taken(size, wanted)
+        fixed: Location | None = getattr(wanted, key[1])
+        if fixed is not None:
+            placed[key] = fixed
+            if fixed != "mapped":
+                left[fixed] -= _taken(size, fixed)
     for key, size in sizes.items():
-        if key in places:
+        if key in placed:
             continue
-        places[key] = "mapped"
-        for place in ("device", "pinned"):
-            if _taken(size, place) <= left[place]:
-                places[key] = place
-                left[place] -= _taken(size, place)
+        placed[key] = "mapped"
+        for location in ("device", "pinned"):
+            if _taken(size, location) <= left[location]:
+                placed[key] = location
+                left[location] -= _taken(size, location)
                 break
-    return {key: places[key] for key in sizes}
+    return {key: placed[key] for key in sizes}
 
 
 def choose_for_readers(
-    sizes: Mapping[Key, int], readers: Mapping[str, Collection[Key]], memory: Memory, placement: Placement
-) -> dict[Key, Place]:
-    """As :func:`choose_places`, where who reads an array that is mapped has no use for its others elsewhere.
+    sizes: Mapping[Key, int], readers: Mapping[str, Collection[Key]], memory: Memory, wanted: Placement
+) -> dict[Key, Location]:
+    """As :func:`choose_placement`, where who reads an array that is mapped has no use for its others elsewhere.
 
     The largest of those that lack an array gives way, until all that are left have what they read.
 
     Args:
-        sizes: as of :func:`choose_places`.
+        sizes: as of :func:`choose_placement`.
         readers: name -> arrays that it reads, of which some may be shared.
-        memory, placement: as of :func:`choose_places`.
+        memory, wanted: as of :func:`choose_placement`.
     """
-    left = {name: keys for name, keys in readers.items() if all(getattr(placement, key[1]) != "mapped" for key in keys)}
+    left = {name: keys for name, keys in readers.items() if all(getattr(wanted, key[1]) != "mapped" for key in keys)}
     while True:
         needed = {key: size for key, size in sizes.items() if any(key in keys for keys in left.values())}
-        places = choose_places(needed, memory, placement)
-        lacking = [name for name, keys in left.items() if any(places[key] == "mapped" for key in keys)]
+        placed = choose_placement(needed, memory, wanted)
+        lacking = [name for name, keys in left.items() if any(placed[key] == "mapped" for key in keys)]
         if not lacking:
-            return {key: places.get(key, "mapped") for key in sizes}
+            return {key: placed.get(key, "mapped") for key in sizes}
         del left[max(lacking, key=lambda name: sum(sizes[key] for key in left[name]))]
 
 
 def place_array(
-    array: NDArray[Any] | torch.Tensor, place: Place, device: torch.device, chunk_bytes: int = CHUNK_BYTES
+    array: NDArray[Any] | torch.Tensor, location: Location, device: torch.device, chunk_bytes: int = CHUNK_BYTES
 ) -> torch.Tensor:
     """Copy an array to where kernels of the device read it.
 
     Args:
         array: mapped or not; never held twice in memory on the way. uint64 becomes int64 of the same bits.
-        place: ``device``, or ``pinned``; where the device is the CPU (Triton's interpreter), both are plain memory.
+        location: ``device``, or ``pinned``; where the device is the CPU (Triton's interpreter), both are plain memory.
         device: whose kernels read it.
         chunk_bytes: copied at once.
     """
-    assert place != "mapped"
+    assert location != "mapped"
     if isinstance(array, np.ndarray):
         array = array.view(np.int64) if array.dtype == np.uint64 else array
         dtype = torch.from_numpy(np.empty(0, array.dtype)).dtype
     else:
         dtype = array.dtype
-    if place == "pinned" and device.type == "cuda":
+    if location == "pinned" and device.type == "cuda":
         target = torch.empty(tuple(array.shape), dtype=dtype, pin_memory=True)
     else:
         target = torch.empty(tuple(array.shape), dtype=dtype, device=device)
@@ -179,9 +179,9 @@ def place_array(
     return target
 
 
-def _taken(size: int, place: str) -> int:
+def _taken(size: int, location: str) -> int:
     # Torch takes page-locked memory in powers of two.
-    return 1 << (size - 1).bit_length() if place == "pinned" and size else size
+    return 1 << (size - 1).bit_length() if location == "pinned" and size else size
 
 
 def _available_bytes() -> int:

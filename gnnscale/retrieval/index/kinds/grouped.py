@@ -1,0 +1,80 @@
+"""Clusters searched for many queries of one neighborhood at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnscale.config import Section
+from gnnscale.retrieval.index.index_size import nlist_for
+from gnnscale.retrieval.index.kind import IndexKind, SavedIndex
+from gnnscale.retrieval.index.kinds.ivf_flat import ClusterOptions
+from gnnscale.retrieval.index.metric import Metric
+from gnnscale.retrieval.index.setting import IndexSetting
+from gnnscale.schema import INDEX_KINDS
+
+LEAST_CLUSTERS = 16
+"""Of fewer clusters, all may be looked at."""
+MOST_LOOKED_AT = 4
+"""Where more than one cluster in so many is looked at, the targets are searched faster without clusters."""
+
+
+class GroupedOptions(ClusterOptions):
+    """Of an index that is searched for groups of queries.
+
+    Args:
+        nlist: number of clusters.
+        nprobe: clusters looked at for a query, on average: hard queries get more.
+        precision: of the scores by which candidates are chosen that are scored again; ``auto`` takes ``bf16`` where the
+            processor multiplies it faster than ``fp32``.
+    """
+
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+@INDEX_KINDS.register("grouped")
+class Grouped(IndexKind):
+    """Scores the targets of the nearest clusters by products of whole matrices."""
+
+    Options: ClassVar[type[Section]] = GroupedOptions
+    metrics: ClassVar[tuple[Metric, ...]] = (Metric.INNER_PRODUCT, Metric.COSINE)
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+    width: ClassVar[str | None] = "nprobe"
+
+    @classmethod
+    def suggest(cls, targets: int, channels: int) -> dict[str, Any]:
+        """As many clusters as suit the targets."""
+        return {"nlist": nlist_for(targets)}
+
+    @classmethod
+    def most_width(cls, options: Any) -> int:
+        """All clusters."""
+        return int(options.nlist)
+
+    @classmethod
+    def build(cls, vectors: NDArray[np.float32], setting: IndexSetting, folder: Path | None) -> SavedIndex:
+        """Cluster targets; arrays are mapped from the folder."""
+        from gnnscale.retrieval.index.grouped.grouped_index import GroupedIndex
+
+        return GroupedIndex.build(vectors, setting, folder)
+
+    @classmethod
+    def open(cls, folder: Path, setting: IndexSetting) -> SavedIndex:
+        """The index whose arrays are in a folder."""
+        from gnnscale.retrieval.index.grouped.grouped_index import GroupedIndex
+
+        return GroupedIndex.open(folder, setting)
+
+    @classmethod
+    def stronger(cls, setting: IndexSetting) -> IndexSetting | None:
+        """Candidates chosen in full precision."""
+        return setting.with_options(precision="fp32") if setting.options.precision != "fp32" else None
+
+    @classmethod
+    def better_suited(cls, asked: IndexSetting, searched: IndexSetting) -> IndexSetting | None:
+        """A single cluster, where much of all has to be looked at: vectors without structure."""
+        nlist, nprobe = searched.options.nlist, searched.options.nprobe
+        return asked.with_options(nlist=1, nprobe=1) if LEAST_CLUSTERS <= nlist < MOST_LOOKED_AT * nprobe else None
