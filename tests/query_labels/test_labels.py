@@ -90,7 +90,7 @@ def test_labels_equal_the_definition(built: Built, name: str) -> None:
     case = CASES[name]
     query, splits, labels = stage_labels(built, case)
     assert query.task_type is case.task
-    links = case.task.is_link_prediction
+    links = case.task.predicts_links
     column = "targets" if links else "target"
     entities = [built.keys[query.entity.name][e] for e in labels["entity"]]
     targets = [plain(v) for v in labels[column]]

@@ -11,7 +11,19 @@ from gnnscale.etl.ids.assign_ids import NODE_ID
 from gnnscale.etl.labels.condition_columns import columns_of, condition_column, read_rows
 from gnnscale.etl.labels.windows import Measure, aggregate_windows, fill_empty
 from gnnscale.lake import Lake
-from gnnscale.query import DAY, WINDOW, AnchorPlan, PredictiveQuery, Split, TaskType, Window, bound, part_of
+from gnnscale.query import (
+    DAY,
+    FORECASTING,
+    MULTICLASS_CLASSIFICATION,
+    MULTILABEL_CLASSIFICATION,
+    WINDOW,
+    AnchorPlan,
+    PredictiveQuery,
+    Split,
+    Window,
+    bound,
+    part_of,
+)
 from gnnscale.schema import GraphManifest
 
 DROPPING = ("AVG", "MIN", "MAX", "FIRST", "LAST", "LIST_DISTINCT")
@@ -43,7 +55,7 @@ def label_frame(
     if query.pseudo_timed_tables:
         query = query.with_window(WINDOW)
     anchors = [plan.latest] if plan.static else list(plan.splits())
-    past = not (plan.static or query.task_type.is_link_prediction)
+    past = not (plan.static or query.task_type.predicts_links)
     measures = _measures(query, past)
     frames = _aggregates(session, lake, query, measures, anchors, manifest.origin)
     needed = _needed(query)
@@ -224,14 +236,14 @@ def _targets(
     query: PredictiveQuery, values: Mapping[Key, Column], own: Mapping[bound.Operand, Column], past: bool
 ) -> list[Column]:
     expression = query.expression
-    if query.task_type.is_link_prediction:
+    if query.task_type.predicts_links:
         found = values[query.aggregate, query.aggregate.window]
         single = query.aggregate.function != "LIST_DISTINCT"
         targets = F.when(found.isNotNull(), F.array(found)) if single else found
         return [targets.alias("targets")]
     kind = {
-        TaskType.MULTICLASS_CLASSIFICATION: "string",
-        TaskType.MULTILABEL_CLASSIFICATION: "array<string>",
+        MULTICLASS_CLASSIFICATION: "string",
+        MULTILABEL_CLASSIFICATION: "array<string>",
     }.get(query.task_type, "double")
     if isinstance(expression, bound.Column):
         return [own[expression].cast(kind).alias("target"), F.lit(None).cast(kind).alias("past")]
@@ -240,7 +252,7 @@ def _targets(
         frames = query.frame_windows(window) if window else (None,)
         now = [values[expression, frame].cast(kind) for frame in frames]
         then = values[expression, before(window)].cast(kind) if past and window else F.lit(None).cast(kind)
-        if query.task_type is TaskType.FORECASTING:
+        if query.task_type is FORECASTING:
             # A frame without a value leaves nothing to learn from.
             whole = F.when(_all_present(now), F.array(*now))
             return [whole.alias("target"), F.when(then.isNotNull(), F.array(*[then] * len(now))).alias("past")]

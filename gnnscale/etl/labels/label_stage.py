@@ -13,7 +13,16 @@ from gnnscale.config import Settings, bind_query, plan_query_anchors
 from gnnscale.etl.labels.label_rules import label_frame, population_frame
 from gnnscale.etl.spark.write_tables import read_table, write_table
 from gnnscale.lake import Lake
-from gnnscale.query import AnchorPlan, PredictiveQuery, Split, TaskType, show_time
+from gnnscale.query import (
+    BINARY_CLASSIFICATION,
+    FORECASTING,
+    MULTICLASS_CLASSIFICATION,
+    MULTILABEL_CLASSIFICATION,
+    AnchorPlan,
+    PredictiveQuery,
+    Split,
+    show_time,
+)
 from gnnscale.schema import DataError, GraphManifest, QueryError
 
 log = logging.getLogger(__name__)
@@ -116,9 +125,9 @@ def _nothing(query: PredictiveQuery, plan: AnchorPlan, split: Split) -> DataErro
 
 
 def _classes(labels: DataFrame, query: PredictiveQuery) -> list[str]:
-    if query.task_type is TaskType.MULTICLASS_CLASSIFICATION:
+    if query.task_type is MULTICLASS_CLASSIFICATION:
         values = labels.select("split", F.col("target").alias("value"))
-    elif query.task_type is TaskType.MULTILABEL_CLASSIFICATION:
+    elif query.task_type is MULTILABEL_CLASSIFICATION:
         values = labels.select("split", F.explode("target").alias("value"))
     else:
         return []
@@ -128,15 +137,15 @@ def _classes(labels: DataFrame, query: PredictiveQuery) -> list[str]:
 
 
 def _figures(query: PredictiveQuery) -> list[Any]:
-    if query.task_type.is_link_prediction:
+    if query.task_type.predicts_links:
         return [F.avg(F.size("targets")).alias("targets")]
-    if query.task_type is TaskType.BINARY_CLASSIFICATION:
+    if query.task_type is BINARY_CLASSIFICATION:
         return [F.avg("target").alias("rate")]
-    if query.task_type is TaskType.MULTILABEL_CLASSIFICATION:
+    if query.task_type is MULTILABEL_CLASSIFICATION:
         return [F.avg(F.size("target")).alias("targets")]
-    if query.task_type is TaskType.MULTICLASS_CLASSIFICATION:
+    if query.task_type is MULTICLASS_CLASSIFICATION:
         return [F.approx_count_distinct("target").alias("distinct")]
-    value = F.col("target")[0] if query.task_type is TaskType.FORECASTING else F.col("target")
+    value = F.col("target")[0] if query.task_type is FORECASTING else F.col("target")
     return [
         F.avg(value).alias("mean"),
         F.stddev_pop(value).alias("deviation"),
