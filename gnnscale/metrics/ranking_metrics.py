@@ -147,8 +147,7 @@ def _ndcg(hits: Flags, size: Ids, k: int) -> Floats:
 
 
 def _recall(hits: Flags, size: Ids, k: int) -> Floats:
-    found: Floats = hits.sum(axis=1) / size
-    return found
+    return np.asarray(hits.sum(axis=1) / size, dtype=np.float64)
 
 
 def _hit_rate(hits: Flags, size: Ids, k: int) -> Floats:

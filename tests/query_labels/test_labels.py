@@ -10,8 +10,8 @@ import pytest
 
 from gnnscale.config import Settings, bind_query, build_settings, plan_query_anchors
 from gnnscale.etl.graph.graph_stage import build_graph
-from gnnscale.etl.labels.label_rules import label_frame
 from gnnscale.etl.labels.label_stage import build_labels
+from gnnscale.etl.labels.labelled_examples import label_frame
 from gnnscale.etl.spark.session import open_session
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
