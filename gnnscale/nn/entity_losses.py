@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gnnscale.nn.target_transform import TargetTransform
-from gnnscale.query import TaskType
+from gnnscale.query import TaskSpec
 from gnnscale.schema import ConfigError
 
 FOCUS = 2.0
@@ -53,14 +53,6 @@ def cross_entropy(outputs: Tensor, values: Tensor) -> Tensor:
 
 VALUE_LOSSES: dict[str, ValueLoss] = {"l1": l1, "l2": l2, "huber": huber}
 BINARY_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"bce": bce, "focal": focal}
-ALLOWED = {
-    TaskType.BINARY_CLASSIFICATION: ("bce", "focal"),
-    TaskType.MULTILABEL_CLASSIFICATION: ("bce", "focal"),
-    TaskType.MULTICLASS_CLASSIFICATION: ("cross_entropy",),
-    TaskType.REGRESSION: ("l1", "huber", "l2"),
-    TaskType.FORECASTING: ("l1", "huber", "l2"),
-}
-"""Losses of each task, the default first."""
 
 
 class EntityObjective:
@@ -75,8 +67,8 @@ class EntityObjective:
         ConfigError: the loss does not fit the task.
     """
 
-    def __init__(self, task: TaskType, space: TargetTransform, loss: str = "auto") -> None:
-        allowed = ALLOWED[task]
+    def __init__(self, task: TaskSpec, space: TargetTransform, loss: str = "auto") -> None:
+        allowed = task.losses
         if loss != "auto" and loss not in allowed:
             raise ConfigError(f"training.loss={loss} does not fit {task}; allowed are auto, {', '.join(allowed)}")
         self.task, self.space = task, space
@@ -101,8 +93,6 @@ class EntityObjective:
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Probabilities or values, ``[examples, scores]``."""
-        if self.task == TaskType.MULTICLASS_CLASSIFICATION:
+        if self.task.head == "softmax":
             return outputs.softmax(dim=1)
-        if self.name in VALUE_LOSSES:
-            return self.space.bounded(self.space.decode(outputs))
-        return outputs.sigmoid()
+        return outputs.sigmoid() if self.task.head == "sigmoid" else self.space.bounded(self.space.decode(outputs))

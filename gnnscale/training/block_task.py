@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from gnnscale.batches import AnswerShape, BlockSource, FeatureBlock
 from gnnscale.config import Settings
 from gnnscale.nn import BlockNetwork, Convolution, EntityObjective, GATv2Conv, ImportanceConv, SAGEConv, TargetTransform
-from gnnscale.query import TaskType
 from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.entity_task import EntityKnowledge
 from gnnscale.training.entity_validation import kept_metric, measure, score_rows
@@ -66,7 +65,7 @@ class BlockTask:
         self.place = place or DistributedContext()
         self.kept = kept_metric(labels.shape, None)
         trained = np.concatenate(source.batches(0))
-        values = labels.shape.task in (TaskType.REGRESSION, TaskType.FORECASTING)
+        values = labels.shape.task.predicts_values
         self.space = TargetTransform.fit(labels.values[trained]) if values else TargetTransform()
         self.objective = EntityObjective(labels.shape.task, self.space, settings.training.loss)
         torch.manual_seed(settings.seed)

@@ -68,7 +68,7 @@ def build_block_task(
         ConfigError: sampling, walks, negatives or loss don't fit the query.
     """
     place = place or DistributedContext()
-    name, link = settings.query.name, query.task_type.is_link_prediction
+    name, link = settings.query.name, query.task_type.predicts_links
     reader = ShardReader(lake, name) if settings.training.source == "shards" else None
     table = read_labels(lake, name) if reader is None else reader.labels()
     examples = examples_of(table, store.manifest.origin, link)
@@ -184,7 +184,7 @@ def _hops(settings: Settings, query: PredictiveQuery) -> tuple[dict[str, int], .
 
 def _most_examples(settings: Settings, query: PredictiveQuery) -> int | None:
     """Of an epoch: the configuration bounds those of entity tasks."""
-    return None if query.task_type.is_link_prediction else settings.training.max_examples
+    return None if query.task_type.predicts_links else settings.training.max_examples
 
 
 def _hidden(query: PredictiveQuery, table: TableManifest) -> HiddenPlaces:

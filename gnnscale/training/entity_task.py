@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gnnscale.batches import AnswerShape, EntityBatch, EntityExamples, shuffled_batches
 from gnnscale.config import Settings
 from gnnscale.nn import EntityObjective, TargetTransform, build_entity_batches, build_entity_model
-from gnnscale.query import PredictiveQuery, TaskType
+from gnnscale.query import PredictiveQuery, find_task
 from gnnscale.sampling import permutation, stream_key
 from gnnscale.store import GraphStore
 from gnnscale.training.distributed_context import DistributedContext
@@ -43,7 +43,7 @@ class EntityKnowledge:
     @classmethod
     def fit(cls, shape: AnswerShape, training: EntityExamples) -> Self:
         """From the training split."""
-        values = shape.task in (TaskType.REGRESSION, TaskType.FORECASTING)
+        values = shape.task.predicts_values
         span = int(training.anchors.max()) - int(training.anchors.min()) if len(training) else 0
         return cls(shape, TargetTransform.fit(training.values) if values else TargetTransform(), span >= YEAR)
 
@@ -60,7 +60,7 @@ class EntityKnowledge:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Inverse of :meth:`to_dict`."""
-        shape = AnswerShape(TaskType(data["task"]), tuple(data["classes"]), data["frames"])
+        shape = AnswerShape(find_task(data["task"]), tuple(data["classes"]), data["frames"])
         return cls(shape, TargetTransform(**data["space"]), data["yearly"])
 
 

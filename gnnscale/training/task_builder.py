@@ -23,7 +23,7 @@ def check_task(settings: Settings, lake: Lake, store: GraphStore, query: Predict
         # Its network is small beside the graph, and what does not fit shows as it is built.
         build_block_task(settings, lake, store, query)
         return
-    if query.task_type.is_link_prediction:
+    if query.task_type.predicts_links:
         BatchBuilder(store, query, settings.sampling, settings.model.group_columns, settings.seed)
         return
     build_entity_batches(settings, query, store)
@@ -38,7 +38,7 @@ def kept_of(lake: Lake, name: str, query: PredictiveQuery) -> ModelSelection:
         name: of the query.
         query: bound query.
     """
-    if query.task_type.is_link_prediction:
+    if query.task_type.predicts_links:
         return LinkTask.kept
     return kept_metric(read_answer_shape(lake, name), query.top)
 
@@ -63,7 +63,7 @@ def build_task(
     if settings.model.network == "blocks":
         return build_block_task(settings, lake, store, query, place)
     name, origin = settings.query.name, store.manifest.origin
-    if query.task_type.is_link_prediction:
+    if query.task_type.predicts_links:
         training, validation = (read_examples(lake, name, s, origin) for s in (Split.TRAIN, Split.VALIDATION))
         return LinkTask(settings, store, query, training, validation, place)
     shape = read_answer_shape(lake, name)

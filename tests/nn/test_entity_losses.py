@@ -8,9 +8,9 @@ import torch
 from torch.nn import functional
 
 from gnnscale.nn import EntityObjective, TargetTransform
-from gnnscale.nn.entity_losses import ALLOWED
-from gnnscale.query.task import TaskType
+from gnnscale.query import BINARY_CLASSIFICATION, FORECASTING, MULTICLASS_CLASSIFICATION, REGRESSION, TaskSpec
 from gnnscale.schema import ConfigError
+from tests.node_tasks import NODE_TASKS
 
 SKEWED = np.exp(np.random.default_rng(0).normal(0, 2, (500, 1))).astype(np.float32)
 
@@ -30,10 +30,10 @@ def test_skewed_values_take_the_logarithm_and_encodings_are_standardised() -> No
 
 def test_predictions_stay_in_bounds_and_are_never_negative_where_no_value_was() -> None:
     far = torch.tensor([[-50.0], [50.0]])
-    counts = EntityObjective(TaskType.REGRESSION, TargetTransform.fit(np.arange(9, dtype=np.float32)))
+    counts = EntityObjective(REGRESSION, TargetTransform.fit(np.arange(9, dtype=np.float32)))
     low, high = counts.predict(far)[:, 0].tolist()
     assert low == 0 and 8 < high < 20
-    signed = EntityObjective(TaskType.REGRESSION, TargetTransform.fit(np.arange(-9, 9, dtype=np.float32)))
+    signed = EntityObjective(REGRESSION, TargetTransform.fit(np.arange(-9, 9, dtype=np.float32)))
     assert signed.predict(far)[0, 0] < -9
 
 
@@ -47,7 +47,7 @@ def test_values_that_do_not_vary_or_are_not_there_are_no_fault() -> None:
 def test_the_best_constant_is_the_median_or_the_mean(loss: str, best: object) -> None:
     values = SKEWED[:101]
     space = TargetTransform.fit(values)
-    objective = EntityObjective(TaskType.REGRESSION, space, loss)
+    objective = EntityObjective(REGRESSION, space, loss)
     guesses = torch.from_numpy(np.linspace(values.min(), values.max(), 4_000, dtype=np.float32))
     outputs = space.encode(guesses)
     losses = [float(objective.loss(o.expand(101, 1), torch.from_numpy(values))) for o in outputs]
@@ -55,14 +55,14 @@ def test_the_best_constant_is_the_median_or_the_mean(loss: str, best: object) ->
 
 
 def test_huber_is_squared_within_a_spread_and_linear_past_it() -> None:
-    objective = EntityObjective(TaskType.REGRESSION, TargetTransform(scale=2.0), "huber")
+    objective = EntityObjective(REGRESSION, TargetTransform(scale=2.0), "huber")
     near = objective.loss(torch.tensor([[1.0]]), torch.zeros(1, 1))
     far = objective.loss(torch.tensor([[20.0]]), torch.zeros(1, 1))
     assert (float(near), float(far)) == (pytest.approx(0.5 * 0.5**2), pytest.approx(10 - 0.5))
 
 
 def test_a_class_that_training_lacks_counts_nothing() -> None:
-    objective = EntityObjective(TaskType.MULTICLASS_CLASSIFICATION, TargetTransform())
+    objective = EntityObjective(MULTICLASS_CLASSIFICATION, TargetTransform())
     outputs, values = torch.randn(3, 4, requires_grad=True), torch.tensor([[1.0], [-1.0], [3.0]])
     loss = objective.loss(outputs, values)
     expected = functional.cross_entropy(outputs[[0, 2]], torch.tensor([1, 3]), reduction="sum")
@@ -73,13 +73,13 @@ def test_a_class_that_training_lacks_counts_nothing() -> None:
 
 
 def test_unknown_labels_count_nothing() -> None:
-    objective = EntityObjective(TaskType.FORECASTING, TargetTransform())
+    objective = EntityObjective(FORECASTING, TargetTransform())
     values = torch.tensor([[1.0, float("nan")], [float("nan"), 4.0]])
     assert float(objective.loss(torch.zeros(2, 2), values)) == pytest.approx((1 + 4) / 2)
 
 
 def test_focal_looks_away_from_what_is_easy() -> None:
-    plain, focal = (EntityObjective(TaskType.BINARY_CLASSIFICATION, TargetTransform(), n) for n in ("bce", "focal"))
+    plain, focal = (EntityObjective(BINARY_CLASSIFICATION, TargetTransform(), n) for n in ("bce", "focal"))
     hard, easy = torch.tensor([[-3.0]]), torch.tensor([[3.0]])
     true = torch.ones(1, 1)
     ratios = [float(focal.loss(o, true) / plain.loss(o, true)) for o in (easy, hard)]
@@ -87,8 +87,8 @@ def test_focal_looks_away_from_what_is_easy() -> None:
     assert ratios[1] == pytest.approx((1 - 1 / (1 + np.exp(3))) ** 2, rel=1e-4)
 
 
-@pytest.mark.parametrize("task", ALLOWED)
-def test_a_loss_that_does_not_fit_is_an_error_that_says_which_do(task: TaskType) -> None:
-    wrong = "cross_entropy" if task != TaskType.MULTICLASS_CLASSIFICATION else "l1"
-    with pytest.raises(ConfigError, match=f"{wrong} does not fit {task}.*{ALLOWED[task][0]}"):
+@pytest.mark.parametrize("task", NODE_TASKS)
+def test_a_loss_that_does_not_fit_is_an_error_that_says_which_do(task: TaskSpec) -> None:
+    wrong = "cross_entropy" if task != MULTICLASS_CLASSIFICATION else "l1"
+    with pytest.raises(ConfigError, match=f"{wrong} does not fit {task}.*{task.losses[0]}"):
         EntityObjective(task, TargetTransform(), wrong)

@@ -12,7 +12,7 @@ from gnnscale.batches import AnswerShape
 from gnnscale.batches.blocks.block_loader import BlockLoader
 from gnnscale.batches.blocks.category_codes import CategoryCodes
 from gnnscale.config import Settings, build_settings
-from gnnscale.query.task import TaskType
+from gnnscale.query import REGRESSION
 from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import GraphManifest
 from gnnscale.store import GraphStore
@@ -49,7 +49,7 @@ def train(folder: str, place: DistributedContext, **training: Any) -> dict[str, 
     values = features["customers"][seeds, :1] + rng.normal(size=(EXAMPLES, 1)).astype(np.float32)
     codes = {"products": CategoryCodes(rng.integers(0, 4, (30, 2)).astype(np.int32), (3, 3))}
     loader = BlockLoader(sampler, features, seeds, anchors, 7, seed=2, chosen=np.arange(50), codes=codes)
-    labels = BlockLabels(AnswerShape(TaskType.REGRESSION), values.astype(np.float32), np.arange(50, EXAMPLES))
+    labels = BlockLabels(AnswerShape(REGRESSION), values.astype(np.float32), np.arange(50, EXAMPLES))
     settings = settings_of(folder, **training)
     outcome = Trainer(settings, BlockTask(settings, loader, labels, place), place).run()
     metrics = [{name: figures[name] for name in ("mae", "rmse")} for figures in outcome.history]

@@ -11,7 +11,7 @@ import pytest
 from gnnscale.batches import AnswerShape
 from gnnscale.batches.blocks.block_loader import BlockLoader
 from gnnscale.batches.blocks.category_codes import CategoryCodes
-from gnnscale.query.task import TaskType
+from gnnscale.query import BINARY_CLASSIFICATION
 from gnnscale.sampling import NeighborSampler
 from gnnscale.training import BlockLabels, BlockTask, Trainer
 from tests.gpu.graphs import CUSTOMERS, DAY, PRODUCTS, shop_store
@@ -38,7 +38,7 @@ def test_a_label_that_a_category_decides_is_learned(tmp_path: Path, decides: str
     values = (block.codes[place].reshape(DRAWN, 1) > CATEGORIES // 2).numpy().astype(np.float32)
     there = np.flatnonzero(block.nodes[-1].reshape(DRAWN) >= 0)
     training, validation = there[:TRAINED], there[TRAINED:]
-    labels = BlockLabels(AnswerShape(TaskType.BINARY_CLASSIFICATION), values, validation)
+    labels = BlockLabels(AnswerShape(BINARY_CLASSIFICATION), values, validation)
     settings = settings_of(str(tmp_path), epochs=6, batch_size=50, learning_rate=3e-2, warmup_steps=2)
 
     def train(**seen: Any) -> dict[str, float]:

@@ -21,7 +21,7 @@ from gnnscale.config import Settings, bind_query
 from gnnscale.etl.spark.session import open_session
 from gnnscale.etl.subgraph_shards.sample_shards import ShardPlan, build_shards
 from gnnscale.lake import Lake
-from gnnscale.query.task import TaskType
+from gnnscale.query import REGRESSION
 from gnnscale.sampling import NeighborSampler
 from gnnscale.sampling.sampling_rule import Rule
 from gnnscale.schema import LakeError
@@ -32,7 +32,7 @@ from tests.entity_shop import entity_settings, write_labels
 from tests.recording_callback import RecordingCallback
 
 FANOUTS = [{"purchases.customer_id": 6, "mailings.customer_id": 3}, {"purchases.product_id": 1}]
-SEED, TASK = 3, TaskType.REGRESSION
+SEED, TASK = 3, REGRESSION
 
 
 class Shards:

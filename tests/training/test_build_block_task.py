@@ -12,8 +12,8 @@ import torch
 from gnnscale.batches import read_entity_examples
 from gnnscale.config import Settings, bind_query, build_settings
 from gnnscale.lake import Lake
+from gnnscale.query import REGRESSION
 from gnnscale.query.anchors import Split
-from gnnscale.query.task import TaskType
 from gnnscale.schema import ConfigError, DataError
 from gnnscale.store import GraphStore
 from gnnscale.training import (
@@ -116,7 +116,7 @@ def test_a_convolution_by_its_name_learns(shop: Shop, store: GraphStore, convolu
 
 
 def test_heads_divide_a_single_output(shop: Shop, store: GraphStore, tmp_path: Path) -> None:
-    base = entity_settings(shop.content, tmp_path, TaskType.REGRESSION)
+    base = entity_settings(shop.content, tmp_path, REGRESSION)
     model = base.model.model_copy(update={"network": "blocks", "convolution": "attention"})
     lake, settings = Lake(base.lake.uri), base.model_copy(update={"model": model})
     query = bind_query(settings, store.manifest)
@@ -141,7 +141,7 @@ def test_walks_stand_in_for_fan_outs(shop: Shop, store: GraphStore) -> None:
 
 
 def test_answers_of_an_entity_task_are_read_back_as_they_were(shop: Shop, store: GraphStore, tmp_path: Path) -> None:
-    base = entity_settings(shop.content, tmp_path, TaskType.REGRESSION, epochs=2, learning_rate=1e-2)
+    base = entity_settings(shop.content, tmp_path, REGRESSION, epochs=2, learning_rate=1e-2)
     settings = base.model_copy(update={"model": base.model.model_copy(update={"network": "blocks"})})
     lake = Lake(settings.lake.uri)
     query = bind_query(settings, store.manifest)

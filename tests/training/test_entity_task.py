@@ -14,8 +14,8 @@ from gnnscale.batches import read_answer_shape, read_entity_examples
 from gnnscale.batches.examples.order import shuffled_batches
 from gnnscale.config import bind_query
 from gnnscale.lake import Lake
+from gnnscale.query import FORECASTING, MULTICLASS_CLASSIFICATION, REGRESSION, TaskSpec
 from gnnscale.query.anchors import Split
-from gnnscale.query.task import TaskType
 from gnnscale.schema import ConfigError, DataError, LakeError
 from gnnscale.store import GraphStore
 from gnnscale.training import EntityTask, Trainer, TrainResult, build_task, check_task, load_entity_model, save_model
@@ -28,7 +28,7 @@ from tests.recording_callback import RecordingCallback
 class Work:
     """One entity task over the shop, in a lake of its own."""
 
-    def __init__(self, shop: Shop, store: GraphStore, folder: Path, task: TaskType, **training: Any) -> None:
+    def __init__(self, shop: Shop, store: GraphStore, folder: Path, task: TaskSpec, **training: Any) -> None:
         self.store = store
         self.settings = entity_settings(shop.content, folder, task, **training)
         self.lake = Lake(self.settings.lake.uri)
@@ -45,7 +45,7 @@ class Work:
 
 @pytest.fixture
 def counts(shop: Shop, store: GraphStore, tmp_path: Path) -> Work:
-    return Work(shop, store, tmp_path, TaskType.REGRESSION, epochs=4, learning_rate=1e-2)
+    return Work(shop, store, tmp_path, REGRESSION, epochs=4, learning_rate=1e-2)
 
 
 def test_counts_of_the_last_week_are_learned(counts: Work) -> None:
@@ -86,7 +86,7 @@ def test_another_seed_gives_other_weights(counts: Work) -> None:
 
 
 @pytest.mark.parametrize("task", QUERIES)
-def test_every_task_trains_and_is_read_back(shop: Shop, store: GraphStore, tmp_path: Path, task: TaskType) -> None:
+def test_every_task_trains_and_is_read_back(shop: Shop, store: GraphStore, tmp_path: Path, task: TaskSpec) -> None:
     work = Work(shop, store, tmp_path, task)
     trainer, outcome, _ = work.train()
     assert outcome.kept in outcome.best and all(np.isfinite(value) for value in outcome.best.values())
@@ -99,9 +99,9 @@ def test_every_task_trains_and_is_read_back(shop: Shop, store: GraphStore, tmp_p
     assert predictor.knowledge.shape == shape and scores.shape == (len(examples), shape.scores)
     again = measure(shape, scores, examples.values, work.query.top)
     assert again[outcome.kept] == pytest.approx(outcome.best[outcome.kept])
-    if task not in (TaskType.REGRESSION, TaskType.FORECASTING):
+    if task not in (REGRESSION, FORECASTING):
         assert (scores >= 0).all() and (scores <= 1).all()
-    if task == TaskType.MULTICLASS_CLASSIFICATION:
+    if task == MULTICLASS_CLASSIFICATION:
         np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-5)
 
 

@@ -321,15 +321,9 @@ class EvaluateStage(Stage):
 
 
 class EvaluateTaskStage(EvaluateStage):
-    """Values or classes against truth and baselines, to a report."""
+    """The same of values or classes."""
 
     after = PredictStage
-
-    def make(self) -> str:
-        """Evaluate and report."""
-        from gnnscale.pipeline.stages.evaluate_task_stage import evaluate_task_and_report
-
-        return evaluate_task_and_report(self.settings, self.work.lake, self.work.query, self.work.plan, self.work.done)
 
 
 LINK_STAGES: tuple[type[Stage], ...] = (
@@ -348,7 +342,7 @@ ENTITY_STAGES: tuple[type[Stage], ...] = (GraphStage, LabelStage, TrainStage, Pr
 
 def stages_of(query: PredictiveQuery) -> tuple[type[Stage], ...]:
     """The stages that answer a query, in order."""
-    return LINK_STAGES if query.task_type.is_link_prediction else ENTITY_STAGES
+    return LINK_STAGES if query.task_type.predicts_links else ENTITY_STAGES
 
 
 def find_stage(query: PredictiveQuery, name: str) -> type[Stage]:
@@ -357,7 +351,7 @@ def find_stage(query: PredictiveQuery, name: str) -> type[Stage]:
     Raises:
         ConfigError: the query's task has none.
     """
-    beside = (ShardStage, IndexStage) if query.task_type.is_link_prediction else (ShardStage,)
+    beside = (ShardStage, IndexStage) if query.task_type.predicts_links else (ShardStage,)
     stages: tuple[type[Stage], ...] = (*stages_of(query), *beside)
     for stage in stages:
         if stage.name == name:
