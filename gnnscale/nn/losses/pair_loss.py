@@ -1,4 +1,4 @@
-"""The training objective of the two-branch network."""
+"""The loss of the two-branch network."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from gnnscale.batches import PairBatch
-from gnnscale.nn.lambda_rank import lambda_rank_loss
+from gnnscale.nn.losses.lambda_rank import lambda_rank_loss
+from gnnscale.nn.losses.loss import LinkLoss
 from gnnscale.nn.segments import segment_logsumexp
 from gnnscale.nn.two_branch import Scores
+from gnnscale.schema import LOSSES
 
 
 @dataclass(frozen=True)
@@ -28,15 +30,15 @@ class PairLoss:
 
     @property
     def total(self) -> Tensor:
-        """What is minimised."""
+        """What is minimized."""
         return self.rank + self.fused
 
 
 def pair_loss(scores: Scores, batch: PairBatch, log_share: Tensor, depth: int) -> PairLoss:
     """Order the candidates of the pair branch, and put them and all other targets on one scale.
 
-    The first part is :func:`gnnscale.nn.lambda_rank.lambda_rank_loss`. The second is the cross-entropy of a softmax
-    over all targets, the mean over an example's positives; sampled negatives stand for the targets outside the
+    The first part is :func:`gnnscale.nn.losses.lambda_rank.lambda_rank_loss`. The second is the cross-entropy of a
+    softmax over all targets, the mean over an example's positives; sampled negatives stand for the targets outside the
     neighborhood, their scores corrected by the logarithm of how often each is expected among the samples (Bengio and
     Senecal, 2008).
 
@@ -57,3 +59,15 @@ def pair_loss(scores: Scores, batch: PairBatch, log_share: Tensor, depth: int) -
     reached = (scores.entity[where] * scores.target[batch.explore_target]).sum(1)
     explore = ((torch.logaddexp(everything[where], reached) - reached) / batch.positives[where]).sum()
     return PairLoss(rank, repeat + explore)
+
+
+@LOSSES.register("pair")
+class PairRankingLoss(LinkLoss):
+    """:func:`pair_loss`: LambdaRank of the candidates, and a softmax over all targets."""
+
+    outputs = Scores
+    one_positive = False
+
+    def total(self, outputs: Scores, inputs: PairBatch, present: Tensor, log_share: Tensor) -> Tensor:
+        """As in :meth:`LinkLoss.total`; which negatives are none the batch knows."""
+        return pair_loss(outputs, inputs, log_share, self.rank_depth).total
