@@ -12,26 +12,33 @@ from numpy.typing import NDArray
 
 from gnnscale.config import Settings, build_settings
 from gnnscale.lake import Lake
-from gnnscale.query import PredictiveQuery
-from gnnscale.query.task import TaskType
+from gnnscale.query import (
+    BINARY_CLASSIFICATION,
+    FORECASTING,
+    MULTICLASS_CLASSIFICATION,
+    MULTILABEL_CLASSIFICATION,
+    REGRESSION,
+    PredictiveQuery,
+    TaskSpec,
+)
 from gnnscale.schema import EdgeType
 from gnnscale.store import Adjacency, GraphStore, NodeFeatures
 
 DAY = 86_400
 EACH = "FOR EACH customers.customer_id"
 QUERIES = {
-    TaskType.BINARY_CLASSIFICATION: f"PREDICT COUNT(purchases.*, 0, 7, days) > 2 {EACH}",
-    TaskType.REGRESSION: f"PREDICT COUNT(purchases.*, 0, 7, days) {EACH}",
-    TaskType.FORECASTING: f"PREDICT COUNT(purchases.*, 0, 7, days) FORECAST 3 TIMEFRAMES {EACH}",
-    TaskType.MULTICLASS_CLASSIFICATION: f"PREDICT FIRST(purchases.channel, 0, 7, days) {EACH}",
-    TaskType.MULTILABEL_CLASSIFICATION: f"PREDICT LIST_DISTINCT(purchases.channel, 0, 7, days) RANK TOP 2 {EACH}",
+    BINARY_CLASSIFICATION: f"PREDICT COUNT(purchases.*, 0, 7, days) > 2 {EACH}",
+    REGRESSION: f"PREDICT COUNT(purchases.*, 0, 7, days) {EACH}",
+    FORECASTING: f"PREDICT COUNT(purchases.*, 0, 7, days) FORECAST 3 TIMEFRAMES {EACH}",
+    MULTICLASS_CLASSIFICATION: f"PREDICT FIRST(purchases.channel, 0, 7, days) {EACH}",
+    MULTILABEL_CLASSIFICATION: f"PREDICT LIST_DISTINCT(purchases.channel, 0, 7, days) RANK TOP 2 {EACH}",
 }
 TYPES = {
-    TaskType.BINARY_CLASSIFICATION: pa.float64(),
-    TaskType.REGRESSION: pa.float64(),
-    TaskType.FORECASTING: pa.list_(pa.float64()),
-    TaskType.MULTICLASS_CLASSIFICATION: pa.string(),
-    TaskType.MULTILABEL_CLASSIFICATION: pa.list_(pa.string()),
+    BINARY_CLASSIFICATION: pa.float64(),
+    REGRESSION: pa.float64(),
+    FORECASTING: pa.list_(pa.float64()),
+    MULTICLASS_CLASSIFICATION: pa.string(),
+    MULTILABEL_CLASSIFICATION: pa.list_(pa.string()),
 }
 CLASSES = ("web", "store", "app")
 PURCHASES = "purchases.customer_id"
@@ -50,7 +57,7 @@ def purchases_before(store: GraphStore, customer: int, anchor: int, days: float)
     return edges.neighbors[rows][(age >= 0) & (age < days * DAY)].astype(np.int64)
 
 
-def entity_settings(content: dict[str, Any], folder: Path, task: TaskType, **training: Any) -> Settings:
+def entity_settings(content: dict[str, Any], folder: Path, task: TaskSpec, **training: Any) -> Settings:
     """The shop's recipe with an entity task, chosen hops, and a lake of its own under ``folder``."""
     training = {"epochs": 1, "batch_size": 32, "warmup_steps": 2, "workers": 1, "gpu": "no", "patience": 99} | training
     return build_settings(
@@ -85,7 +92,7 @@ def write_labels(lake: Lake, shop_lake: Lake, store: GraphStore, query: Predicti
     kind = TYPES[query.task_type]
     types = {"entity": pa.int64(), "anchor_time": pa.int64(), "split": pa.string(), "target": kind, "past": kind}
     lake.write("labels_asked", pa.table({name: pa.array(rows[name], types[name]) for name in rows}))
-    classed = query.task_type in (TaskType.MULTICLASS_CLASSIFICATION, TaskType.MULTILABEL_CLASSIFICATION)
+    classed = query.task_type in (MULTICLASS_CLASSIFICATION, MULTILABEL_CLASSIFICATION)
     lake.write_record(
         "task_asked",
         {"task": str(query.task_type), "classes": list(CLASSES) if classed else [], "frames": query.frames},
@@ -93,15 +100,15 @@ def write_labels(lake: Lake, shop_lake: Lake, store: GraphStore, query: Predicti
     lake.write("ids_customers", shop_lake.read("ids_customers"))
 
 
-def _target(task: TaskType, count: int) -> Any:
-    if task == TaskType.BINARY_CLASSIFICATION:
+def _target(task: TaskSpec, count: int) -> Any:
+    if task == BINARY_CLASSIFICATION:
         return float(count > 2)
-    if task == TaskType.FORECASTING:
+    if task == FORECASTING:
         return [float(count), 2.0 * count, 3.0]
-    if task == TaskType.MULTICLASS_CLASSIFICATION:
+    if task == MULTICLASS_CLASSIFICATION:
         # "kiosk" is no class of the training split.
         return "kiosk" if count > 5 else CLASSES[min(count, 2)]
-    if task == TaskType.MULTILABEL_CLASSIFICATION:
+    if task == MULTILABEL_CLASSIFICATION:
         return [name for name, has in zip(CLASSES, (count > 0, count > 2, count > 4), strict=True) if has]
     return float(count)
 

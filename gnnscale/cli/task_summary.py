@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gnnscale.evaluation import number_format, task_method_title
-from gnnscale.query import TaskType
+from gnnscale.query import find_task
 
 SHOWN: Final = 5
 """Metrics that are shown, the headline first."""
@@ -38,7 +38,7 @@ def task_table(record: Mapping[str, Any], title: str) -> Table:
         title: stands above the table.
     """
     metrics, reference = record["metrics"][:SHOWN], record["reference"]
-    number = number_format(TaskType(record["task"]))
+    number = number_format(find_task(record["task"]))
     table = Table(title=title, title_justify="left")
     table.add_column("method")
     for metric in metrics:

@@ -15,14 +15,14 @@ from gnnscale.metrics import (
     Difference,
     Floats,
     Interval,
-    TaskMetric,
+    Metric,
     draw_metrics,
     entity_weights,
     evaluate_task,
     percentile_interval,
     task_metrics,
 )
-from gnnscale.query import TaskType
+from gnnscale.query import TaskSpec
 from gnnscale.schema import DataError, nearest
 
 Verdict = Literal["beats", "ties", "loses", "undefined"]
@@ -73,10 +73,10 @@ class TaskComparison:
         resamples: of the bootstrap.
     """
 
-    task: TaskType
+    task: TaskSpec
     reference: str
     results: tuple[TaskMethodResult, ...]
-    metrics: tuple[TaskMetric, ...]
+    metrics: tuple[Metric, ...]
     examples: int = 0
     entities: int = 0
     level: float = 0.95
@@ -93,11 +93,11 @@ class TaskComparison:
         return tuple(self._by_name)
 
     @property
-    def headline(self) -> TaskMetric:
+    def headline(self) -> Metric:
         """The metric that the task is judged by."""
         return self.metrics[0]
 
-    def metric(self, name: str) -> TaskMetric:
+    def metric(self, name: str) -> Metric:
         """The metric of that name.
 
         Raises:
@@ -193,7 +193,7 @@ class TaskComparison:
 
 
 def compare_task(
-    task: TaskType,
+    task: TaskSpec,
     methods: Sequence[MethodScores],
     values: npt.ArrayLike,
     entities: npt.ArrayLike | None = None,
@@ -261,10 +261,10 @@ def _owners(entities: npt.ArrayLike | None, examples: int) -> Ids:
 
 
 def _draw(
-    task: TaskType,
+    task: TaskSpec,
     methods: Sequence[MethodScores],
     values: npt.ArrayLike,
-    metrics: Sequence[TaskMetric],
+    metrics: Sequence[Metric],
     owners: Ids,
     resamples: int,
     seed: int,

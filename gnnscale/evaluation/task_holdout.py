@@ -19,7 +19,7 @@ from gnnscale.evaluation.baselines.task_baselines import BaselineInputs, TaskBas
 from gnnscale.evaluation.task_comparison import MethodScores, TaskComparison, compare_task
 from gnnscale.inference import read_keys
 from gnnscale.lake import Lake
-from gnnscale.query import Aggregate, PredictiveQuery, Split, TaskType
+from gnnscale.query import FORECASTING, MULTILABEL_CLASSIFICATION, Aggregate, PredictiveQuery, Split
 from gnnscale.sampling import permutation, stream_key
 from gnnscale.schema import DataError
 from gnnscale.store import GraphStore
@@ -103,7 +103,7 @@ def read_scores(
     column: NDArray[np.int64] = np.zeros(len(rows), np.int64)
     if shape.classes:
         column = pc.index_in(rows["target"], value_set=pa.array(shape.classes, pa.string())).to_numpy().astype(np.int64)
-    elif shape.task is TaskType.FORECASTING:
+    elif shape.task is FORECASTING:
         column = rows["frame"].to_numpy().astype(np.int64) - 1
     values = rows["score" if "score" in rows.column_names else "value"].to_numpy()
     known = example >= 0
@@ -123,7 +123,7 @@ class _Inputs:
         self.counts = CountFeatures(store, query.entity.name, query.hidden_columns, query.hidden_tables)
         self.path = _class_path(store, query) if shape.classes else None
         # For several classes at once, trees learn from pairs of example and class.
-        self.suits_trees = shape.task is not TaskType.MULTILABEL_CLASSIFICATION or self.path is not None
+        self.suits_trees = shape.task is not MULTILABEL_CLASSIFICATION or self.path is not None
 
     def of(self, examples: EntityExamples) -> BaselineInputs:
         features = self.counts.compute(examples.entities, examples.anchors)

@@ -16,7 +16,14 @@ from gnnscale.config import Settings
 from gnnscale.inference.embedding_rows import TIMESTAMP
 from gnnscale.inference.population import read_keys
 from gnnscale.lake import Lake
-from gnnscale.query import PredictiveQuery, Split, TaskType
+from gnnscale.query import (
+    FORECASTING,
+    MULTICLASS_CLASSIFICATION,
+    MULTILABEL_CLASSIFICATION,
+    REGRESSION,
+    PredictiveQuery,
+    Split,
+)
 from gnnscale.store import GraphStore
 from gnnscale.training import NodePredictor, load_node_model
 
@@ -95,7 +102,7 @@ def answer_table(
     """
     shape = predictor.knowledge.shape
     count, width = scores.shape
-    if shape.task in (TaskType.MULTICLASS_CLASSIFICATION, TaskType.MULTILABEL_CLASSIFICATION):
+    if shape.task in (MULTICLASS_CLASSIFICATION, MULTILABEL_CLASSIFICATION):
         width = min(top or width, width)
         order = np.argsort(-scores, axis=1, kind="stable")[:, :width]
         answer = {
@@ -103,10 +110,10 @@ def answer_table(
             "rank": pa.array(np.tile(np.arange(1, width + 1, dtype=np.int32), count)),
             "score": pa.array(np.take_along_axis(scores, order, axis=1).ravel()),
         }
-    elif shape.task == TaskType.FORECASTING:
+    elif shape.task == FORECASTING:
         frames = np.tile(np.arange(1, width + 1, dtype=np.int32), count)
         answer = {"frame": pa.array(frames), "value": pa.array(scores.ravel())}
-    elif shape.task == TaskType.REGRESSION:
+    elif shape.task == REGRESSION:
         answer = {"value": pa.array(scores[:, 0])}
     else:
         answer = {"score": pa.array(scores[:, 0])}

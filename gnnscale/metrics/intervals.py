@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gnnscale.metrics.ranking_metrics import Floats
+from gnnscale.metrics.metric import Floats
 from gnnscale.schema import DataError
 
 

@@ -12,6 +12,16 @@ from .predictive_query import PredictiveQuery as PredictiveQuery
 from .pseudo_time import WINDOW as WINDOW
 from .pseudo_time import part_of as part_of
 from .pseudo_time import plan_pseudo_time as plan_pseudo_time
-from .task import TaskType as TaskType
+from .task_spec import Question as Question
+from .task_spec import TaskSpec as TaskSpec
+from .task_spec import find_task as find_task
+from .task_spec import task_types as task_types
+from .tasks.binary_classification import BINARY_CLASSIFICATION as BINARY_CLASSIFICATION
+from .tasks.forecasting import FORECASTING as FORECASTING
+from .tasks.link_prediction import STATIC_LINK_PREDICTION as STATIC_LINK_PREDICTION
+from .tasks.link_prediction import TEMPORAL_LINK_PREDICTION as TEMPORAL_LINK_PREDICTION
+from .tasks.multiclass_classification import MULTICLASS_CLASSIFICATION as MULTICLASS_CLASSIFICATION
+from .tasks.multilabel_classification import MULTILABEL_CLASSIFICATION as MULTILABEL_CLASSIFICATION
+from .tasks.regression import REGRESSION as REGRESSION
 from .window import LONG_AGO as LONG_AGO
 from .window import Window as Window

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from gnnscale.query.anchors import AnchorPlan, show_time
 from gnnscale.query.bound import Aggregate, All, Any, Column, Condition, Not
-from gnnscale.query.task import TaskType
 from gnnscale.query.window import Window
 from gnnscale.schema import ValueKind
 
@@ -48,7 +47,7 @@ def explain(query: PredictiveQuery, plan: AnchorPlan | None = None) -> str:
 
 def _target(query: PredictiveQuery) -> str:
     expression = query.expression
-    if query.task_type.is_link_prediction:
+    if query.task_type.predicts_links:
         which = f"the {query.top} rows of {query.target.name} most likely to be named"
         when = f" {_when(query.aggregate.window)}" if query.aggregate.window else ""
         where = f" where {_condition(query.aggregate.where)}" if query.aggregate.where else ""
@@ -56,7 +55,7 @@ def _target(query: PredictiveQuery) -> str:
         return f"{which}{first} by {query.event_table.name}{where}{when}"
     if isinstance(expression, Column | Aggregate):
         text = _operand(expression)
-        if query.task_type is TaskType.FORECASTING and isinstance(expression, Aggregate) and expression.window:
+        if query.task_type.answer == "values" and isinstance(expression, Aggregate) and expression.window:
             text += (
                 f", and in the {query.frames - 1} windows of {expression.window.length} {expression.window.unit} after"
             )

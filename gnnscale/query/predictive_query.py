@@ -10,12 +10,10 @@ from gnnscale.query.binding import Binder, WindowRule, future, past
 from gnnscale.query.bound import Aggregate, Column, Condition, aggregates, operands
 from gnnscale.query.horizon import Horizon
 from gnnscale.query.parser import parse
-from gnnscale.query.task import TaskType
+from gnnscale.query.task_spec import Question, TaskSpec, task_of
 from gnnscale.query.tree import Aggregation, ColumnName, Entities, Literal, QueryTree, aggregations
 from gnnscale.query.window import Window
-from gnnscale.schema import ColumnType, Graph, Link, QueryError, Table, ValueKind
-
-CLASSES = ("FIRST", "LAST")
+from gnnscale.schema import Graph, Link, QueryError, Table, ValueKind
 
 
 class PredictiveQuery:
@@ -55,7 +53,9 @@ class PredictiveQuery:
         self.positions = tree.positions
         self.frames = tree.frames or 1
         self.top = tree.top
-        self.task_type = _infer_task(self.expression, tree, self._fail)
+        question = Question(self.expression, tree.frames, tree.form, tree.top)
+        self.task_type: TaskSpec = _infer_task(question, tree, self._fail)
+        self._untimed_links = self.task_type.predicts_links and self.is_static and question.function == "LIST_DISTINCT"
         own = [o for o in operands(self.expression) if isinstance(o, Column)]
         self.hidden_columns = frozenset((o.table, o.name) for o in own)
         untimed = {a.event_table for a in aggregates(self.expression) if a.window is None}
@@ -69,7 +69,7 @@ class PredictiveQuery:
     @property
     def pseudo_timed_tables(self) -> str | None:
         """Table whose rows are put in an order to be learned from, for links without a window; else None."""
-        return self.aggregate.event_table if self.task_type is TaskType.STATIC_LINK_PREDICTION else None
+        return self.aggregate.event_table if self._untimed_links else None
 
     @property
     def horizon(self) -> Horizon:
@@ -254,62 +254,35 @@ def _key(
     return value
 
 
-def _infer_task(
-    target: Condition | Aggregate | Column, tree: QueryTree, fail: Callable[[str, int], QueryError]
-) -> TaskType:
-    task = _task(target, tree, fail)
+def _infer_task(question: Question, tree: QueryTree, fail: Callable[[str, int], QueryError]) -> TaskSpec:
+    task = task_of(question)
+    if task is None:
+        raise fail(_unanswerable(question), tree.target.position)
     at = tree.positions
-    if tree.frames is not None and task is not TaskType.FORECASTING:
+    if question.frames is not None and task.answer != "values":
         raise fail(
             "FORECAST needs a numeric aggregate, as in SUM(t.amount, 0, 7, days) FORECAST 4 TIMEFRAMES", at["FORECAST"]
         )
-    plain = (TaskType.BINARY_CLASSIFICATION, TaskType.REGRESSION, TaskType.FORECASTING)
-    if task in plain and (tree.form == "RANK" or tree.top is not None):
-        word = "RANK" if tree.form == "RANK" else "TOP"
+    one = not (task.predicts_links or task.predicts_classes)
+    if one and (question.form == "RANK" or question.top is not None):
+        word = "RANK" if question.form == "RANK" else "TOP"
         raise fail(f"{word} needs several answers an entity, and {task} gives one", at[word])
-    if task in plain[1:] and tree.form == "CLASSIFY":
+    if task.predicts_values and question.form == "CLASSIFY":
         raise fail(f"CLASSIFY needs classes, and the target is a number ({task})", at["CLASSIFY"])
-    if task.is_link_prediction and (tree.form != "RANK" or tree.top is None):
+    if task.predicts_links and (question.form != "RANK" or question.top is None):
         raise fail("a foreign key has too many values for classes: rank them, as in RANK TOP 10", tree.target.position)
     return task
 
 
-def _task(target: Condition | Aggregate | Column, tree: QueryTree, fail: Callable[[str, int], QueryError]) -> TaskType:
-    if isinstance(target, Column):
-        return _by_meaning(target, tree, fail)
-    if not isinstance(target, Aggregate):
-        return TaskType.BINARY_CLASSIFICATION
-    column = target.column
-    if target.function == "LIST_DISTINCT":
-        assert column is not None
-        if target.reference is not None:
-            return TaskType.TEMPORAL_LINK_PREDICTION if target.window else TaskType.STATIC_LINK_PREDICTION
-        if column.meaning in (ColumnType.NUMERICAL, ColumnType.TIMESTAMP):
-            raise fail(
-                f"LIST_DISTINCT needs a foreign key or a categorical column, and {column} is {column.meaning}; declare "
-                "it categorical if its numbers are names",
-                tree.target.position,
-            )
-        return TaskType.MULTILABEL_CLASSIFICATION
-    if target.function in CLASSES:
-        if target.reference is not None:
-            return TaskType.TEMPORAL_LINK_PREDICTION
-        assert column is not None
-        task = _by_meaning(column, tree, fail)
-        if task is TaskType.MULTICLASS_CLASSIFICATION:
-            return task
-    return TaskType.FORECASTING if tree.frames is not None else TaskType.REGRESSION
-
-
-def _by_meaning(column: Column, tree: QueryTree, fail: Callable[[str, int], QueryError]) -> TaskType:
-    if column.meaning is ColumnType.CATEGORICAL:
-        return TaskType.MULTICLASS_CLASSIFICATION
-    if column.meaning is ColumnType.NUMERICAL:
-        return TaskType.REGRESSION
-    if column.kind is ValueKind.TEXT:
-        return TaskType.MULTICLASS_CLASSIFICATION
-    raise fail(
+def _unanswerable(question: Question) -> str:
+    column = question.column
+    assert column is not None
+    if question.function == "LIST_DISTINCT":
+        return (
+            f"LIST_DISTINCT needs a foreign key or a categorical column, and {column} is {column.meaning}; declare "
+            "it categorical if its numbers are names"
+        )
+    return (
         f"{column} is {column.meaning or 'of no known type'}; numbers and categories can be predicted: say which in "
-        "the table's columns",
-        tree.target.position,
+        "the table's columns"
     )

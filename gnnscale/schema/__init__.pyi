@@ -13,8 +13,10 @@ from .manifest import LinkManifest as LinkManifest
 from .manifest import RelationManifest as RelationManifest
 from .manifest import TableManifest as TableManifest
 from .registries import BASELINES as BASELINES
+from .registries import CHARTS as CHARTS
 from .registries import CONVOLUTIONS as CONVOLUTIONS
 from .registries import INDEX_KINDS as INDEX_KINDS
+from .registries import LABELS as LABELS
 from .registries import LOSSES as LOSSES
 from .registries import METRICS as METRICS
 from .registries import NEGATIVES as NEGATIVES

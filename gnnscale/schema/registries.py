@@ -9,8 +9,14 @@ from gnnscale.schema.registry import Registry
 TASKS: Final = Registry[Any]("task", "gnnscale.query.tasks")
 """Kinds of question: :class:`gnnscale.query.TaskSpec`."""
 
+LABELS: Final = Registry[Any]("label", "gnnscale.etl.labels.rules")
+"""Rules that make labels of what came true."""
+
 METRICS: Final = Registry[Any]("metric", "gnnscale.metrics")
 """Figures of predictions, and which way is better."""
+
+CHARTS: Final = Registry[Any]("chart", "gnnscale.evaluation.report.answer_charts")
+"""Pictures of a model's answers."""
 
 BASELINES: Final = Registry[Any]("baseline", "gnnscale.evaluation.baselines")
 """Simple methods that stand beside every model."""

@@ -14,7 +14,7 @@ from gnnscale.batches import read_answer_shape, split_answers, split_links
 from gnnscale.config import Settings
 from gnnscale.lake import Lake
 from gnnscale.nn import LinkLoss, NodeLoss, ProcessGroup, choose_loss
-from gnnscale.query import PredictiveQuery
+from gnnscale.query import PredictiveQuery, TaskSpec
 from gnnscale.store import GraphStore
 from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.networks.network import LinkNetwork, NodeNetwork, find_network
@@ -76,7 +76,7 @@ def find_selection(lake: Lake, name: str, query: PredictiveQuery) -> ModelSelect
         name: of the query.
         query: bound query.
     """
-    if query.task_type.is_link_prediction:
+    if query.task_type.predicts_links:
         return LINK_SELECTION
     return selection_of(read_answer_shape(lake, name), query.top)
 
@@ -85,7 +85,7 @@ def _parts(
     settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery, device: torch.device | None
 ) -> TaskParts:
     network = find_network(settings, query)(settings, store, query)
-    return (_link_parts if query.task_type.is_link_prediction else _node_parts)(lake, network, device)
+    return (_link_parts if query.task_type.predicts_links else _node_parts)(lake, network, device)
 
 
 def _link_parts(lake: Lake, network: LinkNetwork, device: torch.device | None) -> TaskParts:
@@ -94,7 +94,9 @@ def _link_parts(lake: Lake, network: LinkNetwork, device: torch.device | None) -
     def fits(loss: type[Any]) -> bool:
         return issubclass(loss, LinkLoss) and issubclass(network.outputs, loss.outputs)
 
-    kind, options = choose_loss(settings.training.loss, fits, f"{query.task_type} by this network")
+    kind, options = choose_loss(
+        settings.training.loss, fits, f"{query.task_type} by this network", query.task_type.losses
+    )
     loss = kind(options, settings.training.rank_depth)
     name, origin = settings.query.name, store.manifest.origin
     examples = split_links(network.labels(lake), name, origin, named=loss.one_positive)
@@ -122,25 +124,25 @@ def _node_parts(lake: Lake, network: NodeNetwork, device: torch.device | None) -
     training = examples.training
     yearly = network.reads_year(examples.examples.anchors[training])
     knowledge = NodeKnowledge.fit(shape, examples.examples.values[training], yearly)
-    loss = choose_node_loss(settings, knowledge)
+    loss = choose_node_loss(settings, shape.task)
     source = network.node_source(lake, examples, shape, device)
     objective = NodeObjective(knowledge, loss, examples.examples.values, examples.validation, query.top)
     return TaskParts(source, objective, lambda place: network.node_model(source, knowledge, training))
 
 
-def choose_node_loss(settings: Settings, knowledge: NodeKnowledge) -> NodeLoss:
+def choose_node_loss(settings: Settings, task: TaskSpec) -> NodeLoss:
     """The loss of a node-level task.
 
     Args:
         settings: ``training.loss`` counts.
-        knowledge: which says what outputs are.
+        task: which says what outputs are, and which losses come first.
 
     Raises:
         ConfigError: it does not fit the task.
     """
 
     def fits(loss: type[Any]) -> bool:
-        return issubclass(loss, NodeLoss) and knowledge.head in loss.heads
+        return issubclass(loss, NodeLoss) and task.head in loss.heads
 
-    kind, options = choose_loss(settings.training.loss, fits, str(knowledge.shape.task), knowledge.losses)
+    kind, options = choose_loss(settings.training.loss, fits, str(task), task.losses)
     return cast(NodeLoss, kind(options))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
@@ -271,6 +272,9 @@ class Trainer:
         figures = self.task.validate(self._validation_model)
         figures |= beside
         self.history.append(figures)
+        metric = self.task.selection.metric
+        if not self.best and math.isnan(figures[metric]) and self.place.rank == 0:
+            log.warning("validation %s is undefined, as where all validation examples are of one class", metric)
         if not self.best or self.task.selection.better(figures, self.best):
             self.best = figures
             self.best_weights = {name: value.detach().cpu().clone() for name, value in self.average.state.items()}

@@ -11,23 +11,30 @@ import pytest
 
 from gnnscale.batches import EntityExamples, read_entity_examples
 from gnnscale.lake import Lake
+from gnnscale.query import (
+    BINARY_CLASSIFICATION,
+    FORECASTING,
+    MULTICLASS_CLASSIFICATION,
+    MULTILABEL_CLASSIFICATION,
+    REGRESSION,
+    TaskSpec,
+)
 from gnnscale.query.anchors import Split
-from gnnscale.query.task import TaskType
 from gnnscale.schema import LakeError
 from tests.entity_shop import TYPES
 
 NAN = np.nan
 CLASSES = ("b", "a", "c")
-CASES: dict[TaskType, tuple[list[Any], list[list[float]]]] = {
-    TaskType.BINARY_CLASSIFICATION: ([1.0, 0.0, None], [[1], [0], [NAN]]),
-    TaskType.REGRESSION: ([2.5, -1.0, None], [[2.5], [-1], [NAN]]),
-    TaskType.FORECASTING: ([[1.0, None], [3.0, 4.0], None], [[1, NAN], [3, 4], [NAN, NAN]]),
-    TaskType.MULTICLASS_CLASSIFICATION: (["a", "new", None], [[1], [-1], [NAN]]),
-    TaskType.MULTILABEL_CLASSIFICATION: ([["c", "new", "b"], [], None], [[1, 0, 1], [0, 0, 0], [NAN] * 3]),
+CASES: dict[TaskSpec, tuple[list[Any], list[list[float]]]] = {
+    BINARY_CLASSIFICATION: ([1.0, 0.0, None], [[1], [0], [NAN]]),
+    REGRESSION: ([2.5, -1.0, None], [[2.5], [-1], [NAN]]),
+    FORECASTING: ([[1.0, None], [3.0, 4.0], None], [[1, NAN], [3, 4], [NAN, NAN]]),
+    MULTICLASS_CLASSIFICATION: (["a", "new", None], [[1], [-1], [NAN]]),
+    MULTILABEL_CLASSIFICATION: ([["c", "new", "b"], [], None], [[1, 0, 1], [0, 0, 0], [NAN] * 3]),
 }
 
 
-def write(lake: Lake, task: TaskType, targets: list[Any]) -> None:
+def write(lake: Lake, task: TaskSpec, targets: list[Any]) -> None:
     rows = {
         "entity": pa.array([7, 5, 6, 1]),
         "anchor_time": pa.array([200, 200, 300, 100]),
@@ -38,13 +45,11 @@ def write(lake: Lake, task: TaskType, targets: list[Any]) -> None:
     }
     lake.write("labels_q", pa.table(rows))
     classes = CLASSES if str(task).startswith("multi") else ()
-    lake.write_record(
-        "task_q", {"task": str(task), "classes": classes, "frames": 2 if task == TaskType.FORECASTING else 1}
-    )
+    lake.write_record("task_q", {"task": str(task), "classes": classes, "frames": 2 if task == FORECASTING else 1})
 
 
 @pytest.mark.parametrize("task", CASES)
-def test_targets_become_columns_of_floats(tmp_path: Path, task: TaskType) -> None:
+def test_targets_become_columns_of_floats(tmp_path: Path, task: TaskSpec) -> None:
     targets, expected = CASES[task]
     lake = Lake(tmp_path)
     write(lake, task, targets)

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from gnnscale.config import SparkSettings
-from gnnscale.etl.labels.label_rules import label_frame
+from gnnscale.etl.labels.labelled_examples import label_frame
 from gnnscale.etl.spark.session import open_session
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery

@@ -9,10 +9,10 @@ from rich.console import Console
 
 from gnnscale.cli.task_summary import print_task_summary
 from gnnscale.evaluation.task_comparison import MethodScores, compare_task
-from gnnscale.query.task import TaskType
+from gnnscale.query import BINARY_CLASSIFICATION, REGRESSION, TaskSpec
 
 
-def printed(task: TaskType, values: np.ndarray, **scores: np.ndarray) -> list[str]:
+def printed(task: TaskSpec, values: np.ndarray, **scores: np.ndarray) -> list[str]:
     methods = [MethodScores(name, told) for name, told in scores.items()]
     record = compare_task(task, methods, values, resamples=50).to_dict()
     console = Console(file=io.StringIO(), width=40)
@@ -22,7 +22,7 @@ def printed(task: TaskType, values: np.ndarray, **scores: np.ndarray) -> list[st
 
 def test_methods_stand_beside_their_metrics_and_verdicts():
     values = np.random.default_rng(0).normal(100, 10, (300, 1))
-    lines = printed(TaskType.REGRESSION, values, model=values + 1, own_past=values - 20, odd=values + 1)
+    lines = printed(REGRESSION, values, model=values + 1, own_past=values - 20, odd=values + 1)
     assert lines[0].strip() == "spend: 300 examples"
     assert "MAE ↓" in lines[2] and "R² ↑" in lines[2] and "Model on MAE" in lines[2]
     cells = [[cell.strip() for cell in line.strip("│ ").split("│")] for line in lines[4:7]]
@@ -32,6 +32,6 @@ def test_methods_stand_beside_their_metrics_and_verdicts():
 
 
 def test_what_is_undefined_is_a_dash():
-    lines = printed(TaskType.BINARY_CLASSIFICATION, np.zeros((4, 1)), model=np.ones((4, 1)), base_rate=np.ones((4, 1)))
+    lines = printed(BINARY_CLASSIFICATION, np.zeros((4, 1)), model=np.ones((4, 1)), base_rate=np.ones((4, 1)))
     assert [cell.strip() for cell in lines[5].strip("│ ").split("│")][1:4] == ["-", "-", "0.000"]
     assert "undefined" in lines[5]

@@ -8,12 +8,12 @@ import pytest
 from gnnscale.evaluation.baselines.boosted_trees import BoostedTrees
 from gnnscale.evaluation.baselines.task_baselines import BaselineInputs, simple_baselines
 from gnnscale.metrics.task_evaluation import evaluate_task
-from gnnscale.query.task import TaskType
+from gnnscale.query import BINARY_CLASSIFICATION, STATIC_LINK_PREDICTION, TaskSpec
 from gnnscale.schema.errors import DataError
+from tests.node_tasks import NODE_TASKS
 
 NAN = np.nan
-ENTITY_TASKS = [task for task in TaskType if not task.is_link_prediction]
-BINARY, REGRESSION, FORECASTING, MULTICLASS, MULTILABEL = ENTITY_TASKS
+BINARY, REGRESSION, FORECASTING, MULTICLASS, MULTILABEL = NODE_TASKS
 CLASSES = 4
 
 
@@ -22,7 +22,7 @@ def inputs(past: list[list[float]]) -> BaselineInputs:
     return BaselineInputs(table, np.zeros((len(table), 0), np.float32))
 
 
-def predicted(task: TaskType, values: list[list[float]], past: list[list[float]], classes: int = 0) -> dict:
+def predicted(task: TaskSpec, values: list[list[float]], past: list[list[float]], classes: int = 0) -> dict:
     """Scores of every simple baseline, fitted on values."""
     train = np.array(values, np.float32)
     asked = inputs(past)
@@ -56,7 +56,7 @@ def test_multilabel_puts_what_was_had_first():
     assert found == {"own_past": [[0.5, 0.75], [1, 0.5]], "popularity": [[1, 0.5]] * 2}
 
 
-def learnable(task: TaskType, n: int, seed: int) -> tuple[BaselineInputs, np.ndarray]:
+def learnable(task: TaskSpec, n: int, seed: int) -> tuple[BaselineInputs, np.ndarray]:
     """Examples whose values follow from the first feature, or the first feature of each pair; the past is noise."""
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(n, 3)).astype(np.float32)
@@ -76,7 +76,7 @@ def learnable(task: TaskType, n: int, seed: int) -> tuple[BaselineInputs, np.nda
 
 
 @pytest.mark.parametrize(
-    ("task", "validated"), [*((task, True) for task in ENTITY_TASKS), (REGRESSION, False), (MULTILABEL, False)]
+    ("task", "validated"), [*((task, True) for task in NODE_TASKS), (REGRESSION, False), (MULTILABEL, False)]
 )
 def test_trees_find_what_the_features_hold(task, validated):
     train, test = learnable(task, 500, 0), learnable(task, 200, 1)
@@ -133,13 +133,13 @@ def test_faults_are_named():
     with pytest.raises(DataError, match="features of each class"):
         BoostedTrees(MULTILABEL, 2).fit(inputs([[1, 0]] * 2), np.eye(2, dtype=np.float32))
     with pytest.raises(DataError, match="static link prediction"):
-        simple_baselines(TaskType.STATIC_LINK_PREDICTION)
+        simple_baselines(STATIC_LINK_PREDICTION)
     with pytest.raises(DataError, match="past and features"):
         BaselineInputs(np.zeros((2, 1), np.float32), np.zeros((3, 1), np.float32))
 
 
-@pytest.mark.parametrize("task", [TaskType.BINARY_CLASSIFICATION, TaskType.REGRESSION])
-def test_trees_do_without_columns_that_have_no_value(task: TaskType) -> None:
+@pytest.mark.parametrize("task", [BINARY_CLASSIFICATION, REGRESSION])
+def test_trees_do_without_columns_that_have_no_value(task: TaskSpec) -> None:
     rng = np.random.default_rng(0)
     features = rng.normal(size=(200, 3)).astype(np.float32)
     features[:, 1] = np.nan

@@ -10,30 +10,36 @@ import numpy as np
 import pytest
 
 from gnnscale.evaluation.task_comparison import MethodScores, TaskComparison, compare_task
-from gnnscale.metrics.task_draws import draw_metrics, entity_weights
+from gnnscale.metrics import draw_metrics, entity_weights
 from gnnscale.metrics.task_evaluation import evaluate_task
-from gnnscale.query.task import TaskType
+from gnnscale.query import (
+    BINARY_CLASSIFICATION,
+    FORECASTING,
+    MULTICLASS_CLASSIFICATION,
+    REGRESSION,
+    TaskSpec,
+)
 from gnnscale.schema.errors import DataError
+from tests.node_tasks import NODE_TASKS
 
-ENTITY_TASKS = [task for task in TaskType if not task.is_link_prediction]
 N, CLASSES = 80, 7
 
 
-def examples(task: TaskType, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def examples(task: TaskSpec, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Scores, many of them tied, and values of some task."""
     rng = np.random.default_rng(seed)
-    if task is TaskType.BINARY_CLASSIFICATION:
+    if task is BINARY_CLASSIFICATION:
         return rng.integers(0, 6, (N, 1)) / 5, rng.integers(0, 2, (N, 1))
-    if task is TaskType.REGRESSION:
+    if task is REGRESSION:
         return rng.normal(size=(N, 1)), 1e6 + rng.normal(size=(N, 1))
-    if task is TaskType.FORECASTING:
+    if task is FORECASTING:
         return rng.normal(size=(N, 3)), rng.normal(size=(N, 3))
-    if task is TaskType.MULTICLASS_CLASSIFICATION:
+    if task is MULTICLASS_CLASSIFICATION:
         return rng.dirichlet(np.ones(CLASSES), N), rng.integers(-1, CLASSES, (N, 1))
     return rng.integers(0, 6, (N, CLASSES)) / 5, rng.integers(0, 2, (N, CLASSES)) * rng.integers(0, 2, (N, 1))
 
 
-@pytest.mark.parametrize("task", ENTITY_TASKS)
+@pytest.mark.parametrize("task", NODE_TASKS)
 def test_a_drawn_metric_equals_the_metric_of_the_drawn_examples(task):
     scores, values = examples(task)
     weights = np.concatenate([np.ones((1, N)), *entity_weights(np.arange(N), 4, seed=1)])
@@ -47,9 +53,9 @@ def test_a_drawn_metric_equals_the_metric_of_the_drawn_examples(task):
 
 def test_draws_without_both_outcomes_are_undefined_and_left_out():
     scores, values = np.array([[0.9], [0.2], [0.1]]), np.array([[1], [0], [0]])
-    drawn = draw_metrics(TaskType.BINARY_CLASSIFICATION, scores, values)(np.array([[0.0, 2, 1], [1, 1, 1]]))
+    drawn = draw_metrics(BINARY_CLASSIFICATION, scores, values)(np.array([[0.0, 2, 1], [1, 1, 1]]))
     assert math.isnan(drawn["auroc"][0]) and drawn["auroc"][1] == 1
-    found = compare_task(TaskType.BINARY_CLASSIFICATION, [MethodScores("model", scores)], values)
+    found = compare_task(BINARY_CLASSIFICATION, [MethodScores("model", scores)], values)
     assert (found.result("model").intervals["auroc"].low, found.result("model").intervals["auroc"].high) == (1, 1)
 
 
@@ -66,7 +72,7 @@ def regression(**scores: Any) -> TaskComparison:
     values = np.random.default_rng(0).normal(size=(300, 1))
     noise = np.random.default_rng(1).normal(size=(300, 1))
     methods = [MethodScores(name, values + size * noise) for name, size in scores.items()]
-    return compare_task(TaskType.REGRESSION, methods, values, resamples=200)
+    return compare_task(REGRESSION, methods, values, resamples=200)
 
 
 def test_verdicts_follow_the_direction_of_the_metric():
@@ -91,7 +97,7 @@ def test_intervals_hold_the_middle_of_the_draws_and_narrow_with_examples():
     widths = []
     for n in (100, 1600):
         values = rng.normal(size=(n, 1))
-        found = compare_task(TaskType.REGRESSION, [MethodScores("model", np.zeros((n, 1)))], values)
+        found = compare_task(REGRESSION, [MethodScores("model", np.zeros((n, 1)))], values)
         interval = found.result("model").intervals["mae"]
         assert interval.low < found.result("model").metrics["mae"] < interval.high
         # the standard error of a mean of |z|, whose deviation is about 0.6
@@ -100,7 +106,7 @@ def test_intervals_hold_the_middle_of_the_draws_and_narrow_with_examples():
     assert widths[1] < widths[0] / 3
 
 
-@pytest.mark.parametrize("task", ENTITY_TASKS)
+@pytest.mark.parametrize("task", NODE_TASKS)
 def test_rows_are_flat_and_json(task):
     methods = [MethodScores(name, examples(task, seed)[0]) for seed, name in enumerate(("model", "own_past"))]
     found = compare_task(task, methods, examples(task)[1], np.arange(N) // 2, resamples=20)
@@ -115,12 +121,12 @@ def test_rows_are_flat_and_json(task):
 
 def test_what_is_undefined_is_none():
     methods = [MethodScores(name, np.full((4, 1), 0.5)) for name in ("model", "base_rate")]
-    found = compare_task(TaskType.BINARY_CLASSIFICATION, methods, np.zeros((4, 1)), resamples=10)
+    found = compare_task(BINARY_CLASSIFICATION, methods, np.zeros((4, 1)), resamples=10)
     assert found.verdict("base_rate") == "undefined" and found.best("auroc") is None
     row = found.rows()[1]
     assert row["auroc"] is row["auroc_low"] is row["auroc_difference"] is None
     empty = [MethodScores("model", np.zeros((0, 1)))]
-    found = compare_task(TaskType.REGRESSION, empty, np.zeros((0, 1)), resamples=10)
+    found = compare_task(REGRESSION, empty, np.zeros((0, 1)), resamples=10)
     assert found.rows()[0]["mae"] is None and found.examples == 0
 
 
@@ -128,12 +134,12 @@ def test_faults_are_named():
     one, two = MethodScores("model", np.zeros((3, 1))), MethodScores("own_past", np.zeros((2, 1)))
     values = np.zeros((3, 1))
     with pytest.raises(DataError, match=r"same examples: got model \[3, 1\], own_past \[2, 1\]"):
-        compare_task(TaskType.REGRESSION, [one, two], values)
+        compare_task(REGRESSION, [one, two], values)
     with pytest.raises(DataError, match="Did you mean 'model'"):
-        compare_task(TaskType.REGRESSION, [one], values, reference="modle")
+        compare_task(REGRESSION, [one], values, reference="modle")
     with pytest.raises(DataError, match="different names"):
-        compare_task(TaskType.REGRESSION, [one, one], values)
+        compare_task(REGRESSION, [one, one], values)
     with pytest.raises(DataError, match="Did you mean 'mae'"):
-        compare_task(TaskType.REGRESSION, [one], values).verdict("model", "mea")
+        compare_task(REGRESSION, [one], values).verdict("model", "mea")
     with pytest.raises(DataError, match=r"entities must be \[3\]"):
-        compare_task(TaskType.REGRESSION, [one], values, entities=[1, 2])
+        compare_task(REGRESSION, [one], values, entities=[1, 2])

@@ -15,10 +15,10 @@ from gnnscale.evaluation.report.report import Curve, EdgeFigure, TableFigure
 from gnnscale.evaluation.report.task_charts import like_scored, task_charts
 from gnnscale.evaluation.report.task_report import LabelFigure, TaskReport, render_task_report, task_headlines
 from gnnscale.evaluation.task_comparison import MethodScores, TaskComparison, compare_task
-from gnnscale.metrics.task_definitions import task_metrics
-from gnnscale.query.task import TaskType
+from gnnscale.metrics.task_evaluation import task_metrics
+from gnnscale.query import TaskSpec
 from tests.evaluation.test_report import NASTY, Outline, headings
-from tests.evaluation.test_task_comparison import CLASSES, ENTITY_TASKS, examples
+from tests.evaluation.test_task_comparison import CLASSES, NODE_TASKS, examples
 
 SECTIONS = [
     "Headline figures",
@@ -32,10 +32,10 @@ SECTIONS = [
     "How the numbers are defined",
 ]
 NAMES = [NASTY, *(f"class {c}" for c in range(CLASSES - 1))]
-BINARY, REGRESSION, FORECASTING, MULTICLASS, MULTILABEL = ENTITY_TASKS
+BINARY, REGRESSION, FORECASTING, MULTICLASS, MULTILABEL = NODE_TASKS
 
 
-def report(task: TaskType) -> TaskReport:
+def report(task: TaskSpec) -> TaskReport:
     scores, values = examples(task)
     names = ("model", "own_past", "boosted_trees", "odd_one")
     methods = [MethodScores(name, examples(task, seed)[0]) for seed, name in enumerate(names)]
@@ -56,7 +56,7 @@ def report(task: TaskType) -> TaskReport:
     )
 
 
-@pytest.mark.parametrize("task", ENTITY_TASKS)
+@pytest.mark.parametrize("task", NODE_TASKS)
 def test_every_task_renders(task):
     page = render_task_report(report(task))
     outline = Outline(page)
@@ -101,7 +101,7 @@ def test_headlines_of_an_error_are_better_below():
     assert {line.verdict for line in task_headlines(worse)} == {"worse"}
 
 
-@pytest.mark.parametrize("task", ENTITY_TASKS)
+@pytest.mark.parametrize("task", NODE_TASKS)
 def test_no_methods_and_no_examples_render(task):
     nothing = TaskReport("t", "q", "c", TaskComparison(task, "model", (), task_metrics(task, 3)))
     page = render_task_report(nothing)

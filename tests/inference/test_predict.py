@@ -12,24 +12,31 @@ import pytest
 from gnnscale.config import bind_query
 from gnnscale.inference import predict
 from gnnscale.lake import Lake
-from gnnscale.query.task import TaskType
+from gnnscale.query import (
+    BINARY_CLASSIFICATION,
+    FORECASTING,
+    MULTICLASS_CLASSIFICATION,
+    MULTILABEL_CLASSIFICATION,
+    REGRESSION,
+    TaskSpec,
+)
 from gnnscale.store import GraphStore
 from gnnscale.training import Trainer, build_task, save_model
 from tests.conftest import Shop
 from tests.entity_shop import CLASSES, DAY, QUERIES, entity_settings, write_labels
 
 COLUMNS = {
-    TaskType.BINARY_CLASSIFICATION: {"score"},
-    TaskType.REGRESSION: {"value"},
-    TaskType.FORECASTING: {"frame", "value"},
-    TaskType.MULTICLASS_CLASSIFICATION: {"target", "rank", "score"},
-    TaskType.MULTILABEL_CLASSIFICATION: {"target", "rank", "score"},
+    BINARY_CLASSIFICATION: {"score"},
+    REGRESSION: {"value"},
+    FORECASTING: {"frame", "value"},
+    MULTICLASS_CLASSIFICATION: {"target", "rank", "score"},
+    MULTILABEL_CLASSIFICATION: {"target", "rank", "score"},
 }
-ROWS = {TaskType.FORECASTING: 3, TaskType.MULTICLASS_CLASSIFICATION: 3, TaskType.MULTILABEL_CLASSIFICATION: 2}
+ROWS = {FORECASTING: 3, MULTICLASS_CLASSIFICATION: 3, MULTILABEL_CLASSIFICATION: 2}
 
 
 @pytest.mark.parametrize("task", QUERIES)
-def test_tables_have_the_layout_of_their_task(shop: Shop, store: GraphStore, tmp_path: Path, task: TaskType) -> None:
+def test_tables_have_the_layout_of_their_task(shop: Shop, store: GraphStore, tmp_path: Path, task: TaskSpec) -> None:
     settings = entity_settings(shop.content, tmp_path, task)
     lake, query = Lake(settings.lake.uri), bind_query(settings, store.manifest)
     write_labels(lake, shop.lake, store, query)
@@ -49,9 +56,9 @@ def test_tables_have_the_layout_of_their_task(shop: Shop, store: GraphStore, tmp
         assert sorted(table["entity"].to_pylist()) == sorted(list(shop.ids("customers")) * each)
     assert sum(advanced) == 2 * customers
     rows = predictions.to_pandas().groupby("entity")
-    if task == TaskType.FORECASTING:
+    if task == FORECASTING:
         assert all(list(part["frame"]) == [1, 2, 3] for _, part in rows)
-    if each > 1 and task != TaskType.FORECASTING:
+    if each > 1 and task != FORECASTING:
         assert set(predictions["target"].to_pylist()) <= set(CLASSES)
         for _, part in rows:
             assert list(part["rank"]) == list(range(1, each + 1)) and part["target"].is_unique

@@ -7,13 +7,14 @@ import math
 import numpy as np
 import pytest
 
-from gnnscale.metrics.task_definitions import headline_metric, list_lengths, task_metrics
-from gnnscale.metrics.task_evaluation import SMALLEST, class_ranks, evaluate_task
-from gnnscale.query.task import TaskType
+from gnnscale.metrics.class_metrics import class_ranks
+from gnnscale.metrics.metric import SMALLEST
+from gnnscale.metrics.task_evaluation import evaluate_task, headline_metric, task_metrics
+from gnnscale.query import STATIC_LINK_PREDICTION
 from gnnscale.schema.errors import DataError
+from tests.node_tasks import NODE_TASKS
 
-ENTITY_TASKS = [task for task in TaskType if not task.is_link_prediction]
-BINARY, REGRESSION, FORECASTING, MULTICLASS, MULTILABEL = ENTITY_TASKS
+BINARY, REGRESSION, FORECASTING, MULTICLASS, MULTILABEL = NODE_TASKS
 
 
 def test_binary_by_hand():
@@ -94,7 +95,7 @@ def test_what_one_outcome_leaves_undefined():
     assert all(math.isnan(value) for value in nothing.values())
 
 
-@pytest.mark.parametrize("task", ENTITY_TASKS)
+@pytest.mark.parametrize("task", NODE_TASKS)
 def test_no_examples_leave_everything_undefined(task):
     width = 1 if task in (BINARY, REGRESSION) else 3
     found = evaluate_task(task, np.zeros((0, width)), np.zeros((0, 1 if task is MULTICLASS else width)))
@@ -103,11 +104,15 @@ def test_no_examples_leave_everything_undefined(task):
 
 
 def test_headlines_and_directions():
-    names = [headline_metric(task, 4).name for task in ENTITY_TASKS]
+    names = [headline_metric(task, 4).name for task in NODE_TASKS]
     assert names == ["auroc", "mae", "mae", "accuracy", "map@4"]
-    lower = {m.name for task in ENTITY_TASKS for m in task_metrics(task, 2) if not m.higher_is_better}
+    lower = {m.name for task in NODE_TASKS for m in task_metrics(task, 2) if not m.higher_is_better}
     assert lower == {"log_loss", "mae", "rmse", "mae_frame_1", "mae_frame_2"}
-    assert (list_lengths(30), list_lengths(7), list_lengths(5), list_lengths(3)) == ((10, 5), (7, 5), (5,), (3,))
+    lengths = [
+        tuple(int(m.name.partition("@")[2]) for m in task_metrics(MULTILABEL, classes) if m.name.startswith("map@"))
+        for classes in (30, 7, 5, 3)
+    ]
+    assert lengths == [(10, 5), (7, 5), (5,), (3,)]
 
 
 def test_faults_are_named():
@@ -118,4 +123,4 @@ def test_faults_are_named():
     with pytest.raises(DataError, match="must be finite"):
         evaluate_task(REGRESSION, [[math.nan]], [[1]])
     with pytest.raises(DataError, match="static link prediction"):
-        evaluate_task(TaskType.STATIC_LINK_PREDICTION, [[1]], [[1]])
+        evaluate_task(STATIC_LINK_PREDICTION, [[1]], [[1]])

@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnnscale.query import PredictiveQuery, TaskType, Window
+from gnnscale.query import (
+    BINARY_CLASSIFICATION,
+    FORECASTING,
+    MULTICLASS_CLASSIFICATION,
+    MULTILABEL_CLASSIFICATION,
+    REGRESSION,
+    STATIC_LINK_PREDICTION,
+    TEMPORAL_LINK_PREDICTION,
+    PredictiveQuery,
+    Window,
+)
 from gnnscale.query.bound import Aggregate, All, Any, Column, Not, aggregates, operands
 from gnnscale.query.bound import Test as Comparing
 from gnnscale.schema import ColumnType, Graph, Link, QueryError, Table, ValueKind
@@ -29,7 +39,7 @@ def where(condition: str) -> All | Any | Not | Comparing:
 
 def test_a_ranking_has_facts_targets_and_both_links():
     query = bound(SAMPLE)
-    assert query.task_type is TaskType.TEMPORAL_LINK_PREDICTION and not query.is_static
+    assert query.task_type is TEMPORAL_LINK_PREDICTION and not query.is_static
     assert (query.entity.name, query.event_table.name, query.target.name) == ("users", "orders", "items")
     assert (query.entity_link, query.target_link) == (BUYER, BOUGHT)
     assert query.aggregate.window == Window(0, 7)
@@ -39,30 +49,30 @@ def test_a_ranking_has_facts_targets_and_both_links():
 
 
 TASKS = {
-    f"COUNT(orders.*, 0, 7) > 0 {USERS}": TaskType.BINARY_CLASSIFICATION,
-    f"COUNT(orders.*, 0, 7) > 0 CLASSIFY {USERS}": TaskType.BINARY_CLASSIFICATION,
-    f"EXISTS(orders.*, 0, 7) {USERS}": TaskType.BINARY_CLASSIFICATION,
-    f"NOT users.premium {USERS}": TaskType.BINARY_CLASSIFICATION,
-    f"users.country = 'DE' {USERS}": TaskType.BINARY_CLASSIFICATION,
-    f"users.age IS NULL {USERS}": TaskType.BINARY_CLASSIFICATION,
-    f"SUM(orders.amount, 0, 7) {USERS}": TaskType.REGRESSION,
-    f"COUNT_DISTINCT(orders.item_id, 0, 7) {USERS}": TaskType.REGRESSION,
-    f"LAST(orders.amount, 0, 7) {USERS}": TaskType.REGRESSION,
-    f"users.age {USERS}": TaskType.REGRESSION,
-    f"SUM(orders.amount, 0, 7) FORECAST 1 TIMEFRAMES {USERS}": TaskType.FORECASTING,
-    f"AVG(items.price, 0, 1, months) FORECAST 3 TIMEFRAMES {USERS}": TaskType.FORECASTING,
-    f"FIRST(orders.channel, 0, 7) {USERS}": TaskType.MULTICLASS_CLASSIFICATION,
-    f"LAST(orders.gift, 0, 7) CLASSIFY {USERS}": TaskType.MULTICLASS_CLASSIFICATION,
-    f"FIRST(items.shelf, 0, 7) RANK TOP 2 {USERS}": TaskType.MULTICLASS_CLASSIFICATION,
-    f"users.country {USERS}": TaskType.MULTICLASS_CLASSIFICATION,
-    f"users.premium {USERS}": TaskType.MULTICLASS_CLASSIFICATION,
-    "items.shelf CLASSIFY FOR EACH items.item_id": TaskType.MULTICLASS_CLASSIFICATION,
-    f"LIST_DISTINCT(orders.channel, 0, 7) CLASSIFY {USERS}": TaskType.MULTILABEL_CLASSIFICATION,
-    f"LIST_DISTINCT(items.category, 0, 7) RANK TOP 3 {USERS}": TaskType.MULTILABEL_CLASSIFICATION,
-    f"LIST_DISTINCT(items.shelf, 0, 7) {USERS}": TaskType.MULTILABEL_CLASSIFICATION,
-    f"LIST_DISTINCT(orders.item_id, 0, 7) RANK TOP 3 {USERS}": TaskType.TEMPORAL_LINK_PREDICTION,
-    f"FIRST(orders.item_id, 0, 7) RANK TOP 3 {USERS}": TaskType.TEMPORAL_LINK_PREDICTION,
-    f"LIST_DISTINCT(reviews.item_id) RANK TOP 3 {USERS}": TaskType.STATIC_LINK_PREDICTION,
+    f"COUNT(orders.*, 0, 7) > 0 {USERS}": BINARY_CLASSIFICATION,
+    f"COUNT(orders.*, 0, 7) > 0 CLASSIFY {USERS}": BINARY_CLASSIFICATION,
+    f"EXISTS(orders.*, 0, 7) {USERS}": BINARY_CLASSIFICATION,
+    f"NOT users.premium {USERS}": BINARY_CLASSIFICATION,
+    f"users.country = 'DE' {USERS}": BINARY_CLASSIFICATION,
+    f"users.age IS NULL {USERS}": BINARY_CLASSIFICATION,
+    f"SUM(orders.amount, 0, 7) {USERS}": REGRESSION,
+    f"COUNT_DISTINCT(orders.item_id, 0, 7) {USERS}": REGRESSION,
+    f"LAST(orders.amount, 0, 7) {USERS}": REGRESSION,
+    f"users.age {USERS}": REGRESSION,
+    f"SUM(orders.amount, 0, 7) FORECAST 1 TIMEFRAMES {USERS}": FORECASTING,
+    f"AVG(items.price, 0, 1, months) FORECAST 3 TIMEFRAMES {USERS}": FORECASTING,
+    f"FIRST(orders.channel, 0, 7) {USERS}": MULTICLASS_CLASSIFICATION,
+    f"LAST(orders.gift, 0, 7) CLASSIFY {USERS}": MULTICLASS_CLASSIFICATION,
+    f"FIRST(items.shelf, 0, 7) RANK TOP 2 {USERS}": MULTICLASS_CLASSIFICATION,
+    f"users.country {USERS}": MULTICLASS_CLASSIFICATION,
+    f"users.premium {USERS}": MULTICLASS_CLASSIFICATION,
+    "items.shelf CLASSIFY FOR EACH items.item_id": MULTICLASS_CLASSIFICATION,
+    f"LIST_DISTINCT(orders.channel, 0, 7) CLASSIFY {USERS}": MULTILABEL_CLASSIFICATION,
+    f"LIST_DISTINCT(items.category, 0, 7) RANK TOP 3 {USERS}": MULTILABEL_CLASSIFICATION,
+    f"LIST_DISTINCT(items.shelf, 0, 7) {USERS}": MULTILABEL_CLASSIFICATION,
+    f"LIST_DISTINCT(orders.item_id, 0, 7) RANK TOP 3 {USERS}": TEMPORAL_LINK_PREDICTION,
+    f"FIRST(orders.item_id, 0, 7) RANK TOP 3 {USERS}": TEMPORAL_LINK_PREDICTION,
+    f"LIST_DISTINCT(reviews.item_id) RANK TOP 3 {USERS}": STATIC_LINK_PREDICTION,
 }
 
 
@@ -70,8 +80,8 @@ TASKS = {
 def test_the_form_of_a_query_implies_its_task(text):
     query = bound(f"PREDICT {text}")
     assert query.task_type is TASKS[text]
-    links = (TaskType.TEMPORAL_LINK_PREDICTION, TaskType.STATIC_LINK_PREDICTION)
-    assert query.task_type.is_link_prediction == (TASKS[text] in links)
+    links = (TEMPORAL_LINK_PREDICTION, STATIC_LINK_PREDICTION)
+    assert query.task_type.predicts_links == (TASKS[text] in links)
 
 
 def test_an_aggregate_knows_its_facts_column_and_window():
@@ -154,7 +164,9 @@ def test_the_horizon_holds_the_windows_of_target_and_assumption_and_not_of_the_p
     )
     assert query.horizon.windows == (Window(0, 7), Window(3, 9), Window(0, 20))
     assert query.timed_event_tables == ["orders", "visits"]
-    assert bound(f"PREDICT COUNT(orders.*, 0, 7) {USERS} WHERE EXISTS(visits.*, -9, 0)").timed_event_tables == ["orders"]
+    assert bound(f"PREDICT COUNT(orders.*, 0, 7) {USERS} WHERE EXISTS(visits.*, -9, 0)").timed_event_tables == [
+        "orders"
+    ]
 
 
 def test_what_a_target_is_made_of_is_no_input():
@@ -166,7 +178,7 @@ def test_what_a_target_is_made_of_is_no_input():
     assert (static.hidden_tables, static.pseudo_timed_tables) == (frozenset(), "reviews")
     counted = bound(f"PREDICT COUNT(reviews.*) {USERS}")
     assert (counted.hidden_tables, counted.pseudo_timed_tables) == ({"reviews"}, None)
-    assert counted.is_static and counted.task_type is TaskType.REGRESSION
+    assert counted.is_static and counted.task_type is REGRESSION
 
 
 def test_what_a_task_has_not_is_a_type_error():
@@ -190,7 +202,7 @@ def test_without_kinds_the_declaration_is_believed():
             Table("calls", time_column="at", columns={"seconds": "numerical"}, foreign_keys={"person": "people"}),
         ]
     )
-    assert bound("PREDICT SUM(calls.seconds, 0, 7) FOR EACH people.person", graph).task_type is TaskType.REGRESSION
+    assert bound("PREDICT SUM(calls.seconds, 0, 7) FOR EACH people.person", graph).task_type is REGRESSION
     with pytest.raises(QueryError, match="unknown column 'secs'"):
         bound("PREDICT SUM(calls.secs, 0, 7) FOR EACH people.person", graph)
     later = bound("PREDICT COUNT(calls.* WHERE calls.at > '2024-01-01', 0, 7) FOR EACH people.person", graph)

@@ -8,20 +8,27 @@ from typing import Any
 
 import pandas as pd
 
-from gnnscale.query.task import TaskType
+from gnnscale.query import (
+    BINARY_CLASSIFICATION,
+    MULTICLASS_CLASSIFICATION,
+    MULTILABEL_CLASSIFICATION,
+    STATIC_LINK_PREDICTION,
+    TEMPORAL_LINK_PREDICTION,
+    TaskSpec,
+)
+from gnnscale.query import FORECASTING as FORECASTING
+from gnnscale.query import REGRESSION as REGRESSION
 from tests.query_labels.database import Database
 from tests.query_labels.oracle import Value, alive, each
 
 Labels = Callable[[Database, int], pd.Series]
 """Database and anchor (epoch seconds) -> target of each entity key that is an example."""
 
-BINARY = TaskType.BINARY_CLASSIFICATION
-REGRESSION = TaskType.REGRESSION
-FORECASTING = TaskType.FORECASTING
-MULTICLASS = TaskType.MULTICLASS_CLASSIFICATION
-MULTILABEL = TaskType.MULTILABEL_CLASSIFICATION
-LINKS = TaskType.TEMPORAL_LINK_PREDICTION
-STATIC_LINKS = TaskType.STATIC_LINK_PREDICTION
+BINARY = BINARY_CLASSIFICATION
+MULTICLASS = MULTICLASS_CLASSIFICATION
+MULTILABEL = MULTILABEL_CLASSIFICATION
+LINKS = TEMPORAL_LINK_PREDICTION
+STATIC_LINKS = STATIC_LINK_PREDICTION
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Case:
 
     name: str
     text: str
-    task: TaskType
+    task: TaskSpec
     labels: Labels
     past: Labels | None = None
     static: bool = False
@@ -52,7 +59,7 @@ class Case:
 class Cases(list[Case]):
     """Cases on one subject, added by decorating their oracles."""
 
-    def add(self, text: str, task: TaskType, **more: Any) -> Callable[[Labels], Labels]:
+    def add(self, text: str, task: TaskSpec, **more: Any) -> Callable[[Labels], Labels]:
         """A decorator: the oracle's name is the case's."""
 
         def register(labels: Labels) -> Labels:

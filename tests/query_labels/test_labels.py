@@ -10,8 +10,8 @@ import pytest
 
 from gnnscale.config import Settings, bind_query, build_settings, plan_query_anchors
 from gnnscale.etl.graph.graph_stage import build_graph
-from gnnscale.etl.labels.label_rules import label_frame
 from gnnscale.etl.labels.label_stage import build_labels
+from gnnscale.etl.labels.labelled_examples import label_frame
 from gnnscale.etl.spark.session import open_session
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
@@ -90,7 +90,7 @@ def test_labels_equal_the_definition(built: Built, name: str) -> None:
     case = CASES[name]
     query, splits, labels = stage_labels(built, case)
     assert query.task_type is case.task
-    links = case.task.is_link_prediction
+    links = case.task.predicts_links
     column = "targets" if links else "target"
     entities = [built.keys[query.entity.name][e] for e in labels["entity"]]
     targets = [plain(v) for v in labels[column]]

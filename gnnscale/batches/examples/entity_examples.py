@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gnnscale.lake import Lake
-from gnnscale.query import Split, TaskType
+from gnnscale.query import Split, TaskSpec, find_task
 from gnnscale.schema import LakeError
 
 Floats = NDArray[np.float32]
@@ -26,14 +26,14 @@ class AnswerShape:
         frames: values an answer; 1 but for forecasting.
     """
 
-    task: TaskType
+    task: TaskSpec
     classes: tuple[str, ...] = ()
     frames: int = 1
 
     @property
     def labels(self) -> int:
         """Columns of the labels."""
-        return len(self.classes) if self.task == TaskType.MULTILABEL_CLASSIFICATION else self.frames
+        return len(self.classes) if self.task.answer == "classes" else self.frames
 
     @property
     def scores(self) -> int:
@@ -81,7 +81,7 @@ def read_answer_shape(lake: Lake, query: str) -> AnswerShape:
     record = lake.read_record(f"task_{query}")
     if record is None:
         raise LakeError(f"lake {lake.uri} holds no labels of query '{query}'; run the labels stage first")
-    return AnswerShape(TaskType(record["task"]), tuple(record["classes"]), int(record["frames"]))
+    return AnswerShape(find_task(record["task"]), tuple(record["classes"]), int(record["frames"]))
 
 
 def read_entity_examples(lake: Lake, query: str, split: Split, origin: int) -> EntityExamples:
@@ -129,16 +129,16 @@ def label_values(column: pa.ChunkedArray | pa.Array, shape: AnswerShape) -> Floa
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
-    if shape.task == TaskType.MULTICLASS_CLASSIFICATION:
+    if shape.task.answer == "class":
         codes = pc.fill_null(pc.index_in(array, value_set=pa.array(shape.classes, pa.string())), -1)
         values = np.where(_is_null(array), np.nan, codes.to_numpy(zero_copy_only=False))
         return values.astype(np.float32)[:, None]
-    if shape.task in (TaskType.BINARY_CLASSIFICATION, TaskType.REGRESSION):
+    if shape.task.answer in ("truth", "value"):
         return array.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float32)[:, None]
     values = np.zeros((len(array), shape.labels), np.float32)
     counts = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
     row, items = np.repeat(np.arange(len(array)), counts), array.flatten()
-    if shape.task == TaskType.FORECASTING:
+    if shape.task.answer == "values":
         # [rows, frames]; a row that is null has no items.
         frame = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
         values[row, frame] = items.cast(pa.float64()).to_numpy(zero_copy_only=False)

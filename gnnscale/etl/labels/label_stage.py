@@ -10,10 +10,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from gnnscale.config import Settings, bind_query, plan_query_anchors
-from gnnscale.etl.labels.label_rules import label_frame, population_frame
+from gnnscale.etl.labels.label_rule import find_rule
+from gnnscale.etl.labels.labelled_examples import label_frame, population_frame
 from gnnscale.etl.spark.write_tables import read_table, write_table
 from gnnscale.lake import Lake
-from gnnscale.query import AnchorPlan, PredictiveQuery, Split, TaskType, show_time
+from gnnscale.query import AnchorPlan, PredictiveQuery, Split, show_time
 from gnnscale.schema import DataError, GraphManifest, QueryError
 
 log = logging.getLogger(__name__)
@@ -30,8 +31,8 @@ MAX_CLASSES: Final = 1_000
 def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest: GraphManifest) -> dict[str, int]:
     """Write ``labels_<query>``, record ``task_<query>`` and, where there is a WHERE, ``population_<query>``.
 
-    See :func:`~gnnscale.etl.labels.label_rules.label_frame` for the columns. The record holds the task, its classes (of
-    the training split, the most frequent first), the number of timeframes, and figures of each split.
+    See :func:`~gnnscale.etl.labels.labelled_examples.label_frame` for the columns. The record holds the task, its
+    classes (of the training split, the most frequent first), the number of timeframes, and figures of each split.
 
     Returns:
         Split -> number of examples.
@@ -65,7 +66,7 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
         "frames": query.frames,
         "splits": {str(split): {"examples": counts[split]} for split in Split},
     }
-    for row in written.groupBy("split").agg(*_figures(query)).collect():
+    for row in written.groupBy("split").agg(*find_rule(query).figures()).collect():
         record["splits"][row["split"]] |= {  # type: ignore[index]
             name: value for name, value in row.asDict().items() if name != "split" and value is not None
         }
@@ -116,29 +117,9 @@ def _nothing(query: PredictiveQuery, plan: AnchorPlan, split: Split) -> DataErro
 
 
 def _classes(labels: DataFrame, query: PredictiveQuery) -> list[str]:
-    if query.task_type is TaskType.MULTICLASS_CLASSIFICATION:
-        values = labels.select("split", F.col("target").alias("value"))
-    elif query.task_type is TaskType.MULTILABEL_CLASSIFICATION:
-        values = labels.select("split", F.explode("target").alias("value"))
-    else:
+    values = find_rule(query).classes(labels)
+    if values is None:
         return []
     counted = values.where(F.col("split") == str(Split.TRAIN)).groupBy("value").count()
     rows = counted.orderBy(F.desc("count"), "value").limit(MAX_CLASSES).collect()
     return [row["value"] for row in rows]
-
-
-def _figures(query: PredictiveQuery) -> list[Any]:
-    if query.task_type.is_link_prediction:
-        return [F.avg(F.size("targets")).alias("targets")]
-    if query.task_type is TaskType.BINARY_CLASSIFICATION:
-        return [F.avg("target").alias("rate")]
-    if query.task_type is TaskType.MULTILABEL_CLASSIFICATION:
-        return [F.avg(F.size("target")).alias("targets")]
-    if query.task_type is TaskType.MULTICLASS_CLASSIFICATION:
-        return [F.approx_count_distinct("target").alias("distinct")]
-    value = F.col("target")[0] if query.task_type is TaskType.FORECASTING else F.col("target")
-    return [
-        F.avg(value).alias("mean"),
-        F.stddev_pop(value).alias("deviation"),
-        F.avg((value == 0).cast("double")).alias("zero"),
-    ]

@@ -11,7 +11,14 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from threadpoolctl import threadpool_limits
 
 from gnnscale.evaluation.baselines.task_baselines import Array, BaselineInputs
-from gnnscale.query import TaskType
+from gnnscale.query import (
+    BINARY_CLASSIFICATION,
+    FORECASTING,
+    MULTICLASS_CLASSIFICATION,
+    MULTILABEL_CLASSIFICATION,
+    REGRESSION,
+    TaskSpec,
+)
 from gnnscale.schema import DataError
 
 Set = tuple[Array, Array]
@@ -45,7 +52,7 @@ class BoostedTrees:
         rows: most training rows or, for multilabel, pairs; of more, that many are drawn.
     """
 
-    def __init__(self, task: TaskType, classes: int = 0, seed: int = 0, steps: int = 300, rows: int = 200_000) -> None:
+    def __init__(self, task: TaskSpec, classes: int = 0, seed: int = 0, steps: int = 300, rows: int = 200_000) -> None:
         self.task = task
         self.classes = classes
         self.seed = seed
@@ -64,13 +71,13 @@ class BoostedTrees:
         """
         if not len(values):
             raise DataError("there are no training examples to grow trees from")
-        if self.task is TaskType.MULTILABEL_CLASSIFICATION:
+        if self.task is MULTILABEL_CLASSIFICATION:
             self._fit_pairs(inputs, values, validation)
             return self
         table, kept = self._columns(inputs), self._drawn(len(values))
         held = (self._columns(validation[0]), validation[1]) if validation and len(validation[1]) else None
         self.shares = values.mean(axis=0, dtype=np.float64)
-        if self.task is TaskType.MULTICLASS_CLASSIFICATION:
+        if self.task is MULTICLASS_CLASSIFICATION:
             self.shares = (values.astype(np.int64) == np.arange(self.classes)).mean(axis=0)
             kept = kept[self._told_apart(values[kept, 0])]
             if held:
@@ -88,12 +95,12 @@ class BoostedTrees:
             return self._scores(inputs)
 
     def _scores(self, inputs: BaselineInputs) -> Array:
-        if self.task is TaskType.MULTILABEL_CLASSIFICATION:
+        if self.task is MULTILABEL_CLASSIFICATION:
             return self._predict_pairs(inputs)
         table = self._columns(inputs)
         if self._regresses:
             return np.stack([model.predict(table) for model in self.models], axis=1).astype(np.float32)
-        if self.task is TaskType.BINARY_CLASSIFICATION:
+        if self.task is BINARY_CLASSIFICATION:
             if self.models[0] is None:
                 return np.full((len(inputs), 1), self.shares[0], np.float32)
             return _probability(self.models[0], table)[:, None]
@@ -106,12 +113,12 @@ class BoostedTrees:
 
     @property
     def _regresses(self) -> bool:
-        return self.task in (TaskType.REGRESSION, TaskType.FORECASTING)
+        return self.task in (REGRESSION, FORECASTING)
 
     def _columns(self, inputs: BaselineInputs) -> Array:
         """Features of the examples, the own past and, for multiclass, the pair features of the first classes."""
         parts = [inputs.features, inputs.past]
-        if self.task is TaskType.MULTICLASS_CLASSIFICATION and inputs.pairs is not None:
+        if self.task is MULTICLASS_CLASSIFICATION and inputs.pairs is not None:
             parts.append(inputs.pairs[:, :PAIRED].reshape(len(inputs), -1))
         return np.concatenate(parts, axis=1)
 

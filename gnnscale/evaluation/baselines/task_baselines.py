@@ -11,7 +11,14 @@ from typing import Final, Literal, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnscale.query import TaskType
+from gnnscale.query import (
+    BINARY_CLASSIFICATION,
+    FORECASTING,
+    MULTICLASS_CLASSIFICATION,
+    MULTILABEL_CLASSIFICATION,
+    REGRESSION,
+    TaskSpec,
+)
 from gnnscale.schema import DataError
 
 Array = NDArray[np.float32]
@@ -80,7 +87,7 @@ class Constant:
         classes: number of classes, C, of tasks that have any.
     """
 
-    def __init__(self, task: TaskType, statistic: Statistic, classes: int = 0) -> None:
+    def __init__(self, task: TaskSpec, statistic: Statistic, classes: int = 0) -> None:
         self.task = task
         self.statistic = statistic
         self.classes = classes
@@ -98,7 +105,7 @@ class Constant:
             raise DataError("there are no training examples to take a baseline from")
         if self.statistic == "median":
             answer = np.median(values, axis=0)
-        elif self.task is TaskType.MULTICLASS_CLASSIFICATION:
+        elif self.task is MULTICLASS_CLASSIFICATION:
             answer = (values.astype(np.int64) == np.arange(self.classes)).mean(axis=0)
         else:
             answer = values.mean(axis=0, dtype=np.float64)
@@ -121,7 +128,7 @@ class OwnPast:
         classes: number of classes, C, of tasks that have any.
     """
 
-    def __init__(self, task: TaskType, classes: int = 0) -> None:
+    def __init__(self, task: TaskSpec, classes: int = 0) -> None:
         self.task = task
         self.otherwise = Constant(task, _plain_statistic(task), classes)
 
@@ -140,16 +147,16 @@ class OwnPast:
         """Scores, float32 ``[N, V]``."""
         usual = self.otherwise.predict(inputs)
         past = inputs.past
-        if self.task is TaskType.MULTICLASS_CLASSIFICATION:
+        if self.task is MULTICLASS_CLASSIFICATION:
             known = past[:, 0] >= 0  # neither NaN nor a class that training never saw
             last = past[:, :1] == np.arange(usual.shape[1])
             return np.where(known[:, None], OWN * last + (1 - OWN) * usual, usual).astype(np.float32)
-        if self.task in (TaskType.REGRESSION, TaskType.FORECASTING):
+        if self.task in (REGRESSION, FORECASTING):
             return np.where(np.isnan(past), usual, past).astype(np.float32)
         return np.where(np.isnan(past), usual, OWN * past + (1 - OWN) * usual).astype(np.float32)
 
 
-def simple_baselines(task: TaskType, classes: int = 0) -> dict[str, TaskBaseline]:
+def simple_baselines(task: TaskSpec, classes: int = 0) -> dict[str, TaskBaseline]:
     """Name to baseline, not yet fitted: the own past, and the constants that fit the task.
 
     Args:
@@ -165,14 +172,14 @@ def simple_baselines(task: TaskType, classes: int = 0) -> dict[str, TaskBaseline
     return {"own_past": OwnPast(task, classes), **constants}
 
 
-def _plain_statistic(task: TaskType) -> Statistic:
-    return "mean" if task in (TaskType.REGRESSION, TaskType.FORECASTING) else "share"
+def _plain_statistic(task: TaskSpec) -> Statistic:
+    return "mean" if task in (REGRESSION, FORECASTING) else "share"
 
 
-_CONSTANTS: Final[dict[TaskType, dict[str, Statistic]]] = {
-    TaskType.BINARY_CLASSIFICATION: {"base_rate": "share"},
-    TaskType.REGRESSION: {"global_mean": "mean", "global_median": "median"},
-    TaskType.FORECASTING: {"global_mean": "mean", "global_median": "median"},
-    TaskType.MULTICLASS_CLASSIFICATION: {"majority": "share"},
-    TaskType.MULTILABEL_CLASSIFICATION: {"popularity": "share"},
+_CONSTANTS: Final[dict[TaskSpec, dict[str, Statistic]]] = {
+    BINARY_CLASSIFICATION: {"base_rate": "share"},
+    REGRESSION: {"global_mean": "mean", "global_median": "median"},
+    FORECASTING: {"global_mean": "mean", "global_median": "median"},
+    MULTICLASS_CLASSIFICATION: {"majority": "share"},
+    MULTILABEL_CLASSIFICATION: {"popularity": "share"},
 }

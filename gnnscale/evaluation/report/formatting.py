@@ -11,7 +11,14 @@ import numpy.typing as npt
 
 from gnnscale.evaluation.report.page import MISSING, figure, share
 from gnnscale.metrics import THRESHOLD, Floats, ranked_classes
-from gnnscale.query import TaskType
+from gnnscale.query import (
+    BINARY_CLASSIFICATION,
+    FORECASTING,
+    MULTICLASS_CLASSIFICATION,
+    MULTILABEL_CLASSIFICATION,
+    REGRESSION,
+    TaskSpec,
+)
 
 LISTED: Final = 5
 """Classes that are named of one example."""
@@ -40,7 +47,7 @@ class TaskExample:
     right: bool | None = None
 
 
-def label_rate(task: TaskType, values: npt.ArrayLike, classes: Sequence[str] = ()) -> str:
+def label_rate(task: TaskSpec, values: npt.ArrayLike, classes: Sequence[str] = ()) -> str:
     """What the values of some examples are like, in a few words.
 
     Args:
@@ -51,22 +58,22 @@ def label_rate(task: TaskType, values: npt.ArrayLike, classes: Sequence[str] = (
     true = np.asarray(values, dtype=np.float64)
     if not true.size:
         return "no examples"
-    if task is TaskType.BINARY_CLASSIFICATION:
+    if task is BINARY_CLASSIFICATION:
         return f"{share(float(true.mean()))} true"
-    if task is TaskType.MULTICLASS_CLASSIFICATION:
+    if task is MULTICLASS_CLASSIFICATION:
         labels = true[:, 0].astype(np.int64)
         counts = np.bincount(labels[labels >= 0], minlength=1)
         unseen = float((labels < 0).mean())
         rest = f", {share(unseen)} {UNSEEN}" if unseen else ""
         return f"{(counts > 0).sum():,} classes; {_most(counts / len(true), classes)}{rest}"
-    if task is TaskType.MULTILABEL_CLASSIFICATION:
+    if task is MULTILABEL_CLASSIFICATION:
         return f"{figure(float(true.sum(axis=1).mean()))} classes each; {_most(true.mean(axis=0), classes)}"
     middle = f"mean {figure(float(true.mean()))}, median {figure(float(np.median(true)))}"
     return f"{middle}, {share(float((true == 0).mean()))} zero"
 
 
 def task_example(
-    task: TaskType,
+    task: TaskSpec,
     key: str,
     scores: npt.ArrayLike,
     values: npt.ArrayLike,
@@ -87,9 +94,9 @@ def task_example(
     """
     told, true, last = (np.asarray(part, dtype=np.float64) for part in (scores, values, past))
     right = None
-    if task is TaskType.BINARY_CLASSIFICATION:
+    if task is BINARY_CLASSIFICATION:
         right = bool((told[0] >= THRESHOLD) == (true[0] > 0))
-    if task is TaskType.MULTICLASS_CLASSIFICATION:
+    if task is MULTICLASS_CLASSIFICATION:
         right = bool(told.argmax() == true[0])
     return TaskExample(
         key,
@@ -106,24 +113,24 @@ def _most(shares: Floats, classes: Sequence[str]) -> str:
     return f"most often {_name(classes, best)}, {share(float(shares[best]))}"
 
 
-def _value(task: TaskType, value: Floats, classes: Sequence[str]) -> str:
-    if task is TaskType.BINARY_CLASSIFICATION:
+def _value(task: TaskSpec, value: Floats, classes: Sequence[str]) -> str:
+    if task is BINARY_CLASSIFICATION:
         return "true" if value[0] > 0 else "false"
-    if task is TaskType.MULTICLASS_CLASSIFICATION:
+    if task is MULTICLASS_CLASSIFICATION:
         return _name(classes, int(value[0])) if value[0] >= 0 else UNSEEN
-    if task is TaskType.MULTILABEL_CLASSIFICATION:
+    if task is MULTILABEL_CLASSIFICATION:
         names = [_name(classes, int(c)) for c in np.flatnonzero(value)]
         more = f" and {len(names) - 2 * LISTED} more" if len(names) > 2 * LISTED else ""
         return ", ".join(names[: 2 * LISTED]) + more if names else "none"
     return " · ".join(figure(float(number)) for number in value)
 
 
-def _prediction(task: TaskType, score: Floats, classes: Sequence[str]) -> str:
-    if task is TaskType.BINARY_CLASSIFICATION:
+def _prediction(task: TaskSpec, score: Floats, classes: Sequence[str]) -> str:
+    if task is BINARY_CLASSIFICATION:
         return share(float(score[0]))
-    if task in (TaskType.REGRESSION, TaskType.FORECASTING):
+    if task in (REGRESSION, FORECASTING):
         return _value(task, score, classes)
-    listed = LISTED if task is TaskType.MULTILABEL_CLASSIFICATION else 3
+    listed = LISTED if task is MULTILABEL_CLASSIFICATION else 3
     best = ranked_classes(score[None])[0][:listed]
     return ", ".join(f"{_name(classes, int(c))} {share(float(score[c]))}" for c in best)
 

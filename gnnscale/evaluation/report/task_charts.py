@@ -14,7 +14,7 @@ from sklearn.metrics import roc_curve
 from gnnscale.arrays import Flags, Ids
 from gnnscale.evaluation.report.charts import Bar, Trace, bar_chart, plane_chart
 from gnnscale.metrics import THRESHOLD, Floats, checked_scores
-from gnnscale.query import TaskType
+from gnnscale.query import BINARY_CLASSIFICATION, FORECASTING, MULTICLASS_CLASSIFICATION, REGRESSION, TaskSpec
 
 BINS: Final = 10
 """Groups of examples with like scores."""
@@ -33,7 +33,7 @@ class TaskChart:
 
 
 def task_charts(
-    task: TaskType, scores: npt.ArrayLike, values: npt.ArrayLike, classes: Sequence[str] = ()
+    task: TaskSpec, scores: npt.ArrayLike, values: npt.ArrayLike, classes: Sequence[str] = ()
 ) -> list[TaskChart]:
     """Charts of one method's scores.
 
@@ -47,13 +47,13 @@ def task_charts(
         DataError: shapes don't fit the task.
     """
     told, true = checked_scores(task, scores, values)
-    if task is TaskType.BINARY_CLASSIFICATION:
+    if task is BINARY_CLASSIFICATION:
         return [_calibration(told[:, 0], true[:, 0]), _roc(told[:, 0], true[:, 0])]
-    if task is TaskType.REGRESSION:
+    if task is REGRESSION:
         return [_deciles(told.ravel(), true.ravel()), _errors(told, true)]
-    if task is TaskType.FORECASTING:
+    if task is FORECASTING:
         return [_frames(told, true), _deciles(told.ravel(), true.ravel())]
-    if task is TaskType.MULTICLASS_CLASSIFICATION:
+    if task is MULTICLASS_CLASSIFICATION:
         columns = np.arange(told.shape[1])
         return _per_class(told.argmax(axis=1)[:, None] == columns, true.astype(np.int64) == columns, classes)
     return _per_class(told >= THRESHOLD, true > 0, classes)

@@ -15,7 +15,7 @@ from gnnscale.evaluation.report.page import metric as metric_format
 from gnnscale.evaluation.report.report import MODEL, Curve, EdgeFigure, Headline, RelationFigure, TableFigure
 from gnnscale.evaluation.report.task_charts import TaskChart
 from gnnscale.evaluation.task_comparison import TaskComparison
-from gnnscale.query import TaskType
+from gnnscale.query import FORECASTING, REGRESSION, TaskSpec
 
 TASK_METHODS: Final = {
     MODEL: ("Model", "The trained graph neural network."),
@@ -117,9 +117,9 @@ def render_task_report(report: TaskReport) -> str:
     )
 
 
-def number_format(task: TaskType) -> Callable[[float], str]:
+def number_format(task: TaskSpec) -> Callable[[float], str]:
     """How the metrics of a task are written: errors in the unit of the target, all else as shares."""
-    return figure if task in (TaskType.REGRESSION, TaskType.FORECASTING) else metric_format
+    return figure if task in (REGRESSION, FORECASTING) else metric_format
 
 
 def task_method_title(name: str) -> str:

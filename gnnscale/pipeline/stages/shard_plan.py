@@ -20,7 +20,7 @@ def plan_shards(settings: Settings, query: PredictiveQuery) -> ShardPlan:
     if query.pseudo_timed_tables:
         raise ConfigError("shards hold what is known at a time, and the facts of a query without a window have none")
     sampling = settings.sampling
-    if query.task_type.is_link_prediction:
+    if query.task_type.predicts_links:
         hops = link_sampling(query, sampling).entity_hops
     else:
         hops = sampling.entity_hops or default_hops(query.graph, query.entity.name, hidden_tables=query.hidden_tables)

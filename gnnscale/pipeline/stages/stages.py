@@ -348,7 +348,7 @@ ENTITY_STAGES: tuple[type[Stage], ...] = (GraphStage, LabelStage, TrainStage, Pr
 
 def stages_of(query: PredictiveQuery) -> tuple[type[Stage], ...]:
     """The stages that answer a query, in order."""
-    return LINK_STAGES if query.task_type.is_link_prediction else ENTITY_STAGES
+    return LINK_STAGES if query.task_type.predicts_links else ENTITY_STAGES
 
 
 def find_stage(query: PredictiveQuery, name: str) -> type[Stage]:
@@ -357,7 +357,7 @@ def find_stage(query: PredictiveQuery, name: str) -> type[Stage]:
     Raises:
         ConfigError: the query's task has none.
     """
-    beside = (ShardStage, IndexStage) if query.task_type.is_link_prediction else (ShardStage,)
+    beside = (ShardStage, IndexStage) if query.task_type.predicts_links else (ShardStage,)
     stages: tuple[type[Stage], ...] = (*stages_of(query), *beside)
     for stage in stages:
         if stage.name == name:

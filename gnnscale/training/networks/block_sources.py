@@ -124,7 +124,7 @@ def _hops(settings: Settings, query: PredictiveQuery) -> tuple[dict[str, int], .
 
 def _most_examples(settings: Settings, query: PredictiveQuery) -> int | None:
     """Of an epoch: the configuration bounds those of node-level tasks."""
-    return None if query.task_type.is_link_prediction else settings.training.max_examples
+    return None if query.task_type.predicts_links else settings.training.max_examples
 
 
 def _hidden(query: PredictiveQuery, table: TableManifest) -> HiddenPlaces:

@@ -210,14 +210,14 @@ def find_network(settings: Settings, query: PredictiveQuery) -> type[Any]:
         ConfigError: there is no such network, or it is not for the query's task type, or a value is not for it.
     """
     chosen, task = settings.model.network, query.task_type
-    kind = LinkNetwork if task.is_link_prediction else NodeNetwork
+    kind = LinkNetwork if task.predicts_links else NodeNetwork
     fitting = [network for network in candidate_networks(settings) if issubclass(network, kind)]
     if not fitting:
         able = [name for name in NETWORKS.names() if issubclass(NETWORKS.find(name), kind)]
         raise ConfigError(f"model.network={chosen} is not for {task}; allowed: auto, {', '.join(able)}")
     network: type[Any] = fitting[0]
     changed = changed_keys(settings)
-    for key in () if task.is_link_prediction else LINK_KEYS:
+    for key in () if task.predicts_links else LINK_KEYS:
         if key in changed:
             raise ConfigError(f"{key} is for queries that rank rows, and this one asks for {task}; leave it out")
     refuse_keys(changed, [network], chosen)

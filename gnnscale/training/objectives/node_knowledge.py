@@ -11,20 +11,7 @@ from torch import Tensor
 
 from gnnscale.batches import AnswerShape
 from gnnscale.nn import TargetTransform
-from gnnscale.query import TaskType
-
-HEADS = {
-    TaskType.BINARY_CLASSIFICATION: "sigmoid",
-    TaskType.MULTILABEL_CLASSIFICATION: "sigmoid",
-    TaskType.MULTICLASS_CLASSIFICATION: "softmax",
-    TaskType.REGRESSION: "identity",
-    TaskType.FORECASTING: "identity",
-}
-LOSSES = {
-    "sigmoid": ("bce", "focal"),
-    "softmax": ("cross_entropy",),
-    "identity": ("l1", "huber", "l2"),
-}
+from gnnscale.query import find_task
 
 
 @dataclass(frozen=True)
@@ -44,26 +31,15 @@ class NodeKnowledge:
     @classmethod
     def fit(cls, shape: AnswerShape, values: NDArray[np.float32], yearly: bool = False) -> Self:
         """From the labels of the training split, float32 ``[examples, labels]``."""
-        numbers = HEADS[shape.task] == "identity"
-        return cls(shape, TargetTransform.fit(values) if numbers else TargetTransform(), yearly)
-
-    @property
-    def head(self) -> str:
-        """How outputs become predictions: ``identity``, ``sigmoid`` or ``softmax``."""
-        return HEADS[self.shape.task]
-
-    @property
-    def losses(self) -> tuple[str, ...]:
-        """Losses of the task, the default first."""
-        return LOSSES[self.head]
+        return cls(shape, TargetTransform.fit(values) if shape.task.predicts_values else TargetTransform(), yearly)
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Outputs of the network ``[examples, scores]`` as probabilities or values, of the same shape."""
-        if self.head == "softmax":
+        if self.shape.task.head == "softmax":
             return outputs.softmax(dim=1)
-        if self.head == "identity":
-            return self.space.bounded(self.space.decode(outputs))
-        return outputs.sigmoid()
+        if self.shape.task.head == "sigmoid":
+            return outputs.sigmoid()
+        return self.space.bounded(self.space.decode(outputs))
 
     def to_dict(self) -> dict[str, Any]:
         """As data that a model file can hold."""
@@ -78,5 +54,5 @@ class NodeKnowledge:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Inverse of :meth:`to_dict`."""
-        shape = AnswerShape(TaskType(data["task"]), tuple(data["classes"]), data["frames"])
+        shape = AnswerShape(find_task(data["task"]), tuple(data["classes"]), data["frames"])
         return cls(shape, TargetTransform(**data["space"]), data["yearly"])

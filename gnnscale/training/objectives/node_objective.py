@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gnnscale.batches import Batch, BatchSource
+from gnnscale.metrics import validate_task
 from gnnscale.nn import NodeLoss
 from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.objectives.node_knowledge import NodeKnowledge
 from gnnscale.training.objectives.node_scores import score_rows
-from gnnscale.training.objectives.node_validation import measure, selection_of
+from gnnscale.training.objectives.node_validation import selection_of
 from gnnscale.training.objectives.objective import TrainingBatch
 
 
@@ -64,7 +65,7 @@ class NodeObjective:
         """Metrics over all validation examples."""
         rows = self.validation
         scores = score_rows(model, lambda part: source.build(rows[part]), self.knowledge, len(rows), place)
-        return measure(self.knowledge.shape, scores, self.values[rows], self.top)
+        return validate_task(self.knowledge.shape.task, scores, self.values[rows], self.top)
 
     def description(self) -> dict[str, Any]:
         """Classes, statistics of the target, and which inputs there are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -22,9 +23,11 @@ class ModelSelection:
     maximize: bool = True
 
     def better(self, one: Mapping[str, float], other: Mapping[str, float]) -> bool:
-        """Whether the first figures beat the second."""
-        sign = 1 if self.maximize else -1
-        return sign * one[self.metric] > sign * other[self.metric]
+        """Whether the first figures beat the second; what is undefined beats nothing, and any number beats it."""
+        mine, theirs = one[self.metric], other[self.metric]
+        if math.isnan(mine) or math.isnan(theirs):
+            return not math.isnan(mine)
+        return mine > theirs if self.maximize else mine < theirs
 
 
 class TrainingBatch(Tensors):

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnnscale.nn.lambda_rank import lambda_rank_loss
+from gnnscale.nn.losses.lambda_rank import lambda_rank_loss
 
 items = st.tuples(st.floats(-5, 5), st.booleans())
 lists = st.lists(st.lists(items, max_size=7, unique_by=lambda item: item[0]), min_size=1, max_size=4)

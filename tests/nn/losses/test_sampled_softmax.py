@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gnnscale.nn.sampled_softmax_loss import sampled_softmax
+from gnnscale.nn.losses.sampled_softmax_loss import sampled_softmax
 
 
 def test_it_is_worked_by_hand():

@@ -1,4 +1,4 @@
-"""Entity tasks in the training loop: they learn, resume exactly, and are read back as they were."""
+"""Node-level tasks in the training loop: they learn, resume exactly, and are read back as they were."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from gnnscale.batches import read_answer_shape, read_entity_examples
 from gnnscale.batches.examples.order import shuffled_batches
 from gnnscale.config import bind_query
 from gnnscale.lake import Lake
+from gnnscale.metrics import validate_task
+from gnnscale.query import FORECASTING, MULTICLASS_CLASSIFICATION, REGRESSION, TaskSpec
 from gnnscale.query.anchors import Split
-from gnnscale.query.task import TaskType
 from gnnscale.schema import ConfigError, DataError, LakeError
 from gnnscale.store import GraphStore
-from gnnscale.training import EntityTask, Trainer, TrainResult, build_task, check_task, load_entity_model, save_model
-from gnnscale.training.entity_validation import measure
+from gnnscale.training import Trainer, TrainResult, build_task, check_task, load_node_model, save_model
 from tests.conftest import Shop
 from tests.entity_shop import QUERIES, entity_settings, write_labels
 from tests.recording_callback import RecordingCallback
 
 
 class Work:
-    """One entity task over the shop, in a lake of its own."""
+    """One node-level task over the shop, in a lake of its own."""
 
-    def __init__(self, shop: Shop, store: GraphStore, folder: Path, task: TaskType, **training: Any) -> None:
+    def __init__(self, shop: Shop, store: GraphStore, folder: Path, task: TaskSpec, **training: Any) -> None:
         self.store = store
         self.settings = entity_settings(shop.content, folder, task, **training)
         self.lake = Lake(self.settings.lake.uri)
@@ -45,7 +45,7 @@ class Work:
 
 @pytest.fixture
 def counts(shop: Shop, store: GraphStore, tmp_path: Path) -> Work:
-    return Work(shop, store, tmp_path, TaskType.REGRESSION, epochs=4, learning_rate=1e-2)
+    return Work(shop, store, tmp_path, REGRESSION, epochs=4, learning_rate=1e-2)
 
 
 def test_counts_of_the_last_week_are_learned(counts: Work) -> None:
@@ -86,22 +86,22 @@ def test_another_seed_gives_other_weights(counts: Work) -> None:
 
 
 @pytest.mark.parametrize("task", QUERIES)
-def test_every_task_trains_and_is_read_back(shop: Shop, store: GraphStore, tmp_path: Path, task: TaskType) -> None:
+def test_every_task_trains_and_is_read_back(shop: Shop, store: GraphStore, tmp_path: Path, task: TaskSpec) -> None:
     work = Work(shop, store, tmp_path, task)
     trainer, outcome, _ = work.train()
     assert outcome.kept in outcome.best and all(np.isfinite(value) for value in outcome.best.values())
     assert all(p.grad is not None for p in trainer.model.parameters()), "data-parallel training wants every parameter"
     save_model(work.lake, "asked", outcome)
-    predictor = load_entity_model(work.settings, work.lake, store)
+    predictor = load_node_model(work.settings, work.lake, store)
     examples = read_entity_examples(work.lake, "asked", Split.VALIDATION, store.manifest.origin)
     scores = predictor.predict(examples)
     shape = read_answer_shape(work.lake, "asked")
     assert predictor.knowledge.shape == shape and scores.shape == (len(examples), shape.scores)
-    again = measure(shape, scores, examples.values, work.query.top)
+    again = validate_task(shape.task, scores, examples.values, work.query.top)
     assert again[outcome.kept] == pytest.approx(outcome.best[outcome.kept])
-    if task not in (TaskType.REGRESSION, TaskType.FORECASTING):
+    if task not in (REGRESSION, FORECASTING):
         assert (scores >= 0).all() and (scores <= 1).all()
-    if task == TaskType.MULTICLASS_CLASSIFICATION:
+    if task == MULTICLASS_CLASSIFICATION:
         np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-5)
 
 
@@ -110,7 +110,7 @@ def test_a_model_of_another_configuration_is_refused(counts: Work) -> None:
     save_model(counts.lake, "asked", outcome)
     model = counts.settings.model.model_copy(update={"hidden": 20})
     with pytest.raises(LakeError, match="run the train stage again"):
-        load_entity_model(counts.settings.model_copy(update={"model": model}), counts.lake, counts.store)
+        load_node_model(counts.settings.model_copy(update={"model": model}), counts.lake, counts.store)
 
 
 def test_what_does_not_fit_is_an_error_before_training(counts: Work, shop: Shop) -> None:
@@ -128,7 +128,6 @@ def test_an_epoch_takes_at_most_the_examples_it_may(counts: Work) -> None:
     settings = counts.settings.training.model_copy(update={"max_examples": 50})
     counts.settings = counts.settings.model_copy(update={"training": settings})
     task = build_task(counts.settings, counts.lake, counts.store, counts.query)
-    assert isinstance(task, EntityTask)
     first, second = (np.concatenate(task.batches(epoch)) for epoch in (0, 1))
     assert len(set(first.tolist())) == len(first) == 50
     assert set(first.tolist()) != set(second.tolist())

@@ -9,9 +9,10 @@ from pyspark.sql import functions as F
 
 from gnnscale.etl.ids.assign_ids import NODE_ID
 from gnnscale.etl.labels.condition_columns import columns_of, condition_column, read_rows
+from gnnscale.etl.labels.label_rule import Key, LabelInputs, before, find_rule
 from gnnscale.etl.labels.windows import Measure, aggregate_windows, fill_empty
 from gnnscale.lake import Lake
-from gnnscale.query import DAY, WINDOW, AnchorPlan, PredictiveQuery, Split, TaskType, Window, bound, part_of
+from gnnscale.query import DAY, WINDOW, AnchorPlan, PredictiveQuery, Split, Window, bound, part_of
 from gnnscale.schema import GraphManifest
 
 DROPPING = ("AVG", "MIN", "MAX", "FIRST", "LAST", "LIST_DISTINCT")
@@ -19,8 +20,6 @@ DROPPING = ("AVG", "MIN", "MAX", "FIRST", "LAST", "LIST_DISTINCT")
 
 STATIC_SHARES = {Split.TEST: (0, 1), Split.VALIDATION: (1, 2), Split.TRAIN: (2, 10)}
 """Tenths of the entities that a query without windows gives to each split, by the hash of their node id."""
-
-Key = tuple[bound.Aggregate, Window | None]
 
 
 def label_frame(
@@ -43,7 +42,8 @@ def label_frame(
     if query.pseudo_timed_tables:
         query = query.with_window(WINDOW)
     anchors = [plan.latest] if plan.static else list(plan.splits())
-    past = not (plan.static or query.task_type.is_link_prediction)
+    rule = find_rule(query)
+    past = rule.has_past and not plan.static
     measures = _measures(query, past)
     frames = _aggregates(session, lake, query, measures, anchors, manifest.origin)
     needed = _needed(query)
@@ -57,7 +57,7 @@ def label_frame(
     for condition in (query.where, query.assuming):
         if condition is not None:
             base = base.where(condition_column(condition, now))
-    labelled = base.select("entity", "anchor_time", "split", *_targets(query, values, own, past))
+    labelled = base.select("entity", "anchor_time", "split", *rule.targets(LabelInputs(query, values, own, past)))
     return labelled.where(F.col(labelled.columns[3]).isNotNull())
 
 
@@ -104,11 +104,6 @@ def _measures(query: PredictiveQuery, past: bool) -> dict[Key, str]:
         keys += [(aggregate, window) for window in windows]
     keys += [(aggregate, aggregate.window) for aggregate in bound.aggregates(query.where, query.assuming)]
     return {key: f"m{index}" for index, key in enumerate(dict.fromkeys(keys))}
-
-
-def before(window: Window) -> Window:
-    """The window as it was when it ended at the anchor."""
-    return window.moved(-window.end)
 
 
 def _aggregates(
@@ -218,45 +213,3 @@ def _population(
             split = F.when((tenth >= low) & (tenth < high), str(name)).otherwise(split)
         base = base.withColumn("split", split)
     return base, own
-
-
-def _targets(
-    query: PredictiveQuery, values: Mapping[Key, Column], own: Mapping[bound.Operand, Column], past: bool
-) -> list[Column]:
-    expression = query.expression
-    if query.task_type.is_link_prediction:
-        found = values[query.aggregate, query.aggregate.window]
-        single = query.aggregate.function != "LIST_DISTINCT"
-        targets = F.when(found.isNotNull(), F.array(found)) if single else found
-        return [targets.alias("targets")]
-    kind = {
-        TaskType.MULTICLASS_CLASSIFICATION: "string",
-        TaskType.MULTILABEL_CLASSIFICATION: "array<string>",
-    }.get(query.task_type, "double")
-    if isinstance(expression, bound.Column):
-        return [own[expression].cast(kind).alias("target"), F.lit(None).cast(kind).alias("past")]
-    if isinstance(expression, bound.Aggregate):
-        window = expression.window
-        frames = query.frame_windows(window) if window else (None,)
-        now = [values[expression, frame].cast(kind) for frame in frames]
-        then = values[expression, before(window)].cast(kind) if past and window else F.lit(None).cast(kind)
-        if query.task_type is TaskType.FORECASTING:
-            # A frame without a value leaves nothing to learn from.
-            whole = F.when(_all_present(now), F.array(*now))
-            return [whole.alias("target"), F.when(then.isNotNull(), F.array(*[then] * len(now))).alias("past")]
-        return [now[0].alias("target"), then.alias("past")]
-    current: dict[bound.Operand, Column] = {**own}
-    current |= {a: values[a, a.window] for a in bound.aggregates(expression)}
-    target = condition_column(expression, current).cast("double")
-    if not past:
-        return [target.alias("target"), F.lit(None).cast("double").alias("past")]
-    earlier: dict[bound.Operand, Column] = {**own}
-    earlier |= {a: values[a, before(a.window) if a.window else None] for a in bound.aggregates(expression)}
-    return [target.alias("target"), condition_column(expression, earlier).cast("double").alias("past")]
-
-
-def _all_present(columns: Sequence[Column]) -> Column:
-    present = F.lit(True)
-    for column in columns:
-        present = present & column.isNotNull()
-    return present

@@ -21,18 +21,19 @@ from gnnscale.config import Settings, bind_query
 from gnnscale.etl.spark.session import open_session
 from gnnscale.etl.subgraph_shards.sample_shards import ShardPlan, build_shards
 from gnnscale.lake import Lake
-from gnnscale.query.task import TaskType
+from gnnscale.query import REGRESSION
 from gnnscale.sampling import NeighborSampler
 from gnnscale.sampling.sampling_rule import Rule
 from gnnscale.schema import LakeError
 from gnnscale.store import GraphStore
-from gnnscale.training import BlockLabels, BlockTask, Trainer, TrainResult, build_task
+from gnnscale.training import Task, Trainer, TrainResult, build_task
 from tests.conftest import SPARK, Shop
 from tests.entity_shop import entity_settings, write_labels
 from tests.recording_callback import RecordingCallback
+from tests.training.block_job import block_task
 
 FANOUTS = [{"purchases.customer_id": 6, "mailings.customer_id": 3}, {"purchases.product_id": 1}]
-SEED, TASK = 3, TaskType.REGRESSION
+SEED, TASK = 3, REGRESSION
 
 
 class Shards:
@@ -44,9 +45,9 @@ class Shards:
         self.seeds = table["entity"].to_numpy().astype(np.int64)
         self.anchors = (table["anchor_time"].to_numpy() - store.manifest.origin).astype(np.int32)
         split = np.array(table["split"].to_pylist())
-        self.training, validation = (np.flatnonzero(split == name) for name in ("train", "validation"))
-        shape = AnswerShape(TASK)
-        self.labels = BlockLabels(shape, label_values(table["target"], shape), validation)
+        self.training, self.validation = (np.flatnonzero(split == name) for name in ("train", "validation"))
+        self.shape = AnswerShape(TASK)
+        self.values = label_values(table["target"], self.shape)
 
     def on_disk(self, **options: Any) -> ShardLoader:
         return ShardLoader(self.reader, batch_size=16, seed=SEED, chosen=self.training, **options)
@@ -62,8 +63,10 @@ class Shards:
 
     def train(self, source: BlockSource, resume: Any = None) -> tuple[TrainResult, RecordingCallback]:
         keeper = RecordingCallback()
-        task = BlockTask(self.settings, source, self.labels)
-        return Trainer(self.settings, task, callback=keeper).run(resume), keeper
+        return Trainer(self.settings, self.task(source), callback=keeper).run(resume), keeper
+
+    def task(self, source: BlockSource) -> Task:
+        return block_task(self.settings, source, self.shape, self.values, self.validation)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +106,7 @@ def test_shards_hold_the_categories_that_memory_has(shards: Shards) -> None:
     assert all(torch.equal(a, b) for a, b in zip(found.codes, expected.codes, strict=True))
     # What categories add is learned: the rows that were looked up are no more as they began.
     outcome, _ = shards.train(disk)
-    fresh = BlockTask(shards.settings, disk, shards.labels).model.state_dict()
+    fresh = shards.task(disk).model.state_dict()
     names = [name for name in fresh if name.startswith("categories.")]
     assert names == [f"categories.nodes_{table}.embeddings.weight" for table in disk.categories]
     for name in names:
@@ -120,7 +123,7 @@ def test_a_configuration_trains_from_shards_without_edges(shards: Shards, tmp_pa
     lake = Lake(settings.lake.uri)
     bare = GraphStore.open(lake, tmp_path, edges=False)
     task = build_task(settings, lake, bare, bind_query(settings, bare.manifest))
-    assert isinstance(task, BlockTask) and isinstance(task.source, ShardLoader)
+    assert isinstance(task.source, ShardLoader)
     outcome = Trainer(settings, task).run()
     assert outcome.losses == shards.train(shards.on_disk())[0].losses
 

@@ -12,22 +12,22 @@ import torch
 from gnnscale.batches import read_entity_examples
 from gnnscale.config import Settings, bind_query, build_settings
 from gnnscale.lake import Lake
+from gnnscale.metrics import validate_task
+from gnnscale.query import REGRESSION
 from gnnscale.query.anchors import Split
-from gnnscale.query.task import TaskType
 from gnnscale.schema import ConfigError, DataError
 from gnnscale.store import GraphStore
 from gnnscale.training import (
-    BlockLinkTask,
-    BlockTask,
     DistributedContext,
+    LinkObjective,
+    NodeObjective,
     Trainer,
     TrainResult,
     build_task,
     check_task,
-    load_entity_model,
+    load_node_model,
     save_model,
 )
-from gnnscale.training.entity_validation import measure
 from tests.conftest import Shop
 from tests.entity_shop import entity_settings, write_labels
 from tests.recording_callback import RecordingCallback
@@ -58,7 +58,7 @@ def train(
 def test_links_are_learned_with_every_kind_of_negatives(shop: Shop, store: GraphStore, strategy: str) -> None:
     settings = settings_of(shop, {}, negative_strategy=strategy, **(HARD if strategy == "hard" else {}))
     trainer, outcome, keeper = train(settings, shop, store)
-    assert isinstance(trainer.task, BlockLinkTask)
+    assert isinstance(trainer.task.objective, LinkObjective)
     assert outcome.losses[-1][1] < 0.98 * outcome.losses[0][1]
     assert 0 < outcome.best["map@10"] <= 1 and outcome.best["edges_per_second"] > outcome.best["seeds_per_second"]
     resumed, again, _ = train(settings, shop, store, resume=keeper.within[-1])
@@ -90,7 +90,8 @@ def test_negatives_of_a_batch_are_the_same_on_every_process(shop: Shop, store: G
         t.prepare(r, 1, 0) for t, r in zip([tasks[0], *tasks], [rows, rows[::2], rows[1::2]], strict=True)
     )
     for part, mine in ((first, slice(0, None, 2)), (second, slice(1, None, 2))):
-        assert part.targets.nodes[len(part.present) :].tolist() == whole.targets.nodes[len(rows) :].tolist()
+        own, every = part.sample.targets.nodes, whole.sample.targets.nodes
+        assert own[len(part.present) :].tolist() == every[len(rows) :].tolist()
         assert torch.equal(part.present, whole.present[mine])
         assert torch.equal(part.log_share, whole.log_share)
     # The positive of an example is among the negatives of others alone.
@@ -110,13 +111,13 @@ def test_a_convolution_by_its_name_learns(shop: Shop, store: GraphStore, convolu
     settings = settings_of(shop, {"convolution": convolution}, learning_rate=5e-3)
     trainer, outcome, _ = train(settings, shop, store)
     used = {type(m).__name__ + getattr(m, "pooling", "") for m in trainer.model.modules() if "Conv" in type(m).__name__}
-    expected = {"attention": "GATConv", "importance": "ImportanceConv"}
+    expected = {"attention": "AttentionConv", "importance": "ImportanceConv"}
     assert used == {expected.get(convolution, f"SAGEConv{convolution}")}
     assert outcome.losses[-1][1] < outcome.losses[0][1]
 
 
 def test_heads_divide_a_single_output(shop: Shop, store: GraphStore, tmp_path: Path) -> None:
-    base = entity_settings(shop.content, tmp_path, TaskType.REGRESSION)
+    base = entity_settings(shop.content, tmp_path, REGRESSION)
     model = base.model.model_copy(update={"network": "blocks", "convolution": "attention"})
     lake, settings = Lake(base.lake.uri), base.model_copy(update={"model": model})
     query = bind_query(settings, store.manifest)
@@ -129,10 +130,11 @@ def test_walks_stand_in_for_fan_outs(shop: Shop, store: GraphStore) -> None:
     walks = {"strategy": "walk", "walks": {"cycle": TO_PRODUCTS, "number": 20, "top": 5}}
     trainer, outcome, _ = train(settings_of(shop, {}, walks), shop, store)
     assert outcome.losses[-1][1] < outcome.losses[0][1]
-    block = trainer.task.source.build(np.arange(6))
+    blocks = trainer.task.source.blocks
+    block = blocks.build(np.arange(6))
     (hop,) = block.hops[1:]
     assert hop[-1].target == "products" and block.nodes[1].shape == (6, 5)
-    walked = trainer.task.source.sampler.sample(trainer.task.source.seeds[:6], trainer.task.source.anchors[:6])
+    walked = blocks.sampler.sample(blocks.seeds[:6], blocks.anchors[:6])
     np.testing.assert_array_equal(block.nodes[1], walked.nodes)
     np.testing.assert_array_equal(block.weights[0], walked.weights())
     assert block.edges == walked.counts.sum() > 0
@@ -140,22 +142,22 @@ def test_walks_stand_in_for_fan_outs(shop: Shop, store: GraphStore) -> None:
     np.testing.assert_array_equal(block.codes[1], categorical * (walked.nodes >= 0)[..., None])
 
 
-def test_answers_of_an_entity_task_are_read_back_as_they_were(shop: Shop, store: GraphStore, tmp_path: Path) -> None:
-    base = entity_settings(shop.content, tmp_path, TaskType.REGRESSION, epochs=2, learning_rate=1e-2)
+def test_answers_of_a_node_level_task_are_read_back_as_they_were(shop: Shop, store: GraphStore, tmp_path: Path) -> None:
+    base = entity_settings(shop.content, tmp_path, REGRESSION, epochs=2, learning_rate=1e-2)
     settings = base.model_copy(update={"model": base.model.model_copy(update={"network": "blocks"})})
     lake = Lake(settings.lake.uri)
     query = bind_query(settings, store.manifest)
     write_labels(lake, shop.lake, store, query)
     check_task(settings, lake, store, query)
     task = build_task(settings, lake, store, query)
-    assert isinstance(task, BlockTask)
+    assert isinstance(task.objective, NodeObjective)
     few = settings.model_copy(update={"training": settings.training.model_copy(update={"max_examples": 50})})
     assert sum(map(len, build_task(few, lake, store, query).batches(1))) == 50
     outcome = Trainer(settings, task).run()
     save_model(lake, "asked", outcome)
-    predictor = load_entity_model(settings, lake, store)
+    predictor = load_node_model(settings, lake, store)
     examples = read_entity_examples(lake, "asked", Split.VALIDATION, store.manifest.origin)
-    again = measure(predictor.knowledge.shape, predictor.predict(examples), examples.values, None)
+    again = validate_task(predictor.knowledge.shape.task, predictor.predict(examples), examples.values, None)
     assert again["mae"] == pytest.approx(outcome.best["mae"])
     labels = lake.read("labels_asked")
     lake.write("labels_asked", labels.filter([s != "validation" for s in labels["split"].to_pylist()]))
@@ -190,8 +192,8 @@ def test_two_branches_learn_from_the_targets_of_their_batch(shop: Shop, store: G
     settings = settings_of(shop, {"network": "auto"}, negative_strategy="in_batch")
     trainer, outcome, _ = train(settings, shop, store)
     rows = trainer.task.batches(0)[0]
-    batch, log_share = trainer.task.prepare(rows[:3], 0, 0)
-    training = trainer.task.training
-    for row, node in zip(rows, batch.negatives.tolist(), strict=True):
+    prepared = trainer.task.prepare(rows[:3], 0, 0)
+    training = trainer.task.objective.training
+    for row, node in zip(rows, prepared.sample.negatives.tolist(), strict=True):
         assert node in training.targets[training.indptr[row] : training.indptr[row + 1]]
-    assert len(log_share) == len(rows) and outcome.losses[-1][1] < outcome.losses[0][1]
+    assert len(prepared.log_share) == len(rows) and outcome.losses[-1][1] < outcome.losses[0][1]

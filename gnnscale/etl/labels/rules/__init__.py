@@ -1,0 +1,1 @@
+"""Label rules, by the names that task types state."""

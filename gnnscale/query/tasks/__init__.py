@@ -1,0 +1,1 @@
+"""Task types, each in a file of its own."""
