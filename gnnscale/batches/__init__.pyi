@@ -1,3 +1,7 @@
+from .batch_source import AnywhereSource as AnywhereSource
+from .batch_source import Batch as Batch
+from .batch_source import BatchSource as BatchSource
+from .batch_source import LinkBatchSource as LinkBatchSource
 from .blocks.block_loader import BlockLoader as BlockLoader
 from .blocks.block_loader import BlockSource as BlockSource
 from .blocks.block_loader import FeatureBlock as FeatureBlock
@@ -9,6 +13,9 @@ from .blocks.gather import gather as gather
 from .blocks.gather import gather_pooled as gather_pooled
 from .blocks.shard_loader import ShardLoader as ShardLoader
 from .blocks.shard_reader import ShardReader as ShardReader
+from .blocks.tower_batches import TargetRows as TargetRows
+from .blocks.tower_batches import TowerBatch as TowerBatch
+from .blocks.tower_batches import TowerSource as TowerSource
 from .blocks.walk_loader import WalkLoader as WalkLoader
 from .examples.entity_examples import AnswerShape as AnswerShape
 from .examples.entity_examples import EntityExamples as EntityExamples
@@ -23,6 +30,10 @@ from .examples.order import epoch_batches as epoch_batches
 from .examples.order import rank_slice as rank_slice
 from .examples.order import shuffled_batches as shuffled_batches
 from .examples.positives import draw_positives as draw_positives
+from .examples.split_examples import SplitExamples as SplitExamples
+from .examples.split_examples import split_answers as split_answers
+from .examples.split_examples import split_links as split_links
+from .examples.split_examples import used_labels as used_labels
 from .hops import default_hops as default_hops
 from .hops import is_hidden as is_hidden
 from .hops import link_sampling as link_sampling
@@ -30,9 +41,14 @@ from .neighborhoods.entity_batches import EntityBatch as EntityBatch
 from .neighborhoods.entity_batches import EntityBatchBuilder as EntityBatchBuilder
 from .neighborhoods.entity_batches import PathShape as PathShape
 from .neighborhoods.entity_batches import Slots as Slots
+from .neighborhoods.neighborhood_sources import NeighborhoodSource as NeighborhoodSource
+from .neighborhoods.neighborhood_sources import PairSource as PairSource
 from .neighborhoods.pair_batches import BatchBuilder as BatchBuilder
 from .neighborhoods.pair_batches import PairBatch as PairBatch
 from .neighborhoods.pair_batches import TargetBatch as TargetBatch
+from .receptive_field import ReceptiveField as ReceptiveField
+from .receptive_field import join_fields as join_fields
+from .receptive_field import read_around as read_around
 from .rows import NOTHING as NOTHING
 from .rows import CodeBags as CodeBags
 from .rows import HiddenPlaces as HiddenPlaces

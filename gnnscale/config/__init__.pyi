@@ -5,10 +5,17 @@ from .binding import bind_query as bind_query
 from .binding import graph_origin as graph_origin
 from .binding import plan_query_anchors as plan_query_anchors
 from .discover import discover_tables as discover_tables
+from .implementation import Implementation as Implementation
+from .implementation import NoOptions as NoOptions
+from .implementation import read_options as read_options
+from .implementation import split_implementation as split_implementation
 from .load import build_graph_schema as build_graph_schema
 from .load import build_settings as build_settings
 from .load import load_settings as load_settings
 from .load import recipe_names as recipe_names
+from .network_choice import candidate_networks as candidate_networks
+from .network_choice import changed_keys as changed_keys
+from .network_choice import refuse_keys as refuse_keys
 from .relations import declared_relations as declared_relations
 from .retrieval import IndexSettings as IndexSettings
 from .sampling import SamplingSettings as SamplingSettings

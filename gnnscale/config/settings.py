@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from gnnscale.config.network_choice import check_network
 from gnnscale.config.relations import RelationSettings, declared_relations
 from gnnscale.config.retrieval import RetrievalSettings
 from gnnscale.config.sampling import SamplingSettings
@@ -252,21 +253,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _fits_the_network(self) -> Self:
-        if self.model.network == "blocks":
-            if self.embedding.method == "layerwise" and self.sampling.strategy == "walk":
-                raise ConfigError(
-                    "embedding.method=layerwise is not for sampling.strategy=walk; with it, allowed: sampled"
-                )
-            return self
-        for name, value, allowed in (
-            ("embedding.method", self.embedding.method, ("sampled",)),
-            ("sampling.strategy", self.sampling.strategy, ("last", "uniform", "weighted")),
-            ("training.negative_strategy", self.training.negative_strategy, ("shared", "in_batch")),
-            ("training.source", self.training.source, ("memory",)),
-        ):
-            if value not in allowed:
-                known = ", ".join(allowed)
-                raise ConfigError(f"{name}={value} is for model.network=blocks; without it, allowed: {known}")
+        check_network(self)
         return self
 
     @field_validator("relations")

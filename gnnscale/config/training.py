@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from gnnscale.config.implementation import Implementation, check_implementation
 from gnnscale.config.sampling import WalkSettings
 from gnnscale.config.section import Positive, Probability, Section, Share
-from gnnscale.schema import ConfigError
+from gnnscale.schema import CONVOLUTIONS, LOSSES, ConfigError
 
 
 class ModelSettings(Section):
-    """The two-branch network of link tasks, and the entity network of the others.
+    """The network and its widths.
 
     Args:
-        network: ``auto`` for these, or ``blocks`` for convolutions on sampled blocks of fixed shape.
-        convolution: of these: GraphSAGE with ``mean``, ``sum`` or ``max`` of the neighbors, ``attention`` over them, or
-            ``importance`` pooling by their weights; ``auto`` is the last on walks, and the mean on fan-outs.
+        network: ``two_branch`` for links, ``neighborhood`` for node-level tasks, ``blocks`` for convolutions on sampled
+            blocks of fixed shape, for both, or another that is registered; ``auto`` is the first or the second.
+        convolution: of blocks: GraphSAGE with ``mean``, ``sum`` or ``max`` of the neighbors, ``attention`` over them,
+            ``importance`` pooling by their weights, or another that is registered; by name, or as a mapping of ``name``
+            and options such as ``heads``. ``auto`` is importance pooling on walks, and the mean on fan-outs.
         channels: of an encoded event.
-        hidden: of the pair branch, and of the entity network's head.
+        hidden: of the pair branch, of the neighborhood network's head, and of blocks.
         tower_channels: of a tower vector.
         feature_channels, id_channels: of a target's columns and of its own embedding in the pair branch; on blocks the
             former is of what a node's categories add to its numbers and vectors.
-        latest: rows of one parent that the entity network encodes one by one; all that are sampled go into sums.
+        latest: rows of one parent that the neighborhood network encodes one by one; all that are sampled go into sums.
         dropout: probability.
         group_columns: categorical columns of the target; candidates with the same value lend each other their events.
         target_embedding: what a target is known by: ``lookup`` of an embedding of its own, ``feature`` for its columns,
@@ -34,8 +37,8 @@ class ModelSettings(Section):
             for the pair branch, after all others.
     """
 
-    network: Literal["auto", "blocks"] = "auto"
-    convolution: Literal["auto", "mean", "sum", "max", "attention", "importance"] = "auto"
+    network: str = "auto"
+    convolution: Implementation = "auto"
     channels: Positive = 48
     hidden: Positive = 128
     tower_channels: Positive = 48
@@ -48,14 +51,20 @@ class ModelSettings(Section):
     sharded_lookup_rows: Positive = 5_000_000
     new_targets: bool = True
 
+    @field_validator("convolution")
+    @classmethod
+    def _known_convolution(cls, value: Implementation) -> Implementation:
+        return check_implementation(CONVOLUTIONS, value)
+
 
 class TrainingSettings(Section):
     """Optimisation and where it runs.
 
     Args:
         batch_size: examples a step over all workers together.
-        max_examples: most examples an epoch of an entity task; of more, each epoch takes another sample.
-        loss: of an entity task; ``auto`` fits the task.
+        max_examples: most examples an epoch of a node-level task; of more, each epoch takes another sample.
+        loss: one that fits the task and the network, by name, or as a mapping of ``name`` and options such as
+            ``focus``; ``auto`` takes the first that fits.
         schedule: of the learning rate after the warm-up: ``cosine`` or ``linear`` down to a hundredth, ``constant``,
             ``step`` to a tenth at half and at three quarters, or ``inverse_sqrt`` of the step.
         warmup_steps: steps over which the learning rate rises.
@@ -67,7 +76,7 @@ class TrainingSettings(Section):
             from its target visit often, but not most.
         hard_walks, hard_ranks: of hard negatives: walks from a target to targets, and from which rank of visits to
             which.
-        rank_depth: places of an example's ranking that the pairwise loss looks at.
+        rank_depth: places of an example's ranking that the loss of the two-branch network looks at.
         average_decay: of the exponential average of the weights, which is what is validated and kept.
         clip_norm: largest norm of the gradient.
         micro_batches: parts that a process takes its share of a batch in, one after the other, to need less memory;
@@ -77,8 +86,9 @@ class TrainingSettings(Section):
         cuda_graphs: whether what is compiled is replayed as CUDA graphs, which want batches of fixed shape.
         sampler: where blocks are sampled: ``gpu``, ``cpu``, or ``auto`` for the device that trains.
         feature_type: that features of blocks are stored in on a GPU.
-        ahead: batches that a thread of its own samples and gathers before the network asks for them; default: 2 beside
-            a GPU, and for ``model.network: blocks`` where a worker has two cores; else none, and the network takes all.
+        prefetch: batches that a thread of its own samples and gathers before the network asks for them; default: 2
+            beside a GPU, and for ``model.network: blocks`` where a worker has two cores; else none, and the network
+            takes all.
         patience: validations without a better one after which training stops.
         workers: Ray Train workers; each takes a GPU where there are enough.
         max_workers: where given, ``workers`` is the least, and training takes as many up to this as the cluster has
@@ -92,7 +102,7 @@ class TrainingSettings(Section):
     epochs: Positive = 3
     batch_size: Positive = 128
     max_examples: Positive = 200_000
-    loss: Literal["auto", "l1", "l2", "huber", "bce", "focal", "cross_entropy"] = "auto"
+    loss: Implementation = "auto"
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
     schedule: Literal["cosine", "linear", "constant", "step", "inverse_sqrt"] = "cosine"
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
@@ -120,6 +130,11 @@ class TrainingSettings(Section):
     max_failures: Annotated[int, Field(ge=0)] = 1
     resize_seconds: Positive = 60
     checkpoint_steps: Annotated[int, Field(ge=0)] = 200
+
+    @field_validator("loss")
+    @classmethod
+    def _known_loss(cls, value: Implementation) -> Implementation:
+        return check_implementation(LOSSES, value)
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:

@@ -1,4 +1,4 @@
-"""Predictions of entity tasks: each entity's value, class or classes, as Delta tables."""
+"""Predictions of node-level tasks: each entity's value, class or classes, as Delta tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gnnscale.inference.population import read_keys
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery, Split
 from gnnscale.store import GraphStore
-from gnnscale.training import EntityPredictor, load_entity_model
+from gnnscale.training import NodePredictor, load_node_model
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +56,8 @@ def predict(
         LakeError: there is no model or no labels, or the model does not fit.
     """
     name, origin = settings.query.name, store.manifest.origin
-    predictor = load_entity_model(settings, lake, store, device, query=query)
-    entity, top = predictor.builder.query.entity.name, predictor.builder.query.top
+    predictor = load_node_model(settings, lake, store, device, query=query)
+    entity, top = predictor.query.entity.name, predictor.query.top
     nodes = np.arange(store.node_count(entity)) if nodes is None else np.asarray(nodes, np.int64)
     there = nodes[store.features(entity).is_valid_at(nodes, latest - origin)]
     wanted = {
@@ -76,7 +76,7 @@ def predict(
 
 
 def answer_table(
-    predictor: EntityPredictor,
+    predictor: NodePredictor,
     examples: EntityExamples,
     scores: NDArray[np.float32],
     keys: pa.Array,
@@ -121,7 +121,7 @@ def answer_table(
 
 
 def _score(
-    predictor: EntityPredictor, examples: EntityExamples, size: int, advance: Callable[[int], None]
+    predictor: NodePredictor, examples: EntityExamples, size: int, advance: Callable[[int], None]
 ) -> NDArray[np.float32]:
     parts = [np.zeros((0, predictor.knowledge.shape.scores), np.float32)]
     for start in range(0, len(examples), size):

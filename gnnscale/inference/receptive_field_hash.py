@@ -7,8 +7,6 @@ their edge, so that equal digests mean equal samples, whatever the strategy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -16,32 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnscale.arrays import Ragged
-from gnnscale.batches import link_sampling
+from gnnscale.batches import ReceptiveField
 from gnnscale.config import Settings
 from gnnscale.inference.batch_inference import Side
 from gnnscale.query import PredictiveQuery
-from gnnscale.sampling import GOLDEN, Path, UInt64, mix, plan_paths
-from gnnscale.schema import ConfigError, EdgeType
+from gnnscale.sampling import GOLDEN, UInt64, mix
 from gnnscale.store import Adjacency, GraphStore, NodeFeatures
-from gnnscale.training import block_paths
+from gnnscale.training import find_network
 
 CHUNK = 1 << 20
 """Nodes or edges that are taken at once."""
 
 ENDED, THERE = np.uint64(1), np.uint64(2)
-
-
-@dataclass(frozen=True)
-class Reach:
-    """What is read around the rows of a table.
-
-    Args:
-        table: of the rows.
-        hops: edge type -> most neighbors that count, the latest, or None for all; and what is read around those.
-    """
-
-    table: str
-    hops: Mapping[EdgeType, tuple[int | None, Reach]] = field(default_factory=dict)
 
 
 def receptive_field_hashes(
@@ -58,7 +42,7 @@ def receptive_field_hashes(
     Returns:
         Side -> uint64 ``[nodes]``.
     """
-    targets, entities = model_reach(settings, store, query)
+    targets, entities = model_receptive_fields(settings, store, query)
     rows: dict[str, UInt64] = {}
     return {
         "targets": _digest(store, targets, anchor, rows),
@@ -66,70 +50,25 @@ def receptive_field_hashes(
     }
 
 
-def model_reach(settings: Settings, store: GraphStore, query: PredictiveQuery) -> tuple[Reach, Reach]:
+def model_receptive_fields(
+    settings: Settings, store: GraphStore, query: PredictiveQuery
+) -> tuple[ReceptiveField, ReceptiveField]:
     """What the model reads around a target, and around an entity.
-
-    Around an entity that is its neighborhood, and with two branches around each of the targets in it what is read of
-    a target. Networks on blocks read no more of a target than its row.
 
     Raises:
         ConfigError: the model walks, and may read anything.
     """
-    if settings.model.network == "blocks":
-        return Reach(query.target.name), _block_reach(settings, store, query)
-    sampling = link_sampling(query, settings.sampling)
-    around_target = plan_paths(store.manifest, query.target.name, sampling.target_hops)
-    around_entity = plan_paths(store.manifest, query.entity.name, sampling.entity_hops)
-    # Targets take the latest events; of entities only the strategy `last` reads no more than the fan-out.
-    targets = _reach(query.target.name, (), around_target, True, sampling.cap, {})
-    last = sampling.strategy == "last"
-    candidates = [
-        path
-        for path in around_entity
-        if [edge_type.name for edge_type in path] == [query.entity_link.name, query.target_link.name]
-    ]
-    entities = _reach(query.entity.name, (), around_entity, last, sampling.cap, dict.fromkeys(candidates, targets))
-    return targets, entities
+    fields: tuple[ReceptiveField, ReceptiveField]
+    fields = find_network(settings, query)(settings, store, query).receptive_fields()
+    return fields
 
 
-def _block_reach(settings: Settings, store: GraphStore, query: PredictiveQuery) -> Reach:
-    sampling = settings.sampling
-    if sampling.strategy == "walk":
-        raise ConfigError(
-            "embedding.only_changed does not go with sampling.strategy=walk, whose walks may read any node; "
-            "set it to false"
-        )
-    paths = block_paths(settings, store, query)
-    return _reach(query.entity.name, (), paths, sampling.strategy == "last", sampling.cap, {})
-
-
-def _reach(
-    table: str, path: Path, paths: Mapping[Path, int], last: bool, cap: int | None, behind: Mapping[Path, Reach]
-) -> Reach:
-    hops: dict[EdgeType, tuple[int | None, Reach]] = {}
-    for child, fanout in paths.items():
-        if child and child[:-1] == path:
-            inner = _reach(child[-1].target, child, paths, last, cap, behind)
-            hops[child[-1]] = (fanout if last else cap, inner)
-    own = Reach(table, hops)
-    # A path may lead on from the candidates too.
-    return _joined(own, behind[path]) if path in behind else own
-
-
-def _joined(one: Reach, other: Reach) -> Reach:
-    hops = dict(one.hops)
-    for edge_type, (limit, inner) in other.hops.items():
-        known, deeper = hops.get(edge_type, (limit, inner))
-        hops[edge_type] = (None if known is None or limit is None else max(known, limit), _joined(deeper, inner))
-    return Reach(one.table, hops)
-
-
-def _digest(store: GraphStore, reach: Reach, anchor: int, rows: dict[str, UInt64]) -> UInt64:
+def _digest(store: GraphStore, reads: ReceptiveField, anchor: int, rows: dict[str, UInt64]) -> UInt64:
     """Digests of a table's nodes; ``rows`` keeps those of rows alone, which many hops share."""
-    if reach.table not in rows:
-        rows[reach.table] = digest_rows(store.features(reach.table), anchor)
-    total = rows[reach.table]
-    for edge_type, (limit, behind) in sorted(reach.hops.items(), key=lambda hop: hop[0].table_name):
+    if reads.table not in rows:
+        rows[reads.table] = digest_rows(store.features(reads.table), anchor)
+    total = rows[reads.table]
+    for edge_type, (limit, behind) in sorted(reads.hops.items(), key=lambda hop: hop[0].table_name):
         around = digest_neighbors(store.adjacency(edge_type), _digest(store, behind, anchor, rows), anchor, limit)
         with np.errstate(over="ignore"):
             total = mix(total * GOLDEN + around)

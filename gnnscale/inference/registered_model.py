@@ -22,7 +22,7 @@ from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import DataError, LakeError
 from gnnscale.store import GraphStore, view_for
-from gnnscale.training import load_entity_model, model_path
+from gnnscale.training import load_node_model, model_path
 
 
 class LakeModel(PythonModel, ABC):
@@ -69,7 +69,7 @@ class AnswerModel(LakeModel):
 
     def load_weights(self, weights: bytes) -> None:
         """Build the network from its file."""
-        self.predictor = load_entity_model(self.settings, self.lake, self.store, content=weights)
+        self.predictor = load_node_model(self.settings, self.lake, self.store, content=weights)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
         """Answers for the entities asked for.

@@ -1,13 +1,13 @@
-"""Networks that take blocks as training has them: one for labels of nodes, and two towers for links."""
+"""Networks that take blocks as training has them: a tower of convolutions, and two towers for links."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from gnnscale.batches import FeatureBlock, RowFeatures, Tensors
+from gnnscale.batches import FeatureBlock, TargetRows
 from gnnscale.nn.item_encoder import Embedding, Lookup, plain_lookup
 from gnnscale.nn.rows import RowEncoder
 from gnnscale.schema import TableManifest
@@ -16,12 +16,11 @@ START = 0.1
 """Deviation of the initial embeddings of targets."""
 
 
-@dataclass(frozen=True)
-class TargetRows(Tensors):
-    """Some targets: node ids, int64 ``[targets]``, and their columns."""
+class TowerVectors(NamedTuple):
+    """Vectors of entities ``[batch, channels]`` and of targets ``[targets, channels]``; scores are inner products."""
 
-    nodes: Tensor
-    features: RowFeatures
+    entity: Tensor
+    target: Tensor
 
 
 class BlockModel(nn.Module):
@@ -76,9 +75,9 @@ class BlockTowers(nn.Module):
         self.rows = RowEncoder(target, channels) if embedding != "lookup" else None
         self.own = (lookup or plain_lookup)("target", target.rows, channels, START) if embedding != "feature" else None
 
-    def forward(self, block: FeatureBlock, targets: TargetRows) -> tuple[Tensor, Tensor]:
-        """Vectors of the block's seeds ``[batch, channels]`` and of targets ``[targets, channels]``."""
-        return self.entity(block), self.encode_targets(targets)
+    def forward(self, block: FeatureBlock, targets: TargetRows) -> TowerVectors:
+        """Vectors of the block's seeds and of targets."""
+        return TowerVectors(self.entity(block), self.encode_targets(targets))
 
     def encode_targets(self, targets: TargetRows) -> Tensor:
         """Vectors of targets, ``[targets, channels]``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from torch import nn
 
@@ -15,7 +15,6 @@ from gnnscale.nn.item_encoder import Lookup
 from gnnscale.nn.two_branch import TwoBranchModel, TwoBranchSize
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import GraphManifest
-from gnnscale.store import GraphStore
 
 
 def build_model(
@@ -32,7 +31,7 @@ def build_model(
         query: bound query.
         manifest: of the graph.
         context: path -> table of the hops that :class:`gnnscale.batches.BatchBuilder` gathers beside the events.
-        peers: processes that train together and share large tables of embeddings; default: all tables are plain, as
+        group: processes that train together and share large tables of embeddings; default: all tables are plain, as
             they are in a model file whatever they were in training.
     """
     model = settings.model
@@ -59,7 +58,7 @@ def build_lookup(settings: Settings, rows: int, group: ProcessGroup | None) -> L
     Args:
         settings: ``model.sharded_lookup_rows`` and the seed count.
         rows: targets.
-        peers: processes that train together; None for plain tables.
+        group: processes that train together; None for plain tables.
 
     Returns:
         None for plain tables.
@@ -73,20 +72,6 @@ def build_lookup(settings: Settings, rows: int, group: ProcessGroup | None) -> L
     return lookup
 
 
-def build_entity_batches(
-    settings: Settings, query: PredictiveQuery, store: GraphStore, classes: Sequence[str] = ()
-) -> EntityBatchBuilder:
-    """The batches of :func:`build_entity_model`'s network.
-
-    Args:
-        settings: sections ``sampling`` and ``model`` count.
-        query: bound query.
-        store: the graph.
-        classes: of the answer, where it has any.
-    """
-    return EntityBatchBuilder(store, query, settings.sampling, settings.seed, settings.model.latest, classes)
-
-
 def build_entity_model(
     settings: Settings,
     query: PredictiveQuery,
@@ -95,7 +80,7 @@ def build_entity_model(
     shape: AnswerShape,
     yearly: bool,
 ) -> EntityModel:
-    """The network that answers an entity task, with fresh weights.
+    """The network of a node-level task over neighborhoods, with fresh weights.
 
     Args:
         settings: section ``model`` counts.

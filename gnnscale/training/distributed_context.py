@@ -1,10 +1,8 @@
-"""Where a training process stands among its peers, and what it says while it works."""
+"""Where a training process stands in its group."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
@@ -24,30 +22,3 @@ class DistributedContext:
         if self.workers > 1:
             dist.all_reduce(values)
         return values
-
-
-class Callback(Protocol):
-    """Hears of progress; called on every rank."""
-
-    def on_step(self, figures: Mapping[str, float]) -> None:
-        """After each optimisation step: epoch, step, steps, loss, workers; the loss is NaN but every some steps, which
-        also tell the figures of :class:`gnnscale.training.throughput.Throughput`."""
-
-    def on_checkpoint(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
-        """Within an epoch, with the state to resume from; its tensors change with the next step."""
-
-    def on_validation(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
-        """After each validation, with the state to resume from; its tensors change with the next step."""
-
-
-class NoOpCallback:
-    """A listener that does nothing."""
-
-    def on_step(self, figures: Mapping[str, float]) -> None:
-        """Nothing."""
-
-    def on_checkpoint(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
-        """Nothing."""
-
-    def on_validation(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
-        """Nothing."""

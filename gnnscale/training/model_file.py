@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gnnscale.batches import BatchBuilder, EntityBatchBuilder, EntityExamples
 from gnnscale.config import Settings, bind_query
 from gnnscale.lake import Lake
-from gnnscale.nn import (
-    BlockModel,
-    BlockTowers,
-    EntityObjective,
-    ItemEncoder,
-    TwoBranchModel,
-    build_entity_batches,
-    build_entity_model,
-    build_model,
-)
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import LakeError
 from gnnscale.store import GraphStore
-from gnnscale.training.block_predictor import EntityBlocks, build_block_predictor
-from gnnscale.training.block_task_builder import build_towers, memory_source
-from gnnscale.training.distributed_context import DistributedContext
-from gnnscale.training.entity_task import EntityKnowledge
-from gnnscale.training.entity_validation import score_all
-from gnnscale.training.link_predictor import LinkPredictor, TowersPredictor, TwoBranchPredictor
+from gnnscale.training.networks.network import find_network
+from gnnscale.training.objectives.node_knowledge import NodeKnowledge
+from gnnscale.training.predictors.link_predictor import LinkPredictor
+from gnnscale.training.predictors.node_predictor import NodePredictor
 from gnnscale.training.train_result import TrainResult
 
 
@@ -61,7 +46,7 @@ def load_link_model(
     device: torch.device | None = None,
     content: bytes | None = None,
 ) -> LinkPredictor:
-    """The trained network of a link task.
+    """The trained network of a query that ranks rows.
 
     Args:
         settings: as it was trained with.
@@ -73,65 +58,25 @@ def load_link_model(
         LakeError: the query was not trained in this lake, or the graph or the configuration has changed since.
     """
     device = device or torch.device("cpu")
-    if settings.model.network == "blocks":
-        saved = _read(settings, lake, content)
-        query = bind_query(settings, store.manifest)
-        source = memory_source(settings, store, query)
-        towers = build_towers(settings, store, query, source)
-        _fill(towers, saved, settings)
-        return TowersPredictor(towers.to(device).eval(), source, query, store.features(query.target.name), device)
-    model, builder = load_two_branch(settings, lake, store, device, content)
-    return TwoBranchPredictor(model, builder, device)
-
-
-def load_two_branch(
-    settings: Settings,
-    lake: Lake,
-    store: GraphStore,
-    device: torch.device | None = None,
-    content: bytes | None = None,
-) -> tuple[TwoBranchModel, BatchBuilder]:
-    """The two-branch network that :func:`load_link_model` wraps, in evaluation mode, and the builder of its batches."""
     saved = _read(settings, lake, content)
     query = bind_query(settings, store.manifest)
-    builder = BatchBuilder(store, query, settings.sampling, settings.model.group_columns, settings.seed)
-    model = build_model(settings, query, store.manifest, builder.context_tables)
+    network = find_network(settings, query)(settings, store, query)
+    source = network.links_anywhere()
+    model = network.link_model(source, np.ones(store.node_count(query.target.name), bool))
     _fill(model, saved, settings)
-    return model.to(device or torch.device("cpu")).eval(), builder
+    predictor: LinkPredictor = network.predictor(model.to(device).eval(), source, device)
+    return predictor
 
 
-@dataclass(frozen=True)
-class EntityPredictor:
-    """A trained network of an entity task, with what turns entities into answers.
-
-    Args:
-        model: in evaluation mode.
-        builder: of its batches.
-        objective: which reads its outputs.
-        knowledge: classes, statistics of the target, and which inputs there are.
-        device: of the model.
-    """
-
-    model: nn.Module
-    builder: EntityBatchBuilder | EntityBlocks
-    objective: EntityObjective
-    knowledge: EntityKnowledge
-    device: torch.device
-
-    def predict(self, examples: EntityExamples) -> NDArray[np.float32]:
-        """Probabilities or values, float32 ``[examples, scores]``; labels are not looked at."""
-        return score_all(self.model, self.builder, self.objective, examples, DistributedContext(device=self.device))
-
-
-def load_entity_model(
+def load_node_model(
     settings: Settings,
     lake: Lake,
     store: GraphStore,
     device: torch.device | None = None,
     content: bytes | None = None,
     query: PredictiveQuery | None = None,
-) -> EntityPredictor:
-    """The trained network of an entity task.
+) -> NodePredictor:
+    """The trained network of a node-level task.
 
     Args:
         settings: as it was trained with.
@@ -143,19 +88,15 @@ def load_entity_model(
     Raises:
         LakeError: the query was not trained in this lake, or the graph or the configuration has changed since.
     """
+    device = device or torch.device("cpu")
     saved = _read(settings, lake, content)
     query = query or bind_query(settings, store.manifest)
-    knowledge = EntityKnowledge.from_dict(saved["description"])
-    objective = EntityObjective(knowledge.shape.task, knowledge.space, settings.training.loss)
-    device = device or torch.device("cpu")
-    if settings.model.network == "blocks":
-        network, blocks = build_block_predictor(settings, store, query, knowledge.shape)
-        _fill(network, saved, settings)
-        return EntityPredictor(BlockModel(network).to(device).eval(), blocks, objective, knowledge, device)
-    builder = build_entity_batches(settings, query, store, knowledge.shape.classes)
-    model = build_entity_model(settings, query, store.manifest, builder, knowledge.shape, knowledge.yearly)
+    knowledge = NodeKnowledge.from_dict(saved["description"])
+    network = find_network(settings, query)(settings, store, query)
+    source = network.nodes_anywhere(knowledge.shape)
+    model = network.node_model(source, knowledge)
     _fill(model, saved, settings)
-    return EntityPredictor(model.to(device).eval(), builder, objective, knowledge, device)
+    return NodePredictor(query, model.to(device).eval(), source, knowledge, device)
 
 
 def _read(settings: Settings, lake: Lake, content: bytes | None) -> dict[str, Any]:
@@ -181,7 +122,7 @@ def _with_new_targets(model: nn.Module, weights: dict[str, Tensor]) -> dict[str,
     """Weights with rows for targets that came after the training: nothing is learned of them but by their columns."""
     weights, wanted = dict(weights), model.state_dict()
     for path, module in model.named_modules():
-        for name in module.of_targets if isinstance(module, ItemEncoder | BlockTowers) else ():
+        for name in getattr(module, "of_targets", ()):
             full = f"{path}.{name}".lstrip(".")
             if full in weights and full in wanted and weights[full].shape[1:] == wanted[full].shape[1:]:
                 more = max(0, len(wanted[full]) - len(weights[full]))

@@ -1,78 +1,72 @@
-"""What the training loop needs to know of the question that is learned."""
+"""What the training loop trains: examples, the source of their batches, a network, and an objective."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gnnscale.training.throughput import THROUGHPUT
-
-FIGURES_BESIDE = ("epoch", "loss", *THROUGHPUT)
-"""Figures of a validation that are no metrics."""
-
-ACRONYMS = ("auprc", "auroc", "mae", "map", "mrr", "ndcg", "rmse")
+from gnnscale.batches import LinkBatchSource
+from gnnscale.training.distributed_context import DistributedContext
+from gnnscale.training.objectives.objective import Objective, TrainingBatch
 
 
-@dataclass(frozen=True)
-class ModelSelection:
-    """The validation metric that decides which weights are kept, and whether larger values are better."""
+class Task:
+    """One query for one process.
 
-    metric: str
-    maximize: bool = True
-
-    def better(self, one: Mapping[str, float], other: Mapping[str, float]) -> bool:
-        """Whether the first figures beat the second; what is undefined beats nothing, and any number beats it."""
-        mine, theirs = one[self.metric], other[self.metric]
-        if math.isnan(mine) or math.isnan(theirs):
-            return not math.isnan(mine)
-        return mine > theirs if self.maximize else mine < theirs
-
-
-class TrainingTask(Protocol):
-    """One query's examples, network and objective, for one process.
+    Args:
+        source: of batches; it knows the examples by row number, and their order.
+        model: fresh weights.
+        objective: labels of the examples, the loss, and the validation.
+        place: of this process.
 
     Attributes:
-        model: fresh weights, on the process's device.
-        kept: which validation is the best.
+        model: on the process's device.
+        selection: which validation is the best.
     """
 
-    model: nn.Module
-    kept: ModelSelection
+    def __init__(
+        self,
+        source: Any,
+        model: nn.Module,
+        objective: Objective,
+        place: DistributedContext | None = None,
+    ) -> None:
+        self.source: LinkBatchSource = source
+        self.objective = objective
+        self.place = place or DistributedContext()
+        self.model: nn.Module = model.to(self.place.device)
+        self.selection = objective.selection
+        self._order: tuple[int, list[NDArray[np.int64]]] = (-1, [])
 
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:
         """Row numbers of the epoch's global batches; the same on every process, and as many in every epoch."""
+        if self._order[0] != epoch:
+            self._order = (epoch, self.source.batches(epoch))
+        return self._order[1]
 
-    def prepare(self, rows: NDArray[np.int64], epoch: int, step: int) -> Any:
+    def prepare(self, rows: NDArray[np.int64], epoch: int, step: int) -> TrainingBatch:
         """What :meth:`loss` takes of this process's rows of a batch; a thread of its own may call it.
 
         Every random choice is a function of (seed, epoch, step).
         """
+        return self.objective.prepare(self.source, rows, epoch, step, self.batches(epoch)[step])
 
-    def edges(self, prepared: Any) -> int:
-        """Edges that were sampled for what :meth:`prepare` gave."""
-
-    def loss(self, model: nn.Module, prepared: Any) -> Tensor:
+    def loss(self, model: nn.Module, prepared: TrainingBatch) -> Tensor:
         """Sum of the training loss over the rows; drop-out follows torch's generator, which the loop seeds."""
+        batch = prepared.to(self.place.device)
+        return self.objective.loss(model(*batch.sample.inputs()), batch)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Metrics of the validation examples, the same on every process."""
+        """Metrics of the validation examples, whose samples are those of the first epoch; the same on every process."""
+        training = model.training
+        model.eval()
+        figures = self.objective.validate(model, self.source, self.place)
+        model.train(training)
+        return figures
 
     def description(self) -> dict[str, Any]:
         """What the model file holds beside the weights: plain data."""
-
-
-def metrics_in_words(figures: Mapping[str, float]) -> str:
-    """The metrics of a validation, in a few words."""
-    return ", ".join(f"{_title(name)} {value:.4g}" for name, value in figures.items() if name not in FIGURES_BESIDE)
-
-
-def _title(name: str) -> str:
-    """``map@10`` as ``MAP@10``: the usual spelling of a metric."""
-    metric, at, length = name.partition("@")
-    return (metric.upper() if metric in ACRONYMS else metric.replace("_", " ")) + at + length
+        return self.objective.description()

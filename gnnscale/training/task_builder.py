@@ -1,36 +1,74 @@
-"""The training task that a query's type asks for."""
+"""The task that a configuration and a query ask for."""
 
 from __future__ import annotations
 
-from gnnscale.batches import BatchBuilder, read_answer_shape, read_entity_examples, read_examples
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from gnnscale.batches import read_answer_shape, split_answers, split_links
 from gnnscale.config import Settings
 from gnnscale.lake import Lake
-from gnnscale.nn import EntityObjective, TargetTransform, build_entity_batches
-from gnnscale.query import PredictiveQuery, Split
-from gnnscale.schema import DataError
+from gnnscale.nn import LinkLoss, NodeLoss, ProcessGroup, choose_loss
+from gnnscale.query import PredictiveQuery, TaskSpec
 from gnnscale.store import GraphStore
-from gnnscale.training.block_task_builder import build_block_task
 from gnnscale.training.distributed_context import DistributedContext
-from gnnscale.training.entity_task import EntityTask
-from gnnscale.training.entity_validation import kept_metric
-from gnnscale.training.link_task import LinkTask
-from gnnscale.training.task import ModelSelection, TrainingTask
+from gnnscale.training.networks.network import LinkNetwork, NodeNetwork, find_network
+from gnnscale.training.objectives.link_objective import LINK_SELECTION, LinkObjective
+from gnnscale.training.objectives.node_knowledge import NodeKnowledge
+from gnnscale.training.objectives.node_objective import NodeObjective
+from gnnscale.training.objectives.node_validation import selection_of
+from gnnscale.training.objectives.objective import ModelSelection, Objective
+from gnnscale.training.task import Task
+
+
+@dataclass(frozen=True)
+class TaskParts:
+    """All of a task but its weights.
+
+    Args:
+        source: of batches.
+        objective: of its examples.
+        model: makes the network with fresh weights, for a process.
+    """
+
+    source: Any
+    objective: Objective
+    model: Callable[[DistributedContext], nn.Module]
+
+
+def build_task(
+    settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery, place: DistributedContext | None = None
+) -> Task:
+    """Examples, source of batches, network and objective of a query.
+
+    Args:
+        settings: names the query.
+        lake: holds its labels, and its shards where ``training.source`` is ``shards``.
+        store: of the graph.
+        query: bound query.
+        place: of this process.
+
+    Raises:
+        LakeError: labels or shards are missing.
+        DataError: a split is empty.
+        ConfigError: sampling, network, negatives or loss don't fit the query.
+    """
+    place = place or DistributedContext()
+    parts = _parts(settings, lake, store, query, place.device)
+    return Task(parts.source, parts.model(place), parts.objective, place)
 
 
 def check_task(settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery) -> None:
-    """Raise what :func:`build_task` would of the configuration, without building a network."""
-    if settings.model.network == "blocks":
-        # Its network is small beside the graph, and what does not fit shows as it is built.
-        build_block_task(settings, lake, store, query)
-        return
-    if query.task_type.predicts_links:
-        BatchBuilder(store, query, settings.sampling, settings.model.group_columns, settings.seed)
-        return
-    build_entity_batches(settings, query, store)
-    EntityObjective(read_answer_shape(lake, settings.query.name).task, TargetTransform(), settings.training.loss)
+    """Raise what :func:`build_task` would of the configuration, without building a network or taking a device."""
+    _parts(settings, lake, store, query, None)
 
 
-def kept_of(lake: Lake, name: str, query: PredictiveQuery) -> ModelSelection:
+def find_selection(lake: Lake, name: str, query: PredictiveQuery) -> ModelSelection:
     """The validation metric that decides which weights of a query are kept.
 
     Args:
@@ -39,36 +77,72 @@ def kept_of(lake: Lake, name: str, query: PredictiveQuery) -> ModelSelection:
         query: bound query.
     """
     if query.task_type.predicts_links:
-        return LinkTask.kept
-    return kept_metric(read_answer_shape(lake, name), query.top)
+        return LINK_SELECTION
+    return selection_of(read_answer_shape(lake, name), query.top)
 
 
-def build_task(
-    settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery, place: DistributedContext | None = None
-) -> TrainingTask:
-    """Examples, network and objective of a query.
+def _parts(
+    settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery, device: torch.device | None
+) -> TaskParts:
+    network = find_network(settings, query)(settings, store, query)
+    return (_link_parts if query.task_type.predicts_links else _node_parts)(lake, network, device)
+
+
+def _link_parts(lake: Lake, network: LinkNetwork, device: torch.device | None) -> TaskParts:
+    settings, store, query = network.settings, network.store, network.query
+
+    def fits(loss: type[Any]) -> bool:
+        return issubclass(loss, LinkLoss) and issubclass(network.outputs, loss.outputs)
+
+    kind, options = choose_loss(
+        settings.training.loss, fits, f"{query.task_type} by this network", query.task_type.losses
+    )
+    loss = kind(options, settings.training.rank_depth)
+    name, origin = settings.query.name, store.manifest.origin
+    examples = split_links(network.labels(lake), name, origin, named=loss.one_positive)
+    source = network.link_source(lake, examples, device)
+    targets = store.node_count(query.target.name)
+    counts = np.bincount(examples.examples.take(examples.training).targets, minlength=targets)
+
+    def predictor(model: nn.Module) -> Any:
+        return network.predictor(model, source, next(model.parameters()).device)
+
+    objective = LinkObjective(examples, network.negatives(counts), loss, predictor, targets, settings.seed)
+
+    def model(place: DistributedContext) -> nn.Module:
+        group = ProcessGroup(place.rank, place.workers, place.device)
+        return network.link_model(source, counts > 0, group)
+
+    return TaskParts(source, objective, model)
+
+
+def _node_parts(lake: Lake, network: NodeNetwork, device: torch.device | None) -> TaskParts:
+    settings, store, query = network.settings, network.store, network.query
+    name, origin = settings.query.name, store.manifest.origin
+    shape = read_answer_shape(lake, name)
+    examples = split_answers(network.labels(lake), name, origin, shape)
+    training = examples.training
+    yearly = network.reads_year(examples.examples.anchors[training])
+    knowledge = NodeKnowledge.fit(shape, examples.examples.values[training], yearly)
+    loss = choose_node_loss(settings, shape.task)
+    source = network.node_source(lake, examples, shape, device)
+    objective = NodeObjective(knowledge, loss, examples.examples.values, examples.validation, query.top)
+    return TaskParts(source, objective, lambda place: network.node_model(source, knowledge, training))
+
+
+def choose_node_loss(settings: Settings, task: TaskSpec) -> NodeLoss:
+    """The loss of a node-level task.
 
     Args:
-        settings: names the query.
-        lake: holds its labels.
-        store: of the graph.
-        query: bound query.
-        place: of this process.
+        settings: ``training.loss`` counts.
+        task: which says what outputs are, and which losses come first.
 
     Raises:
-        LakeError: the label stage did not run.
-        DataError: a split is empty.
-        ConfigError: sampling, model or loss don't fit the query.
+        ConfigError: it does not fit the task.
     """
-    if settings.model.network == "blocks":
-        return build_block_task(settings, lake, store, query, place)
-    name, origin = settings.query.name, store.manifest.origin
-    if query.task_type.predicts_links:
-        training, validation = (read_examples(lake, name, s, origin) for s in (Split.TRAIN, Split.VALIDATION))
-        return LinkTask(settings, store, query, training, validation, place)
-    shape = read_answer_shape(lake, name)
-    splits = {s: read_entity_examples(lake, name, s, origin) for s in (Split.TRAIN, Split.VALIDATION)}
-    for split, examples in splits.items():
-        if len(examples) == 0:
-            raise DataError(f"labels_{name} holds no {split} example")
-    return EntityTask(settings, store, query, shape, splits[Split.TRAIN], splits[Split.VALIDATION], place)
+
+    def fits(loss: type[Any]) -> bool:
+        return issubclass(loss, NodeLoss) and task.head in loss.heads
+
+    kind, options = choose_loss(settings.training.loss, fits, str(task), task.losses)
+    return cast(NodeLoss, kind(options))

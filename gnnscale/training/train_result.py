@@ -8,6 +8,13 @@ from typing import Any
 
 from torch import Tensor
 
+from gnnscale.training.throughput import THROUGHPUT
+
+FIGURES_BESIDE = ("epoch", "loss", *THROUGHPUT)
+"""Figures of a validation that are no metrics."""
+
+ACRONYMS = ("auprc", "auroc", "mae", "map", "mrr", "ndcg", "rmse")
+
 
 @dataclass(frozen=True)
 class TrainResult:
@@ -36,3 +43,14 @@ class TrainResult:
         """What a run that ended with this checkpoint left."""
         names = ("best", "history", "losses", "kept", "description", "seen")
         return cls(checkpoint["best_weights"], *(checkpoint[name] for name in names))
+
+
+def metrics_in_words(figures: Mapping[str, float]) -> str:
+    """The metrics of a validation, in a few words."""
+    return ", ".join(f"{_title(name)} {value:.4g}" for name, value in figures.items() if name not in FIGURES_BESIDE)
+
+
+def _title(name: str) -> str:
+    """``map@10`` as ``MAP@10``: the usual spelling of a metric."""
+    metric, at, length = name.partition("@")
+    return (metric.upper() if metric in ACRONYMS else metric.replace("_", " ")) + at + length

@@ -23,13 +23,15 @@ from gnnscale.batches import rank_slice
 from gnnscale.config import Settings
 from gnnscale.nn import set_dropout_step, sharded_tables
 from gnnscale.sampling import stream_key
+from gnnscale.training.callback import Callback, NoOpCallback
 from gnnscale.training.compiled_model import compile_model
-from gnnscale.training.distributed_context import Callback, DistributedContext, NoOpCallback
+from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.memory import EVERY as TRIM_EVERY
 from gnnscale.training.memory import trim_heap
-from gnnscale.training.optimiser import WeightAverage, build_optimiser
+from gnnscale.training.objectives.objective import TrainingBatch
+from gnnscale.training.optimizer import WeightAverage, build_optimizer
 from gnnscale.training.schedule import learning_rate
-from gnnscale.training.task import TrainingTask
+from gnnscale.training.task import Task
 from gnnscale.training.throughput import Throughput
 from gnnscale.training.train_result import TrainResult
 
@@ -39,19 +41,19 @@ LOSS_EVERY = 10
 
 
 @dataclass(frozen=True)
-class Share:
+class MicroBatches:
     """What one process takes of a global batch.
 
     Args:
         batch: examples of the whole batch.
         weight: of its loss: 0 where the batch has fewer examples than there are processes.
-        parts: prepared by the task, each with its own pass through the network.
+        parts: of it, each with its own pass through the network.
         edges: that were sampled for them.
     """
 
     batch: int
     weight: float
-    parts: list[Any]
+    parts: list[TrainingBatch]
     edges: int
 
 
@@ -82,13 +84,13 @@ class Trainer:
         settings: the configuration.
         task: examples, network and objective of the query, for this process.
         place: of this process.
-        listener: hears of progress.
+        callback: hears of progress.
     """
 
     def __init__(
         self,
         settings: Settings,
-        task: TrainingTask,
+        task: Task,
         place: DistributedContext | None = None,
         callback: Callback | None = None,
     ) -> None:
@@ -98,7 +100,7 @@ class Trainer:
         self.callback = callback or NoOpCallback()
         self.model = task.model
         self.average = WeightAverage(self.model, settings.training.average_decay)
-        self.optimiser = build_optimiser(self.model, settings.training)
+        self.optimizer = build_optimizer(self.model, settings.training)
         self.tables = sharded_tables(self.model)
         self.history: list[dict[str, float]] = []
         self.losses: list[tuple[int, float]] = []
@@ -118,7 +120,7 @@ class Trainer:
         """Train to the end.
 
         Args:
-            resume: a checkpoint that the listener was given before.
+            resume: a checkpoint that the callback was given before.
         """
         if resume:
             self._restore(resume)
@@ -134,9 +136,9 @@ class Trainer:
             self._throughput.restart()
             self._lately.restart()
             self._recent = RunningStats()
-            for step, share in self._shares(epoch):
-                loss = self._step(model, share, epoch, step, steps)
-                self.step, self.seen = step + 1, self.seen + share.batch
+            for step, batch in self._micro_batches(epoch):
+                loss = self._step(model, batch, epoch, step, steps)
+                self.step, self.seen = step + 1, self.seen + batch.batch
                 if self._wants_checkpoint(epoch * steps + step, last=step == steps - 1):
                     figures = {"epoch": float(epoch), "step": float(self.step), "loss": loss}
                     self.callback.on_checkpoint(figures, self.checkpoint())
@@ -145,7 +147,8 @@ class Trainer:
             figures = self._validate(figures)
             self.callback.on_validation(figures, self.checkpoint())
             if self._out_of_patience():
-                log.info("no better %s for %d validations; training stops", self.task.kept.metric, settings.patience)
+                metric = self.task.selection.metric
+                log.info("no better %s for %d validations; training stops", metric, settings.patience)
                 break
         return TrainResult.from_checkpoint(self.checkpoint())
 
@@ -157,20 +160,20 @@ class Trainer:
             "seen": self.seen,
             "model": self.model.state_dict(),
             "average": self.average.state,
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "tables": {name: table.gather() for name, table in self.tables.items()},
             "best_weights": self.best_weights,
             "best": self.best,
             "history": self.history,
             "losses": self.losses,
-            "kept": self.task.kept.metric,
+            "kept": self.task.selection.metric,
             "description": self.task.description(),
         }
 
     def _restore(self, checkpoint: Mapping[str, Any]) -> None:
         self.model.load_state_dict(checkpoint["model"])
         self.average.state = {name: value.to(self.place.device) for name, value in checkpoint["average"].items()}
-        self.optimiser.load_state_dict(checkpoint["optimiser"])
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
         for name, table in self.tables.items():
             table.load(checkpoint["tables"][name])
         self.epoch, self.step, self.seen = (checkpoint[name] for name in ("epoch", "step", "seen"))
@@ -185,7 +188,7 @@ class Trainer:
             return False
         return (done + 1) // every > max(0, done + 1 - LOSS_EVERY) // every
 
-    def _shares(self, epoch: int) -> Iterator[tuple[int, Share]]:
+    def _micro_batches(self, epoch: int) -> Iterator[tuple[int, MicroBatches]]:
         """This process's share of every batch that is left of the epoch, with the number of its step."""
         batches = self.task.batches(epoch)
         left = range(self.step, len(batches))
@@ -194,11 +197,11 @@ class Trainer:
         prepared = prefetched(jobs, (2 if self.place.device.type == "cuda" else 0) if prefetch is None else prefetch)
         for step in left:
             started = time.monotonic()
-            share = next(prepared)
+            batch = next(prepared)
             self._recent.waited += time.monotonic() - started
-            yield step, share
+            yield step, batch
 
-    def _prepare(self, rows: NDArray[np.int64], epoch: int, step: int) -> Share:
+    def _prepare(self, rows: NDArray[np.int64], epoch: int, step: int) -> MicroBatches:
         mine, weight = rank_slice(rows, self.place.rank, self.place.workers), 1.0
         if len(mine) == 0:
             # More workers than examples: take part in the all-reduce without a say.
@@ -207,19 +210,19 @@ class Trainer:
         least = max(1, len(rows) // self.place.workers)
         parts = np.array_split(mine, min(least, self.settings.training.micro_batches))
         prepared = [self.task.prepare(part, epoch, step) for part in parts]
-        return Share(len(rows), weight, prepared, sum(self.task.edges(part) for part in prepared))
+        return MicroBatches(len(rows), weight, prepared, sum(part.edges for part in prepared))
 
-    def _step(self, model: nn.Module, share: Share, epoch: int, step: int, steps: int) -> float:
+    def _step(self, model: nn.Module, batch: MicroBatches, epoch: int, step: int, steps: int) -> float:
         settings, place = self.settings.training, self.place
         set_dropout_step(self.model, int(stream_key(self.settings.seed, epoch, f"dropout/{step}") >> np.uint64(1)))
         done = epoch * steps + step
         rate = learning_rate(settings, done, settings.epochs * steps)
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.optimiser.zero_grad()
-        objective = torch.zeros((), device=place.device)
-        for number, part in enumerate(share.parts, start=1):
-            last = number == len(share.parts)
+        self.optimizer.zero_grad()
+        total_loss = torch.zeros((), device=place.device)
+        for number, part in enumerate(batch.parts, start=1):
+            last = number == len(batch.parts)
             # Gradients are summed over the parts before they are averaged over workers.
             together = model.no_sync() if isinstance(model, DistributedDataParallel) and not last else nullcontext()
             if settings.cuda_graphs:
@@ -229,19 +232,19 @@ class Trainer:
                 with torch.autocast(place.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
                     loss = self.task.loss(model, part)
                 # The average over workers makes this the mean over the global batch.
-                scaled = loss.float() * (share.weight * place.workers / share.batch)
+                scaled = loss.float() * (batch.weight * place.workers / batch.batch)
                 scaled.backward()
-            objective += scaled.detach()
+            total_loss += scaled.detach()
         nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
-        self.optimiser.step()
+        self.optimizer.step()
         for table in self.tables.values():
             table.update(rate)
         self.average.update(self.model, done + 1)
         if done % TRIM_EVERY == 0:
             trim_heap()
-        self._recent.losses.append(objective)
-        self._recent.seeds += share.batch
-        self._recent.edges += share.edges
+        self._recent.losses.append(total_loss)
+        self._recent.seeds += batch.batch
+        self._recent.edges += batch.edges
         total = settings.epochs * steps
         figures = {"epoch": epoch, "step": done + 1, "steps": total, "loss": float("nan"), "workers": place.workers}
         if done % LOSS_EVERY == 0 or step == steps - 1:
@@ -269,10 +272,10 @@ class Trainer:
         figures = self.task.validate(self._validation_model)
         figures |= beside
         self.history.append(figures)
-        kept = self.task.kept.metric
-        if not self.best and math.isnan(figures[kept]) and self.place.rank == 0:
-            log.warning("validation %s is undefined, as where all validation examples are of one class", kept)
-        if not self.best or self.task.kept.better(figures, self.best):
+        metric = self.task.selection.metric
+        if not self.best and math.isnan(figures[metric]) and self.place.rank == 0:
+            log.warning("validation %s is undefined, as where all validation examples are of one class", metric)
+        if not self.best or self.task.selection.better(figures, self.best):
             self.best = figures
             self.best_weights = {name: value.detach().cpu().clone() for name, value in self.average.state.items()}
             # Under the names that plain tables have, which is how a model is read back.

@@ -187,4 +187,4 @@ def test_a_cap_takes_the_choice_from_the_latest_events(shop, store, examples):
 def test_nobody_has_a_history_before_the_first_event(shop, store):
     batch = make_builder(shop, store).build(EntityExamples.unlabelled(np.arange(5), -DAY))
     assert all(len(s) == 0 for s in batch.slots)
-    assert batch.values.shape == (5, 0)
+    assert len(batch) == 5

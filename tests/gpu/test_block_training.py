@@ -26,7 +26,7 @@ def losses_of(source, device: torch.device, mode: str | None = None) -> list[flo
         block = source.build(np.arange(9) + step, 0)
         if mode:
             torch.compiler.cudagraph_mark_step_begin()
-        out = model(*block.received().to(device).inputs())
+        out = model(*block.to(device).inputs())
         loss = (out - values[block.rows].to(device)).square().mean()
         optimiser.zero_grad()
         loss.backward()

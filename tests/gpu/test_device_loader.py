@@ -39,9 +39,9 @@ def test_blocks_are_those_of_the_loader_in_memory(
     assert loader.paths == memory.paths and loader.widths == memory.widths
     assert loader.categories == memory.categories and {t.place for t in loader.codes.values()} == {place}
     for expected, found in zip(memory.epoch(1), loader.epoch(1), strict=True):
-        found = found.received()
+        found = found.to(device)
         assert found.hops == expected.hops and found.edges == expected.edges
-        assert torch.equal(found.rows, expected.rows)
+        assert torch.equal(found.rows.cpu(), expected.rows)
         for nodes, wanted in zip(found.nodes, expected.nodes, strict=True):
             assert torch.equal(nodes.cpu(), wanted)
         for codes, wanted in zip(found.codes, expected.codes, strict=True):
@@ -70,6 +70,6 @@ def test_the_next_block_is_made_on_a_stream_of_its_own(shop: GraphStore, cuda: t
     block = loader.build(np.arange(9))
     assert block.ready is not None
     # Work on the current stream before it is received does not hold it up, and what follows sees it whole.
-    total = sum(float(values.sum()) for values in block.received().features)
+    total = sum(float(values.sum()) for values in block.to(cuda).features)
     expected = sum(float(values.sum()) for values in loader.loader.build(np.arange(9)).features)
     assert total == pytest.approx(expected, rel=1e-4, abs=1e-3)

@@ -21,7 +21,7 @@ from gnnscale.lake import Lake
 from gnnscale.retrieval.embeddings import read_pairs, read_vectors
 from gnnscale.schema import LakeError
 from gnnscale.store import GraphStore
-from gnnscale.training.model_file import load_two_branch
+from gnnscale.training import load_link_model
 from tests.conftest import Shop
 from tests.embedded_shop import TABLES, anchors_of, copy_shop, put_model, sweep_files, tables_of
 
@@ -45,7 +45,8 @@ def test_rows_are_those_of_the_model(shop: Shop, store: GraphStore, tmp_path: Pa
     advanced: list[int] = []
     summary = embed(settings, lake, store, anchors_of(shop.plan), advance=advanced.append)
     assert sum(advanced) == summary.rows == summary.encoded == 2 * (40 + 30) and summary.found == 0
-    model, builder = load_two_branch(settings, lake, store)
+    predictor = load_link_model(settings, lake, store)
+    model, builder = predictor.model, predictor.source.builder
     for anchor in anchors_of(shop.plan):
         relative = anchor - store.manifest.origin
         with torch.no_grad():

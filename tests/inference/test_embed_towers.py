@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 import torch
 
+from gnnscale.batches import TargetRows
 from gnnscale.config import build_settings
 from gnnscale.inference import embed
-from gnnscale.inference.receptive_field_hash import model_reach
+from gnnscale.inference.receptive_field_hash import model_receptive_fields
 from gnnscale.nn.two_branch import NOT_YET
 from gnnscale.retrieval import build_query_indexes
 from gnnscale.retrieval.embeddings import read_pairs, read_vectors
 from gnnscale.retrieval.retrieve_stage import retrieve
 from gnnscale.schema import ConfigError, LakeError
 from gnnscale.store import GraphStore
-from gnnscale.training import load_link_model
+from gnnscale.training import DistributedContext, load_link_model
+from gnnscale.training.objectives.ranking import rank_targets
 from tests.conftest import Shop
 from tests.embedded_shop import anchors_of, train_towers
 
@@ -40,8 +42,8 @@ def test_vectors_are_those_that_validation_ranked_by(shop: Shop, tmp_path: Path,
     np.testing.assert_array_equal(targets[:, -1], np.where(valid, 0, NOT_YET))
     with torch.no_grad():
         anchors = np.full(40, anchor - store.manifest.origin, np.int32)
-        expected = model.entity(task.source.around(np.arange(40), anchors, np.arange(40)))
-        products = model.encode_targets(task._targets(np.arange(30)))
+        expected = model.entity(task.source.blocks.around(np.arange(40), anchors))
+        products = model.encode_targets(TargetRows.of(store.features("products"), np.arange(30)))
     np.testing.assert_allclose(vectors[:, :-1], expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(targets[:, :-1], products, rtol=1e-4, atol=1e-5)
     pairs = read_pairs(lake, "next_week", anchor)
@@ -81,14 +83,17 @@ def test_predictions_are_the_best_by_the_two_towers(shop: Shop, tmp_path: Path) 
 def test_targets_that_nobody_bought_rank_by_their_columns_or_not_at_all(shop: Shop, tmp_path: Path) -> None:
     settings, lake, trainer = train_towers(shop, tmp_path, new_targets=False)
     model = trainer.model.eval()
-    named = np.unique(trainer.task.training.targets)
+    named = np.unique(trainer.task.objective.training.targets)
     model.learned[named[:3]] = False
-    store = GraphStore.open(lake)
-    before = model.encode_targets(trainer.task._targets(np.arange(30)))
+    store, objective = GraphStore.open(lake), trainer.task.objective
+    rows = TargetRows.of(store.features("products"), np.arange(30))
+    before = model.encode_targets(rows)
     model.own.weight.data[named[:3]] += 1
-    after = model.encode_targets(trainer.task._targets(np.arange(30)))
+    after = model.encode_targets(rows)
     assert torch.equal(before, after), "an embedding that was not learned counts for nothing"
-    ranked = trainer.task._rank(model, trainer.task.links.validation)
+    validation = objective.validation
+    given = objective.predictor(model), trainer.task.source.build, objective.examples.anchors[validation], validation
+    ranked, _ = rank_targets(*given, 30, DistributedContext())
     assert ranked.max() >= 0 and not np.isin(ranked, named[:3]).any()
     torch.save({"weights": model.state_dict(), "best": {}, "description": {}}, tmp_path / "model.pt")
     predictor = load_link_model(settings, lake, store, content=(tmp_path / "model.pt").read_bytes())
@@ -99,7 +104,7 @@ def test_targets_that_nobody_bought_rank_by_their_columns_or_not_at_all(shop: Sh
 def test_only_what_changed_is_read_from_what_the_network_reads(shop: Shop, tmp_path: Path) -> None:
     settings, lake, _ = train_towers(shop, tmp_path)
     store = GraphStore.open(lake)
-    targets, entities = model_reach(settings, store, shop.query)
+    targets, entities = model_receptive_fields(settings, store, shop.query)
     assert not targets.hops
     source = load_link_model(settings, lake, store).source
     assert set(entities.hops) == {path[0] for path in source.paths} and len(entities.hops) == 2

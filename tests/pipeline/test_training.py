@@ -9,16 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from gnnscale.batches import read_examples
 from gnnscale.config import Settings, bind_query, build_settings
 from gnnscale.etl.graph.graph_stage import build_graph
 from gnnscale.etl.labels.label_stage import build_labels
 from gnnscale.etl.spark.session import open_session
 from gnnscale.lake import Lake
-from gnnscale.query.anchors import Split
 from gnnscale.store import GraphStore
-from gnnscale.training import LinkTask, Trainer, TrainResult, save_model
-from gnnscale.training.model_file import load_two_branch
+from gnnscale.training import Trainer, TrainResult, build_task, load_link_model, save_model
 from tests.conftest import SPARK
 from tests.recording_callback import RecordingCallback
 from tests.shop import make_shop
@@ -50,8 +47,7 @@ def train(
 ) -> tuple[Trainer, TrainResult, RecordingCallback]:
     lake, keeper = Lake(settings.lake.uri), RecordingCallback()
     store = GraphStore.open(lake)
-    examples = [read_examples(lake, "next_week", split, store.manifest.origin) for split in Split]
-    task = LinkTask(settings, store, bind_query(settings, store.manifest), *examples[:2])
+    task = build_task(settings, lake, store, bind_query(settings, store.manifest))
     trainer = Trainer(settings, task, callback=keeper)
     return trainer, trainer.run(resume), keeper
 
@@ -87,7 +83,7 @@ def test_a_run_taken_up_within_an_epoch_ends_as_the_unbroken_one(settings: Setti
     expected = unbroken.model.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in resumed.model.state_dict().items())
     assert again.losses == outcome.losses and metrics(again.best) == metrics(outcome.best)
-    assert again.seen == outcome.seen == 2 * len(unbroken.task.training)
+    assert again.seen == outcome.seen == 2 * len(unbroken.task.objective.training)
 
 
 def test_threads_that_share_a_batch_do_not_change_what_is_learned(settings: Settings) -> None:
@@ -113,7 +109,7 @@ def test_a_table_shared_out_by_row_resumes_exactly_and_is_read_back_as_a_plain_o
         assert torch.equal(resumed.tables[name].table, table.table)
     lake = Lake(settings.lake.uri)
     save_model(lake, "next_week", outcome)
-    plain, _ = load_two_branch(settings, lake, GraphStore.open(lake))
+    plain = load_link_model(settings, lake, GraphStore.open(lake)).model
     assert torch.equal(plain.described.tower_identity.weight, outcome.weights["described.tower_identity.weight"])
     assert isinstance(plain.described.tower_identity, nn.Embedding)
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from gnnscale.batches import AnswerShape
+from gnnscale.batches import AnswerShape, BlockSource
 from gnnscale.batches.blocks.block_loader import BlockLoader
 from gnnscale.batches.blocks.category_codes import CategoryCodes
 from gnnscale.config import Settings, build_settings
@@ -16,7 +17,8 @@ from gnnscale.query import REGRESSION
 from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import GraphManifest
 from gnnscale.store import GraphStore
-from gnnscale.training import BlockLabels, BlockTask, DistributedContext, Trainer
+from gnnscale.training import DistributedContext, NodeKnowledge, NodeObjective, Task, Trainer, choose_node_loss
+from gnnscale.training.networks.blocks import build_block_network
 from tests.gpu.graphs import DAY, shop_store
 
 EXAMPLES = 61
@@ -38,6 +40,22 @@ def settings_of(folder: str, **training: Any) -> Settings:
     )
 
 
+def block_task(
+    settings: Settings,
+    source: BlockSource,
+    shape: AnswerShape,
+    values: NDArray[np.float32],
+    validation: NDArray[np.int64],
+    place: DistributedContext | None = None,
+) -> Task:
+    """Labels of a source's examples, learned by a network on its blocks."""
+    trained = np.sort(np.concatenate(source.batches(0)))
+    loss = choose_node_loss(settings, shape.task)
+    objective = NodeObjective(NodeKnowledge.fit(shape, values[trained]), loss, values, validation)
+    torch.manual_seed(settings.seed)
+    return Task(source, build_block_network(settings, source, shape.scores), objective, place)
+
+
 def train(folder: str, place: DistributedContext, **training: Any) -> dict[str, Any]:
     """Losses, examples seen, metrics and weights of a training on the shop that ``folder`` holds."""
     torch.set_num_threads(1)
@@ -49,9 +67,10 @@ def train(folder: str, place: DistributedContext, **training: Any) -> dict[str, 
     values = features["customers"][seeds, :1] + rng.normal(size=(EXAMPLES, 1)).astype(np.float32)
     codes = {"products": CategoryCodes(rng.integers(0, 4, (30, 2)).astype(np.int32), (3, 3))}
     loader = BlockLoader(sampler, features, seeds, anchors, 7, seed=2, chosen=np.arange(50), codes=codes)
-    labels = BlockLabels(AnswerShape(REGRESSION), values.astype(np.float32), np.arange(50, EXAMPLES))
     settings = settings_of(folder, **training)
-    outcome = Trainer(settings, BlockTask(settings, loader, labels, place), place).run()
+    labels = values.astype(np.float32), np.arange(50, EXAMPLES)
+    task = block_task(settings, loader, AnswerShape(REGRESSION), *labels, place)
+    outcome = Trainer(settings, task, place).run()
     metrics = [{name: figures[name] for name in ("mae", "rmse")} for figures in outcome.history]
     return {"losses": outcome.losses, "seen": outcome.seen, "metrics": metrics, "weights": outcome.weights}
 

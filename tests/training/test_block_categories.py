@@ -13,9 +13,9 @@ from gnnscale.batches.blocks.block_loader import BlockLoader
 from gnnscale.batches.blocks.category_codes import CategoryCodes
 from gnnscale.query import BINARY_CLASSIFICATION
 from gnnscale.sampling import NeighborSampler
-from gnnscale.training import BlockLabels, BlockTask, Trainer
+from gnnscale.training import Trainer
 from tests.gpu.graphs import CUSTOMERS, DAY, PRODUCTS, shop_store
-from tests.training.block_job import settings_of
+from tests.training.block_job import block_task, settings_of
 
 DRAWN, TRAINED, CATEGORIES = 1500, 400, 6
 
@@ -38,12 +38,12 @@ def test_a_label_that_a_category_decides_is_learned(tmp_path: Path, decides: str
     values = (block.codes[place].reshape(DRAWN, 1) > CATEGORIES // 2).numpy().astype(np.float32)
     there = np.flatnonzero(block.nodes[-1].reshape(DRAWN) >= 0)
     training, validation = there[:TRAINED], there[TRAINED:]
-    labels = BlockLabels(AnswerShape(BINARY_CLASSIFICATION), values, validation)
+    shape = AnswerShape(BINARY_CLASSIFICATION)
     settings = settings_of(str(tmp_path), epochs=6, batch_size=50, learning_rate=3e-2, warmup_steps=2)
 
     def train(**seen: Any) -> dict[str, float]:
         source = BlockLoader(sampler, features, *given, batch_size=50, chosen=training, **seen)
-        return Trainer(settings, BlockTask(settings, source, labels)).run().best
+        return Trainer(settings, block_task(settings, source, shape, values, validation)).run().best
 
     assert len(validation) > 100 and 0.2 < values[validation].mean() < 0.8
     assert train(codes=codes)["auroc"] > 0.95

@@ -16,9 +16,9 @@ from gnnscale.config.training import TrainingSettings
 from gnnscale.nn.conv.block_network import BlockNetwork
 from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import ConfigError
-from gnnscale.training.block_source import place_source
 from gnnscale.training.compiled_model import compile_model
 from gnnscale.training.distributed_context import DistributedContext
+from gnnscale.training.networks.source_device import place_source
 from tests.gpu.graphs import shop_store
 from tests.training.block_job import train, write_shop
 

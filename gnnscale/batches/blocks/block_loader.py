@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gnnscale.arrays import prefetched
+from gnnscale.batches.batch_source import Batch
 from gnnscale.batches.blocks.category_codes import Categories, CategoryCodes, gather_codes
 from gnnscale.batches.blocks.gather import gather
 from gnnscale.batches.examples.order import chosen_batches, grouped_batches, rank_slice
-from gnnscale.batches.rows import Tensors
 from gnnscale.sampling import Block, NeighborSampler, Path
 from gnnscale.schema import ConfigError
 
 
 @dataclass(frozen=True)
-class FeatureBlock(Tensors):
+class FeatureBlock(Batch):
     """A block in the form that :class:`gnnscale.nn.BlockNetwork` takes.
 
     Args:
@@ -73,10 +73,6 @@ class FeatureBlock(Tensors):
             block.edges(),
             codes=as_tensors(gather_codes(codes or {}, tables, nodes, threads)),
         )
-
-    def received(self) -> FeatureBlock:
-        """The block as it is; one that another stream makes has to be waited for."""
-        return self
 
     def inputs(
         self,
@@ -132,7 +128,7 @@ class BlockLoader:
         batch_size: examples of a global batch.
         seed: of the order.
         rank, workers: of this process among those that share a batch.
-        ahead: batches that are made before they are asked for.
+        prefetch: batches that are made before they are asked for.
         groups: row numbers of the examples that an epoch takes, and that shards hold together: the order is then that
             of :class:`gnnscale.batches.blocks.shard_loader.ShardLoader`; default: all of them, in one keyed order.
         chosen: without groups, row numbers of the examples that an epoch takes, int64; default: all.
@@ -198,15 +194,16 @@ class BlockLoader:
     def build(self, rows: NDArray[np.int64], epoch: int = 0) -> FeatureBlock:
         """Sample and gather for some examples; the key of each is its seed and anchor."""
         anchors = None if self.anchors is None else self.anchors[rows]
-        return self.around(self.seeds[rows], anchors, rows, epoch)
+        return self.around(self.seeds[rows], anchors, epoch, rows)
 
     def around(
         self,
         seeds: NDArray[np.int64],
         anchors: NDArray[np.int32] | None,
-        rows: NDArray[np.int64],
         epoch: int = 0,
+        rows: NDArray[np.int64] | None = None,
     ) -> FeatureBlock:
         """Sample and gather for any seeds ``[batch]`` and anchors; ``rows`` are what the block calls its examples."""
+        rows = np.arange(len(seeds)) if rows is None else rows
         block = self.sampler.sample(seeds, anchors, epoch if self.sample_epoch is None else self.sample_epoch)
         return FeatureBlock.of(block, rows, self.features, self.sampler.threads, self.codes)

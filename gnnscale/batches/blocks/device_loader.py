@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ class DeviceBlock(FeatureBlock):
 
     ready: torch.cuda.Event | None = None
 
-    def received(self) -> DeviceBlock:
+    def to(self, device: torch.device) -> Self:
         """The block for the current stream, which waits for it without the host waiting."""
         if self.ready is not None:
             stream = torch.cuda.current_stream(self.nodes[0].device)
@@ -47,7 +47,7 @@ class DeviceBlock(FeatureBlock):
             # Their memory was taken on another stream, and must not be given to it again before this one is done.
             for tensor in (*self.nodes, *self.features, *self.codes):
                 tensor.record_stream(stream)
-        return self
+        return super().to(device)
 
 
 class DeviceBlockLoader:
@@ -122,14 +122,24 @@ class DeviceBlockLoader:
 
     def build(self, rows: NDArray[np.int64], epoch: int = 0) -> DeviceBlock:
         """Sample and gather for some examples, on the loader's stream."""
-        loader = self.loader
-        anchors = None if loader.anchors is None else loader.anchors[rows]
+        anchors = None if self.loader.anchors is None else self.loader.anchors[rows]
+        return self.around(self.loader.seeds[rows], anchors, epoch, rows)
+
+    def around(
+        self,
+        seeds: NDArray[np.int64],
+        anchors: NDArray[np.int32] | None,
+        epoch: int = 0,
+        rows: NDArray[np.int64] | None = None,
+    ) -> DeviceBlock:
+        """Sample and gather for any seeds ``[batch]`` and anchors; ``rows`` are what the block calls its examples."""
+        loader, rows = self.loader, np.arange(len(seeds)) if rows is None else rows
         key = epoch if loader.sample_epoch is None else loader.sample_epoch
         stream: AbstractContextManager[Any] = nullcontext()
         if self._stream is not None:
             stream = torch.cuda.stream(self._stream)
         with stream:
-            block = self.sampler.sample(loader.seeds[rows], anchors, key)
+            block = self.sampler.sample(seeds, anchors, key)
             nodes = (block.seeds.to(torch.int32), *(hop.nodes for hop in block.hops.values()))
             tables = (block.table, *(hop.table for hop in block.hops.values()))
             found = tuple(gather(self.features[t], n, self.dtype) for t, n in zip(tables, nodes, strict=True))

@@ -36,7 +36,7 @@ class ShardLoader:
         batch_size: examples of a global batch.
         seed: of the order.
         rank, workers: of this process among those that share a batch.
-        ahead: batches that are made before they are asked for.
+        prefetch: batches that are made before they are asked for.
         threads: that gather features.
         chosen: numbers of the examples, in the order of the labels, that an epoch takes, int64; default: all.
         most: examples an epoch; where there are more, each epoch takes others. Default: all.

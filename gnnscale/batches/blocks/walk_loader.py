@@ -65,16 +65,17 @@ class WalkLoader:
     def build(self, rows: NDArray[np.int64], epoch: int = 0) -> FeatureBlock:
         """Walk from some examples' seeds and gather; edges are the visits that count."""
         anchors = None if self.anchors is None else self.anchors[rows]
-        return self.around(self.seeds[rows], anchors, rows, epoch)
+        return self.around(self.seeds[rows], anchors, epoch, rows)
 
     def around(
         self,
         seeds: NDArray[np.int64],
         anchors: NDArray[np.int32] | None,
-        rows: NDArray[np.int64],
         epoch: int = 0,
+        rows: NDArray[np.int64] | None = None,
     ) -> FeatureBlock:
         """Walk from any seeds ``[batch]`` at any anchors; ``rows`` are what the block calls its examples."""
+        rows = np.arange(len(seeds)) if rows is None else rows
         walks = self.sampler.sample(seeds, anchors, epoch)
         nodes = (walks.seeds.astype(np.int32), walks.nodes)
         tables, threads = (self.table, self.sampler.target), self.sampler.threads

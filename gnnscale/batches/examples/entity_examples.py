@@ -1,4 +1,4 @@
-"""Labelled examples of an entity task: who, asked when, and the value or classes that came true."""
+"""Labelled examples of a node-level task: who, asked when, and the value or classes that came true."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ class EntityExamples:
         return len(self.entities)
 
     @classmethod
-    def unlabelled(cls, entities: NDArray[np.int64], anchor: int) -> EntityExamples:
-        """Examples without labels, to predict for."""
+    def unlabelled(cls, entities: NDArray[np.int64], anchors: NDArray[np.int32] | int) -> EntityExamples:
+        """Examples without labels, to predict for; at one anchor, or at one each."""
         nothing = np.zeros((len(entities), 0), np.float32)
-        return cls(entities.astype(np.int64), np.full(len(entities), anchor, np.int32), nothing, nothing)
+        return cls(entities.astype(np.int64), np.full(len(entities), anchors, np.int32), nothing, nothing)
 
     def take(self, rows: NDArray[np.int64]) -> EntityExamples:
         """The examples of these row numbers, in their order."""
@@ -99,7 +99,17 @@ def read_entity_examples(lake: Lake, query: str, split: Split, origin: int) -> E
     shape = read_answer_shape(lake, query)
     table = lake.read(f"labels_{query}")
     table = table.filter(pc.equal(table["split"], str(split)))
-    table = table.sort_by([("anchor_time", "ascending"), ("entity", "ascending")])
+    return entity_examples_of(table.sort_by([("anchor_time", "ascending"), ("entity", "ascending")]), origin, shape)
+
+
+def entity_examples_of(table: pa.Table, origin: int, shape: AnswerShape) -> EntityExamples:
+    """Rows of the label stage as examples, in their order.
+
+    Args:
+        table: with ``entity``, ``anchor_time``, ``target``, and ``past`` where it is known.
+        origin: of the graph, in epoch seconds.
+        shape: of the answers.
+    """
     past = table["past"] if "past" in table.column_names else pa.nulls(len(table), table.schema.field("target").type)
     return EntityExamples(
         table["entity"].to_numpy().astype(np.int64),

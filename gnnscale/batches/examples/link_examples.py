@@ -39,10 +39,10 @@ class Examples:
         return Ragged(self.indptr, self.targets, checked=False)
 
     @classmethod
-    def unlabelled(cls, entities: NDArray[np.int64], anchor: int) -> Examples:
-        """Examples without targets, to predict for."""
-        anchors = np.full(len(entities), anchor, np.int32)
-        return cls(entities, anchors, np.zeros(len(entities) + 1, np.int64), np.zeros(0, np.int64))
+    def unlabelled(cls, entities: NDArray[np.int64], anchors: NDArray[np.int32] | int) -> Examples:
+        """Examples without targets, to predict for; at one anchor, or at one each."""
+        each = np.full(len(entities), anchors, np.int32)
+        return cls(entities, each, np.zeros(len(entities) + 1, np.int64), np.zeros(0, np.int64))
 
     def take(self, rows: NDArray[np.int64]) -> Examples:
         """The examples of these row numbers, in their order."""
@@ -68,16 +68,15 @@ def read_labels(lake: Lake, query: str) -> pa.Table:
     return lake.read(f"labels_{query}").sort_by([("anchor_time", "ascending"), ("entity", "ascending")])
 
 
-def examples_of(table: pa.Table, origin: int, linked: bool = True) -> Examples:
+def examples_of(table: pa.Table, origin: int) -> Examples:
     """Rows of the label stage as examples, in their order.
 
     Args:
-        table: with ``entity``, ``anchor_time``, and ``targets`` where the query asks for links.
+        table: with ``entity``, ``anchor_time`` and ``targets``.
         origin: of the graph, in epoch seconds.
-        linked: whether it does; else no example has targets.
     """
     table = table.combine_chunks()
-    targets = table["targets"].combine_chunks() if linked else pa.nulls(len(table), pa.list_(pa.int64()))
+    targets = table["targets"].combine_chunks()
     if isinstance(targets, pa.ChunkedArray):
         targets = pa.concat_arrays(targets.chunks) if targets.num_chunks else pa.array([], targets.type)
     counts = pc.fill_null(pc.list_value_length(targets), 0).to_numpy(zero_copy_only=False)

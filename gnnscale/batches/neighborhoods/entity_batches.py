@@ -1,4 +1,4 @@
-"""Batches of the entity model: the sampled neighborhood of each entity, path by path, as tensors.
+"""Batches of the neighborhood network: the sampled neighborhood of each entity, path by path, as tensors.
 
 Only slots that hold a node are kept, in the order of their parents: neighborhoods are of very different size, and what
 is absent should cost nothing. Of many rows of one parent, all go into sums, and the latest are told one by one.
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gnnscale.batches.batch_source import Batch
 from gnnscale.batches.examples.entity_examples import EntityExamples
 from gnnscale.batches.hops import default_hops, is_hidden
 from gnnscale.batches.neighborhoods.window_sums import FlatHop, WindowSums
@@ -76,7 +77,7 @@ class Slots(Tensors):
 
 
 @dataclass(frozen=True)
-class EntityBatch(Tensors):
+class EntityBatch(Batch):
     """Examples, each at its own anchor.
 
     Args:
@@ -87,7 +88,6 @@ class EntityBatch(Tensors):
         sums: over windows before the anchor, float32 ``[examples, channels]``; see :class:`WindowSums`.
         class_sums: the same of each class, float32 ``[examples, classes, channels]``.
         slots: of every path, in the order of :attr:`EntityBatchBuilder.paths`.
-        values: labels, float32 ``[examples, labels]``.
         edges: that were sampled.
     """
 
@@ -98,7 +98,6 @@ class EntityBatch(Tensors):
     sums: Tensor
     class_sums: Tensor
     slots: tuple[Slots, ...]
-    values: Tensor
     edges: int
 
     def __len__(self) -> int:
@@ -154,7 +153,7 @@ class EntityBatchBuilder:
         """One batch.
 
         Args:
-            examples: at least one; their anchors may differ.
+            examples: at least one; their anchors may differ, and labels are not looked at.
             epoch: part of the sampling key.
         """
         block = self._sampler.sample(examples.entities, examples.anchors, epoch)
@@ -179,7 +178,6 @@ class EntityBatchBuilder:
             sums=torch.from_numpy(self.sums.example_sums(hops, len(examples))),
             class_sums=torch.from_numpy(self.sums.class_sums(hops, len(examples))),
             slots=tuple(slots),
-            values=torch.from_numpy(examples.values),
             edges=block.edges(),
         )
 

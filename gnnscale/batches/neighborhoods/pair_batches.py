@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gnnscale.batches.batch_source import Batch
 from gnnscale.batches.examples.link_examples import Examples
 from gnnscale.batches.hops import link_sampling
 from gnnscale.batches.neighborhoods.candidates import CandidateBuilder, Candidates, known_pairs
@@ -59,7 +60,7 @@ class ContextHop(Tensors):
 
 
 @dataclass(frozen=True)
-class PairBatch(Tensors):
+class PairBatch(Batch):
     """Examples of one anchor, ready for the model; layouts as in :class:`Candidates`, ages and gaps in days.
 
     Args:

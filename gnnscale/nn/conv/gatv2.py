@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gnnscale.schema import ConfigError
+from gnnscale.config import Positive, Section
+from gnnscale.schema import CONVOLUTIONS, ConfigError
 
 
 class GATv2Conv(nn.Module):
@@ -41,3 +44,23 @@ class GATv2Conv(nn.Module):
         # Where no neighbor is there the softmax is even; the mask makes it none.
         alpha = torch.softmax(score, dim=-2) * present.unsqueeze(-1)
         return (alpha.unsqueeze(-1) * values).sum(-3).flatten(-2)
+
+
+class AttentionOptions(Section):
+    """Of :class:`AttentionConv`.
+
+    Args:
+        heads: of attention, at most.
+    """
+
+    heads: Positive = 4
+
+
+@CONVOLUTIONS.register("attention")
+class AttentionConv(GATv2Conv):
+    """With so many heads, or as many of them as divide the output: a single score has one."""
+
+    Options = AttentionOptions
+
+    def __init__(self, parents: int, children: int, out: int, heads: int = 4) -> None:
+        super().__init__(parents, children, out, math.gcd(heads, out))

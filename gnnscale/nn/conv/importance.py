@@ -5,9 +5,22 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gnnscale.config import Positive, Section
 from gnnscale.nn.conv.sage import pool
+from gnnscale.schema import CONVOLUTIONS
 
 
+class ImportanceOptions(Section):
+    """Of :class:`ImportanceConv`.
+
+    Args:
+        hidden: channels of an encoded neighbor; default: those of the message.
+    """
+
+    hidden: Positive | None = None
+
+
+@CONVOLUTIONS.register("importance")
 class ImportanceConv(nn.Module):
     """``W gamma(ReLU(Q h_u + q), alpha_u for neighbors u)``, gamma the mean weighted by importance alpha.
 
@@ -16,6 +29,8 @@ class ImportanceConv(nn.Module):
         out: channels of the message.
         hidden: channels of an encoded neighbor; default: as ``out``.
     """
+
+    Options = ImportanceOptions
 
     def __init__(self, parents: int, children: int, out: int, hidden: int | None = None) -> None:
         super().__init__()

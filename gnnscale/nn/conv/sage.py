@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from gnnscale.schema import ConfigError, nearest
+from gnnscale.schema import CONVOLUTIONS, ConfigError, nearest
 
 Pooling = Literal["mean", "sum", "max"]
 
 
+@CONVOLUTIONS.register("mean")
 class SAGEConv(nn.Module):
     """``W pool(h_u for neighbors u)``; the network adds the node's own term.
 
@@ -49,6 +51,10 @@ class SAGEConv(nn.Module):
         """Messages of neighbors that are pooled already, ``[..., children]``."""
         message: Tensor = self.linear(pooled)
         return message
+
+
+CONVOLUTIONS.register("sum")(partial(SAGEConv, pooling="sum"))
+CONVOLUTIONS.register("max")(partial(SAGEConv, pooling="max"))
 
 
 def pool(children: Tensor, present: Tensor, pooling: Pooling, weights: Tensor | None = None) -> Tensor:

@@ -20,7 +20,7 @@ from gnnscale.pipeline.stages.open_graph import open_graph
 from gnnscale.pipeline.workers.ray_train import start_ray, worker_settings
 from gnnscale.schema import GnnscaleError
 from gnnscale.tracking import Bar, Run
-from gnnscale.training import Trainer, build_task, kept_of
+from gnnscale.training import Trainer, build_task, find_selection
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def search_settings(settings: Settings, lake: Lake, run: Run, bar: Bar) -> Setti
     trials = choose_trials(settings)
     start_ray(settings)
     _, query = open_graph(settings, lake)
-    judge = kept_of(lake, settings.query.name, query)
+    judge = find_selection(lake, settings.query.name, query)
     kept = judge.metric
     content = worker_settings(settings)
     parallel = settings.search.parallel

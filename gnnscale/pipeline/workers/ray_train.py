@@ -28,7 +28,7 @@ from ray.train import (
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 
 from gnnscale.arrays import compute_threads, remove_left, scratch_folder
-from gnnscale.config import Settings, build_settings
+from gnnscale.config import Settings, build_settings, candidate_networks
 from gnnscale.lake import Lake
 from gnnscale.pipeline.stages.open_graph import open_graph
 from gnnscale.schema import GnnscaleError
@@ -201,7 +201,8 @@ def with_prefetch(settings: Settings, cores: int, cuda: bool) -> Settings:
     """
     if settings.training.prefetch is not None:
         return settings
-    prefetch = 2 if cuda or (settings.model.network == "blocks" and cores > 1) else 0
+    blocks = any(network.samples_blocks for network in candidate_networks(settings))
+    prefetch = 2 if cuda or (blocks and cores > 1) else 0
     return settings.model_copy(update={"training": settings.training.model_copy(update={"prefetch": prefetch})})
 
 

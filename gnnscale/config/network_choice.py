@@ -1,0 +1,95 @@
+"""Which network a configuration asks for, and which of its values that network has no use for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from gnnscale.config.implementation import AUTO
+from gnnscale.schema import NETWORKS, ConfigError
+
+if TYPE_CHECKING:
+    from gnnscale.config.settings import Settings
+
+NETWORK_KEYS = (
+    "model.convolution",
+    "sampling.strategy",
+    "sampling.walks",
+    "training.source",
+    "training.negative_strategy",
+    "training.hard_walks",
+    "training.rank_depth",
+    "training.sampler",
+    "training.feature_type",
+    "training.cuda_graphs",
+    "embedding.method",
+)
+"""What not every network can do; a network says which of these it can, and with which values."""
+
+
+def candidate_networks(settings: Settings) -> tuple[Any, ...]:
+    """The network that is named, or those that ``auto`` stands for, as the type of the task decides.
+
+    Raises:
+        ConfigError: there is no such network.
+    """
+    if settings.model.network != AUTO:
+        return (NETWORKS.find(settings.model.network),)
+    return tuple(network for network in map(NETWORKS.find, NETWORKS.names()) if network.automatic)
+
+
+def changed_keys(settings: Settings) -> dict[str, Any]:
+    """Those of :data:`NETWORK_KEYS` whose values are not the default, with these."""
+    changed = {}
+    for key in NETWORK_KEYS:
+        part, _, name = key.partition(".")
+        section = getattr(settings, part)
+        if (value := getattr(section, name)) != type(section).model_fields[name].get_default():
+            changed[key] = value
+    return changed
+
+
+def check_network(settings: Settings) -> None:
+    """Refuse what the network has no use for; where it can't be told yet which one it is, what none of them has.
+
+    Nothing is imported where all is at its default.
+
+    Raises:
+        ConfigError: the message names the key, its value, who could use it, and what is allowed.
+    """
+    changed = changed_keys(settings)
+    if settings.model.network == AUTO and not changed:
+        return
+    candidates = candidate_networks(settings)
+    refuse_keys(changed, candidates, settings.model.network)
+    if settings.model.network != AUTO:
+        candidates[0].check(settings)
+
+
+def refuse_keys(changed: dict[str, Any], networks: Sequence[Any], name: str) -> None:
+    """Refuse values that none of some networks can use.
+
+    Args:
+        changed: key -> value that is not the default.
+        networks: of which one will be taken.
+        name: of these, for the message.
+
+    Raises:
+        ConfigError: as in :func:`check_network`.
+    """
+    for key, value in changed.items():
+        if any(_can_use(network, key, value) for network in networks):
+            continue
+        every = [(other, NETWORKS.find(other)) for other in NETWORKS.names()]
+        able = [other for other, network in every if _can_use(network, key, value)]
+        uses = [network.uses[key] for network in networks if key in network.uses]
+        allowed = list(dict.fromkeys(choice for choices in uses for choice in choices))
+        known = ", ".join(map(str, allowed)) or "its default"
+        shown = f"{key}={value}" if isinstance(value, str | int | float | bool) else key
+        owner = f"is for model.network={' or '.join(able)}" if able else "is for no network"
+        raise ConfigError(f"{shown} {owner}; with model.network={name}, allowed: {known}")
+
+
+def _can_use(network: Any, key: str, value: Any) -> bool:
+    """Whether a network can use a value; one that lists no choices for a key takes any."""
+    return key in network.uses and (not network.uses[key] or value in network.uses[key])

@@ -1,0 +1,225 @@
+"""What every network states and builds."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from gnnscale.batches import (
+    AnswerShape,
+    EntityExamples,
+    Examples,
+    ReceptiveField,
+    SplitExamples,
+    read_labels,
+    used_labels,
+)
+from gnnscale.config import Settings, candidate_networks, changed_keys, refuse_keys
+from gnnscale.lake import Lake
+from gnnscale.nn import ProcessGroup
+from gnnscale.query import PredictiveQuery
+from gnnscale.sampling import Negative, NegativeRule, WalkRule, WalkSampler, build_negatives
+from gnnscale.schema import NETWORKS, ConfigError
+from gnnscale.store import GraphStore
+from gnnscale.training.objectives.node_knowledge import NodeKnowledge
+from gnnscale.training.predictors.link_predictor import LinkPredictor
+
+LINK_KEYS = ("training.negative_strategy", "training.hard_walks", "training.rank_depth")
+"""What only queries that rank rows have a use for."""
+
+
+class Network:
+    """A kind of network over one graph, for one query.
+
+    A class is a :class:`LinkNetwork`, a :class:`NodeNetwork` or both, and is registered as
+    ``@NETWORKS.register("name")``.
+
+    Args:
+        settings: ``model``, ``sampling`` and ``training`` count.
+        store: of the graph.
+        query: bound query.
+    """
+
+    automatic: ClassVar[bool] = False
+    """Whether ``model.network: auto`` takes it, for the tasks that it is for."""
+    samples_blocks: ClassVar[bool] = False
+    """Whether compiled code makes its batches: that gains from a core of its own beside those of the network. Other
+    batches are made in good part under the interpreter's lock, and there the network had better take all cores."""
+    uses: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    """Those of :data:`gnnscale.config.network_choice.NETWORK_KEYS` that it can use, with the values, or ``()`` for any;
+    others have to be at their default."""
+
+    def __init__(self, settings: Settings, store: GraphStore, query: PredictiveQuery) -> None:
+        self.settings, self.store, self.query = settings, store, query
+
+    @classmethod
+    def check(cls, settings: Settings) -> None:
+        """Refuse values that don't go together.
+
+        Raises:
+            ConfigError: naming them.
+        """
+
+    def labels(self, lake: Lake) -> pa.Table:
+        """Labels of the query in the order of the row numbers that its sources go by."""
+        return used_labels(read_labels(lake, self.settings.query.name))
+
+
+class LinkNetwork(Network, ABC):
+    """A network that ranks rows of another table."""
+
+    outputs: ClassVar[type]
+    """What it gives: what a loss states as what it takes."""
+
+    @abstractmethod
+    def link_source(self, lake: Lake, examples: SplitExamples[Examples], device: torch.device | None) -> Any:
+        """Source of batches, a :class:`gnnscale.batches.LinkBatchSource`.
+
+        Args:
+            lake: of the query.
+            examples: with targets.
+            device: that trains; None where nothing is to be put there.
+        """
+
+    @abstractmethod
+    def link_model(self, source: Any, named: NDArray[np.bool_], group: ProcessGroup | None = None) -> nn.Module:
+        """The network with fresh weights, which follow the seed.
+
+        Args:
+            source: of its batches, or around any entities.
+            named: which targets training examples name, ``[targets]``.
+            group: processes that train together and share large tables of embeddings; None for plain tables.
+        """
+
+    @abstractmethod
+    def links_anywhere(self) -> Any:
+        """Source of batches around any entities, a :class:`gnnscale.batches.AnywhereSource`."""
+
+    @abstractmethod
+    def predictor(self, model: nn.Module, source: Any, device: torch.device) -> LinkPredictor:
+        """The network as a thing to rank with.
+
+        Args:
+            model: in evaluation mode, on the device.
+            source: of its batches, or around any entities.
+            device: of the model.
+        """
+
+    @abstractmethod
+    def receptive_fields(self) -> tuple[ReceptiveField, ReceptiveField]:
+        """What the network reads around a target, and around an entity.
+
+        Raises:
+            ConfigError: it may read anything.
+        """
+
+    def negatives(self, counts: NDArray[np.int64]) -> Negative:
+        """What a positive is compared with.
+
+        Args:
+            counts: how often each target is one of the training examples, ``[targets]``.
+
+        Raises:
+            ConfigError: hard ones without walks.
+        """
+        settings, target = self.settings, self.query.target.name
+        training = settings.training
+        rule = NegativeRule(
+            training.negative_strategy, training.negatives, training.negative_power, training.hard_ranks
+        )
+        walker = None
+        if training.negative_strategy == "hard":
+            if training.hard_walks is None:
+                raise ConfigError(
+                    "training.negative_strategy=hard needs training.hard_walks, whose cycle goes from the query's "
+                    f"target '{target}' to itself"
+                )
+            walker = walk_sampler(settings, self.store, training.hard_walks, target)
+        features = self.store.features(target)
+        return build_negatives(rule, counts, features, settings.seed, walker, threads=settings.sampling.threads)
+
+
+class NodeNetwork(Network, ABC):
+    """A network that gives each entity an answer."""
+
+    @abstractmethod
+    def node_source(
+        self, lake: Lake, examples: SplitExamples[EntityExamples], shape: AnswerShape, device: torch.device | None
+    ) -> Any:
+        """Source of batches, a :class:`gnnscale.batches.BatchSource`.
+
+        Args:
+            lake: of the query.
+            examples: with labels.
+            shape: of the answers.
+            device: that trains; None where nothing is to be put there.
+        """
+
+    @abstractmethod
+    def node_model(self, source: Any, knowledge: NodeKnowledge, training: NDArray[np.int64] | None = None) -> nn.Module:
+        """The network with fresh weights, which follow the seed.
+
+        Args:
+            source: of its batches, or around any entities.
+            knowledge: of the training labels.
+            training: row numbers of the source's training examples, which inputs may be scaled by; None where weights
+                are read from a file.
+        """
+
+    @abstractmethod
+    def nodes_anywhere(self, shape: AnswerShape) -> Any:
+        """Source of batches around any entities, a :class:`gnnscale.batches.AnywhereSource`.
+
+        Args:
+            shape: of the answers.
+        """
+
+    def reads_year(self, anchors: NDArray[np.int32]) -> bool:
+        """Whether the time of the year is an input, for training examples at these anchors."""
+        return False
+
+
+def walk_sampler(settings: Settings, store: GraphStore, walks: Any, table: str) -> WalkSampler:
+    """Walks from the nodes of a table.
+
+    Args:
+        settings: ``sampling`` and the seed count.
+        store: of the graph.
+        walks: a :class:`gnnscale.config.WalkSettings`.
+        table: where they begin.
+    """
+    rule = WalkRule(walks.number, walks.length, walks.top, walks.step, walks.restart, settings.sampling.cap)
+    return WalkSampler(store, walks.cycle, rule, settings.seed, table, threads=settings.sampling.threads)
+
+
+def find_network(settings: Settings, query: PredictiveQuery) -> type[Any]:
+    """The class of the network that a configuration asks for.
+
+    Args:
+        settings: section ``model`` counts, and what a network has to have a use for.
+        query: bound query, whose type decides where ``model.network`` is ``auto``.
+
+    Raises:
+        ConfigError: there is no such network, or it is not for the query's task type, or a value is not for it.
+    """
+    chosen, task = settings.model.network, query.task_type
+    kind = LinkNetwork if task.predicts_links else NodeNetwork
+    fitting = [network for network in candidate_networks(settings) if issubclass(network, kind)]
+    if not fitting:
+        able = [name for name in NETWORKS.names() if issubclass(NETWORKS.find(name), kind)]
+        raise ConfigError(f"model.network={chosen} is not for {task}; allowed: auto, {', '.join(able)}")
+    network: type[Any] = fitting[0]
+    changed = changed_keys(settings)
+    for key in () if task.predicts_links else LINK_KEYS:
+        if key in changed:
+            raise ConfigError(f"{key} is for queries that rank rows, and this one asks for {task}; leave it out")
+    refuse_keys(changed, [network], chosen)
+    network.check(settings)
+    return network

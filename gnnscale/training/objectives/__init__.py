@@ -1,0 +1,1 @@
+"""What is learned of examples: what stands beside their batches, the loss, and the validation."""

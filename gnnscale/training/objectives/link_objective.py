@@ -1,0 +1,120 @@
+"""Links: rows of another table, ranked for each entity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gnnscale.batches import Batch, Examples, LinkBatchSource, SplitExamples, draw_positives
+from gnnscale.nn import LinkLoss
+from gnnscale.sampling import KnownPositives, Negative, NegativeRequest
+from gnnscale.training.distributed_context import DistributedContext
+from gnnscale.training.objectives.objective import ModelSelection, TrainingBatch
+from gnnscale.training.objectives.ranking import validate_ranking
+from gnnscale.training.predictors.link_predictor import LinkPredictor
+
+LINK_SELECTION = ModelSelection("map@10")
+
+
+@dataclass(frozen=True)
+class LinkBatch(TrainingBatch):
+    """A batch and its negatives.
+
+    Args:
+        sample: with the targets that are scored: the positives, ``[batch]``, where the loss has one an example, and
+            then the negatives.
+        present: which negatives are some of which example, bool ``[batch, negatives]``.
+        log_share: log of the chance of each negative, float32, ``[negatives]`` or ``[batch, negatives]``.
+    """
+
+    sample: Batch
+    present: Tensor
+    log_share: Tensor
+
+
+class LinkObjective:
+    """Rank the targets of each example; see :class:`gnnscale.training.objectives.objective.Objective`.
+
+    Where the loss has one positive an example, that is one of its targets, drawn anew each epoch, and no negative is a
+    target that the entity has in any training example.
+
+    Args:
+        examples: with targets.
+        negatives: that a positive is compared with.
+        loss: that fits the network.
+        predictor: of the network, to rank with.
+        targets: rows of the targets' table.
+        seed: of the run.
+    """
+
+    selection = LINK_SELECTION
+
+    def __init__(
+        self,
+        examples: SplitExamples[Examples],
+        negatives: Negative,
+        loss: LinkLoss,
+        predictor: Callable[[nn.Module], LinkPredictor],
+        targets: int,
+        seed: int,
+    ) -> None:
+        self.examples, self.negatives, self.link_loss = examples.examples, negatives, loss
+        self.training, self.validation = examples.examples.take(examples.training), examples.validation
+        self.predictor, self.targets, self.seed = predictor, targets, seed
+        entities = np.repeat(self.training.entities, np.diff(self.training.indptr))
+        most = int(self.examples.entities.max(initial=0)) + 1
+        # A network that sees all targets of its examples tells by itself which negatives are none.
+        kept = slice(None) if loss.one_positive else slice(0)
+        self.known = KnownPositives.of_pairs(entities[kept], self.training.targets[kept], most)
+
+    def prepare(
+        self, source: LinkBatchSource, rows: NDArray[np.int64], epoch: int, step: int, everyone: NDArray[np.int64]
+    ) -> LinkBatch:
+        """The batch with a positive of each row, if it has to be one, and negatives."""
+        positives = draw_positives(self.examples, rows, self.seed, epoch) if self.link_loss.one_positive else None
+        found = self.negatives.sample(self._request(rows, positives, epoch, step, everyone))
+        parts = [part for part in (positives, found.nodes.reshape(-1)) if part is not None]
+        targets = np.maximum(np.concatenate(parts), 0)
+        batch = source.build(rows, epoch, targets)
+        return LinkBatch(batch, torch.from_numpy(found.present), torch.from_numpy(found.log_share))
+
+    def loss(self, outputs: Any, batch: LinkBatch) -> Tensor:
+        """Sum over the rows of the configured loss."""
+        return self.link_loss.total(outputs, batch.sample, batch.present, batch.log_share)
+
+    def validate(self, model: nn.Module, source: LinkBatchSource, place: DistributedContext) -> dict[str, float]:
+        """Full ranking of the targets that are there at the anchor, for the validation examples."""
+        return validate_ranking(
+            self.predictor(model), source.build, self.examples, self.validation, self.targets, place
+        )
+
+    def description(self) -> dict[str, Any]:
+        """Nothing: the configuration and the graph say it all."""
+        return {}
+
+    def _request(
+        self,
+        rows: NDArray[np.int64],
+        positives: NDArray[np.int64] | None,
+        epoch: int,
+        step: int,
+        everyone: NDArray[np.int64],
+    ) -> NegativeRequest:
+        examples = self.examples
+        named = everyone[examples.indptr[everyone + 1] > examples.indptr[everyone]]
+        return NegativeRequest(
+            examples.entities[rows],
+            examples.anchors[rows],
+            self.known,
+            rows,
+            positives,
+            epoch,
+            step,
+            draw_positives(examples, named, self.seed, epoch),
+        )

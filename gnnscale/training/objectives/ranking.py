@@ -1,0 +1,113 @@
+"""Full ranking of the targets for labelled examples, of every network alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gnnscale.arrays import Ragged
+from gnnscale.batches import Batch, Examples, rank_slice
+from gnnscale.metrics import evaluate_ranking
+from gnnscale.nn import NOT_YET
+from gnnscale.training.distributed_context import DistributedContext
+from gnnscale.training.predictors.link_predictor import LinkPredictor
+
+METRICS = ("map@10", "recall@10", "recall@20", "ndcg@10")
+DEPTH = 20
+CELLS = 16_000_000
+"""Scores held at once: entities a batch times targets."""
+ENTITIES = 128
+"""Entities a batch, where there are few targets."""
+TARGETS = 16_384
+"""Targets that go through the network at once."""
+
+
+def validate_ranking(
+    predictor: LinkPredictor,
+    batch_of: Callable[[NDArray[np.int64]], Batch],
+    examples: Examples,
+    rows: NDArray[np.int64],
+    count: int,
+    place: DistributedContext,
+) -> dict[str, float]:
+    """Mean metrics over some examples; each process ranks its slice.
+
+    Args:
+        predictor: over a network in evaluation mode, on the place's device.
+        batch_of: the batch of some examples of one anchor, by row number.
+        examples: with targets.
+        rows: of those that count, int64.
+        count: of targets.
+        place: of this process.
+
+    Returns:
+        The same figures on every process.
+    """
+    ranked, own = rank_targets(predictor, batch_of, examples.anchors[rows], rows, count, place)
+    truth = examples.take(own)
+    metrics = evaluate_ranking(ranked, Ragged(truth.indptr, truth.targets), count, (10, DEPTH))
+    sums = [float(metrics.per_entity[name].sum()) for name in METRICS]
+    totals = place.total(torch.tensor([*sums, float(metrics.n_evaluated)], dtype=torch.float64, device=place.device))
+    return {name: float(totals[i] / totals[-1].clamp(min=1)) for i, name in enumerate(METRICS)}
+
+
+@torch.no_grad()
+def rank_targets(
+    predictor: LinkPredictor,
+    batch_of: Callable[[NDArray[np.int64]], Batch],
+    anchors: NDArray[np.int32],
+    rows: NDArray[np.int64],
+    count: int,
+    place: DistributedContext,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first targets of this process's slice of some examples.
+
+    Args:
+        predictor: over a network in evaluation mode, on the place's device.
+        batch_of: the batch of some examples of one anchor, by row number.
+        anchors: of the examples, int32 ``[rows]``.
+        rows: their numbers, int64 ``[rows]``.
+        count: of targets.
+        place: of this process.
+
+    Returns:
+        Targets, int64 ``[slice, DEPTH]``, -1 where there are no more that may be ranked; and the slice's row numbers.
+    """
+    ranked, own = [np.zeros((0, DEPTH), np.int64)], [np.zeros(0, np.int64)]
+    for anchor in np.unique(anchors):
+        group = rows[anchors == anchor]
+        mine = rank_slice(group, place.rank, place.workers)
+        targets = _target_vectors(predictor, count, int(anchor), place.device)
+        size = max(1, min(ENTITIES, CELLS // max(1, count)))
+        # As many passes on every process, which may share tables of embeddings; one without rows takes the first.
+        for start in range(0, -(-len(group) // place.workers), size):
+            part = mine[start : start + size]
+            batch = batch_of(part if len(part) else group[:1]).to(place.device)
+            found = _first_targets(predictor, batch, targets)
+            if len(part):
+                ranked.append(found)
+        own.append(mine)
+    return np.concatenate(ranked), np.concatenate(own)
+
+
+def _target_vectors(predictor: LinkPredictor, count: int, anchor: int, device: torch.device) -> Tensor:
+    """Of all targets, ``[targets, channels]``."""
+    starts = range(0, count, TARGETS)
+    parts = [predictor.target_batch(np.arange(start, min(count, start + TARGETS)), anchor) for start in starts]
+    return torch.cat([predictor.target_vectors(part.to(device)) for part in parts])
+
+
+def _first_targets(predictor: LinkPredictor, batch: Batch, targets: Tensor) -> NDArray[np.int64]:
+    """Of the entities of a batch, int64 ``[batch, DEPTH]``."""
+    scored = predictor.entity_scores(batch)
+    # [batch, targets]
+    scores = scored.vectors @ targets.T
+    scores[scored.example, scored.target] = scored.score
+    best = scores.topk(min(DEPTH, scores.shape[1]), dim=1)
+    # What is not there at the anchor is not ranked.
+    indices = best.indices.masked_fill(best.values <= NOT_YET / 2, -1).cpu().numpy()
+    return np.pad(indices, ((0, 0), (0, DEPTH - indices.shape[1])), constant_values=-1)

@@ -1,0 +1,1 @@
+"""Trained networks as things to predict with."""
