@@ -3,7 +3,6 @@ from .query import PredictiveQuery as PredictiveQuery
 from .sampling import NeighborSampler as NeighborSampler
 from .schema import ColumnType as ColumnType
 from .schema import GnnscaleError as GnnscaleError
-from .schema import Graph as Graph
 from .schema import Table as Table
 from .store import GraphStore as GraphStore
 

@@ -13,7 +13,7 @@ from yaml import YAMLError
 
 from gnnscale.config.search_space import take_lists, with_values
 from gnnscale.config.settings import Settings, TableSettings
-from gnnscale.schema import ConfigError, Graph, Table, ValueKind, nearest
+from gnnscale.schema import ConfigError, GraphSchema, Table, ValueKind, nearest
 
 RENAMED_KEYS: Final = {
     "model.siblings": "group_columns",
@@ -112,14 +112,14 @@ def build_settings(content: Any) -> Settings:
         raise ConfigError("\n".join(dict.fromkeys(faults))) from None
 
 
-def build_graph_schema(settings: Settings, kinds: Mapping[str, Mapping[str, ValueKind]] | None = None) -> Graph:
-    """The tables of the configuration as a :class:`~gnnscale.schema.Graph`, with declared links only.
+def build_graph_schema(settings: Settings, kinds: Mapping[str, Mapping[str, ValueKind]] | None = None) -> GraphSchema:
+    """The tables of the configuration as a :class:`~gnnscale.schema.GraphSchema`, with declared links only.
 
     Args:
         settings: section ``tables`` counts.
         kinds: table -> its columns and what their values are, where the rows have been looked at.
     """
-    return Graph([_table(name, table, (kinds or {}).get(name, {})) for name, table in settings.tables.items()])
+    return GraphSchema([_table(name, table, (kinds or {}).get(name, {})) for name, table in settings.tables.items()])
 
 
 def _table(name: str, settings: TableSettings, kinds: Mapping[str, ValueKind]) -> Table:

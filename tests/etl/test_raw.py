@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gnnscale.etl.sources.raw_tables import END, TIME, column_kinds, find_sources, read_raw_tables
-from gnnscale.schema import DataError, GnnscaleError, Graph, LakeError, SchemaError, Table, ValueKind
+from gnnscale.schema import DataError, GnnscaleError, GraphSchema, LakeError, SchemaError, Table, ValueKind
 
 NEW_YEAR = 1_704_067_200
 
@@ -26,7 +26,7 @@ def place(tmp_path):
 
 
 def read(spark, *tables: Table):
-    graph = Graph(list(tables))
+    graph = GraphSchema(list(tables))
     return read_raw_tables(spark, graph, find_sources(graph, {}), {})
 
 
@@ -247,7 +247,7 @@ def test_csv_and_delta_are_read_as_parquet_is(spark, tmp_path, place):
 
 
 def test_links_are_inferred_from_the_columns_that_are_there(spark, place):
-    graph = Graph([people(place), Table("facts", place("facts", pid=[1], x=[2]))])
+    graph = GraphSchema([people(place), Table("facts", place("facts", pid=[1], x=[2]))])
     read_raw_tables(spark, graph, find_sources(graph, {}), {})
     assert [link.name for link in graph.links] == ["facts.pid"]
     lonely = Table("lonely", place("lonely", x=[1]))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from gnnscale.query import PredictiveQuery, TaskType, Window
 from gnnscale.query.bound import Aggregate, All, Any, Column, Not, aggregates, operands
 from gnnscale.query.bound import Test as Comparing
-from gnnscale.schema import ColumnType, Graph, Link, QueryError, Table, ValueKind
+from gnnscale.schema import ColumnType, GraphSchema, Link, QueryError, Table, ValueKind
 from tests.query_labels.declared import declared_graph
 
 SAMPLE = "PREDICT LIST_DISTINCT(orders.item_id, 0, 7, days) RANK TOP 25 FOR EACH users.user_id"
@@ -17,7 +17,7 @@ AMOUNT = Column("orders", "amount", None, ValueKind.NUMBER, ColumnType.NUMERICAL
 COUNTRY = Column("users", "country", None, ValueKind.TEXT, ColumnType.CATEGORICAL)
 
 
-def bound(text: str, graph: Graph | None = None) -> PredictiveQuery:
+def bound(text: str, graph: GraphSchema | None = None) -> PredictiveQuery:
     return PredictiveQuery(graph or declared_graph(), text)
 
 
@@ -154,7 +154,9 @@ def test_the_horizon_holds_the_windows_of_target_and_assumption_and_not_of_the_p
     )
     assert query.horizon.windows == (Window(0, 7), Window(3, 9), Window(0, 20))
     assert query.timed_event_tables == ["orders", "visits"]
-    assert bound(f"PREDICT COUNT(orders.*, 0, 7) {USERS} WHERE EXISTS(visits.*, -9, 0)").timed_event_tables == ["orders"]
+    assert bound(f"PREDICT COUNT(orders.*, 0, 7) {USERS} WHERE EXISTS(visits.*, -9, 0)").timed_event_tables == [
+        "orders"
+    ]
 
 
 def test_what_a_target_is_made_of_is_no_input():
@@ -184,7 +186,7 @@ def test_quoted_names_are_bound_as_plain_ones():
 
 
 def test_without_kinds_the_declaration_is_believed():
-    graph = Graph(
+    graph = GraphSchema(
         [
             Table("people", primary_key="person"),
             Table("calls", time_column="at", columns={"seconds": "numerical"}, foreign_keys={"person": "people"}),
