@@ -1,10 +1,12 @@
+from .environment import prepare_environment as prepare_environment
+from .spark_lease import SparkLease as SparkLease
+from .spark_lease import active_session as active_session
+from .stage_order import Pipeline as Pipeline
+from .stage_order import PlannedStage as PlannedStage
+from .stage_order import stage_help as stage_help
 from .stages.evaluate_stage import EVALUATION as EVALUATION
 from .stages.evaluate_stage import report_path as report_path
 from .stages.preflight import check_inputs as check_inputs
 from .stages.stage import PipelineContext as PipelineContext
 from .stages.stage import Stage as Stage
-from .stages.stages import GraphStage as GraphStage
-from .stages.stages import LabelStage as LabelStage
-from .stages.stages import TrainStage as TrainStage
-from .stages.stages import find_stage as find_stage
-from .stages.stages import stages_of as stages_of
+from .stages.train_stage import TRAINED as TRAINED
