@@ -148,6 +148,8 @@ def read_source(
             return read_delta(session, source.uri, storage_options, snapshot.version if snapshot else None)
         if source.format is SourceFormat.CSV:
             return session.read.csv(source.uri, header=True, inferSchema=True)
+        if source.format is SourceFormat.JSON:
+            return session.read.option("inferTimestamp", "true").json(source.uri)
         # Files that have changed under the same path must not come from what Spark remembers of them.
         session.catalog.refreshByPath(source.uri)
         if snapshot and any(file.path for file in snapshot.files):
