@@ -1,3 +1,7 @@
+from .interface import Graph as Graph
+from .interface import Model as Model
+from .interface import Query as Query
+from .interface import load_model as load_model
 from .lake import Lake as Lake
 from .query import PredictiveQuery as PredictiveQuery
 from .sampling import NeighborSampler as NeighborSampler

@@ -2,6 +2,11 @@ from .graph.graph_update import update_graph as update_graph
 from .labels.label_stage import TASK as TASK
 from .labels.label_stage import build_labels as build_labels
 from .labels.label_stage import describe_labels as describe_labels
+from .sources.spark_frames import DataFrame as DataFrame
+from .sources.spark_frames import frame_digest as frame_digest
+from .sources.spark_frames import frame_schema as frame_schema
+from .sources.spark_frames import write_frame as write_frame
+from .spark.session import SparkSession as SparkSession
 from .spark.session import borrow_session as borrow_session
 from .spark.session import close_session as close_session
 from .spark.session import open_session as open_session

@@ -6,7 +6,8 @@ from .stage_order import PlannedStage as PlannedStage
 from .stage_order import stage_help as stage_help
 from .stages.evaluate_stage import EVALUATION as EVALUATION
 from .stages.evaluate_stage import report_path as report_path
+from .stages.open_graph import open_graph as open_graph
 from .stages.preflight import check_inputs as check_inputs
 from .stages.stage import PipelineContext as PipelineContext
 from .stages.stage import Stage as Stage
-from .stages.train_stage import TRAINED as TRAINED
+from .stages.train_stage import trained_record as trained_record

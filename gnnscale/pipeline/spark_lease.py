@@ -6,9 +6,8 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from gnnscale.config import SparkSettings
+    from gnnscale.etl import SparkSession
 
 
 class SparkLease:

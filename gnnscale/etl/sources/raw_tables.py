@@ -13,7 +13,7 @@ from pyspark.sql.utils import AnalysisException
 
 from gnnscale.etl.spark.delta_source import read_delta, read_files
 from gnnscale.lake import Source, SourceFormat, SourceSnapshot, find_source
-from gnnscale.schema import DataError, GraphSchema, LakeError, SchemaError, Table, ValueKind, nearest
+from gnnscale.schema import DataError, GraphSchema, LakeError, SchemaError, Table, ValueKind
 
 TIME = "_time"
 """Column that holds when a row came to be known: epoch seconds, rounded up; null for rows that always hold."""
@@ -171,9 +171,7 @@ def check_columns(table: Table, columns: list[str]) -> None:
                 f"table '{table.name}': a column can't be called '{column}'; rename it in the source "
                 f"(no dots or backticks, and not {', '.join(sorted(RESERVED))})"
             )
-    for column in sorted(table.named_columns):
-        if column not in columns:
-            raise SchemaError(f"table '{table.name}' has no column '{column}'.{nearest(column, columns)}")
+    table.require_columns(columns)
 
 
 def add_times(table: Table, frame: DataFrame) -> DataFrame:

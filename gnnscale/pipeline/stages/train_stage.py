@@ -105,6 +105,18 @@ def trained_settings(settings: Settings, lake: Lake) -> Settings:
     return build_settings(with_values(settings.model_dump(mode="json"), record["chosen"]))
 
 
+def trained_record(lake: Lake, query: str) -> dict[str, Any]:
+    """The configuration that a query's model was trained with, as plain data without what opens the lake.
+
+    Raises:
+        LakeError: the query was not trained.
+    """
+    record = lake.read_record(TRAINED.format(query=query))
+    if record is None:
+        raise LakeError(f"lake {lake.uri} holds no model of query '{query}'; run the train stage first")
+    return record
+
+
 def _train_and_record(settings: Settings, lake: Lake, console: Console, run: Run) -> str:
     speeds: list[tuple[int, Mapping[str, float]]] = []
     with progress_bar(console, "train", 1, "steps") as bar:
