@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gnnscale.config import ask_settings, query_name
 from gnnscale.interface.fitted_model import Model
+from gnnscale.interface.table_inputs import read_input
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery, explain
 
@@ -77,21 +78,28 @@ class Query:
         options = self._graph.storage_options
         home = Lake(str(lake), options)
         with shown_logging(verbose) as console:
-            settings = ask_settings(
-                {
-                    "recipe": Path(home.uri).name or "lake",
-                    "lake": {"storage_options": options},
-                    "tables": self._graph.store(home),
-                },
-                home.uri,
-                self.text,
-                self.name,
-                override_words(overrides or ()),
-                mode,
-            )
+            record = {
+                "recipe": Path(home.uri).name or "lake",
+                "lake": {"storage_options": options},
+                "tables": self._graph.store(home),
+                **({} if examples is None else self._store_examples(home, examples)),
+            }
+            words = override_words(overrides or ())
+            settings = ask_settings(record, home.uri, self.text, self.name, words, mode)
             with Pipeline(PipelineContext(settings, console, force)) as pipeline:
                 pipeline.run()
         return Model.open(home.uri, self.name, options)
+
+    def _store_examples(self, lake: Lake, examples: Any) -> dict[str, Any]:
+        """Examples of one's own as configuration: where they are, and the anchor that rankings are tested at."""
+        from gnnscale.etl import holdout_anchor
+
+        given = read_input(f"examples_{self.name}", examples, self._graph.storage_options)
+        content: dict[str, Any] = {"query": {"examples": given.store(lake)}}
+        if self.bound.task_type.is_link_prediction:
+            test = holdout_anchor(lake, content["query"]["examples"])
+            content["anchors"] = {"test": test.isoformat() if test else None}
+        return content
 
     def __repr__(self) -> str:
         return f"Query {self.name}: {self.text}\n{self.explain()}"

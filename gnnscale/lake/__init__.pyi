@@ -17,6 +17,7 @@ from .source import arrow_kinds as arrow_kinds
 from .source import column_kinds as column_kinds
 from .source import count_rows as count_rows
 from .source import find_source as find_source
+from .source import read_rows as read_rows
 from .source import read_schema as read_schema
 from .source import source_state as source_state
 from .source import text_format as text_format

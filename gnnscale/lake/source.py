@@ -102,6 +102,20 @@ def read_schema(source: Source, storage_options: dict[str, str] | None = None) -
         raise LakeError(f"{source.uri} can't be read as {source.format}: {str(error).splitlines()[0]}") from None
 
 
+def read_rows(source: Source, storage_options: dict[str, str] | None = None) -> pa.Table:
+    """All rows of a source, in memory.
+
+    Raises:
+        LakeError: they are not what the source's name says.
+    """
+    if source.format is SourceFormat.DELTA:
+        return DeltaTable(source.uri, storage_options=storage_options or None).to_pyarrow_table()
+    try:
+        return pyarrow.dataset.dataset(source.uri, format=str(source.format)).to_table()
+    except pa.ArrowInvalid as error:
+        raise LakeError(f"{source.uri} can't be read as {source.format}: {str(error).splitlines()[0]}") from None
+
+
 def count_rows(source: Source, storage_options: dict[str, str] | None = None) -> int | None:
     """Rows of a source, where file footers or a table's log tell; None where the rows would have to be read."""
     if source.format is SourceFormat.PARQUET:

@@ -19,7 +19,7 @@ from gnnscale.schema import LakeError
 
 def frame_schema(frame: DataFrame) -> pa.Schema:
     """Columns of a frame and their types."""
-    return to_arrow_schema(frame.schema)
+    return to_arrow_schema(frame.schema, timezone="UTC")
 
 
 def frame_digest(frame: DataFrame) -> str:

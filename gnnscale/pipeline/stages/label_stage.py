@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gnnscale.lake import find_source, source_state
 from gnnscale.pipeline.stages.graph_stage import GraphStage
 from gnnscale.pipeline.stages.stage import Stage
 
@@ -20,8 +21,9 @@ class LabelStage(Stage):
         """Graph, query and anchors."""
         return {
             "graph": self.upstream(GraphStage),
-            "query": self.settings.query.model_dump(),
+            "query": self.settings.query.model_dump(exclude_none=True),
             "anchors": self.settings.anchors.model_dump(mode="json"),
+            **({"examples": self._examples_state()} if self.settings.query.examples else {}),
         }
 
     def outputs(self) -> list[str]:
@@ -30,10 +32,20 @@ class LabelStage(Stage):
         return [f"labels_{name}"] + ([f"population_{name}"] if self.work.query.where is not None else [])
 
     def make(self) -> str:
-        """Run on Spark."""
-        from gnnscale.etl import TASK, build_labels, describe_labels
+        """Label on Spark, or take the examples that were given."""
+        from gnnscale.etl import TASK, build_labels, build_population, describe_labels, write_examples
 
-        build_labels(self.work.spark.open(), self.work.lake, self.settings, self.work.manifest)
+        work = self.work
+        if self.settings.query.examples is None:
+            build_labels(work.spark.open(), work.lake, self.settings, work.manifest)
+        else:
+            write_examples(work.lake, self.settings, work.manifest)
+            if work.query.where is not None:
+                build_population(work.spark.open(), work.lake, self.settings, work.manifest)
         record = self.work.lake.read_record(TASK.format(query=self.settings.query.name))
         assert record is not None
         return describe_labels(record)
+
+    def _examples_state(self) -> list[str]:
+        options = self.settings.lake.storage_options
+        return source_state(find_source("examples", self.settings.query.examples or "", options), options)
