@@ -1,9 +1,12 @@
+from .interface import Graph as Graph
+from .interface import Model as Model
+from .interface import Query as Query
+from .interface import load_model as load_model
 from .lake import Lake as Lake
 from .query import PredictiveQuery as PredictiveQuery
 from .sampling import NeighborSampler as NeighborSampler
 from .schema import ColumnType as ColumnType
 from .schema import GnnscaleError as GnnscaleError
-from .schema import Graph as Graph
 from .schema import Table as Table
 from .store import GraphStore as GraphStore
 

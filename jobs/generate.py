@@ -4,8 +4,7 @@ import argparse
 import logging
 
 from gnnscale.config import SparkSettings
-from gnnscale.etl.spark.session import open_session
-from gnnscale.etl.synthetic.generate import GeneratorSettings, generate_tables
+from gnnscale.etl import GeneratorSettings, generate_tables, open_session
 from gnnscale.schema import GnnscaleError
 from gnnscale.tracking import configure_logging
 

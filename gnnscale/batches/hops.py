@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gnnscale.config import SamplingSettings
 from gnnscale.query import PredictiveQuery
 from gnnscale.sampling import Path
-from gnnscale.schema import EdgeType, Graph, GraphManifest, Link
+from gnnscale.schema import EdgeType, GraphManifest, GraphSchema, Link
 
 FANOUTS = (1024, 16, 0)
 """Neighbors along each link that points at a table reached, per hop; the last hop only looks parents up."""
@@ -17,7 +17,7 @@ TARGET_FANOUT = 48
 
 
 def default_hops(
-    graph: Graph, table: str, fanouts: Sequence[int] = FANOUTS, hidden_tables: frozenset[str] = frozenset()
+    graph: GraphSchema, table: str, fanouts: Sequence[int] = FANOUTS, hidden_tables: frozenset[str] = frozenset()
 ) -> tuple[dict[str, int], ...]:
     """Fan-outs that follow every link around the rows of a table.
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from gnnscale.config import Settings
-    from gnnscale.pipeline import PipelineContext
+    from gnnscale.lake import StageRecord
 
 log = logging.getLogger(__name__)
 
@@ -41,38 +41,36 @@ def add_query_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def run_query(options: argparse.Namespace) -> int:
     """Answer the question of the command line."""
     from gnnscale.cli.summary import print_summary
-    from gnnscale.etl import close_session
-    from gnnscale.pipeline import GraphStage, LabelStage, PipelineContext, TrainStage, stages_of
-    from gnnscale.query import PredictiveQuery, explain
+    from gnnscale.pipeline import Pipeline, PipelineContext
+    from gnnscale.query import explain
     from gnnscale.tracking import configure_logging
 
     console = Console()
     settings, has_graph = _settings(options)
     work = PipelineContext(settings, configure_logging(options.verbose), options.force)
-    query = work.query if has_graph else _check_raw(work)
-    assert isinstance(query, PredictiveQuery)
-    console.print(query.text, style="bold", highlight=False, markup=False, soft_wrap=True)
-    if not has_graph:
-        _say_tables(settings, console)
-        if not (options.dry_run or options.explain):
-            GraphStage(work).run()
-            has_graph = True
-    plan = work.plan if has_graph else None
-    console.print(explain(query, plan), highlight=False, markup=False, soft_wrap=True)
-    if options.explain:
-        return 0
-    stages = [stage for stage in stages_of(query) if stage is not GraphStage]
-    if options.dry_run:
-        from gnnscale.cli.main import say_dry_run
+    with Pipeline(work, work.query if has_graph else None) as pipeline:
+        query = pipeline.query
+        console.print(query.text, style="bold", highlight=False, markup=False, soft_wrap=True)
+        if not has_graph:
+            _say_tables(settings, console)
+            if not (options.dry_run or options.explain):
+                pipeline.run_one("graph")
+                has_graph = True
+        plan = work.plan if has_graph else None
+        console.print(explain(query, plan), highlight=False, markup=False, soft_wrap=True)
+        if options.explain:
+            return 0
+        names = [stage.name for stage in pipeline.stages if plan is None or stage.name != "graph"]
+        if options.dry_run:
+            from gnnscale.cli.main import say_dry_run
 
-        return say_dry_run(work, stages_of(query) if plan is None else stages)
-    for stage in stages:
-        if stage is TrainStage:
-            # Spark's work is done, and training wants the memory.
-            close_session()
-        record = stage(work).run()
-        if stage is LabelStage:
-            console.print(f"{'labels':<11} {record.detail}", highlight=False, soft_wrap=True)
+            return say_dry_run(pipeline, names)
+
+        def say(name: str, record: StageRecord) -> None:
+            if name == "labels":
+                console.print(f"{'labels':<11} {record.detail}", highlight=False, soft_wrap=True)
+
+        pipeline.run(names, say)
     print_summary(work, console)
     return 0
 
@@ -87,12 +85,6 @@ def _settings(options: argparse.Namespace) -> tuple[Settings, bool]:
     found = record or {"recipe": Path(lake.uri).name or "lake", "tables": discover_tables(lake, options.overrides)}
     rest = (options.name, options.overrides, options.mode, options.conf)
     return ask_settings(found, options.lake, options.text, *rest), record is not None
-
-
-def _check_raw(work: PipelineContext) -> object:
-    from gnnscale.pipeline import check_inputs
-
-    return check_inputs(work.settings)
 
 
 def _say_tables(settings: Settings, console: Console) -> None:

@@ -1,9 +1,11 @@
 from .ask import RECIPE as RECIPE
 from .ask import ask_settings as ask_settings
+from .ask import query_name as query_name
 from .ask import recipe_record as recipe_record
 from .binding import bind_query as bind_query
 from .binding import graph_origin as graph_origin
 from .binding import plan_query_anchors as plan_query_anchors
+from .discover import describe_table as describe_table
 from .discover import discover_tables as discover_tables
 from .implementation import Implementation as Implementation
 from .implementation import NoOptions as NoOptions
@@ -11,8 +13,10 @@ from .implementation import read_options as read_options
 from .implementation import split_implementation as split_implementation
 from .load import build_graph_schema as build_graph_schema
 from .load import build_settings as build_settings
+from .load import build_tables as build_tables
 from .load import load_settings as load_settings
 from .load import recipe_names as recipe_names
+from .load import table_graph as table_graph
 from .network_choice import candidate_networks as candidate_networks
 from .network_choice import changed_keys as changed_keys
 from .network_choice import refuse_keys as refuse_keys
@@ -27,6 +31,7 @@ from .settings import ChecksSettings as ChecksSettings
 from .settings import GraphSettings as GraphSettings
 from .settings import Settings as Settings
 from .settings import SparkSettings as SparkSettings
+from .settings import TableSettings as TableSettings
 from .settings import TextSettings as TextSettings
 from .settings import TrackingSettings as TrackingSettings
 from .training import TrainingSettings as TrainingSettings

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from gnnscale.lake import Lake, column_kinds, find_source
+from gnnscale.lake import Lake, column_kinds, find_source, text_format
 from gnnscale.schema import LakeError, SchemaError, ValueKind
 
 MADE: Final = (
@@ -31,10 +31,7 @@ CAME: Final = re.compile(
 
 
 def discover_tables(lake: Lake, overrides: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-    """Describe the Delta tables, Parquet and CSV files of a lake.
-
-    A primary key is a column ``id``, ``<table>_id`` or that with the table's name in the singular; a time column is the
-    only column of times, or the only one whose name says that a row came to be.
+    """Describe the Delta tables, Parquet, CSV and JSON files of a lake, each as :func:`describe_table` does.
 
     Args:
         lake: where the tables lie.
@@ -50,25 +47,45 @@ def discover_tables(lake: Lake, overrides: Sequence[str] = ()) -> dict[str, dict
     sources = {name: lake.table_uri(name) for name in lake.tables() if not name.startswith(MADE)}
     if lake.local and Path(lake.uri).is_dir():
         for path in sorted(Path(lake.uri).iterdir()):
-            if path.suffix in (".parquet", ".csv") and path.stem not in sources:
-                sources[path.stem] = str(path)
+            name = path.name.partition(".")[0]
+            if (path.suffix == ".parquet" or text_format(path.name)) and name not in sources:
+                sources[name] = str(path)
     if not sources:
         raise LakeError(
-            f"lake {lake.uri} holds neither a graph nor tables; run a recipe there, or put Delta tables, Parquet or "
-            "CSV files into it"
+            f"lake {lake.uri} holds neither a graph nor tables; run a recipe there, or put Delta tables, Parquet, "
+            "CSV or JSON files into it"
         )
     tables = {}
     for name, uri in sources.items():
         kinds = column_kinds(find_source(name, uri, lake.storage_options), lake.storage_options)
-        found: dict[str, Any] = {"source": uri}
-        said = any(override.startswith(f"tables.{name}.time_column=") for override in overrides)
-        key, time = _primary_key(name, kinds), None if said else _time_column(name, kinds)
-        if key:
-            found["primary_key"] = key
-        if time:
-            found["time_column"] = time
-        tables[name] = found
+        said = {"time_column"} if any(o.startswith(f"tables.{name}.time_column=") for o in overrides) else set()
+        tables[name] = {"source": uri, **describe_table(name, kinds, said)}
     return tables
+
+
+def describe_table(name: str, kinds: Mapping[str, ValueKind], said: Collection[str] = ()) -> dict[str, str]:
+    """Key and time of a table that nobody has described, by the names of its columns.
+
+    A primary key is a column ``id``, ``<table>_id`` or that with the table's name in the singular; a time column is the
+    only column of times, or the only one whose name says that a row came to be.
+
+    Args:
+        name: of the table.
+        kinds: its columns and what their values are.
+        said: what is known of the table already: nothing is sought for it.
+
+    Returns:
+        ``primary_key`` and ``time_column``, where there are such columns.
+
+    Raises:
+        SchemaError: several columns could be its time.
+    """
+    found = {}
+    if "primary_key" not in said and (key := _primary_key(name, kinds)):
+        found["primary_key"] = key
+    if not {"time_column", "time_from"} & set(said) and (time := _time_column(name, kinds)):
+        found["time_column"] = time
+    return found
 
 
 def _primary_key(table: str, kinds: Mapping[str, ValueKind]) -> str | None:

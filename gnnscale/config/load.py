@@ -8,12 +8,12 @@ from typing import Annotated, Any, Final, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from yaml import YAMLError
 
 from gnnscale.config.search_space import take_lists, with_values
 from gnnscale.config.settings import Settings, TableSettings
-from gnnscale.schema import ConfigError, Graph, Table, ValueKind, nearest
+from gnnscale.schema import ConfigError, GraphSchema, Table, ValueKind, nearest
 
 RENAMED_KEYS: Final = {
     "model.siblings": "group_columns",
@@ -114,14 +114,37 @@ def build_settings(content: Any) -> Settings:
         raise ConfigError("\n".join(dict.fromkeys(faults))) from None
 
 
-def build_graph_schema(settings: Settings, kinds: Mapping[str, Mapping[str, ValueKind]] | None = None) -> Graph:
-    """The tables of the configuration as a :class:`~gnnscale.schema.Graph`, with declared links only.
+def build_graph_schema(settings: Settings, kinds: Mapping[str, Mapping[str, ValueKind]] | None = None) -> GraphSchema:
+    """The tables of the configuration as a :class:`~gnnscale.schema.GraphSchema`, with declared links only.
 
     Args:
         settings: section ``tables`` counts.
         kinds: table -> its columns and what their values are, where the rows have been looked at.
     """
-    return Graph([_table(name, table, (kinds or {}).get(name, {})) for name, table in settings.tables.items()])
+    return table_graph(settings.tables, kinds or {})
+
+
+def table_graph(tables: Mapping[str, TableSettings], kinds: Mapping[str, Mapping[str, ValueKind]]) -> GraphSchema:
+    """Tables as a :class:`~gnnscale.schema.GraphSchema`, with declared links only.
+
+    Args:
+        tables: section ``tables``.
+        kinds: table -> its columns and what their values are, where the rows have been looked at.
+    """
+    return GraphSchema([_table(name, table, kinds.get(name, {})) for name, table in tables.items()])
+
+
+def build_tables(content: Mapping[str, Any]) -> dict[str, TableSettings]:
+    """Check plain data of section ``tables`` alone.
+
+    Raises:
+        ConfigError: one line for each fault, with the key's full name.
+    """
+    try:
+        return TypeAdapter(dict[str, TableSettings]).validate_python(content)
+    except ValidationError as error:
+        faults = [_explain({**fault, "loc": ("tables", *fault["loc"])}) for fault in error.errors()]
+        raise ConfigError("\n".join(dict.fromkeys(faults))) from None
 
 
 def _table(name: str, settings: TableSettings, kinds: Mapping[str, ValueKind]) -> Table:

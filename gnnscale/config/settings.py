@@ -169,10 +169,19 @@ class GraphSettings(Section):
 
 
 class QuerySettings(Section):
-    """A predictive query and the name that its tables carry."""
+    """A predictive query and the name that its tables carry.
+
+    Args:
+        name: of its tables.
+        text: the query.
+        examples: labelled examples that stand instead of those that the query makes: a table as ``tables.*.source``
+            names one, with the entity's key, ``anchor_time``, ``target`` (``targets`` for rankings) and perhaps
+            ``split``.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     text: str
+    examples: str | None = None
 
 
 class AnchorSettings(Section):

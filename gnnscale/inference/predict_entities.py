@@ -67,7 +67,7 @@ def predict(
     keys = read_keys(lake, entity)
     tables = {}
     for table, examples in wanted.items():
-        scores = _score(predictor, examples, settings.embedding.batch_size, advance)
+        scores = score_in_batches(predictor, examples, settings.embedding.batch_size, advance)
         tables[table] = answer_table(predictor, examples, scores, keys, origin, top)
     for table, rows in tables.items():
         lake.write(table, rows, metadata={"query": name})
@@ -120,9 +120,20 @@ def answer_table(
     )
 
 
-def _score(
-    predictor: NodePredictor, examples: EntityExamples, size: int, advance: Callable[[int], None]
+def score_in_batches(
+    predictor: NodePredictor,
+    examples: EntityExamples,
+    size: int,
+    advance: Callable[[int], None] = lambda rows: None,
 ) -> NDArray[np.float32]:
+    """Probabilities or values, float32 ``[examples, scores]``.
+
+    Args:
+        predictor: the model.
+        examples: who is asked about, and when.
+        size: examples that are scored at once.
+        advance: told of examples that are done.
+    """
     parts = [np.zeros((0, predictor.knowledge.shape.scores), np.float32)]
     for start in range(0, len(examples), size):
         rows = np.arange(start, min(len(examples), start + size))

@@ -6,7 +6,7 @@ import tempfile
 from abc import ABC, abstractmethod
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import mlflow
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gnnscale.batches import EntityExamples
 from gnnscale.config import Settings, bind_query, build_settings, plan_query_anchors
 from gnnscale.inference.population import read_keys
-from gnnscale.inference.predict_entities import answer_table
+from gnnscale.inference.predict_entities import answer_table, score_in_batches
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import DataError, LakeError
@@ -29,27 +29,67 @@ class LakeModel(PythonModel, ABC):
     """A model whose graph is in a lake; the subclasses answer.
 
     Input: a column ``entity`` of keys.
+
+    Attributes:
+        anchor: time of the answers, epoch seconds.
     """
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read settings and weights from the model's own files, and the graph and the keys from its lake."""
-        self.settings = build_settings(context.model_config["settings"])
-        self.lake = Lake(self.settings.lake.uri, self.settings.lake.storage_options)
-        store = GraphStore.open(self.lake, self.settings.lake.cache)
-        self.query: PredictiveQuery = bind_query(self.settings, store.manifest)
+        self.open(build_settings(context.model_config["settings"]), Path(context.artifacts["weights"]).read_bytes())
+
+    def open(self, settings: Settings, weights: bytes, anchor: int | None = None) -> Self:
+        """Read the graph and the keys from the lake, and build the network.
+
+        Args:
+            settings: as the model was trained with.
+            weights: content of its file.
+            anchor: of the answers, epoch seconds; default: the latest.
+
+        Raises:
+            LakeError: the model does not fit the graph any more.
+        """
+        self.settings = settings
+        self.lake = Lake(settings.lake.uri, settings.lake.storage_options)
+        store = GraphStore.open(self.lake, settings.lake.cache)
+        self.query: PredictiveQuery = bind_query(settings, store.manifest)
+        latest = plan_query_anchors(settings, self.query, store.manifest.time_ranges).latest
+        self.anchor = latest if anchor is None else anchor
         self.entity_keys = read_keys(self.lake, self.query.entity.name)
         self._known = pd.Index(self.entity_keys.to_pandas())
         self.store = view_for(store, self.query.pseudo_timed_tables)
-        self.load_weights(Path(context.artifacts["weights"]).read_bytes())
+        self.load_weights(weights)
+        return self
 
     @abstractmethod
     def load_weights(self, weights: bytes) -> None:
         """Build the network from its file."""
 
     @property
-    def latest(self) -> int:
-        """Anchor of the answers, epoch seconds."""
-        return plan_query_anchors(self.settings, self.query, self.store.manifest.time_ranges).latest
+    @abstractmethod
+    def gives_several(self) -> bool:
+        """Whether an entity is given several answers, of which ``k`` are wanted."""
+
+    @abstractmethod
+    def answer(self, nodes: NDArray[np.int64], k: int | None = None) -> pd.DataFrame:
+        """Answers for entities, columns as in ``predictions_<query>``.
+
+        Args:
+            nodes: node ids, int64 ``[entities]``.
+            k: most answers an entity; default: as many as the query asks for.
+        """
+
+    @abstractmethod
+    def entities(self) -> NDArray[np.int64]:
+        """Node ids of all entities that are there at the anchor, ascending."""
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
+        """Answers for the entities asked for.
+
+        Raises:
+            DataError: a key is not one of the entity table's.
+        """
+        return self.answer(self.nodes_of(model_input["entity"]))
 
     def nodes_of(self, keys: pd.Series) -> NDArray[np.int64]:
         """Node ids of entities.
@@ -59,28 +99,37 @@ class LakeModel(PythonModel, ABC):
         """
         nodes: NDArray[np.int64] = self._known.get_indexer(pd.Index(keys)).astype(np.int64)
         if (nodes < 0).any():
-            unknown = keys[nodes < 0].iloc[0]
-            raise DataError(f"'{unknown}' is not a {self.query.entity.primary_key} of '{self.query.entity.name}'")
+            unknown = keys[nodes < 0].drop_duplicates()
+            shown = ", ".join(f"'{key}'" for key in unknown[:3]) + (", ..." if len(unknown) > 3 else "")
+            told = "is not a" if len(unknown) == 1 else "are none of the keys"
+            raise DataError(f"{shown} {told} {self.query.entity.primary_key} of '{self.query.entity.name}'")
         return nodes
 
 
 class AnswerModel(LakeModel):
-    """Values or classes for entities at the latest anchor; output as ``predictions_<query>``."""
+    """Values or classes for entities; output as ``predictions_<query>``."""
 
     def load_weights(self, weights: bytes) -> None:
         """Build the network from its file."""
         self.predictor = load_node_model(self.settings, self.lake, self.store, content=weights)
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
-        """Answers for the entities asked for.
+    @property
+    def gives_several(self) -> bool:
+        """Whether an entity is given classes."""
+        return bool(self.predictor.knowledge.shape.classes)
 
-        Raises:
-            DataError: a key is not one of the entity table's.
-        """
+    def answer(self, nodes: NDArray[np.int64], k: int | None = None) -> pd.DataFrame:
+        """Answers for entities."""
         origin = self.store.manifest.origin
-        examples = EntityExamples.unlabelled(self.nodes_of(model_input["entity"]), self.latest - origin)
-        scores = self.predictor.predict(examples)
-        return answer_table(self.predictor, examples, scores, self.entity_keys, origin, self.query.top).to_pandas()
+        examples = EntityExamples.unlabelled(nodes, self.anchor - origin)
+        scores = score_in_batches(self.predictor, examples, self.settings.embedding.batch_size)
+        top = k or self.query.top
+        return answer_table(self.predictor, examples, scores, self.entity_keys, origin, top).to_pandas()
+
+    def entities(self) -> NDArray[np.int64]:
+        """Node ids of all entities that are there at the anchor, ascending."""
+        features, nodes = self.store.features(self.query.entity.name), np.arange(len(self.entity_keys))
+        return nodes[features.is_valid_at(nodes, self.anchor - self.store.manifest.origin)]
 
 
 def log_model(run_id: str, settings: Settings, lake: Lake, model: LakeModel) -> str:

@@ -13,9 +13,14 @@ from .snapshot import growth_since as growth_since
 from .snapshot import take_snapshot as take_snapshot
 from .source import Source as Source
 from .source import SourceFormat as SourceFormat
+from .source import arrow_kinds as arrow_kinds
 from .source import column_kinds as column_kinds
+from .source import count_rows as count_rows
 from .source import find_source as find_source
+from .source import read_rows as read_rows
+from .source import read_schema as read_schema
 from .source import source_state as source_state
+from .source import text_format as text_format
 from .stages import StageRecord as StageRecord
 from .stages import fingerprint as fingerprint
 from .stages import is_current as is_current

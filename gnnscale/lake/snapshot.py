@@ -103,8 +103,8 @@ def growth_since(
         return _delta_growth(before, now, dict(storage_options or {}))
     if before.files == now.files:
         return SourceGrowth()
-    if now.source.format is SourceFormat.CSV:
-        return SourceGrowth(obstacle="its CSV file has changed")
+    if now.source.format is not SourceFormat.PARQUET:
+        return SourceGrowth(obstacle=f"its {now.source.format.upper()} file has changed")
     if len(now.files) == 1 and not now.files[0].path:
         return SourceGrowth(obstacle="its file has changed")
     known, there = {f.path: f for f in before.files}, {f.path: f for f in now.files}

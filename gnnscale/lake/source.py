@@ -1,4 +1,4 @@
-"""Where raw rows are: Delta, Parquet or CSV, by path, URI or the package that carries them."""
+"""Where raw rows are: Delta, Parquet, CSV or JSON lines, by path, URI or the package that carries them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlparse
 
 import pyarrow as pa
@@ -22,6 +23,17 @@ class SourceFormat(StrEnum):
     DELTA = "delta"
     PARQUET = "parquet"
     CSV = "csv"
+    JSON = "json"
+
+
+TEXT_ENDINGS: Final = {
+    **dict.fromkeys((".csv", ".csv.gz"), SourceFormat.CSV),
+    **dict.fromkeys(
+        (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz"),
+        SourceFormat.JSON,
+    ),
+}
+"""How the names of files of text end, compressed or not; JSON is one object a line."""
 
 
 @dataclass(frozen=True)
@@ -51,20 +63,70 @@ def find_source(table: str, location: str, storage_options: dict[str, str] | Non
         location = str(Path(location.removeprefix("file://")).absolute())
         if not Path(location).exists():
             raise LakeError(f"table '{table}': no file or folder at {location}")
-    if location.endswith((".csv", ".csv.gz")):
-        return Source(location, SourceFormat.CSV)
+    if found := text_format(location):
+        return Source(location, found)
     if location.endswith(".parquet") or (not remote and Path(location).is_file()):
         return Source(location, SourceFormat.PARQUET)
-    is_delta = DeltaTable.is_deltatable(location, storage_options or None)
-    return Source(location, SourceFormat.DELTA if is_delta else SourceFormat.PARQUET)
+    if DeltaTable.is_deltatable(location, storage_options or None):
+        return Source(location, SourceFormat.DELTA)
+    return Source(location, SourceFormat.PARQUET if remote else _folder_format(Path(location)))
+
+
+def text_format(location: str) -> SourceFormat | None:
+    """What a file of text holds, by the end of its name; None for other names."""
+    return next((form for ending, form in TEXT_ENDINGS.items() if location.lower().endswith(ending)), None)
+
+
+def _folder_format(folder: Path) -> SourceFormat:
+    """What the files of a folder hold, by the name of the first one that counts."""
+    names = sorted(p.name for p in folder.rglob("*") if p.is_file() and not p.name.startswith(("_", ".")))
+    return (text_format(names[0]) if names else None) or SourceFormat.PARQUET
 
 
 def column_kinds(source: Source, storage_options: dict[str, str] | None = None) -> dict[str, ValueKind]:
     """Columns of a source and what their values are, without reading its rows."""
+    return arrow_kinds(read_schema(source, storage_options))
+
+
+def read_schema(source: Source, storage_options: dict[str, str] | None = None) -> pa.Schema:
+    """Columns of a source and their types, without reading its rows.
+
+    Raises:
+        LakeError: its first rows are not what its name says.
+    """
     if source.format is SourceFormat.DELTA:
-        schema = pa.schema(DeltaTable(source.uri, storage_options=storage_options or None).schema().to_arrow())
-    else:
-        schema = pyarrow.dataset.dataset(source.uri, format=str(source.format)).schema
+        return pa.schema(DeltaTable(source.uri, storage_options=storage_options or None).schema().to_arrow())
+    try:
+        return pyarrow.dataset.dataset(source.uri, format=str(source.format)).schema
+    except pa.ArrowInvalid as error:
+        raise LakeError(f"{source.uri} can't be read as {source.format}: {str(error).splitlines()[0]}") from None
+
+
+def read_rows(source: Source, storage_options: dict[str, str] | None = None) -> pa.Table:
+    """All rows of a source, in memory.
+
+    Raises:
+        LakeError: they are not what the source's name says.
+    """
+    if source.format is SourceFormat.DELTA:
+        return DeltaTable(source.uri, storage_options=storage_options or None).to_pyarrow_table()
+    try:
+        return pyarrow.dataset.dataset(source.uri, format=str(source.format)).to_table()
+    except pa.ArrowInvalid as error:
+        raise LakeError(f"{source.uri} can't be read as {source.format}: {str(error).splitlines()[0]}") from None
+
+
+def count_rows(source: Source, storage_options: dict[str, str] | None = None) -> int | None:
+    """Rows of a source, where file footers or a table's log tell; None where the rows would have to be read."""
+    if source.format is SourceFormat.PARQUET:
+        return int(pyarrow.dataset.dataset(source.uri, format="parquet").count_rows())
+    if source.format is SourceFormat.DELTA:
+        return int(DeltaTable(source.uri, storage_options=storage_options or None).count())
+    return None
+
+
+def arrow_kinds(schema: pa.Schema) -> dict[str, ValueKind]:
+    """Columns and what their values are."""
     return {field.name: _kind(field.type) for field in schema}
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from gnnscale.query.bound import Aggregate, All, Any, Column, Condition, Not, Test, Value
 from gnnscale.query.tree import Aggregation, ColumnName, Comparison, Expression, Junction, Literal, Negation
 from gnnscale.query.window import Window
-from gnnscale.schema import ColumnType, Graph, Link, QueryError, Table, ValueKind, nearest
+from gnnscale.schema import ColumnType, GraphSchema, Link, QueryError, Table, ValueKind, nearest
 
 NUMERIC = ("SUM", "AVG", "MIN", "MAX")
 TEXT_OPERATORS = ("LIKE", "CONTAINS", "STARTS WITH", "ENDS WITH")
@@ -28,7 +28,7 @@ class Binder:
         entity: the table that the query is about.
     """
 
-    def __init__(self, graph: Graph, text: str, entity: Table) -> None:
+    def __init__(self, graph: GraphSchema, text: str, entity: Table) -> None:
         self.graph, self.text, self.entity = graph, text, entity
 
     def fail(self, message: str, position: int) -> QueryError:

@@ -13,7 +13,7 @@ from gnnscale.query.parser import parse
 from gnnscale.query.task_spec import Question, TaskSpec, task_of
 from gnnscale.query.tree import Aggregation, ColumnName, Entities, Literal, QueryTree, aggregations
 from gnnscale.query.window import Window
-from gnnscale.schema import Graph, Link, QueryError, Table, ValueKind
+from gnnscale.schema import GraphSchema, Link, QueryError, Table, ValueKind
 
 
 class PredictiveQuery:
@@ -40,7 +40,7 @@ class PredictiveQuery:
         QueryError: the text can't be read, or a name in it does not fit the graph; with line, column and caret.
     """
 
-    def __init__(self, graph: Graph, text: str) -> None:
+    def __init__(self, graph: GraphSchema, text: str) -> None:
         self.graph = graph
         self.text = text
         tree = parse(text)

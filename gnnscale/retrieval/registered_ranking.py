@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from gnnscale.inference import TARGETS, LakeModel, read_keys
 from gnnscale.retrieval.answers import ranked_table
 from gnnscale.retrieval.embeddings import PairScores, check_metric
-from gnnscale.retrieval.filters.query_filters import read_diversity, settings_filter
+from gnnscale.retrieval.filters.query_filters import known_by, read_diversity, settings_filter, valid_nodes
 from gnnscale.retrieval.index.metric import Metric
 from gnnscale.retrieval.index.neighbors import Neighbors
 from gnnscale.retrieval.ranking.allowed_search import AllowedSearch
@@ -22,7 +21,7 @@ from gnnscale.training import load_link_model
 
 
 class RankingModel(LakeModel):
-    """Ranks targets for entities at the latest anchor: every target is scored, without an index.
+    """Ranks targets for entities: every target is scored, without an index.
 
     Filters and the diversity cap are those of the predictions; nothing is explored. Entities are embedded from sampled
     neighborhoods, whatever ``embedding.method`` is. Output: entity, target, rank, score, anchor_time.
@@ -32,36 +31,50 @@ class RankingModel(LakeModel):
         """Build the network from its file, and read who may be given what, at the same time as the graph."""
         self.model = load_link_model(self.settings, self.lake, self.store, content=weights)
         self.target_keys = read_keys(self.lake, self.query.target.name)
-        self._keep = settings_filter(self.settings, self.lake, self.query, self.latest, self.store)
+        self._keep = settings_filter(self.settings, self.lake, self.query, self.anchor, self.store)
         self._diversity = read_diversity(self.settings, self.lake, self.query)
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
-        """Rankings of the entities asked for.
+    @property
+    def gives_several(self) -> bool:
+        """A ranking has several places."""
+        return True
 
-        Raises:
-            DataError: a key is not one of the entity table's.
-        """
-        query, nodes = self.query, self.nodes_of(model_input["entity"])
+    def answer(self, nodes: NDArray[np.int64], k: int | None = None) -> pd.DataFrame:
+        """Rankings of entities."""
+        k, size = k or self.query.top_k, self.settings.embedding.batch_size
         if not len(nodes):
-            none = Neighbors(np.zeros((0, query.top_k), np.int64), np.zeros((0, query.top_k), np.float32))
+            none = Neighbors(np.zeros((0, k), np.int64), np.zeros((0, k), np.float32))
             return self._table(none, nodes)
         asked, places = np.unique(nodes, return_inverse=True)
+        batches = (asked[start : start + size] for start in range(0, len(asked), size))
+        ranked = [self._rank(batch, k) for batch in batches]
+        found = Neighbors(*(np.concatenate(parts)[places] for parts in zip(*ranked, strict=True)))
+        return self._table(found, nodes)
+
+    def entities(self) -> NDArray[np.int64]:
+        """Node ids of all entities that are there at the anchor, ascending."""
+        return np.flatnonzero(valid_nodes(self.lake, self.query.entity, known_by(self.query, self.anchor)))
+
+    def _rank(self, asked: NDArray[np.int64], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Targets and scores ``[asked, k]`` of some entities, ascending."""
+        query = self.query
         scores = self.model.score_entities(self.model.entity_batch(asked, self._anchor))
         counts = np.zeros(self.store.node_count(query.entity.name), np.int64)
         counts[asked] = scores.counts
         pairs = PairScores(np.concatenate([[0], np.cumsum(counts)]), scores.targets, scores.scores)
         check_metric(pairs, Metric(self._targets.metric))
         search = AllowedSearch(EveryTarget(self._targets), self._keep, self._targets, pairs, self._diversity)
-        return self._table(search.search(scores.vectors[places], nodes, query.top_k, query.top_k), nodes)
+        found = search.search(scores.vectors, asked, k, k)
+        return found.targets, found.scores
 
     def _table(self, found: Neighbors, nodes: NDArray[np.int64]) -> pd.DataFrame:
         keys = self.entity_keys.take(nodes)
-        return ranked_table(found, keys, self.target_keys, self.latest).to_pandas()
+        return ranked_table(found, keys, self.target_keys, self.anchor).to_pandas()
 
     @property
     def _anchor(self) -> int:
         """Seconds after the graph's origin."""
-        return self.latest - self.store.manifest.origin
+        return self.anchor - self.store.manifest.origin
 
     @cached_property
     def _targets(self) -> TargetVectors:

@@ -5,7 +5,7 @@ from .errors import LakeError as LakeError
 from .errors import QueryError as QueryError
 from .errors import SchemaError as SchemaError
 from .errors import nearest as nearest
-from .graph import Graph as Graph
+from .graph import GraphSchema as GraphSchema
 from .manifest import MANIFEST_NAME as MANIFEST_NAME
 from .manifest import FeatureManifest as FeatureManifest
 from .manifest import GraphManifest as GraphManifest

@@ -8,7 +8,7 @@ from gnnscale.schema.errors import SchemaError, nearest
 from gnnscale.schema.table import EdgeType, Link, Table
 
 
-class Graph:
+class GraphSchema:
     """Tables and the links between them.
 
     Args:

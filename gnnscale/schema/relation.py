@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gnnscale.schema.errors import SchemaError, nearest
-from gnnscale.schema.graph import Graph
+from gnnscale.schema.graph import GraphSchema
 from gnnscale.schema.table import EdgeType, Link, ValueKind
 
 COMPARABLE = (ValueKind.NUMBER, ValueKind.TEXT, ValueKind.TIME, ValueKind.BOOLEAN)
@@ -71,7 +71,7 @@ class EventRelation:
         """Columns of the table that the edges are made from."""
         return (self.source, self.target, *(c for c in (self.weight_by, self.weight) if c))
 
-    def link(self, graph: Graph) -> Link:
+    def link(self, graph: GraphSchema) -> Link:
         """Its place in the graph.
 
         Raises:
@@ -136,7 +136,7 @@ class TogetherRelation:
         """Columns of the table that the edges are made from."""
         return (self.group, self.item)
 
-    def link(self, graph: Graph) -> Link:
+    def link(self, graph: GraphSchema) -> Link:
         """Its place in the graph.
 
         Raises:
@@ -186,7 +186,7 @@ class AttributeRelation:
         """Columns of the table that the edges are made from."""
         return (self.column,)
 
-    def link(self, graph: Graph) -> Link:
+    def link(self, graph: GraphSchema) -> Link:
         """Its place in the graph.
 
         Raises:
@@ -199,7 +199,7 @@ class AttributeRelation:
 Relation = EventRelation | TogetherRelation | AttributeRelation
 
 
-def relation_links(relations: Sequence[Relation], graph: Graph) -> list[Link]:
+def relation_links(relations: Sequence[Relation], graph: GraphSchema) -> list[Link]:
     """The place of every relation in the graph.
 
     Args:
@@ -221,7 +221,7 @@ def relation_links(relations: Sequence[Relation], graph: Graph) -> list[Link]:
     return links
 
 
-def value_column(graph: Graph, table: str, column: str) -> str:
+def value_column(graph: GraphSchema, table: str, column: str) -> str:
     """The column of ``nodes_<table>`` by which rows with one value of ``column`` are told: of a link, the node id."""
     linked = any(link.table == table and link.column == column for link in graph.links)
     return f"{'fk' if linked else 'raw'}_{column}"
@@ -236,13 +236,13 @@ def _check_name(name: str) -> None:
         raise _fault(name, "its name must be letters, digits and underscores")
 
 
-def _known_table(graph: Graph, relation: Relation) -> str:
+def _known_table(graph: GraphSchema, relation: Relation) -> str:
     if relation.table not in graph.tables:
         raise _fault(relation.name, f"there is no table '{relation.table}'.{nearest(relation.table, graph.tables)}")
     return relation.table
 
 
-def _foreign_key(graph: Graph, relation: Relation, key: str, column: str) -> Link:
+def _foreign_key(graph: GraphSchema, relation: Relation, key: str, column: str) -> Link:
     table = _known_table(graph, relation)
     links = {link.column: link for link in graph.links if link.table == table}
     if column not in links:
@@ -251,7 +251,7 @@ def _foreign_key(graph: Graph, relation: Relation, key: str, column: str) -> Lin
 
 
 def _check_column(
-    graph: Graph, relation: Relation, key: str, column: str, allowed: Iterable[ValueKind] = COMPARABLE
+    graph: GraphSchema, relation: Relation, key: str, column: str, allowed: Iterable[ValueKind] = COMPARABLE
 ) -> None:
     table = graph.table(_known_table(graph, relation))
     if column not in table.column_names:
@@ -265,7 +265,7 @@ def _check_column(
         raise _fault(relation.name, f"{key} '{column}' holds values of kind {kind}; allowed: {', '.join(allowed)}")
 
 
-def _check_times(graph: Graph, relation: Relation, key: str) -> None:
+def _check_times(graph: GraphSchema, relation: Relation, key: str) -> None:
     table = graph.table(relation.table)
     if not (table.time_column or table.time_from):
         raise _fault(relation.name, f"{key} needs times, and the rows of '{table.name}' have none")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -99,6 +99,15 @@ class Table:
         """Every column that the declaration names; each must exist in the rows."""
         keys = {self.primary_key, self.time_column, self.end_time} - {None}
         return {*keys, *self.foreign_keys, *self.columns, *self.display}  # type: ignore[arg-type]
+
+    def require_columns(self, found: Collection[str]) -> None:
+        """See that the rows have every column that the declaration names.
+
+        Raises:
+            SchemaError: one is missing; the message names the nearest.
+        """
+        for column in sorted(self.named_columns - set(found)):
+            raise SchemaError(f"table '{self.name}' has no column '{column}'.{nearest(column, found)}")
 
     @property
     def column_names(self) -> set[str]:

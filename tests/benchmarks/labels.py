@@ -23,7 +23,7 @@ from gnnscale.etl.spark.session import open_session
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import AnchorPlan, plan_anchors
-from gnnscale.schema import Graph, GraphManifest, LinkManifest, Table, TableManifest
+from gnnscale.schema import GraphManifest, GraphSchema, LinkManifest, Table, TableManifest
 from tests.benchmarks.measure import arguments, finish, measured, surroundings
 
 DAY = 86_400
@@ -97,7 +97,7 @@ def make_lake(folder: Path, rows: int) -> tuple[Lake, PredictiveQuery, AnchorPla
         ),
     ]
     span = (START, START + DAYS * DAY)
-    query = PredictiveQuery(Graph(tables), TEXT)
+    query = PredictiveQuery(GraphSchema(tables), TEXT)
     # 50 training anchors, one each for validation and test: 52.
     plan = plan_anchors(query.horizon, span, train=50)
     manifest = GraphManifest(

@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 import gnnscale
-from gnnscale.cli.main import STAGE_HELP, main
+from gnnscale.cli.main import main
 from gnnscale.config import recipe_record
 from gnnscale.lake import Lake, write_stage
+from gnnscale.pipeline import stage_help
 from tests.shop import QUERY
 
 
@@ -27,10 +28,10 @@ def test_help_names_every_verb(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     out = capsys.readouterr().out
-    assert all(verb in out for verb in ("run", "query", "explain", *STAGE_HELP))
+    assert all(verb in out for verb in ("run", "query", "explain", *stage_help()))
 
 
-@pytest.mark.parametrize("verb", ["run", "query", *STAGE_HELP])
+@pytest.mark.parametrize("verb", ["run", "query", *stage_help()])
 def test_every_verb_that_writes_has_help_and_a_dry_run(capsys, verb):
     with pytest.raises(SystemExit, match="0"):
         main([verb, "--help"])

@@ -7,7 +7,7 @@ import pytest
 
 from gnnscale.etl.nodes.column_features import SKEWED, encode_features, feature_types, fit_features
 from gnnscale.etl.nodes.list_columns import CLIP
-from gnnscale.schema import ColumnType, FeatureManifest, GnnscaleError, Graph, Table
+from gnnscale.schema import ColumnType, FeatureManifest, GnnscaleError, GraphSchema, Table
 from tests.etl.frames import frame_of, raw_table
 
 RNG = np.random.default_rng(5)
@@ -126,7 +126,7 @@ def test_times_are_features_in_days(spark):
 def test_types_follow_the_declaration_then_the_physical_type(spark):
     declared = {"code": ColumnType.CATEGORICAL, "junk": ColumnType.IGNORE}
     table = Table("t", primary_key="k", time_column="at", columns=declared)
-    graph = Graph([table, Table("u", primary_key="u_id")])
+    graph = GraphSchema([table, Table("u", primary_key="u_id")])
     graph.add_link("t", "ref", "u")
     raw = raw_table(
         spark,

@@ -8,7 +8,7 @@ from gnnscale.etl.nodes.column_features import encode_features, feature_types, f
 from gnnscale.etl.nodes.list_columns import CLIP, ROWS, encode_lists
 from gnnscale.etl.spark.session import open_session
 from gnnscale.etl.text.hashed_encoder import HashedEncoder
-from gnnscale.schema import ColumnType, DataError, FeatureManifest, Graph, SchemaError, Table
+from gnnscale.schema import ColumnType, DataError, FeatureManifest, GraphSchema, SchemaError, Table
 from tests.conftest import SPARK
 from tests.etl.frames import raw_table
 
@@ -100,7 +100,7 @@ def test_texts_are_the_encoders_vectors(rows):
 def test_a_column_may_be_called_as_anothers_encoding_is(spark):
     table = Table("t", columns={"x": ColumnType.TEXT})
     rows = raw_table(spark, table, [0], x=["word"], emb_x=pa.array([[2.0]]), multi_x=[["a"]], num_y=[4.0], y=[1.0])
-    kinds = feature_types(rows, Graph([table]))
+    kinds = feature_types(rows, GraphSchema([table]))
     features = fit_features(rows, kinds, None, 10, text_dims=4)
     kept = ["_time"]
     frame = encode_lists(encode_features(rows.frame, features, kept), features, HashedEncoder(4))
@@ -148,7 +148,7 @@ def test_arrays_of_text_are_values_and_arrays_of_floats_are_vectors_unless_decla
         name=["a"],
         prose=["a"],
     )
-    assert feature_types(rows, Graph([table])) == {
+    assert feature_types(rows, GraphSchema([table])) == {
         "tags": "multicategorical",
         "doubles": "embedding",
         "floats": "embedding",

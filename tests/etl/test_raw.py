@@ -1,5 +1,6 @@
 """Raw rows get their keys and their times in whole seconds, rounded up; what is no time is an error."""
 
+import gzip
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -8,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gnnscale.etl.sources.raw_tables import END, TIME, column_kinds, find_sources, read_raw_tables
-from gnnscale.schema import DataError, GnnscaleError, Graph, LakeError, SchemaError, Table, ValueKind
+from gnnscale.schema import DataError, GnnscaleError, GraphSchema, LakeError, SchemaError, Table, ValueKind
 
 NEW_YEAR = 1_704_067_200
 
@@ -26,7 +27,7 @@ def place(tmp_path):
 
 
 def read(spark, *tables: Table):
-    graph = Graph(list(tables))
+    graph = GraphSchema(list(tables))
     return read_raw_tables(spark, graph, find_sources(graph, {}), {})
 
 
@@ -234,20 +235,31 @@ def test_an_empty_folder_is_an_error_that_names_the_table(spark, tmp_path, place
         read(spark, Table("people", str(tmp_path / "empty"), primary_key="pid"), Table("f", place("f", pid=[1])))
 
 
-def test_csv_and_delta_are_read_as_parquet_is(spark, tmp_path, place):
+def test_csv_json_and_delta_are_read_as_parquet_is(spark, tmp_path, place):
     from gnnscale.lake import Lake
 
     rows = pa.table({"pid": [1, 2], "name": ["a", "b"]})
     Lake(tmp_path).write("delta", rows)
     (tmp_path / "rows.csv").write_text("pid,name\n1,a\n2,b\n")
+    lines = b'{"pid": 1, "name": "a"}\n{"pid": 2, "name": "b"}\n'
+    (tmp_path / "rows.jsonl").write_bytes(lines)
+    (tmp_path / "rows.json.gz").write_bytes(gzip.compress(lines))
     events = Table("facts", place("facts", pid=[1]))
-    for source in (tmp_path / "delta", tmp_path / "rows.csv"):
+    for source in (tmp_path / name for name in ("delta", "rows.csv", "rows.jsonl", "rows.json.gz")):
         raw = read(spark, Table("people", str(source), primary_key="pid"), events)
         assert sorted(tuple(r) for r in raw["people"].frame.select("pid", "name").collect()) == [(1, "a"), (2, "b")]
 
 
+def test_times_in_json_are_times(spark, tmp_path, place):
+    (tmp_path / "facts.jsonl").write_text('{"pid": 1, "at": "2024-01-01 00:00:05"}\n')
+    facts = Table("facts", str(tmp_path / "facts.jsonl"), time_column="at")
+    raw = read(spark, people(place), facts)["facts"]
+    assert column_kinds(raw.frame)["at"] is ValueKind.TIME
+    assert [row[TIME] for row in raw.frame.collect()] == [NEW_YEAR + 5]
+
+
 def test_links_are_inferred_from_the_columns_that_are_there(spark, place):
-    graph = Graph([people(place), Table("facts", place("facts", pid=[1], x=[2]))])
+    graph = GraphSchema([people(place), Table("facts", place("facts", pid=[1], x=[2]))])
     read_raw_tables(spark, graph, find_sources(graph, {}), {})
     assert [link.name for link in graph.links] == ["facts.pid"]
     lonely = Table("lonely", place("lonely", x=[1]))

@@ -12,7 +12,7 @@ from gnnscale.etl.checks.checks import TableFigures, check_tables, count_repeats
 from gnnscale.etl.checks.degrees import DegreeHistogram
 from gnnscale.etl.checks.isolated import count_isolated
 from gnnscale.etl.checks.thresholds import check_rows, check_thresholds
-from gnnscale.schema import DataError, Graph, LinkManifest, Table
+from gnnscale.schema import DataError, GraphSchema, LinkManifest, Table
 from tests.etl.frames import raw_table
 
 TABLES = {"facts": TableFigures(100, (0, 9), duplicates=3, out_of_range=7), "parents": TableFigures(40, None)}
@@ -61,7 +61,7 @@ def test_the_older_key_of_the_match_rate_goes_on_and_the_message_names_the_one_t
         "parents": raw_table(spark, Table("parents", primary_key="k"), k=["a", "b"]),
         "rows": raw_table(spark, Table("rows", foreign_keys={"k": "parents"}), k=["a", "x", "x"]),
     }
-    graph = Graph([table.table for table in raw.values()])
+    graph = GraphSchema([table.table for table in raw.values()])
     with pytest.raises(DataError, match=r"33\.3%; at least 50% must.* 'x'; graph\.min_match_rate sets the least"):
         check_rows(raw, graph, GraphSettings())
     with pytest.raises(DataError, match=r"at least 40% must.*; graph\.checks\.min_match_rate sets the least"):
@@ -98,7 +98,7 @@ def test_isolated_rows_are_those_that_no_link_touches(spark):
         "nodes": raw_table(spark, Table("nodes", primary_key="k", foreign_keys={"up": "nodes"}), **nodes),
         "rows": raw_table(spark, Table("rows", foreign_keys={"k": "nodes"}), k=["f", "f", None, "qq", "a"]),
     }
-    graph = Graph([table.table for table in raw.values()])
+    graph = GraphSchema([table.table for table in raw.values()])
     _, links, isolated = check_rows(raw, graph, GraphSettings())
     assert isolated == {"nodes": 2, "rows": None}
     # The links' figures alone tell it of a table that one link touches.

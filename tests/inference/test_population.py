@@ -7,7 +7,7 @@ import pytest
 from gnnscale.inference import query_population
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
-from gnnscale.schema import DataError, Graph, Table
+from gnnscale.schema import DataError, GraphSchema, Table
 
 TABLES = [
     Table("users", primary_key="user_id", columns={"age": "numerical"}),
@@ -24,7 +24,7 @@ def lake(tmp_path) -> Lake:
 
 
 def query(whom: str) -> PredictiveQuery:
-    return PredictiveQuery(Graph(TABLES), f"PREDICT COUNT(orders.*, 0, 7) {whom}")
+    return PredictiveQuery(GraphSchema(TABLES), f"PREDICT COUNT(orders.*, 0, 7) {whom}")
 
 
 @pytest.mark.parametrize(

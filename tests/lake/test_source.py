@@ -1,5 +1,7 @@
 """A source is found with its format, or the message says what is missing."""
 
+import gzip
+import json
 import os
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
-from gnnscale.lake import Source, SourceFormat, column_kinds, find_source, source_state
+from gnnscale.lake import Source, SourceFormat, column_kinds, count_rows, find_source, read_rows, source_state
 from gnnscale.schema import LakeError, ValueKind
 
 ROWS = pa.table({"id": [1, 2], "name": ["a", "b"]})
@@ -21,6 +23,13 @@ def place(folder: Path, kind: str) -> Path:
     path = folder / kind
     if kind == "rows.csv":
         pyarrow.csv.write_csv(ROWS, path)
+    elif kind in ("rows.json", "rows.jsonl.gz"):
+        lines = "".join(json.dumps(row) + "\n" for row in ROWS.to_pylist()).encode()
+        path.write_bytes(gzip.compress(lines) if path.suffix == ".gz" else lines)
+    elif kind == "folder of text":
+        path.mkdir()
+        (path / "_SUCCESS").touch()
+        pyarrow.csv.write_csv(ROWS, path / "part-0.csv")
     elif kind in ("rows.parquet", "rows.dat"):
         pq.write_table(ROWS, path)
     elif kind == "folder":
@@ -33,6 +42,9 @@ def place(folder: Path, kind: str) -> Path:
 
 FORMATS = {
     "rows.csv": SourceFormat.CSV,
+    "folder of text": SourceFormat.CSV,
+    "rows.json": SourceFormat.JSON,
+    "rows.jsonl.gz": SourceFormat.JSON,
     "rows.parquet": SourceFormat.PARQUET,
     "rows.dat": SourceFormat.PARQUET,
     "folder": SourceFormat.PARQUET,
@@ -47,6 +59,8 @@ def test_the_format_is_seen_and_columns_are_named(tmp_path, kind):
     assert source == Source(str(path), FORMATS[kind])
     assert find_source("t", f"file://{path}") == source
     assert column_kinds(source) == {"id": ValueKind.NUMBER, "name": ValueKind.TEXT}
+    assert read_rows(source).to_pylist() == ROWS.to_pylist()
+    assert count_rows(source) in (None, ROWS.num_rows)
 
 
 KINDS = {

@@ -20,7 +20,7 @@ from gnnscale.config import build_settings
 from gnnscale.etl.subgraph_shards.sample_shards import build_shards
 from gnnscale.lake import Lake
 from gnnscale.lake.stages import write_stage
-from gnnscale.pipeline.stages.shard_plan import plan_shards
+from gnnscale.pipeline.stages.shard_stage import plan_shards
 from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import GraphManifest
 from gnnscale.store import GraphStore

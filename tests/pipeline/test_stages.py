@@ -1,20 +1,18 @@
 """A stage's fingerprint follows everything that its result depends on, and a query has the stages of its task."""
 
+import subprocess
+import sys
+
 import pytest
 from rich.console import Console
 
 from gnnscale.config import build_settings
+from gnnscale.pipeline.stage_order import ALL_STAGES, ENTITY_STAGES, LINK_STAGES, Pipeline, stage_help
+from gnnscale.pipeline.stages.evaluate_stage import EvaluateAnswersStage
+from gnnscale.pipeline.stages.graph_stage import GraphStage
+from gnnscale.pipeline.stages.predict_stage import PredictStage
+from gnnscale.pipeline.stages.retrieve_stage import RetrieveStage
 from gnnscale.pipeline.stages.stage import PipelineContext, Stage
-from gnnscale.pipeline.stages.stages import (
-    ENTITY_STAGES,
-    LINK_STAGES,
-    EvaluateTaskStage,
-    GraphStage,
-    PredictStage,
-    RetrieveStage,
-    find_stage,
-    stages_of,
-)
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import ConfigError
 from tests.query_labels.declared import declared_graph
@@ -63,12 +61,23 @@ def test_a_graph_stage_leaves_what_no_query_shares(shop_content):
     }
 
 
+def pipeline_of(content: dict, text: str) -> Pipeline:
+    """Of a query on tables that are declared, and of no lake that there is."""
+    return Pipeline(PipelineContext(build_settings(content), Console()), PredictiveQuery(declared_graph(), text))
+
+
 @pytest.mark.parametrize(("text", "stages"), [(RANKING, LINK_STAGES), (COUNTING, ENTITY_STAGES)])
-def test_a_query_has_the_stages_of_its_task(text, stages):
-    query = PredictiveQuery(declared_graph(), text)
-    assert stages_of(query) == stages
+def test_a_query_has_the_stages_of_its_task(shop_content, text, stages):
+    pipeline = pipeline_of(shop_content, text)
+    assert pipeline.stages == stages
     for stage in stages:
-        assert find_stage(query, stage.name) is stage
+        assert pipeline.find(stage.name) is stage
+
+
+def test_every_stage_says_what_it_does():
+    told = stage_help()
+    assert list(told) == [stage.name for stage in ALL_STAGES]
+    assert {stage.name for stage in (*LINK_STAGES, *ENTITY_STAGES)} <= set(told)
 
 
 @pytest.mark.parametrize("stages", [LINK_STAGES, ENTITY_STAGES])
@@ -82,10 +91,25 @@ def test_every_stage_stands_behind_the_one_it_builds_on(stages):
     assert stages[-1].after in (RetrieveStage, PredictStage)
 
 
-def test_a_stage_that_the_task_has_not_is_an_error_that_names_those_it_has():
-    ranking, counting = (PredictiveQuery(declared_graph(), text) for text in (RANKING, COUNTING))
+def test_a_stage_that_the_task_has_not_is_an_error_that_names_those_it_has(shop_content):
+    ranking, counting = (pipeline_of(shop_content, text) for text in (RANKING, COUNTING))
     with pytest.raises(ConfigError, match=r"regression has no embed stage.*graph, labels, train, predict, evaluate"):
-        find_stage(counting, "embed")
+        counting.find("embed")
     with pytest.raises(ConfigError, match="temporal link prediction has no predict stage"):
-        find_stage(ranking, "predict")
-    assert find_stage(counting, "evaluate") is EvaluateTaskStage
+        ranking.find("predict")
+    assert counting.find("evaluate") is EvaluateAnswersStage
+
+
+def test_stages_of_spark_come_before_the_others():
+    for stages in (LINK_STAGES, ENTITY_STAGES):
+        on_spark = [stage.on_spark for stage in stages]
+        assert on_spark == sorted(on_spark, reverse=True)
+
+
+def test_no_stage_is_known_by_loading_what_does_its_work():
+    code = (
+        "import sys; import gnnscale.pipeline as p; p.stage_help(); p.prepare_environment();"
+        "print([m for m in ('torch', 'ray', 'mlflow', 'pyspark', 'faiss', 'sklearn') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -17,8 +17,7 @@ from gnnscale.config import build_settings
 from gnnscale.lake import Lake
 from gnnscale.pipeline.stages.open_graph import open_graph
 from gnnscale.pipeline.stages.stage import PipelineContext
-from gnnscale.pipeline.stages.stages import TrainStage
-from gnnscale.pipeline.stages.train_stage import CURVES, train_and_track
+from gnnscale.pipeline.stages.train_stage import CURVES, TrainStage, train_and_track
 from gnnscale.pipeline.workers.ray_train import stop_ray, with_prefetch
 from gnnscale.schema import LakeError
 from gnnscale.training import Trainer, build_task

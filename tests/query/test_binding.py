@@ -17,7 +17,7 @@ from gnnscale.query import (
 )
 from gnnscale.query.bound import Aggregate, All, Any, Column, Not, aggregates, operands
 from gnnscale.query.bound import Test as Comparing
-from gnnscale.schema import ColumnType, Graph, Link, QueryError, Table, ValueKind
+from gnnscale.schema import ColumnType, GraphSchema, Link, QueryError, Table, ValueKind
 from tests.query_labels.declared import declared_graph
 
 SAMPLE = "PREDICT LIST_DISTINCT(orders.item_id, 0, 7, days) RANK TOP 25 FOR EACH users.user_id"
@@ -27,7 +27,7 @@ AMOUNT = Column("orders", "amount", None, ValueKind.NUMBER, ColumnType.NUMERICAL
 COUNTRY = Column("users", "country", None, ValueKind.TEXT, ColumnType.CATEGORICAL)
 
 
-def bound(text: str, graph: Graph | None = None) -> PredictiveQuery:
+def bound(text: str, graph: GraphSchema | None = None) -> PredictiveQuery:
     return PredictiveQuery(graph or declared_graph(), text)
 
 
@@ -196,7 +196,7 @@ def test_quoted_names_are_bound_as_plain_ones():
 
 
 def test_without_kinds_the_declaration_is_believed():
-    graph = Graph(
+    graph = GraphSchema(
         [
             Table("people", primary_key="person"),
             Table("calls", time_column="at", columns={"seconds": "numerical"}, foreign_keys={"person": "people"}),

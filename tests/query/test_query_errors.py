@@ -7,7 +7,7 @@ import re
 import pytest
 
 from gnnscale.query import PredictiveQuery
-from gnnscale.schema import Graph, QueryError, Table, ValueKind
+from gnnscale.schema import GraphSchema, QueryError, Table, ValueKind
 from tests.query_labels.declared import declared_graph
 
 USERS = "FOR EACH users.user_id"
@@ -213,7 +213,7 @@ def test_the_caret_is_shown_of_a_line_of_any_length():
 
 
 def test_links_that_leave_a_choice_ask_for_it():
-    graph = Graph(
+    graph = GraphSchema(
         [
             Table("people", primary_key="person"),
             Table("things", primary_key="thing", columns={"kind": "categorical"}),
@@ -232,7 +232,7 @@ def test_links_that_leave_a_choice_ask_for_it():
 def test_lists_are_no_values_of_a_query(target):
     kinds = {"user_id": ValueKind.TEXT, "at": ValueKind.TIME, "tags": ValueKind.OTHER}
     orders = Table("orders", "", time_column="at", kinds=kinds, columns={"tags": "multicategorical"})
-    graph = Graph([Table("users", "", "user_id"), orders])
+    graph = GraphSchema([Table("users", "", "user_id"), orders])
     graph.add_link("orders", "user_id", "users")
     with pytest.raises(QueryError, match=r"orders.tags holds lists .* queries take numbers, text, times"):
         PredictiveQuery(graph, f"PREDICT {target} {USERS}")

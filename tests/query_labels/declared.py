@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gnnscale.schema import Graph, Table
+from gnnscale.schema import GraphSchema, Table
 
 COLUMNS = {
     "users": {
@@ -42,9 +42,9 @@ COLUMNS = {
 """Table -> column -> kind of its values."""
 
 
-def declared_graph() -> Graph:
+def declared_graph() -> GraphSchema:
     """Tables, columns and links of :mod:`tests.query_labels.database`."""
-    return Graph(
+    return GraphSchema(
         [
             Table(
                 "users",

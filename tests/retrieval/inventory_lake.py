@@ -16,7 +16,7 @@ from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
 from gnnscale.query.anchors import AnchorPlan
 from gnnscale.query.horizon import Horizon
-from gnnscale.schema import Graph, Table
+from gnnscale.schema import GraphSchema, Table
 
 TEST, LATEST = 1_709_000_000, 1_709_600_000
 CHANNELS = 16
@@ -51,9 +51,9 @@ class Inventory:
         return scores
 
 
-def graph() -> Graph:
+def graph() -> GraphSchema:
     """Shoppers order items."""
-    return Graph(
+    return GraphSchema(
         [
             Table("shoppers", primary_key="shopper_id", kinds={"shopper_id": "text", "taste": "text"}),
             Table("items", primary_key="item_id", kinds={"item_id": "number", "category": "text", "stock": "number"}),

@@ -2,11 +2,11 @@
 
 import pytest
 
-from gnnscale.schema import EdgeType, Graph, Link, SchemaError, Table
+from gnnscale.schema import EdgeType, GraphSchema, Link, SchemaError, Table
 
 
-def shop_graph() -> Graph:
-    return Graph(
+def shop_graph() -> GraphSchema:
+    return GraphSchema(
         [
             Table("customers", primary_key="customer_id"),
             Table("products", primary_key="id"),
@@ -25,7 +25,7 @@ def test_a_column_named_like_a_primary_key_is_a_link_and_so_is_singular_id():
 
 @pytest.mark.parametrize("column", ["products_id", "product_id"])
 def test_a_primary_key_called_id_is_named_by_table_or_singular(column):
-    graph = Graph([Table("products", primary_key="id"), Table("facts")])
+    graph = GraphSchema([Table("products", primary_key="id"), Table("facts")])
     assert graph.infer_links({"facts": [column, "id", "product", "x_product_id"]}) == [
         Link("facts", column, "products")
     ]
@@ -47,16 +47,16 @@ def test_inferring_twice_adds_nothing():
 
 
 def test_a_primary_key_is_no_foreign_key_of_another_table_with_the_same_key():
-    graph = Graph([Table("customers", primary_key="customer_id"), Table("profiles", primary_key="customer_id")])
+    graph = GraphSchema([Table("customers", primary_key="customer_id"), Table("profiles", primary_key="customer_id")])
     assert graph.infer_links() == []
 
 
 def test_a_column_that_matches_two_tables_must_be_declared():
     tables = [Table("customers", primary_key="cid"), Table("clients", primary_key="cid")]
-    graph = Graph([*tables, Table("facts", columns={"cid": "ignore"})])
+    graph = GraphSchema([*tables, Table("facts", columns={"cid": "ignore"})])
     with pytest.raises(SchemaError, match=r"facts\.cid could point at customers or clients.*foreign_keys"):
         graph.infer_links()
-    declared = Graph([*tables, Table("facts", foreign_keys={"cid": "clients"})])
+    declared = GraphSchema([*tables, Table("facts", foreign_keys={"cid": "clients"})])
     assert declared.infer_links() == []
     assert declared.links == [Link("facts", "cid", "clients")]
 
@@ -71,17 +71,17 @@ def test_unknown_tables_and_links_name_the_nearest():
     with pytest.raises(SchemaError, match=r"unknown table 'zzz'. Known: customers, products, purchases"):
         graph.table("zzz")
     with pytest.raises(SchemaError, match=r"'customer'.*Did you mean 'customers'"):
-        Graph([Table("customers", primary_key="id"), Table("facts", foreign_keys={"who": "customer"})])
+        GraphSchema([Table("customers", primary_key="id"), Table("facts", foreign_keys={"who": "customer"})])
 
 
 def test_two_tables_of_one_name_are_refused():
     with pytest.raises(SchemaError, match="two tables are named 'a'"):
-        Graph([Table("a"), Table("a")])
+        GraphSchema([Table("a"), Table("a")])
 
 
 def test_a_link_needs_a_primary_key_to_point_at():
     with pytest.raises(SchemaError, match="'facts' has no primary_key"):
-        Graph([Table("facts"), Table("other", foreign_keys={"x": "facts"})])
+        GraphSchema([Table("facts"), Table("other", foreign_keys={"x": "facts"})])
 
 
 def test_a_column_can_point_at_one_table_only():
@@ -103,7 +103,7 @@ def test_validate_wants_links_and_every_table_on_one():
 
 
 def test_keys_from_must_name_a_link():
-    graph = Graph(
+    graph = GraphSchema(
         [
             Table("customers", primary_key="customer_id", keys_from=("purchases.custmer_id",)),
             Table("purchases", columns={"customer_id": "ignore"}),
@@ -115,7 +115,7 @@ def test_keys_from_must_name_a_link():
 
 
 def test_keys_from_must_name_a_link_that_points_at_its_own_table():
-    graph = Graph(
+    graph = GraphSchema(
         [
             Table("customers", primary_key="customer_id"),
             Table("products", primary_key="product_id", keys_from=("purchases.customer_id",)),
@@ -149,6 +149,6 @@ def test_edges_from_takes_the_direction_that_leaves_the_table():
 
 
 def test_a_table_can_point_at_itself_and_towards_the_parent_comes_first():
-    graph = Graph([Table("people", primary_key="person_id", foreign_keys={"boss": "people"})])
+    graph = GraphSchema([Table("people", primary_key="person_id", foreign_keys={"boss": "people"})])
     graph.validate()
     assert not graph.edges_from("people", "people.boss").reverse

@@ -5,7 +5,7 @@ import pytest
 from gnnscale.schema import (
     AttributeRelation,
     EventRelation,
-    Graph,
+    GraphSchema,
     Link,
     SchemaError,
     Table,
@@ -85,7 +85,7 @@ def test_what_does_not_fit_is_named(make, says):
 
 
 def test_days_need_times_and_names_are_taken_once():
-    graph = Graph(
+    graph = GraphSchema(
         [
             Table("users", primary_key="user"),
             Table("items", primary_key="item"),

@@ -9,11 +9,11 @@ from gnnscale.etl.checks.checks import TableFigures, check_link, check_tables
 from gnnscale.etl.checks.isolated import count_isolated
 from gnnscale.etl.sources.raw_tables import RawTable
 from gnnscale.query import epoch_seconds
-from gnnscale.schema import DataError, Graph, LinkManifest
+from gnnscale.schema import DataError, GraphSchema, LinkManifest
 
 
 def check_rows(
-    raw: Mapping[str, RawTable], graph: Graph, settings: GraphSettings
+    raw: Mapping[str, RawTable], graph: GraphSchema, settings: GraphSettings
 ) -> tuple[dict[str, TableFigures], list[LinkManifest], dict[str, int | None]]:
     """Count what reports tell of the rows, and see that it keeps to the configuration.
 

@@ -32,7 +32,7 @@ from gnnscale.etl.spark.write_tables import read_table, write_table
 from gnnscale.etl.text import open_encoder
 from gnnscale.lake import Lake, take_snapshot
 from gnnscale.query import PredictiveQuery
-from gnnscale.schema import EdgeType, Graph, GraphManifest, LinkManifest, TableManifest
+from gnnscale.schema import EdgeType, GraphManifest, GraphSchema, LinkManifest, TableManifest
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ class _Extension:
     session: SparkSession
     lake: Lake
     settings: Settings
-    graph: Graph
+    graph: GraphSchema
     before: GraphManifest
     nodes: Mapping[str, DataFrame]
     new: NewRows

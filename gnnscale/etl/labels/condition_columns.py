@@ -12,7 +12,7 @@ from gnnscale.etl.ids.assign_ids import NODE_ID
 from gnnscale.etl.spark.write_tables import read_table
 from gnnscale.lake import Lake
 from gnnscale.query import bound
-from gnnscale.schema import Graph, Link, ValueKind
+from gnnscale.schema import GraphSchema, Link, ValueKind
 
 RAW = "raw_"
 """Prefix of the columns of ``nodes_<table>`` that hold values as they came."""
@@ -23,7 +23,7 @@ Values = Mapping[bound.Operand, Column]
 def read_rows(
     session: SparkSession,
     lake: Lake,
-    graph: Graph,
+    graph: GraphSchema,
     table: str,
     keep: Mapping[str, str],
     columns: Iterable[bound.Column],
@@ -103,7 +103,7 @@ def _compare(value: Column, operator: str, constants: Sequence[bound.Value]) -> 
     return comparisons[operator]
 
 
-def _raw(graph: Graph, column: bound.Column) -> Column:
+def _raw(graph: GraphSchema, column: bound.Column) -> Column:
     if column.name == graph.table(column.table).primary_key:
         return F.col("key")
     return F.col(f"{RAW}{column.name}")

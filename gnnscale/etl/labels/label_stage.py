@@ -57,8 +57,7 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
     write_table(lake, table, ordered.sortWithinPartitions("anchor_time", "entity"))
     labels.unpersist()
     if query.where is not None:
-        asked = population_frame(session, lake, query, plan.latest, manifest)
-        write_table(lake, POPULATION.format(query=settings.query.name), asked.repartition(1).sort("entity"))
+        build_population(session, lake, settings, manifest)
     written = read_table(session, lake, table)
     record = {
         "task": str(query.task_type),
@@ -72,6 +71,14 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
         }
     lake.write_record(TASK.format(query=settings.query.name), record)
     return {str(split): counts[split] for split in Split}
+
+
+def build_population(session: SparkSession, lake: Lake, settings: Settings, manifest: GraphManifest) -> None:
+    """Write ``population_<query>``: the entities that WHERE lets through at the anchor of the predictions."""
+    query = bind_query(settings, manifest)
+    latest = plan_query_anchors(settings, query, manifest.time_ranges).latest
+    asked = population_frame(session, lake, query, latest, manifest)
+    write_table(lake, POPULATION.format(query=settings.query.name), asked.repartition(1).sort("entity"))
 
 
 def describe_labels(record: Mapping[str, Any]) -> str:

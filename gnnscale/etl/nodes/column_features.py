@@ -13,13 +13,13 @@ from pyspark.sql import types as T
 from gnnscale.etl.nodes.list_columns import CLIP, INPUT, LISTS, fit_embeddings, list_input, list_values
 from gnnscale.etl.sources.raw_tables import END, TIME, RawTable
 from gnnscale.etl.text import HASHED_DIMS
-from gnnscale.schema import SEPARATOR, ColumnType, FeatureManifest, Graph, SchemaError
+from gnnscale.schema import SEPARATOR, ColumnType, FeatureManifest, GraphSchema, SchemaError
 
 SKEWED = 2.0
 """Skewness past which a numerical column is encoded as sign(x) log(1 + |x|)."""
 
 
-def feature_types(raw: RawTable, graph: Graph) -> dict[str, ColumnType]:
+def feature_types(raw: RawTable, graph: GraphSchema) -> dict[str, ColumnType]:
     """Which columns become features, and as what; those not declared follow their physical type.
 
     Text and booleans are categorical, numbers numerical, times timestamps, arrays of text multicategorical and arrays

@@ -25,7 +25,7 @@ from gnnscale.etl.sources.raw_tables import END, TIME, RawTable
 from gnnscale.etl.spark.write_tables import read_table
 from gnnscale.etl.text import TextEncoder
 from gnnscale.lake import Lake
-from gnnscale.schema import FeatureManifest, Graph, Table, ValueKind
+from gnnscale.schema import FeatureManifest, GraphSchema, Table, ValueKind
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ def raw_keys(lake: Lake, raw: RawTable, ids: KeyMap, rows: int) -> TableKeys:
 
 def node_frame(
     raw: RawTable,
-    graph: Graph,
+    graph: GraphSchema,
     features: tuple[FeatureManifest, ...],
     keys: Mapping[str, TableKeys],
     rows: int,
@@ -154,7 +154,7 @@ def node_frame(
     return encode_lists(encoded, features, encoder)
 
 
-def _kept(graph: Graph, table: Table) -> list[str]:
+def _kept(graph: GraphSchema, table: Table) -> list[str]:
     """Columns whose values queries may ask for; the primary key has a column of its own."""
     kinds = graph.table(table.name).kinds
     return [name for name, kind in kinds.items() if kind is not ValueKind.OTHER and name != table.primary_key]

@@ -21,7 +21,7 @@ from gnnscale.schema import (
     AttributeRelation,
     EdgeType,
     EventRelation,
-    Graph,
+    GraphSchema,
     Link,
     Relation,
     RelationManifest,
@@ -41,7 +41,7 @@ KINDS: Mapping[type[Relation], str] = {
 
 
 def write_relations(
-    session: SparkSession, lake: Lake, graph: Graph, relations: Sequence[Relation], timed: set[str], origin: int
+    session: SparkSession, lake: Lake, graph: GraphSchema, relations: Sequence[Relation], timed: set[str], origin: int
 ) -> tuple[RelationManifest, ...]:
     """Derive and write both directions of every relation.
 
@@ -89,7 +89,7 @@ def write_relations(
     return tuple(written)
 
 
-def relation_edges(nodes: DataFrame, relation: Relation, graph: Graph, origin: int) -> DataFrame:
+def relation_edges(nodes: DataFrame, relation: Relation, graph: GraphSchema, origin: int) -> DataFrame:
     """The edges of a relation, as its rows tell them.
 
     Args:
@@ -111,7 +111,7 @@ def relation_edges(nodes: DataFrame, relation: Relation, graph: Graph, origin: i
             return attribute_edges(nodes, value_column(graph, relation.table, relation.column), relation)
 
 
-def _count_cut(nodes: DataFrame, relation: Relation, graph: Graph) -> int:
+def _count_cut(nodes: DataFrame, relation: Relation, graph: GraphSchema) -> int:
     match relation:
         case TogetherRelation():
             return count_cut_groups(nodes, value_column(graph, relation.table, relation.group), relation)

@@ -67,7 +67,7 @@ def count_left_out(
     session: SparkSession, raw: RawTable, snapshot: SourceSnapshot, storage_options: Mapping[str, str], rows: int
 ) -> int:
     """Rows of a source that are not among the ``rows`` of the graph; file footers tell, so no rows are read."""
-    if not raw.table.time_from or snapshot.source.format is SourceFormat.CSV:
+    if not raw.table.time_from or snapshot.source.format in (SourceFormat.CSV, SourceFormat.JSON):
         return 0
     source = read_source(session, raw.table.name, snapshot.source, dict(storage_options), snapshot)
     return source.count() - rows

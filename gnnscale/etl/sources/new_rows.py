@@ -21,7 +21,7 @@ from gnnscale.etl.sources.raw_tables import TIME, RawTable, add_times, parents_f
 from gnnscale.etl.spark.delta_source import has_jvm_delta, read_files
 from gnnscale.lake import SourceFormat
 from gnnscale.query import epoch_seconds, show_time
-from gnnscale.schema import Graph, Table
+from gnnscale.schema import GraphSchema, Table
 
 LONGEST = 2**31 - 1
 """Seconds that a graph spans at most."""
@@ -47,7 +47,7 @@ class NewRows:
 
 
 def read_new_rows(
-    session: SparkSession, graph: Graph, growth: GraphGrowth, nodes: Mapping[str, DataFrame], settings: Settings
+    session: SparkSession, graph: GraphSchema, growth: GraphGrowth, nodes: Mapping[str, DataFrame], settings: Settings
 ) -> NewRows:
     """Read the new files of every table; the frames are cached.
 
@@ -91,7 +91,7 @@ def read_new_rows(
     return NewRows(raw, figures, left_out)
 
 
-def frame_may_hold(growth: GraphGrowth, graph: Graph, name: str) -> bool:
+def frame_may_hold(growth: GraphGrowth, graph: GraphSchema, name: str) -> bool:
     """Whether a table may have new rows: files of its own, or of tables that mention its keys."""
     assert growth.files is not None
     mentioning = {graph.link(link).table for link in graph.table(name).keys_from}
@@ -132,7 +132,7 @@ def _check_columns(name: str, found: Mapping[str, T.DataType], known: Mapping[st
             )
 
 
-def _with_mentioned(table: Table, frames: Mapping[str, DataFrame], graph: Graph, nodes: DataFrame) -> DataFrame:
+def _with_mentioned(table: Table, frames: Mapping[str, DataFrame], graph: GraphSchema, nodes: DataFrame) -> DataFrame:
     """The new rows of a table and one for each key that new facts mention and that no row has, old or new."""
     key, frame = table.primary_key or "", frames[table.name]
     physical = nodes.schema["key"].dataType
@@ -148,7 +148,7 @@ def _with_mentioned(table: Table, frames: Mapping[str, DataFrame], graph: Graph,
 
 
 def _inherit_time(
-    table: Table, parent: str, frames: Mapping[str, DataFrame], graph: Graph, nodes: Mapping[str, DataFrame]
+    table: Table, parent: str, frames: Mapping[str, DataFrame], graph: GraphSchema, nodes: Mapping[str, DataFrame]
 ) -> DataFrame:
     """As a full build does it, from new parents and from those that are there."""
     through = table.time_from or ""

@@ -13,7 +13,7 @@ from pyspark.sql.utils import AnalysisException
 
 from gnnscale.etl.spark.delta_source import read_delta, read_files
 from gnnscale.lake import Source, SourceFormat, SourceSnapshot, find_source
-from gnnscale.schema import DataError, Graph, LakeError, SchemaError, Table, ValueKind, nearest
+from gnnscale.schema import DataError, GraphSchema, LakeError, SchemaError, Table, ValueKind
 
 TIME = "_time"
 """Column that holds when a row came to be known: epoch seconds, rounded up; null for rows that always hold."""
@@ -48,7 +48,7 @@ def _kind(physical: T.DataType) -> ValueKind:
     return ValueKind.NUMBER if isinstance(physical, T.NumericType) else ValueKind.OTHER
 
 
-def find_sources(graph: Graph, storage_options: Mapping[str, str]) -> dict[str, Source]:
+def find_sources(graph: GraphSchema, storage_options: Mapping[str, str]) -> dict[str, Source]:
     """Where each table's rows are.
 
     Raises:
@@ -59,7 +59,7 @@ def find_sources(graph: Graph, storage_options: Mapping[str, str]) -> dict[str, 
 
 def read_raw_tables(
     session: SparkSession,
-    graph: Graph,
+    graph: GraphSchema,
     sources: Mapping[str, Source],
     storage_options: Mapping[str, str],
     snapshots: Mapping[str, SourceSnapshot] | None = None,
@@ -93,7 +93,7 @@ def read_raw_tables(
     return {t.name: RawTable(t, whole[t.name]) for t in graph.tables.values()}
 
 
-def parents_first(graph: Graph) -> list[str]:
+def parents_first(graph: GraphSchema) -> list[str]:
     """Tables that take their time from a parent, each after that parent.
 
     Raises:
@@ -117,7 +117,7 @@ def parents_first(graph: Graph) -> list[str]:
     return order
 
 
-def check_key_types(frames: Mapping[str, DataFrame], graph: Graph) -> None:
+def check_key_types(frames: Mapping[str, DataFrame], graph: GraphSchema) -> None:
     """See that both ends of every link hold keys of one kind.
 
     Raises:
@@ -148,6 +148,8 @@ def read_source(
             return read_delta(session, source.uri, storage_options, snapshot.version if snapshot else None)
         if source.format is SourceFormat.CSV:
             return session.read.csv(source.uri, header=True, inferSchema=True)
+        if source.format is SourceFormat.JSON:
+            return session.read.option("inferTimestamp", "true").json(source.uri)
         # Files that have changed under the same path must not come from what Spark remembers of them.
         session.catalog.refreshByPath(source.uri)
         if snapshot and any(file.path for file in snapshot.files):
@@ -169,9 +171,7 @@ def check_columns(table: Table, columns: list[str]) -> None:
                 f"table '{table.name}': a column can't be called '{column}'; rename it in the source "
                 f"(no dots or backticks, and not {', '.join(sorted(RESERVED))})"
             )
-    for column in sorted(table.named_columns):
-        if column not in columns:
-            raise SchemaError(f"table '{table.name}' has no column '{column}'.{nearest(column, columns)}")
+    table.require_columns(columns)
 
 
 def add_times(table: Table, frame: DataFrame) -> DataFrame:
@@ -229,7 +229,7 @@ def _seconds(frame: DataFrame, table: Table, name: str) -> Column:
     return F.ceil(F.unix_micros(column) / F.lit(1_000_000)).cast("long")
 
 
-def _add_keys(table: Table, frames: Mapping[str, DataFrame], graph: Graph) -> DataFrame:
+def _add_keys(table: Table, frames: Mapping[str, DataFrame], graph: GraphSchema) -> DataFrame:
     frame = frames[table.name]
     if not table.keys_from:
         return frame
@@ -245,7 +245,7 @@ def _add_keys(table: Table, frames: Mapping[str, DataFrame], graph: Graph) -> Da
     return frame.unionByName(missing, allowMissingColumns=True).cache()
 
 
-def _inherit_time(table: Table, frames: Mapping[str, DataFrame], graph: Graph) -> DataFrame:
+def _inherit_time(table: Table, frames: Mapping[str, DataFrame], graph: GraphSchema) -> DataFrame:
     frame = frames[table.name]
     if not table.time_from:
         return frame

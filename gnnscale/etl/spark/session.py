@@ -42,7 +42,44 @@ def open_session(settings: SparkSettings, app: str = "gnnscale") -> SparkSession
             choose_java()
     for key, value in _configuration(settings, submitted).items():
         builder = builder.config(key, value)
-    session = builder.getOrCreate()
+    return _prepared(builder.getOrCreate())
+
+
+def borrow_session(settings: SparkSettings) -> SparkSession:
+    """A session beside the one that is there: its context, views of the catalog and configuration, and ours over that.
+
+    What is set in it, or registered, the other does not see. :func:`return_session` makes the other active again.
+
+    Args:
+        settings: partitions and further ``spark.*`` configuration; master and memory are those that there are.
+    """
+    owner = running_session() or SparkSession.builder.getOrCreate()
+    session = owner.newSession()
+    wanted = {**owner.conf.getAll, **_configuration(settings, submitted=True)}
+    for key, value in wanted.items():
+        if session.conf.isModifiable(key):
+            session.conf.set(key, value)
+    return _prepared(session)
+
+
+def running_session() -> SparkSession | None:
+    """The active session of this thread, or that of another thread; None where none runs."""
+    session = SparkSession.getActiveSession()
+    if session is None and SparkContext._active_spark_context is not None:
+        session = SparkSession.builder.getOrCreate()
+    return session
+
+
+def return_session(owner: SparkSession) -> None:
+    """Make a session the active one again, after another has worked beside it."""
+    SparkSession._activeSession = owner
+    # Frames made from rows have made the other one active, and PySpark has no call to undo that.
+    jvm = owner._jvm
+    assert jvm is not None
+    jvm.SparkSession.setActiveSession(owner._jsparkSession)
+
+
+def _prepared(session: SparkSession) -> SparkSession:
     session.conf.set("spark.sql.session.timeZone", "UTC")
     # Inferring filters from filters takes time exponential in the windows of a query (2 minutes for seven).
     session.conf.set("spark.sql.constraintPropagation.enabled", "false")

@@ -1,19 +1,64 @@
-"""The embed stage: the sweep under a progress bar."""
+"""The embed stage: model to embeddings, under a progress bar."""
 
 from __future__ import annotations
 
+import hashlib
 import uuid
+from typing import Any
 
 from rich.console import Console
 
+# Doors that are lazy: a stage is known, and skipped, without torch and Ray.
+from gnnscale import inference
 from gnnscale.config import Settings
-from gnnscale.inference import inference_work
-from gnnscale.lake import Lake
+from gnnscale.lake import Lake, fingerprint
+from gnnscale.pipeline import workers
+from gnnscale.pipeline.stages.graph_stage import GraphStage
 from gnnscale.pipeline.stages.open_graph import open_graph
-from gnnscale.pipeline.stages.train_stage import trained_settings
-from gnnscale.pipeline.workers.ray_embed import embed_lake
+from gnnscale.pipeline.stages.stage import Stage
+from gnnscale.pipeline.stages.train_stage import TrainStage, trained_settings
 from gnnscale.query import AnchorPlan
+from gnnscale.schema import LakeError
 from gnnscale.tracking import progress_bar
+
+
+class EmbedStage(Stage):
+    """Model to embeddings and pair scores."""
+
+    name = "embed"
+    help = "model to embeddings, for rankings"
+    after = TrainStage
+
+    def inputs(self) -> dict[str, Any]:
+        """The model and the anchors."""
+        plan = self.work.plan
+        return {"train": self.upstream(TrainStage), "anchors": [plan.test, plan.latest]}
+
+    def upstream(self, stage: type[Stage]) -> str:
+        """Fingerprint of an earlier stage; with ``embedding.only_changed`` the model may be older than the graph.
+
+        Raises:
+            LakeError: the model is missing or out of date.
+        """
+        if stage is not TrainStage or not self.settings.embedding.only_changed:
+            return super().upstream(stage)
+        model = self.work.lake.read_bytes(TrainStage(self.work).model_file)
+        if model is None:
+            raise LakeError(f"lake {self.work.lake.uri} lacks what the train stage makes; run it first")
+        return fingerprint({"graph": super().upstream(GraphStage), "model": hashlib.sha256(model).hexdigest()})
+
+    def outputs(self) -> list[str]:
+        """Embeddings of both ends, and pairs."""
+        query = self.work.query
+        return [
+            f"embeddings_{query.entity.name}",
+            f"embeddings_{query.target.name}",
+            f"pairs_{self.settings.query.name}",
+        ]
+
+    def make(self) -> str:
+        """Sweep all entities and targets, with Ray where they are many."""
+        return embed_and_describe(self.settings, self.work.lake, self.work.plan, self.work.console, self.work.force)
 
 
 def embed_and_describe(settings: Settings, lake: Lake, plan: AnchorPlan, console: Console, force: bool) -> str:
@@ -38,7 +83,7 @@ def embed_and_describe(settings: Settings, lake: Lake, plan: AnchorPlan, console
     counts = [store.node_count(table) for table in tables]
     again = uuid.uuid4().hex if force else ""
     trained = trained_settings(settings, lake)
-    with progress_bar(console, "embed", inference_work(trained, lake, store, anchors), "rows") as bar:
-        summary = embed_lake(trained, lake, anchors, bar.advance, again)
+    with progress_bar(console, "embed", inference.inference_work(trained, lake, store, anchors), "rows") as bar:
+        summary = workers.embed_lake(trained, lake, anchors, bar.advance, again)
     told = f"{counts[0]:,} {tables[0]} and {counts[1]:,} {tables[1]} at {len(anchors)} anchors"
     return f"{told}; {summary.in_words()}" if summary.in_words() else told

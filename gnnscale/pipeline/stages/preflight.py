@@ -5,7 +5,7 @@ from __future__ import annotations
 from gnnscale.config import Settings, build_graph_schema, declared_relations
 from gnnscale.lake import column_kinds, find_source
 from gnnscale.query import PredictiveQuery
-from gnnscale.schema import SchemaError, nearest, relation_links
+from gnnscale.schema import relation_links
 
 
 def check_inputs(settings: Settings) -> PredictiveQuery:
@@ -24,8 +24,7 @@ def check_inputs(settings: Settings) -> PredictiveQuery:
     kinds = {}
     for table in graph.tables.values():
         found = column_kinds(find_source(table.name, table.source, options), options)
-        for column in sorted(table.named_columns - set(found)):
-            raise SchemaError(f"table '{table.name}' has no column '{column}'.{nearest(column, found)}")
+        table.require_columns(found)
         kinds[table.name] = found
     graph = build_graph_schema(settings, kinds)
     graph.infer_links(kinds)

@@ -1,22 +1,50 @@
-"""The retrieve stage: the search under a progress bar, and its recall in the MLflow run of the training."""
+"""The retrieve stage: embeddings to ranked predictions, and their recall in the MLflow run of the training."""
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import asdict
+from typing import Any
 
 from rich.console import Console
 
+# Doors that are lazy: a stage is known, and skipped, without torch and Ray.
+from gnnscale import retrieval, tracking
 from gnnscale.config import Settings
 from gnnscale.lake import Lake
+from gnnscale.pipeline import workers
+from gnnscale.pipeline.stages.embed_stage import EmbedStage
+from gnnscale.pipeline.stages.index_stage import IndexStage
 from gnnscale.pipeline.stages.open_graph import open_graph
-from gnnscale.pipeline.workers.ray_index import ray_shards
+from gnnscale.pipeline.stages.stage import Stage
 from gnnscale.query import AnchorPlan
-from gnnscale.retrieval import retrieve
-from gnnscale.tracking import last_run, progress_bar
+from gnnscale.tracking import progress_bar
 
 RETRIEVAL = "retrieval_{query}"
 """Name of the record of what the stage found."""
+
+
+class RetrieveStage(Stage):
+    """Embeddings to ranked predictions."""
+
+    name = "retrieve"
+    help = "embeddings to ranked predictions"
+    after = EmbedStage
+
+    def inputs(self) -> dict[str, Any]:
+        """Embeddings and how they are searched."""
+        lake, wanted = self.work.lake, self.settings.retrieval
+        lists = {name: lake.version(name) for name in wanted.filters.tables if lake.exists(name)}
+        return {"embed": self.upstream(EmbedStage), "retrieval": wanted.model_dump(), "lists": lists}
+
+    def outputs(self) -> list[str]:
+        """Predictions and the holdout."""
+        return [f"predictions_{self.settings.query.name}", f"holdout_{self.settings.query.name}"]
+
+    def make(self) -> str:
+        """Index, where that is not done, and search."""
+        IndexStage(self.work).run()
+        return retrieve_and_describe(self.settings, self.work.lake, self.work.plan, self.work.console, self.work.force)
 
 
 def retrieve_and_describe(settings: Settings, lake: Lake, plan: AnchorPlan, console: Console, force: bool) -> str:
@@ -40,15 +68,15 @@ def retrieve_and_describe(settings: Settings, lake: Lake, plan: AnchorPlan, cons
     again = uuid.uuid4().hex if force else ""
     with (
         progress_bar(console, "retrieve", 2 * entities, query.entity.name) as bar,
-        ray_shards(settings) as start_workers,
+        workers.ray_shards(settings) as start_workers,
     ):
-        done = retrieve(settings, lake, query, plan, store, bar.advance, again, start_workers)
+        done = retrieval.retrieve(settings, lake, query, plan, store, bar.advance, again, start_workers)
     index = done.index
     lake.write_record(
         RETRIEVAL.format(query=settings.query.name),
         {"rows": done.rows, "recall": asdict(done.recall), "index": index.to_dict()},
     )
-    if run := last_run(settings, lake):
+    if run := tracking.last_run(settings, lake):
         run.log_metrics(
             {
                 "retrieval/recall": done.recall.mean,

@@ -14,6 +14,7 @@ from rich.console import Console
 import gnnscale
 from gnnscale.config import Settings, bind_query, plan_query_anchors
 from gnnscale.lake import Lake, StageRecord, fingerprint, is_current, read_stage, write_stage
+from gnnscale.pipeline.spark_lease import SparkLease
 from gnnscale.query import AnchorPlan, PredictiveQuery
 from gnnscale.schema import MANIFEST_NAME, GraphManifest, LakeError
 
@@ -28,12 +29,20 @@ class PipelineContext:
         settings: the configuration.
         console: where progress is shown.
         force: run stages whose inputs have not changed, too.
+
+    Attributes:
+        done: name, seconds and what was done, of each stage that has run or was skipped.
+        spark: the session of the stages that take one.
     """
 
     settings: Settings
     console: Console
     force: bool = False
     done: list[tuple[str, float, str]] = field(default_factory=list)
+    spark: SparkLease = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.spark = SparkLease(self.settings.spark)
 
     @cached_property
     def lake(self) -> Lake:
@@ -65,9 +74,19 @@ class PipelineContext:
 
 
 class Stage(ABC):
-    """One step from tables to predictions."""
+    """One step from tables to predictions.
+
+    Attributes:
+        name: what the command line calls it.
+        help: what it turns into what, for the command line.
+        on_spark: whether Spark does the work; it closes before the first stage that it does not do.
+        per_query: whether every query has its own result.
+        after: the stage whose result it takes.
+    """
 
     name: ClassVar[str]
+    help: ClassVar[str]
+    on_spark: ClassVar[bool] = False
     per_query: ClassVar[bool] = True
     after: ClassVar[type[Stage] | None] = None
 

@@ -3,21 +3,74 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+# Doors that are lazy: a stage is known, and skipped, without torch and Ray.
+from gnnscale import tracking, training
 from gnnscale.config import Settings, build_settings, with_values
 from gnnscale.lake import Lake
+from gnnscale.pipeline import workers
+from gnnscale.pipeline.stages.label_stage import LabelStage
 from gnnscale.pipeline.stages.open_graph import open_graph
-from gnnscale.pipeline.workers.hyperparameter_search import SEARCH, choose_trials, search_settings
-from gnnscale.pipeline.workers.ray_train import Hear, stop_ray, train_with_ray
+from gnnscale.pipeline.stages.shard_stage import ShardStage
+from gnnscale.pipeline.stages.stage import Stage
 from gnnscale.schema import LakeError
-from gnnscale.tracking import Run, progress_bar, start_run
-from gnnscale.training import THROUGHPUT, TrainResult, check_task, metrics_in_words, save_model, throughput_in_words
+from gnnscale.tracking import progress_bar
+
+if TYPE_CHECKING:
+    from gnnscale.tracking import Run
+    from gnnscale.training import TrainResult
 
 CURVES = "curves_{query}"
+"""Record of the training loss and the validations."""
+
+TRAINED = "trained_{query}"
+"""Record of the whole configuration that the model was trained with."""
+
+Hear = Callable[[str, Mapping[str, float]], None]
+"""Called with ``step`` or ``validation`` and the figures."""
+
+
+class TrainStage(Stage):
+    """Examples to a model."""
+
+    name = "train"
+    help = "examples to a model (Ray Train)"
+    after = LabelStage
+
+    def inputs(self) -> dict[str, Any]:
+        """Labels, or the shards that were made of them, sampling, model, training and seed."""
+        training = self.settings.training.model_dump(exclude={"gpu", "max_failures"})
+        source = ShardStage if self.settings.training.source == "shards" else LabelStage
+        return {
+            source.name: self.upstream(source),
+            "sampling": self.settings.sampling.model_dump(exclude={"threads"}),
+            "model": self.settings.model.model_dump(),
+            "training": training,
+            "search": self.settings.search.model_dump(exclude={"parallel"}),
+            "seed": self.settings.seed,
+        }
+
+    def outputs(self) -> list[str]:
+        """No table: the model is a file."""
+        return []
+
+    @property
+    def model_file(self) -> str:
+        """Path of the model under the lake's root."""
+        return f"_models/{self.settings.query.name}/model.pt"
+
+    def intact(self) -> bool:
+        """Whether the model file is there."""
+        return self.work.lake.has_file(self.model_file)
+
+    def make(self) -> str:
+        """Train with Ray, under a new MLflow run."""
+        return train_and_track(self.settings, self.work.lake, self.work.console)
 
 
 def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
@@ -32,24 +85,36 @@ def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
     if not lake.exists(f"labels_{settings.query.name}"):
         raise LakeError(f"lake {lake.uri} holds no labels_{settings.query.name}; run the labels stage first")
     # What is wrong with the sampling or the model shows here, before any worker is started.
-    check_task(settings, lake, *open_graph(settings, lake, edges=settings.training.source == "memory"))
+    training.check_task(settings, lake, *open_graph(settings, lake, edges=settings.training.source == "memory"))
     try:
-        with start_run(settings, lake) as run:
+        with tracking.start_run(settings, lake) as run:
             run.log_parameters(settings.model_dump(mode="json", exclude={"tables", "lake", "spark"}))
             if settings.search.space:
-                with progress_bar(console, "search", len(choose_trials(settings)), "trials") as bar:
-                    settings = search_settings(settings, lake, run, bar)
+                with progress_bar(console, "search", len(workers.choose_trials(settings)), "trials") as bar:
+                    settings = workers.search_settings(settings, lake, run, bar)
             return _train_and_record(settings, lake, console, run)
     finally:
-        stop_ray()
+        workers.stop_ray()
 
 
 def trained_settings(settings: Settings, lake: Lake) -> Settings:
     """The configuration that the lake's model was trained with: what a search chose stands in place of its lists."""
-    record = lake.read_record(SEARCH.format(query=settings.query.name)) if settings.search.space else None
+    record = lake.read_record(workers.SEARCH.format(query=settings.query.name)) if settings.search.space else None
     if record is None:
         return settings
     return build_settings(with_values(settings.model_dump(mode="json"), record["chosen"]))
+
+
+def trained_record(lake: Lake, query: str) -> dict[str, Any]:
+    """The configuration that a query's model was trained with, as plain data without what opens the lake.
+
+    Raises:
+        LakeError: the query was not trained.
+    """
+    record = lake.read_record(TRAINED.format(query=query))
+    if record is None:
+        raise LakeError(f"lake {lake.uri} holds no model of query '{query}'; run the train stage first")
+    return record
 
 
 def _train_and_record(settings: Settings, lake: Lake, console: Console, run: Run) -> str:
@@ -60,29 +125,31 @@ def _train_and_record(settings: Settings, lake: Lake, console: Console, run: Run
             if kind == "step":
                 bar.resize(int(figures["steps"]))
                 recorded = "seeds_per_second" in figures
-                note = f"loss {figures['loss']:.3f}, {throughput_in_words(figures)}" if recorded else None
+                note = f"loss {figures['loss']:.3f}, {training.throughput_in_words(figures)}" if recorded else None
                 bar.advance(1, note)
                 if recorded:
-                    told = {name: figures[name] for name in THROUGHPUT if name in figures}
+                    told = {name: figures[name] for name in training.THROUGHPUT if name in figures}
                     speeds.append((int(figures["step"]), told))
             else:
-                words = f"{metrics_in_words(figures)}, {throughput_in_words(figures)}"
+                words = f"{training.metrics_in_words(figures)}, {training.throughput_in_words(figures)}"
                 bar.say(f"epoch {figures['epoch']:.0f}: validation {words}")
 
         outcome = _train(settings, lake, hear)
-        save_model(lake, settings.query.name, outcome)
+        training.save_model(lake, settings.query.name, outcome)
+        lake.write_record(TRAINED.format(query=settings.query.name), _without_secrets(settings))
         run.log_curve(speeds)
         _record(run, lake, settings.query.name, outcome)
-    return f"epoch {outcome.best['epoch']:.0f} of {len(outcome.history)}, validation {metrics_in_words(outcome.best)}"
+    words = training.metrics_in_words(outcome.best)
+    return f"epoch {outcome.best['epoch']:.0f} of {len(outcome.history)}, validation {words}"
 
 
 def _train(settings: Settings, lake: Lake, hear: Hear) -> TrainResult:
     if not lake.local:
-        return train_with_ray(settings, hear, f"{lake.uri}/_checkpoints")
+        return workers.train_with_ray(settings, hear, f"{lake.uri}/_checkpoints")
     # Checkpoints serve this run alone; the best weights are kept in the lake.
     Path(lake.uri).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="_checkpoints-", dir=lake.uri) as folder:
-        return train_with_ray(settings, hear, folder)
+        return workers.train_with_ray(settings, hear, folder)
 
 
 def _record(run: Run, lake: Lake, query: str, outcome: TrainResult) -> None:
@@ -91,3 +158,8 @@ def _record(run: Run, lake: Lake, query: str, outcome: TrainResult) -> None:
         run.log_metrics({f"validation_{name}": value for name, value in figures.items()}, int(figures["epoch"]))
     curves = {"losses": outcome.losses, "validations": outcome.history, "kept": outcome.kept}
     lake.write_record(CURVES.format(query=query), curves)
+
+
+def _without_secrets(settings: Settings) -> dict[str, Any]:
+    """The configuration as plain data, without what opens the lake: who reads this has opened it."""
+    return settings.model_dump(mode="json", exclude={"lake": {"storage_options"}, "spark": True})

@@ -9,12 +9,12 @@ import pandas as pd
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from gnnscale.schema import Graph, Table, ValueKind
+from gnnscale.schema import GraphSchema, Table, ValueKind
 
 DAY = 86_400
 ORIGIN = 1_700_000_000
 
-GRAPH = Graph(
+GRAPH = GraphSchema(
     [
         Table("users", primary_key="user"),
         Table("items", primary_key="item", kinds={"item": ValueKind.NUMBER, "brand": ValueKind.TEXT}),

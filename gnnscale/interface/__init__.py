@@ -1,0 +1,5 @@
+"""From Python: a graph of tables, a question, a model, predictions."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

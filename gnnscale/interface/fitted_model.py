@@ -1,0 +1,184 @@
+"""A fitted model: its figures, its report, and answers without Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gnnscale.config import Settings, build_settings, plan_query_anchors
+from gnnscale.interface.model_figures import Metrics, ReportPage
+from gnnscale.lake import Lake
+from gnnscale.query import epoch_seconds
+from gnnscale.schema import ConfigError, DataError, LakeError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from gnnscale.inference import LakeModel
+
+
+def load_model(
+    lake: str | Path, name: str, *, storage_options: dict[str, str] | None = None, cache: str | None = None
+) -> Model:
+    """A model that was trained in a lake.
+
+    Args:
+        lake: folder or object-store URI.
+        name: of its query.
+        storage_options: of an object store, as delta-rs names them.
+        cache: local folder for the memory-mapped graph; default: as it was trained.
+
+    Raises:
+        LakeError: there is no model of that name.
+    """
+    return Model.open(str(lake), name, storage_options or {}, cache)
+
+
+class Model:
+    """A trained model in a lake, as :meth:`Query.fit` and :func:`load_model` give it.
+
+    Attributes:
+        lake: URI of the lake.
+        name: of the query.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.name = settings.query.name
+        self._lake = Lake(settings.lake.uri, settings.lake.storage_options)
+        self.lake = self._lake.uri
+        self._answering: tuple[int | None, LakeModel] | None = None
+
+    @classmethod
+    def open(cls, lake: str, name: str, storage_options: dict[str, str], cache: str | None = None) -> Model:
+        """The model of a query in a lake.
+
+        Raises:
+            LakeError: there is none.
+        """
+        from gnnscale.pipeline import trained_record
+
+        home = Lake(lake, storage_options)
+        content = trained_record(home, name)
+        content["lake"] = {**content["lake"], "uri": home.uri, "storage_options": dict(storage_options)}
+        if cache is not None:
+            content["lake"]["cache"] = cache
+        return cls(build_settings(content))
+
+    @property
+    def query(self) -> str:
+        """The text of the query."""
+        return self.settings.query.text
+
+    @property
+    def metrics(self) -> Metrics:
+        """Figures on the test examples: method -> metric -> value, ``model`` the first of the methods.
+
+        Raises:
+            LakeError: the model was not evaluated.
+        """
+        from gnnscale.pipeline import EVALUATION
+
+        record = self._lake.read_record(EVALUATION.format(query=self.name))
+        if record is None:
+            raise LakeError(f"lake {self.lake} holds no evaluation of '{self.name}'; run the evaluate stage first")
+        return Metrics(record)
+
+    @property
+    def report(self) -> ReportPage:
+        """The report of the evaluation: a path, and in a notebook the page itself."""
+        from gnnscale.pipeline import report_path
+
+        return ReportPage(self._lake, report_path(self.name))
+
+    def predict(
+        self,
+        entities: Iterable[Any] | None = None,
+        as_of: datetime | str | None = None,
+        k: int | None = None,
+    ) -> pd.DataFrame:
+        """Answers for entities, from what is known at a time; no Spark takes part.
+
+        Args:
+            entities: keys, in the order wanted; default: everybody that the query asks about.
+            as_of: anchor, a time or its ISO form; without a zone it is UTC. Default: the one of the lake's predictions.
+            k: most targets or classes an entity; default: as many as the query asks for.
+
+        Returns:
+            Columns entity, then by task target, rank (from 1) and score; value; frame and value; or score, a
+            probability; then anchor_time.
+
+        Raises:
+            DataError: a key is not one of the entity table's.
+            ConfigError: ``k`` is less than 1 or is given to a task of one value an entity, or the time can't be read.
+            LakeError: the model does not fit the lake's graph any more.
+        """
+        anchor = None if as_of is None else _seconds(as_of)
+        model = self._open(anchor)
+        if k is not None and k < 1:
+            raise ConfigError(f"k={k}: at least 1 answer can be asked for")
+        if k is not None and not model.gives_several:
+            raise ConfigError(f"k is for rankings and classes, and {model.query.task_type} has none")
+        if entities is None:
+            return model.answer(self._everybody(model, anchor), k)
+        import pandas as pd
+
+        if isinstance(entities, str):
+            raise DataError(f"entities are a list of keys, such as ['{entities}']")
+        return model.answer(model.nodes_of(pd.Series(list(entities), dtype=object)), k)
+
+    def _everybody(self, model: LakeModel, anchor: int | None) -> NDArray[np.int64]:
+        import numpy as np
+
+        from gnnscale.inference import query_population
+
+        if model.query.where is not None and anchor not in (None, self._latest(model)):
+            raise ConfigError(
+                "who passes the query's WHERE is known at the anchor of the predictions alone: name the entities"
+            )
+        asked, there = query_population(self._lake, model.query, self.name), model.entities()
+        return there if asked is None else np.intersect1d(asked, there)
+
+    def _latest(self, model: LakeModel) -> int:
+        return plan_query_anchors(self.settings, model.query, model.store.manifest.time_ranges).latest
+
+    def _open(self, anchor: int | None) -> LakeModel:
+        """The network with its graph; the last one is kept."""
+        if self._answering is None or self._answering[0] != anchor:
+            self._answering = anchor, self._kind().open(self.settings, self._weights, anchor)
+        return self._answering[1]
+
+    def _kind(self) -> LakeModel:
+        from gnnscale.inference import AnswerModel
+        from gnnscale.pipeline import open_graph
+        from gnnscale.retrieval import RankingModel
+
+        _, query = open_graph(self.settings, self._lake, edges=False)
+        return RankingModel() if query.task_type.predicts_links else AnswerModel()
+
+    @cached_property
+    def _weights(self) -> bytes:
+        from gnnscale.training import model_path
+
+        content = self._lake.read_bytes(model_path(self.name))
+        if content is None:
+            raise LakeError(f"lake {self.lake} holds no model of query '{self.name}'; run the train stage first")
+        return content
+
+    def __repr__(self) -> str:
+        return f"Model {self.name} in {self.lake}: {self.query}\n{self.metrics!r}"
+
+
+def _seconds(time: datetime | str) -> int:
+    import pandas as pd
+
+    try:
+        return epoch_seconds(pd.Timestamp(time).to_pydatetime(warn=False))
+    except (ValueError, TypeError):
+        raise ConfigError(f"as_of is {time!r}, which is no time; allowed are datetimes and ISO 8601 text") from None

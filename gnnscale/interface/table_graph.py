@@ -1,0 +1,126 @@
+"""A graph of tables that a person has at hand: what they mean, and how they are linked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gnnscale.config import TableSettings, build_tables, describe_table, table_graph
+from gnnscale.interface.graph_query import Query
+from gnnscale.interface.graph_words import graph_page, graph_text
+from gnnscale.interface.table_inputs import TableInput, read_input
+from gnnscale.lake import Lake
+from gnnscale.schema import ConfigError, GraphSchema, nearest
+
+
+class Graph:
+    """Tables, their keys and times, and the links between them; :meth:`from_tables` makes one.
+
+    Nothing is read but columns and their types; rows are, when a query is fitted.
+
+    Attributes:
+        schema: tables and links, as queries are bound to them.
+    """
+
+    def __init__(
+        self,
+        inputs: Mapping[str, TableInput],
+        tables: Mapping[str, TableSettings],
+        inferred: Mapping[str, Mapping[str, str]],
+        storage_options: Mapping[str, str],
+    ) -> None:
+        self._inputs, self._tables, self._inferred = dict(inputs), dict(tables), inferred
+        self.storage_options = dict(storage_options)
+        kinds = {name: table.kinds for name, table in inputs.items()}
+        self.schema: GraphSchema = table_graph(tables, kinds)
+        for table in self.schema.tables.values():
+            table.require_columns(kinds[table.name])
+        self._found = {link.name for link in self.schema.infer_links(kinds)}
+        self.schema.validate()
+
+    @classmethod
+    def from_tables(
+        cls,
+        tables: Mapping[str, Any],
+        *,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
+        storage_options: Mapping[str, str] | None = None,
+    ) -> Graph:
+        """Describe tables by their columns.
+
+        A primary key is a column ``id``, ``<table>_id`` or that with the table's name in the singular; a time column is
+        the only column of times, or the only one whose name says that a row came to be; a column called like another
+        table's primary key is a link to it. ``print(graph)`` tells what was found.
+
+        Args:
+            tables: name -> pandas, polars, Arrow or Spark frame; path or URI of Parquet, CSV or JSON lines (also
+                gzipped, also a folder) or of a Delta table; or a name in the catalog of the active Spark session.
+            settings: name of a table -> what is known of it: ``primary_key``, ``time_column``, ``foreign_keys``
+                (column -> table), ``columns`` (column -> type) and whatever else section ``tables`` of a recipe takes.
+                What stands here is not inferred; None says that there is none.
+            storage_options: of object stores, as delta-rs names them.
+
+        Raises:
+            ConfigError: settings of a table that was not given, or an unknown key in them.
+            SchemaError: a column that is named does not exist, several could be the time, or tables are not linked.
+            LakeError: nothing is at a path.
+        """
+        settings, options = settings or {}, storage_options or {}
+        for name in settings:
+            if name not in tables:
+                raise ConfigError(f"settings of unknown table '{name}'.{nearest(name, tables)}")
+        inputs = {name: read_input(name, given, options) for name, given in tables.items()}
+        inferred = {name: describe_table(name, table.kinds, settings.get(name, {})) for name, table in inputs.items()}
+        content = {name: {"source": "", **inferred[name], **settings.get(name, {})} for name in inputs}
+        return cls(inputs, build_tables(content), inferred, options)
+
+    def query(self, text: str, name: str | None = None) -> Query:
+        """A question to the graph, parsed and bound.
+
+        Args:
+            text: such as ``PREDICT COUNT(orders.*, 0, 28, days) = 0 FOR EACH customers.customer_id``.
+            name: that its tables in a lake carry; default: made from the text.
+
+        Raises:
+            QueryError: the text can't be read, or does not fit the graph; with line, column and caret.
+        """
+        return Query(self, text, name)
+
+    def store(self, lake: Lake) -> dict[str, dict[str, Any]]:
+        """Write to a lake what is a frame.
+
+        Args:
+            lake: gets Parquet files of frames under ``_sources``; what it has already is not written again.
+
+        Returns:
+            Section ``tables`` of a configuration.
+
+        Raises:
+            LakeError: a frame of Spark can't be read.
+        """
+        found = {}
+        for name, table in self._tables.items():
+            found[name] = {
+                **table.model_dump(mode="json", exclude_unset=True),
+                "source": self._inputs[name].store(lake),
+            }
+        return found
+
+    def inferred(self, table: str) -> Mapping[str, str]:
+        """What was found out about a table by its columns: ``primary_key`` and ``time_column``."""
+        return self._inferred[table]
+
+    def is_inferred(self, link: str) -> bool:
+        """Whether a link, ``table.column``, was found by the column's name."""
+        return link in self._found
+
+    @property
+    def inputs(self) -> Sequence[TableInput]:
+        """The tables as they were given."""
+        return tuple(self._inputs.values())
+
+    def __repr__(self) -> str:
+        return graph_text(self)
+
+    def _repr_html_(self) -> str:
+        return graph_page(self)

@@ -1,0 +1,239 @@
+"""What a person may give as a table: frames of several libraries, files, Delta tables and names of a catalog."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gnnscale.lake import Lake, arrow_kinds, count_rows, find_source, read_schema, text_format
+from gnnscale.schema import LakeError, SchemaError, ValueKind
+
+if TYPE_CHECKING:
+    from gnnscale.etl import DataFrame
+
+SOURCES = "_sources"
+"""Folder of a lake that keeps what was given as frames; the name of a file tells its content."""
+
+
+class TableInput(ABC):
+    """One table as it was given.
+
+    Attributes:
+        name: of the table.
+        form: what it is, in a few words.
+    """
+
+    name: str
+    form: str
+
+    @property
+    @abstractmethod
+    def schema(self) -> pa.Schema:
+        """Columns and their types, in order."""
+
+    @property
+    def rows(self) -> int | None:
+        """Number of rows, where that is known without reading them."""
+        return None
+
+    @property
+    def kinds(self) -> dict[str, ValueKind]:
+        """Columns and what their values are."""
+        return arrow_kinds(self.schema)
+
+    @abstractmethod
+    def store(self, lake: Lake) -> str:
+        """See that Spark can read the rows: written to the lake, where they are in memory or in a plan.
+
+        Returns:
+            Where they are: the same place for the same content.
+        """
+
+
+@dataclass(frozen=True)
+class StoredTable(TableInput):
+    """A table that is a file, a folder or a Delta table already."""
+
+    name: str
+    location: str
+    storage_options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def form(self) -> str:  # type: ignore[override]
+        """Its format and its place."""
+        return f"{self._source.format} {self.location}"
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and their types, in order."""
+        return self._schema
+
+    @property
+    def rows(self) -> int | None:
+        """Number of rows of Parquet and Delta."""
+        return count_rows(self._source, dict(self.storage_options))
+
+    def store(self, lake: Lake) -> str:
+        """Where it is."""
+        return self.location if self.location.startswith("package://") else self._source.uri
+
+    @cached_property
+    def _source(self) -> Any:
+        return find_source(self.name, self.location, dict(self.storage_options))
+
+    @cached_property
+    def _schema(self) -> pa.Schema:
+        return read_schema(self._source, dict(self.storage_options))
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryTable(TableInput):
+    """Rows in memory."""
+
+    name: str
+    form: str
+    table: pa.Table
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and their types, in order."""
+        return self.table.schema
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return int(self.table.num_rows)
+
+    def store(self, lake: Lake) -> str:
+        """Write a Parquet file, unless the lake has one of the same content."""
+        buffer = pa.BufferOutputStream()
+        pq.write_table(self.table, buffer, coerce_timestamps="us", allow_truncated_timestamps=True)
+        content = buffer.getvalue()
+        path = f"{SOURCES}/{self.name}/{hashlib.sha256(content).hexdigest()[:24]}.parquet"
+        if not lake.has_file(path):
+            lake.remove_folder(f"{SOURCES}/{self.name}")
+            lake.write_bytes(path, content)
+        return f"{lake.uri}/{path}"
+
+
+@dataclass(frozen=True, eq=False)
+class SparkTable(TableInput):
+    """A frame of a Spark session; its rows never come to this process."""
+
+    name: str
+    form: str
+    frame: DataFrame
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Columns and their types, in order."""
+        from gnnscale.etl import frame_schema
+
+        return frame_schema(self.frame)
+
+    def store(self, lake: Lake) -> str:
+        """Let Spark write Parquet files, unless the lake has those of the same content."""
+        from gnnscale.etl import frame_digest, write_frame
+
+        path = f"{SOURCES}/{self.name}/{frame_digest(self.frame)}"
+        if not lake.has_file(f"{path}/_SUCCESS"):
+            lake.remove_folder(f"{SOURCES}/{self.name}")
+            write_frame(self.frame, f"{lake.uri}/{path}")
+        return f"{lake.uri}/{path}"
+
+
+def read_input(name: str, given: Any, storage_options: Mapping[str, str]) -> TableInput:
+    """What was given for a table.
+
+    Args:
+        name: of the table.
+        given: a pandas, polars, Arrow or Spark frame; a path or URI of Parquet, CSV or JSON lines (also gzipped, also a
+            folder of them) or of a Delta table; or a name of the catalog of the Spark session that there is.
+        storage_options: of object stores, as delta-rs names them.
+
+    Raises:
+        SchemaError: a frame has a column that can't be kept, or this is no table.
+        LakeError: nothing is at the path, and the name is in no catalog.
+    """
+    library = type(given).__module__.partition(".")[0]
+    if isinstance(given, str | Path):
+        return _named_input(name, str(given), storage_options)
+    if library == "pyspark" and hasattr(given, "schema"):
+        return SparkTable(name, "Spark frame", given)
+    if library == "pandas" and hasattr(given, "columns"):
+        return MemoryTable(name, "pandas frame", _plain(name, _from_pandas(name, given)))
+    if hasattr(given, "__arrow_c_stream__"):
+        form = {"pyarrow": "Arrow table"}.get(library, f"{library} frame")
+        return MemoryTable(name, form, _plain(name, pa.table(given)))
+    raise SchemaError(
+        f"table '{name}' is a {type(given).__module__}.{type(given).__qualname__}; allowed are pandas, polars, Arrow "
+        "and Spark frames, paths, and names of a Spark catalog"
+    )
+
+
+def _named_input(name: str, given: str, storage_options: Mapping[str, str]) -> TableInput:
+    is_path = "/" in given or given.endswith(".parquet") or text_format(given) is not None
+    if is_path or Path(given).exists():
+        table = StoredTable(name, given if "://" in given else str(Path(given).absolute()), storage_options)
+        # What is not there is told here, and not when the columns are first asked for.
+        assert table.schema is not None
+        return table
+    from gnnscale.pipeline import active_session
+
+    session = active_session()
+    if session is None:
+        raise LakeError(
+            f"table '{name}': no file or folder at {Path(given).absolute()}, and no Spark session whose catalog could "
+            f"have '{given}'"
+        )
+    if not session.catalog.tableExists(given):
+        raise LakeError(f"table '{name}': neither a file or folder at {Path(given).absolute()} nor a table '{given}'")
+    return SparkTable(name, f"table {given} of Spark's catalog", session.table(given))
+
+
+def _from_pandas(name: str, frame: Any) -> pa.Table:
+    # Where the index has names, it holds columns; else it counts rows.
+    if any(level is not None for level in frame.index.names):
+        frame = frame.reset_index()
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise SchemaError(f"table '{name}': {', '.join(map(str, error.args))}") from None
+
+
+def _plain(name: str, table: pa.Table) -> pa.Table:
+    """The columns in types that Spark reads from Parquet.
+
+    Raises:
+        SchemaError: a column is of a type that has no such form.
+    """
+    fields = [pa.field(str(column.name), _plain_type(name, column)) for column in table.schema]
+    table = table.rename_columns([column.name for column in fields])
+    # What pandas keeps beside its columns tells of nothing here, and differs where the rows are the same.
+    return table.cast(pa.schema(fields), safe=False).combine_chunks().replace_schema_metadata(None)
+
+
+def _plain_type(name: str, column: pa.Field) -> pa.DataType:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_null(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_float16(kind):
+        return pa.float32()
+    if pa.types.is_time(kind) or pa.types.is_duration(kind) or pa.types.is_interval(kind) or pa.types.is_union(kind):
+        raise SchemaError(
+            f"table '{name}': column '{column.name}' is of type {kind}, which no table of a lake has: make it a "
+            "number, or leave it out"
+        )
+    if pa.types.is_timestamp(kind) and kind.unit != "us":
+        return pa.timestamp("us", kind.tz)
+    return kind

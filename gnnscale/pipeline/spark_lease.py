@@ -1,0 +1,60 @@
+"""The Spark session of one run: that which is there, left as it was found, or one of its own."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gnnscale.config import SparkSettings
+    from gnnscale.etl import SparkSession
+
+
+class SparkLease:
+    """A session for as long as it is needed.
+
+    Where a session is active when this is made, work is done in one beside it, and the one that was there goes on with
+    the configuration that it had. Else a session is started when first asked for, and stopped.
+
+    Args:
+        settings: of the session.
+    """
+
+    def __init__(self, settings: SparkSettings) -> None:
+        self._settings = settings
+        self._found = active_session()
+        self._session: SparkSession | None = None
+
+    def open(self) -> SparkSession:
+        """The session.
+
+        Raises:
+            GnnscaleError: there is no Java that Spark runs on.
+        """
+        from gnnscale.etl import borrow_session, open_session
+
+        if self._session is None:
+            lent = self._found is not None
+            self._session = borrow_session(self._settings) if lent else open_session(self._settings)
+        return self._session
+
+    def close(self) -> None:
+        """Stop what was started, and leave what was there as it was; :meth:`open` may follow."""
+        from gnnscale.etl import close_session, return_session
+
+        if self._session is None:
+            return
+        self._session = None
+        if self._found is not None:
+            return_session(self._found)
+        else:
+            close_session()
+
+
+def active_session() -> SparkSession | None:
+    """The session that this process has, if any; without PySpark being loaded for it."""
+    if "pyspark.sql" not in sys.modules:
+        return None
+    from gnnscale.etl import running_session
+
+    return running_session()

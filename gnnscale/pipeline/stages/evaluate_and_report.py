@@ -1,0 +1,110 @@
+"""The evaluate stage: comparison and report, kept in the lake and in the MLflow run of the training."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import gnnscale
+from gnnscale.config import Settings
+from gnnscale.evaluation import MODEL, Comparison, Curve, build_report, evaluate_holdout, render_report
+from gnnscale.inference import AnswerModel, log_model
+from gnnscale.lake import Lake
+from gnnscale.pipeline.stages.retrieve_stage import RETRIEVAL
+from gnnscale.pipeline.stages.train_stage import CURVES, trained_settings
+from gnnscale.query import AnchorPlan, PredictiveQuery
+from gnnscale.retrieval import IndexSetting, RankingModel, Recall
+from gnnscale.store import GraphStore, view_for
+from gnnscale.tracking import Run, last_run
+from gnnscale.training import FIGURES_BESIDE
+
+EVALUATION = "evaluation_{query}"
+
+
+def report_path(query: str) -> str:
+    """Where a query's report is, under the lake's root."""
+    return f"_reports/{query}.html"
+
+
+def evaluate_and_report(
+    settings: Settings, lake: Lake, query: PredictiveQuery, plan: AnchorPlan, stages: Sequence[tuple[str, float, str]]
+) -> str:
+    """Evaluate the holdout, write the report, and add both and the model to the MLflow run.
+
+    Returns:
+        What was found, in a few words.
+    """
+    store = view_for(GraphStore.open(lake, settings.lake.cache), query.pseudo_timed_tables)
+    settings = trained_settings(settings, lake)
+    holdout = evaluate_holdout(settings, lake, store, query, plan)
+    name = settings.query.name
+    lake.write_record(EVALUATION.format(query=name), {**holdout.comparison.to_dict(), **holdout.figures()})
+    run = last_run(settings, lake)
+    details = search_details(lake, name) | run_details(settings, run)
+    report = build_report(settings, lake, store, query, plan, holdout, read_curves(lake, name), stages, details)
+    page = render_report(report)
+    lake.write_bytes(report_path(name), page.encode())
+    if run:
+        track(run, holdout.comparison, page)
+        model = RankingModel() if query.task_type.predicts_links else AnswerModel()
+        log_model(run.run_id, settings, lake, model)
+    return comparison_in_words(holdout.comparison)
+
+
+def comparison_in_words(comparison: Comparison) -> str:
+    """The model's headline, and what it is to each baseline by it."""
+    metric = comparison.headline
+    value = comparison.result(MODEL).metrics[metric.name]
+    others = [name for name in comparison.methods if name != MODEL]
+    verdicts = [f"{comparison.verdict(MODEL, other=name)} {name}" for name in others]
+    return f"{metric.title} {value:.4g} over {comparison.examples:,} examples: {', '.join(verdicts)}"
+
+
+def search_details(lake: Lake, query: str) -> dict[str, str]:
+    """The index of the predictions, and how near to exact search they are; nothing where no search is on record."""
+    record = lake.read_record(RETRIEVAL.format(query=query))
+    if record is None:
+        return {}
+    setting = IndexSetting.from_dict(record["index"]["setting"])
+    return {"Index": setting.in_words(), "Predictions against exact search": str(Recall(**record["recall"]))}
+
+
+def run_details(settings: Settings, run: Run | None) -> dict[str, str]:
+    """Seed, MLflow run and versions."""
+    return {
+        "Seed": str(settings.seed),
+        "MLflow run": run.run_id if run else "none",
+        "Versions": ", ".join(
+            [f"gnnscale {gnnscale.__version__}", f"Python {platform.python_version()}"]
+            + [f"{package} {version(package)}" for package in ("torch", "pyspark", "ray", "deltalake")]
+        ),
+    }
+
+
+def read_curves(lake: Lake, query: str) -> list[Curve]:
+    """The training loss, and every metric of the validations."""
+    record = lake.read_record(CURVES.format(query=query))
+    if record is None:
+        return []
+    validations = record["validations"]
+    metrics = [name for name in (validations[0] if validations else {}) if name not in FIGURES_BESIDE]
+    return [
+        Curve("Training loss", "step", [(step, loss) for step, loss in record["losses"]]),
+        *(Curve(f"Validation {name}", "epoch", [(v["epoch"], v[name]) for v in validations]) for name in metrics[:4]),
+    ]
+
+
+def track(run: Run, comparison: Comparison, page: str) -> None:
+    """Add the comparison's figures and the report to the run of the training."""
+    metrics: dict[str, float] = {}
+    keys = ("method", "among") if len(comparison.parts) > 1 else ("method",)
+    for row in comparison.rows():
+        prefix = "/".join(str(row[key]) for key in keys) + "/"
+        metrics |= {
+            prefix + key: float(value)
+            for key, value in row.items()
+            if isinstance(value, int | float) and not key.endswith(("_low", "_high"))
+        }
+    run.log_metrics(metrics)
+    run.log_text(page, "report.html")

@@ -1,0 +1,56 @@
+"""The graph stage: raw tables to nodes, edges and statistics, on Spark."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gnnscale.config import RECIPE, build_graph_schema, recipe_record
+from gnnscale.lake import find_source, source_state
+from gnnscale.pipeline.stages.stage import Stage
+from gnnscale.schema import MANIFEST_NAME
+
+
+class GraphStage(Stage):
+    """Raw tables to ids, nodes, edges of links and relations, and the manifest."""
+
+    name = "graph"
+    help = "raw tables to nodes, edges and statistics (Spark)"
+    on_spark = True
+    per_query = False
+
+    def inputs(self) -> dict[str, Any]:
+        """Sources, tables and how they are encoded: nothing of any query."""
+        options = self.settings.lake.storage_options
+        sources = {
+            t.name: source_state(find_source(t.name, t.source, options), options)
+            for t in build_graph_schema(self.settings).tables.values()
+        }
+        return {
+            "sources": sources,
+            "tables": {name: table.model_dump(mode="json") for name, table in self.settings.tables.items()},
+            "graph": self.settings.graph.model_dump(mode="json"),
+            "relations": {name: relation.model_dump(mode="json") for name, relation in self.settings.relations.items()},
+        }
+
+    def outputs(self) -> list[str]:
+        """Ids and nodes of every table, and edges."""
+        tables = [f"nodes_{name}" for name in self.settings.tables]
+        tables += [f"ids_{name}" for name, table in self.settings.tables.items() if table.primary_key]
+        if self.work.lake.read_record(MANIFEST_NAME) is not None:
+            tables += [edge_type.table_name for edge_type in self.work.manifest.edge_types]
+        return tables
+
+    def make(self) -> str:
+        """Run on Spark; a graph whose sources only grew is extended."""
+        from gnnscale.etl import update_graph
+
+        update = update_graph(self.work.spark.open(), self.work.lake, self.settings, rebuild=self.work.force)
+        manifest = update.manifest
+        self.work.lake.write_record(RECIPE, recipe_record(self.settings))
+        nodes = sum(table.rows - table.deleted for table in manifest.tables)
+        edges = sum(link.edges for link in manifest.links)
+        told = f"{nodes:,} nodes of {len(manifest.tables)} tables, {edges:,} edges of {len(manifest.links)} links"
+        if manifest.relations:
+            derived = sum(relation.edges for relation in manifest.relations)
+            told += f", {derived:,} of {len(manifest.relations)} relations"
+        return told if update.added is None else f"extended by {update.added:,} nodes to {told}"

@@ -1,0 +1,49 @@
+"""The index stage: embeddings to indexes of the targets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gnnscale.pipeline.stages.embed_stage import EmbedStage
+from gnnscale.pipeline.stages.stage import Stage
+
+
+class IndexStage(Stage):
+    """Embeddings to indexes of the targets; the retrieve stage begins with it."""
+
+    name = "index"
+    help = "embeddings to indexes of the targets; retrieve begins with it where it is not done"
+    after = EmbedStage
+
+    def inputs(self) -> dict[str, Any]:
+        """Embeddings, anchors and how they are indexed."""
+        plan, places = self.work.plan, self.work.query.top_k
+        wanted = self.settings.retrieval.index.model_dump()
+        return {
+            "embed": self.upstream(EmbedStage),
+            "anchors": [plan.test, plan.latest],
+            "places": places,
+            "index": wanted,
+            "seed": self.settings.seed,
+        }
+
+    def outputs(self) -> list[str]:
+        """No table: files of the indexes."""
+        return []
+
+    def intact(self) -> bool:
+        """Whether the indexes are there, whole, and of the embeddings that there are now."""
+        from gnnscale.retrieval import is_intact
+
+        name, plan = self.settings.query.name, self.work.plan
+        return all(is_intact(self.work.lake, name, anchor) for anchor in (plan.test, plan.latest))
+
+    def make(self) -> str:
+        """Build the indexes and measure their recall."""
+        from gnnscale.pipeline.workers import ray_shards
+        from gnnscale.retrieval import build_query_indexes
+
+        work, anchors = self.work, [self.work.plan.test, self.work.plan.latest]
+        with ray_shards(self.settings) as start_workers:
+            latest = build_query_indexes(self.settings, work.lake, work.query, anchors, start_workers)[-1]
+        return f"{latest.size:,} {work.query.target.name}, {latest.in_words()}: {latest.recall}"

@@ -1,0 +1,41 @@
+"""The predict stage: model to a value or classes of every entity."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gnnscale.pipeline.stages.stage import Stage
+from gnnscale.pipeline.stages.train_stage import TrainStage, trained_settings
+from gnnscale.tracking import progress_bar
+
+
+class PredictStage(Stage):
+    """Model to a value or to classes for every entity."""
+
+    name = "predict"
+    help = "model to values or classes of every entity"
+    after = TrainStage
+
+    def inputs(self) -> dict[str, Any]:
+        """The model, the anchors, and who is asked for."""
+        plan = self.work.plan
+        return {"train": self.upstream(TrainStage), "anchors": [plan.test, plan.latest], "text": self.work.query.text}
+
+    def outputs(self) -> list[str]:
+        """Predictions and the holdout."""
+        return [f"predictions_{self.settings.query.name}", f"holdout_{self.settings.query.name}"]
+
+    def make(self) -> str:
+        """Sweep all entities."""
+        from gnnscale.inference import predict, query_population
+        from gnnscale.store import GraphStore
+
+        lake, query, plan = self.work.lake, self.work.query, self.work.plan
+        settings, store = trained_settings(self.settings, lake), GraphStore.open(lake, self.settings.lake.cache)
+        nodes = query_population(lake, query, self.settings.query.name)
+        record = lake.read_record(f"task_{self.settings.query.name}") or {}
+        rows = store.node_count(query.entity.name) if nodes is None else len(nodes)
+        rows += record.get("splits", {}).get("test", {}).get("examples", 0)
+        with progress_bar(self.work.console, "predict", rows, query.entity.name) as bar:
+            counts = predict(settings, lake, store, plan.latest, nodes, advance=bar.advance)
+        return f"{query.task_type} for {counts[f'predictions_{self.settings.query.name}']:,} {query.entity.name}"

@@ -1,0 +1,166 @@
+"""A graph is described by the columns of its tables, whatever holds them, and says what it took for what."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+import gnnscale as gs
+from gnnscale.schema import ConfigError, LakeError, QueryError, SchemaError
+
+TEXT = "PREDICT SUM(orders.amount, 0, 7, days) FOR EACH users.user_id"
+
+USERS = pd.DataFrame({"user_id": ["a", "b"], "age": [30, 40], "member": [True, False]})
+ORDERS = pd.DataFrame(
+    {
+        "user_id": ["a", "a", "b"],
+        "amount": [1.5, 2.0, 4.0],
+        "ordered_at": pd.to_datetime(["2024-01-01 10:00:00", "2024-01-02 11:30:00", "2024-01-09 12:00:00"]),
+    }
+)
+
+
+def written(folder: Path, name: str, write: Callable[[Path], Any]) -> str:
+    path = folder / name
+    write(path)
+    return str(path)
+
+
+def as_json(frame: pd.DataFrame) -> str:
+    return frame.assign(ordered_at=frame["ordered_at"].astype(str)).to_json(orient="records", lines=True)
+
+
+def gzipped(path: Path, text: str) -> None:
+    path.write_bytes(gzip.compress(text.encode()))
+
+
+FORMS: dict[str, Callable[[Path], Any]] = {
+    "pandas": lambda folder: ORDERS,
+    "pandas with an index": lambda folder: ORDERS.set_index("user_id"),
+    "polars": lambda folder: pl.from_pandas(ORDERS),
+    "Arrow": lambda folder: pa.Table.from_pandas(ORDERS),
+    "Parquet": lambda folder: written(folder, "orders.parquet", ORDERS.to_parquet),
+    "folder of Parquet": lambda folder: str(Path(written(folder, "part-0.parquet", ORDERS.to_parquet)).parent),
+    "CSV": lambda folder: written(folder, "orders.csv", lambda path: ORDERS.to_csv(path, index=False)),
+    "gzipped CSV": lambda folder: written(folder, "orders.csv.gz", lambda path: ORDERS.to_csv(path, index=False)),
+    "JSON lines": lambda folder: written(folder, "orders.jsonl", lambda path: path.write_text(as_json(ORDERS))),
+    "gzipped JSON lines": lambda folder: written(folder, "orders.json.gz", lambda path: gzipped(path, as_json(ORDERS))),
+    "Delta": lambda folder: written(folder, "orders", lambda path: write_deltalake(path, pa.Table.from_pandas(ORDERS))),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_a_table_makes_the_same_graph(form: str, tmp_path: Path) -> None:
+    graph = gs.Graph.from_tables({"users": USERS, "orders": FORMS[form](tmp_path)})
+    orders = graph.schema.table("orders")
+    assert orders.time_column == "ordered_at" and orders.primary_key is None
+    assert {name: str(kind) for name, kind in orders.kinds.items()} == {
+        "user_id": "text",
+        "amount": "number",
+        "ordered_at": "time",
+    }
+    assert graph.schema.table("users").primary_key == "user_id"
+    assert [(link.name, link.parent) for link in graph.schema.links] == [("orders.user_id", "users")]
+    assert graph.query(TEXT).task_type == "regression"
+
+
+def test_a_graph_says_what_it_took_for_what() -> None:
+    graph = gs.Graph.from_tables(
+        {"users": USERS, "orders": ORDERS}, settings={"users": {"columns": {"age": "categorical"}}}
+    )
+    lines = repr(graph).splitlines()
+    assert lines[0] == "Graph of 2 tables and 1 links"
+    assert "users: 2 rows, pandas frame" in lines and "orders: 3 rows, pandas frame" in lines
+    told = {line.split()[0]: line for line in lines[1:] if line.startswith("  ")}
+    assert told["user_id"].endswith("-> users, by name")
+    assert told["ordered_at"].split()[1] == "time" and told["ordered_at"].endswith("time of the row, by name")
+    assert told["age"].split() == ["age", "number", "categorical"]
+    assert "primary key, by name" in repr(graph)
+    page = graph._repr_html_()
+    assert page.count("<table>") == 2 and "primary key, by name" in page and "-&gt; users, by name" in page
+
+
+def test_what_is_said_of_a_table_is_not_inferred() -> None:
+    orders = ORDERS.rename(columns={"user_id": "buyer"}).assign(sent_at=ORDERS["ordered_at"])
+    with pytest.raises(SchemaError, match="several columns of times"):
+        gs.Graph.from_tables({"users": USERS, "orders": orders})
+    graph = gs.Graph.from_tables(
+        {"users": USERS, "orders": orders},
+        settings={"orders": {"time_column": "sent_at", "foreign_keys": {"buyer": "users"}}},
+    )
+    told = repr(graph)
+    assert "time of the row, as told" in told and "-> users, as told" in told and "-> users, by name" not in told
+
+
+@pytest.mark.parametrize(
+    ("tables", "settings", "error", "says"),
+    [
+        ({}, {"order": {}}, ConfigError, "settings of unknown table 'order'. Did you mean 'orders'"),
+        ({}, {"orders": {"time": "x"}}, ConfigError, "unknown configuration key 'tables.orders.time'"),
+        ({}, {"orders": {"time_column": "orderd_at"}}, SchemaError, "no column 'orderd_at'. Did you mean 'ordered_at'"),
+        ({"orders": "/nowhere/orders.parquet"}, {}, LakeError, "no file or folder at /nowhere/orders.parquet"),
+        ({"orders": "shop.orders"}, {}, LakeError, "'orders': n"),
+        ({"orders": 7}, {}, SchemaError, "table 'orders' is a builtins.int; allowed are pandas"),
+        ({"orders": ORDERS.drop(columns="user_id")}, {}, SchemaError, "the graph has no links"),
+        (
+            {"orders": ORDERS.assign(took=pd.to_timedelta([1, 2, 3], unit="s"))},
+            {},
+            SchemaError,
+            "column 'took' is of type duration",
+        ),
+        ({"orders": ORDERS.assign(mixed=[1, "a", None])}, {}, SchemaError, "mixed"),
+    ],
+)
+def test_a_fault_is_an_error_with_the_text_of_the_command_line(
+    tables: dict[str, Any], settings: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error) as raised:
+        gs.Graph.from_tables({"users": USERS, "orders": ORDERS, **tables}, settings=settings)
+    assert says in str(raised.value) and isinstance(raised.value, gs.GnnscaleError)
+
+
+def test_a_query_is_explained_and_its_faults_are_pointed_at() -> None:
+    graph = gs.Graph.from_tables({"users": USERS, "orders": ORDERS})
+    query = graph.query(TEXT, name="spend")
+    assert query.name == "spend" and "the sum of orders.amount in the 7 days after the anchor" in query.explain()
+    assert graph.query(TEXT).name == graph.query(TEXT + " ").name
+    assert TEXT in repr(query) and "regression" in repr(query)
+    with pytest.raises(QueryError, match="Did you mean 'amount'"):
+        graph.query(TEXT.replace("amount", "amont"))
+
+
+def test_a_frame_is_written_once_and_again_where_it_has_changed(tmp_path: Path) -> None:
+    lake = gs.Lake(tmp_path / "lake")
+    first = gs.Graph.from_tables({"users": USERS, "orders": ORDERS}).store(lake)
+    stamp = Path(first["orders"]["source"]).stat().st_mtime_ns
+    again = gs.Graph.from_tables({"users": USERS.copy(), "orders": ORDERS.copy()}).store(lake)
+    assert again == first and Path(first["orders"]["source"]).stat().st_mtime_ns == stamp
+    other = gs.Graph.from_tables({"users": USERS, "orders": ORDERS[:2]}).store(lake)
+    assert other["users"] == first["users"] and other["orders"]["source"] != first["orders"]["source"]
+    # What no graph is built from any more is not kept.
+    assert [path.name for path in Path(lake.uri, "_sources", "orders").iterdir()] == [
+        Path(other["orders"]["source"]).name
+    ]
+    pd.testing.assert_frame_equal(pd.read_parquet(other["orders"]["source"]), ORDERS[:2], check_dtype=False)
+
+
+def test_frames_are_described_without_torch_ray_or_spark() -> None:
+    code = (
+        "import sys, pandas as pd, gnnscale as gs;"
+        "users = pd.DataFrame({'user_id': [1]}); orders = pd.DataFrame({'user_id': [1], 'at': [pd.Timestamp(0)]});"
+        "graph = gs.Graph.from_tables({'users': users, 'orders': orders}, settings={'orders': {'time_column': 'at'}});"
+        "graph.query('PREDICT COUNT(orders.*, 0, 7) FOR EACH users.user_id').explain(); repr(graph);"
+        "print([name for name in ('torch', 'ray', 'pyspark', 'py4j', 'mlflow', 'faiss') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
