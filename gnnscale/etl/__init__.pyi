@@ -10,10 +10,10 @@ from .sources.spark_frames import frame_digest as frame_digest
 from .sources.spark_frames import frame_schema as frame_schema
 from .sources.spark_frames import write_frame as write_frame
 from .spark.session import SparkSession as SparkSession
+from .spark.session import activate_session as activate_session
 from .spark.session import borrow_session as borrow_session
 from .spark.session import close_session as close_session
 from .spark.session import open_session as open_session
-from .spark.session import return_session as return_session
 from .spark.session import running_session as running_session
 from .subgraph_shards.sample_shards import ShardPlan as ShardPlan
 from .subgraph_shards.sample_shards import build_shards as build_shards

@@ -40,13 +40,13 @@ class SparkLease:
 
     def close(self) -> None:
         """Stop what was started, and leave what was there as it was; :meth:`open` may follow."""
-        from gnnscale.etl import close_session, return_session
+        from gnnscale.etl import activate_session, close_session
 
         if self._session is None:
             return
         self._session = None
         if self._found is not None:
-            return_session(self._found)
+            activate_session(self._found)
         else:
             close_session()
 

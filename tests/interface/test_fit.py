@@ -14,6 +14,7 @@ import ray
 
 import gnnscale as gs
 from gnnscale.etl.spark.session import open_session
+from gnnscale.interface.graph_query import override_words
 from gnnscale.schema import ConfigError, DataError, LakeError
 from tests.conftest import spark_settings
 from tests.interface.shop_frames import COUNTING, OVERRIDES, RANKING, SETTINGS, shop_frames
@@ -147,7 +148,7 @@ def test_what_can_not_be_answered_is_an_error(
 
 def test_a_second_fit_does_nothing_again(fitted: Fitted, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="gnnscale"):
-        fitted.query.fit(fitted.lake, mode="fast", overrides=[f"{k}={v}" for k, v in OVERRIDES.items()])
+        fitted.query.fit(fitted.lake, mode="fast", overrides=override_words(OVERRIDES))
     told = [record.getMessage() for record in caplog.records if record.name.endswith("stages.stage")]
     assert len(told) == 6 and all("nothing has changed" in line for line in told)
 

@@ -48,7 +48,8 @@ def open_session(settings: SparkSettings, app: str = "gnnscale") -> SparkSession
 def borrow_session(settings: SparkSettings) -> SparkSession:
     """A session beside the one that is there: its context, views of the catalog and configuration, and ours over that.
 
-    What is set in it, or registered, the other does not see. :func:`return_session` makes the other active again.
+    It is the active one then; what is set in it, or registered, the other does not see. :func:`activate_session` makes
+    that active again.
 
     Args:
         settings: partitions and further ``spark.*`` configuration; master and memory are those that there are.
@@ -59,6 +60,8 @@ def borrow_session(settings: SparkSettings) -> SparkSession:
     for key, value in wanted.items():
         if session.conf.isModifiable(key):
             session.conf.set(key, value)
+    # Data sources are looked up in the active session, whichever is asked.
+    activate_session(session)
     return _prepared(session)
 
 
@@ -70,13 +73,12 @@ def running_session() -> SparkSession | None:
     return session
 
 
-def return_session(owner: SparkSession) -> None:
-    """Make a session the active one again, after another has worked beside it."""
-    SparkSession._activeSession = owner
-    # Frames made from rows have made the other one active, and PySpark has no call to undo that.
-    jvm = owner._jvm
+def activate_session(session: SparkSession) -> None:
+    """Make a session the active one of this thread, which PySpark does where frames are made and has no call for."""
+    SparkSession._activeSession = session
+    jvm = session._jvm
     assert jvm is not None
-    jvm.SparkSession.setActiveSession(owner._jsparkSession)
+    jvm.SparkSession.setActiveSession(session._jsparkSession)
 
 
 def _prepared(session: SparkSession) -> SparkSession:
