@@ -19,7 +19,7 @@ RENAMED_KEYS: Final = {
     "model.siblings": "group_columns",
     "training.ahead": "prefetch",
     "relations.*.facts": "event_table",
-    "retrieval.index.effort": "nprobe",
+    "retrieval.index.effort": "nprobe (of hnsw: ef_search)",
     "retrieval.index.lists": "nlist",
 }
 """Keys of earlier versions, ``*`` for any name, and what their last part is called now."""

@@ -225,7 +225,7 @@ def test_200_thousand_items_equal_brute_force_and_a_killed_run_is_taken_up(tmp_p
     unbroken = inventory.lake.read("predictions_next_week")
     for file in folder.glob("answers-*"):
         file.touch()
-    retrieve(settings, inventory.lake, inventory.query, inventory.plan, again="once more")
+    retrieve(settings, inventory.lake, inventory.query, inventory.plan, run_nonce="once more")
     again = inventory.lake.read("predictions_next_week")
     order = [("entity", "ascending"), ("rank", "ascending")]
     assert again.sort_by(order).equals(unbroken.sort_by(order))
