@@ -15,10 +15,13 @@ from gnnscale.query import find_task
 SHOWN: Final = 5
 """Metrics that are shown, the headline first."""
 
+SHORT: Final = 10
+"""Characters of a reference's title that fit the head of a column."""
+
 WORDS: Final = {
     "beats": "[green]better[/]",
     "loses": "[red]worse[/]",
-    "ties": "no clear difference",
+    "ties": "level",
     "undefined": "undefined",
 }
 """What a method is against the reference."""
@@ -47,6 +50,9 @@ def print_comparison(record: Mapping[str, Any], console: Console, title: str) ->
     # A pipe has no width of its own; the table needs some hundred columns.
     wide = console if console.is_terminal else Console(width=120, file=console.file)
     wide.print(comparison_table(record, title))
+    reference = method_title(record["reference"], find_task(record["task"]))
+    better = f"better, worse or level (no clear difference) than {reference}, by {record['metrics'][0]['title']}"
+    console.print(better, soft_wrap=True, highlight=False)
 
 
 def comparison_table(record: Mapping[str, Any], title: str) -> Table:
@@ -57,18 +63,20 @@ def comparison_table(record: Mapping[str, Any], title: str) -> Table:
         title: stands above the table.
     """
     task, metrics = find_task(record["task"]), record["metrics"]
-    number, headline = number_format(task), record["headline"]
+    number, headline = _decimals if task.predicts_links else number_format(task), record["headline"]
     rows = {(row["method"], row["among"]): row for row in record["rows"]}
     methods, parts = (list(dict.fromkeys(key[place] for key in rows)) for place in (0, 1))
     shown = [(metric, "all") for metric in metrics[:SHOWN]]
     # What is new and what is not have lists of their own; one metric tells how good they are.
     shown += [(metrics[1], part) for part in parts[1:]]
+    reference = method_title(record["reference"], task)
     table = Table(title=title, title_justify="left")
     table.add_column("method")
+    arrows = any(not metric["higher_is_better"] for metric, _ in shown)
     for metric, part in shown:
-        arrow = "↑" if metric["higher_is_better"] else "↓"
-        table.add_column(f"{'' if part == 'all' else part + ' '}{metric['title']} {arrow}", justify="right")
-    table.add_column(f"than {method_title(record['reference'], task)}, by {metrics[0]['title']}")
+        arrow = (" ↑" if metric["higher_is_better"] else " ↓") if arrows else ""
+        table.add_column(f"{'' if part == 'all' else part + ' '}{metric['title']}{arrow}", justify="right")
+    table.add_column(f"than {reference}" if len(reference) <= SHORT else "than reference")
     for method in methods:
         cells = [
             _cell(rows[method, part], m["name"], number, (m["name"], part) == (headline, "all")) for m, part in shown
@@ -85,3 +93,7 @@ def _cell(row: Mapping[str, Any], metric: str, number: Callable[[float], str], w
         return "-"
     spread = f" ±{number((high - low) / 2)}" if with_range and low is not None and high is not None else ""
     return f"{number(value)}{spread}"
+
+
+def _decimals(value: float) -> str:
+    return f"{value:.4f}"

@@ -24,11 +24,11 @@ def test_methods_stand_beside_their_metrics_and_verdicts():
     values = np.random.default_rng(0).normal(100, 10, (300, 1))
     lines = printed(REGRESSION, values, model=values + 1, own_past=values - 20, odd=values + 1)
     assert lines[0].strip() == "spend: 300 examples"
-    assert "MAE ↓" in lines[2] and "R² ↑" in lines[2] and "than Model, by MAE" in lines[2]
+    assert "MAE ↓" in lines[2] and "R² ↑" in lines[2] and "than Model" in lines[2] and "than Model, by MAE" in lines[-1]
     cells = [[cell.strip() for cell in line.strip("│ ").split("│")] for line in lines[4:7]]
     assert [row[0] for row in cells] == ["Model", "Own past", "Odd"]
     assert [row[1].split()[0] for row in cells] == ["1.000", "20.00", "1.000"]
-    assert [row[4:] for row in cells[1:]] == [["worse"], ["no clear difference"]]
+    assert [row[4:] for row in cells[1:]] == [["worse"], ["level"]]
 
 
 def test_what_is_undefined_is_a_dash():
