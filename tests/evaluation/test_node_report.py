@@ -17,8 +17,8 @@ from gnnscale.evaluation.report.page import MISSING, figure
 from gnnscale.evaluation.report.report import headlines, render_report
 from gnnscale.metrics.task_evaluation import task_metrics
 from gnnscale.query import TaskSpec
-from tests.evaluation.test_report import NASTY, Outline, headings
-from tests.evaluation.test_task_comparison import CLASSES, NODE_TASKS, examples
+from tests.evaluation.test_link_report import NASTY, Outline, headings
+from tests.evaluation.test_score_comparison import CLASSES, NODE_TASKS, examples
 
 SECTIONS = [
     "Headline figures",
