@@ -94,9 +94,8 @@ def _link_parts(lake: Lake, network: LinkNetwork, device: torch.device | None) -
     def fits(loss: type[Any]) -> bool:
         return issubclass(loss, LinkLoss) and issubclass(network.outputs, loss.outputs)
 
-    kind, options = choose_loss(
-        settings.training.loss, fits, f"{query.task_type} by this network", query.task_type.losses
-    )
+    what = f"{query.task_type} by model.network={network.name}"
+    kind, options = choose_loss(settings.training.loss, fits, what, query.task_type.losses)
     loss = kind(options, settings.training.rank_depth)
     name, origin = settings.query.name, store.manifest.origin
     examples = split_links(network.labels(lake), name, origin, named=loss.one_positive)

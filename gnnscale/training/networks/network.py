@@ -59,6 +59,11 @@ class Network:
     def __init__(self, settings: Settings, store: GraphStore, query: PredictiveQuery) -> None:
         self.settings, self.store, self.query = settings, store, query
 
+    @property
+    def name(self) -> str:
+        """That it is registered under."""
+        return next(name for name in NETWORKS.names() if NETWORKS.find(name) is type(self))
+
     @classmethod
     def check(cls, settings: Settings) -> None:
         """Refuse values that don't go together.
