@@ -15,6 +15,7 @@ from .load import load_settings as load_settings
 from .load import recipe_names as recipe_names
 from .network_choice import candidate_networks as candidate_networks
 from .network_choice import changed_keys as changed_keys
+from .network_choice import ignored_keys as ignored_keys
 from .network_choice import refuse_keys as refuse_keys
 from .relations import declared_relations as declared_relations
 from .retrieval import IndexSettings as IndexSettings

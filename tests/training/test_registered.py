@@ -18,7 +18,7 @@ from gnnscale.query import REGRESSION
 from gnnscale.query.anchors import Split
 from gnnscale.schema import CONVOLUTIONS, LOSSES, NETWORKS, ConfigError
 from gnnscale.store import GraphStore
-from gnnscale.training import Trainer, build_task, load_link_model, load_node_model, save_model
+from gnnscale.training import Trainer, build_task, check_task, load_link_model, load_node_model, save_model
 from gnnscale.training.networks.neighborhood import NeighborhoodNetwork
 from tests.conftest import Shop
 from tests.embedded_shop import train_towers
@@ -215,3 +215,15 @@ def test_what_does_not_fit_links_is_refused(shop: Shop, store: GraphStore, netwo
 def _with_store(made: tuple[Settings, Lake, Any], store: GraphStore) -> tuple[Settings, Lake, GraphStore, Any]:
     settings, lake, query = made
     return settings, lake, store, query
+
+
+def test_what_a_network_does_not_see_or_need_is_told(
+    shop: Shop, store: GraphStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = {**shop.content, "model": {**shop.content["model"], "network": "blocks", "dropout": 0.3}}
+    check_task(build_settings(content), shop.lake, store, shop.query)
+    assert "model.network=blocks does not see the columns products.tags" in caplog.text
+    assert "has no use for model.group_columns, model.id_channels, model.dropout, sampling.target_hops" in caplog.text
+    caplog.clear()
+    check_task(shop.settings, shop.lake, store, shop.query)
+    assert not caplog.text
