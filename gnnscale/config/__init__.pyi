@@ -19,6 +19,7 @@ from .load import recipe_names as recipe_names
 from .load import table_graph as table_graph
 from .network_choice import candidate_networks as candidate_networks
 from .network_choice import changed_keys as changed_keys
+from .network_choice import ignored_keys as ignored_keys
 from .network_choice import refuse_keys as refuse_keys
 from .relations import declared_relations as declared_relations
 from .retrieval import IndexSettings as IndexSettings

@@ -40,8 +40,17 @@ def candidate_networks(settings: Settings) -> tuple[Any, ...]:
 
 def changed_keys(settings: Settings) -> dict[str, Any]:
     """Those of :data:`NETWORK_KEYS` whose values are not the default, with these."""
+    return _changed(settings, NETWORK_KEYS)
+
+
+def ignored_keys(settings: Settings, network: Any) -> tuple[str, ...]:
+    """Keys that are not at their default, and that a network has no use for: unlike others it need not refuse them."""
+    return tuple(_changed(settings, network.ignores))
+
+
+def _changed(settings: Settings, keys: Sequence[str]) -> dict[str, Any]:
     changed = {}
-    for key in NETWORK_KEYS:
+    for key in keys:
         part, _, name = key.partition(".")
         section = getattr(settings, part)
         if (value := getattr(section, name)) != type(section).model_fields[name].get_default():

@@ -58,7 +58,7 @@ class ModelSettings(Section):
 
 
 class TrainingSettings(Section):
-    """Optimisation and where it runs.
+    """Optimization and where it runs.
 
     Args:
         batch_size: examples a step over all workers together.

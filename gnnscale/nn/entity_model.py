@@ -1,4 +1,4 @@
-"""The network of entity tasks: one vector of an entity's neighborhood, and a head for the answer."""
+"""The neighborhood network of node-level tasks: one vector of an entity's neighborhood, and a head for the answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The entity's own neighborhood: events summed per candidate, per sibling group and in all."""
+"""The entity's own neighborhood: events summed per candidate, per group of candidates and in all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class EntityView:
 
     Args:
         candidate: sums of event encodings and the latest one, ``[candidates, sums + channels]``.
-        group_columns: sums over each sibling group, one ``[groups, sums]`` a column.
+        group_columns: sums over each group of candidates, one ``[groups, sums]`` a column.
         entity: sums over all events and over visits, with the entity's columns, ``[examples, width]``.
         sums: the candidate's sums alone, ``[candidates, sums]``.
     """
@@ -83,7 +83,7 @@ class EntityEncoder(nn.Module):
         weight = torch.cat([functional.softplus(event), age[:, :DECAYS]], dim=1)
 
         own = segment_sum(weight, batch.event_candidate, candidates)
-        # Exactly one sum an example over all its candidates, whatever the sibling columns.
+        # Exactly one sum an example over all its candidates, whatever the columns that group them.
         whole = segment_sum(own, batch.example, examples)
         opens = batch.event_opens.nonzero().squeeze(1)
         visits = segment_sum(take_rows(weight, opens), batch.event_example[opens], examples)

@@ -61,9 +61,9 @@ class TwoBranchModel(nn.Module):
     """Pair branch and tower branch over one neighborhood.
 
     Args:
-        entity, facts, target: the tables.
+        entity, event_table, target: the tables.
         context: path -> table of further hops around the entity.
-        group_columns: number of sibling columns.
+        group_columns: number of columns that group the candidates.
         target_fanout: latest events that are sampled for a target.
         size: widths.
         embedding: what a target is known by: ``lookup``, ``feature`` or ``fusion`` of both.

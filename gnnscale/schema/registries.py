@@ -34,7 +34,7 @@ CONVOLUTIONS: Final = Registry[Any]("convolution", "gnnscale.nn.conv")
 """Messages from sampled neighbors to a node."""
 
 LOSSES: Final = Registry[Any]("loss", "gnnscale.nn.losses")
-"""What training minimises."""
+"""What training minimizes."""
 
 NETWORKS: Final = Registry[Any]("network", "gnnscale.training.networks")
 """Networks with what makes their batches."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from gnnscale.batches import read_answer_shape, split_answers, split_links
-from gnnscale.config import Settings
+from gnnscale.config import Settings, ignored_keys
 from gnnscale.lake import Lake
 from gnnscale.nn import LinkLoss, NodeLoss, ProcessGroup, choose_loss
 from gnnscale.query import PredictiveQuery, TaskSpec
@@ -24,6 +25,8 @@ from gnnscale.training.objectives.node_objective import NodeObjective
 from gnnscale.training.objectives.node_validation import selection_of
 from gnnscale.training.objectives.objective import ModelSelection, Objective
 from gnnscale.training.task import Task
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,21 @@ def build_task(
         ConfigError: sampling, network, negatives or loss don't fit the query.
     """
     place = place or DistributedContext()
-    parts = _parts(settings, lake, store, query, place.device)
+    parts = _parts(find_network(settings, query)(settings, store, query), lake, place.device)
     return Task(parts.source, parts.model(place), parts.objective, place)
 
 
 def check_task(settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery) -> None:
-    """Raise what :func:`build_task` would of the configuration, without building a network or taking a device."""
-    _parts(settings, lake, store, query, None)
+    """Raise what :func:`build_task` would of the configuration, without building a network or taking a device.
+
+    What is of no use to the network, and what it can't see, is logged.
+    """
+    network = find_network(settings, query)(settings, store, query)
+    source = _parts(network, lake, None).source
+    if ignored := ignored_keys(settings, network):
+        log.warning("model.network=%s has no use for %s", network.name, ", ".join(ignored))
+    if unseen := network.unseen_columns(source):
+        log.warning("model.network=%s does not see the columns %s", network.name, ", ".join(unseen))
 
 
 def find_selection(lake: Lake, name: str, query: PredictiveQuery) -> ModelSelection:
@@ -81,22 +92,18 @@ def find_selection(lake: Lake, name: str, query: PredictiveQuery) -> ModelSelect
     return selection_of(read_answer_shape(lake, name), query.top)
 
 
-def _parts(
-    settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery, device: torch.device | None
-) -> TaskParts:
-    network = find_network(settings, query)(settings, store, query)
-    return (_link_parts if query.task_type.predicts_links else _node_parts)(lake, network, device)
+def _parts(network: Any, lake: Lake, device: torch.device | None) -> TaskParts:
+    return (_link_parts if network.query.task_type.predicts_links else _node_parts)(network, lake, device)
 
 
-def _link_parts(lake: Lake, network: LinkNetwork, device: torch.device | None) -> TaskParts:
+def _link_parts(network: LinkNetwork, lake: Lake, device: torch.device | None) -> TaskParts:
     settings, store, query = network.settings, network.store, network.query
 
     def fits(loss: type[Any]) -> bool:
         return issubclass(loss, LinkLoss) and issubclass(network.outputs, loss.outputs)
 
-    kind, options = choose_loss(
-        settings.training.loss, fits, f"{query.task_type} by this network", query.task_type.losses
-    )
+    what = f"{query.task_type} by model.network={network.name}"
+    kind, options = choose_loss(settings.training.loss, fits, what, query.task_type.losses)
     loss = kind(options, settings.training.rank_depth)
     name, origin = settings.query.name, store.manifest.origin
     examples = split_links(network.labels(lake), name, origin, named=loss.one_positive)
@@ -116,7 +123,7 @@ def _link_parts(lake: Lake, network: LinkNetwork, device: torch.device | None) -
     return TaskParts(source, objective, model)
 
 
-def _node_parts(lake: Lake, network: NodeNetwork, device: torch.device | None) -> TaskParts:
+def _node_parts(network: NodeNetwork, lake: Lake, device: torch.device | None) -> TaskParts:
     settings, store, query = network.settings, network.store, network.query
     name, origin = settings.query.name, store.manifest.origin
     shape = read_answer_shape(lake, name)

@@ -16,9 +16,9 @@ Ids = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Candidates:
-    """Events in a flat layout, and the candidates and sibling groups that they belong to.
+    """Events in a flat layout, and the candidates and groups that they belong to.
 
-    Sibling groups are the candidates of one example whose target has the same value in a categorical column.
+    Groups are the candidates of one example whose target has the same value in a categorical column.
 
     Args:
         event_node: node id of each event, int64 ``[events]``, oldest first within an example.
@@ -32,8 +32,8 @@ class Candidates:
         example: index of its example, int64 ``[candidates]``, ascending.
         last_event: index of its latest event, int64 ``[candidates]``.
         is_positive: whether it came true, bool ``[candidates]``.
-        groups: for each sibling column, the index of a candidate's group, int64 ``[columns, candidates]``.
-        group_counts: number of groups for each sibling column.
+        groups: for each of ``model.group_columns``, the index of a candidate's group, int64 ``[columns, candidates]``.
+        group_counts: number of groups for each of these columns.
         explore_target, explore_example: targets that came true and are not candidates, int64 ``[explored]``.
     """
 

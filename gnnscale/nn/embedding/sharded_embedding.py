@@ -2,7 +2,7 @@
 
 Row r is on rank ``r mod workers``. A look-up sends ids to where the rows are and gets vectors back; :meth:`update`
 sends their gradients the same way, and each process changes the rows that it holds. The table is no parameter: neither
-data-parallel training, nor the optimiser, nor the running average touches it, and a step costs what was looked up.
+data-parallel training, nor the optimizer, nor the running average touches it, and a step costs what was looked up.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class ShardedEmbedding(nn.Module):
         rows: of the whole table.
         channels: of a row.
         law: of the initial values.
-        peers: that share it.
+        group: that share it.
     """
 
     def __init__(self, rows: int, channels: int, law: EmbeddingInit, group: ProcessGroup | None = None) -> None:
@@ -126,7 +126,7 @@ class ShardedEmbedding(nn.Module):
         self.adagrad.step(self.table, changed, total / self.group.workers, rate)
 
     def gather(self) -> dict[str, Tensor]:
-        """The whole table and its optimiser's state on rank 0, whatever the number of processes.
+        """The whole table and its optimizer's state on rank 0, whatever the number of processes.
 
         Returns:
             ``table`` ``[rows, channels]`` and ``squares`` ``[rows]`` on the CPU; empty on the other ranks. All have

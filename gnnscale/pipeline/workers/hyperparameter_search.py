@@ -112,10 +112,10 @@ def _train_trial(config: dict[str, Any], content: dict[str, Any], trials: list[d
     torch.set_num_threads(1)
     lake = Lake(settings.lake.uri, settings.lake.storage_options)
     task = build_task(settings, lake, *open_graph(settings, lake))
-    Trainer(settings, task, callback=_TuneListener()).run()
+    Trainer(settings, task, callback=_TuneCallback()).run()
 
 
-class _TuneListener:
+class _TuneCallback:
     """Tells Ray Tune of every validation; it may end the trial there."""
 
     def on_step(self, figures: Mapping[str, float]) -> None:

@@ -184,7 +184,7 @@ def _train_worker(config: dict[str, Any]) -> None:
     store, query = open_graph(settings, lake, edges=settings.training.source == "memory")
     task = build_task(settings, lake, store, query, place)
     with _unsent_folder(settings, place) as unsent:
-        trainer = Trainer(settings, task, place, _RayListener(place.rank, config["progress"], unsent))
+        trainer = Trainer(settings, task, place, _RayCallback(place.rank, config["progress"], unsent))
         trainer.run(_last_checkpoint())
 
 
@@ -211,7 +211,7 @@ def _last_checkpoint() -> dict[str, Any] | None:
     if checkpoint is None:
         return None
     with checkpoint.as_directory() as folder:
-        # Our own file: it holds optimiser state beside tensors.
+        # Our own file: it holds optimizer state beside tensors.
         state: dict[str, Any] = torch.load(Path(folder) / CHECKPOINT, map_location="cpu", weights_only=False)
         return state
 
@@ -242,7 +242,7 @@ def _unsent_folder(settings: Settings, place: DistributedContext) -> Iterator[Pa
         ray.train.get_all_reported_checkpoints(CheckpointConsistencyMode.COMMITTED)
 
 
-class _RayListener:
+class _RayCallback:
     """Sends rank 0's progress to the driver, and every rank's reports to Ray Train."""
 
     def __init__(self, rank: int, progress: Any, unsent: Path | None) -> None:

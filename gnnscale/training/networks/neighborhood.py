@@ -45,6 +45,12 @@ class NeighborhoodNetwork(NodeNetwork):
         "embedding.method": ("sampled",),
     }
 
+    ignores = (
+        *("model.group_columns", "model.id_channels", "model.tower_channels", "model.target_embedding"),
+        *("model.sharded_lookup_rows", "model.new_targets", "sampling.target_hops"),
+        *("training.negatives", "training.negative_power"),
+    )
+
     def builder(self, classes: tuple[str, ...]) -> EntityBatchBuilder:
         """Of its batches.
 

@@ -55,9 +55,16 @@ class Network:
     uses: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     """Those of :data:`gnnscale.config.network_choice.NETWORK_KEYS` that it can use, with the values, or ``()`` for any;
     others have to be at their default."""
+    ignores: ClassVar[tuple[str, ...]] = ()
+    """Keys that it has no use for, but that a recipe may hold for other networks: they are told, and not refused."""
 
     def __init__(self, settings: Settings, store: GraphStore, query: PredictiveQuery) -> None:
         self.settings, self.store, self.query = settings, store, query
+
+    @property
+    def name(self) -> str:
+        """That it is registered under."""
+        return next(name for name in NETWORKS.names() if NETWORKS.find(name) is type(self))
 
     @classmethod
     def check(cls, settings: Settings) -> None:
@@ -66,6 +73,14 @@ class Network:
         Raises:
             ConfigError: naming them.
         """
+
+    def unseen_columns(self, source: Any) -> tuple[str, ...]:
+        """Columns of the tables that it samples that it can't see, as ``table.column``.
+
+        Args:
+            source: of its batches.
+        """
+        return ()
 
     def labels(self, lake: Lake) -> pa.Table:
         """Labels of the query in the order of the row numbers that its sources go by."""

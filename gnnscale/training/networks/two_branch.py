@@ -78,6 +78,8 @@ class TwoBranchNetwork(LinkNetwork):
         "embedding.method": ("sampled",),
     }
 
+    ignores = ("model.latest",)
+
     @cached_property
     def builder(self) -> BatchBuilder:
         """Of its batches.
