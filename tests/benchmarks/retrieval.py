@@ -52,7 +52,7 @@ def main() -> None:
     options = parser.parse_args()
     folder = options.keep or Path(tempfile.mkdtemp(prefix="retrieval-"))
     try:
-        results = [measure(folder, items, options.group) for items in (FULL if options.full else SMALL)]
+        results = [measure(folder, items, options.peers) for items in (FULL if options.full else SMALL)]
         hard = worst_case(folder, (FULL if options.full else SMALL)[0])
     finally:
         if options.keep is None:

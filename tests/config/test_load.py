@@ -256,10 +256,7 @@ def test_a_column_or_text_that_is_told_wrongly_is_an_error(conf, override, says)
     ("override", "told"),
     [
         ("model.siblings=[a]", "'model.siblings' is called 'model.group_columns' now"),
-        (
-            "retrieval.index.effort=4",
-            "'retrieval.index.effort' is called 'retrieval.index.nprobe .of hnsw: ef_search.' now",
-        ),
+        ("retrieval.index.effort=4", "called 'retrieval.index.nprobe .of hnsw: ef_search.' now"),
         ("retrieval.index.lists=64", "'retrieval.index.lists' is called 'retrieval.index.nlist' now"),
         ("training.ahead=1", "'training.ahead' is called 'training.prefetch' now"),
         ("relations.r={kind: events, facts: f, source: a, target: b}", "'relations.r.facts' is called"),
