@@ -107,8 +107,8 @@ def _columns(given: pa.Table, query: PredictiveQuery) -> pa.Table:
         raise DataError(f"examples: column targets is {given[answer].type}, and holds lists of keys")
     if "split" in names:
         columns["split"] = _cast(given["split"], pa.string(), "split")
-        known = {str(split) for split in Split}
-        if unknown := set(columns["split"].unique().to_pylist()) - known:
+        known = [str(split) for split in Split]
+        if unknown := set(columns["split"].unique().to_pylist()) - set(known):
             raise DataError(f"examples: split is {sorted(map(str, unknown))[0]!r}; allowed are {', '.join(known)}")
     for name in ("key", "anchor_time", answer):
         if columns[name].null_count:
