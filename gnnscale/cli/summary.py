@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 
-from gnnscale.cli.task_summary import print_task_summary
-from gnnscale.evaluation import METHOD_TITLES
+from gnnscale.evaluation import MODEL, method_title, number_format
 from gnnscale.pipeline import EVALUATION, PipelineContext, report_path
+from gnnscale.query import find_task
 
-COLUMNS = (
-    ("MAP@10", "all", "map@10"),
-    ("Recall@10", "all", "recall@10"),
-    ("Recall@20", "all", "recall@20"),
-    ("NDCG@10", "all", "ndcg@10"),
-    ("Coverage@10", "all", "coverage@10"),
-    ("repeat R@10", "repeat", "recall@10"),
-    ("explore R@10", "explore", "recall@10"),
-)
+SHOWN: Final = 5
+"""Metrics that are shown, the headline first."""
+
+SHORT: Final = 10
+"""Characters of a reference's title that fit the head of a column."""
+
+WORDS: Final = {
+    "beats": "[green]better[/]",
+    "loses": "[red]worse[/]",
+    "ties": "level",
+    "undefined": "undefined",
+}
+"""What a method is against the reference."""
 
 
 def print_summary(work: PipelineContext, console: Console) -> None:
@@ -28,36 +33,67 @@ def print_summary(work: PipelineContext, console: Console) -> None:
     record = work.lake.read_record(EVALUATION.format(query=query))
     if record is None:
         return
-    if "task" in record:
-        print_task_summary(record, console, f"{query}: {record['examples']:,} examples at the test anchor")
-        _print_places(work, console, query)
-        return
-    rows = {(row["method"], row["among"]): row for row in record["rows"]}
-    methods = list(dict.fromkeys(row["method"] for row in record["rows"]))
-    entities = rows[methods[0], "all"]["entities"]
-    title = f"{query}: {entities:,} entities with something to find in the test window"
-    table = Table(title=title, title_justify="left")
-    table.add_column("method")
-    for title, _, _ in COLUMNS:
-        table.add_column(title, justify="right")
-    for method in methods:
-        cells = [_cell(rows[method, among], metric) for _, among, metric in COLUMNS]
-        table.add_row(METHOD_TITLES.get(method, method), *cells, style="bold" if method == "model" else "")
-    # A pipe has no width of its own; the table needs some hundred columns.
-    wide = console if console.is_terminal else Console(width=120, file=console.file)
-    wide.print(table)
-    _print_places(work, wide, query)
-
-
-def _print_places(work: PipelineContext, console: Console, query: str) -> None:
+    print_comparison(record, console, f"{query}: {record['examples']:,} examples at the test anchor")
     lake = work.lake.uri
     console.print(f"predictions  {lake}/predictions_{query}", soft_wrap=True, highlight=False)
     console.print(f"report       {lake}/{report_path(query)}", soft_wrap=True, highlight=False)
 
 
-def _cell(row: dict[str, Any], metric: str) -> str:
+def print_comparison(record: Mapping[str, Any], console: Console, title: str) -> None:
+    """Print a comparison of methods.
+
+    Args:
+        record: what :meth:`gnnscale.evaluation.comparison.Comparison.to_dict` gave.
+        console: where to.
+        title: stands above the table.
+    """
+    # A pipe has no width of its own; the table needs some hundred columns.
+    wide = console if console.is_terminal else Console(width=120, file=console.file)
+    wide.print(comparison_table(record, title))
+    reference = method_title(record["reference"], find_task(record["task"]))
+    better = f"better, worse or level (no clear difference) than {reference}, by {record['metrics'][0]['title']}"
+    console.print(better, soft_wrap=True, highlight=False)
+
+
+def comparison_table(record: Mapping[str, Any], title: str) -> Table:
+    """The methods of a comparison, their first metrics, and whether they are better than the reference.
+
+    Args:
+        record: what :meth:`gnnscale.evaluation.comparison.Comparison.to_dict` gave.
+        title: stands above the table.
+    """
+    task, metrics = find_task(record["task"]), record["metrics"]
+    number, headline = _decimals if task.predicts_links else number_format(task), record["headline"]
+    rows = {(row["method"], row["among"]): row for row in record["rows"]}
+    methods, parts = (list(dict.fromkeys(key[place] for key in rows)) for place in (0, 1))
+    shown = [(metric, "all") for metric in metrics[:SHOWN]]
+    # What is new and what is not have lists of their own; one metric tells how good they are.
+    shown += [(metrics[1], part) for part in parts[1:]]
+    reference = method_title(record["reference"], task)
+    table = Table(title=title, title_justify="left")
+    table.add_column("method")
+    arrows = any(not metric["higher_is_better"] for metric, _ in shown)
+    for metric, part in shown:
+        arrow = (" ↑" if metric["higher_is_better"] else " ↓") if arrows else ""
+        table.add_column(f"{'' if part == 'all' else part + ' '}{metric['title']}{arrow}", justify="right")
+    table.add_column(f"than {reference}" if len(reference) <= SHORT else "than reference")
+    for method in methods:
+        cells = [
+            _cell(rows[method, part], m["name"], number, (m["name"], part) == (headline, "all")) for m, part in shown
+        ]
+        verdict = rows[method, "all"].get(f"{headline}_verdict") or ""
+        style = "bold" if method == MODEL else ""
+        table.add_row(method_title(method, task), *cells, WORDS.get(verdict, ""), style=style)
+    return table
+
+
+def _cell(row: Mapping[str, Any], metric: str, number: Callable[[float], str], with_range: bool) -> str:
     value, low, high = row.get(metric), row.get(f"{metric}_low"), row.get(f"{metric}_high")
     if value is None:
         return "-"
-    spread = f" ±{(high - low) / 2:.3f}" if metric == "map@10" and low is not None and high is not None else ""
-    return f"{value:.4f}{spread}"
+    spread = f" ±{number((high - low) / 2)}" if with_range and low is not None and high is not None else ""
+    return f"{number(value)}{spread}"
+
+
+def _decimals(value: float) -> str:
+    return f"{value:.4f}"

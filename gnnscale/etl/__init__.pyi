@@ -1,4 +1,6 @@
 from .graph.graph_update import update_graph as update_graph
+from .labels.label_rule import LabelInputs as LabelInputs
+from .labels.label_rule import LabelRule as LabelRule
 from .labels.label_stage import TASK as TASK
 from .labels.label_stage import build_labels as build_labels
 from .labels.label_stage import describe_labels as describe_labels

@@ -1,52 +1,31 @@
-"""Methods side by side on the same entities: everything, what they had before, and what is new to them."""
+"""Methods side by side on the same examples: metrics, intervals, and each method less the reference."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Literal
 
 import numpy as np
 
-from gnnscale.arrays import Ids, Ragged
-from gnnscale.evaluation.baselines.link_baselines import Among
-from gnnscale.metrics import (
-    Difference,
-    Floats,
-    Interval,
-    RankingMetrics,
-    bootstrap_means,
-    evaluate_ranking,
-    paired_difference,
-    percentile_interval,
-)
+from gnnscale.metrics import Difference, Floats, Interval, Metric, percentile_interval
+from gnnscale.query import TaskSpec
 from gnnscale.schema import DataError, nearest
 
-LENGTHS: Final = (10, 20)
-"""Lengths of the lists that are compared."""
+MODEL: Final = "model"
+"""Name under which the trained model takes part in a comparison."""
 
-BOUNDED_METRICS: Final = ("map@10", "recall@10", "recall@20", "ndcg@10")
-"""Metrics that come with an interval and a difference to the reference."""
+TOWER: Final = "tower"
+"""Name of the model's embeddings alone, which are no rival of it."""
 
-AMONG: Final[tuple[Among, ...]] = ("all", "repeat", "explore")
+Part = Literal["all", "repeat", "explore"]
+"""Of the truth: everything, what entities had before, what is new to them; node-level tasks have the first alone."""
 
+Verdict = Literal["beats", "ties", "loses", "undefined"]
+"""What a method does to another; ``ties`` where the interval of the difference holds zero."""
 
-@dataclass(frozen=True, eq=False)
-class MethodLists:
-    """The lists of one method, item ids, best first, -1 after the last.
-
-    Args:
-        name: of the method, such as ``model`` or ``popularity``.
-        all: drawn from all items, int64 ``[N, K]``.
-        repeat: drawn only from items that the entity has had, int64 ``[N, K]``.
-        explore: drawn only from items that the entity has not had, int64 ``[N, K]``.
-    """
-
-    name: str
-    all: Ids
-    repeat: Ids
-    explore: Ids
+NOTHING: Final = Interval(math.nan, math.nan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,17 +34,23 @@ class MethodResult:
 
     Args:
         method: its name.
-        among: which part: ``all``, ``repeat`` or ``explore``.
-        metrics: for each entity and on average.
-        intervals: metric to the interval of its mean, for each of ``BOUNDED_METRICS``.
-        differences: metric to this method less the reference; zero for the reference itself.
+        among: the part.
+        evaluated: entities that have such a truth.
+        metrics: name to value; NaN where undefined.
+        drawn: name to its value in each draw of entities, float64 ``[resamples]``; NaN where undefined. Metrics that
+            are no mean over entities have none.
+        intervals: name to the interval of those draws.
+        differences: name to this method less the reference, as it stands: for an error, below zero means that this
+            method is better. Zero for the reference itself.
     """
 
     method: str
-    among: Among
-    metrics: RankingMetrics
-    intervals: dict[str, Interval]
-    differences: dict[str, Difference]
+    among: Part
+    evaluated: int
+    metrics: Mapping[str, float]
+    drawn: Mapping[str, Floats]
+    intervals: Mapping[str, Interval]
+    differences: Mapping[str, Difference]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,155 +58,233 @@ class Comparison:
     """Results of every method on every part of the truth, method by method.
 
     Args:
+        task: the task type.
         reference: the method that the others are held against.
         results: one for each method and part.
+        metrics: of the task, the headline first.
+        examples: number of examples.
+        entities: number of entities that they are of.
         level: of the intervals.
         seed: of the bootstrap.
         resamples: of the bootstrap.
     """
 
+    task: TaskSpec
     reference: str
     results: tuple[MethodResult, ...]
+    metrics: tuple[Metric, ...]
+    examples: int = 0
+    entities: int = 0
     level: float = 0.95
     seed: int = 0
     resamples: int = 1000
+    _by_name: dict[tuple[str, Part], MethodResult] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {(result.method, result.among): result for result in self.results})
 
     @property
     def methods(self) -> tuple[str, ...]:
         """Names of the methods, in the order given."""
         return tuple(dict.fromkeys(result.method for result in self.results))
 
-    def result(self, method: str, among: Among = "all") -> MethodResult:
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Parts of the truth, in order."""
+        return tuple(dict.fromkeys(result.among for result in self.results))
+
+    @property
+    def headline(self) -> Metric:
+        """The metric that the task is judged by."""
+        return self.metrics[0]
+
+    def metric(self, name: str) -> Metric:
+        """The metric of that name.
+
+        Raises:
+            DataError: the task has none.
+        """
+        for metric in self.metrics:
+            if metric.name == name:
+                return metric
+        raise DataError(f"{self.task} has no metric {name!r}.{nearest(name, [m.name for m in self.metrics])}")
+
+    def result(self, method: str, among: Part = "all") -> MethodResult:
         """The result of a method on a part of the truth.
 
         Raises:
             DataError: there is none.
         """
-        for result in self.results:
-            if (result.method, result.among) == (method, among):
-                return result
-        raise DataError(f"no result for {method!r} among {among}.{nearest(method, self.methods)}")
+        if (method, among) not in self._by_name:
+            raise DataError(f"no result for {method!r} among {among}.{nearest(method, self.methods)}")
+        return self._by_name[method, among]
 
-    def difference(self, method: str, other: str, metric: str, among: Among = "all") -> Difference:
+    def difference(self, method: str, other: str, metric: str, among: Part = "all") -> Difference:
         """A method less another, with its interval.
 
         Raises:
             DataError: a method is not in the comparison.
         """
-        one, two = self.result(method, among), self.result(other, among)
-        if other == self.reference and metric in one.differences:
-            return one.differences[metric]
-        return paired_difference(
-            one.metrics.per_entity[metric],
-            two.metrics.per_entity[metric],
-            self.level,
-            self.resamples,
-            self.seed,
-        )
+        return difference_of(self.result(method, among), self.result(other, among), metric, self.level)
+
+    def verdict(self, method: str, metric: str | None = None, other: str | None = None, among: Part = "all") -> Verdict:
+        """Whether a method beats, ties or loses to another.
+
+        Args:
+            method: which method.
+            metric: by which metric; the headline by default.
+            other: which other; the reference by default.
+            among: on which part of the truth.
+
+        Returns:
+            ``beats`` or ``loses`` where the interval of the difference leaves out zero; ``undefined`` where the
+            metric is, or has no interval.
+
+        Raises:
+            DataError: there is no such method or metric.
+        """
+        judge = self.metric(metric or self.headline.name)
+        return verdict_of(self.difference(method, other or self.reference, judge.name, among), judge)
+
+    def better(self, method: str, metric: str | None = None, among: Part = "all") -> str | None:
+        """Which of a method and the reference is better, by its name; None where neither clearly is."""
+        return {"beats": method, "loses": self.reference}.get(self.verdict(method, metric, among=among))
+
+    def best(self, metric: str, methods: Sequence[str] | None = None, among: Part = "all") -> str | None:
+        """Name of the method that does best by a metric, the first of equals; None where it is undefined for all.
+
+        Args:
+            metric: which metric.
+            methods: to choose from; all by default.
+            among: on which part of the truth.
+        """
+        sign = 1 if self.metric(metric).higher_is_better else -1
+        names = self.methods if methods is None else methods
+        told = {name: sign * self.result(name, among).metrics[metric] for name in names}
+        told = {name: value for name, value in told.items() if not math.isnan(value)}
+        return max(told, key=told.__getitem__) if told else None
 
     def rows(self) -> list[dict[str, str | int | float | None]]:
         """One flat record for each method and part of the truth.
 
         Returns:
-            Records of ``method``, ``among``, ``entities`` (those evaluated), every mean under its name and,
-            for each of ``BOUNDED_METRICS`` m, ``m_low``, ``m_high``, ``m_difference`` (to the reference),
-            ``m_difference_low`` and ``m_difference_high``; None where no entity was evaluated.
+            Records of ``method``, ``among``, ``examples``, ``entities`` (those evaluated) and, for each metric m: m
+            and, where it has an interval, ``m_low``, ``m_high``, ``m_difference`` (this method less the reference),
+            ``m_difference_low``, ``m_difference_high`` and ``m_verdict`` (what this method does to the reference);
+            None where undefined.
         """
-        return [_row(result) for result in self.results]
+        return [self._row(result) for result in self.results]
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain data that ``json.dumps(..., allow_nan=False)`` takes."""
         return {
+            "task": str(self.task),
             "reference": self.reference,
+            "headline": self.headline.name,
+            "metrics": [asdict(metric) for metric in self.metrics],
+            "examples": self.examples,
+            "entities": self.entities,
             "level": self.level,
             "resamples": self.resamples,
             "seed": self.seed,
             "rows": self.rows(),
         }
 
+    def _row(self, result: MethodResult) -> dict[str, str | int | float | None]:
+        row: dict[str, str | int | float | None] = {
+            "method": result.method,
+            "among": result.among,
+            "examples": self.examples,
+            "entities": result.evaluated,
+        }
+        for metric in self.metrics:
+            name = metric.name
+            row[name] = _number(result.metrics[name])
+            if name not in result.intervals:
+                continue
+            interval, difference = result.intervals[name], result.differences[name]
+            row[f"{name}_low"] = _number(interval.low)
+            row[f"{name}_high"] = _number(interval.high)
+            row[f"{name}_difference"] = _number(difference.mean)
+            row[f"{name}_difference_low"] = _number(difference.interval.low)
+            row[f"{name}_difference_high"] = _number(difference.interval.high)
+            row[f"{name}_verdict"] = None if result.method == self.reference else verdict_of(difference, metric)
+        return row
 
-def compare(
-    methods: Sequence[MethodLists],
-    truth: Ragged,
-    past: Ragged,
-    n_items: int,
-    reference: str = "recency_weighted_frequency",
-    level: float = 0.95,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> Comparison:
-    """Evaluate each method on all of the truth, on its repeats and on what is new.
 
-    Args:
-        methods: their lists, for the same N entities in the same order.
-        truth: what came true, N rows.
-        past: what each entity had before the anchor, N rows; splits the truth into repeat and explore.
-        n_items: size of the catalogue.
-        reference: name of the method that the others are held against.
-        level: of the intervals.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
+def check_methods(names: Sequence[str], reference: str) -> None:
+    """Refuse methods that can't be compared.
 
     Raises:
-        DataError: two methods share a name, the reference isn't among them, or lists don't fit the truth.
+        DataError: two share a name, or the reference isn't among them.
     """
-    names = [method.name for method in methods]
     if len(set(names)) < len(names):
         raise DataError(f"methods must have different names: got {', '.join(names)}")
     if reference not in names:
         raise DataError(f"reference {reference!r} is not among the methods.{nearest(reference, names)}")
-    parts: dict[Among, Ragged] = {
-        "all": truth,
-        "repeat": truth.intersection(past),
-        "explore": truth.difference(past),
+
+
+def part_results(
+    part: Part,
+    evaluated: int,
+    found: Mapping[str, Mapping[str, float]],
+    drawn: Mapping[str, Mapping[str, Floats]],
+    reference: str,
+    level: float,
+) -> list[MethodResult]:
+    """Results of every method on one part of the truth.
+
+    Args:
+        part: which.
+        evaluated: entities that have such a truth.
+        found: method to metric to value.
+        drawn: method to metric to value in each draw, float64 ``[resamples]``; the same draws for all methods, so that
+            differences are paired.
+        reference: name of the method that the others are held against.
+        level: of the intervals.
+    """
+    bare = {
+        name: MethodResult(
+            name, part, evaluated, found[name], draws, {metric: _interval(d, level) for metric, d in draws.items()}, {}
+        )
+        for name, draws in drawn.items()
     }
-    found: dict[tuple[str, Among], MethodResult] = {}
-    for among, part in parts.items():
-        metrics = [evaluate_ranking(getattr(m, among), part, n_items, LENGTHS) for m in methods]
-        columns = [m.per_entity[name] for m in metrics for name in BOUNDED_METRICS]
-        # the same draws of entities for all methods, so that differences are paired: [resamples, methods, 4]
-        drawn = bootstrap_means(np.stack(columns, axis=1), resamples, seed)
-        drawn = drawn.reshape(resamples, len(methods), len(BOUNDED_METRICS))
-        base = names.index(reference)
-        for position, name in enumerate(names):
-            found[name, among] = MethodResult(
-                method=name,
-                among=among,
-                metrics=metrics[position],
-                intervals=_intervals(drawn[:, position], level),
-                differences=_differences(metrics[position], metrics[base], drawn[:, position] - drawn[:, base], level),
-            )
-    results = tuple(found[name, among] for name in names for among in AMONG)
-    return Comparison(reference, results, level, seed, resamples)
+    base = bare[reference]
+    return [
+        MethodResult(
+            result.method,
+            part,
+            evaluated,
+            result.metrics,
+            result.drawn,
+            result.intervals,
+            {metric: difference_of(result, base, metric, level) for metric in result.drawn},
+        )
+        for result in bare.values()
+    ]
 
 
-def _intervals(drawn: Floats, level: float) -> dict[str, Interval]:
-    """Metric to interval, from resampled means or differences ``[resamples, 4]``."""
-    return {name: percentile_interval(drawn[:, column], level) for column, name in enumerate(BOUNDED_METRICS)}
+def difference_of(one: MethodResult, other: MethodResult, metric: str, level: float) -> Difference:
+    """A method less another, with its interval; empty where the metric has no draws."""
+    interval = NOTHING
+    if metric in one.drawn:
+        interval = _interval(one.drawn[metric] - other.drawn[metric], level)
+    return Difference(one.metrics[metric] - other.metrics[metric], interval)
 
 
-def _differences(mine: RankingMetrics, base: RankingMetrics, drawn: Floats, level: float) -> dict[str, Difference]:
-    gaps = {name: mine.means[name] - base.means[name] if mine.n_evaluated else math.nan for name in BOUNDED_METRICS}
-    return {name: Difference(gaps[name], interval) for name, interval in _intervals(drawn, level).items()}
+def verdict_of(difference: Difference, metric: Metric) -> Verdict:
+    """What a method does to another, by the first less the second."""
+    if math.isnan(difference.mean) or math.isnan(difference.interval.low):
+        return "undefined"
+    if not difference.interval.excludes_zero:
+        return "ties"
+    return "beats" if (difference.mean > 0) == metric.higher_is_better else "loses"
 
 
-def _row(result: MethodResult) -> dict[str, str | int | float | None]:
-    n = result.metrics.n_evaluated
-    row: dict[str, str | int | float | None] = {
-        "method": result.method,
-        "among": result.among,
-        "entities": n,
-    }
-    for name, value in result.metrics.means.items():
-        row[name] = value if n or name.startswith("coverage") else None
-    for name, interval in result.intervals.items():
-        difference = result.differences[name]
-        row[f"{name}_low"] = _number(interval.low)
-        row[f"{name}_high"] = _number(interval.high)
-        row[f"{name}_difference"] = _number(difference.mean)
-        row[f"{name}_difference_low"] = _number(difference.interval.low)
-        row[f"{name}_difference_high"] = _number(difference.interval.high)
-    return row
+def _interval(draws: Floats, level: float) -> Interval:
+    """Interval of the draws in which the metric is defined."""
+    defined = draws[np.isfinite(draws)]
+    return percentile_interval(defined, level) if defined.size else NOTHING
 
 
 def _number(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""The evaluate stage: the holdout table against what came true, with baselines beside it."""
+"""The holdout of links against what came true, with the tower alone and baselines beside it."""
 
 from __future__ import annotations
 
@@ -8,33 +8,29 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gnnscale.arrays import Ragged
 from gnnscale.batches import Examples, read_examples
 from gnnscale.config import Settings
-from gnnscale.evaluation.baselines.link_baselines import BASELINES
-from gnnscale.evaluation.comparison import Comparison, MethodLists, compare
+from gnnscale.evaluation.baselines.baseline import link_baselines
+from gnnscale.evaluation.comparison import MODEL, TOWER
+from gnnscale.evaluation.holdout import Holdout, node_ids, read_answers
+from gnnscale.evaluation.list_comparison import PARTS, MethodLists, compare_lists
 from gnnscale.inference import read_keys
 from gnnscale.lake import Lake
-from gnnscale.query import DAY, AnchorPlan, PredictiveQuery, Split
+from gnnscale.query import AnchorPlan, PredictiveQuery, Split
 from gnnscale.retrieval import History, PairScores, rank_exact, read_history, read_pairs, read_vectors
-from gnnscale.schema import DataError
 from gnnscale.store import GraphStore
 
 log = logging.getLogger(__name__)
 
-PARTS = ("all", "repeat", "explore")
 
-
-@dataclass(frozen=True)
-class Holdout:
-    """What the evaluation found.
+@dataclass(frozen=True, eq=False)
+class LinkHoldout(Holdout):
+    """What the evaluation of ranked lists found.
 
     Args:
-        comparison: every method's metrics with intervals.
         ranked: the model's targets for each evaluated entity, int64 ``[evaluated, top]``, node ids.
         scores: of ``ranked``, float32.
         truth: what came true for each evaluated entity.
@@ -44,7 +40,6 @@ class Holdout:
             score is as good.
     """
 
-    comparison: Comparison
     ranked: NDArray[np.int64]
     scores: NDArray[np.float32]
     truth: Ragged
@@ -52,10 +47,14 @@ class Holdout:
     history: History
     audit: float
 
+    def figures(self) -> dict[str, Any]:
+        """The audit."""
+        return {"audit": self.audit}
 
-def evaluate_holdout(
+
+def evaluate_links(
     settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery, plan: AnchorPlan
-) -> Holdout:
+) -> LinkHoldout:
     """Compare ``holdout_<query>`` with the tower alone and with the baselines.
 
     Every method is scored three times: on all targets, on those that the entity had before (repeat), and on those
@@ -72,11 +71,12 @@ def evaluate_holdout(
     ranked, scores = _read_ranked(lake, settings, query, examples)
     model, tower = _model_lists(settings, lake, query, plan, examples, past, ranked)
     count = store.node_count(query.target.name)
-    methods = [model, tower, *_baseline_lists(settings, history, examples.entities, query.places)]
-    comparison = compare(methods, truth, past, count, resamples=settings.evaluation.resamples, seed=settings.seed)
+    methods = [model, tower, *_baseline_lists(settings, query, history, examples.entities)]
+    resamples, seed = settings.evaluation.resamples, settings.seed
+    comparison = compare_lists(query.task_type, methods, truth, past, count, resamples=resamples, seed=seed)
     exact = rank_exact(*_branches(lake, settings, query, plan, examples), examples.entities, query.places)
     audit = float(((exact.targets == ranked) | tied(exact.scores, scores)).mean())
-    return Holdout(comparison, ranked, scores, truth, examples.entities, history, audit)
+    return LinkHoldout(comparison, ranked, scores, truth, examples.entities, history, audit)
 
 
 def tied(scores: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -88,26 +88,13 @@ def tied(scores: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np
 def _read_ranked(
     lake: Lake, settings: Settings, query: PredictiveQuery, examples: Examples
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    rows = lake.read(f"holdout_{settings.query.name}")
-    entity = _node_ids(rows["entity"], read_keys(lake, query.entity.name))
-    target = _node_ids(rows["target"], read_keys(lake, query.target.name))
-    place = np.full(int(entity.max()) + 1, -1, np.int64)
-    evaluated = examples.entities[examples.entities <= entity.max()]
-    place[evaluated] = np.arange(len(evaluated))
-    wanted = place[entity] >= 0
-    at = (place[entity[wanted]], rows["rank"].to_numpy()[wanted] - 1)
+    rows, example = read_answers(lake, settings.query.name, query, examples.entities)
+    at = (example, rows["rank"].to_numpy() - 1)
     ranked = np.full((len(examples), query.places), -1, np.int64)
     scores = np.full((len(examples), query.places), -np.inf, np.float32)
-    ranked[at] = target[wanted]
-    scores[at] = rows["score"].to_numpy()[wanted]
-    if (ranked[:, 0] < 0).any():
-        missing = int((ranked[:, 0] < 0).sum())
-        raise DataError(f"holdout_{settings.query.name} lacks {missing:,} of {len(ranked):,} evaluated entities")
+    ranked[at] = node_ids(rows["target"], read_keys(lake, query.target.name))
+    scores[at] = rows["score"].to_numpy()
     return ranked, scores
-
-
-def _node_ids(column: pa.ChunkedArray, keys: pa.Array) -> NDArray[np.int64]:
-    return pc.index_in(column, value_set=keys).to_numpy().astype(np.int64)
 
 
 def _branches(
@@ -130,19 +117,15 @@ def _model_lists(
     rank = partial(rank_exact, entities, targets, rows=examples.entities, k=query.places, past=past)
     fused = {part: rank(pairs=pairs, among=part).targets for part in PARTS[1:]}
     tower = {part: rank(pairs=None, among=part).targets for part in PARTS}
-    return MethodLists("model", ranked, **fused), MethodLists("tower", **tower)
+    return MethodLists(MODEL, ranked, **fused), MethodLists(TOWER, **tower)
 
 
-def _baseline_lists(settings: Settings, history: History, entities: NDArray[np.int64], top: int) -> list[MethodLists]:
-    own: dict[str, dict[str, Any]] = {
-        "popularity": {"window_seconds": settings.evaluation.popularity_days * DAY},
-        "recency_weighted_frequency": {"half_life_seconds": settings.evaluation.half_life_days * DAY},
-    }
+def _baseline_lists(
+    settings: Settings, query: PredictiveQuery, history: History, entities: NDArray[np.int64]
+) -> list[MethodLists]:
     lists = []
-    for name, baseline in BASELINES.items():
-        parts = {
-            part: baseline(history, top, among=part, **own.get(name, {}))[entities]  # type: ignore[arg-type]
-            for part in PARTS
-        }
+    for name, baseline in link_baselines(query.task_type).items():
+        options = baseline.options(settings)
+        parts = {part: baseline.rank(history, query.places, among=part, **options)[entities] for part in PARTS}
         lists.append(MethodLists(name, **parts))
     return lists

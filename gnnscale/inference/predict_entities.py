@@ -16,14 +16,7 @@ from gnnscale.config import Settings
 from gnnscale.inference.embedding_rows import TIMESTAMP
 from gnnscale.inference.population import read_keys
 from gnnscale.lake import Lake
-from gnnscale.query import (
-    FORECASTING,
-    MULTICLASS_CLASSIFICATION,
-    MULTILABEL_CLASSIFICATION,
-    REGRESSION,
-    PredictiveQuery,
-    Split,
-)
+from gnnscale.query import PredictiveQuery, Split
 from gnnscale.store import GraphStore
 from gnnscale.training import NodePredictor, load_node_model
 
@@ -102,7 +95,7 @@ def answer_table(
     """
     shape = predictor.knowledge.shape
     count, width = scores.shape
-    if shape.task in (MULTICLASS_CLASSIFICATION, MULTILABEL_CLASSIFICATION):
+    if shape.task.predicts_classes:
         width = min(top or width, width)
         order = np.argsort(-scores, axis=1, kind="stable")[:, :width]
         answer = {
@@ -110,13 +103,12 @@ def answer_table(
             "rank": pa.array(np.tile(np.arange(1, width + 1, dtype=np.int32), count)),
             "score": pa.array(np.take_along_axis(scores, order, axis=1).ravel()),
         }
-    elif shape.task == FORECASTING:
+    elif shape.task.answer == "values":
         frames = np.tile(np.arange(1, width + 1, dtype=np.int32), count)
         answer = {"frame": pa.array(frames), "value": pa.array(scores.ravel())}
-    elif shape.task == REGRESSION:
-        answer = {"value": pa.array(scores[:, 0])}
     else:
-        answer = {"score": pa.array(scores[:, 0])}
+        (column,) = shape.task.columns
+        answer = {column: pa.array(scores[:, 0])}
     times = [datetime.fromtimestamp(int(a) + origin, UTC) for a in examples.anchors]
     row = pa.array(np.repeat(np.arange(count), width))
     return pa.table(

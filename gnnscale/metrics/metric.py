@@ -52,12 +52,15 @@ class ScoreMetric:
         evaluate: from scores and values to values by name, NaN or absent where undefined.
         prepare: the same for examples that count several times; None repeats the examples.
         columns: whether each column of the scores has such a metric.
+        tasks: task types (by name) and answers whose evaluation it joins by itself; others name it in their
+            ``metrics``.
     """
 
     definition: Metric
     evaluate: Callable[[Floats, Floats], Mapping[str, float]]
     prepare: Callable[[Floats, Floats], Draws] | None = None
     columns: bool = False
+    tasks: tuple[str, ...] = ()
 
     def definitions(self, width: int) -> tuple[Metric, ...]:
         """The metrics of scores with ``width`` columns."""
@@ -94,11 +97,13 @@ class ListMetric:
         each: from hits bool ``[n, k]``, the number of right items int64 ``[n]`` (1 or more) and k to the value of each
             row, float64 ``[n]``; None for a metric that has none.
         overall: from listed items int64 ``[N, k]``, -1 for none, and the size of the catalogue to the metric.
+        tasks: task types (by name) and answers whose evaluation it joins by itself, at length 10.
     """
 
     definition: Metric
     each: Callable[[Flags, Ids, int], Floats] | None = None
     overall: Callable[[Ids, int], float] | None = None
+    tasks: tuple[str, ...] = ()
 
     def at(self, k: int, row: str = "entity", item: str = "item") -> Metric:
         """The definition at a length."""

@@ -143,7 +143,7 @@ def _average_precision(hits: Flags, size: Ids, k: int) -> Floats:
 def _ndcg(hits: Flags, size: Ids, k: int) -> Floats:
     discount = 1.0 / np.log2(np.arange(2, k + 2))  # [k]
     ideal = np.cumsum(discount)[np.minimum(size, k) - 1]  # [n]
-    return (hits * discount[: hits.shape[1]]).sum(axis=1) / ideal
+    return np.asarray((hits * discount[: hits.shape[1]]).sum(axis=1) / ideal, dtype=np.float64)
 
 
 def _recall(hits: Flags, size: Ids, k: int) -> Floats:
@@ -151,7 +151,7 @@ def _recall(hits: Flags, size: Ids, k: int) -> Floats:
 
 
 def _hit_rate(hits: Flags, size: Ids, k: int) -> Floats:
-    return hits.any(axis=1).astype(np.float64)
+    return np.asarray(hits.any(axis=1), dtype=np.float64)
 
 
 def _reciprocal_rank(hits: Flags, size: Ids, k: int) -> Floats:

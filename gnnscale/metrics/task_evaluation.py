@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,9 @@ from gnnscale.metrics.ranking_metrics import evaluate_lists, find_list_metric
 from gnnscale.metrics.weighted_draws import ratio
 from gnnscale.query import TaskSpec
 from gnnscale.schema import METRICS, DataError
+
+LENGTH: Final = 10
+"""Of lists that a metric is taken at, where the task does not say."""
 
 
 def task_metrics(task: TaskSpec, width: int = 1) -> tuple[Metric, ...]:
@@ -39,7 +43,7 @@ def task_metrics(task: TaskSpec, width: int = 1) -> tuple[Metric, ...]:
     Raises:
         ConfigError: a metric that the task names is not known.
     """
-    return tuple(_definitions(task, task.metrics, width))
+    return tuple(_definitions(task, _metric_names(task), width))
 
 
 def headline_metric(task: TaskSpec, width: int = 1) -> Metric:
@@ -73,7 +77,7 @@ def evaluate_task(task: TaskSpec, scores: npt.ArrayLike, values: npt.ArrayLike) 
     Raises:
         DataError: shapes don't fit the task, scores aren't finite or probabilities lie outside 0 .. 1.
     """
-    return _evaluate(task, task.metrics, *checked_scores(task, scores, values))
+    return _evaluate(task, _metric_names(task), *checked_scores(task, scores, values))
 
 
 def validate_task(
@@ -125,8 +129,9 @@ def draw_metrics(task: TaskSpec, scores: npt.ArrayLike, values: npt.ArrayLike) -
         DataError: as for :func:`evaluate_task`.
     """
     told, true = checked_scores(task, scores, values)
-    found = [_find(name) for name in task.metrics]
-    lists = _list_names(task.metrics, told.shape[1])
+    names = _metric_names(task)
+    found = [_find(name) for name in names]
+    lists = _list_names(names, told.shape[1])
     # One preparation for all metrics of a family.
     prepared = {
         metric.prepare or metric: metric.draws(told, true) for metric in found if isinstance(metric, ScoreMetric)
@@ -172,6 +177,20 @@ def _check_range(task: TaskSpec, told: Floats) -> None:
 def _find(name: str) -> ScoreMetric | ListMetric:
     found: ScoreMetric | ListMetric = METRICS.find(name.partition("@")[0])
     return found
+
+
+def _metric_names(task: TaskSpec) -> list[str]:
+    """Those that the task names, in its order, and those that join it by themselves."""
+    named = {name.partition("@")[0] for name in task.metrics}
+    joining = [(name, _find(name)) for name in METRICS.names() if name not in named]
+    return [
+        *task.metrics,
+        *(
+            f"{name}@{LENGTH}" if isinstance(metric, ListMetric) else name
+            for name, metric in joining
+            if task.name in metric.tasks or task.answer in metric.tasks
+        ),
+    ]
 
 
 def _cut(task: TaskSpec, names: Sequence[str], top: int | None) -> list[str]:

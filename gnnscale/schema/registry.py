@@ -29,6 +29,7 @@ class Registry(Generic[T]):
         self.kind, self.home = kind, home
         self._found: dict[str, T] = {}
         self._searched = False
+        self._entries: dict[str, Any] | None = None
 
     def register(self, name: str) -> Callable[[T], T]:
         """Decorator that makes a class or a function known under a name.
@@ -76,7 +77,10 @@ class Registry(Generic[T]):
         self._searched = True
 
     def _brought(self) -> dict[str, Any]:
-        return {entry.name: entry for entry in entry_points(group=f"gnnscale.{self.kind}")}
+        # Reads what is installed from disk, some 20 ms: once is enough.
+        if self._entries is None:
+            self._entries = {entry.name: entry for entry in entry_points(group=f"gnnscale.{self.kind}")}
+        return self._entries
 
 
 def _origin(implementation: Any) -> str:

@@ -9,8 +9,15 @@ import pytest
 
 from gnnscale.metrics.class_metrics import class_ranks
 from gnnscale.metrics.metric import SMALLEST
-from gnnscale.metrics.task_evaluation import evaluate_task, headline_metric, task_metrics
-from gnnscale.query import STATIC_LINK_PREDICTION
+from gnnscale.metrics.task_evaluation import (
+    evaluate_task,
+    headline_metric,
+    selection_metric,
+    task_metrics,
+    validate_task,
+)
+from gnnscale.query import STATIC_LINK_PREDICTION, task_types
+from gnnscale.schema import METRICS
 from gnnscale.schema.errors import DataError
 from tests.node_tasks import NODE_TASKS
 
@@ -124,3 +131,29 @@ def test_faults_are_named():
         evaluate_task(REGRESSION, [[math.nan]], [[1]])
     with pytest.raises(DataError, match="static link prediction"):
         evaluate_task(STATIC_LINK_PREDICTION, [[1]], [[1]])
+
+
+def test_every_metric_of_ours_is_one_that_a_task_type_is_judged_by():
+    named = {name.partition("@")[0] for task in task_types() for name in task.metrics}
+    assert named == set(METRICS.names())
+
+
+@pytest.mark.parametrize("task", NODE_TASKS)
+def test_validation_takes_the_formulas_of_the_evaluation(task):
+    rng = np.random.default_rng(0)
+    width = 1 if task in (BINARY, REGRESSION) else 12
+    scores = rng.random((50, width)) / width
+    values = rng.integers(0, 2, (50, 1 if task is MULTICLASS else width)).astype(float)
+    found, whole = validate_task(task, scores, values), evaluate_task(task, scores, values)
+    assert found == {name: whole[name] for name in found} and len(found) == len(task.validation)
+    assert next(iter(found)) == selection_metric(task, width).name
+    # What is not known counts nothing, and what is no number is undefined.
+    more = np.concatenate([values, np.full_like(values[:1], math.nan)])
+    assert validate_task(task, np.concatenate([scores, scores[:1]]), more) == pytest.approx(found)
+    assert all(math.isnan(value) for value in validate_task(task, scores * math.nan, values).values())
+
+
+def test_validation_ranks_as_many_classes_as_the_query_asks_for():
+    assert selection_metric(MULTILABEL, 12, top=3).name == "map@3"
+    assert selection_metric(MULTILABEL, 4, top=None).name == "map@4"
+    assert selection_metric(MULTILABEL, 2, top=5).name == "map@2"

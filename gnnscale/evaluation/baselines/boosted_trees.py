@@ -10,16 +10,9 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from gnnscale.evaluation.baselines.task_baselines import Array, BaselineInputs
-from gnnscale.query import (
-    BINARY_CLASSIFICATION,
-    FORECASTING,
-    MULTICLASS_CLASSIFICATION,
-    MULTILABEL_CLASSIFICATION,
-    REGRESSION,
-    TaskSpec,
-)
-from gnnscale.schema import DataError
+from gnnscale.evaluation.baselines.baseline import Array, BaselineInputs, NodeBaseline
+from gnnscale.query import TaskSpec
+from gnnscale.schema import BASELINES, DataError
 
 Set = tuple[Array, Array]
 """Features ``[N, F]`` and targets ``[N]``."""
@@ -45,7 +38,7 @@ class BoostedTrees:
     (example, class) pairs, which see the features of the pair, the example and the class's training share.
 
     Args:
-        task: an entity task.
+        task: a node-level task.
         classes: number of classes, C, of tasks that have any.
         seed: of the trees and of the rows that are drawn.
         steps: most trees (multiclass: of each class); the validation examples stop them earlier.
@@ -71,13 +64,13 @@ class BoostedTrees:
         """
         if not len(values):
             raise DataError("there are no training examples to grow trees from")
-        if self.task is MULTILABEL_CLASSIFICATION:
+        if self.task.answer == "classes":
             self._fit_pairs(inputs, values, validation)
             return self
         table, kept = self._columns(inputs), self._drawn(len(values))
         held = (self._columns(validation[0]), validation[1]) if validation and len(validation[1]) else None
         self.shares = values.mean(axis=0, dtype=np.float64)
-        if self.task is MULTICLASS_CLASSIFICATION:
+        if self.task.answer == "class":
             self.shares = (values.astype(np.int64) == np.arange(self.classes)).mean(axis=0)
             kept = kept[self._told_apart(values[kept, 0])]
             if held:
@@ -95,12 +88,12 @@ class BoostedTrees:
             return self._scores(inputs)
 
     def _scores(self, inputs: BaselineInputs) -> Array:
-        if self.task is MULTILABEL_CLASSIFICATION:
+        if self.task.answer == "classes":
             return self._predict_pairs(inputs)
         table = self._columns(inputs)
         if self._regresses:
             return np.stack([model.predict(table) for model in self.models], axis=1).astype(np.float32)
-        if self.task is BINARY_CLASSIFICATION:
+        if self.task.answer == "truth":
             if self.models[0] is None:
                 return np.full((len(inputs), 1), self.shares[0], np.float32)
             return _probability(self.models[0], table)[:, None]
@@ -113,12 +106,12 @@ class BoostedTrees:
 
     @property
     def _regresses(self) -> bool:
-        return self.task in (REGRESSION, FORECASTING)
+        return self.task.predicts_values
 
     def _columns(self, inputs: BaselineInputs) -> Array:
         """Features of the examples, the own past and, for multiclass, the pair features of the first classes."""
         parts = [inputs.features, inputs.past]
-        if self.task is MULTICLASS_CLASSIFICATION and inputs.pairs is not None:
+        if self.task.answer == "class" and inputs.pairs is not None:
             parts.append(inputs.pairs[:, :PAIRED].reshape(len(inputs), -1))
         return np.concatenate(parts, axis=1)
 
@@ -205,3 +198,20 @@ def _probability(model: Any, table: Array) -> Array:
 
 def _threads(rows: int) -> AbstractContextManager[object]:
     return threadpool_limits(1, user_api="openmp") if rows <= FEW else nullcontext()
+
+
+def _boosted_trees(task: TaskSpec, classes: int, seed: int) -> BoostedTrees:
+    return BoostedTrees(task, classes, seed)
+
+
+BASELINES.register("boosted_trees")(
+    NodeBaseline(
+        "boosted_trees",
+        "Boosted trees",
+        "Gradient-boosted trees on counts, sums and recency of events up to the anchor, the entity's columns and "
+        "its own past, stopped by the validation examples.",
+        make=_boosted_trees,
+        # For several classes at once, trees learn from pairs of example and class.
+        needs_pairs=("classes",),
+    )
+)

@@ -6,17 +6,17 @@ so that the same history gives the same lists whatever the order of its rows.
 
 from __future__ import annotations
 
-from typing import Final, Literal, Protocol
+from typing import Any, Final
 
 import numpy as np
 
 from gnnscale.arrays import Ids, Ragged
+from gnnscale.config import Settings
+from gnnscale.evaluation.baselines.baseline import LinkBaseline
+from gnnscale.evaluation.comparison import Part
 from gnnscale.metrics import Floats
 from gnnscale.retrieval import History
-from gnnscale.schema import ConfigError
-
-Among = Literal["all", "repeat", "explore"]
-"""Which items may be listed: all, only those the entity has had, or only those it has not had."""
+from gnnscale.schema import BASELINES, ConfigError
 
 DAY: Final = 86_400
 """Seconds."""
@@ -25,15 +25,7 @@ CELLS: Final = 1 << 22
 """Entries of the candidate matrix that are looked at together when lists are filled up: 32 MiB of ids."""
 
 
-class Baseline(Protocol):
-    """Ranks items for every entity: int64 ``[n_entities, k]``, best first, -1 where a list ends early."""
-
-    def __call__(self, history: History, k: int, *, among: Among = "all") -> Ids:
-        """The lists, drawn from the items that ``among`` allows."""
-        ...
-
-
-def popularity(history: History, k: int, window_seconds: int = 30 * DAY, *, among: Among = "all") -> Ids:
+def popularity(history: History, k: int, window_seconds: int = 30 * DAY, *, among: Part = "all") -> Ids:
     """Items by their number of events in the last ``window_seconds``; items without any event never.
 
     Args:
@@ -61,7 +53,7 @@ def popularity(history: History, k: int, window_seconds: int = 30 * DAY, *, amon
     return _filled(np.full((history.n_entities, k), -1, dtype=np.int64), order, history.past)
 
 
-def personal_frequency(history: History, k: int, *, among: Among = "all", pad: bool = True) -> Ids:
+def personal_frequency(history: History, k: int, *, among: Part = "all", pad: bool = True) -> Ids:
     """What the entity has had, by how often.
 
     Args:
@@ -82,7 +74,7 @@ def personal_frequency(history: History, k: int, *, among: Among = "all", pad: b
 
 
 def recency_weighted_frequency(
-    history: History, k: int, half_life_seconds: int = 90 * DAY, *, among: Among = "all", pad: bool = True
+    history: History, k: int, half_life_seconds: int = 90 * DAY, *, among: Part = "all", pad: bool = True
 ) -> Ids:
     """What the entity has had, by the sum of 2^(-age / half-life) over its events.
 
@@ -103,12 +95,40 @@ def recency_weighted_frequency(
     return _personal(history, np.exp2(-history.age / half_life_seconds), k, among, pad)
 
 
-BASELINES: Final[dict[str, Baseline]] = {
-    "popularity": popularity,
-    "personal_frequency": personal_frequency,
-    "recency_weighted_frequency": recency_weighted_frequency,
-}
-"""Name to function, each called as ``baseline(history, k, among=...)``."""
+def _popularity_options(settings: Settings) -> dict[str, Any]:
+    return {"window_seconds": settings.evaluation.popularity_days * DAY}
+
+
+def _frequency_options(settings: Settings) -> dict[str, Any]:
+    return {"half_life_seconds": settings.evaluation.half_life_days * DAY}
+
+
+BASELINES.register("popularity")(
+    LinkBaseline(
+        "popularity",
+        "Popularity",
+        "What most events named lately, for everyone.",
+        rank=popularity,
+        options=_popularity_options,
+    )
+)
+BASELINES.register("personal_frequency")(
+    LinkBaseline(
+        "personal_frequency",
+        "Personal frequency",
+        "What the entity has had, by how often; then what is popular.",
+        rank=personal_frequency,
+    )
+)
+BASELINES.register("recency_weighted_frequency")(
+    LinkBaseline(
+        "recency_weighted_frequency",
+        "Recency-weighted frequency",
+        "What the entity has had, by how often, the latest counting most; then what is popular.",
+        rank=recency_weighted_frequency,
+        options=_frequency_options,
+    )
+)
 
 
 def _check(k: int, among: str, **seconds: int) -> None:
@@ -131,7 +151,7 @@ def _popular(history: History, recent: Ids) -> Ids:
     return known[np.lexsort((known, -history.totals[known], -recent[known]))]
 
 
-def _personal(history: History, weight: Floats, k: int, among: Among, pad: bool) -> Ids:
+def _personal(history: History, weight: Floats, k: int, among: Part, pad: bool) -> Ids:
     ranked = np.full((history.n_entities, k), -1, dtype=np.int64)
     if among != "explore":
         ranked = _top_of_past(history, _summed_weights(history, weight), k)

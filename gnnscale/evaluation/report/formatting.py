@@ -1,4 +1,4 @@
-"""The values of entity tasks in words: rates of the labels, and what was said of a few entities."""
+"""The values of node-level tasks in words: rates of the labels, and what was said of a few entities."""
 
 from __future__ import annotations
 
@@ -11,14 +11,7 @@ import numpy.typing as npt
 
 from gnnscale.evaluation.report.page import MISSING, figure, share
 from gnnscale.metrics import THRESHOLD, Floats, ranked_classes
-from gnnscale.query import (
-    BINARY_CLASSIFICATION,
-    FORECASTING,
-    MULTICLASS_CLASSIFICATION,
-    MULTILABEL_CLASSIFICATION,
-    REGRESSION,
-    TaskSpec,
-)
+from gnnscale.query import TaskSpec
 
 LISTED: Final = 5
 """Classes that are named of one example."""
@@ -51,22 +44,22 @@ def label_rate(task: TaskSpec, values: npt.ArrayLike, classes: Sequence[str] = (
     """What the values of some examples are like, in a few words.
 
     Args:
-        task: an entity task.
+        task: a node-level task.
         values: ``[N, W]``.
         classes: names of the classes, of tasks that have any.
     """
     true = np.asarray(values, dtype=np.float64)
     if not true.size:
         return "no examples"
-    if task is BINARY_CLASSIFICATION:
+    if task.answer == "truth":
         return f"{share(float(true.mean()))} true"
-    if task is MULTICLASS_CLASSIFICATION:
+    if task.answer == "class":
         labels = true[:, 0].astype(np.int64)
         counts = np.bincount(labels[labels >= 0], minlength=1)
         unseen = float((labels < 0).mean())
         rest = f", {share(unseen)} {UNSEEN}" if unseen else ""
         return f"{(counts > 0).sum():,} classes; {_most(counts / len(true), classes)}{rest}"
-    if task is MULTILABEL_CLASSIFICATION:
+    if task.answer == "classes":
         return f"{figure(float(true.sum(axis=1).mean()))} classes each; {_most(true.mean(axis=0), classes)}"
     middle = f"mean {figure(float(true.mean()))}, median {figure(float(np.median(true)))}"
     return f"{middle}, {share(float((true == 0).mean()))} zero"
@@ -84,7 +77,7 @@ def task_example(
     """Put one example into words.
 
     Args:
-        task: an entity task.
+        task: a node-level task.
         key: of the entity.
         scores: of the model, ``[V]``.
         values: what came true, ``[W]``.
@@ -94,9 +87,9 @@ def task_example(
     """
     told, true, last = (np.asarray(part, dtype=np.float64) for part in (scores, values, past))
     right = None
-    if task is BINARY_CLASSIFICATION:
+    if task.answer == "truth":
         right = bool((told[0] >= THRESHOLD) == (true[0] > 0))
-    if task is MULTICLASS_CLASSIFICATION:
+    if task.answer == "class":
         right = bool(told.argmax() == true[0])
     return TaskExample(
         key,
@@ -114,11 +107,11 @@ def _most(shares: Floats, classes: Sequence[str]) -> str:
 
 
 def _value(task: TaskSpec, value: Floats, classes: Sequence[str]) -> str:
-    if task is BINARY_CLASSIFICATION:
+    if task.answer == "truth":
         return "true" if value[0] > 0 else "false"
-    if task is MULTICLASS_CLASSIFICATION:
+    if task.answer == "class":
         return _name(classes, int(value[0])) if value[0] >= 0 else UNSEEN
-    if task is MULTILABEL_CLASSIFICATION:
+    if task.answer == "classes":
         names = [_name(classes, int(c)) for c in np.flatnonzero(value)]
         more = f" and {len(names) - 2 * LISTED} more" if len(names) > 2 * LISTED else ""
         return ", ".join(names[: 2 * LISTED]) + more if names else "none"
@@ -126,11 +119,11 @@ def _value(task: TaskSpec, value: Floats, classes: Sequence[str]) -> str:
 
 
 def _prediction(task: TaskSpec, score: Floats, classes: Sequence[str]) -> str:
-    if task is BINARY_CLASSIFICATION:
+    if task.answer == "truth":
         return share(float(score[0]))
-    if task in (REGRESSION, FORECASTING):
+    if task.predicts_values:
         return _value(task, score, classes)
-    listed = LISTED if task is MULTILABEL_CLASSIFICATION else 3
+    listed = LISTED if task.answer == "classes" else 3
     best = ranked_classes(score[None])[0][:listed]
     return ", ".join(f"{_name(classes, int(c))} {share(float(score[c]))}" for c in best)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gnnscale.evaluation.report.report import EdgeFigure, RelationFigure, TableFigure
+from gnnscale.evaluation.report.figures import EdgeFigure, RelationFigure, TableFigure
 from gnnscale.query import show_time
 from gnnscale.schema import GraphManifest
 

@@ -1,17 +1,21 @@
-"""The run as a report: figures of the graph, curves of the training, and a few entities told by name."""
+"""The report of ranked links: what a few entities had, beside what was recommended to them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import ClassVar, Final
 
 import numpy as np
 import pyarrow as pa
 
 from gnnscale.config import Settings
-from gnnscale.evaluation.link_holdout import Holdout
+from gnnscale.evaluation.comparison import Part
+from gnnscale.evaluation.link_holdout import LinkHoldout
+from gnnscale.evaluation.report.figures import Curve
 from gnnscale.evaluation.report.graph_figures import edge_figures, relation_figures, table_figures
-from gnnscale.evaluation.report.report import Curve, EntityExample, Report
+from gnnscale.evaluation.report.report import Report
 from gnnscale.inference import read_keys
 from gnnscale.lake import Lake
 from gnnscale.query import AnchorPlan, PredictiveQuery, show_time
@@ -20,18 +24,59 @@ from gnnscale.store import GraphStore
 
 HISTORY_SHOWN = 12
 
+HEADLINES: Final[tuple[tuple[str, Part], ...]] = (
+    ("map@10", "all"),
+    ("recall@20", "all"),
+    ("recall@10", "repeat"),
+    ("recall@10", "explore"),
+)
 
-def build_report(
+
+@dataclass(frozen=True)
+class EntityExample:
+    """One entity: what it had, and what was recommended to it.
+
+    Args:
+        key: of the entity.
+        attributes: what is known of it, name to value.
+        history: (item, times had, when last as ISO text), in the order to show.
+        recommendations: (rank, item, score, whether it had it before, whether it came true).
+    """
+
+    key: str
+    attributes: Mapping[str, object]
+    history: Sequence[tuple[str, int, str]]
+    recommendations: Sequence[tuple[int, str, float, bool, bool]]
+
+
+@dataclass(frozen=True)
+class LinkReport(Report):
+    """Everything that the page of a link task shows.
+
+    Args:
+        examples: a few entities.
+    """
+
+    template: ClassVar[str] = "link_report.html.j2"
+
+    examples: Sequence[EntityExample] = ()
+
+    def cards(self) -> list[tuple[str, Part]]:
+        """MAP and recall of all, recall of repeats and of what is new."""
+        return list(HEADLINES)
+
+
+def build_link_report(
     settings: Settings,
     lake: Lake,
     store: GraphStore,
     query: PredictiveQuery,
     plan: AnchorPlan,
-    holdout: Holdout,
+    holdout: LinkHoldout,
     curves: Sequence[Curve],
     stages: Sequence[tuple[str, float, str]],
     details: Mapping[str, str],
-) -> Report:
+) -> LinkReport:
     """Gather what the page shows.
 
     Args:
@@ -54,7 +99,7 @@ def build_report(
         "Holdout rows equal to exact search": f"{holdout.audit:.2%}",
         **details,
     }
-    return Report(
+    return LinkReport(
         title=f"{settings.query.name} on {settings.recipe}",
         query_text=query.text,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -70,7 +115,7 @@ def build_report(
 
 
 def _examples(
-    settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery, plan: AnchorPlan, holdout: Holdout
+    settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery, plan: AnchorPlan, holdout: LinkHoldout
 ) -> list[EntityExample]:
     key = stream_key(settings.seed, 0, "report/examples")
     rows = permutation(key, len(holdout.entities))[: settings.evaluation.examples]
@@ -98,7 +143,7 @@ def _names(lake: Lake, table: str) -> pa.Array:
     return pa.array([shown.get(node) or f"{table} {key}" for node, key in enumerate(keys.to_pylist())])
 
 
-def _history(holdout: Holdout, entity: int, names: pa.Array, anchor: int) -> list[tuple[str, int, str]]:
+def _history(holdout: LinkHoldout, entity: int, names: pa.Array, anchor: int) -> list[tuple[str, int, str]]:
     mine = holdout.history.entity == entity
     items, ages = holdout.history.item[mine], holdout.history.age[mine]
     distinct, inverse, counts = np.unique(items, return_inverse=True, return_counts=True)
@@ -108,7 +153,7 @@ def _history(holdout: Holdout, entity: int, names: pa.Array, anchor: int) -> lis
     return [(names[int(distinct[i])].as_py(), int(counts[i]), show_time(anchor - int(latest[i]))[:10]) for i in order]
 
 
-def _recommendations(holdout: Holdout, row: int, names: pa.Array) -> list[tuple[int, str, float, bool, bool]]:
+def _recommendations(holdout: LinkHoldout, row: int, names: pa.Array) -> list[tuple[int, str, float, bool, bool]]:
     past = holdout.history.past.row(int(holdout.entities[row]))
     truth = holdout.truth.row(row)
     return [

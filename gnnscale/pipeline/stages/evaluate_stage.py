@@ -8,8 +8,8 @@ from importlib.metadata import version
 
 import gnnscale
 from gnnscale.config import Settings
-from gnnscale.evaluation import Curve, build_report, evaluate_holdout, render_report
-from gnnscale.inference import log_model
+from gnnscale.evaluation import MODEL, Comparison, Curve, build_report, evaluate_holdout, render_report
+from gnnscale.inference import AnswerModel, log_model
 from gnnscale.lake import Lake
 from gnnscale.pipeline.stages.retrieve_stage import RETRIEVAL
 from gnnscale.pipeline.stages.train_stage import CURVES, trained_settings
@@ -39,17 +39,26 @@ def evaluate_and_report(
     settings = trained_settings(settings, lake)
     holdout = evaluate_holdout(settings, lake, store, query, plan)
     name = settings.query.name
-    lake.write_record(EVALUATION.format(query=name), {**holdout.comparison.to_dict(), "audit": holdout.audit})
+    lake.write_record(EVALUATION.format(query=name), {**holdout.comparison.to_dict(), **holdout.figures()})
     run = last_run(settings, lake)
     details = search_details(lake, name) | run_details(settings, run)
     report = build_report(settings, lake, store, query, plan, holdout, read_curves(lake, name), stages, details)
     page = render_report(report)
     lake.write_bytes(report_path(name), page.encode())
     if run:
-        track(run, holdout.comparison.rows(), page)
-        log_model(run.run_id, settings, lake, RankingModel())
-    model = holdout.comparison.result("model").metrics.means
-    return f"MAP@10 {model['map@10']:.4f}, Recall@20 {model['recall@20']:.4f} over {len(holdout.entities):,} entities"
+        track(run, holdout.comparison, page)
+        model = RankingModel() if query.task_type.predicts_links else AnswerModel()
+        log_model(run.run_id, settings, lake, model)
+    return comparison_in_words(holdout.comparison)
+
+
+def comparison_in_words(comparison: Comparison) -> str:
+    """The model's headline, and what it is to each baseline by it."""
+    metric = comparison.headline
+    value = comparison.result(MODEL).metrics[metric.name]
+    others = [name for name in comparison.methods if name != MODEL]
+    verdicts = [f"{comparison.verdict(MODEL, other=name)} {name}" for name in others]
+    return f"{metric.title} {value:.4g} over {comparison.examples:,} examples: {', '.join(verdicts)}"
 
 
 def search_details(lake: Lake, query: str) -> dict[str, str]:
@@ -86,11 +95,12 @@ def read_curves(lake: Lake, query: str) -> list[Curve]:
     ]
 
 
-def track(run: Run, rows: list[dict[str, str | int | float | None]], page: str) -> None:
+def track(run: Run, comparison: Comparison, page: str) -> None:
     """Add the comparison's figures and the report to the run of the training."""
     metrics: dict[str, float] = {}
-    for row in rows:
-        prefix = "/".join(str(row[key]) for key in ("method", "among") if key in row) + "/"
+    keys = ("method", "among") if len(comparison.parts) > 1 else ("method",)
+    for row in comparison.rows():
+        prefix = "/".join(str(row[key]) for key in keys) + "/"
         metrics |= {
             prefix + key: float(value)
             for key, value in row.items()

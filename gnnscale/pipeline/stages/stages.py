@@ -321,15 +321,9 @@ class EvaluateStage(Stage):
 
 
 class EvaluateTaskStage(EvaluateStage):
-    """Values or classes against truth and baselines, to a report."""
+    """The same of values or classes."""
 
     after = PredictStage
-
-    def make(self) -> str:
-        """Evaluate and report."""
-        from gnnscale.pipeline.stages.evaluate_task_stage import evaluate_task_and_report
-
-        return evaluate_task_and_report(self.settings, self.work.lake, self.work.query, self.work.plan, self.work.done)
 
 
 LINK_STAGES: tuple[type[Stage], ...] = (

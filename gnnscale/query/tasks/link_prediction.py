@@ -30,9 +30,10 @@ TEMPORAL_LINK_PREDICTION: Final = TASKS.register("temporal link prediction")(
         label="links",
         losses=("sampled_softmax",),
         head="identity",
-        metrics=("map@10", "recall@10", "recall@20", "ndcg@10", "hit_rate@10", "mrr@10", "coverage@10"),
+        metrics=("map@10", "recall@10", "recall@20", "ndcg@10", "coverage@10", "hit_rate@10", "mrr@10"),
         validation=("map@10", "recall@10", "recall@20", "ndcg@10"),
         baselines=("popularity", "personal_frequency", "recency_weighted_frequency"),
+        reference="recency_weighted_frequency",
     )
 )
 

@@ -8,6 +8,7 @@ import pytest
 from gnnscale.batches import AnswerShape
 from gnnscale.metrics import validate_task
 from gnnscale.query import BINARY_CLASSIFICATION, FORECASTING, MULTICLASS_CLASSIFICATION, MULTILABEL_CLASSIFICATION
+from gnnscale.training import ModelSelection
 from gnnscale.training.objectives.node_validation import selection_of
 
 NAN = np.nan
@@ -54,3 +55,12 @@ def test_multilabel_ranks_the_classes() -> None:
     # Of a, both true ones are above the false one; of c, one of the two is.
     assert found["auroc"] == pytest.approx((1 + 0.5) / 2)
     assert selection_of(shape, 2).metric == "map@2" and selection_of(shape, None).metric == "map@3"
+
+
+def test_what_is_undefined_never_beats_a_number() -> None:
+    for kept in (ModelSelection("auroc"), ModelSelection("mae", maximize=False)):
+        number, undefined = {kept.metric: 0.5}, {kept.metric: NAN}
+        assert kept.better(number, undefined)
+        assert not kept.better(undefined, number) and not kept.better(undefined, undefined)
+        assert not kept.better(number, number)
+        assert kept.better({kept.metric: 0.6}, number) is kept.maximize

@@ -5,10 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnscale.evaluation import BASELINES, personal_frequency, popularity, recency_weighted_frequency
-from gnnscale.evaluation.baselines.link_baselines import DAY, Among
+from gnnscale.evaluation import link_baselines, personal_frequency, popularity, recency_weighted_frequency
+from gnnscale.evaluation.baselines.link_baselines import DAY
+from gnnscale.evaluation.comparison import Part
+from gnnscale.query import TEMPORAL_LINK_PREDICTION
 from gnnscale.retrieval import History
 from gnnscale.schema.errors import ConfigError, DataError
+
+BASELINES = {name: baseline.rank for name, baseline in link_baselines(TEMPORAL_LINK_PREDICTION).items()}
 
 
 def history(*events: tuple[int, int, int], n_entities: int = 3, n_items: int = 8) -> History:
@@ -77,7 +81,7 @@ HISTORIES = st.builds(
 def test_lists_keep_their_promises(past: History, name: str, k: int, seed: int) -> None:
     had = [set(past.past.row(i).tolist()) for i in range(4)]
     known = set(past.item.tolist())
-    allowed: dict[Among, list[set[int]]] = {
+    allowed: dict[Part, list[set[int]]] = {
         "all": [known] * 4,
         "repeat": had,
         "explore": [known - mine for mine in had],

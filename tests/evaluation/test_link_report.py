@@ -10,21 +10,24 @@ import pytest
 
 from gnnscale.arrays import Ragged
 from gnnscale.evaluation import (
-    BASELINES,
     Comparison,
     Curve,
     EdgeFigure,
     EntityExample,
+    LinkReport,
     MethodLists,
     RelationFigure,
-    Report,
     TableFigure,
-    compare,
+    compare_lists,
+    link_baselines,
     render_report,
 )
-from gnnscale.evaluation.comparison import AMONG
+from gnnscale.evaluation.list_comparison import PARTS
 from gnnscale.evaluation.report.charts import POINTS, Bar, bar_chart, line_chart, ticks
+from gnnscale.evaluation.report.link_report import HEADLINES
 from gnnscale.evaluation.report.report import headlines
+from gnnscale.metrics import task_metrics
+from gnnscale.query import TEMPORAL_LINK_PREDICTION
 from gnnscale.retrieval import History
 
 SECTIONS = (
@@ -38,6 +41,8 @@ SECTIONS = (
 )
 NASTY = "<img src=x onerror=\"alert(1)\"> & 'sons'"
 N, ITEMS = 40, 50
+LINKS = TEMPORAL_LINK_PREDICTION
+BASELINES = {name: baseline.rank for name, baseline in link_baselines(LINKS).items()}
 
 
 class Outline(HTMLParser):
@@ -70,7 +75,7 @@ def comparison(model_is_perfect: bool = True) -> Comparison:
     rng = np.random.default_rng(0)
     past = History(rng.integers(0, N, 300), rng.integers(0, ITEMS, 300), rng.integers(0, 10**7, 300), N, ITEMS)
     truth = Ragged.from_pairs(rng.integers(0, N, 150), rng.integers(0, ITEMS, 150), N)
-    lists = [MethodLists(name, *(b(past, 20, among=a) for a in AMONG)) for name, b in BASELINES.items()]
+    lists = [MethodLists(name, *(b(past, 20, among=a) for a in PARTS)) for name, b in BASELINES.items()]
     parts = (truth, truth.intersection(past.past), truth.difference(past.past))
     if not model_is_perfect:
         parts = (Ragged.from_lists([[]] * N),) * 3
@@ -80,12 +85,12 @@ def comparison(model_is_perfect: bool = True) -> Comparison:
         for i in range(N):
             ranked[i, : part.counts[i]] = part.row(i)
         told.append(ranked)
-    return compare([MethodLists("model", *told), *lists], truth, past.past, ITEMS)
+    return compare_lists(LINKS, [MethodLists("model", *told), *lists], truth, past.past, ITEMS)
 
 
 @pytest.fixture(scope="module")
-def full() -> Report:
-    return Report(
+def full() -> LinkReport:
+    return LinkReport(
         title=f"Weekly {NASTY}",
         query_text="PREDICT COUNT(t.*, 0, 7) > 1 FOR EACH a.id",
         created="2017-12-26T00:00:00Z",
@@ -114,7 +119,7 @@ def full() -> Report:
 
 
 @pytest.fixture(scope="module")
-def page(full: Report) -> str:
+def page(full: LinkReport) -> str:
     return render_report(full)
 
 
@@ -140,10 +145,10 @@ def test_the_page_needs_nothing_else(page: str) -> None:
     assert not re.search(r"https?:|//|url\(|@import", page)
 
 
-def test_figures_are_written_as_promised(page: str, full: Report) -> None:
+def test_figures_are_written_as_promised(page: str, full: LinkReport) -> None:
     for text in ("1,469,307", "1,234,567", "99.9 %", "4,321", "12.3", "0.512", "1 min 15 s", "1 h 02 min"):
         assert text in page
-    mean = full.comparison.result("popularity").metrics.means["map@10"]
+    mean = full.comparison.result("popularity").metrics["map@10"]
     assert f">{mean:.3f}<" in page
     assert "Recency-weighted frequency" in page
     for text in ("1,357", "2,468", "9,753", "45.6 %", "2,345", "5,432", "6,543", "7,654", "8,765", "2.3", "3,456"):
@@ -157,25 +162,25 @@ def test_hits_are_marked_in_words(page: str) -> None:
 
 
 def test_headlines_hold_the_model_against_the_best_baseline() -> None:
-    found = headlines(comparison())
+    found = headlines(comparison(), HEADLINES)
     assert [line.title for line in found[:2]] == ["MAP@10", "Recall@20"]
     assert {line.verdict for line in found[:2]} == {"better"}
     whole = comparison()
-    best = max(BASELINES, key=lambda name: whole.result(name).metrics.means["map@10"])
+    best = max(BASELINES, key=lambda name: whole.result(name).metrics["map@10"])
     gap = found[0].difference
     assert gap is not None
-    assert gap.mean == pytest.approx(found[0].value - whole.result(best).metrics.means["map@10"])
-    assert {line.verdict for line in headlines(comparison(model_is_perfect=False))[:2]} == {"worse"}
+    assert gap.mean == pytest.approx(found[0].value - whole.result(best).metrics["map@10"])
+    assert {line.verdict for line in headlines(comparison(model_is_perfect=False), HEADLINES)[:2]} == {"worse"}
 
 
 def test_empty_lists_render() -> None:
-    nothing = Report("t", "q", "2017-12-26", Comparison("popularity", ()))
+    nothing = LinkReport("t", "q", "2017-12-26", Comparison(LINKS, "popularity", (), task_metrics(LINKS)))
     page = render_report(nothing)
     assert headings(page) == list(SECTIONS)
     assert Outline(page).open == []
     assert "No model was evaluated." in page
     example = EntityExample("key", {}, [], [])
-    sparse = Report("t", "q", "c", comparison(), curves=[Curve("loss", "step", [])], examples=[example])
+    sparse = LinkReport("t", "q", "c", comparison(), curves=[Curve("loss", "step", [])], examples=[example])
     page = render_report(sparse)
     assert "No values were recorded." in page
     assert "No recommendations." in page
@@ -185,7 +190,9 @@ def test_a_part_without_truth_shows_no_numbers() -> None:
     lists = np.array([[0, 1]])
     method = MethodLists("popularity", lists, lists, lists)
     never = Ragged.from_lists([[]])
-    page = render_report(Report("t", "q", "c", compare([method], never, never, 3, reference="popularity")))
+    page = render_report(
+        LinkReport("t", "q", "c", compare_lists(LINKS, [method], never, never, 3, reference="popularity"))
+    )
     assert "nan" not in page
     assert "0 entities" in page
 

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from markupsafe import Markup
 
+from gnnscale.evaluation import Comparison, LabelFigure, MethodScores, NodeReport, compare_scores
+from gnnscale.evaluation.report.answer_charts.chart import answer_charts, like_scored
 from gnnscale.evaluation.report.charts import Trace, plane_chart
+from gnnscale.evaluation.report.figures import Curve, EdgeFigure, TableFigure
 from gnnscale.evaluation.report.formatting import UNSEEN, label_rate, task_example
 from gnnscale.evaluation.report.page import MISSING, figure
-from gnnscale.evaluation.report.report import Curve, EdgeFigure, TableFigure
-from gnnscale.evaluation.report.task_charts import like_scored, task_charts
-from gnnscale.evaluation.report.task_report import LabelFigure, TaskReport, render_task_report, task_headlines
-from gnnscale.evaluation.task_comparison import MethodScores, TaskComparison, compare_task
+from gnnscale.evaluation.report.report import headlines, render_report
 from gnnscale.metrics.task_evaluation import task_metrics
 from gnnscale.query import TaskSpec
-from tests.evaluation.test_report import NASTY, Outline, headings
-from tests.evaluation.test_task_comparison import CLASSES, NODE_TASKS, examples
+from tests.evaluation.test_link_report import NASTY, Outline, headings
+from tests.evaluation.test_score_comparison import CLASSES, NODE_TASKS, examples
 
 SECTIONS = [
     "Headline figures",
@@ -35,19 +35,19 @@ NAMES = [NASTY, *(f"class {c}" for c in range(CLASSES - 1))]
 BINARY, REGRESSION, FORECASTING, MULTICLASS, MULTILABEL = NODE_TASKS
 
 
-def report(task: TaskSpec) -> TaskReport:
+def report(task: TaskSpec) -> NodeReport:
     scores, values = examples(task)
     names = ("model", "own_past", "boosted_trees", "odd_one")
     methods = [MethodScores(name, examples(task, seed)[0]) for seed, name in enumerate(names)]
-    return TaskReport(
+    return NodeReport(
         title=f"Churn {NASTY}",
         query_text="PREDICT COUNT(t.*, 0, 7) > 1 FOR EACH a.id",
         created="2017-12-26",
-        comparison=compare_task(task, methods, values, resamples=20),
+        comparison=compare_scores(task, methods, values, resamples=20),
         summary={NASTY: NASTY},
         explanation=f"population {NASTY}",
         labels=[LabelFigure("train", NASTY, 1234, label_rate(task, values, NAMES))],
-        charts=task_charts(task, scores, values, NAMES),
+        charts=answer_charts(task, scores, values, NAMES),
         tables=[TableFigure("b", 5, 1)],
         edges=[EdgeFigure("buys", NASTY, "products", 1_234_567, 0.99979, 12.34, 987, 4321)],
         curves=[Curve("Loss", "epoch", [(1, 2.0), (2, 1.0)])],
@@ -58,7 +58,7 @@ def report(task: TaskSpec) -> TaskReport:
 
 @pytest.mark.parametrize("task", NODE_TASKS)
 def test_every_task_renders(task):
-    page = render_task_report(report(task))
+    page = render_report(report(task))
     outline = Outline(page)
     assert headings(page) == SECTIONS
     assert outline.open == [] and outline.loads == []
@@ -71,7 +71,7 @@ def test_every_task_renders(task):
 
 def test_the_table_holds_values_intervals_and_verdicts():
     whole = report(REGRESSION)
-    page = render_task_report(whole)
+    page = render_report(whole)
     rows = re.findall(r'<tr[^>]*>\n<th scope="row".*?</tr>', page, re.S)
     assert [re.findall(r'class="text">(.*?)</th>', row)[0] for row in rows] == [
         "Model",
@@ -84,32 +84,34 @@ def test_the_table_holds_values_intervals_and_verdicts():
         interval = result.intervals[metric.name]
         assert figure(result.metrics[metric.name]) in rows[1]
         assert f"{figure(interval.low)} to {figure(interval.high)}" in rows[1]
-    assert f">{whole.comparison.verdict('own_past')}</small>" in rows[1]
-    assert "beats" not in rows[0] and "ties" not in rows[0]
+    better = {"beats": "Own past is better", "loses": "Model is better", "ties": "no clear difference"}
+    assert f">{better[whole.comparison.verdict('own_past')]}</small>" in rows[1]
+    assert "better" not in rows[0] and "difference" not in rows[0]
 
 
 def test_headlines_of_an_error_are_better_below():
     values = np.random.default_rng(0).normal(size=(200, 1))
     methods = [MethodScores(name, values + size) for name, size in (("model", 1), ("near", 2), ("far", 3))]
-    found = task_headlines(compare_task(REGRESSION, methods, values, resamples=50))
+    whole = compare_scores(REGRESSION, methods, values, resamples=50)
+    cards = [(metric.name, "all") for metric in whole.metrics]
+    found = headlines(whole, cards)
     assert [(line.title, line.opponent, line.verdict) for line in found] == [
         ("MAE", "Near", "better"),
         ("RMSE", "Near", "better"),
         ("R²", "Near", "better"),
     ]
-    worse = compare_task(REGRESSION, methods, values, reference="far", resamples=50)
-    assert {line.verdict for line in task_headlines(worse)} == {"worse"}
+    assert {line.verdict for line in headlines(whole, cards, subject="far")} == {"worse"}
 
 
 @pytest.mark.parametrize("task", NODE_TASKS)
 def test_no_methods_and_no_examples_render(task):
-    nothing = TaskReport("t", "q", "c", TaskComparison(task, "model", (), task_metrics(task, 3)))
-    page = render_task_report(nothing)
+    nothing = NodeReport("t", "q", "c", Comparison(task, "model", (), task_metrics(task, 3)))
+    page = render_report(nothing)
     assert headings(page) == SECTIONS and Outline(page).open == []
     width = 1 if task in (BINARY, REGRESSION) else 3
     scores, values = np.zeros((0, width)), np.zeros((0, 1 if task is MULTICLASS else width))
-    empty = compare_task(task, [MethodScores(name, scores) for name in ("model", "own_past")], values, resamples=5)
-    page = render_task_report(TaskReport("t", "q", "c", empty, charts=task_charts(task, scores, values)))
+    empty = compare_scores(task, [MethodScores(name, scores) for name in ("model", "own_past")], values, resamples=5)
+    page = render_report(NodeReport("t", "q", "c", empty, charts=answer_charts(task, scores, values)))
     assert Outline(page).open == [] and "undefined" in page
     assert "nan" not in re.sub(r"<[^>]*>", " ", page).lower().split()
 
@@ -121,7 +123,7 @@ def dots(chart: Markup) -> list[tuple[float, float]]:
 def test_calibrated_scores_lie_on_the_diagonal():
     score = np.repeat([0.2, 0.4, 0.8], 100)[:, None]
     true = np.concatenate([np.arange(100) % 5 < share for share in (1, 2, 4)])[:, None].astype(float)
-    chart = task_charts(BINARY, score, true)[0].chart
+    chart = answer_charts(BINARY, score, true)[0].chart
     ends = re.findall(r'class="diagonal" points="([\d.]+),([\d.]+) ([\d.]+),([\d.]+)"', chart)[0]
     x0, y0, x1, y1 = map(float, ends)
     assert len(dots(chart)) == 10
@@ -143,7 +145,7 @@ def test_classes_are_shown_by_how_often_they_came_true():
     called = np.eye(20)[np.arange(60) % 20]
     true = called.copy()
     true[:, 3] = 1
-    recall, f1 = (str(chart.chart) for chart in task_charts(MULTILABEL, called, true))
+    recall, f1 = (str(chart.chart) for chart in answer_charts(MULTILABEL, called, true))
     assert re.findall(r'class="label"[^>]*>(class \d+) · (\d+)', recall)[:2] == [("class 4", "60"), ("class 1", "3")]
     assert re.findall(r'class="value"[^>]*>([\d.]+)', recall)[:2] == ["0.050", "1.000"]
     assert re.findall(r'class="value"[^>]*>([\d.]+)', f1)[:2] == [f"{2 * 3 / 63:.3f}", "1.000"]

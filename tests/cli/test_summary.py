@@ -1,4 +1,4 @@
-"""The table that an entity task ends with on the terminal."""
+"""The table that a task ends with on the terminal."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import io
 import numpy as np
 from rich.console import Console
 
-from gnnscale.cli.task_summary import print_task_summary
-from gnnscale.evaluation.task_comparison import MethodScores, compare_task
+from gnnscale.cli.summary import print_comparison
+from gnnscale.evaluation import MethodScores, compare_scores
 from gnnscale.query import BINARY_CLASSIFICATION, REGRESSION, TaskSpec
 
 
 def printed(task: TaskSpec, values: np.ndarray, **scores: np.ndarray) -> list[str]:
     methods = [MethodScores(name, told) for name, told in scores.items()]
-    record = compare_task(task, methods, values, resamples=50).to_dict()
+    record = compare_scores(task, methods, values, resamples=50).to_dict()
     console = Console(file=io.StringIO(), width=40)
-    print_task_summary(record, console, "spend: 300 examples")
+    print_comparison(record, console, "spend: 300 examples")
     return console.file.getvalue().splitlines()
 
 
@@ -24,11 +24,11 @@ def test_methods_stand_beside_their_metrics_and_verdicts():
     values = np.random.default_rng(0).normal(100, 10, (300, 1))
     lines = printed(REGRESSION, values, model=values + 1, own_past=values - 20, odd=values + 1)
     assert lines[0].strip() == "spend: 300 examples"
-    assert "MAE ↓" in lines[2] and "R² ↑" in lines[2] and "Model on MAE" in lines[2]
+    assert "MAE ↓" in lines[2] and "R² ↑" in lines[2] and "than Model" in lines[2] and "than Model, by MAE" in lines[-1]
     cells = [[cell.strip() for cell in line.strip("│ ").split("│")] for line in lines[4:7]]
     assert [row[0] for row in cells] == ["Model", "Own past", "Odd"]
     assert [row[1].split()[0] for row in cells] == ["1.000", "20.00", "1.000"]
-    assert [row[4:] for row in cells[1:]] == [["beats"], ["ties"]]
+    assert [row[4:] for row in cells[1:]] == [["worse"], ["level"]]
 
 
 def test_what_is_undefined_is_a_dash():

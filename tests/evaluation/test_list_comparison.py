@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 
 from gnnscale.arrays import Ragged
-from gnnscale.evaluation import BASELINES, Comparison, MethodLists, compare
-from gnnscale.evaluation.comparison import AMONG, BOUNDED_METRICS
+from gnnscale.evaluation import Comparison, MethodLists, compare_lists, link_baselines
+from gnnscale.evaluation.list_comparison import PARTS
 from gnnscale.metrics import evaluate_ranking
 from gnnscale.metrics.intervals import bootstrap_interval, paired_difference
+from gnnscale.query import TEMPORAL_LINK_PREDICTION
 from gnnscale.retrieval import History
 from gnnscale.schema.errors import DataError
 
 N, ITEMS = 60, 80
+LINKS = TEMPORAL_LINK_PREDICTION
+BASELINES = {name: baseline.rank for name, baseline in link_baselines(LINKS).items()}
+BOUNDED_METRICS = ("map@10", "recall@10", "recall@20", "ndcg@10", "hit_rate@10", "mrr@10")
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +36,13 @@ def truth() -> Ragged:
 @pytest.fixture(scope="module")
 def methods(past: History) -> list[MethodLists]:
     return [
-        MethodLists(name, *(baseline(past, 20, among=among) for among in AMONG)) for name, baseline in BASELINES.items()
+        MethodLists(name, *(baseline(past, 20, among=among) for among in PARTS)) for name, baseline in BASELINES.items()
     ]
 
 
 @pytest.fixture(scope="module")
 def comparison(methods: list[MethodLists], truth: Ragged, past: History) -> Comparison:
-    return compare(methods, truth, past.past, ITEMS)
+    return compare_lists(LINKS, methods, truth, past.past, ITEMS)
 
 
 def test_each_part_is_scored_against_its_own_truth(
@@ -51,16 +55,20 @@ def test_each_part_is_scored_against_its_own_truth(
     }
     assert comparison.methods == tuple(BASELINES)
     for method in methods:
-        for among in AMONG:
+        for among in PARTS:
             expected = evaluate_ranking(getattr(method, among), parts[among], ITEMS)
-            assert comparison.result(method.name, among).metrics.means == expected.means
+            assert comparison.result(method.name, among).metrics == expected.means
 
 
-def test_intervals_and_differences_are_those_of_the_entities(comparison: Comparison) -> None:
+def test_intervals_and_differences_are_those_of_the_entities(
+    comparison: Comparison, methods: list[MethodLists], truth: Ragged, past: History
+) -> None:
+    truth_again = truth.intersection(past.past)
+    rankings = {m.name: evaluate_ranking(m.repeat, truth_again, ITEMS) for m in methods}
     mine = comparison.result("popularity", "repeat")
     base = comparison.result(comparison.reference, "repeat")
     for metric in BOUNDED_METRICS:
-        a, b = mine.metrics.per_entity[metric], base.metrics.per_entity[metric]
+        a, b = (rankings[result.method].per_entity[metric] for result in (mine, base))
         alone, paired = bootstrap_interval(a), paired_difference(a, b)
         assert mine.intervals[metric].low == pytest.approx(alone.low)
         assert mine.intervals[metric].high == pytest.approx(alone.high)
@@ -79,15 +87,16 @@ def test_difference_between_any_two(comparison: Comparison) -> None:
 
 def test_rows_are_flat_and_json(comparison: Comparison) -> None:
     rows = comparison.rows()
-    assert [(row["method"], row["among"]) for row in rows] == [(m, a) for m in BASELINES for a in AMONG]
-    assert all(isinstance(value, str | int | float) for row in rows for value in row.values())
+    assert [(row["method"], row["among"]) for row in rows] == [(m, a) for m in BASELINES for a in PARTS]
+    told = [value for row in rows for name, value in row.items() if not name.endswith("_verdict")]
+    assert all(isinstance(value, str | int | float) for value in told)
     assert {"entities", "map@10", "map@10_low", "recall@20_difference_high", "coverage@10"} <= set(rows[0])
     assert json.loads(json.dumps(comparison.to_dict(), allow_nan=False))["rows"] == rows
 
 
 def test_a_part_without_truth_gives_none(methods: list[MethodLists], truth: Ragged) -> None:
     nothing_before = Ragged.from_lists([[] for _ in range(N)])
-    comparison = compare(methods, truth, nothing_before, ITEMS)
+    comparison = compare_lists(LINKS, methods, truth, nothing_before, ITEMS)
     row = next(row for row in comparison.rows() if row["among"] == "repeat")
     assert row["entities"] == 0
     assert row["map@10"] is row["map@10_low"] is row["map@10_difference"] is None
@@ -96,8 +105,8 @@ def test_a_part_without_truth_gives_none(methods: list[MethodLists], truth: Ragg
 
 def test_faults_are_named(methods: list[MethodLists], truth: Ragged, past: History) -> None:
     with pytest.raises(DataError, match="Did you mean 'popularity'"):
-        compare(methods, truth, past.past, ITEMS, reference="popularty")
+        compare_lists(LINKS, methods, truth, past.past, ITEMS, reference="popularty")
     with pytest.raises(DataError, match="different names"):
-        compare([methods[0], methods[0]], truth, past.past, ITEMS, reference="popularity")
+        compare_lists(LINKS, [methods[0], methods[0]], truth, past.past, ITEMS, reference="popularity")
     with pytest.raises(DataError, match="no result for 'model'"):
-        compare(methods, truth, past.past, ITEMS).result("model")
+        compare_lists(LINKS, methods, truth, past.past, ITEMS).result("model")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gnnscale.evaluation import BaselineInputs, TaskBaseline, node_baselines
 from gnnscale.evaluation.baselines.boosted_trees import BoostedTrees
-from gnnscale.evaluation.baselines.task_baselines import BaselineInputs, simple_baselines
 from gnnscale.metrics.task_evaluation import evaluate_task
 from gnnscale.query import BINARY_CLASSIFICATION, STATIC_LINK_PREDICTION, TaskSpec
 from gnnscale.schema.errors import DataError
@@ -15,6 +15,11 @@ from tests.node_tasks import NODE_TASKS
 NAN = np.nan
 BINARY, REGRESSION, FORECASTING, MULTICLASS, MULTILABEL = NODE_TASKS
 CLASSES = 4
+
+
+def simple_baselines(task: TaskSpec, classes: int = 0) -> dict[str, TaskBaseline]:
+    """Those that grow no trees."""
+    return {name: b for name, b in node_baselines(task, classes).items() if name != "boosted_trees"}
 
 
 def inputs(past: list[list[float]]) -> BaselineInputs:

@@ -1,0 +1,155 @@
+"""What stands beside every model: baselines by name, for the task types that name them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnscale.arrays import Ids
+from gnnscale.config import Settings
+from gnnscale.evaluation.comparison import Part
+from gnnscale.query import TaskSpec
+from gnnscale.retrieval import History
+from gnnscale.schema import BASELINES, DataError
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class BaselineInputs:
+    """What baselines may know of N examples.
+
+    Args:
+        past: the target over the window that ends at the anchor, float32 ``[N, W]``, NaN where unknown.
+        features: of the entity at the anchor, float32 ``[N, F]``; NaN where unknown.
+        pairs: of the entity and each class, float32 ``[N, C, G]``, for tasks with classes; None for none.
+
+    Raises:
+        DataError: the parts have different numbers of rows.
+    """
+
+    past: Array
+    features: Array
+    pairs: Array | None = None
+
+    def __post_init__(self) -> None:
+        rows = {len(part) for part in (self.past, self.features, self.pairs) if part is not None}
+        if len(rows) > 1 or self.past.ndim != 2 or self.features.ndim != 2:
+            raise DataError(
+                f"past and features must be [N, W] and [N, F]: got {self.past.shape}, {self.features.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.past)
+
+    def take(self, rows: NDArray[np.int64]) -> BaselineInputs:
+        """The inputs of these rows, in their order."""
+        pairs = None if self.pairs is None else self.pairs[rows]
+        return BaselineInputs(self.past[rows], self.features[rows], pairs)
+
+
+class TaskBaseline(Protocol):
+    """Learns from training examples and scores others."""
+
+    def fit(
+        self, inputs: BaselineInputs, values: Array, validation: tuple[BaselineInputs, Array] | None = None
+    ) -> Self:
+        """Learn from ``inputs`` and ``values`` ``[N, W]``; ``validation`` tells when to stop, where it does."""
+        ...
+
+    def predict(self, inputs: BaselineInputs) -> Array:
+        """Scores, float32 ``[N, V]`` in the layout of the task."""
+        ...
+
+
+class RankItems(Protocol):
+    """Ranks items for every entity: int64 ``[n_entities, k]``, best first, -1 where a list ends early."""
+
+    def __call__(self, history: History, k: int, *, among: Part = "all") -> Ids:
+        """The lists, drawn from the items that ``among`` allows."""
+        ...
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A simple method beside the model.
+
+    Args:
+        name: in records.
+        title: on pages.
+        meaning: what it does, in a sentence or two.
+        tasks: task types (by name) and answers that it joins by itself; others name it in their ``baselines``.
+    """
+
+    name: str
+    title: str
+    meaning: str
+    tasks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeBaseline(Baseline):
+    """A baseline that scores the examples of node-level tasks.
+
+    Args:
+        make: from the task type, the number of classes and a seed to the baseline, not yet fitted.
+        needs_pairs: answers for which it needs the features of an entity and each class.
+    """
+
+    make: Callable[[TaskSpec, int, int], TaskBaseline]
+    needs_pairs: tuple[str, ...] = ()
+
+
+def _no_options(settings: Settings) -> dict[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkBaseline(Baseline):
+    """A baseline that ranks targets.
+
+    Args:
+        rank: the lists of every entity.
+        options: further arguments of ``rank`` that the configuration decides.
+    """
+
+    rank: RankItems
+    options: Callable[[Settings], dict[str, Any]] = _no_options
+
+
+def find_baselines(task: TaskSpec) -> tuple[Baseline, ...]:
+    """The baselines of a task type: those that it names, in its order, and those that join it by themselves.
+
+    Raises:
+        ConfigError: a baseline that the task names is not known.
+    """
+    named = [BASELINES.find(name) for name in task.baselines]
+    joining = [BASELINES.find(name) for name in BASELINES.names() if name not in task.baselines]
+    return (*named, *(b for b in joining if task.name in b.tasks or task.answer in b.tasks))
+
+
+def node_baselines(task: TaskSpec, classes: int = 0, seed: int = 0, pairs: bool = True) -> dict[str, TaskBaseline]:
+    """Name to baseline, not yet fitted.
+
+    Args:
+        task: a node-level task.
+        classes: number of classes, C, of tasks that have any.
+        seed: of baselines that draw.
+        pairs: whether there are features of each entity and class.
+
+    Raises:
+        DataError: a link task.
+    """
+    if task.predicts_links:
+        raise DataError(f"{task} gives no values to entities: it has baselines of its own")
+    found = [b for b in find_baselines(task) if isinstance(b, NodeBaseline)]
+    return {b.name: b.make(task, classes, seed) for b in found if pairs or task.answer not in b.needs_pairs}
+
+
+def link_baselines(task: TaskSpec) -> dict[str, LinkBaseline]:
+    """Name to baseline of a link task."""
+    return {b.name: b for b in find_baselines(task) if isinstance(b, LinkBaseline)}

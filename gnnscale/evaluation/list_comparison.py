@@ -1,0 +1,99 @@
+"""Ranked lists of several methods side by side: everything, what entities had before, and what is new to them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from gnnscale.arrays import Ids, Ragged
+from gnnscale.evaluation.comparison import Comparison, MethodResult, Part, check_methods, part_results
+from gnnscale.metrics import Floats, RankingMetrics, bootstrap_means, evaluate_lists, task_metrics
+from gnnscale.query import TaskSpec
+
+PARTS: Final[tuple[Part, ...]] = ("all", "repeat", "explore")
+
+
+@dataclass(frozen=True, eq=False)
+class MethodLists:
+    """The lists of one method, item ids, best first, -1 after the last.
+
+    Args:
+        name: of the method, such as ``model`` or ``popularity``.
+        all: drawn from all items, int64 ``[N, K]``.
+        repeat: drawn only from items that the entity has had, int64 ``[N, K]``.
+        explore: drawn only from items that the entity has not had, int64 ``[N, K]``.
+    """
+
+    name: str
+    all: Ids
+    repeat: Ids
+    explore: Ids
+
+
+def compare_lists(
+    task: TaskSpec,
+    methods: Sequence[MethodLists],
+    truth: Ragged,
+    past: Ragged,
+    n_items: int,
+    reference: str | None = None,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Comparison:
+    """Evaluate each method on all of the truth, on its repeats and on what is new.
+
+    Args:
+        task: of links.
+        methods: their lists, for the same N entities in the same order.
+        truth: what came true, N rows.
+        past: what each entity had before the anchor, N rows; splits the truth into repeat and explore.
+        n_items: size of the catalogue.
+        reference: name of the method that the others are held against; the task's by default.
+        level: of the intervals.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Raises:
+        DataError: two methods share a name, the reference isn't among them, or lists don't fit the truth.
+    """
+    names, base = [method.name for method in methods], reference or task.reference
+    check_methods(names, base)
+    metrics = task_metrics(task)
+    wanted = [metric.name for metric in metrics]
+    truths: dict[Part, Ragged] = {
+        "all": truth,
+        "repeat": truth.intersection(past),
+        "explore": truth.difference(past),
+    }
+    found: dict[tuple[str, Part], MethodResult] = {}
+    for part, right in truths.items():
+        each = {m.name: evaluate_lists(wanted, getattr(m, part), right, n_items) for m in methods}
+        values = {name: _values(ranking) for name, ranking in each.items()}
+        drawn = _draw(each, resamples, seed)
+        evaluated = each[names[0]].n_evaluated
+        for result in part_results(part, evaluated, values, drawn, base, level):
+            found[result.method, part] = result
+    results = tuple(found[name, part] for name in names for part in PARTS)
+    return Comparison(task, base, results, metrics, len(truth), len(truth), level, seed, resamples)
+
+
+def _values(ranking: RankingMetrics) -> dict[str, float]:
+    """The means; those over entities are undefined without any."""
+    undefined = {} if ranking.n_evaluated else dict.fromkeys(ranking.per_entity, math.nan)
+    return ranking.means | undefined
+
+
+def _draw(each: dict[str, RankingMetrics], resamples: int, seed: int) -> dict[str, dict[str, Floats]]:
+    """Method to metric to its mean in each draw; the same draws of entities for all methods."""
+    keys = [(name, metric) for name, ranking in each.items() for metric in ranking.per_entity]
+    columns = [each[name].per_entity[metric] for name, metric in keys]
+    means = bootstrap_means(np.stack(columns, axis=1), resamples, seed)  # [resamples, methods x metrics]
+    drawn: dict[str, dict[str, Floats]] = {name: {} for name in each}
+    for column, (name, metric) in enumerate(keys):
+        drawn[name][metric] = means[:, column]
+    return drawn

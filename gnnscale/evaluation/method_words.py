@@ -1,0 +1,39 @@
+"""Methods, parts of the truth and metrics as people read them: on pages and on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from gnnscale.evaluation.baselines.baseline import find_baselines
+from gnnscale.evaluation.comparison import MODEL, TOWER, Part
+from gnnscale.evaluation.report.page import figure, metric
+from gnnscale.query import TaskSpec
+
+OWN_METHODS: Final = {
+    MODEL: ("Model", "The trained graph neural network."),
+    TOWER: ("Two-tower only", "The model's embeddings alone, without what it knows of entity and target together."),
+}
+"""What is of the model itself: name to title and what it does."""
+
+PART_TITLES: Final[dict[Part, tuple[str, str]]] = {
+    "all": ("All", "everything that came true"),
+    "repeat": ("Repeat", "only what the entity had before the anchor"),
+    "explore": ("Explore", "only what is new to the entity"),
+}
+
+
+def find_titles(task: TaskSpec) -> dict[str, tuple[str, str]]:
+    """Name of each method that a task is known for -> its title and what it does."""
+    return {**OWN_METHODS, **{b.name: (b.title, b.meaning) for b in find_baselines(task)}}
+
+
+def method_title(name: str, task: TaskSpec) -> str:
+    """How a method is called on pages."""
+    titles = find_titles(task)
+    return titles[name][0] if name in titles else name.replace("_", " ").capitalize()
+
+
+def number_format(task: TaskSpec) -> Callable[[float], str]:
+    """How the metrics of a task are written: errors in the unit of the target, all else as shares."""
+    return figure if task.predicts_values else metric

@@ -1,0 +1,126 @@
+"""The report of a node-level task: what labels and answers are like, and what was said of a few entities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from gnnscale.config import Settings
+from gnnscale.evaluation.node_holdout import NodeHoldout
+from gnnscale.evaluation.report.answer_charts.chart import AnswerChart, answer_charts
+from gnnscale.evaluation.report.figures import Curve
+from gnnscale.evaluation.report.formatting import TaskExample, label_rate, task_example
+from gnnscale.evaluation.report.graph_figures import edge_figures, relation_figures, table_figures
+from gnnscale.evaluation.report.report import Report
+from gnnscale.inference import read_keys
+from gnnscale.lake import Lake
+from gnnscale.query import AnchorPlan, PredictiveQuery, Split, explain, show_time
+from gnnscale.sampling import permutation, stream_key
+from gnnscale.store import GraphStore
+
+
+@dataclass(frozen=True)
+class LabelFigure:
+    """The examples of one split: which anchors, how many, and what their values are like."""
+
+    split: str
+    anchors: str
+    examples: int
+    rate: str
+
+
+@dataclass(frozen=True)
+class NodeReport(Report):
+    """Everything that the page of a node-level task shows.
+
+    Args:
+        explanation: how the query was read, as text in lines; empty for none.
+        labels: of the splits.
+        charts: of the model's answers.
+        examples: a few entities.
+    """
+
+    template: ClassVar[str] = "node_report.html.j2"
+
+    explanation: str = ""
+    labels: Sequence[LabelFigure] = ()
+    charts: Sequence[AnswerChart] = ()
+    examples: Sequence[TaskExample] = ()
+
+
+def build_node_report(
+    settings: Settings,
+    lake: Lake,
+    store: GraphStore,
+    query: PredictiveQuery,
+    plan: AnchorPlan,
+    holdout: NodeHoldout,
+    curves: Sequence[Curve],
+    stages: Sequence[tuple[str, float, str]],
+    details: Mapping[str, str],
+) -> NodeReport:
+    """Gather what the page shows.
+
+    Args:
+        settings: of the run.
+        lake, store, query, plan: as in the stages.
+        holdout: the evaluation.
+        curves: of the training.
+        stages: (name, seconds, detail).
+        details: lines of the summary.
+    """
+    test, manifest = holdout.examples[Split.TEST], store.manifest
+    return NodeReport(
+        title=f"{settings.query.name} on {settings.recipe}",
+        query_text=query.text,
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        comparison=holdout.comparison,
+        summary=details,
+        explanation=explain(query, plan),
+        labels=_labels(holdout, plan),
+        charts=answer_charts(holdout.shape.task, holdout.scores, test.values, holdout.shape.classes),
+        tables=table_figures(manifest),
+        edges=edge_figures(manifest),
+        relations=relation_figures(manifest),
+        curves=curves,
+        examples=_examples(settings, lake, store, query, holdout),
+        stages=stages,
+    )
+
+
+def _labels(holdout: NodeHoldout, plan: AnchorPlan) -> list[LabelFigure]:
+    shape = holdout.shape
+    figures = []
+    for split, examples in holdout.examples.items():
+        anchors = plan.of(split)
+        when = show_time(anchors[0]) + (f" to {show_time(anchors[-1])}, {len(anchors)} anchors" if anchors[1:] else "")
+        rate = label_rate(shape.task, examples.values, shape.classes)
+        figures.append(LabelFigure(str(split), when, len(examples), rate))
+    return figures
+
+
+def _examples(
+    settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery, holdout: NodeHoldout
+) -> list[TaskExample]:
+    test, shape = holdout.examples[Split.TEST], holdout.shape
+    rows = permutation(stream_key(settings.seed, 0, "report/examples"), len(test))[: settings.evaluation.examples]
+    keys = read_keys(lake, query.entity.name)
+    hidden = {column for table, column in query.hidden_columns if table == query.entity.name}
+    return [
+        task_example(
+            shape.task,
+            f"{query.entity.primary_key} {keys[int(test.entities[row])].as_py()}",
+            holdout.scores[row],
+            test.values[row],
+            test.past[row],
+            shape.classes,
+            {
+                name: value
+                for name, value in store.categories(query.entity.name, int(test.entities[row])).items()
+                if name not in hidden
+            },
+        )
+        for row in rows
+    ]
