@@ -43,11 +43,11 @@ from gnnscale.metrics import (
     task_metrics,
     validate_task,
 )
-from gnnscale.nn import EntityObjective, TargetTransform
 from gnnscale.query import REGRESSION, TEMPORAL_LINK_PREDICTION, Question, Split, TaskSpec, find_task, task_types
 from gnnscale.retrieval import History
-from gnnscale.schema import BASELINES, METRICS, TASKS, Registry
+from gnnscale.schema import BASELINES, LOSSES, METRICS, TASKS, Registry
 from gnnscale.store import GraphStore
+from gnnscale.training import choose_node_loss
 from tests.conftest import Shop
 
 NAME = "count regression"
@@ -132,7 +132,7 @@ def test_a_query_of_an_own_task_type_goes_from_labels_to_report(spark: Any, shop
     assert record is not None and record["task"] == NAME and "mean" in record["splits"]["train"]
     shape = read_answer_shape(lake, "asked")
     assert shape.task is COUNTS and (shape.labels, shape.scores) == (1, 1)
-    assert EntityObjective(shape.task, TargetTransform()).name == "l2"
+    assert isinstance(choose_node_loss(settings, shape.task), LOSSES.find("l2"))
     assert selection_metric(COUNTS).name == "poisson_deviance" and not selection_metric(COUNTS).higher_is_better
 
     store = GraphStore.open(lake)
