@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gnnscale.batches import LinkBatchSource
+from gnnscale.batches import BatchSource
 from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.objectives.objective import Objective, TrainingBatch
 
+S = TypeVar("S", bound=BatchSource)
 
-class Task:
+
+class Task(Generic[S]):
     """One query for one process.
 
     Args:
@@ -28,14 +30,9 @@ class Task:
     """
 
     def __init__(
-        self,
-        source: Any,
-        model: nn.Module,
-        objective: Objective,
-        place: DistributedContext | None = None,
+        self, source: S, model: nn.Module, objective: Objective[S], place: DistributedContext | None = None
     ) -> None:
-        self.source: LinkBatchSource = source
-        self.objective = objective
+        self.source, self.objective = source, objective
         self.place = place or DistributedContext()
         self.model: nn.Module = model.to(self.place.device)
         self.selection = objective.selection

@@ -40,13 +40,13 @@ class TaskParts:
     """
 
     source: Any
-    objective: Objective
+    objective: Objective[Any]
     model: Callable[[DistributedContext], nn.Module]
 
 
 def build_task(
     settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery, place: DistributedContext | None = None
-) -> Task:
+) -> Task[Any]:
     """Examples, source of batches, network and objective of a query.
 
     Args:

@@ -90,7 +90,7 @@ class Trainer:
     def __init__(
         self,
         settings: Settings,
-        task: Task,
+        task: Task[Any],
         place: DistributedContext | None = None,
         callback: Callback | None = None,
     ) -> None:

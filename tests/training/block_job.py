@@ -47,7 +47,7 @@ def block_task(
     values: NDArray[np.float32],
     validation: NDArray[np.int64],
     place: DistributedContext | None = None,
-) -> Task:
+) -> Task[BlockSource]:
     """Labels of a source's examples, learned by a network on its blocks."""
     trained = np.sort(np.concatenate(source.batches(0)))
     loss = choose_node_loss(settings, shape.task)

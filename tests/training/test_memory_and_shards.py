@@ -65,7 +65,7 @@ class Shards:
         keeper = RecordingCallback()
         return Trainer(self.settings, self.task(source), callback=keeper).run(resume), keeper
 
-    def task(self, source: BlockSource) -> Task:
+    def task(self, source: BlockSource) -> Task[BlockSource]:
         return block_task(self.settings, source, self.shape, self.values, self.validation)
 
 

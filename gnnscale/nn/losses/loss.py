@@ -107,7 +107,9 @@ def choose_loss(
     """
     name, options = split_implementation(setting)
     allowed = fitting_losses(fits, first)
-    if name == "auto" and not options and allowed:
+    if not allowed:
+        raise ConfigError(f"no loss fits {what}")
+    if name == "auto" and not options:
         name = allowed[0]
     elif name not in allowed:
         LOSSES.find(name)

@@ -114,14 +114,13 @@ class BlocksNetwork(LinkNetwork, NodeNetwork):
         "sampling.strategy": ("last", "uniform", "weighted", "walk"),
         "sampling.walks": (),
         "training.source": ("memory", "shards"),
-        "training.negative_strategy": ("shared", "in_batch", "popularity", "uniform", "hard"),
+        "training.negative_strategy": (),
         "training.hard_walks": (),
-        "training.sampler": ("auto", "cpu", "gpu"),
-        "training.feature_type": ("fp32", "fp16", "bf16", "int8"),
+        "training.sampler": (),
+        "training.feature_type": (),
         "training.cuda_graphs": (False, True),
         "embedding.method": ("sampled", "layerwise"),
     }
-
     ignores = ("model.group_columns", "model.id_channels", "model.latest", "model.dropout", "sampling.target_hops")
 
     @classmethod

@@ -44,7 +44,6 @@ class NeighborhoodNetwork(NodeNetwork):
         "training.cuda_graphs": (False,),
         "embedding.method": ("sampled",),
     }
-
     ignores = (
         *("model.group_columns", "model.id_channels", "model.tower_channels", "model.target_embedding"),
         *("model.sharded_lookup_rows", "model.new_targets", "sampling.target_hops"),

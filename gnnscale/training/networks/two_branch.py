@@ -77,7 +77,6 @@ class TwoBranchNetwork(LinkNetwork):
         "training.cuda_graphs": (False,),
         "embedding.method": ("sampled",),
     }
-
     ignores = ("model.latest",)
 
     @cached_property

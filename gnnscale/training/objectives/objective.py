@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gnnscale.batches import Batch, LinkBatchSource, Tensors
+from gnnscale.batches import Batch, BatchSource, Tensors
 from gnnscale.training.distributed_context import DistributedContext
 
 
@@ -45,7 +45,11 @@ class TrainingBatch(Tensors):
         return self.sample.edges
 
 
-class Objective(Protocol):
+S = TypeVar("S", bound=BatchSource, contravariant=True)
+"""Source of the batches that an objective is for."""
+
+
+class Objective(Protocol[S]):
     """One query's labels, loss and metrics.
 
     Attributes:
@@ -56,7 +60,7 @@ class Objective(Protocol):
 
     def prepare(
         self,
-        source: LinkBatchSource,
+        source: S,
         rows: NDArray[np.int64],
         epoch: int,
         step: int,
@@ -74,7 +78,7 @@ class Objective(Protocol):
     def loss(self, outputs: Any, batch: Any) -> Tensor:
         """Sum of the loss over the rows of a batch that :meth:`prepare` made."""
 
-    def validate(self, model: nn.Module, source: LinkBatchSource, place: DistributedContext) -> dict[str, float]:
+    def validate(self, model: nn.Module, source: S, place: DistributedContext) -> dict[str, float]:
         """Metrics of the validation examples, the same on every process.
 
         Args:
