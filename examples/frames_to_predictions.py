@@ -1,6 +1,6 @@
 """From pandas frames to ranked predictions, and the same model read back from the lake.
 
-    python examples/frames_to_predictions.py
+python examples/frames_to_predictions.py
 """
 
 from __future__ import annotations

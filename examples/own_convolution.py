@@ -2,8 +2,7 @@
 
     python examples/own_convolution.py
 
-Here it is defined in the script. Workers of Ray import it by the module's name; a package of one's own names it in the entry
-point group ``gnnscale.convolution`` instead, and nothing has to be imported.
+A package of one's own names its classes in the entry point group ``gnnscale.convolution`` instead.
 """
 
 from __future__ import annotations

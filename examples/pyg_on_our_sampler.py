@@ -1,6 +1,6 @@
 """A network of PyG on the sampler of gnnscale: temporal samples of a lake's graph in PyG's own loader.
 
-    python examples/pyg_on_our_sampler.py
+python examples/pyg_on_our_sampler.py
 """
 
 from __future__ import annotations
@@ -18,43 +18,42 @@ from gnnscale.sampling import PyGSampler, describe_graph
 
 
 def main() -> None:
-    """Build the graph, sample around customers as of a day, and train a stock network on what follows."""
-    frames = shop_frames()
-    graph = gs.Graph.from_tables(frames)
+    """Build graph and labels, sample around each customer up to each anchor, and train a stock network."""
+    graph = gs.Graph.from_tables(shop_frames())
+    query = graph.query("PREDICT COUNT(orders.*, 0, 7, days) FOR EACH customers.customer_id", name="orders_next_week")
     with tempfile.TemporaryDirectory() as lake:
-        store = graph.build(lake)
+        labels = query.label(lake, mode="fast").to_pandas().query("split == 'train'")
+        store = gs.GraphStore.open(gs.Lake(lake))
         features = {
             table.name: np.column_stack([store.features(table.name).numerical, np.ones(table.rows, np.float32)])
             for table in store.manifest.tables
         }
         data = describe_graph(store.manifest, features)
-        torch.manual_seed(0)
-        network = to_hetero(GraphSAGE((-1, -1), 32, num_layers=2, out_channels=1), data.metadata())
-        customers = torch.arange(store.node_count("customers"))
-        anchor = store.seconds("2024-03-01")
-        later = frames["orders"][frames["orders"]["ordered_at"] > "2024-03-01"]
-        wanted = torch.tensor(later["customer_id"].value_counts().reindex(range(200), fill_value=0).to_numpy()).float()
+        wanted = torch.tensor(labels["target"].to_numpy(), dtype=torch.float32)
         loader = NodeLoader(
             data,
-            PyGSampler(store, [8, 1]),
-            input_nodes=("customers", customers),
-            input_time=torch.full((len(customers),), anchor),
-            batch_size=50,
+            PyGSampler(store, [20, 1]),
+            input_nodes=("customers", torch.tensor(labels["entity"].to_numpy())),
+            input_time=torch.tensor(labels["anchor_time"].to_numpy() - store.manifest.origin, dtype=torch.int32),
+            batch_size=64,
+            shuffle=True,
         )
-        optimizer = None
+        torch.manual_seed(0)
+        network = to_hetero(GraphSAGE(-1, 32, num_layers=2, out_channels=1), data.metadata())
+        first = next(iter(loader))
+        network(first.x_dict, first.edge_index_dict)
+        optimizer = torch.optim.Adam(network.parameters(), 1e-2)
         for epoch in range(3):
             total = 0.0
             for batch in loader:
-                outputs = network(batch.x_dict, batch.edge_index_dict)["customers"]
-                count = batch["customers"].batch_size
-                loss = torch.nn.functional.mse_loss(outputs[:count, 0], wanted[batch["customers"].n_id[:count]])
-                if optimizer is None:
-                    optimizer = torch.optim.Adam(network.parameters(), 1e-2)
+                seeds = batch["customers"]
+                outputs = network(batch.x_dict, batch.edge_index_dict)["customers"][: seeds.batch_size, 0]
+                loss = torch.nn.functional.mse_loss(outputs, wanted[seeds.input_id])
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-                total += float(loss)
-            print(f"epoch {epoch}: {total / len(loader):.2f}")
+                total += loss.item()
+            print(f"epoch {epoch}: mean squared error {total / len(loader):.2f}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A small shop for the examples: customers who come back for what they like, as pandas frames."""
+"""A small shop for the examples: customers who come more or less often, for what they like, as pandas frames."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def shop_frames(customers: int = 200, products: int = 60, days: int = 90, seed: 
     rng = np.random.default_rng(seed)
     category = rng.integers(0, len(TASTES), products)
     taste = rng.integers(0, len(TASTES), customers)
-    buyer = rng.integers(0, customers, 40 * customers)
+    activity = rng.gamma(1.0, 1.0, customers)
+    buyer = rng.choice(customers, 40 * customers, p=activity / activity.sum())
     own = np.array([np.flatnonzero(category == t) for t in range(len(TASTES))], dtype=object)
     liked = np.array([rng.choice(own[taste[c]]) for c in buyer])
     bought = np.where(rng.random(len(buyer)) < 0.8, liked, rng.integers(0, products, len(buyer)))

@@ -1,6 +1,6 @@
 """Spark tables to a graph and labels, within a session that is there: what a job on a cluster does.
 
-    spark-submit examples/spark_job.py
+spark-submit examples/spark_job.py
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ def main() -> None:
     graph = gs.Graph.from_tables(frames)
     query = graph.query("PREDICT COUNT(orders.*, 0, 7, days) = 0 FOR EACH customers.customer_id", name="quiet_week")
     with tempfile.TemporaryDirectory() as lake:
-        query.label(lake)
-        spark.read.format("delta").load(f"{lake}/labels_quiet_week").groupBy("split", "target").count().show()
+        query.label(lake, mode="fast")
+        labels = spark.read.format("delta").load(f"{lake}/labels_quiet_week")
+        labels.groupBy("split", "target").count().orderBy("split", "target").show()
     spark.stop()
 
 

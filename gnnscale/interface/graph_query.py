@@ -14,6 +14,8 @@ from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery, explain
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from gnnscale.interface.table_graph import Graph
 
 Overrides = Mapping[str, Any] | Sequence[str]
@@ -71,6 +73,46 @@ class Query:
         Raises:
             GnnscaleError: the configuration, a table or the examples are at fault; what is done stays done.
         """
+        home = self._run(lake, mode, overrides, examples, force, verbose)
+        return Model.open(home.uri, self.name, self._graph.storage_options)
+
+    def label(
+        self,
+        lake: str | Path,
+        mode: str = "normal",
+        overrides: Overrides | None = None,
+        *,
+        force: bool = False,
+        verbose: bool = False,
+    ) -> pa.Table:
+        """Build the graph and label examples, and nothing more: what of it has not been done already.
+
+        The graph can then be opened as ``GraphStore.open(Lake(lake))``; :meth:`fit` goes on from there.
+
+        Args:
+            lake, mode, overrides, force, verbose: as of :meth:`fit`.
+
+        Returns:
+            ``labels_<query>`` in order of anchor and entity: ``entity`` (node id), ``anchor_time`` (epoch seconds),
+            ``split``, and ``target`` (``targets``, node ids, for rankings).
+
+        Raises:
+            GnnscaleError: the configuration or a table is at fault; what is done stays done.
+        """
+        home = self._run(lake, mode, overrides, None, force, verbose, ["graph", "labels"])
+        order = [("anchor_time", "ascending"), ("entity", "ascending")]
+        return home.read(f"labels_{self.name}").sort_by(order)
+
+    def _run(
+        self,
+        lake: str | Path,
+        mode: str,
+        overrides: Overrides | None,
+        examples: Any,
+        force: bool,
+        verbose: bool,
+        stages: Sequence[str] | None = None,
+    ) -> Lake:
         from gnnscale.pipeline import Pipeline, PipelineContext, prepare_environment
         from gnnscale.tracking import shown_logging
 
@@ -87,8 +129,8 @@ class Query:
             words = override_words(overrides or ())
             settings = ask_settings(record, home.uri, self.text, self.name, words, mode)
             with Pipeline(PipelineContext(settings, console, force)) as pipeline:
-                pipeline.run()
-        return Model.open(home.uri, self.name, options)
+                pipeline.run(stages)
+        return home
 
     def _store_examples(self, lake: Lake, examples: Any) -> dict[str, Any]:
         """Examples of one's own as configuration: where they are, and the anchor that rankings are tested at."""
