@@ -21,6 +21,9 @@ from gnnscale.training import FIGURES_BESIDE
 
 EVALUATION = "evaluation_{query}"
 
+VERDICTS = {"beats": "beats", "ties": "ties with", "loses": "loses to", "undefined": "undefined against"}
+"""Of a sentence, by the verdict."""
+
 
 def report_path(query: str) -> str:
     """Where a query's report is, under the lake's root."""
@@ -57,7 +60,7 @@ def comparison_in_words(comparison: Comparison) -> str:
     metric = comparison.headline
     value = comparison.result(MODEL).metrics[metric.name]
     others = [name for name in comparison.methods if name != MODEL]
-    verdicts = [f"{comparison.verdict(MODEL, other=name)} {name}" for name in others]
+    verdicts = [f"{VERDICTS[comparison.verdict(MODEL, other=name)]} {name}" for name in others]
     return f"{metric.title} {value:.4g} over {comparison.examples:,} examples: {', '.join(verdicts)}"
 
 
