@@ -127,9 +127,6 @@ class TaskSpec:
     def __hash__(self) -> int:
         return hash(self.name)
 
-    def __reduce__(self) -> tuple[Callable[[str], TaskSpec], tuple[str]]:
-        return find_task, (self.name,)
-
     @property
     def predicts_links(self) -> bool:
         """Whether rows of another table are ranked; the others give each entity values or classes."""

@@ -24,7 +24,10 @@ from .registries import NETWORKS as NETWORKS
 from .registries import SAMPLERS as SAMPLERS
 from .registries import TASKS as TASKS
 from .registries import TEXT_ENCODERS as TEXT_ENCODERS
+from .registry import Added as Added
 from .registry import Registry as Registry
+from .registry import add_implementations as add_implementations
+from .registry import added_implementations as added_implementations
 from .relation import AttributeRelation as AttributeRelation
 from .relation import EventRelation as EventRelation
 from .relation import Relation as Relation

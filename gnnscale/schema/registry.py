@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -28,25 +29,41 @@ class Registry(Generic[T]):
     def __init__(self, kind: str, home: str) -> None:
         self.kind, self.home = kind, home
         self._found: dict[str, T] = {}
+        self._origins: dict[str, tuple[str, str]] = {}
+        """Module that registered a name, and what it registered."""
         self._searched = False
         self._entries: dict[str, Any] | None = None
+        _ALL.append(self)
 
-    def register(self, name: str) -> Callable[[T], T]:
+    def register(self, name: str, module: str | None = None) -> Callable[[T], T]:
         """Decorator that makes a class or a function known under a name.
 
+        Args:
+            name: that configuration has for it.
+            module: that registers it; default: whose code calls this.
+
         Raises:
-            ConfigError: another one has the name.
+            ConfigError: another one has the name. The same module may register it again, as a cell of a notebook does
+                that is run twice.
         """
+        module = module or str(sys._getframe(1).f_globals.get("__name__", "?"))
 
         def keep(implementation: T) -> T:
-            known = self._found.get(name)
-            if known is not None and _origin(known) != _origin(implementation):
-                both = f"{_origin(known)} and {_origin(implementation)}"
+            origin = module, str(getattr(implementation, "__qualname__", type(implementation).__name__))
+            known = self._origins.get(name, origin)
+            if known != origin:
+                both = f"{'.'.join(known)} and {'.'.join(origin)}"
                 raise ConfigError(f"{self.kind} '{name}' is registered twice, by {both}")
-            self._found[name] = implementation
+            self._found[name], self._origins[name] = implementation, origin
             return implementation
 
         return keep
+
+    def added(self) -> dict[str, tuple[str, T]]:
+        """What neither gnnscale nor an entry point has registered: name -> module that did, and implementation."""
+        own = __name__.partition(".")[0]
+        modules = {name: module for name, (module, _) in self._origins.items()}
+        return {n: (m, self._found[n]) for n, m in modules.items() if m != own and not m.startswith(f"{own}.")}
 
     def names(self) -> tuple[str, ...]:
         """All names, in order; modules of :attr:`home` are imported, other packages are not."""
@@ -83,6 +100,19 @@ class Registry(Generic[T]):
         return self._entries
 
 
-def _origin(implementation: Any) -> str:
-    where = getattr(implementation, "__module__", "?")
-    return f"{where}.{getattr(implementation, '__qualname__', type(implementation).__name__)}"
+_ALL: list[Registry[Any]] = []
+
+Added = dict[str, dict[str, tuple[str, Any]]]
+"""Kind -> what a program has registered by itself: name -> its module, and the implementation."""
+
+
+def added_implementations() -> Added:
+    """What this program has registered by itself, for processes that work for it and have not run its code."""
+    return {registry.kind: added for registry in _ALL if (added := registry.added())}
+
+
+def add_implementations(added: Added) -> None:
+    """Register what another process has: the inverse of :func:`added_implementations`."""
+    for registry in _ALL:
+        for name, (module, implementation) in added.get(registry.kind, {}).items():
+            registry.register(name, module)(implementation)

@@ -17,7 +17,7 @@ from ray.tune.schedulers import ASHAScheduler
 from gnnscale.config import Settings, build_settings, with_values
 from gnnscale.lake import Lake
 from gnnscale.pipeline.stages.open_graph import open_graph
-from gnnscale.pipeline.workers.ray_train import start_ray, worker_settings
+from gnnscale.pipeline.workers.ray_train import WorkerSettings, start_ray
 from gnnscale.schema import GnnscaleError
 from gnnscale.tracking import Bar, Run
 from gnnscale.training import Trainer, build_task, find_selection
@@ -53,14 +53,14 @@ def search_settings(settings: Settings, lake: Lake, run: Run, bar: Bar) -> Setti
     _, query = open_graph(settings, lake)
     judge = find_selection(lake, settings.query.name, query)
     kept = judge.metric
-    content = worker_settings(settings)
+    sent = WorkerSettings.of(settings)
     parallel = settings.search.parallel
     cores = os.cpu_count() or 1
     workers = min(len(trials), cores if parallel == "auto" else parallel)
     with tempfile.TemporaryDirectory(prefix="gnnscale-search-") as folder:
         tuner = tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(_train_trial, content=content, trials=trials), {"cpu": max(1, cores // workers)}
+                tune.with_parameters(_train_trial, sent=sent, trials=trials), {"cpu": max(1, cores // workers)}
             ),
             param_space={NUMBER: tune.grid_search(list(range(len(trials))))},
             tune_config=tune.TuneConfig(
@@ -104,8 +104,8 @@ def choose_trials(settings: Settings) -> list[dict[str, Any]]:
     return [{n: settings.search.space[n][i] for n, i in zip(names, row, strict=True)} for row in rows]
 
 
-def _train_trial(config: dict[str, Any], content: dict[str, Any], trials: list[dict[str, Any]]) -> None:
-    settings = build_settings(with_values(content, trials[config[NUMBER]]))
+def _train_trial(config: dict[str, Any], sent: WorkerSettings, trials: list[dict[str, Any]]) -> None:
+    settings = sent.open(trials[config[NUMBER]])
     fewer = min(settings.training.max_examples, settings.search.examples)
     training = settings.training.model_copy(update={"max_examples": fewer, "workers": 1})
     settings = settings.model_copy(update={"training": training})

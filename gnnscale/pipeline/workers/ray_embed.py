@@ -13,7 +13,7 @@ import ray
 import torch
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 
-from gnnscale.config import Settings, build_settings
+from gnnscale.config import Settings
 from gnnscale.inference import (
     BatchInference,
     InferenceSummary,
@@ -27,7 +27,7 @@ from gnnscale.inference import (
 )
 from gnnscale.lake import Lake
 from gnnscale.pipeline.stages.open_graph import open_graph
-from gnnscale.pipeline.workers.ray_train import start_ray, stop_ray, worker_settings
+from gnnscale.pipeline.workers.ray_train import WorkerSettings, start_ray, stop_ray
 from gnnscale.schema import GnnscaleError
 
 log = logging.getLogger(__name__)
@@ -115,10 +115,10 @@ def _run(settings: Settings, prepared: PreparedInference, gpus: int, advance: Ad
     """Hand out the tasks, one a worker at a time; a task whose worker is lost goes to the next that is free."""
     workers, share = _places(settings, gpus)
     device = "cuda" if gpus else "cpu"
-    content, inference = ray.put(worker_settings(settings)), ray.put(prepared.inference)
+    sent, inference = ray.put(WorkerSettings.of(settings)), ray.put(prepared.inference)
 
     def start_workers() -> Any:
-        return _Encoder.options(**share).remote(content, device)  # type: ignore[attr-defined]
+        return _Encoder.options(**share).remote(sent, device)  # type: ignore[attr-defined]
 
     most = max(map(len, prepared.in_order()))
     idle = [start_workers() for _ in range(min(workers, most))]
@@ -159,8 +159,8 @@ def _run(settings: Settings, prepared: PreparedInference, gpus: int, advance: Ad
 class _Encoder:
     """Holds the model and the graph, which it opens with its first task: a fault in them is that task's error."""
 
-    def __init__(self, settings: dict[str, Any], device: str) -> None:
-        self._settings, self._device = build_settings(settings), torch.device(device)
+    def __init__(self, sent: WorkerSettings, device: str) -> None:
+        self._settings, self._device = sent.open(), torch.device(device)
         self._encoder: PartitionEncoder | None = None
 
     def run(self, inference: BatchInference, task: InferenceTask) -> None:

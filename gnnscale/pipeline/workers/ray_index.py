@@ -16,7 +16,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from gnnscale.config import Settings
 from gnnscale.pipeline.workers.ray_train import start_ray, stop_ray
 from gnnscale.retrieval import OpenShard, Question, ShardPool, StartShards, TargetShard
-from gnnscale.schema import GnnscaleError
+from gnnscale.schema import Added, GnnscaleError, add_implementations, added_implementations
 
 log = logging.getLogger(__name__)
 
@@ -161,14 +161,15 @@ class _RayPool:
             num_gpus=bundle.get("GPU", 0),
             memory=bundle["memory"],
             scheduling_strategy=PlacementGroupSchedulingStrategy(self._group, number),
-        ).remote(self._opens[number], max(1, int(bundle["CPU"])))
+        ).remote(self._opens[number], max(1, int(bundle["CPU"])), added_implementations())
 
 
 @ray.remote(max_restarts=0, max_task_retries=0)
 class _ShardActor:
     """Holds a shard, which it opens with its first question: a fault in it is that question's error."""
 
-    def __init__(self, opens: OpenShard, threads: int) -> None:
+    def __init__(self, opens: OpenShard, threads: int, added: Added) -> None:
+        add_implementations(added)
         self._open, self._threads = opens, threads
         self._shard: TargetShard | None = None
 

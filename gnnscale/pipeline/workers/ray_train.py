@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,10 @@ from ray.train import (
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 
 from gnnscale.arrays import compute_threads, remove_left, scratch_folder
-from gnnscale.config import Settings, build_settings, candidate_networks
+from gnnscale.config import Settings, build_settings, candidate_networks, with_values
 from gnnscale.lake import Lake
 from gnnscale.pipeline.stages.open_graph import open_graph
-from gnnscale.schema import GnnscaleError
+from gnnscale.schema import Added, GnnscaleError, add_implementations, added_implementations
 from gnnscale.training import DistributedContext, Trainer, TrainResult, build_task
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Train
     name = f"{settings.query.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:12]}"
     trainer = TorchTrainer(
         _train_worker,
-        train_loop_config={"settings": worker_settings(settings), "progress": progress},
+        train_loop_config={"settings": WorkerSettings.of(settings), "progress": progress},
         torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
         # Its type checkers see the class of Ray Train's first version.
         scaling_config=ScalingConfig(  # type: ignore[call-arg]
@@ -110,13 +111,35 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Train
     return TrainResult.from_checkpoint(state)
 
 
-def worker_settings(settings: Settings) -> dict[str, Any]:
-    """The configuration with absolute paths: workers have a working folder of their own."""
-    content = settings.model_dump(mode="json")
-    content["lake"]["uri"] = Lake(settings.lake.uri, settings.lake.storage_options).uri
-    if settings.lake.cache:
-        content["lake"]["cache"] = str(Path(settings.lake.cache).absolute())
-    return content
+@dataclass(frozen=True)
+class WorkerSettings:
+    """The configuration on its way to a worker, with what this program has registered by itself.
+
+    Args:
+        content: with absolute paths: workers have a working folder of their own.
+        added: implementations that a worker would not find.
+    """
+
+    content: dict[str, Any]
+    added: Added
+
+    @classmethod
+    def of(cls, settings: Settings) -> WorkerSettings:
+        """For workers that are to do what this process would."""
+        content = settings.model_dump(mode="json")
+        content["lake"]["uri"] = Lake(settings.lake.uri, settings.lake.storage_options).uri
+        if settings.lake.cache:
+            content["lake"]["cache"] = str(Path(settings.lake.cache).absolute())
+        return cls(content, added_implementations())
+
+    def open(self, values: Mapping[str, Any] | None = None) -> Settings:
+        """The configuration, in the worker.
+
+        Args:
+            values: dotted keys that are other there.
+        """
+        add_implementations(self.added)
+        return build_settings(with_values(self.content, dict(values)) if values else self.content)
 
 
 def _cause(error: TrainingFailedError) -> Exception:
@@ -171,7 +194,7 @@ def _share(workers: int, elastic: bool, use_gpu: bool) -> dict[str, float]:
 
 
 def _train_worker(config: dict[str, Any]) -> None:
-    settings = build_settings(config["settings"])
+    settings = config["settings"].open()
     context = ray.train.get_context()
     place = DistributedContext(context.get_world_rank(), context.get_world_size(), get_device())
     local_workers = max(1, context.get_local_world_size())

@@ -1,0 +1,73 @@
+"""Implementations are found by name, beside their siblings, by entry points, or because a program has registered them."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from gnnscale.schema import CONVOLUTIONS, TEXT_ENCODERS, ConfigError, Registry, add_implementations
+from gnnscale.schema.registry import added_implementations
+
+
+class Plain:
+    """Something to register."""
+
+
+class Other:
+    """Something else."""
+
+
+def test_siblings_are_found_where_they_live():
+    assert {"hashed", "sentence_transformers"} <= set(TEXT_ENCODERS.names())
+    assert {"mean", "sum", "max", "attention", "importance"} <= set(CONVOLUTIONS.names())
+    assert CONVOLUTIONS.find("mean").__name__ == "SAGEConv"
+
+
+def test_an_unknown_name_is_an_error_with_the_nearest_and_all_that_are_allowed():
+    with pytest.raises(ConfigError, match=r"no convolution 'men'. Did you mean 'mean'\?.*Allowed: .*importance"):
+        CONVOLUTIONS.find("men")
+
+
+def test_a_name_belongs_to_one_and_a_cell_may_run_twice():
+    registry = Registry[type]("thing", "gnnscale.schema")
+    registry.register("plain")(Plain)
+    again = type("Plain", (), {"__qualname__": "Plain"})
+    registry.register("plain")(again)
+    assert registry.find("plain") is again
+    with pytest.raises(ConfigError, match="thing 'plain' is registered twice, by .*Plain and .*Other"):
+        registry.register("plain")(Other)
+
+
+def test_what_a_program_adds_is_known_to_who_works_for_it():
+    registry = Registry[type]("carried", "gnnscale.schema")
+    registry.register("plain")(Plain)
+    sent = pickle.loads(pickle.dumps(added_implementations()))
+    assert sent["carried"] == {"plain": (__name__, Plain)}
+    registry._found.clear(), registry._origins.clear()
+    add_implementations(sent)
+    assert registry.find("plain") is Plain
+    # What is gnnscale's own is not sent.
+    assert "mean" not in sent.get("convolution", {})
+
+
+def test_another_package_brings_its_own_by_an_entry_point(tmp_path: Path):
+    (tmp_path / "brought.py").write_text("class Brought:\n    pass\n")
+    info = tmp_path / "brought-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: brought\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[gnnscale.text_encoder]\nbrought = brought:Brought\n")
+    program = """
+        import sys
+        from gnnscale.schema import TEXT_ENCODERS, added_implementations
+        assert "brought" in TEXT_ENCODERS.names() and "brought" not in sys.modules
+        assert TEXT_ENCODERS.find("brought").__name__ == "Brought"
+        assert not added_implementations()
+    """
+    path = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+    run = subprocess.run([sys.executable, "-c", path + textwrap.dedent(program)], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
