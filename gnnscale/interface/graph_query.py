@@ -57,7 +57,7 @@ class Query:
         """Build the graph, label examples, train, predict and evaluate: what of it has not been done already.
 
         The Spark session and the Ray that there are are used, and left as they were; else both are started, and
-        stopped.
+        stopped. MLflow, where it is loaded, goes on with the store that it had.
 
         Args:
             lake: folder or object-store URI that everything is written to.
@@ -114,12 +114,12 @@ class Query:
         stages: Sequence[str] | None = None,
     ) -> Lake:
         from gnnscale.pipeline import Pipeline, PipelineContext, prepare_environment
-        from gnnscale.tracking import shown_logging
+        from gnnscale.tracking import kept_store, shown_logging
 
         prepare_environment()
         options = self._graph.storage_options
         home = Lake(str(lake), options)
-        with shown_logging(verbose) as console:
+        with kept_store(), shown_logging(verbose) as console:
             record = {
                 "recipe": Path(home.uri).name or "lake",
                 "lake": {"storage_options": options},

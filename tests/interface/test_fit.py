@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pandas as pd
 import pytest
 import ray
@@ -34,6 +35,7 @@ class Fitted:
     after: dict[str, str]
     same_session: bool
     handlers: tuple[list[Any], list[Any]]
+    stores: tuple[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fitted]:
         tables = {"customers": frames["customers"], "products": str(products), "purchases": "bought"}
         graph = gs.Graph.from_tables(tables, settings=SETTINGS)
         query = graph.query(RANKING, name="next_week")
+        store = mlflow.get_tracking_uri()
         before, handlers = dict(session.conf.getAll), list(logging.getLogger("gnnscale").handlers)
         model = query.fit(folder / "lake", mode="fast", overrides=OVERRIDES)
         active = type(session).getActiveSession()
@@ -63,6 +66,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fitted]:
             dict(session.conf.getAll),
             active._jsparkSession.equals(session._jsparkSession),
             (handlers, list(logging.getLogger("gnnscale").handlers)),
+            (store, mlflow.get_tracking_uri()),
         )
     finally:
         session.conf.set("spark.sql.shuffle.partitions", "2")
@@ -78,7 +82,7 @@ def test_spark_and_ray_and_logging_are_left_as_they_were_found(fitted: Fitted) -
     session = open_session(spark_settings())
     assert session.sql("SELECT count(*) FROM bought").first()[0] == len(fitted.frames["purchases"])
     assert ray.is_initialized() and ray.get(ray.put(1)) == 1
-    assert fitted.handlers[0] == fitted.handlers[1]
+    assert fitted.handlers[0] == fitted.handlers[1] and fitted.stores[0] == fitted.stores[1]
 
 
 def test_predictions_of_everybody_are_those_of_the_table(fitted: Fitted) -> None:
