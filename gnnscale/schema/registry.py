@@ -8,6 +8,7 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 from gnnscale.schema.errors import ConfigError, nearest
 
@@ -33,7 +34,7 @@ class Registry(Generic[T]):
         """Module that registered a name, and what it registered."""
         self._searched = False
         self._entries: dict[str, Any] | None = None
-        _ALL.append(self)
+        _ALL.add(self)
 
     def register(self, name: str, module: str | None = None) -> Callable[[T], T]:
         """Decorator that makes a class or a function known under a name.
@@ -100,7 +101,7 @@ class Registry(Generic[T]):
         return self._entries
 
 
-_ALL: list[Registry[Any]] = []
+_ALL: WeakSet[Registry[Any]] = WeakSet()
 
 Added = dict[str, dict[str, tuple[str, Any]]]
 """Kind -> what a program has registered by itself: name -> its module, and the implementation."""

@@ -1,4 +1,4 @@
-"""Implementations are found by name, beside their siblings, by entry points, or because a program has registered them."""
+"""Implementations are found by name: beside their siblings, by entry points, or since a program registered them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_name_belongs_to_one_and_a_cell_may_run_twice():
     again = type("Plain", (), {"__qualname__": "Plain"})
     registry.register("plain")(again)
     assert registry.find("plain") is again
-    with pytest.raises(ConfigError, match="thing 'plain' is registered twice, by .*Plain and .*Other"):
+    with pytest.raises(ConfigError, match=r"thing 'plain' is registered twice, by .*Plain and .*Other"):
         registry.register("plain")(Other)
 
 
