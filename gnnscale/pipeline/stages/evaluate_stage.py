@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import Final
 
 import gnnscale
 from gnnscale.config import Settings
@@ -20,6 +21,9 @@ from gnnscale.tracking import Run, last_run
 from gnnscale.training import FIGURES_BESIDE
 
 EVALUATION = "evaluation_{query}"
+
+VERDICTS: Final = {"beats": "beats", "ties": "ties with", "loses": "loses to", "undefined": "undefined against"}
+"""What the model does to a baseline, before its name."""
 
 
 def report_path(query: str) -> str:
@@ -57,7 +61,7 @@ def comparison_in_words(comparison: Comparison) -> str:
     metric = comparison.headline
     value = comparison.result(MODEL).metrics[metric.name]
     others = [name for name in comparison.methods if name != MODEL]
-    verdicts = [f"{comparison.verdict(MODEL, other=name)} {name}" for name in others]
+    verdicts = [f"{VERDICTS[comparison.verdict(MODEL, other=name)]} {name}" for name in others]
     return f"{metric.title} {value:.4g} over {comparison.examples:,} examples: {', '.join(verdicts)}"
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 import pytest
 import torch
 
@@ -16,7 +15,7 @@ from gnnscale.batches.examples.order import shuffled_batches
 from gnnscale.config import bind_query
 from gnnscale.lake import Lake
 from gnnscale.metrics import validate_task
-from gnnscale.query import BINARY_CLASSIFICATION, FORECASTING, MULTICLASS_CLASSIFICATION, REGRESSION, TaskSpec
+from gnnscale.query import FORECASTING, MULTICLASS_CLASSIFICATION, REGRESSION, TaskSpec
 from gnnscale.query.anchors import Split
 from gnnscale.schema import ConfigError, DataError, LakeError
 from gnnscale.store import GraphStore
@@ -142,17 +141,3 @@ def test_batches_hold_every_example_once_in_a_keyed_order() -> None:
     assert {len(batch) for batch in batches} <= {10, 11}
     assert rows.tolist() == np.concatenate(shuffled_batches(103, 10, 1_000, seed=1, epoch=2)).tolist()
     assert rows.tolist() != np.concatenate(shuffled_batches(103, 10, 1_000, seed=1, epoch=3)).tolist()
-
-
-def test_validation_examples_of_one_class_are_told_once_and_a_model_is_kept(
-    shop: Shop, store: GraphStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    work = Work(shop, store, tmp_path, BINARY_CLASSIFICATION, epochs=2)
-    labels = work.lake.read("labels_asked")
-    validated = pc.equal(labels["split"], str(Split.VALIDATION))
-    place = labels.schema.get_field_index("target")
-    work.lake.write("labels_asked", labels.set_column(place, "target", pc.if_else(validated, 1.0, labels["target"])))
-    _, outcome, _ = work.train()
-    assert len(outcome.history) == 2 and all(np.isnan(figures["auroc"]) for figures in outcome.history)
-    assert outcome.best["epoch"] == 1 and outcome.weights
-    assert sum("validation auroc is undefined" in line for line in caplog.messages) == 1
