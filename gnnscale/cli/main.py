@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 import gnnscale
+from gnnscale.cli.dry_run import say_dry_run
 from gnnscale.cli.query import add_query_verb
 from gnnscale.pipeline import prepare_environment, stage_help
 from gnnscale.schema import GnnscaleError
 
 if TYPE_CHECKING:
     from gnnscale.config import Settings
-    from gnnscale.pipeline import Pipeline
 
 EXIT_FAULT = 2
 """Exit status for a fault in what the user gave."""
@@ -120,14 +120,6 @@ def _explain(options: argparse.Namespace) -> int:
     query = check_inputs(_settings(options))
     print(query.text)
     print(query.explain())
-    return 0
-
-
-def say_dry_run(pipeline: Pipeline, names: Sequence[str] | None = None) -> int:
-    """Print which stages would run and which would be skipped."""
-    print(f"lake: {pipeline.context.lake.uri}")
-    for stage in pipeline.plan(names):
-        print(f"{stage.name:<9} {'would be skipped: nothing has changed' if stage.current else 'would run'}")
     return 0
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from gnnscale.cli.dry_run import say_dry_run
+
 if TYPE_CHECKING:
     from gnnscale.config import Settings
     from gnnscale.lake import StageRecord
@@ -62,8 +64,6 @@ def run_query(options: argparse.Namespace) -> int:
             return 0
         names = [stage.name for stage in pipeline.stages if plan is None or stage.name != "graph"]
         if options.dry_run:
-            from gnnscale.cli.main import say_dry_run
-
             return say_dry_run(pipeline, names)
 
         def say(name: str, record: StageRecord) -> None:
