@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -49,7 +50,7 @@ class LabelInputs:
         return self.values[target, before(target.window)]
 
 
-class LabelRule:
+class LabelRule(ABC):
     """Makes the labels of a task type, and says what they are like.
 
     Attributes:
@@ -58,13 +59,13 @@ class LabelRule:
 
     has_past: ClassVar[bool] = True
 
+    @abstractmethod
     def targets(self, inputs: LabelInputs) -> list[Column]:
         """Columns ``target`` and ``past`` of an example (of links: ``targets``); the first null where there is none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def figures(self) -> list[Column]:
         """Aggregates of a split's examples for the record of the labels, each under its name."""
-        raise NotImplementedError
 
     def classes(self, labels: DataFrame) -> DataFrame | None:
         """Columns ``split`` and ``value``: one row for each class of each example; None without classes."""

@@ -6,17 +6,21 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnscale.retrieval.index.faiss_kind import FILE, FaissKind
 from gnnscale.retrieval.index.metric import Metric, as_searched
 from gnnscale.retrieval.index.neighbors import Neighbors
 from gnnscale.retrieval.index.setting import IndexSetting
 from gnnscale.schema import ConfigError, DataError
 
+if TYPE_CHECKING:
+    from gnnscale.retrieval.index.faiss_kind import FaissKind
+
+FILE = "index.faiss"
 ROWS = 65_536
 """Vectors that are added at once."""
 PER_CLUSTER = 64
@@ -134,9 +138,8 @@ def to_gpu(index: faiss.Index) -> faiss.Index:
 
 
 def _kind_of(setting: IndexSetting) -> type[FaissKind]:
-    kind = setting.of_kind
-    assert issubclass(kind, FaissKind)
-    return kind
+    # Only its kinds build such an index.
+    return cast("type[FaissKind]", setting.of_kind)
 
 
 def _faiss_metric(metric: Metric) -> int:

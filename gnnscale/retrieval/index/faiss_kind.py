@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 from gnnscale.retrieval.index.kind import IndexKind, SavedIndex
 from gnnscale.retrieval.index.setting import IndexSetting
 
-FILE = "index.faiss"
 MOST_ON_CUDA = 2048
 """Targets that an index of FAISS on a GPU can be asked for."""
 
@@ -20,13 +20,13 @@ class FaissKind(IndexKind):
     """A kind that FAISS has."""
 
     @classmethod
+    @abstractmethod
     def factory(cls, options: Any, channels: int) -> str:
         """What FAISS's ``index_factory`` calls the index.
 
         Raises:
             ConfigError: the options don't go with so many channels.
         """
-        raise NotImplementedError
 
     @classmethod
     def parameters(cls, options: Any) -> Any:

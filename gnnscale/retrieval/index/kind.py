@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
@@ -47,7 +48,7 @@ class NoOptions(Section):
     """Of a kind that leaves nothing to choose."""
 
 
-class IndexKind:
+class IndexKind(ABC):
     """One way to search; a subclass registers itself in :data:`gnnscale.schema.INDEX_KINDS`.
 
     Attributes:
@@ -75,6 +76,7 @@ class IndexKind:
         return 1
 
     @classmethod
+    @abstractmethod
     def build(cls, vectors: NDArray[np.float32], setting: IndexSetting, folder: Path | None) -> SavedIndex:
         """Build an index.
 
@@ -87,12 +89,11 @@ class IndexKind:
             ConfigError: the device of the setting is not there, or has too little memory.
             DataError: a vector is not finite, or has no direction where the metric needs one.
         """
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def open(cls, folder: Path, setting: IndexSetting) -> SavedIndex:
         """The index that was written into a folder, searched by a setting."""
-        raise NotImplementedError
 
     @classmethod
     def stronger(cls, setting: IndexSetting) -> IndexSetting | None:
