@@ -5,6 +5,7 @@ from __future__ import annotations
 import pkgutil
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
@@ -13,6 +14,19 @@ from weakref import WeakSet
 from gnnscale.schema.errors import ConfigError, nearest
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Registered(Generic[T]):
+    """An implementation, and the module that registered it."""
+
+    implementation: T
+    module: str
+
+    @property
+    def origin(self) -> str:
+        """What tells it from others of its name."""
+        return f"{self.module}.{getattr(self.implementation, '__qualname__', type(self.implementation).__name__)}"
 
 
 class Registry(Generic[T]):
@@ -29,9 +43,7 @@ class Registry(Generic[T]):
 
     def __init__(self, kind: str, home: str) -> None:
         self.kind, self.home = kind, home
-        self._found: dict[str, T] = {}
-        self._origins: dict[str, tuple[str, str]] = {}
-        """Module that registered a name, and what it registered."""
+        self._found: dict[str, _Registered[T]] = {}
         self._searched = False
         self._entries: dict[str, Any] | None = None
         _ALL.add(self)
@@ -50,12 +62,12 @@ class Registry(Generic[T]):
         module = module or str(sys._getframe(1).f_globals.get("__name__", "?"))
 
         def keep(implementation: T) -> T:
-            origin = module, str(getattr(implementation, "__qualname__", type(implementation).__name__))
-            known = self._origins.get(name, origin)
-            if known != origin:
-                both = f"{'.'.join(known)} and {'.'.join(origin)}"
+            found = _Registered(implementation, module)
+            known = self._found.get(name, found)
+            if known.origin != found.origin:
+                both = f"{known.origin} and {found.origin}"
                 raise ConfigError(f"{self.kind} '{name}' is registered twice, by {both}")
-            self._found[name], self._origins[name] = implementation, origin
+            self._found[name] = found
             return implementation
 
         return keep
@@ -63,8 +75,8 @@ class Registry(Generic[T]):
     def added(self) -> dict[str, tuple[str, T]]:
         """What neither gnnscale nor an entry point has registered: name -> module that did, and implementation."""
         own = __name__.partition(".")[0]
-        modules = {name: module for name, (module, _) in self._origins.items()}
-        return {n: (m, self._found[n]) for n, m in modules.items() if m != own and not m.startswith(f"{own}.")}
+        found = {name: (known.module, known.implementation) for name, known in self._found.items()}
+        return {n: (m, what) for n, (m, what) in found.items() if m != own and not m.startswith(f"{own}.")}
 
     def names(self) -> tuple[str, ...]:
         """All names, in order; modules of :attr:`home` are imported, other packages are not."""
@@ -84,7 +96,7 @@ class Registry(Generic[T]):
         if name not in self._found:
             known = ", ".join(self.names())
             raise ConfigError(f"there is no {self.kind} '{name}'.{nearest(name, self.names())} Allowed: {known}")
-        return self._found[name]
+        return self._found[name].implementation
 
     def _search(self) -> None:
         if self._searched:

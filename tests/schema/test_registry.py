@@ -48,7 +48,7 @@ def test_what_a_program_adds_is_known_to_who_works_for_it():
     registry.register("plain")(Plain)
     sent = pickle.loads(pickle.dumps(added_implementations()))
     assert sent["carried"] == {"plain": (__name__, Plain)}
-    registry._found.clear(), registry._origins.clear()
+    registry._found.clear()
     add_implementations(sent)
     assert registry.find("plain") is Plain
     # What is gnnscale's own is not sent.
