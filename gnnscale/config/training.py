@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from gnnscale.config.implementation import Implementation, check_implementation
 from gnnscale.config.sampling import WalkSettings
 from gnnscale.config.section import Positive, Probability, Section, Share
-from gnnscale.schema import CONVOLUTIONS, LOSSES, ConfigError
+from gnnscale.schema import CONVOLUTIONS, LOSSES, NEGATIVES, ConfigError
 
 
 class ModelSettings(Section):
@@ -109,7 +109,7 @@ class TrainingSettings(Section):
     warmup_steps: Annotated[int, Field(ge=0)] = 50
     source: Literal["memory", "shards"] = "memory"
     negatives: Positive = 1024
-    negative_strategy: Literal["shared", "in_batch", "popularity", "uniform", "hard"] = "shared"
+    negative_strategy: Implementation = "shared"
     hard_walks: WalkSettings | None = None
     hard_ranks: tuple[int, int] = (20, 50)
     negative_power: Share = 0.75
@@ -130,6 +130,12 @@ class TrainingSettings(Section):
     max_failures: Annotated[int, Field(ge=0)] = 1
     resize_seconds: Positive = 60
     checkpoint_steps: Annotated[int, Field(ge=0)] = 200
+
+    @field_validator("negative_strategy")
+    @classmethod
+    def _known_negatives(cls, value: Implementation) -> Implementation:
+        # The default is there, and costs no import.
+        return value if value == "shared" else check_implementation(NEGATIVES, value)
 
     @field_validator("loss")
     @classmethod

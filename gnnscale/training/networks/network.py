@@ -21,12 +21,12 @@ from gnnscale.batches import (
     read_labels,
     used_labels,
 )
-from gnnscale.config import Settings, candidate_networks, changed_keys, refuse_keys
+from gnnscale.config import Settings, candidate_networks, changed_keys, refuse_keys, split_implementation
 from gnnscale.lake import Lake
 from gnnscale.nn import ProcessGroup
 from gnnscale.query import PredictiveQuery
 from gnnscale.sampling import Negative, NegativeRule, WalkRule, WalkSampler, build_negatives
-from gnnscale.schema import NETWORKS, ConfigError
+from gnnscale.schema import NEGATIVES, NETWORKS, ConfigError
 from gnnscale.store import GraphStore
 from gnnscale.training.objectives.node_knowledge import NodeKnowledge
 from gnnscale.training.predictors.link_predictor import LinkPredictor
@@ -146,14 +146,13 @@ class LinkNetwork(Network, ABC):
         """
         settings, target = self.settings, self.query.target.name
         training = settings.training
-        rule = NegativeRule(
-            training.negative_strategy, training.negatives, training.negative_power, training.hard_ranks
-        )
-        walker = None
-        if training.negative_strategy == "hard":
+        name, options = split_implementation(training.negative_strategy)
+        sizes = training.negatives, training.negative_power, training.hard_ranks
+        rule, walker = NegativeRule(name, *sizes, options=options), None
+        if NEGATIVES.find(name).needs_walks:
             if training.hard_walks is None:
                 raise ConfigError(
-                    "training.negative_strategy=hard needs training.hard_walks, whose cycle goes from the query's "
+                    f"training.negative_strategy={name} needs training.hard_walks, whose cycle goes from the query's "
                     f"target '{target}' to itself"
                 )
             walker = walk_sampler(settings, self.store, training.hard_walks, target)
