@@ -115,6 +115,16 @@ class TestFromPython:
         for name in ("metrics", "report", "predict"):
             assert f"model.{name}" in fitted and hasattr(gs.Model, name)
 
+    def test_the_readme_describes_files_and_binds_a_query(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        self.frames["products"].to_parquet("products.parquet")
+        self.frames["orders"].to_csv("orders.csv.gz", index=False)
+        asked, fitted = snippet("README.md", "from_tables").content.split("model = query.fit", 1)
+        found = run(Block("README.md", 0, asked), {"customers": self.frames["customers"]})
+        assert found["query"].task_type == "temporal link prediction" and "model.predict" in fitted
+
     def test_settings_say_what_names_do_not(self) -> None:
         orders = self.frames["orders"].assign(buyer=["c1", "c2"], note="x", paid_at=self.frames["orders"]["ordered_at"])
         tables = {**self.frames, "orders": orders.drop(columns="customer_id")}
@@ -133,6 +143,7 @@ def test_every_snippet_is_looked_at() -> None:
             ("retrieval.md", "INDEX_KINDS"),
             ("python.md", "from_tables(\n    {"),
             ("python.md", "paid_at"),
+            ("README.md", "from_tables"),
         )
     ]
     assert sorted(map(str, taken)) == sorted(SNIPPETS)
