@@ -1,4 +1,4 @@
-"""Facts to labelled examples, on Spark: ``spark-submit jobs/build_labels.py RECIPE [key=value ...]``."""
+"""Events to labelled examples, on Spark: ``spark-submit jobs/build_labels.py RECIPE [key=value ...]``."""
 
 import sys
 

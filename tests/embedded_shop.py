@@ -1,4 +1,4 @@
-"""The shop with a model that nobody trained: its vectors are as good as any for what a sweep has to keep."""
+"""The shop with a model that nobody trained: its vectors are as good as any for what batch inference has to keep."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def anchors_of(plan: AnchorPlan) -> list[int]:
 
 
 def tables_of(lake: Lake) -> dict[str, pa.Table]:
-    """The tables of a sweep, rows in order of anchor and node."""
+    """The tables of a run, rows in order of anchor and node."""
     found = {}
     for name in TABLES:
         rows = lake.read(name)
@@ -77,7 +77,7 @@ def tables_of(lake: Lake) -> dict[str, pa.Table]:
 
 
 def sweep_files(lake: Lake) -> dict[str, tuple[int, int]]:
-    """Files of any sweep in the tables' folders -> inode and time of writing."""
+    """Files of any run in the tables' folders -> inode and time of writing."""
     return {
         f"{table}/{path.name}": (path.stat().st_ino, path.stat().st_mtime_ns)
         for table in TABLES

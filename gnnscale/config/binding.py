@@ -30,7 +30,7 @@ def graph_origin(time_ranges: TimeRanges) -> int:
 
 
 def plan_query_anchors(settings: Settings, query: PredictiveQuery, time_ranges: TimeRanges) -> AnchorPlan:
-    """Anchors of the query over its facts' times, as the configuration says.
+    """Anchors of the query over its events' times, as the configuration says.
 
     Args:
         settings: section ``anchors`` counts.
@@ -38,7 +38,7 @@ def plan_query_anchors(settings: Settings, query: PredictiveQuery, time_ranges: 
         time_ranges: table -> first and last time of its rows, in epoch seconds; None without times.
 
     Raises:
-        DataError: the facts have no time, or no window fits.
+        DataError: the event table has no time, or no window fits.
     """
     if query.pseudo_timed_tables:
         return plan_pseudo_time(graph_origin(time_ranges))

@@ -1,4 +1,4 @@
-"""What can be set of the networks, their training and what they are swept over."""
+"""Settings of the networks, of their training, of the hyperparameter search and of batch inference."""
 
 from __future__ import annotations
 
@@ -167,17 +167,17 @@ class SearchSettings(Section):
 
 
 class EmbeddingSettings(Section):
-    """The sweep that writes embeddings.
+    """Batch inference of embeddings.
 
     Args:
         workers: processes that share it, by Ray where they are more than one; ``auto`` takes one for a small lake, else
             one a GPU or, where ``training.gpu`` finds none, one a core. More than there are GPUs share them.
         partition_rows: nodes of a file, which is what a run that was killed loses at most, a worker.
         batch_size: entities that go through the network at once.
-        max_failures: lost workers after which the sweep gives up.
+        max_failures: lost workers after which the run gives up.
         method: ``sampled`` encodes each entity from a neighborhood of its own; ``layerwise``, for networks on blocks
             that follow fan-outs, computes the state of each node once a layer, by processes of one host.
-        only_changed: whether nodes of which nothing that the model reads has changed since the last sweep with the same
+        only_changed: whether nodes of which nothing that the model reads has changed since the last run with the same
             model and anchor keep their rows.
     """
 

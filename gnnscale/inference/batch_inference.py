@@ -1,4 +1,4 @@
-"""A sweep over all targets and entities: its partitions, and the fingerprint that names their files."""
+"""Batch inference over all targets and entities: its partitions, and the fingerprint that names their files."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class Partition:
 
 @dataclass(frozen=True)
 class Basis:
-    """An earlier sweep, whose rows stand for nodes that have not changed since.
+    """An earlier run, whose rows stand for nodes that have not changed since.
 
     Args:
-        fingerprint: of that sweep.
+        fingerprint: of that run.
         versions: table -> version that it committed.
     """
 
@@ -53,7 +53,7 @@ class Basis:
 
 @dataclass(frozen=True)
 class BatchInference:
-    """All that a sweep writes.
+    """All that a run of batch inference writes.
 
     Args:
         fingerprint: of everything that the rows depend on, and of how they are cut into files.
@@ -78,12 +78,12 @@ class BatchInference:
 
     @property
     def prefix(self) -> str:
-        """What the names of all its files begin with; those of an earlier sweep of the query differ after its name."""
-        return f"{SWEEP}-{self.query}-{self.fingerprint}-"
+        """What the names of all its files begin with; those of an earlier run of the query differ after its name."""
+        return f"{KIND}-{self.query}-{self.fingerprint}-"
 
 
-SWEEP = "sweep"
-"""Kind of run that the files of a sweep are of."""
+KIND = "sweep"
+"""What the names of the run's files begin with; see :class:`gnnscale.lake.PartFiles`."""
 
 
 def model_key(settings: Settings, lake: Lake, query: PredictiveQuery, device: str) -> str:
@@ -125,7 +125,7 @@ def plan_inference(
         anchors: epoch seconds.
         model: see :func:`model_key`.
         basis: of the rows of unchanged nodes.
-        again: tells a sweep from one of the same inputs that was made before; empty to take up that one's files.
+        again: tells a run from one of the same inputs that was made before; empty to take up that one's files.
     """
     name, size = settings.query.name, settings.embedding.partition_rows
     sides: dict[Side, str] = {"targets": query.target.name, "entities": query.entity.name}

@@ -1,6 +1,6 @@
 """The embed stage: tower vectors and pair scores of every entity and target, as Delta tables.
 
-A sweep is prepared once, its partitions are done by any number of processes, and it is finished once.
+A run is prepared once, its partitions are done by any number of processes, and it is finished once.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class InferenceSummary:
-    """What a sweep did.
+    """What a run did.
 
     Args:
         rows: of all its partitions; a row of an entity and its pairs count once.
@@ -63,14 +63,14 @@ class InferenceSummary:
 
 @dataclass(frozen=True, eq=False)
 class PreparedInference:
-    """A sweep that has begun.
+    """A run that has begun.
 
     Args:
-        sweep: what it writes.
+        inference: what it writes.
         model: see :func:`gnnscale.inference.batch_inference.model_key`.
         tasks: partitions that are left to do.
         found: rows of partitions that are there.
-        digests: of all nodes; None where the next sweep is not to build on this one.
+        digests: of all nodes; None where the next run is not to build on this one.
         layers: states that are to be computed before the partitions; None where there are none.
         waves: of the layers, what is left to do: each needs all of the ones before.
         spared: states of nodes that are there, or that no partition needs any more.
@@ -87,7 +87,7 @@ class PreparedInference:
 
     @property
     def done(self) -> int:
-        """How much of :func:`sweep_work` is done before the first task."""
+        """How much of :func:`inference_work` is done before the first task."""
         return self.found + self.spared
 
     def in_order(self) -> list[tuple[InferenceTask, ...]]:
@@ -121,7 +121,7 @@ def embed(
         anchors: epoch seconds; rows of each are written.
         device: for the model; default: the CPU.
         advance: told of rows that are done.
-        again: a word that no sweep of these inputs had, to make what is there again.
+        again: a word that no run of these inputs had, to make what is there again.
 
     Raises:
         LakeError: there is no model, or it does not fit.
@@ -140,7 +140,7 @@ def embed(
 def prepare_inference(
     settings: Settings, lake: Lake, store: GraphStore, anchors: Sequence[int], device: str, again: str = ""
 ) -> PreparedInference:
-    """Find what is left to do, and clear away what sweeps that never ended have left.
+    """Find what is left to do, and clear away what runs that never ended have left.
 
     Args:
         device: type of the devices that will do it, ``cpu`` or ``cuda``: rows of one are not mixed with the other's.
@@ -162,7 +162,7 @@ def prepare_inference(
     found = sum(map(len, finished))
     if finished:
         log.info("%d of %d files were there", len(finished), len(inference.partitions))
-    # Of this sweep's layers alone; a sweep that samples has none.
+    # Of this run's layers alone; a run that samples has none.
     remove_older(layers_folder(settings, lake, inference.fingerprint), kept=1)
     if not inference.layerwise:
         return PreparedInference(inference, model, tasks, found, digests)
@@ -174,7 +174,7 @@ def prepare_inference(
 
 
 def finish_inference(lake: Lake, prepared: PreparedInference) -> InferenceSummary:
-    """Commit the tables of a sweep whose tasks are done.
+    """Commit the tables of a run whose tasks are done.
 
     Raises:
         LakeError: files that were written are gone.
@@ -184,7 +184,7 @@ def finish_inference(lake: Lake, prepared: PreparedInference) -> InferenceSummar
     missing = [partition for partition in inference.partitions if partition not in finished]
     if missing:
         raise LakeError(
-            f"{len(missing)} files of the sweep are gone, such as {inference.file_name(missing[0])}; run it again"
+            f"{len(missing)} files of the run are gone, such as {inference.file_name(missing[0])}; run it again"
         )
     versions = commit_inference(lake, inference, finished)
     if prepared.layers is not None:
@@ -196,12 +196,12 @@ def finish_inference(lake: Lake, prepared: PreparedInference) -> InferenceSummar
 
 
 def inference_rows(store: GraphStore, query: PredictiveQuery, anchors: Sequence[int]) -> int:
-    """Rows that a sweep writes: every target and every entity at every anchor."""
+    """Rows that a run writes: every target and every entity at every anchor."""
     return len(anchors) * sum(store.node_count(table.name) for table in (query.target, query.entity))
 
 
 def inference_work(settings: Settings, lake: Lake, store: GraphStore, anchors: Sequence[int]) -> int:
-    """What a sweep counts as it goes on: the rows that it writes, and states of nodes that it computes for them."""
+    """What a run counts as it goes on: the rows that it writes, and states of nodes that it computes for them."""
     query = bind_query(settings, store.manifest)
     rows = inference_rows(store, query, anchors)
     if settings.embedding.method == "sampled":

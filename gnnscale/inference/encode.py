@@ -1,4 +1,4 @@
-"""One partition of a sweep: from node ids to rows in files."""
+"""One partition of batch inference: from node ids to rows in files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class PartitionTask:
 
     Args:
         partition: whose files it writes.
-        changed: node ids to encode, int64, ascending; the other rows are those of the sweep's basis. None for all.
+        changed: node ids to encode, int64, ascending; the other rows are those of the run's basis. None for all.
     """
 
     partition: Partition
@@ -50,7 +50,7 @@ class PartitionTask:
 
 
 InferenceTask = PartitionTask | LayerTask
-"""What a process of a sweep does at a time."""
+"""What a process of a run does at a time."""
 
 
 class PartitionEncoder:
@@ -101,7 +101,7 @@ class PartitionEncoder:
         """Rows of some nodes of a partition, by table.
 
         Args:
-            sweep: that the partition is of.
+            inference: that the partition is of.
             partition: its side and anchor count.
             nodes: int64 ``[rows]``, at least one.
         """

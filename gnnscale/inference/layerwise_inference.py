@@ -1,4 +1,4 @@
-"""Layer-wise embedding of a sweep's entities: states of all nodes, layer after layer, in files that processes share."""
+"""Layer-wise inference of entity embeddings: states of all nodes, layer after layer, in files that processes share."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ class LayerTask:
 
 @dataclass(frozen=True, eq=False)
 class LayerPlan:
-    """Which states the entities of a sweep need, and where they are kept until it is finished.
+    """Which states the entities of a run need, and where they are kept until it is finished.
 
     Args:
         states: by layer.
-        folder: on a disk of the host, named by the sweep.
+        folder: on a disk of the host, named by the run.
     """
 
     states: tuple[tuple[State, ...], ...] = field(repr=False)
@@ -62,14 +62,14 @@ class LayerPlan:
     def of(
         cls, settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery, fingerprint: str
     ) -> LayerPlan:
-        """The plan of a sweep.
+        """The plan of a run.
 
         Args:
             settings: names the query; section ``sampling`` counts.
-            lake: of the sweep.
+            lake: of the run.
             store: of the graph.
             query: bound query.
-            fingerprint: of the sweep.
+            fingerprint: of the run.
 
         Raises:
             ConfigError: a hop of ``sampling.entity_hops`` has an unknown link, or leads nowhere.
@@ -127,17 +127,17 @@ class LayerPlan:
         return self.mark(task).exists() and self.file(task.anchor, state).exists()
 
     def remove(self) -> None:
-        """Remove all files of the sweep."""
+        """Remove all files of the run."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def layers_folder(settings: Settings, lake: Lake, fingerprint: str) -> Path:
-    """Where the layers of a sweep are, or would be; a sweep without layers has a folder too, which nobody makes.
+    """Where the layers of a run are, or would be; a run without layers has a folder too, which nobody makes.
 
     Args:
         settings: names the query, and the cache.
-        lake: of the sweep.
-        fingerprint: of the sweep.
+        lake: of the run.
+        fingerprint: of the run.
     """
     owner = f"{lake.uri} {settings.query.name}"
     return name_folder(lake.cache_folder(settings.lake.cache), "layers", owner, fingerprint)
@@ -151,10 +151,10 @@ class LayerEncoder:
 
     Args:
         settings: section ``sampling`` and the seed count.
-        lake: of the sweep.
+        lake: of the run.
         store: of the graph.
         predictor: the trained towers, whose blocks come of fan-outs.
-        sweep: whose entities are embedded.
+        inference: whose entities are embedded.
     """
 
     def __init__(
@@ -233,6 +233,6 @@ class LayerEncoder:
 
 def _gone(state: State, file: Path) -> LakeError:
     return LakeError(
-        f"states of layer {state.layers} are gone from {file}: something has cleared the folder, or another sweep of "
+        f"states of layer {state.layers} are gone from {file}: something has cleared the folder, or another run of "
         "the query has begun; run the embed stage again"
     )

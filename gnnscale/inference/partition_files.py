@@ -1,4 +1,4 @@
-"""The files of a sweep in the folders of its tables: written by many, found again, and committed once a table."""
+"""The files of a run in the folders of its tables: written by many, found again, and committed once a table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from gnnscale.inference.batch_inference import SWEEP, BatchInference, Partition
+from gnnscale.inference.batch_inference import KIND, BatchInference, Partition
 from gnnscale.inference.embedding_rows import EMBEDDINGS, PAIRS
 from gnnscale.lake import Lake, PartFiles, WrittenFile, committed_by
 
@@ -23,7 +23,7 @@ def write_partition(lake: Lake, inference: BatchInference, partition: Partition,
 
     Args:
         lake: where the tables are.
-        sweep: that the partition is of.
+        inference: that the partition is of.
         partition: whose rows they are.
         rows: table -> its rows, in order of node id.
     """
@@ -48,7 +48,7 @@ def commit_inference(lake: Lake, inference: BatchInference, finished: Finished) 
 
     Args:
         lake: where the tables are.
-        sweep: whose partitions are all finished.
+        inference: whose partitions are all finished.
         finished: see :func:`find_finished`.
 
     Returns:
@@ -66,23 +66,23 @@ def commit_inference(lake: Lake, inference: BatchInference, finished: Finished) 
 
 
 def committed_inference(lake: Lake, table: str) -> str:
-    """Fingerprint of the sweep that wrote the table's latest version; empty where something else did."""
-    return committed_by(lake, table, SWEEP)
+    """Fingerprint of the run that wrote the table's latest version; empty where something else did."""
+    return committed_by(lake, table, KIND)
 
 
 def remove_unfinished(lake: Lake, inference: BatchInference) -> int:
-    """Remove files of the query's other sweeps that were never committed, and what writers that were killed have left.
+    """Remove files of the query's other runs that were never committed, and what writers that were killed have left.
 
     Args:
         lake: where the tables are.
-        sweep: that begins; its finished files stay.
+        inference: that begins; its finished files stay.
 
     Returns:
         Files removed.
     """
     removed = sum(_parts(lake, table, inference).remove_unfinished() for table in _tables(inference))
     if removed:
-        log.info("removed %d files of a sweep that was never finished", removed)
+        log.info("removed %d files of a run that was never finished", removed)
     return removed
 
 
@@ -99,7 +99,7 @@ def _files(inference: BatchInference, finished: Finished) -> dict[str, list[Writ
 
 
 def _parts(lake: Lake, table: str, inference: BatchInference) -> PartFiles:
-    return PartFiles(lake, table, SWEEP, inference.query, inference.fingerprint)
+    return PartFiles(lake, table, KIND, inference.query, inference.fingerprint)
 
 
 def _tables(inference: BatchInference) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which nodes a sweep need not encode, because nothing that the model reads of them has changed since the last one."""
+"""Which nodes a run need not encode, because nothing that the model reads of them has changed since the last one."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ REACH = "reach_{query}"
 
 @dataclass(frozen=True)
 class LastInference:
-    """The record of a query's last sweep that kept digests.
+    """The record of a query's last run that kept digests.
 
     Args:
-        fingerprint: of the sweep.
+        fingerprint: of the run.
         model: see :func:`gnnscale.inference.batch_inference.model_key`.
         versions: table -> version that it committed.
         reach: version of the digests' table.
@@ -47,36 +47,36 @@ class LastInference:
 
     @property
     def basis(self) -> Basis:
-        """What a later sweep copies from."""
+        """What a later run copies from."""
         return Basis(self.fingerprint, dict(self.versions))
 
 
 def find_basis(lake: Lake, query: str, model: str) -> LastInference | None:
-    """The last sweep, where rows of it can stand for those of unchanged nodes; says why not in the log.
+    """The last run, where rows of it can stand for those of unchanged nodes; says why not in the log.
 
     Args:
         lake: where the tables are.
         query: its name.
-        model: of the sweep that begins.
+        model: of the run that begins.
     """
     record = lake.read_record(RECORD.format(query=query))
     if record is None:
-        log.info("all nodes are embedded: no sweep of query '%s' has kept what it read", query)
+        log.info("all nodes are embedded: no run of query '%s' has kept what it read", query)
         return None
     last = LastInference(**record)
     if last.model != model:
-        log.info("all nodes are embedded: the model, its sampling or its device is another than in the last sweep")
+        log.info("all nodes are embedded: the model, its sampling or its device is another than in the last run")
         return None
     return last
 
 
 def basis_holds(lake: Lake, last: LastInference, inference: BatchInference) -> bool:
-    """Whether the tables are still those of the last sweep, but for those that the new one has committed already."""
+    """Whether the tables are still those of the last run, but for those that the new one has committed already."""
     for table, version in last.versions.items():
         if lake.exists(table) and lake.version(table) == version:
             continue
         if committed_inference(lake, table) != inference.fingerprint:
-            log.info("all nodes are embedded: %s was written again since the last sweep", table)
+            log.info("all nodes are embedded: %s was written again since the last run", table)
             return False
     return True
 
@@ -84,7 +84,7 @@ def basis_holds(lake: Lake, last: LastInference, inference: BatchInference) -> b
 def changed_nodes(
     lake: Lake, query: str, last: LastInference, now: Digests
 ) -> dict[tuple[Side, int], NDArray[np.bool_]]:
-    """Which nodes are new or have another digest than in the last sweep, bool ``[nodes]``; all of a new anchor.
+    """Which nodes are new or have another digest than in the last run, bool ``[nodes]``; all of a new anchor.
 
     Args:
         lake: holds the digests.
@@ -97,7 +97,7 @@ def changed_nodes(
     for (side, anchor), digests in now.items():
         old = rows.to_table(filter=(ds.field("side") == side) & (ds.field("anchor_time") == _time(anchor)))
         if not old.num_rows:
-            log.info("all %s are embedded: the last sweep had another anchor than %s", side, _time(anchor).as_py())
+            log.info("all %s are embedded: the last run had another anchor than %s", side, _time(anchor).as_py())
         before = np.zeros(len(digests), np.uint64)
         known = np.zeros(len(digests), bool)
         nodes = old["node_id"].to_numpy()
@@ -111,7 +111,7 @@ def changed_nodes(
 def keep_digests(
     lake: Lake, inference: BatchInference, model: str, versions: Mapping[str, int], digests: Digests
 ) -> None:
-    """Record a sweep that is committed, so that the next can build on it."""
+    """Record a run that is committed, so that the next can build on it."""
     reach = REACH.format(query=inference.query)
     parts = [_digest_rows(side, anchor, values) for (side, anchor), values in digests.items()]
     reader = pa.RecordBatchReader.from_batches(parts[0].schema, parts)
@@ -126,7 +126,7 @@ def keep_digests(
 
 
 def read_rows(lake: Lake, inference: BatchInference, table: str, partition: Partition) -> pa.Table:
-    """Rows of a partition's nodes as the sweep's basis has them, in order of node id; new nodes have none."""
+    """Rows of a partition's nodes as the run's basis has them, in order of node id; new nodes have none."""
     assert inference.basis is not None
     rows = lake.open(table, inference.basis.versions[table]).to_pyarrow_dataset()
     key = rows.schema.names[0]

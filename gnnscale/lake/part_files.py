@@ -78,9 +78,7 @@ class PartFiles:
         if files and len(shared) == len(files) == len(there):
             return self.lake.version(self.table)
         if shared:
-            raise LakeError(
-                f"{self.table} was changed after the {self.kind} that wrote it; run that again with --force"
-            )
+            raise LakeError(f"{self.table} was changed after the run that wrote it; run that again with --force")
         stamp = {**(stamp or {}), "query": self.query, self.kind: self.fingerprint}
         uri, options = self.lake.table_uri(self.table), self.lake.storage_options
         return commit_files(uri, schema, files, "overwrite", options, stamp)

@@ -1,7 +1,7 @@
 """Metrics when examples count several times: what a bootstrap asks for, many draws at once.
 
 Formulas are sums over weighted examples, so that a thousand draws of entities cost one product of matrices; curves take
-one sweep over the sorted scores for each draw.
+one pass over the sorted scores for each draw.
 """
 
 from __future__ import annotations
@@ -72,14 +72,14 @@ def curve_areas(score: Floats, true: Flags) -> Callable[[Floats], tuple[Floats, 
 
     def inference(weights: Floats) -> tuple[Floats, Floats]:
         auroc, precision = np.full(len(weights), np.nan), np.full(len(weights), np.nan)
-        _sweep(weights, order, ends, positive, auroc, precision)
+        _scan(weights, order, ends, positive, auroc, precision)
         return auroc, precision
 
     return inference
 
 
 @njit(nogil=True, cache=True)
-def _sweep(weights, order, ends, positive, auroc, precision):  # type: ignore[no-untyped-def]
+def _scan(weights, order, ends, positive, auroc, precision):  # type: ignore[no-untyped-def]
     for draw in range(len(weights)):
         trues, falses, area, summed = 0.0, 0.0, 0.0, 0.0
         tied_true, tied_false = 0.0, 0.0

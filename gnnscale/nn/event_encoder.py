@@ -14,7 +14,7 @@ from gnnscale.nn.rows import RowEncoder
 from gnnscale.nn.segments import segment_sum, take_rows
 from gnnscale.schema import TableManifest
 
-FACT_CHANNELS = 16
+EVENT_CHANNELS = 16
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class EntityEncoder(nn.Module):
         super().__init__()
         self.age = AgeEncoder()
         self.gap = AgeEncoder(shortest=2.0)
-        self.event_rows = RowEncoder(event_table, FACT_CHANNELS)
-        width = self.age.channels + self.gap.channels + 1 + FACT_CHANNELS
+        self.event_rows = RowEncoder(event_table, EVENT_CHANNELS)
+        width = self.age.channels + self.gap.channels + 1 + EVENT_CHANNELS
         self.event = nn.Sequential(nn.Linear(width, 64), nn.GELU(), nn.Linear(64, channels))
         self.entity_rows = RowEncoder(entity, row_channels)
         self.context_rows = nn.ModuleDict({_key(path): RowEncoder(table, 8) for path, table in context.items()})

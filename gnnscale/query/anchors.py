@@ -64,11 +64,11 @@ def plan_anchors(
     end: datetime | None = None,
     latest: datetime | None = None,
 ) -> AnchorPlan:
-    """Choose anchors from the range of the facts' times.
+    """Choose anchors from the range of the events' times.
 
     Args:
         horizon: of the query.
-        time_range: first and last time of a fact, in epoch seconds.
+        time_range: first and last time of an event, in epoch seconds.
         test: anchor of the test window; default: the last midnight whose window ends inside the data (the last full
             hour, minute or second for windows that are shorter than a day).
         validation: anchor of the validation window; default: the last one, whole steps before ``test``, whose window
@@ -76,10 +76,10 @@ def plan_anchors(
         step_days: days between anchors; default: the end of the window, rounded up to whole days.
         train: most training anchors.
         start, end: earliest and latest training anchor; default: as far as the data and the windows reach.
-        latest: anchor of the predictions; default: the first midnight at or after the last fact.
+        latest: anchor of the predictions; default: the first midnight at or after the last event.
 
     Raises:
-        DataError: no fact lies in the test window, none lies before the first training window, or windows overlap.
+        DataError: no event lies in the test window, none lies before the first training window, or windows overlap.
     """
     first, last = time_range
     if not horizon.windows:

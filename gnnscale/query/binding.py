@@ -106,7 +106,7 @@ class Binder:
         return self._column(name, table, via)
 
     def aggregate(self, node: Aggregation, rule: WindowRule) -> Aggregate:
-        """An aggregation over the facts of the entity.
+        """An aggregation over the events of the entity.
 
         Raises:
             QueryError: as in :meth:`condition`.
@@ -124,7 +124,7 @@ class Binder:
                 )
         else:
             if via is not None and name.column == self.table(name).primary_key:
-                # A parent's key is what the facts' foreign key holds.
+                # A parent's key is what the event table's foreign key holds.
                 name, via = replace(name, table=event_table.name, column=via.column), None
             column = self._column(name, self.table(name), via)
             own = {k.column: k for k in self.graph.links if k.table == event_table.name}
@@ -135,7 +135,7 @@ class Binder:
         return Aggregate(node.function, link, column, where, node.window, reference)
 
     def _event_table(self, name: ColumnName, node: Aggregation) -> tuple[Link, Link | None]:
-        """The link from the facts to the entity, and that from the facts to the column's table where it is another."""
+        """The link from the event table to the entity, and that to the column's table where it is another."""
         table = self.table(name)
         to_entity = [k for k in self.graph.links if k.parent == self.entity.name]
         direct = [k for k in to_entity if k.table == table.name]
@@ -146,7 +146,7 @@ class Binder:
         if table.name == self.entity.name:
             raise self.fail(
                 f"'{table.name}' is the table of the entity itself: name its column without {node.function}, or "
-                f"aggregate one of {self._fact_names()}",
+                f"aggregate one of {self._event_table_names()}",
                 name.position,
             )
         through = [
@@ -160,15 +160,15 @@ class Binder:
         if through:
             names = " or ".join(sorted({k.table for k, _ in through}))
             if name.column == "*":
-                raise self.fail(f"'{table.name}' are no facts of '{self.entity.name}': count {names}", name.position)
+                raise self.fail(f"'{table.name}' are no events of '{self.entity.name}': count {names}", name.position)
             raise self.fail(f"'{table.name}' is reached through {names}: one way is needed", name.position)
         raise self.fail(
-            f"table '{table.name}' has no foreign key to '{self.entity.name}', and no facts that have one lead to it. "
-            f"Tables that have: {self._fact_names()}",
+            f"table '{table.name}' has no foreign key to '{self.entity.name}', and no event table that has one leads to it. "
+            f"Tables that have: {self._event_table_names()}",
             name.position,
         )
 
-    def _fact_names(self) -> str:
+    def _event_table_names(self) -> str:
         return ", ".join(sorted({k.table for k in self.graph.links if k.parent == self.entity.name})) or "none"
 
     def _timed(self, table: str) -> bool:

@@ -35,15 +35,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """``function`` over the facts of an entity.
+    """``function`` over the events of an entity.
 
     Args:
         function: upper case.
-        link: foreign key from the facts to the entity.
+        link: foreign key from the event table to the entity.
         column: what is aggregated; None for ``*``.
-        where: which facts count; None for all.
-        window: None for facts without times.
-        reference: the facts' own foreign key that ``column`` is, where it is one.
+        where: which events count; None for all.
+        window: None for events without times.
+        reference: the event table's own foreign key that ``column`` is, where it is one.
     """
 
     function: str
@@ -55,7 +55,7 @@ class Aggregate:
 
     @property
     def event_table(self) -> str:
-        """Table of the facts."""
+        """The event table."""
         return self.link.table
 
     @property

@@ -91,7 +91,7 @@ class PredictiveQuery:
         return list(dict.fromkeys(a.event_table for a in made if a.window))
 
     def with_window(self, window: Window) -> PredictiveQuery:
-        """The same query with a window on its one aggregate, for facts that were given an order."""
+        """The same query with a window on its one aggregate, for events that were given an order."""
         bound = copy(self)
         bound.expression = replace(self.aggregate, window=window)
         return bound
@@ -111,17 +111,17 @@ class PredictiveQuery:
 
     @property
     def event_table(self) -> Table:
-        """The table of the facts that a link-prediction target lists."""
+        """The event table that a link-prediction target lists."""
         return self.graph.table(self.aggregate.event_table)
 
     @property
     def entity_link(self) -> Link:
-        """Foreign key from the facts to the entity."""
+        """Foreign key from the event table to the entity."""
         return self.aggregate.link
 
     @property
     def target_link(self) -> Link:
-        """Foreign key from the facts to the rows that are ranked.
+        """Foreign key from the event table to the rows that are ranked.
 
         Raises:
             TypeError: the query ranks no rows.

@@ -1,8 +1,8 @@
-"""Facts without a when, given an order: what a question without a window is learned from.
+"""Events without times, given an order: what a query without a window is learned from.
 
-"Which other items go with this user?" has no anchor to ask at. Every fact is put into one of ten parts by its number,
+"Which other items go with this user?" has no anchor to ask at. Every event is put into one of ten parts by its number,
 as if the parts had come one a day: a model that sees the parts before learns to tell the next one. Inputs and labels
-never share a fact, and what is learned is how to complete what is known.
+never share an event, and what is learned is how to complete what is known.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WINDOW: Final = Window(0, 1, "days")
 
 
 def part_of(number: Any) -> Any:
-    """Part of a fact, 0 to 9, from its node id: an array of integers, or a column of Spark; the same type comes back.
+    """Part of an event, 0 to 9, from its node id: an array of integers, or a column of Spark; the same type comes back.
 
     Two linear congruential steps (the constants of the C standard's example), each of whose upper bits decide; every
     value stays below 2^53, so that integers and doubles of any engine agree.

@@ -47,7 +47,7 @@ class Aggregation:
     Args:
         function: upper case, one of :data:`gnnscale.query.parser.FUNCTIONS`.
         argument: what is aggregated; an aggregation only until it is refused.
-        where: which facts count; None for all.
+        where: which events count; None for all.
         window: None where the query gives none.
         position: of the function's name.
     """

@@ -52,12 +52,12 @@ class Table:
         name: what queries and outputs call it.
         source: where its rows are: a Delta table, a Parquet file or folder, or a CSV file (path or object-store URI),
             or ``package://<package>/<path>`` for a file that an installed package carries.
-        primary_key: column that identifies a row; None for facts that have no key of their own.
+        primary_key: column that identifies a row; None for event tables, whose rows have no key.
         time_column: column that says when a row came to be known; None for tables that always hold.
         columns: meaning of the feature columns; a column not named here is inferred from its physical type.
         foreign_keys: column -> name of the table whose primary key it holds.
         keys_from: ``table.column`` names whose keys belong to this table too, for dimension tables that lack
-            rows for some keys that facts mention; such rows have only their key.
+            rows for some keys that event tables mention; such rows have only their key.
         time_from: foreign-key column through which rows take the parent's time, for tables that have no time of
             their own but did not hold before their parent did.
         display: columns whose values name a row to a person.

@@ -1,4 +1,4 @@
-"""The graph as a question without a window sees it: its facts come part by part, all else always held."""
+"""The graph as a query without a window sees it: its events come part by part, all else always held."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gnnscale.store.graph_store import GraphStore
 
 
 class ArrivalStore(GraphStore):
-    """A graph whose facts arrive in ten parts, one a day from the origin on.
+    """A graph whose events arrive in ten parts, one a day from the origin on.
 
     Args:
         store: the graph.
@@ -27,13 +27,13 @@ class ArrivalStore(GraphStore):
         self.event_table = event_table
 
     def pseudo_time(self) -> NDArray[np.int32]:
-        """When each fact arrives, in seconds after the origin, int32 ``[facts]``."""
+        """When each event arrives, in seconds after the origin, int32 ``[events]``."""
         parts = part_of(np.arange(self.node_count(self.event_table), dtype=np.int64)).astype(np.int64)
         times: NDArray[np.int32] = ((parts + 1) * DAY).astype(np.int32)
         return times
 
     def adjacency(self, edge_type: EdgeType) -> Adjacency:
-        """Neighbors along one edge type, those of the facts in order of arrival."""
+        """Neighbors along one edge type, those of the events in order of arrival."""
         name = edge_type.table_name
         if name not in self._adjacency:
             whole = Adjacency.open(self.folder / name)
@@ -41,7 +41,7 @@ class ArrivalStore(GraphStore):
         return self._adjacency[name]
 
     def features(self, table: str) -> NodeFeatures:
-        """Encoded features; the rows of every table but the facts always hold."""
+        """Encoded features; the rows of every table but the event table always hold."""
         if table not in self._features:
             features = NodeFeatures.open(self.folder / f"nodes_{table}")
             times = self.pseudo_time() if table == self.event_table else _whenever(features.times)
@@ -69,5 +69,5 @@ def _whenever(times: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def view_for(store: GraphStore, event_table: str | None) -> GraphStore:
-    """The graph with its facts arriving part by part, or as it is where ``facts`` is None."""
+    """The graph with its events arriving part by part, or as it is where ``event_table`` is None."""
     return store if event_table is None else ArrivalStore(store, event_table)

@@ -16,7 +16,7 @@ from tests.valid_until import EndingStore, some_ends
 
 DAY = 86_400
 FANOUT, TARGET_FANOUT, MAILINGS = 12, 6, 3
-SIBLINGS = ("category", "brand")
+GROUP_COLUMNS = ("category", "brand")
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +76,13 @@ def test_candidates_equal_an_independent_reading(tables, examples, builder):
         explored = batch.explore_example == i
         assert sorted(batch.targets.nodes[batch.explore_target[explored]].tolist()) == sorted(truth - set(nodes))
         assert batch.positives[i] == len(truth)
-        for c, column in enumerate(SIBLINGS):
+        for c, column in enumerate(GROUP_COLUMNS):
             codes = products[f"cat_{column}"][nodes].tolist()
             groups = batch.groups[c][own].tolist()
             assert len(set(zip(codes, groups, strict=True))) == len(set(codes)) == len(set(groups))
         repeats += int((batch.event_gap[batch.event_example == i] >= 0).sum())
     assert repeats > 20
-    for c in range(len(SIBLINGS)):
+    for c in range(len(GROUP_COLUMNS)):
         used = batch.groups[c].unique().tolist()
         assert used == list(range(batch.group_counts[c]))
         pairs = set(zip(batch.groups[c].tolist(), batch.example.tolist(), strict=True))
@@ -228,7 +228,7 @@ def test_without_fanouts_events_and_targets_are_reached_all_the_same(shop, store
     assert batch.is_positive.any() and batch.targets.present.any()
 
 
-def test_a_sibling_column_that_is_not_there_is_an_error_that_names_the_nearest(shop, store):
+def test_a_group_column_that_is_not_there_is_an_error_that_names_the_nearest(shop, store):
     with pytest.raises(ConfigError, match=r"'categry'.*Did you mean 'category'"):
         BatchBuilder(store, shop.query, shop.settings.sampling, ("categry",), 0)
 

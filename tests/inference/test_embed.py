@@ -1,4 +1,4 @@
-"""A sweep in one process: partitions, what a run that was killed leaves, and what is committed."""
+"""Batch inference in one process: partitions, what a run that was killed leaves, and what is committed."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_a_table_that_another_writer_added_to_is_not_committed_over(
     anchors = anchors_of(shop.plan)
     embed(settings, lake, store, anchors)
     lake.write(TABLES[0], lake.read(TABLES[0]).slice(0, 1), mode="append")
-    with pytest.raises(LakeError, match=r"embeddings_products was changed after the sweep.*--force"):
+    with pytest.raises(LakeError, match=r"embeddings_products was changed after the run.*--force"):
         embed(settings, lake, store, anchors)
     inference = prepare_inference(settings, lake, store, anchors, "cpu").inference
     assert len(find_finished(lake, inference)) == len(inference.partitions)

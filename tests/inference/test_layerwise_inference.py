@@ -121,7 +121,7 @@ def test_states_of_another_sweep_are_removed(shop: Shop, tmp_path: Path, then: s
 
 
 def begin(shop: Shop, folder: Path) -> tuple[tuple[Settings, Lake, GraphStore], PreparedInference, PartitionEncoder]:
-    """A layer-wise sweep of which nothing is done."""
+    """A layer-wise run of which nothing is done."""
     settings, lake, _ = train_towers(shop, folder, LATEST, LAYERWISE)
     store = GraphStore.open(lake)
     prepared = prepare_inference(settings, lake, store, anchors_of(shop.plan), "cpu")

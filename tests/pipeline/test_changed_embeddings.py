@@ -104,7 +104,7 @@ def test_only_what_new_rows_reach_is_embedded(shop: Growing, tmp_path: Path, cap
     with caplog.at_level("INFO"):
         first = shop.embed()
     assert first.encoded == first.rows == 2 * 100
-    assert "no sweep of query 'next_week' has kept what it read" in caplog.text
+    assert "no run of query 'next_week' has kept what it read" in caplog.text
 
     # One after the first anchor, and one that was late.
     shop.buy([("c001", "p030", 45.5), ("c002", "p031", 30.5)])
@@ -170,7 +170,7 @@ def test_another_model_or_writer_means_all(shop: Growing, caplog: pytest.LogCapt
         shop.lake.write(TABLES[0], shop.lake.read(TABLES[0]))
         again = shop.embed(partition_rows=20)
         assert again.encoded == again.rows
-        assert "embeddings_products was written again since the last sweep" in caplog.text
+        assert "embeddings_products was written again since the last run" in caplog.text
         put_model(shop.settings, shop.lake, seed=5)
         other = shop.embed()
         assert other.encoded == other.rows

@@ -1,4 +1,4 @@
-"""The sweep over Ray: a worker that is killed, a driver that is killed, and faults that are no worker's."""
+"""Batch inference over Ray: a worker that is killed, a driver that is killed, and faults that are no worker's."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def own_ray() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def whole(shop: Shop, store: GraphStore, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """The tables of an unbroken sweep in one process."""
+    """The tables of an unbroken run in one process."""
     settings, lake = copy_shop(shop, tmp_path_factory.mktemp("whole"), partition_rows=3)
     embed(settings, lake, store, anchors_of(shop.plan))
     return lake

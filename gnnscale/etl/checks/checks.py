@@ -188,7 +188,7 @@ def check_match_rate(
 
 
 def check_windows(events: RawTable, plan: AnchorPlan) -> None:
-    """See that each split has a fact in one of its windows.
+    """See that each split has an event in one of its windows.
 
     Raises:
         DataError: a split has none; the message says between which times.

@@ -1,4 +1,4 @@
-"""Dense node ids of facts, which have no key: by range and offset, a function of the rows alone."""
+"""Dense node ids of events, which have no key: by range and offset, a function of the rows alone."""
 
 from __future__ import annotations
 

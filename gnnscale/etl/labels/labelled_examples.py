@@ -25,7 +25,7 @@ STATIC_SHARES = {Split.TEST: (0, 1), Split.VALIDATION: (1, 2), Split.TRAIN: (2, 
 def label_frame(
     session: SparkSession, lake: Lake, query: PredictiveQuery, plan: AnchorPlan, manifest: GraphManifest
 ) -> DataFrame:
-    """Every example of every labelled anchor, in one pass over each table of facts.
+    """Every example of every labelled anchor, in one pass over each event table.
 
     Args:
         session: of Spark.
@@ -114,7 +114,7 @@ def _aggregates(
     anchors: Sequence[int],
     origin: int,
 ) -> dict[str, DataFrame]:
-    """Table of facts -> its measures for every entity and anchor."""
+    """Event table -> its measures for every entity and anchor."""
     frames = {}
     for table in dict.fromkeys(aggregate.event_table for aggregate, _ in measures):
         chosen = {key: name for key, name in measures.items() if key[0].event_table == table}
@@ -164,7 +164,7 @@ def _names_rows(aggregate: bound.Aggregate) -> bool:
 
 
 def _needed(query: PredictiveQuery) -> str | None:
-    """A table without whose facts, in a window, an entity makes no example."""
+    """A table without whose events, in a window, an entity makes no example."""
     if isinstance(query.expression, bound.Aggregate) and query.expression.function in DROPPING:
         return query.expression.event_table
     for condition in (query.where, query.assuming):

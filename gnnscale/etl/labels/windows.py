@@ -1,8 +1,8 @@
-"""Aggregates of facts over the windows of many anchors, in one pass.
+"""Aggregates of events over the windows of many anchors, in one pass.
 
-A fact counts for the anchors whose window holds it: a range of indices into the sorted anchors, found by arithmetic.
-It is repeated for each of them and aggregated by entity and anchor. Where windows are so long that a fact counts for
-many anchors, facts that count for the same ones are aggregated first, so that partial sums are repeated instead.
+An event counts for the anchors whose window holds it: a range of indices into the sorted anchors, found by arithmetic.
+It is repeated for each of them and aggregated by entity and anchor. Where windows are so long that an event counts for
+many anchors, events that count for the same ones are aggregated first, so that partial sums are repeated instead.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LOOKUP = 100_000
 
 
 DIRECT = 16
-"""Up to so many anchors a fact counts for, repeating facts costs less than aggregating them first."""
+"""Up to so many anchors an event counts for, repeating events costs less than aggregating them first."""
 
 Span = tuple[np.ndarray, np.ndarray]
 """Start and end of a window at each anchor, int64 ``[anchors]``."""
@@ -36,7 +36,7 @@ class Measure:
         name: of its column in the result.
         function: upper case.
         value: what is aggregated; None counts rows.
-        where: which facts count; None for all.
+        where: which events count; None for all.
         window: None for every time.
     """
 
@@ -50,13 +50,13 @@ class Measure:
 def aggregate_windows(
     events: DataFrame, measures: Sequence[Measure], anchors: Sequence[int], direct: float = DIRECT
 ) -> DataFrame:
-    """Every measure for every entity and anchor that has a fact in a window of one of them.
+    """Every measure for every entity and anchor that has an event in a window of one of them.
 
     Args:
         events: columns ``entity`` (null where nobody's), ``time`` (epoch seconds) and what the measures speak of.
         measures: at least one.
         anchors: ascending, in epoch seconds.
-        direct: anchors that a fact may count for on average before facts are aggregated first; the result is the same.
+        direct: anchors that an event may count for on average before events are aggregated first; the result is the same.
 
     Returns:
         Columns entity, anchor_time and one for each measure; null where a measure has nothing to tell (a count is 0).
@@ -84,7 +84,7 @@ def aggregate_windows(
 
 
 def _locate(events: DataFrame, windows: Sequence[Window | None], spans: Sequence[Span]) -> DataFrame:
-    """Facts in a window of an anchor, with the first and last such anchor of each window: ``lo<i>`` and ``hi<i>``."""
+    """Events in a window of an anchor, with the first and last such anchor of each window: ``lo<i>`` and ``hi<i>``."""
     time = F.col("time")
     ranges, inside = [], F.lit(False)
     for i, (window, (starts, ends)) in enumerate(zip(windows, spans, strict=True)):
@@ -99,14 +99,14 @@ def _locate(events: DataFrame, windows: Sequence[Window | None], spans: Sequence
 
 
 def _repeats(spans: Sequence[Span]) -> float:
-    """For how many anchors a fact counts, on average over the time that the windows cover."""
+    """For how many anchors an event counts, on average over the time that the windows cover."""
     starts = np.concatenate([np.maximum(s, e.max() - 100 * (e.max() - e.min() + 1)) for s, e in spans])
     ends = np.concatenate([e for _, e in spans])
     return float((ends - starts).sum() / max(1, ends.max() - starts.min()))
 
 
 def fill_empty(function: str, value: Column) -> Column:
-    """What an aggregate is where it has no fact: 0 for counts and sums, else missing."""
+    """What an aggregate is where it has no event: 0 for counts and sums, else missing."""
     if function in ("COUNT", "COUNT_DISTINCT"):
         return F.coalesce(value, F.lit(0).cast("long"))
     return F.coalesce(value, F.lit(0.0)) if function == "SUM" else value
@@ -165,7 +165,7 @@ def _partial(m: Measure, where: Column | None) -> list[Column]:
     if m.function in ("MIN", "MAX"):
         return [(F.min if m.function == "MIN" else F.max)(value.cast("double")).alias(names[0])]
     if m.function in ("FIRST", "LAST"):
-        # Among facts of one time, the smallest value is first and the largest last.
+        # Among events of one time, the smallest value is first and the largest last.
         dated = F.when(value.isNotNull(), F.struct(F.col("time"), value.alias("value")))
         return [(F.min if m.function == "FIRST" else F.max)(dated).alias(names[0])]
     return [F.collect_set(value).alias(names[0])]

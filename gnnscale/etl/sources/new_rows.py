@@ -36,7 +36,7 @@ class NewRows:
     """What came to each table.
 
     Args:
-        raw: table -> its new rows, those of keys that only new facts mention among them; only of tables that got any.
+        raw: table -> its new rows, those of keys that only new events mention among them; only of tables that got any.
         figures: of the same tables, of the new rows alone.
         left_out: table -> rows of its source, old and new, that took no part for want of a dated parent.
     """
@@ -114,7 +114,7 @@ def _new_frame(session: SparkSession, growth: GraphGrowth, name: str) -> DataFra
     except (AnalysisException, Py4JJavaError) as error:
         raise NotGrownError(f"table '{name}': its new files can't be read: {str(error).splitlines()[0]}") from None
     _check_columns(name, {f.name: f.dataType for f in frame.schema}, {f.name: f.dataType for f in columns})
-    # Keys that only facts mention may have widened the type of the key.
+    # Keys that only event tables mention may have widened the type of the key.
     return frame.select(*(F.col(f.name).cast(f.dataType) for f in columns))
 
 
@@ -133,7 +133,7 @@ def _check_columns(name: str, found: Mapping[str, T.DataType], known: Mapping[st
 
 
 def _with_mentioned(table: Table, frames: Mapping[str, DataFrame], graph: GraphSchema, nodes: DataFrame) -> DataFrame:
-    """The new rows of a table and one for each key that new facts mention and that no row has, old or new."""
+    """The new rows of a table and one for each key that new events mention and that no row has, old or new."""
     key, frame = table.primary_key or "", frames[table.name]
     physical = nodes.schema["key"].dataType
     mentioned = None

@@ -241,7 +241,7 @@ def _add_keys(table: Table, frames: Mapping[str, DataFrame], graph: GraphSchema)
         mentioned = keys if mentioned is None else mentioned.unionByName(keys)
     assert mentioned is not None
     missing = mentioned.distinct().join(frame.select(key), key, "left_anti")
-    # Each of the checks that follow would read all the facts again for their keys.
+    # Each of the checks that follow would read the event tables again for their keys.
     return frame.unionByName(missing, allowMissingColumns=True).cache()
 
 

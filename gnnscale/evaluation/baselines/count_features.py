@@ -172,9 +172,9 @@ def _count(indptr, neighbors, stamps, raw, nodes, anchors, limits, counts, since
         counts[row, windows] = left - low
         last_day = np.int64(-1)
         for place in range(left - 1, low - 1, -1):
-            fact = neighbors[place]
+            event = neighbors[place]
             for column in range(columns):
-                sums[row, windows, column] += raw[fact, column]
+                sums[row, windows, column] += raw[event, column]
             if stamps[place] == ALWAYS:
                 continue
             age = anchor - np.int64(stamps[place])
@@ -190,4 +190,4 @@ def _count(indptr, neighbors, stamps, raw, nodes, anchors, limits, counts, since
                     counts[row, window] += 1
                     days[row, window] += fresh
                     for column in range(columns):
-                        sums[row, window, column] += raw[fact, column]
+                        sums[row, window, column] += raw[event, column]

@@ -28,7 +28,7 @@ class Report:
         query_text: the predictive query.
         created: when, as ISO text.
         comparison: methods side by side.
-        summary: facts such as anchors, run id, versions and durations, name to text.
+        summary: details such as anchors, run id, versions and durations, name to text.
         tables: of the graph.
         edges: of the graph's links.
         relations: of the graph.

@@ -57,7 +57,7 @@ class EmbedStage(Stage):
         ]
 
     def make(self) -> str:
-        """Sweep all entities and targets, with Ray where they are many."""
+        """Embed all entities and targets, with Ray where they are many."""
         return embed_and_describe(self.settings, self.work.lake, self.work.plan, self.work.console, self.work.force)
 
 

@@ -9,7 +9,7 @@ from gnnscale.store import GraphStore, view_for
 
 
 def open_graph(settings: Settings, lake: Lake, edges: bool = True) -> tuple[GraphStore, PredictiveQuery]:
-    """Map the graph and bind the query; facts without a window arrive part by part.
+    """Map the graph and bind the query; events of a query without a window arrive part by part.
 
     Args:
         settings: names the query.

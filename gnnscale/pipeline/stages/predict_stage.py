@@ -26,7 +26,7 @@ class PredictStage(Stage):
         return [f"predictions_{self.settings.query.name}", f"holdout_{self.settings.query.name}"]
 
     def make(self) -> str:
-        """Sweep all entities."""
+        """Predict for the whole population."""
         from gnnscale.inference import predict, query_population
         from gnnscale.store import GraphStore
 

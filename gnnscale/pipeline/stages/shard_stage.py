@@ -49,14 +49,14 @@ def plan_shards(settings: Settings, query: PredictiveQuery) -> ShardPlan:
     """The plan that the configuration makes for a query.
 
     Raises:
-        ConfigError: the query's facts have no times, so that each anchor would need a graph of its own.
+        ConfigError: the query's event tables have no times, so that each anchor would need a graph of its own.
     """
     from gnnscale.batches import default_hops, link_sampling
     from gnnscale.etl import ShardPlan
     from gnnscale.sampling import Rule
 
     if query.pseudo_timed_tables:
-        raise ConfigError("shards hold what is known at a time, and the facts of a query without a window have none")
+        raise ConfigError("shards hold what is known at a time, and the events of a query without a window have none")
     sampling = settings.sampling
     if query.task_type.predicts_links:
         hops = link_sampling(query, sampling).entity_hops

@@ -1,4 +1,4 @@
-"""The sweep of the embeddings over Ray actors: each loads the model once, and takes one partition after the other."""
+"""Batch inference of embeddings over Ray actors: each loads the model once, and takes one partition after the other."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def embed_lake(
         lake: holds the graph and the model.
         anchors: epoch seconds; rows of each are written.
         advance: told of rows that are done.
-        again: a word that no sweep of these inputs had, to make what is there again.
+        again: a word that no run of these inputs had, to make what is there again.
 
     Raises:
         GnnscaleError: the model is missing or does not fit, GPUs are asked for and there are none, or more than
@@ -139,7 +139,7 @@ def _run(settings: Settings, prepared: PreparedInference, gpus: int, advance: Ad
                     lost += 1
                     if lost > settings.embedding.max_failures:
                         raise GnnscaleError(
-                            f"the sweep has lost {lost} workers, more than embedding.max_failures="
+                            f"batch inference has lost {lost} workers, more than embedding.max_failures="
                             f"{settings.embedding.max_failures}; what is finished stays, so run it again: {error}"
                         ) from error
                     log.warning("a worker was lost; its %d rows are done again", len(task))

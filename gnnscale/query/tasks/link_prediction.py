@@ -1,4 +1,4 @@
-"""Rows of another table, ranked for each entity: those that its events will name, or those that its facts lack."""
+"""Rows of another table, ranked for each entity: those that its events will name, or those that its event table lacks."""
 
 from __future__ import annotations
 
