@@ -37,7 +37,7 @@ def create_array(file: Path, kind: DTypeLike, shape: Sequence[int]) -> np.memmap
     needed = math.prod(shape) * np.dtype(kind).itemsize
     file.unlink(missing_ok=True)
     try:
-        # Told before anything is taken, so that what others of the disk's users write meanwhile has room.
+        # Refused before anything is taken, so that what others of the disk's users write meanwhile has room.
         if needed > _free(file.parent):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         array = open_memmap(file, mode="w+", dtype=np.dtype(kind), shape=tuple(shape))

@@ -59,7 +59,7 @@ def _changed(settings: Settings, keys: Sequence[str]) -> dict[str, Any]:
 
 
 def check_network(settings: Settings) -> None:
-    """Refuse what the network has no use for; where it can't be told yet which one it is, what none of them has.
+    """Refuse what the network has no use for; where it is not known yet which one it is, what none of them has.
 
     Nothing is imported where all is at its default.
 

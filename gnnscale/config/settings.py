@@ -112,7 +112,7 @@ class TextSettings(Section):
     options: dict[str, Any] = Field(default_factory=dict)
 
     def options_of(self, kind: type[Section]) -> Section:
-        """What an encoder is told.
+        """Inputs of an encoder.
 
         Args:
             kind: its options; of ``model``, ``dims`` and ``batch_size`` those count that it has.

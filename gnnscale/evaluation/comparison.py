@@ -160,9 +160,9 @@ class Comparison:
         """
         sign = 1 if self.metric(metric).higher_is_better else -1
         names = self.methods if methods is None else methods
-        told = {name: sign * self.result(name, among).metrics[metric] for name in names}
-        told = {name: value for name, value in told.items() if not math.isnan(value)}
-        return max(told, key=told.__getitem__) if told else None
+        figures = {name: sign * self.result(name, among).metrics[metric] for name in names}
+        figures = {name: value for name, value in figures.items() if not math.isnan(value)}
+        return max(figures, key=figures.__getitem__) if figures else None
 
     def rows(self) -> list[dict[str, str | int | float | None]]:
         """One flat record for each method and part of the truth.

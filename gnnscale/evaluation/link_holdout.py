@@ -36,8 +36,8 @@ class LinkHoldout(Holdout):
         truth: what came true for each evaluated entity.
         entities: node ids of the evaluated entities.
         history: events of all entities before the test anchor.
-        audit: share of the exact top of the merged branches that the holdout table holds; another target of the same
-            score is as good.
+        index_recall: share of the exact top of the merged branches that the holdout table holds; another target of
+            the same score is as good.
     """
 
     ranked: NDArray[np.int64]
@@ -45,11 +45,11 @@ class LinkHoldout(Holdout):
     truth: Ragged
     entities: NDArray[np.int64]
     history: History
-    audit: float
+    index_recall: float
 
     def figures(self) -> dict[str, Any]:
-        """The audit."""
-        return {"audit": self.audit}
+        """The recall of the index, for the evaluation record."""
+        return {"index_recall": self.index_recall}
 
 
 def evaluate_links(
@@ -75,8 +75,8 @@ def evaluate_links(
     resamples, seed = settings.evaluation.resamples, settings.seed
     comparison = compare_lists(query.task_type, methods, truth, past, count, resamples=resamples, seed=seed)
     exact = rank_exact(*_branches(lake, settings, query, plan, examples), examples.entities, query.top_k)
-    audit = float(((exact.targets == ranked) | tied(exact.scores, scores)).mean())
-    return LinkHoldout(comparison, ranked, scores, truth, examples.entities, history, audit)
+    index_recall = float(((exact.targets == ranked) | tied(exact.scores, scores)).mean())
+    return LinkHoldout(comparison, ranked, scores, truth, examples.entities, history, index_recall)
 
 
 def tied(scores: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -89,9 +89,9 @@ def _draw(
     for weights in entity_weights(owners, resamples, seed):
         end = start + len(weights)
         for name, draws in prepared.items():
-            told = draws(weights)
+            by_metric = draws(weights)
             for metric in metrics:
-                if metric.name in told:
-                    drawn[name][metric.name][start:end] = told[metric.name]
+                if metric.name in by_metric:
+                    drawn[name][metric.name][start:end] = by_metric[metric.name]
         start = end
     return drawn

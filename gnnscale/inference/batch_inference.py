@@ -114,7 +114,7 @@ def plan_inference(
     anchors: Sequence[int],
     model: str,
     basis: Basis | None = None,
-    again: str = "",
+    run_nonce: str = "",
 ) -> BatchInference:
     """Cut the work into partitions.
 
@@ -125,7 +125,7 @@ def plan_inference(
         anchors: epoch seconds.
         model: see :func:`model_key`.
         basis: of the rows of unchanged nodes.
-        again: tells a run from one of the same inputs that was made before; empty to take up that one's files.
+        run_nonce: tells a run from one of the same inputs that was made before; empty to take up that one's files.
     """
     name, size = settings.query.name, settings.embedding.partition_rows
     sides: dict[Side, str] = {"targets": query.target.name, "entities": query.entity.name}
@@ -136,7 +136,8 @@ def plan_inference(
         "rows": [size, settings.embedding.batch_size],
         "method": settings.embedding.method,
         "basis": basis.fingerprint if basis else "",
-        "again": again,
+        # The key is hashed too: with another one, files of runs before it would not be taken up.
+        "again": run_nonce,
     }
     partitions = tuple(
         Partition(side, anchor, start, min(start + size, store.node_count(table)))

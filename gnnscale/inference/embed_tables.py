@@ -103,7 +103,7 @@ def embed(
     anchors: Sequence[int],
     device: torch.device | None = None,
     advance: Callable[[int], None] = lambda rows: None,
-    again: str = "",
+    run_nonce: str = "",
 ) -> InferenceSummary:
     """Write ``embeddings_<entity table>``, ``embeddings_<target table>`` and ``pairs_<query>`` in this process.
 
@@ -120,14 +120,14 @@ def embed(
         store: of the graph.
         anchors: epoch seconds; rows of each are written.
         device: for the model; default: the CPU.
-        advance: told of rows that are done.
-        again: a word that no run of these inputs had, to make what is there again.
+        advance: called with the number of rows that are done.
+        run_nonce: a word that no run of these inputs had, to make what is there again.
 
     Raises:
         LakeError: there is no model, or it does not fit.
     """
     device = device or torch.device("cpu")
-    prepared = prepare_inference(settings, lake, store, anchors, device.type, again)
+    prepared = prepare_inference(settings, lake, store, anchors, device.type, run_nonce)
     advance(prepared.done)
     if prepared.tasks:
         encoder = PartitionEncoder(settings, lake, store, device)
@@ -138,7 +138,7 @@ def embed(
 
 
 def prepare_inference(
-    settings: Settings, lake: Lake, store: GraphStore, anchors: Sequence[int], device: str, again: str = ""
+    settings: Settings, lake: Lake, store: GraphStore, anchors: Sequence[int], device: str, run_nonce: str = ""
 ) -> PreparedInference:
     """Find what is left to do, and clear away what runs that never ended have left.
 
@@ -151,8 +151,8 @@ def prepare_inference(
     query = bind_query(settings, store.manifest)
     model = model_key(settings, lake, query, device)
     digests = _digests(settings, store, query, anchors) if settings.embedding.only_changed else None
-    last = find_basis(lake, settings.query.name, model) if digests is not None and not again else None
-    inference = plan_inference(settings, store, query, anchors, model, last.basis if last else None, again)
+    last = find_basis(lake, settings.query.name, model) if digests is not None and not run_nonce else None
+    inference = plan_inference(settings, store, query, anchors, model, last.basis if last else None, run_nonce)
     if last and not basis_holds(lake, last, inference):
         last = None
         inference = plan_inference(settings, store, query, anchors, model)

@@ -102,7 +102,7 @@ def embed_layerwise(
             default: all.
         neighborhoods: which neighbors are read.
         chunk_edges: neighbors that are gathered at once; more where one node has more.
-        advance: told of nodes whose state of one layer is done.
+        advance: called with the number of nodes whose state of one layer is done.
         codes: table -> categorical columns of all its nodes, of the tables whose categories the network sees.
 
     Returns:

@@ -46,7 +46,7 @@ def predict(
         nodes: node ids of the entities to predict for; default: all. Those that are not there at the anchor are left
             out.
         device: for the model; default: the CPU.
-        advance: told of entities that are done.
+        advance: called with the number of entities that are done.
         query: bound query; default: the configuration's.
 
     Returns:
@@ -132,7 +132,7 @@ def score_in_batches(
         predictor: the model.
         examples: who is asked about, and when.
         size: examples that are scored at once.
-        advance: told of examples that are done.
+        advance: called with the number of examples that are done.
     """
     parts = [np.zeros((0, predictor.knowledge.shape.scores), np.float32)]
     for start in range(0, len(examples), size):

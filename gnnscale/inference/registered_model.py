@@ -101,8 +101,8 @@ class LakeModel(PythonModel, ABC):
         if (nodes < 0).any():
             unknown = keys[nodes < 0].drop_duplicates()
             shown = ", ".join(f"'{key}'" for key in unknown[:3]) + (", ..." if len(unknown) > 3 else "")
-            told = "is not a" if len(unknown) == 1 else "are none of the keys"
-            raise DataError(f"{shown} {told} {self.query.entity.primary_key} of '{self.query.entity.name}'")
+            relation = "is not a" if len(unknown) == 1 else "are none of the keys"
+            raise DataError(f"{shown} {relation} {self.query.entity.primary_key} of '{self.query.entity.name}'")
         return nodes
 
 

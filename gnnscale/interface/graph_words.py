@@ -77,4 +77,4 @@ def _columns(graph: Graph, given: TableInput) -> Iterator[ColumnLine]:
 
 
 def _source(inferred: bool) -> str:
-    return "by name" if inferred else "as told"
+    return "by name" if inferred else "as declared"

@@ -183,7 +183,7 @@ def _named_input(name: str, given: str, storage_options: Mapping[str, str]) -> T
     is_path = "/" in given or given.endswith(".parquet") or text_format(given) is not None
     if is_path or Path(given).exists():
         table = StoredTable(name, given if "://" in given else str(Path(given).absolute()), storage_options)
-        # What is not there is told here, and not when the columns are first asked for.
+        # What is not there is reported here, and not when the columns are first asked for.
         assert table.schema is not None
         return table
     from gnnscale.pipeline import active_session

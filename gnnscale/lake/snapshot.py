@@ -62,7 +62,7 @@ class SourceGrowth:
 
     Args:
         files: full paths of the new files.
-        obstacle: why the new rows can't be told from the old ones; empty where they can.
+        obstacle: why the new rows can't be separated from the old ones; empty where they can.
     """
 
     files: tuple[str, ...] = field(default=())
@@ -140,12 +140,12 @@ def _delta_files(uri: str, version: int, storage_options: dict[str, str]) -> set
 def _removal(uri: str, before: int, now: int, storage_options: dict[str, str]) -> str:
     """Which of the later versions took rows away, as its table's history tells."""
     history = DeltaTable(uri, now, storage_options or None).history(now - before)
-    told = [
+    removals = [
         f"version {entry['version']} is of {entry['operation']}"
         for entry in history
         if "version" in entry and not _is_append(entry)
     ]
-    return f"its table has not only grown: {told[-1] if told else f'files of version {before} were removed'}"
+    return f"its table has not only grown: {removals[-1] if removals else f'files of version {before} were removed'}"
 
 
 def _is_append(entry: Mapping[str, Any]) -> bool:

@@ -19,29 +19,29 @@ def _evaluate(scores: Floats, values: Floats) -> dict[str, float]:
 
     score, true = scores[:, 0], values[:, 0] > 0
     called = score >= THRESHOLD
-    told = np.clip(score, SMALLEST, 1 - SMALLEST)
+    probability = np.clip(score, SMALLEST, 1 - SMALLEST)
     both = bool(true.any() and not true.all())
     return {
         "auroc": roc_auc_score(true, score) if both else math.nan,
         "auprc": average_precision_score(true, score) if both else math.nan,
         "accuracy": accuracy_score(true, called),
         "f1": f1_of(true, called),
-        "log_loss": log_loss(true, told, labels=[False, True]),
+        "log_loss": log_loss(true, probability, labels=[False, True]),
     }
 
 
 def _prepare(scores: Floats, values: Floats) -> Draws:
     score, true = scores[:, 0], values[:, 0] > 0
     called = score >= THRESHOLD
-    told = np.clip(score, SMALLEST, 1 - SMALLEST)
-    loss = -np.log(np.where(true, told, 1 - told))
+    probability = np.clip(score, SMALLEST, 1 - SMALLEST)
+    loss = -np.log(np.where(true, probability, 1 - probability))
     columns = np.stack([called == true, loss, true & called, true, called], axis=1).astype(np.float64)
-    inference = curve_areas(score, true)
+    areas = curve_areas(score, true)
 
     def draws(weights: Floats) -> dict[str, Floats]:
         right, lost, hits, trues, calls = (weights @ columns).T
         total = weights.sum(axis=1)
-        auroc, auprc = inference(weights)
+        auroc, auprc = areas(weights)
         return {
             "auroc": auroc,
             "auprc": auprc,

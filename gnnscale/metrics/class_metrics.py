@@ -40,9 +40,10 @@ def _evaluate(scores: Floats, values: Floats) -> dict[str, float]:
     reciprocal = np.zeros(len(true))
     reciprocal[known] = 1 / class_ranks(scores[known], true[known])
     labels = np.union1d(true[known], called)
-    told = class_probabilities(scores[known])
+    probabilities = class_probabilities(scores[known])
     # two classes are the least that log_loss takes probabilities of
-    loss = log_loss(true[known], told, labels=np.arange(told.shape[1])) if known.any() and told.shape[1] > 1 else 0.0
+    width = probabilities.shape[1]
+    loss = log_loss(true[known], probabilities, labels=np.arange(width)) if known.any() and width > 1 else 0.0
     return {
         "accuracy": accuracy_score(true, called),
         "macro_f1": f1_score(true, called, labels=labels, average="macro", zero_division=0),

@@ -37,12 +37,12 @@ def _macro_f1(true: Flags, called: Flags) -> float:
 
 def _prepare(scores: Floats, values: Floats) -> Draws:
     true, called = values > 0, scores >= THRESHOLD
-    told = np.stack([(true & called).sum(axis=1), true.sum(axis=1) + called.sum(axis=1)], axis=1).astype(np.float64)
+    counts = np.stack([(true & called).sum(axis=1), true.sum(axis=1) + called.sum(axis=1)], axis=1).astype(np.float64)
     of_class = [curve_areas(scores[:, c], true[:, c]) for c in range(scores.shape[1])]
     f1 = class_f1(true, called)
 
     def draws(weights: Floats) -> dict[str, Floats]:
-        hits, marks = (weights @ told).T
+        hits, marks = (weights @ counts).T
         curves = np.stack([areas(weights)[0] for areas in of_class], axis=1)  # [draws, classes]
         return {
             "auroc": mean_over_classes(curves),

@@ -97,21 +97,21 @@ def validate_task(
     Raises:
         DataError: shapes don't fit the task, or probabilities lie outside 0 .. 1.
     """
-    told, true = np.asarray(scores, dtype=np.float64), np.asarray(values, dtype=np.float64)
-    _check_layout(task, told, true)
-    names, width = _cut(task, task.validation, top), told.shape[1]
+    predicted, true = np.asarray(scores, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    _check_layout(task, predicted, true)
+    names, width = _cut(task, task.validation, top), predicted.shape[1]
     nothing = {metric.name: math.nan for metric in _definitions(task, names, width)}
     known = ~np.isnan(true)
     if task.predicts_values and not known.all():
         # What is known of a frame counts where another frame is unknown; frames by themselves are left undefined.
-        told, true = told[known][:, None], true[known][:, None]  # [cells, 1]
+        predicted, true = predicted[known][:, None], true[known][:, None]  # [cells, 1]
         names = [name for name in names if not getattr(_find(name), "columns", False)]
     else:
-        told, true = told[known.all(axis=1)], true[known.all(axis=1)]
-    if not np.isfinite(told).all():
+        predicted, true = predicted[known.all(axis=1)], true[known.all(axis=1)]
+    if not np.isfinite(predicted).all():
         return nothing
-    _check_range(task, told)
-    return nothing | _evaluate(task, names, told, true)
+    _check_range(task, predicted)
+    return nothing | _evaluate(task, names, predicted, true)
 
 
 def draw_metrics(task: TaskSpec, scores: npt.ArrayLike, values: npt.ArrayLike) -> Draws:
@@ -128,15 +128,15 @@ def draw_metrics(task: TaskSpec, scores: npt.ArrayLike, values: npt.ArrayLike) -
     Raises:
         DataError: as for :func:`evaluate_task`.
     """
-    told, true = checked_scores(task, scores, values)
+    predicted, true = checked_scores(task, scores, values)
     names = _metric_names(task)
     found = [_find(name) for name in names]
-    lists = _list_names(names, told.shape[1])
+    lists = _list_names(names, predicted.shape[1])
     # One preparation for all metrics of a family.
     prepared = {
-        metric.prepare or metric: metric.draws(told, true) for metric in found if isinstance(metric, ScoreMetric)
+        metric.prepare or metric: metric.draws(predicted, true) for metric in found if isinstance(metric, ScoreMetric)
     }
-    formulas = [*([_list_draws(task, lists, told, true)] if lists else []), *prepared.values()]
+    formulas = [*([_list_draws(task, lists, predicted, true)] if lists else []), *prepared.values()]
 
     def draws(weights: Floats) -> Mapping[str, Floats]:
         return {name: drawn for formula in formulas for name, drawn in formula(weights).items()}
@@ -150,28 +150,28 @@ def checked_scores(task: TaskSpec, scores: npt.ArrayLike, values: npt.ArrayLike)
     Raises:
         DataError: as for :func:`evaluate_task`.
     """
-    told, true = np.asarray(scores, dtype=np.float64), np.asarray(values, dtype=np.float64)
-    _check_layout(task, told, true)
-    if not (np.isfinite(told).all() and np.isfinite(true).all()):
+    predicted, true = np.asarray(scores, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    _check_layout(task, predicted, true)
+    if not (np.isfinite(predicted).all() and np.isfinite(true).all()):
         raise DataError(f"{task}: scores and values must be finite numbers")
-    _check_range(task, told)
-    return told, true
+    _check_range(task, predicted)
+    return predicted, true
 
 
-def _check_layout(task: TaskSpec, told: Floats, true: Floats) -> None:
+def _check_layout(task: TaskSpec, scores: Floats, true: Floats) -> None:
     if task.predicts_links:
         raise DataError(f"{task} gives no values to entities: its ranked lists are what is compared")
-    if told.ndim != 2 or true.ndim != 2 or len(told) != len(true) or told.shape[1] < 1:
-        raise DataError(f"scores and values must be [N, V] and [N, W]: got {list(told.shape)} and {list(true.shape)}")
+    if scores.ndim != 2 or true.ndim != 2 or len(scores) != len(true) or scores.shape[1] < 1:
+        raise DataError(f"scores and values must be [N, V] and [N, W]: got {list(scores.shape)} and {list(true.shape)}")
     one = task.answer in ("truth", "value")
-    wanted = 1 if one or task.answer == "class" else told.shape[1]
-    if true.shape[1] != wanted or (one and told.shape[1] != 1):
-        raise DataError(f"{task}: scores {list(told.shape)} don't fit values {list(true.shape)}")
+    wanted = 1 if one or task.answer == "class" else scores.shape[1]
+    if true.shape[1] != wanted or (one and scores.shape[1] != 1):
+        raise DataError(f"{task}: scores {list(scores.shape)} don't fit values {list(true.shape)}")
 
 
-def _check_range(task: TaskSpec, told: Floats) -> None:
-    if not task.predicts_values and told.size and not -1e-3 <= told.min() <= told.max() <= 1 + 1e-3:
-        raise DataError(f"{task}: probabilities must be in 0 .. 1: got {told.min():g} .. {told.max():g}")
+def _check_range(task: TaskSpec, scores: Floats) -> None:
+    if not task.predicts_values and scores.size and not -1e-3 <= scores.min() <= scores.max() <= 1 + 1e-3:
+        raise DataError(f"{task}: probabilities must be in 0 .. 1: got {scores.min():g} .. {scores.max():g}")
 
 
 def _find(name: str) -> ScoreMetric | ListMetric:
@@ -207,33 +207,33 @@ def _list_names(names: Iterable[str], width: int) -> list[str]:
 
 
 def _definitions(task: TaskSpec, names: Sequence[str], width: int) -> Iterator[Metric]:
-    told: set[str] = set()
+    seen: set[str] = set()
     for name in names:
         found = _find(name)
         if isinstance(found, ScoreMetric):
             yield from found.definitions(width)
             continue
         listed = name if task.predicts_links else _list_names([name], width)[0]
-        if listed not in told:
-            told.add(listed)
+        if listed not in seen:
+            seen.add(listed)
             metric, k = find_list_metric(listed)
             yield metric.at(k) if task.predicts_links else metric.at(k, "example", "class")
 
 
-def _evaluate(task: TaskSpec, names: Sequence[str], told: Floats, true: Floats) -> dict[str, float]:
-    width = told.shape[1]
+def _evaluate(task: TaskSpec, names: Sequence[str], scores: Floats, true: Floats) -> dict[str, float]:
+    width = scores.shape[1]
     wanted = [metric.name for metric in _definitions(task, names, width)]
-    if not len(told):
+    if not len(scores):
         return dict.fromkeys(wanted, math.nan)
     values: dict[str, float] = {}
     lists = _list_names(names, width)
     if lists:
-        found = evaluate_lists(lists, ranked_classes(told), _true_classes(task, true), width)
+        found = evaluate_lists(lists, ranked_classes(scores), _true_classes(task, true), width)
         values |= found.means if found.n_evaluated else dict.fromkeys(lists, math.nan)
     # One evaluation for all metrics of a family.
     scored = [metric for metric in map(_find, names) if isinstance(metric, ScoreMetric)]
     for evaluate in dict.fromkeys(metric.evaluate for metric in scored):
-        values |= evaluate(told, true)
+        values |= evaluate(scores, true)
     return {name: float(values.get(name, math.nan)) for name in wanted}
 
 
@@ -254,10 +254,10 @@ def _list_draws(task: TaskSpec, names: Sequence[str], scores: Floats, values: Fl
         column = np.zeros(len(values))
         column[metrics.rows] = metrics.per_entity[name]
         columns.append(column)
-    told = np.stack([*columns, truth.counts > 0], axis=1).astype(np.float64)
+    per_example = np.stack([*columns, truth.counts > 0], axis=1).astype(np.float64)
 
     def draws(weights: Floats) -> dict[str, Floats]:
-        *sums, of_any = (weights @ told).T
+        *sums, of_any = (weights @ per_example).T
         return {name: ratio(column, of_any) for name, column in zip(metrics.per_entity, sums, strict=True)}
 
     return draws

@@ -70,12 +70,12 @@ def curve_areas(score: Floats, true: Flags) -> Callable[[Floats], tuple[Floats, 
     ends = np.append(np.diff(score[order]) != 0, True)
     positive = true[order]
 
-    def inference(weights: Floats) -> tuple[Floats, Floats]:
+    def areas(weights: Floats) -> tuple[Floats, Floats]:
         auroc, precision = np.full(len(weights), np.nan), np.full(len(weights), np.nan)
         _scan(weights, order, ends, positive, auroc, precision)
         return auroc, precision
 
-    return inference
+    return areas
 
 
 @njit(nogil=True, cache=True)

@@ -33,7 +33,7 @@ class EntitySize:
 class EntityModel(nn.Module):
     """Predicts an answer for each example.
 
-    What is told of an example is the message of its neighborhood, sums over windows, and the calendar;
+    The inputs of an example are the message of its neighborhood, sums over windows, and the calendar;
     :meth:`calibrate` has to see a sample of them before training, to bring them to one scale.
 
     Args:
@@ -60,11 +60,11 @@ class EntityModel(nn.Module):
         super().__init__()
         self.yearly = yearly
         self.around = BlockEncoder(paths, manifest, entity, size.channels, size.row)
-        told = self.around.channels + sums[0] + 2 * len(HARMONICS) + 2 * yearly
-        self.standardise = Standardise(told)
+        channels = self.around.channels + sums[0] + 2 * len(HARMONICS) + 2 * yearly
+        self.standardise = Standardise(channels)
         self.pieces = PiecewiseLinearEncoding(sums[0])
         self.dropouts = nn.ModuleList(KeyedDropout(size.dropout, name) for name in ("message", "first", "second"))
-        width = told + self.pieces.channels
+        width = channels + self.pieces.channels
         self.first = nn.Sequential(nn.Linear(width, size.hidden), nn.GELU())
         self.second = nn.Sequential(nn.Linear(size.hidden, size.hidden), nn.GELU())
         self.head = nn.Linear(size.hidden, shape.scores)

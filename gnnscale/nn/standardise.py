@@ -44,8 +44,8 @@ class Standardise(nn.Module):
 class PiecewiseLinearEncoding(nn.Module):
     """Piecewise-linear encoding of numbers (Gorishniy et al., NeurIPS 2022).
 
-    The quantiles of a sample cut each column's range into pieces, and a number is told by how much of each piece lies
-    below it: thresholds, which trees find easily, become linear.
+    The quantiles of a sample cut each column's range into pieces, and a number is encoded by how much of each piece
+    lies below it: thresholds, which trees find easily, become linear.
 
     Args:
         channels: columns.

@@ -41,7 +41,7 @@ ALL_STAGES: Stages = (
     PredictStage,
     EvaluateStage,
 )
-"""Every stage that can be run alone, in the order in which they are told."""
+"""Every stage that can be run alone, in the order in which they are listed."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Pipeline:
 
         Args:
             names: of stages, in their order; default: the whole order.
-            done: told of each stage that has run or was skipped.
+            done: called for each stage that has run or was skipped.
 
         Raises:
             GnnscaleError: what a stage was given is at fault; what stages before it made stays.

@@ -163,8 +163,8 @@ class Binder:
                 raise self.fail(f"'{table.name}' are no events of '{self.entity.name}': count {names}", name.position)
             raise self.fail(f"'{table.name}' is reached through {names}: one way is needed", name.position)
         raise self.fail(
-            f"table '{table.name}' has no foreign key to '{self.entity.name}', and no event table that has one leads to it. "
-            f"Tables that have: {self._event_table_names()}",
+            f"table '{table.name}' has no foreign key to '{self.entity.name}', and no event table that has one leads "
+            f"to it. Tables that have: {self._event_table_names()}",
             name.position,
         )
 

@@ -61,7 +61,7 @@ class Answers:
             entities: node ids, ascending; the others have no rows.
             partition_rows: entities of a file.
             rank: makes lists.
-            advance: told of entities that are done.
+            advance: called with the number of entities that are done.
 
         Returns:
             Rows of the table.

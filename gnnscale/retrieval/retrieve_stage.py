@@ -77,7 +77,7 @@ def retrieve(
         query: bound query.
         plan: its anchors.
         store: of the graph; needed where what was bought is left out.
-        advance: told of entities that are done.
+        advance: called with the number of entities that are done.
         run_nonce: a word that no run of these inputs had, to make what is there again.
         start_workers: starts processes, for an index of several shards.
 
@@ -87,7 +87,7 @@ def retrieve(
             known. Unless it is the embeddings of entities or pairs, no table has changed.
     """
     keys = read_keys(lake, query.entity.name), read_keys(lake, query.target.name)
-    # What is at fault is told before anything is written.
+    # What is at fault is reported before anything is written.
     for anchor in (plan.test, plan.latest):
         current_manifest(lake, settings.query.name, anchor)
     rules = settings_filter(settings, lake, query, plan.latest, store), read_diversity(settings, lake, query)

@@ -11,7 +11,7 @@ from gnnscale.schema.graph import GraphSchema
 from gnnscale.schema.table import EdgeType, Link, ValueKind
 
 COMPARABLE = (ValueKind.NUMBER, ValueKind.TEXT, ValueKind.TIME, ValueKind.BOOLEAN)
-"""Values that can be told equal; those of other kinds are not kept in the graph."""
+"""Values that can be compared for equality; those of other kinds are not kept in the graph."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def relation_links(relations: Sequence[Relation], graph: GraphSchema) -> list[Li
 
 
 def value_column(graph: GraphSchema, table: str, column: str) -> str:
-    """The column of ``nodes_<table>`` by which rows with one value of ``column`` are told: of a link, the node id."""
+    """The column of ``nodes_<table>`` by which rows with one value of ``column`` are known: of a link, the node id."""
     linked = any(link.table == table and link.column == column for link in graph.links)
     return f"{'fk' if linked else 'raw'}_{column}"
 

@@ -42,10 +42,10 @@ class NotebookBar:
 
 def bar_html(name: str, unit: str, done: int, total: int, note: str, seconds: float) -> str:
     """A bar with its figures."""
-    told = f"{done:,} of {total:,} {unit}, {seconds:.0f} s {note}".rstrip()
+    text = f"{done:,} of {total:,} {unit}, {seconds:.0f} s {note}".rstrip()
     return (
         f'<div style="font-family: monospace"><progress value="{done}" max="{max(1, total)}"></progress> '
-        f"{escape(name)}: {escape(told)}</div>"
+        f"{escape(name)}: {escape(text)}</div>"
     )
 
 

@@ -27,7 +27,7 @@ def model_path(query: str) -> str:
 
 
 def save_model(lake: Lake, query: str, outcome: TrainResult) -> str:
-    """Write the best weights, and what the training labels told beside them.
+    """Write the best weights, and what is known from the training labels beside them.
 
     Returns:
         The path under the lake's root.

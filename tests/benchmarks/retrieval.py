@@ -4,7 +4,7 @@ Ours builds its index, finds by a sample how thoroughly it has to be searched fo
 all of that counts. A peer gets the ``nprobe`` or ``ef_search`` that reaches the same recall on the same sample for
 nothing; its build counts, and its search is timed on some queries and multiplied. HNSW takes too long to build on ten
 million items here: its figures at sizes past a million are those of a million, times the ratio of n log n for the build
-and of log n for a query. Recall is told from other queries than those that the width was found with.
+and of log n for a query. Recall is measured from other queries than those that the width was found with.
 """
 
 from __future__ import annotations
@@ -79,9 +79,9 @@ def measure(folder: Path, items: int, group: Sequence[str]) -> dict[str, Any]:
     row: dict[str, Any] = {"items": items, "queries": items, **hardness(other)}
     row |= ours(folder, vectors, sample, other)
     for kind in group:
-        told = peer(vectors, sample, kind)
-        row[f"ratio_{kind}"] = round(told["seconds"] / row["seconds"], 2)
-        row[str(kind)] = told
+        measured = peer(vectors, sample, kind)
+        row[f"ratio_{kind}"] = round(measured["seconds"] / row["seconds"], 2)
+        row[str(kind)] = measured
     print(row, flush=True)
     return row
 

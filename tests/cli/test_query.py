@@ -56,12 +56,12 @@ def test_a_question_is_explained_with_its_anchors_and_nothing_is_done(capsys, sh
     assert (status, err) == (0, "")
     lines = out.splitlines()
     assert lines[0] == TEXT
-    told = {line[:11].strip(): line[12:] for line in lines[1:]}
-    assert told["task"] == "binary classification"
-    assert told["predicts"] == "whether the number of purchases rows in the 7 days after the anchor > 2"
-    assert told["for"] == "each row of customers, where customers.age > 30"
-    assert "anchor 2024-02-22 00:00:00" in told["test"]
-    assert "training labels end at" in told["leakage"]
+    fields = {line[:11].strip(): line[12:] for line in lines[1:]}
+    assert fields["task"] == "binary classification"
+    assert fields["predicts"] == "whether the number of purchases rows in the 7 days after the anchor > 2"
+    assert fields["for"] == "each row of customers, where customers.age > 30"
+    assert "anchor 2024-02-22 00:00:00" in fields["test"]
+    assert "training labels end at" in fields["leakage"]
     assert stamps(graph_lake) == before
 
 
@@ -89,8 +89,8 @@ def test_a_dry_run_says_which_stages_would_run(capsys, request, lake, stages):
     text = TEXT if lake == "graph_lake" else "PREDICT COUNT(orders.*, 0, 7) FOR EACH users.user_id"
     status, out, _ = ask(capsys, text, "--lake", uri, "--dry-run")
     assert status == 0
-    told = [line.split()[0] for line in out.splitlines() if line.endswith(" would run")]
-    assert told == stages
+    fields = [line.split()[0] for line in out.splitlines() if line.endswith(" would run")]
+    assert fields == stages
     assert stamps(uri) == before
 
 

@@ -13,7 +13,7 @@ from gnnscale.query import BINARY_CLASSIFICATION, REGRESSION, TaskSpec
 
 
 def printed(task: TaskSpec, values: np.ndarray, **scores: np.ndarray) -> list[str]:
-    methods = [MethodScores(name, told) for name, told in scores.items()]
+    methods = [MethodScores(name, figures) for name, figures in scores.items()]
     record = compare_scores(task, methods, values, resamples=50).to_dict()
     console = Console(file=io.StringIO(), width=40)
     print_comparison(record, console, "spend: 300 examples")

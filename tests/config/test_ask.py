@@ -15,16 +15,16 @@ TEXT = "PREDICT COUNT(purchases.*, 0, 28) = 0 FOR EACH customers.customer_id"
 
 
 def test_tables_and_graph_come_from_the_lake_and_the_question_from_the_asker(shop_content):
-    told = build_settings({**shop_content, "graph": {"max_categories": 7}})
-    record = json.loads(json.dumps(recipe_record(told)))
+    declared = build_settings({**shop_content, "graph": {"max_categories": 7}})
+    record = json.loads(json.dumps(recipe_record(declared)))
     settings = ask_settings(record, "/some/lake", TEXT, mode="fast")
-    assert (settings.tables, settings.graph, settings.spark) == (told.tables, told.graph, told.spark)
-    assert (settings.recipe, settings.seed) == (told.recipe, told.seed)
+    assert (settings.tables, settings.graph, settings.spark) == (declared.tables, declared.graph, declared.spark)
+    assert (settings.recipe, settings.seed) == (declared.recipe, declared.seed)
     assert settings.lake.uri == "/some/lake"
     assert (settings.query.text, settings.query.name) == (TEXT, query_name(TEXT))
     # Nothing of the recipe's own question and network.
     assert settings.sampling.entity_hops == () and settings.model.group_columns == ()
-    assert settings.training.batch_size != told.training.batch_size
+    assert settings.training.batch_size != declared.training.batch_size
 
 
 def test_name_mode_and_overrides_count(shop_content):

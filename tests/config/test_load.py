@@ -253,7 +253,7 @@ def test_a_column_or_text_that_is_told_wrongly_is_an_error(conf, override, says)
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("model.siblings=[a]", "'model.siblings' is called 'model.group_columns' now"),
         ("retrieval.index.effort=4", "called 'retrieval.index.nprobe .of hnsw: ef_search.' now"),
@@ -262,6 +262,6 @@ def test_a_column_or_text_that_is_told_wrongly_is_an_error(conf, override, says)
         ("relations.r={kind: events, facts: f, source: a, target: b}", "'relations.r.facts' is called"),
     ],
 )
-def test_keys_of_earlier_versions_are_told_what_they_are_called_now(conf, override, told):
-    with pytest.raises(ConfigError, match=told):
+def test_keys_of_earlier_versions_are_told_what_they_are_called_now(conf, override, message):
+    with pytest.raises(ConfigError, match=message):
         load(conf, override)

@@ -163,13 +163,13 @@ def assert_same_edges(one: tuple[Lake, GraphManifest], other: tuple[Lake, GraphM
 
 def figures(manifest: GraphManifest) -> dict[str, Any]:
     """All that the manifest says, but for versions and the share of missing values, which undated rows count in."""
-    told = manifest.to_dict()
-    for part in (*told["tables"], *told["links"], *told["relations"]):
+    content = manifest.to_dict()
+    for part in (*content["tables"], *content["links"], *content["relations"]):
         part.pop("version"), part.pop("reverse_version", None)
-    for table in told["tables"]:
+    for table in content["tables"]:
         for feature in table["features"]:
             feature.pop("missing")
-    return told
+    return content
 
 
 def rebuilt(spark: SparkSession, shop: Growing, name: str) -> tuple[Lake, GraphManifest]:

@@ -77,8 +77,12 @@ def test_keys_that_the_graph_has_not_are_left_out_and_counted(shop: Shop, lake: 
     rows.at[2, "targets"] = ["p999"]
     with caplog.at_level(logging.WARNING, logger="gnnscale"):
         counts = write_examples(lake, settings_of(shop, lake, rows), shop.manifest)
-    told = " ".join(record.getMessage() for record in caplog.records)
-    assert f"1 of {len(rows):,} rows name no customer_id" in told and "2 of" in told and "no product_id" in told
+    messages = " ".join(record.getMessage() for record in caplog.records)
+    assert (
+        f"1 of {len(rows):,} rows name no customer_id" in messages
+        and "2 of" in messages
+        and "no product_id" in messages
+    )
     assert sum(counts.values()) == len(rows) - 2
 
 

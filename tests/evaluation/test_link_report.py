@@ -79,13 +79,13 @@ def comparison(model_is_perfect: bool = True) -> Comparison:
     parts = (truth, truth.intersection(past.past), truth.difference(past.past))
     if not model_is_perfect:
         parts = (Ragged.from_lists([[]] * N),) * 3
-    told = []
+    ranked_parts = []
     for part in parts:
         ranked = np.full((N, 20), -1)
         for i in range(N):
             ranked[i, : part.counts[i]] = part.row(i)
-        told.append(ranked)
-    return compare_lists(LINKS, [MethodLists("model", *told), *lists], truth, past.past, ITEMS)
+        ranked_parts.append(ranked)
+    return compare_lists(LINKS, [MethodLists("model", *ranked_parts), *lists], truth, past.past, ITEMS)
 
 
 @pytest.fixture(scope="module")

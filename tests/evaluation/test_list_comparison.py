@@ -88,8 +88,8 @@ def test_difference_between_any_two(comparison: Comparison) -> None:
 def test_rows_are_flat_and_json(comparison: Comparison) -> None:
     rows = comparison.rows()
     assert [(row["method"], row["among"]) for row in rows] == [(m, a) for m in BASELINES for a in PARTS]
-    told = [value for row in rows for name, value in row.items() if not name.endswith("_verdict")]
-    assert all(isinstance(value, str | int | float) for value in told)
+    values = [value for row in rows for name, value in row.items() if not name.endswith("_verdict")]
+    assert all(isinstance(value, str | int | float) for value in values)
     assert {"entities", "map@10", "map@10_low", "recall@20_difference_high", "coverage@10"} <= set(rows[0])
     assert json.loads(json.dumps(comparison.to_dict(), allow_nan=False))["rows"] == rows
 

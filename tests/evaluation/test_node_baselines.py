@@ -33,8 +33,8 @@ def predicted(task: TaskSpec, values: list[list[float]], past: list[list[float]]
     asked = inputs(past)
     fitted = {name: b.fit(inputs(values), train) for name, b in simple_baselines(task, classes).items()}
     scores = {name: baseline.predict(asked) for name, baseline in fitted.items()}
-    assert {told.dtype for told in scores.values()} == {np.dtype(np.float32)}
-    return {name: [pytest.approx(row) for row in told.tolist()] for name, told in scores.items()}
+    assert {predicted.dtype for predicted in scores.values()} == {np.dtype(np.float32)}
+    return {name: [pytest.approx(row) for row in predicted.tolist()] for name, predicted in scores.items()}
 
 
 def test_binary():
@@ -127,7 +127,7 @@ def test_pairs_beyond_the_cap_are_drawn_by_the_seed():
     few, other, whole = scores(400), scores(400, seed=1), scores(3200)
     assert (few != other).any() and (whole == scores(3200, seed=1)).all()
     usual = float(np.abs(values.mean(axis=0) - values).mean())
-    assert all(float(np.abs(told - values).mean()) < usual / 2 for told in (few, other, whole))
+    assert all(float(np.abs(predicted - values).mean()) < usual / 2 for predicted in (few, other, whole))
 
 
 def test_faults_are_named():

@@ -155,8 +155,8 @@ def test_classes_are_shown_by_how_often_they_came_true():
 def test_values_in_words():
     assert label_rate(BINARY, [[1], [0], [0]]) == "33.3 % true"
     assert label_rate(REGRESSION, [[0], [0], [6]]) == "mean 2.000, median 0.000, 66.6 % zero"
-    told = label_rate(MULTICLASS, [[1], [1], [0], [-1]], ["a", "b"])
-    assert told == f"2 classes; most often b, 50.0 %, 25.0 % {UNSEEN}"
+    rate = label_rate(MULTICLASS, [[1], [1], [0], [-1]], ["a", "b"])
+    assert rate == f"2 classes; most often b, 50.0 %, 25.0 % {UNSEEN}"
     assert label_rate(MULTILABEL, [[1, 0], [1, 1]], ["a", "b"]) == "1.500 classes each; most often a, 100 %"
     one = task_example(MULTICLASS, "k", [0.2, 0.5, 0.3], [1], [-1], ["a", "b", "c"])
     assert (one.predicted, one.truth, one.past, one.right) == ("b 50.0 %, c 30.0 %, a 20.0 %", "b", UNSEEN, True)

@@ -113,13 +113,13 @@ def test_intervals_hold_the_middle_of_the_draws_and_narrow_with_examples():
 def test_rows_are_flat_and_json(task):
     methods = [MethodScores(name, examples(task, seed)[0]) for seed, name in enumerate(("model", "own_past"))]
     found = compare_scores(task, methods, examples(task)[1], np.arange(N) // 2, resamples=20)
-    told = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert told["rows"] == found.rows() and [row["method"] for row in told["rows"]] == ["model", "own_past"]
-    assert (told["examples"], told["entities"], told["headline"]) == (N, N // 2, found.metrics[0].name)
+    record = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert record["rows"] == found.rows() and [row["method"] for row in record["rows"]] == ["model", "own_past"]
+    assert (record["examples"], record["entities"], record["headline"]) == (N, N // 2, found.metrics[0].name)
     for metric in found.metrics:
         keys = {metric.name, *(f"{metric.name}_{part}" for part in ("low", "high", "difference", "verdict"))}
-        assert keys <= set(told["rows"][1])
-        assert told["rows"][0][f"{metric.name}_difference"] == 0
+        assert keys <= set(record["rows"][1])
+        assert record["rows"][0][f"{metric.name}_difference"] == 0
 
 
 def test_what_is_undefined_is_none():

@@ -68,7 +68,7 @@ def test_rows_do_not_depend_on_batches_made_ahead_nor_on_threads(shop: Shop, sto
     prefetch = settings.model_copy(update={"training": settings.training.model_copy(update={"prefetch": 3})})
     torch.set_num_threads(3)
     try:
-        assert embed(prefetch, lake, store, anchors, again="x").encoded == 140
+        assert embed(prefetch, lake, store, anchors, run_nonce="x").encoded == 140
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(threads)
@@ -148,7 +148,7 @@ def test_what_is_there_is_made_again_on_request(shop: Shop, store: GraphStore, t
     anchors = anchors_of(shop.plan)
     embed(settings, lake, store, anchors)
     before = tables_of(lake)
-    assert embed(settings, lake, store, anchors, again="x").found == 0
+    assert embed(settings, lake, store, anchors, run_nonce="x").found == 0
     assert lake.version(TABLES[0]) == 1 and tables_of(lake) == before
 
 

@@ -73,7 +73,7 @@ def test_a_run_takes_up_where_one_was_killed(shop: Shop, tmp_path: Path, done: i
     total = inference_work(settings, lake, store, anchors)
     assert advanced[0] == total - sum(map(len, left)) > 0 and sum(advanced) == total
     broken = tables_of(lake)
-    embed(settings, lake, store, anchors, again="whole")
+    embed(settings, lake, store, anchors, run_nonce="whole")
     assert tables_of(lake) == broken
 
 
@@ -82,14 +82,14 @@ def test_marks_without_their_states_count_for_nothing(shop: Shop, tmp_path: Path
     store, anchors = GraphStore.open(lake), anchors_of(shop.plan)
     embed(settings, lake, store, anchors)
     whole = tables_of(lake)
-    prepared = prepare_inference(settings, lake, store, anchors, "cpu", again="once more")
+    prepared = prepare_inference(settings, lake, store, anchors, "cpu", run_nonce="once more")
     encoder = PartitionEncoder(settings, lake, store, torch.device("cpu"))
     for task in prepared.waves[0][:-1]:
         encoder.run(prepared.inference, task)
     for name in state_files(lake):
         if name.endswith(".npy"):
             Path(name).unlink()
-    embed(settings, lake, store, anchors, again="once more")
+    embed(settings, lake, store, anchors, run_nonce="once more")
     assert tables_of(lake) == whole
 
 
@@ -116,7 +116,7 @@ def test_states_of_another_sweep_are_removed(shop: Shop, tmp_path: Path, then: s
     prepared = prepare_inference(settings, lake, store, anchors, "cpu")
     PartitionEncoder(settings, lake, store, torch.device("cpu")).run(prepared.inference, prepared.waves[0][0])
     assert state_files(lake)
-    prepare_inference(with_method(settings, then), lake, store, anchors, "cpu", again="other")
+    prepare_inference(with_method(settings, then), lake, store, anchors, "cpu", run_nonce="other")
     assert not state_files(lake)
 
 

@@ -153,8 +153,8 @@ def test_what_can_not_be_answered_is_an_error(
 def test_a_second_fit_does_nothing_again(fitted: Fitted, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="gnnscale"):
         fitted.query.fit(fitted.lake, mode="fast", overrides=override_words(OVERRIDES))
-    told = [record.getMessage() for record in caplog.records if record.name.endswith("stages.stage")]
-    assert len(told) == 6 and all("nothing has changed" in line for line in told)
+    messages = [record.getMessage() for record in caplog.records if record.name.endswith("stages.stage")]
+    assert len(messages) == 6 and all("nothing has changed" in line for line in messages)
 
 
 def test_faults_of_the_configuration_are_told_before_anything_runs(fitted: Fitted, tmp_path: Path) -> None:

@@ -68,8 +68,8 @@ def test_bars_are_drawn_to_their_end_below_the_cell(outputs: list[list[Any]]) ->
 
 
 def test_log_lines_are_no_faults(outputs: list[list[Any]]) -> None:
-    told = text(outputs[2])
-    assert all(f"{stage} " in told for stage in ("graph", "labels", "train", "predict", "evaluate"))
+    shown = text(outputs[2])
+    assert all(f"{stage} " in shown for stage in ("graph", "labels", "train", "predict", "evaluate"))
 
 
 def test_figures_report_and_answers_are_shown(outputs: list[list[Any]]) -> None:

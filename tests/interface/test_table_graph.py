@@ -81,10 +81,10 @@ def test_a_graph_says_what_it_took_for_what() -> None:
     lines = repr(graph).splitlines()
     assert lines[0] == "Graph of 2 tables and 1 links"
     assert "users: 2 rows, pandas frame" in lines and "orders: 3 rows, pandas frame" in lines
-    told = {line.split()[0]: line for line in lines[1:] if line.startswith("  ")}
-    assert told["user_id"].endswith("-> users, by name")
-    assert told["ordered_at"].split()[1] == "time" and told["ordered_at"].endswith("time of the row, by name")
-    assert told["age"].split() == ["age", "number", "categorical"]
+    shown = {line.split()[0]: line for line in lines[1:] if line.startswith("  ")}
+    assert shown["user_id"].endswith("-> users, by name")
+    assert shown["ordered_at"].split()[1] == "time" and shown["ordered_at"].endswith("time of the row, by name")
+    assert shown["age"].split() == ["age", "number", "categorical"]
     assert "primary key, by name" in repr(graph)
     page = graph._repr_html_()
     assert page.count("<table>") == 2 and "primary key, by name" in page and "-&gt; users, by name" in page
@@ -98,8 +98,12 @@ def test_what_is_said_of_a_table_is_not_inferred() -> None:
         {"users": USERS, "orders": orders},
         settings={"orders": {"time_column": "sent_at", "foreign_keys": {"buyer": "users"}}},
     )
-    told = repr(graph)
-    assert "time of the row, as told" in told and "-> users, as told" in told and "-> users, by name" not in told
+    shown = repr(graph)
+    assert (
+        "time of the row, as declared" in shown
+        and "-> users, as declared" in shown
+        and "-> users, by name" not in shown
+    )
 
 
 @pytest.mark.parametrize(

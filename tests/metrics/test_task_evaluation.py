@@ -33,8 +33,8 @@ def test_binary_by_hand():
     assert found["auprc"] == pytest.approx((1 + 2 / 4) / 2)
     assert found["accuracy"] == pytest.approx(3 / 5)
     assert found["f1"] == pytest.approx(2 * 1 / (2 + 2))
-    told = [0.9, 0.4, 0.4, 0.6, 0.9]
-    assert found["log_loss"] == pytest.approx(-np.log(told).mean())
+    probabilities = [0.9, 0.4, 0.4, 0.6, 0.9]
+    assert found["log_loss"] == pytest.approx(-np.log(probabilities).mean())
 
 
 def test_a_half_counts_as_true_and_bold_mistakes_stay_finite():

@@ -45,7 +45,7 @@ def test_only_what_is_asked_for_tells_targets_apart(embedding, channels):
 def test_the_embedding_of_a_target_that_was_not_learned_counts_for_nothing(embedding):
     described = model(embedding)
     described.learned[torch.tensor([3, 4])] = False
-    told = batch([1, 1, 1], [2, 3, 4])
+    inputs = batch([1, 1, 1], [2, 3, 4])
     for vectors in (described.pair, described.tower):
-        learned, one, other = vectors(told)
+        learned, one, other = vectors(inputs)
         assert not differs(one, other) and differs(learned, one)

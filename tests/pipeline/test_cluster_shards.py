@@ -120,12 +120,12 @@ def test_they_are_the_same_when_an_executor_is_killed_halfway(
     assert "Lost executor" in job.wait(300)
     assert killed not in cluster.executor_pids()
 
-    told = read_events(events)
-    started = min(event["Submission Time"] for event in of_kind(told, "JobStart"))
-    ended = max(event["Completion Time"] for event in of_kind(told, "JobEnd"))
-    lost = [event["Timestamp"] for event in of_kind(told, "ExecutorRemoved")]
+    logged = read_events(events)
+    started = min(event["Submission Time"] for event in of_kind(logged, "JobStart"))
+    ended = max(event["Completion Time"] for event in of_kind(logged, "JobEnd"))
+    lost = [event["Timestamp"] for event in of_kind(logged, "ExecutorRemoved")]
     assert started < min(lost) < ended
-    failed = [event for event in of_kind(told, "TaskEnd") if event["Task End Reason"]["Reason"] != "Success"]
+    failed = [event for event in of_kind(logged, "TaskEnd") if event["Task End Reason"]["Reason"] != "Success"]
     assert failed, "no task was lost with the executor"
     reasons = sorted({event["Task End Reason"]["Reason"] for event in failed})
     log.info(

@@ -126,7 +126,7 @@ def test_layers_that_a_killed_worker_had_begun_are_done_again(shop: Shop, tmp_pa
             killed.append(actor_processes("_Encoder", ours=False)[0])
             os.kill(killed[0], signal.SIGKILL)
 
-    summary = embed_lake(settings, lake, anchors, kill, again="by two")
+    summary = embed_lake(settings, lake, anchors, kill, run_nonce="by two")
     assert killed and summary.rows == summary.encoded and done[0] > summary.rows
     assert tables_of(lake) == whole
 

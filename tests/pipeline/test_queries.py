@@ -69,13 +69,13 @@ def lake(sampled_journey: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     there += ["--conf", "spark.ui.enabled=false"]
     environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
     there += ["--driver-java-options", f"-Dlog4j2.configurationFile={LOGGING.as_uri()}"]
-    told = ""
+    output = ""
     for command in ([*own, *asked[0]], [*there, str(program), json.dumps(asked[1:])]):
         run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=900)
         assert run.returncode == 0, run.stderr[-4000:]
-        told += run.stdout
+        output += run.stdout
     assert graph_versions(folder) == versions, "a question built the graph again"
-    (folder / "queries.txt").write_text(told)
+    (folder / "queries.txt").write_text(output)
     return folder
 
 

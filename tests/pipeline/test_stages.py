@@ -75,9 +75,9 @@ def test_a_query_has_the_stages_of_its_task(shop_content, text, stages):
 
 
 def test_every_stage_says_what_it_does():
-    told = stage_help()
-    assert list(told) == [stage.name for stage in ALL_STAGES]
-    assert {stage.name for stage in (*LINK_STAGES, *ENTITY_STAGES)} <= set(told)
+    summaries = stage_help()
+    assert list(summaries) == [stage.name for stage in ALL_STAGES]
+    assert {stage.name for stage in (*LINK_STAGES, *ENTITY_STAGES)} <= set(summaries)
 
 
 @pytest.mark.parametrize("stages", [LINK_STAGES, ENTITY_STAGES])

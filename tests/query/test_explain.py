@@ -13,7 +13,7 @@ START = 1_704_067_200
 TIMES = (START, START + 60 * DAY)
 
 
-def told(text: str, with_plan: bool = False) -> dict[str, str]:
+def explained(text: str, with_plan: bool = False) -> dict[str, str]:
     """Name of each line -> its text."""
     query = PredictiveQuery(declared_graph(), text)
     plan = plan_anchors(query.horizon, TIMES) if with_plan else None
@@ -54,11 +54,11 @@ TARGETS = {
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_target_is_told(target):
-    assert told(f"PREDICT {target} {USERS}")["predicts"] == TARGETS[target]
+    assert explained(f"PREDICT {target} {USERS}")["predicts"] == TARGETS[target]
 
 
 def test_task_and_population_are_told():
-    found = told(
+    found = explained(
         f"PREDICT COUNT(orders.*, 0, 7) {USERS} WHERE COUNT(orders.*, -INF, 0) > 2 AND users.joined < '2024-01-31' "
         "AND EXISTS(visits.*, -30, -2) AND SUM(orders.amount, -INF, -1, weeks) > 0"
     )
@@ -69,30 +69,32 @@ def test_task_and_population_are_told():
         "later than 2 days before the anchor > 0 and the sum of orders.amount up to 1 weeks before the anchor > 0"
     )
     # Rows that never come or go are there at any anchor.
-    assert told("PREDICT COUNT(orders.*, 0, 7) FOR EACH items.item_id")["for"] == "each row of items"
+    assert explained("PREDICT COUNT(orders.*, 0, 7) FOR EACH items.item_id")["for"] == "each row of items"
 
 
 def test_keys_are_told_and_long_lists_cut():
     keys = ", ".join(f"'u0{i}'" for i in range(7))
-    shown = told(f"PREDICT users.age FOR users.user_id IN ({keys})")["for"]
+    shown = explained(f"PREDICT users.age FOR users.user_id IN ({keys})")["for"]
     assert shown.endswith("; predictions for user_id u00, u01, u02, u03, u04, ... alone")
     words = ", ".join(f"'{letter}'" for letter in "abcdefg")
-    assert told(f"PREDICT users.country IN ({words}) {USERS}")["predicts"].endswith("('a', 'b', 'c', 'd', 'e', ...)")
+    assert explained(f"PREDICT users.country IN ({words}) {USERS}")["predicts"].endswith(
+        "('a', 'b', 'c', 'd', 'e', ...)"
+    )
 
 
 def test_assumptions_and_what_is_hidden_are_told_where_there_are_any():
-    plain = told(f"PREDICT COUNT(orders.*, 0, 7) {USERS}")
+    plain = explained(f"PREDICT COUNT(orders.*, 0, 7) {USERS}")
     assert set(plain) == {"task", "predicts", "for"}
-    assumed = told(f"PREDICT COUNT(orders.*, 0, 7) {USERS} ASSUMING COUNT(visits.*, 0, 7) >= 1")
+    assumed = explained(f"PREDICT COUNT(orders.*, 0, 7) {USERS} ASSUMING COUNT(visits.*, 0, 7) >= 1")
     assert assumed["assuming"].startswith(
         "the number of visits rows in the 7 days after the anchor >= 1; other examples"
     )
-    assert told(f"PREDICT users.age > 3 {USERS}")["not seen"] == "users.age: the target is made of it"
-    assert told(f"PREDICT COUNT(reviews.*) {USERS}")["not seen"] == "reviews: the target is made of it"
+    assert explained(f"PREDICT users.age > 3 {USERS}")["not seen"] == "users.age: the target is made of it"
+    assert explained(f"PREDICT COUNT(reviews.*) {USERS}")["not seen"] == "reviews: the target is made of it"
 
 
 def test_anchors_and_why_nothing_leaks_are_told():
-    found = told(f"PREDICT COUNT(orders.*, 1, 7) {USERS}", with_plan=True)
+    found = explained(f"PREDICT COUNT(orders.*, 1, 7) {USERS}", with_plan=True)
     assert found["training"] == "6 anchors, 2024-01-05 00:00:00 to 2024-02-09 00:00:00, 7 days apart"
     assert found["validation"] == ("anchor 2024-02-16 00:00:00, labels from (2024-02-17 00:00:00, 2024-02-23 00:00:00]")
     assert found["test"] == "anchor 2024-02-23 00:00:00, labels from (2024-02-24 00:00:00, 2024-03-01 00:00:00]"
@@ -108,7 +110,7 @@ def test_a_single_training_anchor_has_no_step():
 
 
 def test_a_query_without_windows_is_split_by_entity():
-    found = told(f"PREDICT users.country {USERS}", with_plan=True)
+    found = explained(f"PREDICT users.country {USERS}", with_plan=True)
     assert "80 % train, 10 % validation, 10 % test" in found["split"]
     assert found["predictions"] == "at 2024-03-01 00:00:00"
     assert not {"training", "validation", "test", "leakage"} & set(found)

@@ -50,8 +50,8 @@ def test_the_most_thorough_search_finds_what_the_definition_does(kind, metric):
     expected = -np.sort(-scores, axis=1)[:, :K]
     right = np.isclose(found.scores, expected, rtol=1e-4, atol=1e-4).mean()
     assert right == 1 if kind != "hnsw" else right > 0.99
-    told = np.take_along_axis(scores, found.targets, 1)
-    np.testing.assert_allclose(found.scores, told, rtol=1e-4, atol=1e-4)
+    exact = np.take_along_axis(scores, found.targets, 1)
+    np.testing.assert_allclose(found.scores, exact, rtol=1e-4, atol=1e-4)
     assert (np.diff(found.scores, axis=1) <= 0).all()
     assert all(len(set(row)) == K for row in found.targets.tolist())
 

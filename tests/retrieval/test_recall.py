@@ -19,8 +19,8 @@ def test_exact_search_is_that_of_the_definition_in_pieces(tmp_path):
         found = exact_neighbors(np.load(tmp_path / "v.npy", mmap_mode="r"), queries, 20, metric)
         scores = naive(vectors, queries, metric)
         np.testing.assert_allclose(found.scores, -np.sort(-scores, axis=1)[:, :20], rtol=1e-4, atol=1e-4)
-        told = np.take_along_axis(scores, found.targets, 1)
-        np.testing.assert_allclose(told, found.scores, rtol=1e-4, atol=1e-4)
+        expected = np.take_along_axis(scores, found.targets, 1)
+        np.testing.assert_allclose(expected, found.scores, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["grouped", "ivf_flat", "ivf_pq", "hnsw"])

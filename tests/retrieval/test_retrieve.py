@@ -77,10 +77,10 @@ def allowed_items(inventory, shopper: int) -> np.ndarray:
 def check(inventory, lists, shopper: int, allowed: np.ndarray) -> None:
     scores = inventory.scores(shopper)
     best = allowed[np.argsort(-scores[allowed], kind="stable")][:K]
-    targets, told = lists.get(shopper, ([], []))
+    targets, predicted = lists.get(shopper, ([], []))
     assert len(targets) == len(best) and set(targets) <= set(allowed.tolist())
-    np.testing.assert_allclose(told, scores[best], rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(told, scores[targets], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(predicted, scores[best], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(predicted, scores[targets], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["flat", "grouped", "hnsw"])
@@ -215,10 +215,10 @@ def test_200_thousand_items_equal_brute_force_and_a_killed_run_is_taken_up(tmp_p
     for shopper in range(0, 2000, 20):
         scores = inventory.scores(shopper)
         last = -np.sort(-scores[allowed])[K - 1]
-        targets, told = lists[shopper]
+        targets, predicted = lists[shopper]
         assert len(targets) == K and (inventory.stock[targets] > 0).all()
-        np.testing.assert_allclose(told, scores[targets], rtol=1e-4, atol=1e-4)
-        right += int((np.array(told) >= last - 1e-4).sum())
+        np.testing.assert_allclose(predicted, scores[targets], rtol=1e-4, atol=1e-4)
+        right += int((np.array(predicted) >= last - 1e-4).sum())
     assert right / 1000 > 0.93
     assert done.recall.low <= right / 1000 <= 1 and done.recall.mean >= 0.95
     assert len(lists) == 2000

@@ -1,4 +1,4 @@
-"""What a table's nodes are told by as categories: the codes of its categorical columns."""
+"""Features of a table's nodes as categories: the codes of its categorical columns."""
 
 from __future__ import annotations
 

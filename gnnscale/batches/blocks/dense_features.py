@@ -1,4 +1,4 @@
-"""What a table's nodes are told by as plain floats: numbers and vectors side by side."""
+"""Features of a table's nodes as plain floats: numbers and vectors side by side."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Batches of the neighborhood network: the sampled neighborhood of each entity, path by path, as tensors.
 
 Only slots that hold a node are kept, in the order of their parents: neighborhoods are of very different size, and what
-is absent should cost nothing. Of many rows of one parent, all go into sums, and the latest are told one by one.
+is absent should cost nothing. Of many rows of one parent, all go into sums, and the latest are encoded one by one.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class EntityBatchBuilder:
         query: bound query, which says what is an entity and what must not be seen.
         sampling: strategy and fan-outs; fan-outs that are left out follow every link.
         seed: of the run.
-        latest: rows of one parent that are told one by one.
+        latest: rows of one parent that are encoded one by one.
         classes: of the answer, where it has any.
 
     Attributes:
@@ -160,11 +160,11 @@ class EntityBatchBuilder:
         hops: dict[Path, FlatHop] = {}
         # Dense position -> index among the slots that hold a node.
         places: dict[Path, NDArray[np.int64]] = {(): np.arange(len(examples))}
-        told: dict[Path, NDArray[np.int64]] = {(): np.arange(len(examples))}
+        kept: dict[Path, NDArray[np.int64]] = {(): np.arange(len(examples))}
         slots = []
         for path in self._paths:
             hops[path], places[path] = self._flatten(block.hops[path], examples.anchors, places[path[:-1]])
-            told[path], found = self._slots(path, hops[path], told[path[:-1]])
+            kept[path], found = self._slots(path, hops[path], kept[path[:-1]])
             slots.append(found)
         times = self.store.features(self.query.entity.name).times[examples.entities]
         age, _ = _age(examples.anchors, times)
@@ -205,11 +205,11 @@ class EntityBatchBuilder:
         opens = last | (np.append(times[1:], 0)[: len(at)] != times)
         return FlatHop(parent, held, age, dated, opens), place
 
-    def _slots(self, path: Path, hop: FlatHop, told: NDArray[np.int64]) -> tuple[NDArray[np.int64], Slots]:
-        """The latest slots of each parent that is told of, and their index among all; ``told`` is the parents'."""
+    def _slots(self, path: Path, hop: FlatHop, kept: NDArray[np.int64]) -> tuple[NDArray[np.int64], Slots]:
+        """The latest slots of each parent that is kept, and their index among all; ``kept`` is the parents'."""
         within = np.arange(len(hop.parent)) - np.searchsorted(hop.parent, hop.parent)
-        index = np.full(int(max(told.max(initial=0), hop.parent.max(initial=0))) + 1, -1, np.int64)
-        index[told] = np.arange(len(told))
+        index = np.full(int(max(kept.max(initial=0), hop.parent.max(initial=0))) + 1, -1, np.int64)
+        index[kept] = np.arange(len(kept))
         parent = index[hop.parent]
         at = np.flatnonzero((parent >= 0) & (within < self._latest))
         nodes, age, parent = hop.nodes[at], hop.age[at], parent[at]

@@ -27,7 +27,7 @@ class TableFigures:
     Args:
         rows: their number.
         time_range: first and last time, in epoch seconds.
-        duplicates: rows that repeat an earlier one in every column, told by a hash of 64 bits; of a table of twice
+        duplicates: rows that repeat an earlier one in every column, found by a hash of 64 bits; of a table of twice
             ``COMPARED`` rows or more estimated from a part.
         out_of_range: rows whose time is outside the range that was asked for; None where none was.
     """

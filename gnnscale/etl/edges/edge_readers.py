@@ -42,7 +42,7 @@ class NumberedEdges:
         return (self._columns(batch) for batch in rows)
 
     def sample(self, batches: Iterator[pa.RecordBatch]) -> Iterator[EdgeColumns]:
-        """Edges of a task from which the distribution of all can be told."""
+        """Edges of a task from which the distribution of all can be estimated."""
         rows = self.files.peek(batches, self.columns) if self.files else batches
         return (self._columns(batch) for batch in rows)
 

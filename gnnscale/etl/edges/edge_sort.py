@@ -47,7 +47,7 @@ class EdgeReader(Protocol):
         """All edges of a task."""
 
     def sample(self, batches: Iterator[pa.RecordBatch]) -> Iterator[EdgeColumns]:
-        """Edges of a task from which the distribution of all can be told."""
+        """Edges of a task from which the distribution of all can be estimated."""
 
 
 @dataclass(frozen=True)

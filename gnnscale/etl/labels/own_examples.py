@@ -35,7 +35,7 @@ def write_examples(lake: Lake, settings: Settings, manifest: GraphManifest) -> d
     Its columns are the entity's key (under its own name, or as ``entity``), ``anchor_time`` (times, ISO text or epoch
     seconds), ``target`` (``targets``, lists of keys, for rankings), and perhaps ``split``. Without ``split``, the last
     anchor tests, the one before it validates, and the others train. Examples whose entity or targets the graph does
-    not have are left out, and their number is told.
+    not have are left out, and their number is logged.
 
     Args:
         lake: holds the graph's ids.

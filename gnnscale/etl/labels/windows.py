@@ -56,7 +56,7 @@ def aggregate_windows(
         events: columns ``entity`` (null where nobody's), ``time`` (epoch seconds) and what the measures speak of.
         measures: at least one.
         anchors: ascending, in epoch seconds.
-        direct: anchors that an event may count for on average before events are aggregated first; the result is the same.
+        direct: anchors that an event may count for on average before events are aggregated first; results are the same.
 
     Returns:
         Columns entity, anchor_time and one for each measure; null where a measure has nothing to tell (a count is 0).

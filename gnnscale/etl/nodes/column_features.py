@@ -23,7 +23,7 @@ def feature_types(raw: RawTable, graph: GraphSchema) -> dict[str, ColumnType]:
     """Which columns become features, and as what; those not declared follow their physical type.
 
     Text and booleans are categorical, numbers numerical, times timestamps, arrays of text multicategorical and arrays
-    of floating-point numbers embeddings. Text that is prose is not told from names: declare it ``text``. Arrays of
+    of floating-point numbers embeddings. Text that is prose is not inferred from names: declare it ``text``. Arrays of
     whole numbers may be keys or vectors, so they are left out unless they are declared, as are all other types.
     """
     table = raw.table
@@ -70,8 +70,8 @@ def fit_features(
     }
     aggregates = [F.count(F.lit(1)).alias("rows")]
     for name, kind in types.items():
-        told = F.nullif(F.size(values[name]), F.lit(0)) if name in values else F.col(name)
-        aggregates.append(F.count(told).alias(f"{name}|count"))
+        known = F.nullif(F.size(values[name]), F.lit(0)) if name in values else F.col(name)
+        aggregates.append(F.count(known).alias(f"{name}|count"))
         if name in numbers:
             aggregates += _moments(name, _number(name, kind))
     row = period.agg(*aggregates).first()

@@ -60,8 +60,8 @@ def list_values(column: str, physical: T.DataType, separator: str) -> Column:
         # Java takes a separator for a pattern, in which a backslash makes every sign stand for itself.
         pattern = "".join(sign if sign.isalnum() else f"\\{sign}" for sign in separator)
         values = F.transform(F.split(values, pattern), lambda value: F.trim(value))
-    told = F.filter(values, lambda value: value.isNotNull() & (value != ""))
-    return F.coalesce(F.array_distinct(told), F.array().cast("array<string>"))
+    named = F.filter(values, lambda value: value.isNotNull() & (value != ""))
+    return F.coalesce(F.array_distinct(named), F.array().cast("array<string>"))
 
 
 def list_input(frame: DataFrame, feature: FeatureManifest) -> Column:

@@ -51,10 +51,10 @@ ORDERS = (("first", "second"), ("second", "first"))
 
 
 def count_cut_groups(events: DataFrame, group: str, relation: TogetherRelation) -> int:
-    """Groups of which not all rows count; told in the log."""
+    """Groups of which not all rows count; logged."""
     rows = _rows(events, group, relation).select("group")
-    told = f"relation {relation.name}: only the latest rows count of groups"
-    return count_large(rows, "group", relation.max_group, told)
+    prefix = f"relation {relation.name}: only the latest rows count of groups"
+    return count_large(rows, "group", relation.max_group, prefix)
 
 
 def _rows(events: DataFrame, group: str, relation: TogetherRelation) -> DataFrame:

@@ -31,14 +31,14 @@ def group_bounds(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[n
     return opens, np.diff(opens, append=len(codes))
 
 
-def count_large(rows: DataFrame, column: str, most: int | None, told: str) -> int:
+def count_large(rows: DataFrame, column: str, most: int | None, prefix: str) -> int:
     """Groups of more than ``most`` rows.
 
     Args:
         rows: with a column that says which group each is of.
         column: its name; null is no group.
         most: rows; None for no bound.
-        told: how the log begins, where there are any.
+        prefix: how the log begins, where there are any.
     """
     if most is None:
         return 0
@@ -47,7 +47,7 @@ def count_large(rows: DataFrame, column: str, most: int | None, told: str) -> in
     assert row is not None
     if row["large"]:
         log.warning(
-            "%s: %s of more than %s rows (the largest has %s)", told, *(f"{n:,}" for n in (row[0], most, row[1]))
+            "%s: %s of more than %s rows (the largest has %s)", prefix, *(f"{n:,}" for n in (row[0], most, row[1]))
         )
     large: int = row["large"]
     return large

@@ -36,9 +36,9 @@ def attribute_edges(nodes: DataFrame, column: str, relation: AttributeRelation) 
 
 
 def count_large_values(nodes: DataFrame, column: str, relation: AttributeRelation) -> int:
-    """Values that make no edges because too many nodes have them; told in the log."""
-    told = f"relation {relation.name}: no edges from values"
-    return count_large(_valued(nodes, column).select("value"), "value", relation.max_group, told)
+    """Values that make no edges because too many nodes have them; logged."""
+    prefix = f"relation {relation.name}: no edges from values"
+    return count_large(_valued(nodes, column).select("value"), "value", relation.max_group, prefix)
 
 
 def _valued(nodes: DataFrame, column: str) -> DataFrame:

@@ -41,7 +41,7 @@ def event_edges(events: DataFrame, relation: EventRelation, origin: int) -> Data
 
 
 def count_unweighted(events: DataFrame, relation: EventRelation) -> int:
-    """Events of a pair that make no edge because they weigh nothing; told in the log.
+    """Events of a pair that make no edge because they weigh nothing; logged.
 
     Args:
         events: ``nodes_<event table>``.

@@ -97,12 +97,12 @@ class BoostedTrees:
             if self.models[0] is None:
                 return np.full((len(inputs), 1), self.shares[0], np.float32)
             return _probability(self.models[0], table)[:, None]
-        told = np.tile(self.shares, (len(inputs), 1))
+        probabilities = np.tile(self.shares, (len(inputs), 1))
         model = self.models[0]
         if model is not None:
             seen = model.classes_.astype(np.int64)
-            told[:, seen] = model.predict_proba(table) * self.shares[seen].sum()
-        return told.astype(np.float32)
+            probabilities[:, seen] = model.predict_proba(table) * self.shares[seen].sum()
+        return probabilities.astype(np.float32)
 
     @property
     def _regresses(self) -> bool:
@@ -181,14 +181,14 @@ class BoostedTrees:
         count, model = self.classes, self.models[0]
         if model is None:
             return np.tile(self.shares, (len(inputs), 1)).astype(np.float32)
-        told = np.empty((len(inputs), count), np.float32)
+        probabilities = np.empty((len(inputs), count), np.float32)
         width = 2 + inputs.features.shape[1] + (inputs.pairs.shape[2] if inputs.pairs is not None else 0)
         step = max(1, BLOCK // (count * width))
         for start in range(0, len(inputs), step):
             rows = np.arange(start, min(start + step, len(inputs)))
             columns = self._pair_columns(inputs, np.repeat(rows, count), np.tile(np.arange(count), len(rows)))
-            told[rows] = _probability(model, columns).reshape(len(rows), count)
-        return told
+            probabilities[rows] = _probability(model, columns).reshape(len(rows), count)
+        return probabilities
 
 
 def _probability(model: Any, table: Array) -> Array:

@@ -85,17 +85,17 @@ def task_example(
         classes: names of the classes, of tasks that have any.
         attributes: what is known of the entity.
     """
-    told, true, last = (np.asarray(part, dtype=np.float64) for part in (scores, values, past))
+    predicted, true, last = (np.asarray(part, dtype=np.float64) for part in (scores, values, past))
     right = None
     if task.answer == "truth":
-        right = bool((told[0] >= THRESHOLD) == (true[0] > 0))
+        right = bool((predicted[0] >= THRESHOLD) == (true[0] > 0))
     if task.answer == "class":
-        right = bool(told.argmax() == true[0])
+        right = bool(predicted.argmax() == true[0])
     return TaskExample(
         key,
         attributes or {},
         past=MISSING if np.isnan(last).any() else _value(task, last, classes),
-        predicted=_prediction(task, told, classes),
+        predicted=_prediction(task, predicted, classes),
         truth=_value(task, true, classes),
         right=right,
     )

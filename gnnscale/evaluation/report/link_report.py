@@ -96,7 +96,7 @@ def build_link_report(
         "Predictions at": show_time(plan.latest),
         "Entities evaluated": f"{len(holdout.entities):,} of {store.node_count(query.entity.name):,}",
         "Candidates": f"{store.node_count(query.target.name):,} {query.target.name}",
-        "Holdout rows equal to exact search": f"{holdout.audit:.2%}",
+        "Holdout rows equal to exact search": f"{holdout.index_recall:.2%}",
         **details,
     }
     return LinkReport(

@@ -81,9 +81,9 @@ def embed_and_describe(settings: Settings, lake: Lake, plan: AnchorPlan, console
     anchors = list(dict.fromkeys((plan.test, plan.latest)))
     tables = (query.target.name, query.entity.name)
     counts = [store.node_count(table) for table in tables]
-    again = uuid.uuid4().hex if force else ""
+    run_nonce = uuid.uuid4().hex if force else ""
     trained = trained_settings(settings, lake)
     with progress_bar(console, "embed", inference.inference_work(trained, lake, store, anchors), "rows") as bar:
-        summary = workers.embed_lake(trained, lake, anchors, bar.advance, again)
-    told = f"{counts[0]:,} {tables[0]} and {counts[1]:,} {tables[1]} at {len(anchors)} anchors"
-    return f"{told}; {summary.in_words()}" if summary.in_words() else told
+        summary = workers.embed_lake(trained, lake, anchors, bar.advance, run_nonce)
+    text = f"{counts[0]:,} {tables[0]} and {counts[1]:,} {tables[1]} at {len(anchors)} anchors"
+    return f"{text}; {summary.in_words()}" if summary.in_words() else text

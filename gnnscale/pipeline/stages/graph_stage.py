@@ -49,8 +49,8 @@ class GraphStage(Stage):
         self.work.lake.write_record(RECIPE, recipe_record(self.settings))
         nodes = sum(table.rows - table.deleted for table in manifest.tables)
         edges = sum(link.edges for link in manifest.links)
-        told = f"{nodes:,} nodes of {len(manifest.tables)} tables, {edges:,} edges of {len(manifest.links)} links"
+        summary = f"{nodes:,} nodes of {len(manifest.tables)} tables, {edges:,} edges of {len(manifest.links)} links"
         if manifest.relations:
             derived = sum(relation.edges for relation in manifest.relations)
-            told += f", {derived:,} of {len(manifest.relations)} relations"
-        return told if update.added is None else f"extended by {update.added:,} nodes to {told}"
+            summary += f", {derived:,} of {len(manifest.relations)} relations"
+        return summary if update.added is None else f"extended by {update.added:,} nodes to {summary}"

@@ -65,12 +65,12 @@ def retrieve_and_describe(settings: Settings, lake: Lake, plan: AnchorPlan, cons
     """
     store, query = open_graph(settings, lake)
     entities = store.node_count(query.entity.name)
-    again = uuid.uuid4().hex if force else ""
+    run_nonce = uuid.uuid4().hex if force else ""
     with (
         progress_bar(console, "retrieve", 2 * entities, query.entity.name) as bar,
         workers.ray_shards(settings) as start_workers,
     ):
-        done = retrieval.retrieve(settings, lake, query, plan, store, bar.advance, again, start_workers)
+        done = retrieval.retrieve(settings, lake, query, plan, store, bar.advance, run_nonce, start_workers)
     index = done.index
     lake.write_record(
         RETRIEVAL.format(query=settings.query.name),

@@ -128,8 +128,8 @@ def _train_and_record(settings: Settings, lake: Lake, console: Console, run: Run
                 note = f"loss {figures['loss']:.3f}, {training.throughput_in_words(figures)}" if recorded else None
                 bar.advance(1, note)
                 if recorded:
-                    told = {name: figures[name] for name in training.THROUGHPUT if name in figures}
-                    speeds.append((int(figures["step"]), told))
+                    throughput = {name: figures[name] for name in training.THROUGHPUT if name in figures}
+                    speeds.append((int(figures["step"]), throughput))
             else:
                 words = f"{training.metrics_in_words(figures)}, {training.throughput_in_words(figures)}"
                 bar.say(f"epoch {figures['epoch']:.0f}: validation {words}")

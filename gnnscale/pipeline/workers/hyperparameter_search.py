@@ -119,7 +119,7 @@ class _TuneCallback:
     """Tells Ray Tune of every validation; it may end the trial there."""
 
     def on_step(self, figures: Mapping[str, float]) -> None:
-        """Steps are not told."""
+        """Steps are not reported."""
 
     def on_checkpoint(self, figures: Mapping[str, float], checkpoint: Mapping[str, Any]) -> None:
         """Nothing: a trial that is lost begins anew."""

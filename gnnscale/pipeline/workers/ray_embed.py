@@ -39,7 +39,7 @@ Advance = Callable[[int], None]
 
 
 def embed_lake(
-    settings: Settings, lake: Lake, anchors: Sequence[int], advance: Advance = lambda rows: None, again: str = ""
+    settings: Settings, lake: Lake, anchors: Sequence[int], advance: Advance = lambda rows: None, run_nonce: str = ""
 ) -> InferenceSummary:
     """Write the embeddings of a query by as many processes as ``embedding.workers`` says.
 
@@ -47,8 +47,8 @@ def embed_lake(
         settings: as the model was trained with; section ``embedding`` counts too.
         lake: holds the graph and the model.
         anchors: epoch seconds; rows of each are written.
-        advance: told of rows that are done.
-        again: a word that no run of these inputs had, to make what is there again.
+        advance: called with the number of rows that are done.
+        run_nonce: a word that no run of these inputs had, to make what is there again.
 
     Raises:
         GnnscaleError: the model is missing or does not fit, GPUs are asked for and there are none, or more than
@@ -60,14 +60,14 @@ def embed_lake(
         gpus = torch.cuda.device_count()
         _check_gpus(settings, gpus)
         device = torch.device("cuda" if gpus and settings.training.gpu != "no" else "cpu")
-        return embed(settings, lake, store, anchors, device, advance, again)
+        return embed(settings, lake, store, anchors, device, advance, run_nonce)
     try:
         gpus = start_ray(settings)
         _check_gpus(settings, gpus)
         gpus = 0 if settings.training.gpu == "no" else gpus
         if settings.embedding.method == "layerwise":
             _check_hosts(ray.nodes(), socket.gethostname())
-        prepared = prepare_inference(settings, lake, store, anchors, "cuda" if gpus else "cpu", again)
+        prepared = prepare_inference(settings, lake, store, anchors, "cuda" if gpus else "cpu", run_nonce)
         advance(prepared.done)
         if prepared.tasks:
             _run(settings, prepared, gpus, advance)

@@ -60,7 +60,7 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Train
 
     Args:
         settings: with graph and labels in its lake.
-        hear: told of progress, in this process.
+        hear: called with progress, in this process.
         storage: folder or URI, reached by every worker, that Ray Train keeps checkpoints in.
 
     Raises:
@@ -257,7 +257,7 @@ def _unsent_folder(settings: Settings, place: DistributedContext) -> Iterator[Pa
         try:
             yield unsent
         except BaseException:
-            # A file that is gone before it is sent would be the error that is told, and not this one.
+            # A file that is gone before it is sent would be the error that is reported, and not this one.
             end = time.monotonic() + SENDING_SECONDS
             while any(path.is_dir() for path in unsent.iterdir()) and time.monotonic() < end:
                 time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Rows of another table, ranked for each entity: those that its events will name, or those that its event table lacks."""
+"""Rows of another table, ranked for each entity: those that its events will name, or those that its events lack."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def read_diversity(settings: Settings, lake: Lake, query: PredictiveQuery) -> Di
 
 
 def known_by(query: PredictiveQuery, anchor: int) -> int | None:
-    """Time by which a node must be there: the anchor, or none where events without a time are ordered by their pseudo-time."""
+    """Time by which a node must be there: the anchor, or none where events without times have a pseudo-time."""
     return anchor if query.pseudo_timed_tables is None else None
 
 

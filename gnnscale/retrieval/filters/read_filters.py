@@ -22,7 +22,7 @@ SHOWN = 3
 
 
 def find_nodes(keys: pa.ChunkedArray, known: pa.Array, table: str, column: str) -> NDArray[np.int64]:
-    """Node ids of keys; unknown ones are counted and told in the log.
+    """Node ids of keys; unknown ones are counted and logged.
 
     Args:
         keys: of rows of a table, some of them null.

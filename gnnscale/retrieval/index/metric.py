@@ -53,7 +53,7 @@ def as_searched(metric: Metric, vectors: NDArray[np.float32], what: str) -> NDAr
 
 
 def check_finite(vectors: NDArray[np.float32], what: str) -> None:
-    """Refuse what no score can be told of.
+    """Refuse what no score can be computed of.
 
     Raises:
         DataError: a vector holds NaN or infinity, or a number whose square is more than a float32 holds.

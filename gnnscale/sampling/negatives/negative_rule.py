@@ -52,7 +52,7 @@ class NegativeRule:
             raise ConfigError(f"number of negatives is {self.number}; at least 1")
 
     def options_of(self, strategy: type[Negative]) -> Any:
-        """What a strategy is told of the rule.
+        """Inputs of a strategy that come from the rule.
 
         Raises:
             ConfigError: an option that it does not have, or a value out of range.

@@ -56,7 +56,7 @@ class Network:
     """Those of :data:`gnnscale.config.network_choice.NETWORK_KEYS` that it can use, with the values, or ``()`` for any;
     others have to be at their default."""
     ignores: ClassVar[tuple[str, ...]] = ()
-    """Keys that it has no use for, but that a recipe may hold for other networks: they are told, and not refused."""
+    """Keys that it has no use for, but that a recipe may hold for other networks: they are logged, and not refused."""
 
     def __init__(self, settings: Settings, store: GraphStore, query: PredictiveQuery) -> None:
         self.settings, self.store, self.query = settings, store, query

@@ -32,7 +32,7 @@ class NodeObjective:
     """Predict one answer an example; see :class:`gnnscale.training.objectives.objective.Objective`.
 
     Args:
-        knowledge: what the training labels told beside the weights.
+        knowledge: what is known from the training labels, beside the weights.
         loss: that fits the answers.
         values: labels of all examples by row number, float32 ``[examples, labels]``.
         validation: row numbers that are validated on, int64.

@@ -37,8 +37,8 @@ def by_hand(rows, group, relation):
     edges = []
     for (low, high, period), found in both.groupby(["low", "high", "period"]):
         if len(found) >= relation.min_count:
-            told = {"period": period, "time": found["time"].max(), "weight": len(found)}
-            edges += [{"source": low, "target": high, **told}, {"source": high, "target": low, **told}]
+            values = {"period": period, "time": found["time"].max(), "weight": len(found)}
+            edges += [{"source": low, "target": high, **values}, {"source": high, "target": low, **values}]
     if relation.max_neighbors:
         best = sorted(edges, key=lambda e: (-e["weight"], -e["time"], e["target"]))
         count, edges = {}, []

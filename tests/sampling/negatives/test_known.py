@@ -78,5 +78,5 @@ def test_an_example_is_who_and_when_where_it_is_not_told():
     one, other = request_of(known, [0, 1], [3, 3]), request_of(known, [1, 0], [3, 3])
     assert one.identities[::-1].tolist() == other.identities.tolist()
     assert len(set(request_of(known, [0, 0, 1], [3, 4, 3]).identities.tolist())) == 3
-    told = NegativeRequest(np.array([0]), np.array([1], np.int32), known, np.array([5]))
-    assert told.identities.tolist() == [5]
+    request = NegativeRequest(np.array([0]), np.array([1], np.int32), known, np.array([5]))
+    assert request.identities.tolist() == [5]

@@ -47,8 +47,8 @@ def answer_charts(
         ConfigError: a chart that the task names is not known.
         DataError: shapes don't fit the task.
     """
-    told, true = checked_scores(task, scores, values)
-    return [CHARTS.find(name)(task, told, true, classes) for name in task.charts]
+    predicted, true = checked_scores(task, scores, values)
+    return [CHARTS.find(name)(task, predicted, true, classes) for name in task.charts]
 
 
 def like_scored(score: Floats, bins: int = BINS) -> list[Ids]:

@@ -1,4 +1,4 @@
-"""How well each class is told."""
+"""How well each class is predicted."""
 
 from __future__ import annotations
 
