@@ -51,7 +51,7 @@ from .receptive_field import join_fields as join_fields
 from .receptive_field import read_around as read_around
 from .rows import NOTHING as NOTHING
 from .rows import CodeBags as CodeBags
-from .rows import HiddenPlaces as HiddenPlaces
+from .rows import HiddenColumns as HiddenColumns
 from .rows import RowFeatures as RowFeatures
 from .rows import Tensors as Tensors
 from .rows import gather_rows as gather_rows

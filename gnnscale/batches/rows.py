@@ -54,8 +54,8 @@ class RowFeatures(Tensors):
 
 
 @dataclass(frozen=True)
-class HiddenPlaces:
-    """Places of the columns that must not be seen, within the columns of their kind."""
+class HiddenColumns:
+    """Positions of the columns that must not be seen, within the columns of their kind."""
 
     numerical: tuple[int, ...] = ()
     categorical: tuple[int, ...] = ()
@@ -63,19 +63,19 @@ class HiddenPlaces:
     embedded: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, table: TableManifest, columns: Collection[str]) -> HiddenPlaces:
+    def of(cls, table: TableManifest, columns: Collection[str]) -> HiddenColumns:
         """Of the columns of these names."""
 
-        def places(features: tuple[FeatureManifest, ...]) -> tuple[int, ...]:
+        def positions(features: tuple[FeatureManifest, ...]) -> tuple[int, ...]:
             return tuple(i for i, feature in enumerate(features) if feature.column in columns)
 
-        return cls(*(places(getattr(table, f.name)) for f in fields(cls)))
+        return cls(*(positions(getattr(table, f.name)) for f in fields(cls)))
 
 
-NOTHING = HiddenPlaces()
+NOTHING = HiddenColumns()
 
 
-def gather_rows(features: NodeFeatures, nodes: NDArray[Any], hidden: HiddenPlaces = NOTHING) -> RowFeatures:
+def gather_rows(features: NodeFeatures, nodes: NDArray[Any], hidden: HiddenColumns = NOTHING) -> RowFeatures:
     """Features of some nodes; those of hidden columns are as if they were missing.
 
     Args:
@@ -87,15 +87,15 @@ def gather_rows(features: NodeFeatures, nodes: NDArray[Any], hidden: HiddenPlace
     numerical[:, hidden.numerical] = 0
     categorical[:, hidden.categorical] = 0
     bags = []
-    for place, lists in enumerate(features.multicategorical):
-        if place in hidden.multicategorical:
+    for index, lists in enumerate(features.multicategorical):
+        if index in hidden.multicategorical:
             bags.append(CodeBags(torch.zeros(0, dtype=torch.int64), torch.zeros(len(nodes) + 1, dtype=torch.int64)))
         else:
             found = lists.take(nodes)
             bags.append(CodeBags(torch.from_numpy(found.values.astype(np.int64)), torch.from_numpy(found.indptr)))
     vectors = []
-    for place, column in enumerate(features.embedded):
-        blank = place in hidden.embedded
+    for index, column in enumerate(features.embedded):
+        blank = index in hidden.embedded
         rows = np.zeros((len(nodes), column.shape[1]), np.float16) if blank else np.asarray(column[nodes])
         vectors.append(torch.from_numpy(rows))
     return RowFeatures(

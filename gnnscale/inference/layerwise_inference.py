@@ -32,13 +32,13 @@ class LayerTask:
     Args:
         anchor: epoch seconds.
         layer: layers applied then, from 1.
-        place: of the state among those of its layer; see :func:`gnnscale.inference.layerwise.layers_of`.
+        index: of the state among those of its layer; see :func:`gnnscale.inference.layerwise.layers_of`.
         start, stop: node ids from ``start`` up to, not including, ``stop``.
     """
 
     anchor: int
     layer: int
-    place: int
+    index: int
     start: int
     stop: int
 
@@ -93,9 +93,9 @@ class LayerPlan:
         waves = []
         for layer, states in enumerate(self.states, start=1):
             tasks = [
-                LayerTask(anchor, layer, place, start, min(start + size, store.node_count(state.table)))
+                LayerTask(anchor, layer, index, start, min(start + size, store.node_count(state.table)))
                 for anchor in anchors
-                for place, state in enumerate(states)
+                for index, state in enumerate(states)
                 for start in range(0, store.node_count(state.table), size)
             ]
             waves.append(tuple(task for task in tasks if not self._is_done(task)))
@@ -107,13 +107,13 @@ class LayerPlan:
 
     def mark(self, task: LayerTask) -> Path:
         """The file that says that a task is done."""
-        cut = f"{task.layer}-{task.place}-{task.start}-{task.stop}"
+        cut = f"{task.layer}-{task.index}-{task.start}-{task.stop}"
         return self.folder / str(task.anchor) / f"layer-{cut}.done"
 
     def is_whole(self, anchor: int, state: State, nodes: int) -> bool:
         """Whether marks tell that the states of so many nodes, all of their table, are there."""
-        place = self.states[state.layers - 1].index(state)
-        cuts = (self.folder / str(anchor)).glob(f"layer-{state.layers}-{place}-*.done")
+        index = self.states[state.layers - 1].index(state)
+        cuts = (self.folder / str(anchor)).glob(f"layer-{state.layers}-{index}-*.done")
         end = 0
         for start, stop in sorted(tuple(map(int, cut.stem.split("-")[-2:])) for cut in cuts):
             if start > end:
@@ -123,7 +123,7 @@ class LayerPlan:
 
     def _is_done(self, task: LayerTask) -> bool:
         # A mark without its file tells of states that someone has cleared away.
-        state = self.states[task.layer - 1][task.place]
+        state = self.states[task.layer - 1][task.index]
         return self.mark(task).exists() and self.file(task.anchor, state).exists()
 
     def remove(self) -> None:
@@ -178,7 +178,7 @@ class LayerEncoder:
         Raises:
             LakeError: states of the layer before, or of this one meanwhile, are gone, or the disk has no room for them.
         """
-        state = self.plan.states[task.layer - 1][task.place]
+        state = self.plan.states[task.layer - 1][task.index]
         layer, path = self._layer(task.anchor, state), self.plan.file(task.anchor, state)
         build_file_once(path, lambda made: create_array(made, np.float32, layer.shape).flush())
         try:

@@ -142,8 +142,8 @@ class Model:
             raise ConfigError(
                 "who passes the query's WHERE is known at the anchor of the predictions alone: name the entities"
             )
-        asked, there = query_population(self._lake, model.query, self.name), model.entities()
-        return there if asked is None else np.intersect1d(asked, there)
+        population, there = query_population(self._lake, model.query, self.name), model.entities()
+        return there if population is None else np.intersect1d(population, there)
 
     def _latest(self, model: LakeModel) -> int:
         return plan_query_anchors(self.settings, model.query, model.store.manifest.time_ranges).latest

@@ -103,7 +103,7 @@ class Answers:
 
 
 def ranked_table(found: Neighbors, entity_keys: pa.Array, target_keys: pa.Array, anchor: int) -> pa.Table:
-    """Rankings as rows: entity, target (keys), rank (from 1), score, anchor_time; absent places (-1) make none.
+    """Rankings as rows: entity, target (keys), rank (from 1), score, anchor_time; absent targets (-1) make none.
 
     Args:
         found: of each entity, ``[entities, k]``.

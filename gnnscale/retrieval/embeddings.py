@@ -104,14 +104,14 @@ def read_vectors(
         if (lengths != vectors.shape[1]).any():
             least, most = min(lengths.min(), vectors.shape[1]), max(lengths.max(), vectors.shape[1])
             raise DataError(f"{name} has vectors of {least} to {most} channels")
-        places = ids - first
-        if places.min() < 0 or places.max() >= rows or seen[places].any() or len(np.unique(ids)) < len(ids):
+        positions = ids - first
+        if positions.min() < 0 or positions.max() >= rows or seen[positions].any() or len(np.unique(ids)) < len(ids):
             raise DataError(f"{name} lacks node ids or has some twice")
         values = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(ids), -1)
         if not np.isfinite(values).all():
             bad = int(ids[np.flatnonzero(~np.isfinite(values).all(1))[0]])
             raise DataError(f"{name}: the vector of node {bad} is not finite")
-        vectors[places], seen[places] = values, True
+        vectors[positions], seen[positions] = values, True
     assert vectors is not None  # there are rows
     return vectors
 

@@ -36,7 +36,7 @@ class RankingModel(LakeModel):
 
     @property
     def gives_several(self) -> bool:
-        """A ranking has several places."""
+        """A ranking has several rows."""
         return True
 
     def answer(self, nodes: NDArray[np.int64], k: int | None = None) -> pd.DataFrame:
@@ -45,26 +45,26 @@ class RankingModel(LakeModel):
         if not len(nodes):
             none = Neighbors(np.zeros((0, k), np.int64), np.zeros((0, k), np.float32))
             return self._table(none, nodes)
-        asked, places = np.unique(nodes, return_inverse=True)
-        batches = (asked[start : start + size] for start in range(0, len(asked), size))
+        entities, inverse = np.unique(nodes, return_inverse=True)
+        batches = (entities[start : start + size] for start in range(0, len(entities), size))
         ranked = [self._rank(batch, k) for batch in batches]
-        found = Neighbors(*(np.concatenate(parts)[places] for parts in zip(*ranked, strict=True)))
+        found = Neighbors(*(np.concatenate(parts)[inverse] for parts in zip(*ranked, strict=True)))
         return self._table(found, nodes)
 
     def entities(self) -> NDArray[np.int64]:
         """Node ids of all entities that are there at the anchor, ascending."""
         return np.flatnonzero(valid_nodes(self.lake, self.query.entity, known_by(self.query, self.anchor)))
 
-    def _rank(self, asked: NDArray[np.int64], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Targets and scores ``[asked, k]`` of some entities, ascending."""
+    def _rank(self, entities: NDArray[np.int64], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Targets and scores ``[entities, k]`` of some entities, ascending."""
         query = self.query
-        scores = self.model.score_entities(self.model.entity_batch(asked, self._anchor))
+        scores = self.model.score_entities(self.model.entity_batch(entities, self._anchor))
         counts = np.zeros(self.store.node_count(query.entity.name), np.int64)
-        counts[asked] = scores.counts
+        counts[entities] = scores.counts
         pairs = PairScores(np.concatenate([[0], np.cumsum(counts)]), scores.targets, scores.scores)
         check_metric(pairs, Metric(self._targets.metric))
         search = AllowedSearch(EveryTarget(self._targets), self._keep, self._targets, pairs, self._diversity)
-        found = search.search(scores.vectors, asked, k, k)
+        found = search.search(scores.vectors, entities, k, k)
         return found.targets, found.scores
 
     def _table(self, found: Neighbors, nodes: NDArray[np.int64]) -> pd.DataFrame:

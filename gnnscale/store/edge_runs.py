@@ -183,7 +183,7 @@ def _stream(table: _EdgeTable, arrays: _Arrays) -> NDArray[np.int64]:
 
 
 def _merge(table: _EdgeTable, arrays: _Arrays) -> NDArray[np.int64]:
-    """Rows go to the next free place of their source, run by run; returns edges a node."""
+    """Rows go to the next free position of their source, run by run; returns edges a node."""
     counts = np.zeros(table.nodes, np.int64)
     for run in table.runs:
         for batch in run(["source"]):

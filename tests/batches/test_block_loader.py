@@ -7,7 +7,7 @@ import torch
 from gnnscale.batches.blocks.block_loader import BlockLoader, FeatureBlock
 from gnnscale.batches.blocks.category_codes import category_codes
 from gnnscale.batches.blocks.gather import gather, gather_pooled
-from gnnscale.batches.rows import HiddenPlaces
+from gnnscale.batches.rows import HiddenColumns
 from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import ConfigError, SchemaError
 
@@ -72,7 +72,7 @@ def test_every_node_comes_with_the_codes_of_its_categories(store, threads):
 
 def test_codes_of_hidden_columns_are_zeros(store):
     whole = category_codes(store, "products")
-    part = category_codes(store, "products", HiddenPlaces(categorical=(0,)))
+    part = category_codes(store, "products", HiddenColumns(categorical=(0,)))
     assert part.categories == whole.categories and whole.values[:, 0].any()
     assert not part.values[:, 0].any()
     np.testing.assert_array_equal(part.values[:, 1:], whole.values[:, 1:])

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from gnnscale.batches.rows import HiddenPlaces, gather_rows
+from gnnscale.batches.rows import HiddenColumns, gather_rows
 
 
 def test_rows_are_those_of_the_nodes_table(shop, store):
@@ -22,7 +22,7 @@ def test_hidden_columns_are_as_if_missing_and_the_others_stay(store):
     manifest, features = store.manifest.table("products"), store.features("products")
     nodes = np.arange(manifest.rows)
     whole = gather_rows(features, nodes)
-    hidden = gather_rows(features, nodes, HiddenPlaces.of(manifest, {"price", "brand", "tags", "vector"}))
+    hidden = gather_rows(features, nodes, HiddenColumns.of(manifest, {"price", "brand", "tags", "vector"}))
     assert not hidden.numerical.any() and whole.numerical.any()
     assert torch.equal(hidden.categorical[:, 0], whole.categorical[:, 0]) and not hidden.categorical[:, 1].any()
     assert whole.multicategorical[0].codes.numel() and not hidden.multicategorical[0].codes.numel()

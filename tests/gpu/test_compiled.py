@@ -39,12 +39,12 @@ for stored, node, result in kinds:
     build(_gather, types, constants, 4)
 
 types = {"queries": "*bf16", "targets": "*bf16", **dict.fromkeys(("slack", "limits", "lengths"), "*fp32")}
-types |= {"counts": "*i32", "places": "*i32", **dict.fromkeys(("rows", "start", "stop", "room"), "i32")}
+types |= {"counts": "*i32", "positions": "*i32", **dict.fromkeys(("rows", "start", "stop", "room"), "i32")}
 tile = {"SPAN": 8192, "QUERIES": TILE[0], "TARGETS": TILE[1], "WIDEN": False}
 for width, chunk in ((16, 16), (128, 128), (192, 64), (256, 128)):
     build(_scan, types, {**tile, "WIDTH": width, "CHUNK": chunk, "halves": None}, 8, 3)
 build(_scan, {**types, "halves": "*fp32"}, {**tile, "WIDTH": 128, "CHUNK": 128}, 8, 3)
-types = {**dict.fromkeys(("queries", "vectors", "scores"), "*fp32"), "places": "*i32", "counts": "*i32"}
+types = {**dict.fromkeys(("queries", "vectors", "scores"), "*fp32"), "positions": "*i32", "counts": "*i32"}
 types |= {"width": "i32", "stride": "i64"}
 for channels, euclidean in ((1, False), (128, True), (200, False)):
     chunk = min(128, triton.next_power_of_2(channels))

@@ -37,7 +37,7 @@ def test_blocks_are_those_of_the_loader_in_memory(
     memory = loader_of(shop)
     loader = DeviceBlockLoader(memory, device, feature_type, placement={"features": place, "codes": place})
     assert loader.paths == memory.paths and loader.widths == memory.widths
-    assert loader.categories == memory.categories and {t.place for t in loader.codes.values()} == {place}
+    assert loader.categories == memory.categories and {t.placement for t in loader.codes.values()} == {place}
     for expected, found in zip(memory.epoch(1), loader.epoch(1), strict=True):
         found = found.to(device)
         assert found.hops == expected.hops and found.edges == expected.edges
@@ -60,9 +60,9 @@ def test_features_come_in_the_type_that_the_network_computes_with(shop: GraphSto
 
 def test_features_that_do_not_fit_stay_mapped(shop: GraphStore, device: torch.device) -> None:
     loader = DeviceBlockLoader(loader_of(shop), device, memory=Memory(0, 0))
-    assert {table.place for table in (*loader.features.values(), *loader.codes.values())} == {"mapped"}
+    assert {table.placement for table in (*loader.features.values(), *loader.codes.values())} == {"mapped"}
     whole = DeviceBlockLoader(loader_of(shop), device, memory=Memory(1 << 30, 0))
-    assert {table.place for table in (*whole.features.values(), *whole.codes.values())} == {"device"}
+    assert {table.placement for table in (*whole.features.values(), *whole.codes.values())} == {"device"}
 
 
 def test_the_next_block_is_made_on_a_stream_of_its_own(shop: GraphStore, cuda: torch.device) -> None:

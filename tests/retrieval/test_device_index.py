@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gnnscale.lake import Lake
 from gnnscale.retrieval.index.gpu.compared import Compared
 from gnnscale.retrieval.index.gpu.device_index import DeviceIndex
-from gnnscale.retrieval.index.gpu.device_targets import choose_place
+from gnnscale.retrieval.index.gpu.device_targets import choose_placement
 from gnnscale.retrieval.index.gpu.ordered import as_keys, ids_of, scores_of
 from gnnscale.retrieval.index.gpu.plan import SearchPlan
 from gnnscale.retrieval.index.make_index import build_index
@@ -171,10 +171,10 @@ def test_without_a_gpu_the_error_says_what_to_do():
 
 def test_full_vectors_go_to_the_host_where_the_device_is_small():
     # 128 channels: 268 bytes in bf16 with what goes with them, 512 in fp32.
-    assert choose_place(1_000_000, 128, 1_000_000_000) == "device"
-    assert choose_place(1_000_000, 128, 900_000_000) == "pinned"
+    assert choose_placement(1_000_000, 128, 1_000_000_000) == "device"
+    assert choose_placement(1_000_000, 128, 900_000_000) == "pinned"
     with pytest.raises(ConfigError, match=r"1,000,000 targets of 128 channels take 0.3 GB in bf16, .* has 0.3 GB free"):
-        choose_place(1_000_000, 128, 300_000_000)
+        choose_placement(1_000_000, 128, 300_000_000)
 
 
 PROGRAM = """

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnscale.batches.blocks.gather import gather
-from gnnscale.batches.rows import NOTHING, HiddenPlaces
+from gnnscale.batches.rows import NOTHING, HiddenColumns
 from gnnscale.schema import TableManifest
 from gnnscale.store import GraphStore
 
@@ -36,7 +36,7 @@ def categories_of(table: TableManifest) -> Categories:
     return tuple(len(feature.categories) for feature in table.categorical)
 
 
-def category_codes(store: GraphStore, table: str, hidden: HiddenPlaces = NOTHING) -> CategoryCodes:
+def category_codes(store: GraphStore, table: str, hidden: HiddenColumns = NOTHING) -> CategoryCodes:
     """Categorical columns of all nodes of a table.
 
     Args:

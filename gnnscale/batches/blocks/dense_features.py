@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnscale.batches.rows import NOTHING, HiddenPlaces
+from gnnscale.batches.rows import NOTHING, HiddenColumns
 from gnnscale.store import GraphStore
 
 
-def dense_features(store: GraphStore, table: str, hidden: HiddenPlaces = NOTHING) -> NDArray[np.float32]:
+def dense_features(store: GraphStore, table: str, hidden: HiddenColumns = NOTHING) -> NDArray[np.float32]:
     """Numerical columns and vectors of all nodes of a table; a column of ones where it has neither.
 
     Args:

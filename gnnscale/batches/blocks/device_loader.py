@@ -65,7 +65,7 @@ class DeviceBlockLoader:
         memory: bytes that features and codes may take; default: most of what the graph left free.
 
     Raises:
-        ConfigError: a place that there is not.
+        ConfigError: a placement that there is not.
     """
 
     def __init__(

@@ -94,12 +94,12 @@ class ShardLoader:
             rows: numbers of the examples in the order of the labels.
             epoch: of the training; the samples are those of the shards' own.
         """
-        places = np.searchsorted(self._starts, rows, side="right") - 1
+        groups = np.searchsorted(self._starts, rows, side="right") - 1
         found: list[tuple[NDArray[np.int64], Shard]] = []
         # Nothing to read still has a shape.
-        for place in np.unique(places) if len(rows) else [0]:
-            at = np.flatnonzero(places == place)
-            found.append((at, self._read(int(place)).select(rows[at] - self._starts[place])))
+        for group in np.unique(groups) if len(rows) else [0]:
+            at = np.flatnonzero(groups == group)
+            found.append((at, self._read(int(group)).select(rows[at] - self._starts[group])))
         shard = found[0][1] if len(found) == 1 else Shard.merge(found)
         if self.features is not None:
             return FeatureBlock.of(shard.block, rows, self.features, self.threads, self.codes)
@@ -117,13 +117,13 @@ class ShardLoader:
             codes=as_tensors(codes if self.categories else []),
         )
 
-    def _read(self, place: int) -> Shard:
-        if place not in self._open:
+    def _read(self, group: int) -> Shard:
+        if group not in self._open:
             while len(self._open) >= LANES:
                 self._open.popitem(last=False)
-            self._open[place] = self.reader.read_group(self._row_groups[place])
-        self._open.move_to_end(place)
-        return self._open[place]
+            self._open[group] = self.reader.read_group(self._row_groups[group])
+        self._open.move_to_end(group)
+        return self._open[group]
 
     def _find_categories(self) -> dict[str, Categories]:
         if self.features is not None:

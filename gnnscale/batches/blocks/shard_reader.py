@@ -47,10 +47,10 @@ class Shard:
         """Examples of several shards as one.
 
         Args:
-            parts: at which places of the result the examples of each shard stand, and the shard.
+            parts: at which positions of the result the examples of each shard stand, and the shard.
         """
-        places, shards = zip(*parts, strict=True)
-        order = np.argsort(np.concatenate(places), kind="stable")
+        positions, shards = zip(*parts, strict=True)
+        order = np.argsort(np.concatenate(positions), kind="stable")
 
         def joined(arrays: Iterable[NDArray[Any]]) -> NDArray[Any]:
             found: NDArray[Any] = np.concatenate(list(arrays))[order]

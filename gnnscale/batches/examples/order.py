@@ -63,8 +63,8 @@ def grouped_batches(
     """Every example once, so that a reader of groups has few of them in memory at a time.
 
     Groups are dealt to lanes in a keyed order, each to the shortest, and so are the examples within a group. A batch
-    takes from all lanes in turn: the example at place i is of lane i mod ``lanes``, so that where their number divides
-    ``lanes``, :func:`rank_slice` gives each worker lanes of its own, and the batches stay what they are.
+    takes from all lanes in turn: the example at position i is of lane i mod ``lanes``, so that where their number
+    divides ``lanes``, :func:`rank_slice` gives each worker lanes of its own, and the batches stay what they are.
 
     Args:
         groups: row numbers of the examples that are read together, int64; some may be empty.
@@ -87,7 +87,7 @@ def grouped_batches(
         heapq.heappush(shortest, (length + len(rows), lane))
     streams = [np.concatenate(queue) if queue else np.zeros(0, np.int64) for queue in queues]
     longest = max(map(len, streams))
-    # [rounds, lanes]; lanes that have come to an end leave their places empty
+    # [rounds, lanes]; lanes that have come to an end leave their positions empty
     table = np.full((longest, lanes), -1, np.int64)
     for lane, stream in enumerate(streams):
         table[: len(stream), lane] = stream

@@ -19,7 +19,7 @@ from gnnscale.batches.batch_source import Batch
 from gnnscale.batches.examples.entity_examples import EntityExamples
 from gnnscale.batches.hops import default_hops, is_hidden
 from gnnscale.batches.neighborhoods.window_sums import FlatHop, WindowSums
-from gnnscale.batches.rows import HiddenPlaces, RowFeatures, Tensors, gather_rows
+from gnnscale.batches.rows import HiddenColumns, RowFeatures, Tensors, gather_rows
 from gnnscale.config import SamplingSettings
 from gnnscale.query import PredictiveQuery
 from gnnscale.sampling import Hop, NeighborSampler, Path, default_examples
@@ -143,7 +143,7 @@ class EntityBatchBuilder:
         self._paths = tuple(p for p in self._sampler.paths if not is_hidden(p, query, store.manifest))
         self.paths = tuple(PathShape(_name(p), _name(p[:-1]), p[-1].target, self._is_many(p)) for p in self._paths)
         self._hidden = {
-            t.name: HiddenPlaces.of(t, {column for name, column in query.hidden_columns if name == t.name})
+            t.name: HiddenColumns.of(t, {column for name, column in query.hidden_columns if name == t.name})
             for t in store.manifest.tables
         }
         self._latest = latest
@@ -159,11 +159,11 @@ class EntityBatchBuilder:
         block = self._sampler.sample(examples.entities, examples.anchors, epoch)
         hops: dict[Path, FlatHop] = {}
         # Dense position -> index among the slots that hold a node.
-        places: dict[Path, NDArray[np.int64]] = {(): np.arange(len(examples))}
+        indices: dict[Path, NDArray[np.int64]] = {(): np.arange(len(examples))}
         kept: dict[Path, NDArray[np.int64]] = {(): np.arange(len(examples))}
         slots = []
         for path in self._paths:
-            hops[path], places[path] = self._flatten(block.hops[path], examples.anchors, places[path[:-1]])
+            hops[path], indices[path] = self._flatten(block.hops[path], examples.anchors, indices[path[:-1]])
             kept[path], found = self._slots(path, hops[path], kept[path[:-1]])
             slots.append(found)
         times = self.store.features(self.query.entity.name).times[examples.entities]
@@ -186,24 +186,24 @@ class EntityBatchBuilder:
         return path[-1].reverse or path[-1].link in self._derived
 
     def _flatten(
-        self, hop: Hop, anchors: NDArray[np.int32], places: NDArray[np.int64]
+        self, hop: Hop, anchors: NDArray[np.int32], indices: NDArray[np.int64]
     ) -> tuple[FlatHop, NDArray[np.int64]]:
         """The slots that hold a node, and the index among them of each dense position (-1 where absent)."""
         fanout = hop.nodes.shape[-1]
         nodes, times = hop.nodes.reshape(-1), hop.times.reshape(-1)
         at = np.flatnonzero(nodes >= 0)
-        parent = places[at // fanout]
+        parent = indices[at // fanout]
         if not self._ordered:
             order = np.lexsort((-times[at].astype(np.int64), parent))
             at, parent = at[order], parent[order]
-        place = np.full(len(nodes), -1, np.int64)
-        place[at] = np.arange(len(at))
+        index = np.full(len(nodes), -1, np.int64)
+        index[at] = np.arange(len(at))
         held, times = nodes[at].astype(np.int64), times[at]
         came = times if self._is_many(hop.path) else self.store.features(hop.table).times[held]
-        age, dated = _age(anchors[at // (len(place) // len(anchors))], came)
+        age, dated = _age(anchors[at // (len(index) // len(anchors))], came)
         last = np.append(parent[1:] != parent[:-1], True)[: len(at)]
         opens = last | (np.append(times[1:], 0)[: len(at)] != times)
-        return FlatHop(parent, held, age, dated, opens), place
+        return FlatHop(parent, held, age, dated, opens), index
 
     def _slots(self, path: Path, hop: FlatHop, kept: NDArray[np.int64]) -> tuple[NDArray[np.int64], Slots]:
         """The latest slots of each parent that is kept, and their index among all; ``kept`` is the parents'."""

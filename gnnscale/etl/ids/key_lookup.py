@@ -29,7 +29,7 @@ class KeyLookup:
         hashes: uint64 ``[keys]``, ascending.
         checks: uint32 ``[keys]`` for text keys, else None.
         ids: int32 ``[keys]``.
-        buckets: int64 ``[2 ** bits + 1]``: the first place of each value of a hash's upper bits.
+        buckets: int64 ``[2 ** bits + 1]``: the first position of each value of a hash's upper bits.
     """
 
     hashes: NDArray[np.uint64]

@@ -156,8 +156,8 @@ def _nodes(lake: Lake, table: str, keys: pa.Array | pa.ChunkedArray) -> pa.Array
         keys = keys.cast(wanted)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
         raise DataError(f"examples: keys of '{table}' are {keys.type}, and the graph has them as {wanted}") from None
-    places = pc.index_in(keys, value_set=ids["key"])
-    found = ids["node_id"].cast(pa.int64()).take(places)
+    positions = pc.index_in(keys, value_set=ids["key"])
+    found = ids["node_id"].cast(pa.int64()).take(positions)
     return pa.concat_arrays(found.chunks) if isinstance(found, pa.ChunkedArray) else found
 
 

@@ -53,11 +53,11 @@ def ring_edges(
 
     Args:
         nodes: ids, those of a group side by side and ascending, ``[nodes]``.
-        opens, sizes: first place and number of nodes of each group, ``[groups]``.
+        opens, sizes: first position and number of nodes of each group, ``[groups]``.
         most: neighbors of a node, an even number; None for all of its group.
     """
     degrees = sizes - 1 if most is None else np.minimum(sizes - 1, most)
-    # [nodes]: of each one's group, its size and first place; how many it is joined with; its own place in the ring.
+    # [nodes]: size and first position of each one's group; how many it is joined with; its own position in the ring.
     size, start, degree = (np.repeat(values, sizes) for values in (sizes, opens, degrees))
     ring = np.arange(len(size)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     ends = np.cumsum(degree)

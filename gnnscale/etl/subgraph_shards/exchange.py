@@ -1,9 +1,9 @@
 """Hops as exchanges: frontiers go to the tiles that hold their nodes, what is sampled there goes on and home.
 
-A frontier entry is an example's place and identity, the slot in its frontier, the node and the anchor. Entries travel
-in packed blocks to the tile of their node, where the kernel of the in-memory sampler draws; what it finds goes to the
-shard of its example, and as entries of the next hop to their tiles. Draws are hashes of their keys, so a task that
-Spark runs again, elsewhere or twice, gives the same.
+A frontier entry is an example's position and identity, the slot in its frontier, the node and the anchor. Entries
+travel in packed blocks to the tile of their node, where the kernel of the in-memory sampler draws; what it finds goes
+to the shard of its example, and as entries of the next hop to their tiles. Draws are hashes of their keys, so a task
+that Spark runs again, elsewhere or twice, gives the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Examples as the label stage wrote them, by their place in the table."""
+"""Examples as the label stage wrote them, by their position in the table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Seeds:
     """Seeds of consecutive examples.
 
     Args:
-        rows: places of the examples in their table, int64 ``[seeds]``.
+        rows: positions of the examples in their table, int64 ``[seeds]``.
         nodes: int64 ``[seeds]``.
         anchors: seconds after the graph's origin, int32 ``[seeds]``.
     """

@@ -138,8 +138,8 @@ def generate_tables(session: SparkSession, settings: GeneratorSettings, out: str
             files = [_write_file(settings, pieces[place], target) for place in batch["id"].to_pylist()]
             yield pa.RecordBatch.from_pylist([file._asdict() for file in files])
 
-    places = session.range(0, len(pieces), 1, len(pieces))
-    rows = places.mapInArrow(write, "table string, path string, rows long").collect()
+    indices = session.range(0, len(pieces), 1, len(pieces))
+    rows = indices.mapInArrow(write, "table string, path string, rows long").collect()
     return sorted(GeneratedFile(*row) for row in rows)
 
 

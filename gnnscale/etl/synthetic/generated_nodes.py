@@ -114,5 +114,5 @@ def _unit(bits: NDArray[np.uint64]) -> Floats:
     return (bits >> np.uint64(11)) * 2.0**-53
 
 
-def _words(words: list[str], places: NDArray[np.generic]) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(pa.array(places.astype(np.int16)), words)
+def _words(words: list[str], indices: NDArray[np.generic]) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array(indices.astype(np.int16)), words)

@@ -122,7 +122,7 @@ def _timed(store: GraphStore, link: Link) -> bool:
 
 
 def _summed_columns(store: GraphStore, table: str, hidden: Collection[tuple[str, str]]) -> list[int]:
-    """Places of the numerical columns whose sum means something; that of timestamps does not."""
+    """Positions of the numerical columns whose sum means something; that of timestamps does not."""
     features = store.manifest.table(table).numerical
     return [i for i, f in enumerate(features) if f.type == "numerical" and (table, f.column) not in hidden]
 

@@ -194,7 +194,7 @@ def plane_chart(
 
 @dataclass(frozen=True)
 class _Frame:
-    """The axes of a chart: from values (x, y) to places, and what is drawn around them.
+    """The axes of a chart: from values (x, y) to pixels, and what is drawn around them.
 
     Args:
         x: least and largest value across.
@@ -257,9 +257,9 @@ def _polyline(kind: str, placed: Sequence[tuple[float, float]]) -> Markup:
     return Markup('<polyline class="{}" points="{}"/>').format(kind, path)
 
 
-def _legend(trace: Trace, place: int) -> Markup:
+def _legend(trace: Trace, index: int) -> Markup:
     """Name of a trace in the row above the chart."""
-    x, kind = 50 + 120 * place, "" if trace.main else " line-other"
+    x, kind = 50 + 120 * index, "" if trace.main else " line-other"
     return Markup('<line class="line{}" x1="{}" x2="{}" y1="28" y2="28"/>').format(kind, x, x + 18) + Markup(
         '<text class="label" x="{}" y="32">{}</text>'
     ).format(x + 24, trace.name)

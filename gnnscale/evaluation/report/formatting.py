@@ -128,5 +128,5 @@ def _prediction(task: TaskSpec, score: Floats, classes: Sequence[str]) -> str:
     return ", ".join(f"{_name(classes, int(c))} {share(float(score[c]))}" for c in best)
 
 
-def _name(classes: Sequence[str], place: int) -> str:
-    return classes[place] if place < len(classes) else f"class {place + 1}"
+def _name(classes: Sequence[str], index: int) -> str:
+    return classes[index] if index < len(classes) else f"class {index + 1}"

@@ -95,7 +95,7 @@ class ShardedEmbedding(nn.Module):
         flat = nodes.reshape(-1)
         if flat.numel() and not 0 <= int(flat.min()) <= int(flat.max()) < self.rows:
             raise SchemaError(f"rows {int(flat.min())} .. {int(flat.max())} are looked up; there are {self.rows:,}")
-        unique, places = flat.unique(return_inverse=True)
+        unique, inverse = flat.unique(return_inverse=True)
         asked = self.group.exchange(self._deal(unique, unique // self.group.workers))
         found = self.group.exchange([self.table[rows] for rows in asked])
         vectors = self.table.new_empty(len(unique), self.channels)
@@ -104,7 +104,7 @@ class ShardedEmbedding(nn.Module):
         if self.training and torch.is_grad_enabled():
             vectors.requires_grad_()
             self._lookups.append(_Lookup(vectors, unique, asked))
-        return vectors[places].reshape(*nodes.shape, self.channels)
+        return vectors[inverse].reshape(*nodes.shape, self.channels)
 
     @torch.no_grad()
     def update(self, rate: float) -> None:
@@ -120,9 +120,9 @@ class ShardedEmbedding(nn.Module):
             gradients += self.group.exchange(self._deal(lookup.unique, gradient))
             rows += lookup.asked
         self._lookups.clear()
-        changed, places = torch.cat(rows).unique(return_inverse=True)
+        changed, inverse = torch.cat(rows).unique(return_inverse=True)
         total = self.table.new_zeros(len(changed), self.channels)
-        total.index_add_(0, places, torch.cat(gradients))
+        total.index_add_(0, inverse, torch.cat(gradients))
         self.adagrad.step(self.table, changed, total / self.group.workers, rate)
 
     def gather(self) -> dict[str, Tensor]:

@@ -46,7 +46,7 @@ def pair_loss(scores: Scores, batch: PairBatch, log_share: Tensor, depth: int) -
         scores: of the batch.
         batch: with negatives.
         log_share: log probability that one draw takes each negative, ``[negatives]``.
-        depth: places of the ranking that count.
+        depth: top ranks that count.
     """
     examples, index, positive = len(batch), batch.example, batch.is_positive
     rank = lambda_rank_loss(scores.pair, index, positive, examples, depth)

@@ -92,8 +92,8 @@ def _check_hosts(nodes: Sequence[Mapping[str, Any]], here: str) -> None:
         GnnscaleError: a worker may be started elsewhere.
     """
     # A node without cores gets no worker.
-    places = {node["NodeManagerHostname"] for node in nodes if node["Alive"] and node["Resources"].get("CPU")}
-    if others := sorted(places - {here}):
+    hosts = {node["NodeManagerHostname"] for node in nodes if node["Alive"] and node["Resources"].get("CPU")}
+    if others := sorted(hosts - {here}):
         named = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
         raise GnnscaleError(
             f"embedding.method=layerwise keeps states in files of the driver's host, {here}, and Ray may start workers "

@@ -147,11 +147,11 @@ class Filter:
         )
 
     @cached_property
-    def places(self) -> NDArray[np.int64]:
+    def positions(self) -> NDArray[np.int64]:
         """Where each target is in the pool of :attr:`arrays`, int64 ``[targets]``; -1 where the mask leaves it out."""
-        places = np.full(self.targets, -1, np.int64)
-        places[self.arrays.pool] = np.arange(self.arrays.pool.size)
-        return places
+        positions = np.full(self.targets, -1, np.int64)
+        positions[self.arrays.pool] = np.arange(self.arrays.pool.size)
+        return positions
 
     def _checked(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         rows = np.ascontiguousarray(rows, np.int64)

@@ -169,16 +169,16 @@ class ShardedVectors:
         held_by = np.searchsorted(ends, listed.values, side="right")
         row_of_value = listed.row_of_value
         questions: dict[int, Question[NDArray[np.float32]]] = {}
-        places = {}
+        positions = {}
         for number in np.unique(held_by).tolist():
-            places[number] = np.flatnonzero(held_by == number)
+            positions[number] = np.flatnonzero(held_by == number)
             # Queries without a target in the shard don't travel.
-            asking, rows = np.unique(row_of_value[places[number]], return_inverse=True)
+            asking, rows = np.unique(row_of_value[positions[number]], return_inverse=True)
             indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(asking)))])
-            some = Ragged(indptr, listed.values[places[number]])
+            some = Ragged(indptr, listed.values[positions[number]])
             questions[number] = partial(TargetShard.score_listed, queries=queries[asking], listed=some)
         for number, found in self.shards.pool.ask(questions).items():
-            scores[places[number]] = found
+            scores[positions[number]] = found
         return scores
 
     def blocks(self, targets: int) -> Iterator[NDArray[np.int64]]:

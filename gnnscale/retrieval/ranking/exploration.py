@@ -1,4 +1,4 @@
-"""Exploration: a share of the places goes to targets drawn at random, so that what ranks low is seen too."""
+"""Exploration: a share of the positions goes to targets drawn at random, so that what ranks low is seen too."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gnnscale.sampling import draw_bits, example_keys, multiply_high, stream_key
 from gnnscale.schema import ConfigError, DataError
 
 _TARGET_SLOT, _PLACE_SLOT = 1, 1 << 32
-"""First slots of the draws of targets and of places; slot 0 rounds their number."""
+"""First slots of the draws of targets and of positions; slot 0 rounds their number."""
 
 TRIES = 32
 """Targets a place that are drawn, at most, to meet one that fits under the diversity cap."""
@@ -53,7 +53,7 @@ class Exploration:
     draws anew.
 
     Args:
-        share: of the places of a list, 0 to 1. Where that is no whole number, it is rounded at random, so that the
+        share: of the positions of a list, 0 to 1. Where that is no whole number, it is rounded at random, so that the
             mean over entities is the share.
         seed: of the run.
         anchor: time of the predictions, epoch seconds.
@@ -73,7 +73,7 @@ class Exploration:
     def place(
         self, found: Neighbors, rows: NDArray[np.int64], keep: Filter, diversity: Diversity | None = None
     ) -> Placed:
-        """Put drawn targets into lists, at places drawn too.
+        """Put drawn targets into lists, at positions drawn too.
 
         The best of a list move down and the last ones make room. Where no more targets are allowed than the list
         holds, it stays as it is. With a diversity cap, drawn targets are evenly of those that fit under it; where they
@@ -101,17 +101,17 @@ class Exploration:
         categories = np.zeros(0, np.int32) if diversity is None else diversity.categories
         cap = 0 if diversity is None else diversity.cap
         own = found.targets, found.scores
-        _place_drawn(keep.arrays, keep.places, keys, rows, self.share, categories, cap, *own, *lists)
+        _place_drawn(keep.arrays, keep.positions, keys, rows, self.share, categories, cap, *own, *lists)
         return placed
 
 
 @njit(nogil=True, cache=True)
-def _pool_numbers(arrays, places, entity, targets):  # type: ignore[no-untyped-def]
+def _pool_numbers(arrays, positions, entity, targets):  # type: ignore[no-untyped-def]
     """Numbers of targets among those that mask and category let through; others are left out."""
     start, end = own_span(arrays, entity)
     marks = np.ones(targets.size, np.bool_)
     mark_pooled(arrays, entity, targets, marks)
-    numbers = places[targets[marks]]
+    numbers = positions[targets[marks]]
     if arrays.category == ONLY:
         return numbers - start
     return np.where(numbers < start, numbers, numbers - (end - start))
@@ -138,7 +138,7 @@ def _draw(key, slot, bound):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _choices(arrays, places, entity, own):  # type: ignore[no-untyped-def]
+def _choices(arrays, positions, entity, own):  # type: ignore[no-untyped-def]
     """What an entity may draw from: number of choices, and which of them, ascending, are out of the question."""
     if has_list(arrays, entity):
         targets = allow_list(arrays, entity)
@@ -148,10 +148,10 @@ def _choices(arrays, places, entity, own):  # type: ignore[no-untyped-def]
         return targets.size, np.flatnonzero(~marks)
     start, end = own_span(arrays, entity)
     size = end - start if arrays.category == ONLY else arrays.pool.size - (end - start)
-    taken = _pool_numbers(arrays, places, entity, own)
+    taken = _pool_numbers(arrays, positions, entity, own)
     if arrays.denied_indptr.size > 0:
         denied = arrays.denied[arrays.denied_indptr[entity] : arrays.denied_indptr[entity + 1]]
-        taken = np.concatenate((taken, _pool_numbers(arrays, places, entity, denied)))
+        taken = np.concatenate((taken, _pool_numbers(arrays, positions, entity, denied)))
     return size, np.sort(taken)
 
 
@@ -192,7 +192,7 @@ def _draw_targets(arrays, entity, key, size, taken, categories, cap, kept, drawn
 
 @njit(nogil=True, cache=True)
 def _place_drawn(  # type: ignore[no-untyped-def]
-    arrays, places, keys, rows, share, categories, cap, found, known, targets, scores, explored
+    arrays, positions, keys, rows, share, categories, cap, found, known, targets, scores, explored
 ):
     k = targets.shape[1]
     spots, drawn = np.empty(k + 1, np.int64), np.empty(k, np.int64)
@@ -200,7 +200,7 @@ def _place_drawn(  # type: ignore[no-untyped-def]
         held = 0
         while held < k and found[i, held] >= 0:
             held += 1
-        size, taken = _choices(arrays, places, rows[i], found[i, :held])
+        size, taken = _choices(arrays, positions, rows[i], found[i, :held])
         wanted = int(share * held)
         wanted += _draw(keys[i], 0, 1 << 52) < (share * held - wanted) * (1 << 52)
         wanted = min(wanted, held, size - taken.size)

@@ -64,7 +64,7 @@ def rank_batch(
         rows: which entities these are, int64.
 
     Returns:
-        Lists of ``min(rule.k, targets)`` places.
+        Lists of ``min(rule.k, targets)`` targets.
 
     Raises:
         ConfigError: exploration is wanted, and the search has no vectors to score its targets by.

@@ -60,7 +60,7 @@ def sample_flat(
         nodes: ``[n]``, -1 where absent; the others are rows of ``adjacency``.
         anchors: seconds after the graph's origin ``[n]``.
         keys: ``[n]``, of the examples that the nodes belong to.
-        slots: ``[n]``, places of the nodes in their examples' frontiers.
+        slots: ``[n]``, positions of the nodes in their examples' frontiers.
         fanout: most neighbors a node.
         rule: strategy and cap.
         first: node that row 0 of ``adjacency`` is of.
@@ -97,7 +97,7 @@ def _sample(  # type: ignore[no-untyped-def]
     group = _group_size(fanout)
     lows, highs = np.empty(group, np.int64), np.empty(group, np.int64)
     limits, group_keys, slots = np.empty(group, np.int32), np.empty(group, np.uint64), np.empty(group, np.int64)
-    places = np.empty((group, fanout), np.int64)
+    positions = np.empty((group, fanout), np.int64)
     drawn = np.empty((2, fanout), np.uint64)
     entries, out_nodes, out_times = frontier.reshape(-1), nodes.reshape(-1, fanout), times.reshape(-1, fanout)
     b = w = 0
@@ -112,7 +112,7 @@ def _sample(  # type: ignore[no-untyped-def]
             if w == width:
                 b, w = b + 1, 0
         part = slice(start, start + many)
-        scratch = lows[:many], highs[:many], limits, group_keys, slots, places, drawn
+        scratch = lows[:many], highs[:many], limits, group_keys, slots, positions, drawn
         _sample_group(neighbors, stamps, cumulative, strategy, cap, scratch, out_nodes[part], out_times[part])
 
 
@@ -123,7 +123,7 @@ def _sample_flat(  # type: ignore[no-untyped-def]
     rows, fanout = nodes.shape
     group = _group_size(fanout)
     lows, highs = np.empty(group, np.int64), np.empty(group, np.int64)
-    places = np.empty((group, fanout), np.int64)
+    positions = np.empty((group, fanout), np.int64)
     drawn = np.empty((2, fanout), np.uint64)
     for start in range(0, rows, group):
         many = min(group, rows - start)
@@ -132,7 +132,7 @@ def _sample_flat(  # type: ignore[no-untyped-def]
             lows[i] = indptr[node - first] if node >= 0 else 0
             highs[i] = indptr[node - first + 1] if node >= 0 else 0
         part = slice(start, start + many)
-        scratch = lows[:many], highs[:many], anchors[part], keys[part], slots[part], places, drawn
+        scratch = lows[:many], highs[:many], anchors[part], keys[part], slots[part], positions, drawn
         _sample_group(neighbors, stamps, cumulative, strategy, cap, scratch, nodes[part], times[part])
 
 
@@ -147,17 +147,17 @@ def _group_size(fanout):  # type: ignore[no-untyped-def]
 def _sample_group(  # type: ignore[no-untyped-def]
     neighbors, stamps, cumulative, strategy, cap, scratch, nodes, times
 ):
-    """Sample for some frontier nodes, whose edges lie from ``lows`` to ``highs``; ``slots`` are their places.
+    """Sample for some frontier nodes, whose edges lie from ``lows`` to ``highs``; ``slots`` are their positions.
 
-    ``highs``, ``places`` and ``drawn`` are overwritten.
+    ``highs``, ``positions`` and ``drawn`` are overwritten.
     """
-    lows, highs, limits, keys, slots, places, drawn = scratch
+    lows, highs, limits, keys, slots, positions, drawn = scratch
     fanout = nodes.shape[1]
     # The latest edge tells mostly that all are early enough.
     for i in range(len(lows)):
-        places[i, 0] = stamps[highs[i] - 1] if highs[i] > lows[i] else ALWAYS
+        positions[i, 0] = stamps[highs[i] - 1] if highs[i] > lows[i] else ALWAYS
     for i in range(len(lows)):
-        if places[i, 0] > limits[i]:
+        if positions[i, 0] > limits[i]:
             highs[i] = _find_end(stamps, lows[i], highs[i] - 1, limits[i])
     for i in range(len(lows)):
         high = highs[i]
@@ -165,19 +165,19 @@ def _sample_group(  # type: ignore[no-untyped-def]
         count = high - low
         if strategy == _LAST or count <= fanout:
             for j in range(min(count, fanout)):
-                places[i, j] = high - 1 - j
+                positions[i, j] = high - 1 - j
             highs[i] = min(count, fanout)
             continue
         if strategy == _WEIGHTED:
-            _successive(cumulative, low, high, keys[i], slots[i], places[i], drawn)
+            _successive(cumulative, low, high, keys[i], slots[i], positions[i], drawn)
         else:
-            _floyd(low, count, keys[i], slots[i], places[i])
+            _floyd(low, count, keys[i], slots[i], positions[i])
         highs[i] = fanout
     for i in range(len(lows)):
         taken = highs[i]
         for j in range(taken):
-            nodes[i, j] = neighbors[places[i, j]]
-            times[i, j] = stamps[places[i, j]]
+            nodes[i, j] = neighbors[positions[i, j]]
+            times[i, j] = stamps[positions[i, j]]
         for j in range(taken, fanout):
             nodes[i, j] = -1
             times[i, j] = ALWAYS

@@ -45,7 +45,7 @@ class NumpyBackend:
 def _choose(
     adjacency: Adjacency, node: np.int32, anchor: np.int32, key: np.uint64, slot: int, fanout: int, rule: Rule
 ) -> list[int]:
-    """Positions of the edges that one frontier node gets; ``slot`` is its place in the frontier."""
+    """Positions of the edges that one frontier node gets; ``slot`` is its position in the frontier."""
     low, end = int(adjacency.indptr[node]), int(adjacency.indptr[node + 1])
     high = low + int(np.searchsorted(adjacency.times[low:end], anchor, side="right"))
     if rule.cap is not None:

@@ -48,11 +48,11 @@ class AllowedTargets:
             int64 ``[number]``; -1 where no target is allowed.
         """
         row = known.targets[known.indptr[entity] : known.indptr[entity + 1]]
-        places = np.searchsorted(self._nodes, row)
-        there = places < len(self._nodes)
-        places, row = places[there], row[there]
-        places = places[self._nodes[places] == row]
-        starts, widths = self._bounds[places], self._bounds[places + 1] - self._bounds[places]
+        positions = np.searchsorted(self._nodes, row)
+        there = positions < len(self._nodes)
+        positions, row = positions[there], row[there]
+        positions = positions[self._nodes[positions] == row]
+        starts, widths = self._bounds[positions], self._bounds[positions + 1] - self._bounds[positions]
         passed = np.concatenate([np.zeros(1, np.uint64), np.cumsum(widths)])
         allowed = self._bounds[-1] - passed[-1]
         if not allowed:

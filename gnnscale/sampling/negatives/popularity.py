@@ -93,8 +93,8 @@ def _guide(cumulative: NDArray[np.uint64]) -> NDArray[np.int32]:
     targets = len(cumulative) - 1
     size = max(1, (targets - 1).bit_length())
     first = np.arange(2**size, dtype=np.uint64) << np.uint64(64 - size)
-    places = mulhi(first, np.full(len(first), cumulative[-1], np.uint64))
-    return np.append(np.searchsorted(cumulative, places, side="right") - 1, targets - 1).astype(np.int32)
+    positions = mulhi(first, np.full(len(first), cumulative[-1], np.uint64))
+    return np.append(np.searchsorted(cumulative, positions, side="right") - 1, targets - 1).astype(np.int32)
 
 
 _Changes = tuple[NDArray[np.int32], NDArray[np.uint64]]

@@ -11,7 +11,7 @@ from gnnscale.batches import (
     NOTHING,
     BlockLoader,
     CategoryCodes,
-    HiddenPlaces,
+    HiddenColumns,
     ShardLoader,
     ShardReader,
     WalkLoader,
@@ -127,6 +127,6 @@ def _most_examples(settings: Settings, query: PredictiveQuery) -> int | None:
     return None if query.task_type.predicts_links else settings.training.max_examples
 
 
-def _hidden(query: PredictiveQuery, table: TableManifest) -> HiddenPlaces:
+def _hidden(query: PredictiveQuery, table: TableManifest) -> HiddenColumns:
     """The columns of a table that the query does not let be seen."""
-    return HiddenPlaces.of(table, {column for name, column in query.hidden_columns if name == table.name})
+    return HiddenColumns.of(table, {column for name, column in query.hidden_columns if name == table.name})

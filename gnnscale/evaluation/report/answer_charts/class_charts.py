@@ -56,7 +56,7 @@ def _bars(name: str, shares: dict[int, float], true: Flags, classes: Sequence[st
     return AnswerChart(f"{name} of each class", note, bar_chart(name, bars, 1.0))
 
 
-def _name(classes: Sequence[str], place: int) -> str:
+def _name(classes: Sequence[str], index: int) -> str:
     """Name of a class, short enough to stand above a bar."""
-    name = classes[place] if place < len(classes) else f"class {place + 1}"
+    name = classes[index] if index < len(classes) else f"class {index + 1}"
     return name if len(name) <= 34 else name[:33] + "\N{HORIZONTAL ELLIPSIS}"

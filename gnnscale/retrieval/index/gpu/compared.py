@@ -46,11 +46,11 @@ class Compared:
         lengths = torch.zeros(targets, device=device)
         return cls(values, lengths, torch.zeros_like(lengths) if euclidean else None, 0.0, channels)
 
-    def put(self, places: Tensor, vectors: Tensor) -> float:
+    def put(self, positions: Tensor, vectors: Tensor) -> float:
         """Fill in some targets; the largest ``|v' - v| / |v|`` among them.
 
         Args:
-            places: int64 ``[rows]``.
+            positions: int64 ``[rows]``.
             vectors: float32 ``[rows, channels]``.
 
         Raises:
@@ -58,10 +58,10 @@ class Compared:
         """
         rounded, lengths, losses = _rounded(vectors, self.values.shape[1])
         _check_lengths(lengths, "target vectors")
-        self.values[places] = rounded
-        self.lengths[places] = (lengths * _UP).float()
+        self.values[positions] = rounded
+        self.lengths[positions] = (lengths * _UP).float()
         if self.halves is not None:
-            self.halves[places] = (lengths.square() / (2 * _UP)).float()
+            self.halves[positions] = (lengths.square() / (2 * _UP)).float()
         return float((losses / lengths.clamp(min=torch.finfo(torch.float64).tiny)).max())
 
     def ask(self, queries: Tensor) -> Asked:

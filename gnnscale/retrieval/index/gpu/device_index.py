@@ -155,9 +155,9 @@ class DeviceIndex:
     def _first_limits(self, asked: Asked, k: int) -> Tensor:
         """Scores that k of the first targets have, float32 ``[queries]``."""
         sample = slice(0, self.plan.sampled(k, self.size))
-        places = plain.products(asked.values.float(), self.targets.compared, sample).topk(k, dim=1).indices.int()
-        counts = torch.full((len(places),), k, dtype=torch.int32, device=self.device)
-        return self._score_places(asked, places, counts).amin(1)
+        positions = plain.products(asked.values.float(), self.targets.compared, sample).topk(k, dim=1).indices.int()
+        counts = torch.full((len(positions),), k, dtype=torch.int32, device=self.device)
+        return self._score_positions(asked, positions, counts).amin(1)
 
     def _collect(
         self, asked: Asked, least: Tensor, k: int, room: int, stretches: list[tuple[int, int]]
@@ -169,7 +169,7 @@ class DeviceIndex:
             least: scores that k targets of each query have, float32 ``[queries]``.
             k: targets wanted.
             room: candidates of a stretch.
-            stretches: first place, and the place after the last.
+            stretches: first position, and the position after the last.
 
         Returns:
             Keys of the best that were found, ``[queries, k]``, and which queries had more candidates than room.
@@ -177,12 +177,12 @@ class DeviceIndex:
         count = len(asked.vectors)
         best = torch.full((count, k), NONE, dtype=torch.int64, device=self.device)
         full = torch.zeros(count, dtype=torch.bool, device=self.device)
-        places = torch.empty((count, room), dtype=torch.int32, device=self.device)
+        positions = torch.empty((count, room), dtype=torch.int32, device=self.device)
         for start, stop in stretches:
             counts = torch.zeros(count, dtype=torch.int32, device=self.device)
-            self._scan(asked, asked.limits(least), self.targets.compared, start, stop, counts, places)
+            self._scan(asked, asked.limits(least), self.targets.compared, start, stop, counts, positions)
             full |= counts > room
-            best = best_of(best, self._keys(asked, places, counts))
+            best = best_of(best, self._keys(asked, positions, counts))
             least = torch.maximum(least, scores_of(best[:, -1]))
         return best, full
 
@@ -197,17 +197,17 @@ class DeviceIndex:
             best = best_of(best, self._keys(asked, piece.expand(count, -1), counts))
         return best
 
-    def _keys(self, asked: Asked, places: Tensor, counts: Tensor) -> Tensor:
-        """Candidates as keys, int64 ``[queries, width]``; see :meth:`_score_places`."""
-        scores = self._score_places(asked, places, counts)
-        meant = torch.arange(places.shape[1], device=self.device) < counts[:, None]
-        ids = self.targets.ids[torch.where(meant, places, 0)].long()
+    def _keys(self, asked: Asked, positions: Tensor, counts: Tensor) -> Tensor:
+        """Candidates as keys, int64 ``[queries, width]``; see :meth:`_score_positions`."""
+        scores = self._score_positions(asked, positions, counts)
+        meant = torch.arange(positions.shape[1], device=self.device) < counts[:, None]
+        ids = self.targets.ids[torch.where(meant, positions, 0)].long()
         return as_keys(scores, torch.where(meant, ids, -1))
 
-    def _score_places(self, asked: Asked, places: Tensor, counts: Tensor) -> Tensor:
-        """Scores in fp32 of the targets at places ``[queries, width]``, of which ``counts`` in each row are meant."""
+    def _score_positions(self, asked: Asked, positions: Tensor, counts: Tensor) -> Tensor:
+        """Scores in fp32 of the targets at positions ``[queries, width]``, of which ``counts`` a row are meant."""
         euclidean = self.setting.metric is Metric.L2
-        return self._score(asked.vectors, self.targets.vectors, places, counts, euclidean)
+        return self._score(asked.vectors, self.targets.vectors, positions, counts, euclidean)
 
     def _take_kernels(self) -> None:
         if not _has_triton():

@@ -30,7 +30,7 @@ class DeviceTargets:
     Args:
         compared: bf16 ``[targets, width]`` on the device, with lengths.
         vectors: float32 ``[targets, channels]``, on the device or in page-locked memory of the host.
-        ids: of the target at each place, int32 ``[targets]`` on the device.
+        ids: of the target at each position, int32 ``[targets]`` on the device.
     """
 
     compared: Compared
@@ -44,7 +44,7 @@ class DeviceTargets:
         metric: Metric,
         device: torch.device,
         seed: int,
-        place: Literal["device", "pinned"] | None = None,
+        placement: Literal["device", "pinned"] | None = None,
     ) -> DeviceTargets:
         """Bring vectors to the device.
 
@@ -53,17 +53,17 @@ class DeviceTargets:
             metric: of the scores.
             device: that searches.
             seed: of the order.
-            place: of the fp32 vectors; None for the device where they fit.
+            placement: of the fp32 vectors; None for the device where they fit.
 
         Raises:
             ConfigError: not even the bf16 vectors fit on the device.
             DataError: a vector is not finite, is too long, or has no direction where the metric needs one.
         """
         count, channels = vectors.shape
-        if place is None:
-            place = choose_place(count, channels, free_bytes(device))
+        if placement is None:
+            placement = choose_placement(count, channels, free_bytes(device))
         compared = Compared.room(count, channels, metric is Metric.L2, device)
-        if place == "pinned" and device.type == "cuda":
+        if placement == "pinned" and device.type == "cuda":
             exact = torch.empty((count, channels), pin_memory=True)
         else:
             exact = torch.empty((count, channels), device=device)
@@ -73,21 +73,21 @@ class DeviceTargets:
         loss = 0.0
         for start in range(0, count, ROWS):
             part = torch.from_numpy(np.array(as_searched(metric, vectors[start : start + ROWS], "target vectors")))
-            places = torch.from_numpy(placed[start : start + ROWS])
-            loss = max(loss, compared.put(places.to(device), part.to(device)))
-            exact[places.to(exact.device)] = part.to(exact.device)
+            positions = torch.from_numpy(placed[start : start + ROWS])
+            loss = max(loss, compared.put(positions.to(device), part.to(device)))
+            exact[positions.to(exact.device)] = part.to(exact.device)
         log.debug("%d targets on %s, in fp32 on %s; bf16 loses up to %.2g", count, device, exact.device, loss)
         return cls(replace(compared, loss=loss), exact, torch.from_numpy(order.astype(np.int32)).to(device))
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Vectors of the targets from ``start`` up to ``stop`` in order of their ids, float32 ``[rows, channels]``."""
-        place = torch.empty_like(self.ids)
-        place[self.ids.long()] = torch.arange(len(self.ids), dtype=place.dtype, device=place.device)
-        taken: NDArray[np.float32] = self.vectors[place[start:stop].to(self.vectors.device).long()].cpu().numpy()
+        position = torch.empty_like(self.ids)
+        position[self.ids.long()] = torch.arange(len(self.ids), dtype=position.dtype, device=position.device)
+        taken: NDArray[np.float32] = self.vectors[position[start:stop].to(self.vectors.device).long()].cpu().numpy()
         return taken
 
 
-def choose_place(targets: int, channels: int, free: int) -> Literal["device", "pinned"]:
+def choose_placement(targets: int, channels: int, free: int) -> Literal["device", "pinned"]:
     """Where fp32 vectors go: on the device where they fit beside the bf16 ones, else in memory of the host.
 
     Args:

@@ -20,7 +20,7 @@ SCORED = 32
 
 
 def scan(
-    asked: Asked, limits: Tensor, targets: Compared, start: int, stop: int, counts: Tensor, places: Tensor
+    asked: Asked, limits: Tensor, targets: Compared, start: int, stop: int, counts: Tensor, positions: Tensor
 ) -> None:
     """As :func:`gnnscale.retrieval.index.gpu.plain.scan`; candidates of a query come in any order."""
     rows, width = asked.values.shape
@@ -37,11 +37,11 @@ def scan(
             targets.lengths,
             targets.halves,
             counts,
-            places,
+            positions,
             rows,
             start,
             stop,
-            places.shape[1],
+            positions.shape[1],
             WIDTH=width,
             CHUNK=chunk,
             SPAN=span,
@@ -53,20 +53,20 @@ def scan(
         )
 
 
-def score(queries: Tensor, vectors: Tensor, places: Tensor, counts: Tensor, euclidean: bool) -> Tensor:
+def score(queries: Tensor, vectors: Tensor, positions: Tensor, counts: Tensor, euclidean: bool) -> Tensor:
     """As :func:`gnnscale.retrieval.index.gpu.plain.score`; vectors on the host are page-locked and read in place."""
-    rows, width = places.shape
+    rows, width = positions.shape
     found = torch.empty((rows, width), device=queries.device)
     channels = queries.shape[1]
     with torch.cuda.device_of(queries):
         _score[(rows, triton.cdiv(width, SCORED))](
             queries,
             vectors,
-            places,
+            positions,
             counts,
             found,
             width,
-            places.stride(0),
+            positions.stride(0),
             CHANNELS=channels,
             CHUNK=min(CHUNK, triton.next_power_of_2(channels)),
             SCORED=SCORED,
@@ -99,7 +99,7 @@ def _scan(  # type: ignore[no-untyped-def]
     lengths,
     halves,
     counts,
-    places,
+    positions,
     rows,
     start,
     stop,
@@ -138,14 +138,14 @@ def _scan(  # type: ignore[no-untyped-def]
             before = tl.atomic_add(counts + row, number, mask=number > 0, sem="relaxed")
             slot = before[:, None] + tl.cumsum(ones, axis=1) - 1
             which = tl.broadcast_to(place[None, :], (QUERIES, TARGETS))
-            tl.store(places + row.to(tl.int64)[:, None] * room + slot, which, mask=passing & (slot < room))
+            tl.store(positions + row.to(tl.int64)[:, None] * room + slot, which, mask=passing & (slot < room))
 
 
 @triton.jit(do_not_specialize=["width", "stride"])
 def _score(  # type: ignore[no-untyped-def]
     queries,
     vectors,
-    places,
+    positions,
     counts,
     scores,
     width,
@@ -161,7 +161,7 @@ def _score(  # type: ignore[no-untyped-def]
     total = tl.zeros((SCORED,), tl.float32)
     meant = slot < count
     if tl.program_id(1) * SCORED < count:
-        place = tl.load(places + row * stride + slot, mask=meant, other=0).to(tl.int64)
+        place = tl.load(positions + row * stride + slot, mask=meant, other=0).to(tl.int64)
         for first in range(0, CHANNELS, CHUNK):
             channel = first + tl.arange(0, CHUNK)
             kept = channel < CHANNELS

@@ -13,19 +13,19 @@ PIECE = 8192
 
 
 def scan(
-    asked: Asked, limits: Tensor, targets: Compared, start: int, stop: int, counts: Tensor, places: Tensor
+    asked: Asked, limits: Tensor, targets: Compared, start: int, stop: int, counts: Tensor, positions: Tensor
 ) -> None:
-    """Append the places of targets that reach their query's limit, with its slack.
+    """Append the positions of targets that reach their query's limit, with its slack.
 
     Args:
         asked: queries.
         limits: of :meth:`Asked.limits`, float32 ``[queries]``.
         targets: all of them.
-        start, stop: of the places that are looked at.
+        start, stop: of the positions that are looked at.
         counts: candidates of each query, int32 ``[queries]``; counts on where there is no room.
-        places: int32 ``[queries, room]``.
+        positions: int32 ``[queries, room]``.
     """
-    queries, room = asked.values.float(), places.shape[1]
+    queries, room = asked.values.float(), positions.shape[1]
     for first in range(start, stop, PIECE):
         piece = slice(first, min(stop, first + PIECE))
         upper = torch.addcmul(products(queries, targets, piece), asked.slack[:, None], targets.lengths[piece][None, :])
@@ -35,7 +35,7 @@ def scan(
         # Candidates come by query, each query's one after the other.
         slot = torch.arange(len(row), device=row.device) - (added.cumsum(0) - added)[row] + counts[row]
         fits = slot < room
-        places[row[fits], slot[fits]] = (column[fits] + first).to(torch.int32)
+        positions[row[fits], slot[fits]] = (column[fits] + first).to(torch.int32)
         counts += added.to(torch.int32)
 
 
@@ -45,32 +45,32 @@ def products(queries: Tensor, targets: Compared, piece: slice) -> Tensor:
     Args:
         queries: bf16 values as float32, ``[queries, width]``: products of such are exact, in TF32 too.
         targets: all of them.
-        piece: places of those that are scored.
+        piece: positions of those that are scored.
     """
     found = queries @ targets.values[piece].float().T
     return found if targets.halves is None else found - targets.halves[piece]
 
 
-def score(queries: Tensor, vectors: Tensor, places: Tensor, counts: Tensor, euclidean: bool) -> Tensor:
+def score(queries: Tensor, vectors: Tensor, positions: Tensor, counts: Tensor, euclidean: bool) -> Tensor:
     """Scores in fp32; one of a query and a target depends on nothing else.
 
     Args:
         queries: float32 ``[queries, channels]``.
         vectors: of the targets, float32 ``[targets, channels]``; may be on the host.
-        places: int32 ``[queries, width]``.
-        counts: of the places in each row that are meant, int32 ``[queries]``.
+        positions: int32 ``[queries, width]``.
+        counts: of the positions in each row that are meant, int32 ``[queries]``.
         euclidean: whether by minus the squared distance.
 
     Returns:
-        float32 ``[queries, width]``; minus infinity where no place is meant.
+        float32 ``[queries, width]``; minus infinity where no position is meant.
     """
-    rows, width = places.shape
+    rows, width = positions.shape
     found = torch.empty((rows, width), device=queries.device)
     step = max(1, CELLS // max(1, rows * queries.shape[1]))
     meant = torch.arange(width, device=queries.device) < counts[:, None]
     for first in range(0, width, step):
         part = slice(first, first + step)
-        wanted = torch.where(meant[:, part], places[:, part], 0).to(vectors.device, torch.int64)
+        wanted = torch.where(meant[:, part], positions[:, part], 0).to(vectors.device, torch.int64)
         taken, asked = vectors[wanted].to(queries.device), queries[:, None, :]
         terms = -(taken - asked).square() if euclidean else taken * asked
         found[:, part] = terms.sum(2)

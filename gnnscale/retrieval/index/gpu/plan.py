@@ -8,7 +8,7 @@ from itertools import pairwise
 from gnnscale.schema import ConfigError
 
 CELLS = 1 << 25
-"""Scores, or places of candidates, held at once."""
+"""Scores, or positions of candidates, held at once."""
 LEAST_ROOM = 64
 """Candidates that there is always room for."""
 MORE_ROOM = 16
@@ -55,7 +55,7 @@ class SearchPlan:
         return max(1, min(self.queries, CELLS // max(self.room(k, targets), self.sampled(k, targets))))
 
     def stretches(self, k: int, targets: int) -> list[tuple[int, int]]:
-        """First place of each stretch, and the place after its last."""
+        """First position of each stretch, and the position after its last."""
         bounds, end = [0], self.sampled(k, targets)
         while bounds[-1] < targets:
             end = min(targets, end * self.growth)

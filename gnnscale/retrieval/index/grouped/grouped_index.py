@@ -175,13 +175,13 @@ class GroupedIndex:
     def _search_group(self, queries: NDArray[np.float32], nearest: NDArray[np.int32], k: int) -> Neighbors:
         """Search for queries together; ``nearest`` is the list of each."""
         values = torch.from_numpy(queries)
-        own, place = np.unique(nearest, return_inverse=True)
+        own, inverse = np.unique(nearest, return_inverse=True)
         chosen, whose = self._around(own)
         # [queries, lists around them]
         coarse = (values @ self._centroids[chosen].T).numpy()
         lengths = np.linalg.norm(queries, axis=1).astype(np.float32)
         promised = promises(coarse, lengths, self.vectors.spreads[chosen.numpy()])
-        promised[~whose[place]] = -np.inf
+        promised[~whose[inverse]] = -np.inf
         # Whatever its gap, a query without length is as near to all lists.
         rows, starts = _by_list(
             promised, np.where(lengths > 0, self._gap * np.maximum(lengths, TINY), np.float32(np.inf))
@@ -196,7 +196,7 @@ class GroupedIndex:
                 self._scan(tile, cluster, some, coarse[some, column], kept)
         found = Neighbors(np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32))
         vectors, ids = self.vectors.vectors, self.vectors.ids
-        score_again(queries, vectors, ids, kept.best, kept.places, kept.counts, found.targets, found.scores)
+        score_again(queries, vectors, ids, kept.best, kept.positions, kept.counts, found.targets, found.scores)
         return found
 
     def _scan(
@@ -261,7 +261,7 @@ class _Candidates:
     """What each query of a group keeps: see :mod:`gnnscale.retrieval.index.grouped.grouped_kernels`."""
 
     best: NDArray[np.float32]
-    places: NDArray[np.int32]
+    positions: NDArray[np.int32]
     counts: NDArray[np.int32]
     limits: NDArray[np.float32]
 
@@ -277,7 +277,7 @@ class _Candidates:
 
     def arrays(self) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
         """In the order in which the kernels take them."""
-        return self.best, self.places, self.counts, self.limits
+        return self.best, self.positions, self.counts, self.limits
 
 
 def _by_list(promised: NDArray[np.float32], gaps: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

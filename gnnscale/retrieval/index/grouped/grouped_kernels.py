@@ -25,8 +25,8 @@ def ordered_bits(bits: Any) -> Any:
 
 
 @numba.njit(nogil=True, cache=True)
-def keep_largest(scores: NDArray[np.float32], places: NDArray[np.int32], count: int, kept: int) -> float:
-    """Bring the ``kept`` largest of ``count`` scores to the front, in any order, with their places.
+def keep_largest(scores: NDArray[np.float32], positions: NDArray[np.int32], count: int, kept: int) -> float:
+    """Bring the ``kept`` largest of ``count`` scores to the front, in any order, with their positions.
 
     Returns:
         The smallest of them.
@@ -42,7 +42,7 @@ def keep_largest(scores: NDArray[np.float32], places: NDArray[np.int32], count: 
                 j -= 1
             if i <= j:
                 scores[i], scores[j] = scores[j], scores[i]
-                places[i], places[j] = places[j], places[i]
+                positions[i], positions[j] = positions[j], positions[i]
                 i += 1
                 j -= 1
         if kept - 1 <= j:
@@ -79,9 +79,9 @@ def scan_bf16(
     offsets: NDArray[np.float32],
     table: NDArray[np.float32],
     columns: tuple[int, int],
-    place: int,
+    position: int,
     best: NDArray[np.float32],
-    places: NDArray[np.int32],
+    positions: NDArray[np.int32],
     counts: NDArray[np.int32],
     limits: NDArray[np.float32],
 ) -> None:
@@ -93,8 +93,8 @@ def scan_bf16(
         offsets: to be added to a query's scores, ``[queries]``.
         table: number of each bit pattern, ``[65536]``.
         columns: first column and that after the last one of the cluster's targets.
-        place: of the target of column 0.
-        best, places: candidates of all queries, ``[all queries, twice what is kept]``.
+        position: of the target of column 0.
+        best, positions: candidates of all queries, ``[all queries, twice what is kept]``.
         counts, limits: candidates of each query and the score to beat, ``[all queries]``.
     """
     # Unsigned, since an index that might be negative keeps loops from being vectorised.
@@ -122,11 +122,11 @@ def scan_bf16(
                     score = table[np.uint16(scores[i, j])] + offset
                     if score > limit:
                         best[query, count] = score
-                        places[query, count] = place + np.int64(j)
+                        positions[query, count] = position + np.int64(j)
                         count += 1
                         if count == capacity:
                             count = capacity // 2
-                            limit = keep_largest(best[query], places[query], capacity, count)
+                            limit = keep_largest(best[query], positions[query], capacity, count)
                             bar = bits_not_above(limit - offset, room, bits)
         counts[query], limits[query] = count, limit
 
@@ -136,9 +136,9 @@ def scan_fp32(
     scores: NDArray[np.float32],
     queries: NDArray[np.int32],
     columns: tuple[int, int],
-    place: int,
+    position: int,
     best: NDArray[np.float32],
-    places: NDArray[np.int32],
+    positions: NDArray[np.int32],
     counts: NDArray[np.int32],
     limits: NDArray[np.float32],
 ) -> None:
@@ -159,26 +159,26 @@ def scan_fp32(
             for j in range(start, stop):
                 if scores[i, j] > limit:
                     best[query, count] = scores[i, j]
-                    places[query, count] = place + np.int64(j)
+                    positions[query, count] = position + np.int64(j)
                     count += 1
                     if count == capacity:
                         count = capacity // 2
-                        limit = keep_largest(best[query], places[query], capacity, count)
+                        limit = keep_largest(best[query], positions[query], capacity, count)
         counts[query], limits[query] = count, limit
 
 
 @numba.njit(nogil=True, cache=True)
 def insert_best(
     best: NDArray[np.float32],
-    places: NDArray[np.int32],
+    positions: NDArray[np.int32],
     ids: NDArray[np.int32],
     targets: NDArray[np.int64],
     scores: NDArray[np.float32],
 ) -> int:
-    """Put few candidates of one query in order; returns how many places they fill."""
+    """Put few candidates of one query in order; returns how many positions they fill."""
     k, filled = len(targets), 0
     for x in range(len(best)):
-        score, target = best[x], np.int64(ids[places[x]])
+        score, target = best[x], np.int64(ids[positions[x]])
         if filled == k:
             if score < scores[k - 1] or (score == scores[k - 1] and target > targets[k - 1]):
                 continue
@@ -200,7 +200,7 @@ def score_again(
     vectors: NDArray[np.float32],
     ids: NDArray[np.int32],
     best: NDArray[np.float32],
-    places: NDArray[np.int32],
+    positions: NDArray[np.int32],
     counts: NDArray[np.int32],
     targets: NDArray[np.int64],
     scores: NDArray[np.float32],
@@ -209,9 +209,9 @@ def score_again(
 
     Args:
         queries: ``[queries, channels]``.
-        vectors: of all targets by place, ``[targets, channels]``.
-        ids: of the targets by place.
-        best, places, counts: candidates, as :func:`scan_bf16` leaves them.
+        vectors: of all targets by position, ``[targets, channels]``.
+        ids: of the targets by position.
+        best, positions, counts: candidates, as :func:`scan_bf16` leaves them.
         targets, scores: are written, ``[queries, k]``; -1 and minus infinity where there are fewer.
     """
     k = targets.shape[1]
@@ -220,22 +220,22 @@ def score_again(
         count = counts[query]
         half = best.shape[1] // 2
         if count > half:
-            keep_largest(best[query], places[query], count, half)
+            keep_largest(best[query], positions[query], count, half)
             count = half
         for x in range(count):
             score = np.float32(0)
             for c in range(channels):
-                score += queries[query, c] * vectors[places[query, x], c]
+                score += queries[query, c] * vectors[positions[query, x], c]
             best[query, x] = score
         if count > INSERTED:
-            by_id = np.argsort(ids[places[query, :count]])
+            by_id = np.argsort(ids[positions[query, :count]])
             order = by_id[np.argsort(-best[query, :count][by_id], kind="mergesort")]
             filled = min(count, k)
             for y in range(filled):
                 scores[query, y] = best[query, order[y]]
-                targets[query, y] = ids[places[query, order[y]]]
+                targets[query, y] = ids[positions[query, order[y]]]
         else:
-            filled = insert_best(best[query, :count], places[query], ids, targets[query], scores[query])
+            filled = insert_best(best[query, :count], positions[query], ids, targets[query], scores[query])
         for y in range(filled, k):
             targets[query, y] = -1
             scores[query, y] = -np.inf
@@ -268,18 +268,18 @@ def largest_bf16(scores: NDArray[np.int16], found: NDArray[np.int32]) -> None:
 
 @numba.njit(nogil=True, cache=True)
 def list_queries(
-    promised: NDArray[np.float32], least: NDArray[np.float32], places: NDArray[np.int64], rows: NDArray[np.int32]
+    promised: NDArray[np.float32], least: NDArray[np.float32], positions: NDArray[np.int64], rows: NDArray[np.int32]
 ) -> None:
     """Write the queries of each list, one list after the other.
 
     Args:
         promised: what lists promise to queries, ``[queries, lists]``.
         least: what a query looks at, ``[queries]``.
-        places: where each list's queries begin in ``rows``, ``[lists]``; moves on.
+        positions: where each list's queries begin in ``rows``, ``[lists]``; moves on.
         rows: are written.
     """
     for i in range(promised.shape[0]):
         for j in range(promised.shape[1]):
             if promised[i, j] >= least[i]:
-                rows[places[j]] = i
-                places[j] += 1
+                rows[positions[j]] = i
+                positions[j] += 1

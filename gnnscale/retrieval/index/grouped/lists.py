@@ -41,9 +41,9 @@ class ClusteredVectors:
 
     Args:
         centroids: float32 ``[lists, channels]``.
-        bounds: places of each list, int64 ``[lists + 1]``.
-        ids: of the target at each place, int32 ``[targets]``.
-        vectors: by place, float32 ``[targets, channels]``.
+        bounds: positions of each list, int64 ``[lists + 1]``.
+        ids: of the target at each position, int32 ``[targets]``.
+        vectors: by position, float32 ``[targets, channels]``.
         spreads: root mean square length of what is left of each list's vectors without the centroid, float32
             ``[lists]``.
         gaps: how much worse than its best list a list may look to a query of length one for so many lists to be looked
@@ -94,17 +94,17 @@ class ClusteredVectors:
         for start in range(0, count, CHUNK):
             rows = np.argsort(members[start : start + CHUNK], kind="stable") + start
             own = members[rows]
-            places = filled[own] + np.arange(len(rows)) - np.searchsorted(own, own)
+            positions = filled[own] + np.arange(len(rows)) - np.searchsorted(own, own)
             filled += np.bincount(own, minlength=len(centroids))
-            ids[places] = rows
+            ids[positions] = rows
             part = sampled[start : start + CHUNK][rows - start]
             for first in range(0, len(rows), ROWS):
                 some = slice(first, first + ROWS)
-                placed[places[some]] = part[some]
+                placed[positions[some]] = part[some]
                 rest = part[some] - centroids[own[some]]
                 squares += np.bincount(own[some], (rest * rest).sum(1), len(centroids))
                 if low:
-                    residuals[places[some]] = torch.from_numpy(rest).bfloat16().view(torch.int16).numpy()
+                    residuals[positions[some]] = torch.from_numpy(rest).bfloat16().view(torch.int16).numpy()
         spreads = np.sqrt(squares / np.maximum(np.diff(bounds), 1)).astype(np.float32)
         gaps = _gaps(sampled, centroids, spreads, setting.seed)
         if folder is not None:
@@ -148,8 +148,8 @@ def _gaps(
     lengths = np.linalg.norm(some, axis=1).astype(np.float32)
     promised = promises(some @ centroids.T, lengths, spreads) / np.maximum(lengths, 1e-12)[:, None]
     behind = np.sort((promised.max(1, keepdims=True) - promised).ravel())
-    places = np.minimum(np.array(WIDTHS) * len(some), behind.size) - 1
-    return behind[places].astype(np.float32)
+    positions = np.minimum(np.array(WIDTHS) * len(some), behind.size) - 1
+    return behind[positions].astype(np.float32)
 
 
 class _Searched:

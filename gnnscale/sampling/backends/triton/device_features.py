@@ -27,13 +27,13 @@ class FeatureTable:
     Args:
         values: ``[nodes, dims]`` of a type of ``STORED``; a NumPy array where it is mapped.
         scale: float32 ``[dims]``, what int8 values are times to be features; None for others.
-        place: where ``values`` are.
+        placement: where ``values`` are.
         device: that gathers.
     """
 
     values: torch.Tensor | NDArray[Any]
     scale: torch.Tensor | None
-    place: Location
+    placement: Location
     device: torch.device
 
     @property
@@ -46,16 +46,16 @@ class FeatureTable:
         cls,
         values: NDArray[Any] | torch.Tensor,
         device: torch.device,
-        place: Location = "device",
+        placement: Location = "device",
         scale: NDArray[np.float32] | None = None,
     ) -> FeatureTable:
-        """Bring features to their place.
+        """Bring features to where they are to live.
 
         Args:
             values: ``[nodes, dims]``, float32, float16, bfloat16 (a tensor), int8 or int32; as they are mapped, or a
                 tensor on the host.
             device: that gathers.
-            place: see :class:`gnnscale.sampling.Placement`.
+            placement: see :class:`gnnscale.sampling.Placement`.
             scale: ``[dims]``, for int8 and only for it; :func:`quantise_columns` gives it.
 
         Raises:
@@ -67,9 +67,9 @@ class FeatureTable:
         if (scale is not None) != (dtype == torch.int8) or (scale is not None and scale.shape != values.shape[1:]):
             shape = None if scale is None else scale.shape
             raise ConfigError(f"int8 features, and only those, have a scale of [dims]; {dtype} came with {shape}")
-        placed = values if place == "mapped" else place_array(values, place, device)
+        placed = values if placement == "mapped" else place_array(values, placement, device)
         factors = None if scale is None else torch.from_numpy(np.array(scale, np.float32)).to(device)
-        return cls(placed, factors, place, device)
+        return cls(placed, factors, placement, device)
 
 
 def quantise_columns(values: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -104,7 +104,7 @@ def gather(table: FeatureTable, nodes: torch.Tensor, dtype: torch.dtype = torch.
     if dtype not in allowed:
         raise ConfigError(f"features are gathered as {dtype}; one of {', '.join(map(str, allowed))}")
     values, rows = table.values, nodes.reshape(-1).contiguous()
-    if table.place == "mapped":
+    if table.placement == "mapped":
         # The host takes the rows; then they are a table whose rows are in order.
         wanted = rows.cpu().to(torch.int64).clamp(min=0)
         part = torch.from_numpy(values[wanted.numpy()]) if isinstance(values, np.ndarray) else values[wanted]
