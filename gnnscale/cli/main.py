@@ -50,20 +50,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """All verbs and their options."""
     parser = argparse.ArgumentParser(
-        prog="gnnscale", description="From a question over lakehouse tables to ranked predictions."
+        prog="gnnscale",
+        description="Train and run graph neural networks on lakehouse tables, from one predictive query.",
     )
     parser.add_argument("--version", action="version", version=f"gnnscale {gnnscale.__version__}")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
     run = verbs.add_parser("run", help="run every stage of a recipe", description=RUN_DESCRIPTION)
     _add_options(run, writes=True)
     run.set_defaults(handle=_run)
     add_query_verb(verbs)
     for name, text in stage_help().items():
-        verb = verbs.add_parser(name, help=f"one stage: {text}", description=f"Run one stage: {text}.")
+        verb = verbs.add_parser(name, help=f"run one stage: {text}", description=f"Run one stage: {text}.")
         _add_options(verb, writes=True)
         verb.set_defaults(handle=_run_stage)
     explain = verbs.add_parser(
-        "explain", help="say what a recipe's query means", description="Parse and bind the query; write nothing."
+        "explain", help="print the meaning of a recipe's query", description="Parse and bind the query; write nothing."
     )
     _add_options(explain, writes=False)
     explain.set_defaults(handle=_explain, mode=None)
@@ -75,14 +76,16 @@ have not changed are skipped."""
 
 
 def _add_options(parser: argparse.ArgumentParser, writes: bool) -> None:
-    parser.add_argument("recipe", metavar="RECIPE", help="name of a recipe, or path of a YAML file")
-    parser.add_argument("overrides", metavar="key=value", nargs="*", help="configuration, such as training.epochs=2")
+    parser.add_argument("recipe", metavar="RECIPE", help="name of a recipe, or path to a YAML file")
+    parser.add_argument(
+        "overrides", metavar="key=value", nargs="*", help="configuration overrides, such as training.epochs=2"
+    )
     parser.add_argument("--conf", type=Path, help="configuration folder; default: the one that ships with gnnscale")
-    parser.add_argument("-v", "--verbose", action="store_true", help="say more")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log more details")
     if writes:
-        parser.add_argument("--mode", help="fast, normal or best; default: as the recipe says")
-        parser.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
-        parser.add_argument("--force", action="store_true", help="run stages whose inputs have not changed, too")
+        parser.add_argument("--mode", help="fast, normal or best; default: that of the recipe")
+        parser.add_argument("--dry-run", action="store_true", help="print which stages would run, without running them")
+        parser.add_argument("--force", action="store_true", help="also run stages whose inputs have not changed")
 
 
 def _run(options: argparse.Namespace) -> int:

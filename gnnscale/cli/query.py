@@ -1,4 +1,4 @@
-"""``gnnscale query``: one sentence to predictions."""
+"""``gnnscale query``: from a predictive query to predictions."""
 
 from __future__ import annotations
 
@@ -17,31 +17,36 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DESCRIPTION = """Answer a question about the tables of a lake: check it, say what it means, make labelled examples,
-train, evaluate against baselines and write predictions_<name>. The lake's graph is used as it is; where there is none,
-the tables that lie in the lake are described by the names of their columns, and the graph is built first."""
+DESCRIPTION = """Run a predictive query over the tables of a lake: check and explain it, make labelled examples, train,
+evaluate against baselines and write predictions_<name>. The lake's graph is used as it is; where there is none, keys,
+times and links of the lake's tables are inferred from the names of their columns, and the graph is built first."""
 
 
 def add_query_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """The verb and its options."""
-    verb = verbs.add_parser("query", help="answer one question about a lake", description=DESCRIPTION)
+    verb = verbs.add_parser("query", help="run a predictive query over a lake", description=DESCRIPTION)
     verb.add_argument(
         "text", metavar="QUERY", help='such as "PREDICT COUNT(orders.*, 0, 28) = 0 FOR EACH users.user_id"'
     )
-    verb.add_argument("overrides", metavar="key=value", nargs="*", help="configuration; a list is searched over")
+    verb.add_argument(
+        "overrides",
+        metavar="key=value",
+        nargs="*",
+        help="configuration overrides; a list of values starts a hyperparameter search",
+    )
     verb.add_argument("--lake", required=True, help="folder or object-store URI")
-    verb.add_argument("--name", help="what the answer's tables are called; default: made from the text")
+    verb.add_argument("--name", help="name of the output tables; default: derived from the query")
     verb.add_argument("--mode", default="normal", help="fast, normal (default) or best")
     verb.add_argument("--conf", type=Path, help="configuration folder; default: the one that ships with gnnscale")
-    verb.add_argument("--explain", action="store_true", help="say what the question means, and do nothing")
-    verb.add_argument("-v", "--verbose", action="store_true", help="say more")
-    verb.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
-    verb.add_argument("--force", action="store_true", help="run stages whose inputs have not changed, too")
+    verb.add_argument("--explain", action="store_true", help="print the meaning of the query, without running it")
+    verb.add_argument("-v", "--verbose", action="store_true", help="log more details")
+    verb.add_argument("--dry-run", action="store_true", help="print which stages would run, without running them")
+    verb.add_argument("--force", action="store_true", help="also run stages whose inputs have not changed")
     verb.set_defaults(handle=run_query)
 
 
 def run_query(options: argparse.Namespace) -> int:
-    """Answer the question of the command line."""
+    """Run the query of the command line."""
     from gnnscale.cli.summary import print_summary
     from gnnscale.pipeline import Pipeline, PipelineContext
     from gnnscale.query import explain

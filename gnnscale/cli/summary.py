@@ -28,7 +28,7 @@ WORDS: Final = {
 
 
 def print_summary(work: PipelineContext, console: Console) -> None:
-    """Print the comparison that the evaluate stage left, and the places of table and report."""
+    """Print the comparison that the evaluate stage left, and where table and report are."""
     query = work.settings.query.name
     record = work.lake.read_record(EVALUATION.format(query=query))
     if record is None:
@@ -65,7 +65,7 @@ def comparison_table(record: Mapping[str, Any], title: str) -> Table:
     task, metrics = find_task(record["task"]), record["metrics"]
     number, headline = _decimals if task.predicts_links else number_format(task), record["headline"]
     rows = {(row["method"], row["among"]): row for row in record["rows"]}
-    methods, parts = (list(dict.fromkeys(key[place] for key in rows)) for place in (0, 1))
+    methods, parts = (list(dict.fromkeys(key[column] for key in rows)) for column in (0, 1))
     shown = [(metric, "all") for metric in metrics[:SHOWN]]
     # What is new and what is not have lists of their own; one metric tells how good they are.
     shown += [(metrics[1], part) for part in parts[1:]]

@@ -43,7 +43,7 @@ def mode_names(folder: Path | None = None) -> list[str]:
 
 
 def compose_settings(
-    parts: Sequence[Mapping[str, Any]], overrides: Sequence[str], mode: str | None, folder: Path | None, place: str
+    parts: Sequence[Mapping[str, Any]], overrides: Sequence[str], mode: str | None, folder: Path | None, source: str
 ) -> Settings:
     """Compose ``defaults.yaml``, a run mode, further parts and overrides, in this order.
 
@@ -52,7 +52,7 @@ def compose_settings(
         overrides: ``key=value`` with dots between levels; values are YAML.
         mode: run mode; None for none.
         folder: configuration folder; default: the one that ships with gnnscale.
-        place: where the parts come from, for messages.
+        source: where the parts come from, for messages.
 
     Raises:
         ConfigError: an unknown mode or key (the message names the nearest), or a value out of range.
@@ -70,7 +70,7 @@ def compose_settings(
         content = OmegaConf.to_container(composed, resolve=True)
     except OmegaConfBaseException as error:
         given = f" with {' '.join(overrides)}" if overrides else ""
-        raise ConfigError(f"{place}{given}: {_first_line(error)}") from None
+        raise ConfigError(f"{source}{given}: {_first_line(error)}") from None
     return build_settings(content)
 
 

@@ -1,4 +1,4 @@
-"""What can be set of the search among all targets."""
+"""Settings of retrieval: search among all targets."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gnnscale.schema import INDEX_KINDS, ConfigError
 
 
 class ConditionSettings(Section):
-    """Targets are given where a value compares so; a missing value compares with nothing.
+    """A condition that targets must meet; a missing value meets none.
 
     Args:
         column: of the target's own table, or of ``table``.
-        operator: how it compares.
-        value: with what; several for ``in``.
+        operator: of the comparison.
+        value: right-hand side; several for ``in``.
         table: of the lake, with the targets' keys in column ``target``; default: the target's own.
     """
 
@@ -27,7 +27,7 @@ class ConditionSettings(Section):
 
 
 class CategorySettings(Section):
-    """A target's category against the entity's.
+    """Filter by category: the target's is compared with the entity's.
 
     Args:
         entity, target: columns with the categories.
@@ -40,7 +40,7 @@ class CategorySettings(Section):
 
 
 class FilterSettings(Section):
-    """Which targets an entity may be given; what is left out lets all through.
+    """Which targets an entity may be given; by default all.
 
     Args:
         bought: whether targets that the entity had before may be given.
@@ -75,21 +75,21 @@ class IndexSettings(Section):
     """The index of the targets.
 
     Args:
-        kind: way to search: ``flat``, ``grouped``, ``ivf_flat``, ``ivf_pq``, ``hnsw``, or another of the registry
+        kind: of index: ``flat``, ``grouped``, ``ivf_flat``, ``ivf_pq``, ``hnsw``, or another of the registry
             ``INDEX_KINDS``; ``auto`` follows from targets, queries and metric.
         metric: of the vectors; the two-branch network's scores are inner products.
-        recall: share of what exact search finds that must be found, by the lower end of its 95 % interval.
-        escalate: whether a stronger setting is taken where the recall falls short; else that is an error.
-        nlist: clusters of an index, and of each shard; ``auto`` follows the number of targets.
-        nprobe: clusters that a search looks at to begin with.
-        ef_search: candidates of ``hnsw`` that a search holds to begin with.
-        options: further ones of the kind, by name.
+        recall: least recall against exact search, by the lower end of its 95 % interval.
+        escalate: whether the index is searched more widely where its recall falls short; else that is an error.
+        nlist: clusters of an index, and of each index shard; ``auto`` follows the number of targets.
+        nprobe: initial number of clusters that a search looks at.
+        ef_search: initial number of candidates that a search of ``hnsw`` holds.
+        options: further ones of the index kind, by name.
         sample: queries that recall is measured on.
-        memory_gb: that the index may take, all shards together, by which a kind is chosen for ``l2``; ``auto`` for half
-            of the machine's. A grouped index maps its arrays.
-        precision: of the scores that choose what is scored again; ``auto`` follows the processor.
+        memory_gb: memory of the index, all index shards together, by which a kind is chosen for ``l2``; ``auto`` for
+            half of the machine's. A grouped index maps its arrays.
+        precision: of the scores that choose candidates, which are scored again in fp32; ``auto`` follows the processor.
         device: ``cuda`` for exact search on a GPU, and FAISS's forms of other kinds on GPUs.
-        shards: stretches of targets that are indexed by processes of their own, on any machine of a Ray cluster.
+        shards: index shards: consecutive targets, each shard an actor on any machine of a Ray cluster.
     """
 
     kind: str = "auto"
@@ -121,7 +121,7 @@ class IndexSettings(Section):
 
 
 class RetrievalSettings(Section):
-    """Search among all target rows.
+    """Retrieval of the top-k targets.
 
     Args:
         partition_rows: entities whose lists are made, held and written together.
@@ -129,7 +129,7 @@ class RetrievalSettings(Section):
         index: of the targets.
         filters: which targets an entity may be given.
         diversity: of each list.
-        exploration: share of the places that go to allowed targets drawn at random.
+        exploration: share of each list's positions that go to allowed targets drawn at random.
     """
 
     partition_rows: Positive = 1_000_000

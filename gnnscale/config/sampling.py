@@ -1,4 +1,4 @@
-"""What can be set of the neighborhoods that are sampled."""
+"""Settings of neighborhood sampling."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gnnscale.schema import ConfigError
 
 
 class WalkSettings(Section):
-    """Random walks, which tell how important nodes are to a seed by how often they visit them.
+    """Random walks; nodes are as important to a seed as they are visited often (PinSage).
 
     Args:
         cycle: names of edge types in the order in which they are walked.
@@ -19,7 +19,7 @@ class WalkSettings(Section):
         length: steps of a walk; default: once around the cycle.
         top: most visited nodes that count.
         step: an edge at random, or ``weighted`` by its weight.
-        restart: chance that a walk which has gone around the cycle goes on from its seed.
+        restart: probability that a walk which has gone around the cycle restarts at its seed.
     """
 
     cycle: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -37,9 +37,9 @@ class SamplingSettings(Section):
         strategy: which neighbors, where there are more: the ``last``, a ``uniform`` choice, or one ``weighted`` by the
             edges' weights, which is uniform along links that have none.
         entity_hops, target_hops: link name -> fan-out, one mapping a hop, around entities and around targets.
-        cap: only the latest so many edges of a node count; at least the largest fan-out.
-        threads: that share a batch; the sample is the same whatever their number.
-        walks: of strategy ``walk``, which ``model.network: blocks`` has in the place of fan-outs: the nodes that walks
+        cap: most edges of a node that are candidates, the latest ones; at least the largest fan-out.
+        threads: sampling threads; the sample does not depend on their number.
+        walks: of strategy ``walk``, which ``model.network: blocks`` takes instead of fan-outs: the nodes that walks
             from an entity visit most, weighed by their visits.
     """
 

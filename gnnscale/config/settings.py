@@ -1,4 +1,4 @@
-"""Everything that can be set, as frozen data that is checked when it is built."""
+"""The configuration: frozen settings, validated when they are built."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LakeSettings(Section):
 
 
 class SparkSettings(Section):
-    """The Spark session; ``auto`` follows the machine, and ``spark-submit`` has the last word."""
+    """The Spark session; ``auto`` follows the machine, and settings of ``spark-submit`` take precedence."""
 
     master: str = "local[*]"
     driver_memory: str = "auto"
@@ -35,11 +35,11 @@ class SparkSettings(Section):
 
 
 class ColumnSettings(Section):
-    """What a column means, as its type alone (``tags: multicategorical``) or with options.
+    """Type of a column, by itself (``tags: multicategorical``) or with options.
 
     Args:
-        type: its meaning.
-        separator: stands between the values of a multicategorical text column; default: a comma.
+        type: semantic type.
+        separator: separates the values of a multicategorical text column; default: a comma.
     """
 
     type: ColumnType
@@ -72,7 +72,7 @@ class TableSettings(Section):
 
 
 class ChecksSettings(Section):
-    """What the rows must keep to for a graph to be built of them, as shares; by default anything goes.
+    """Data-quality thresholds of the graph build, as shares of rows; by default all rows pass.
 
     Args:
         min_match_rate: least share of a link's rows with a key whose key matches a parent; default:
@@ -145,7 +145,7 @@ class GraphSettings(Section):
 
     Args:
         min_match_rate: least share of keyed rows that must match a parent.
-        checks: what else the rows must keep to.
+        checks: data-quality thresholds.
         time_range: first and last time that a row should have; rows outside are counted, not left out.
         max_categories: categories kept in each column.
         fit_until: statistics of the columns count rows up to this time; default: the last fifth of the time that the
@@ -174,9 +174,8 @@ class QuerySettings(Section):
     Args:
         name: of its tables.
         text: the query.
-        examples: labelled examples that stand instead of those that the query makes: a table as ``tables.*.source``
-            names one, with the entity's key, ``anchor_time``, ``target`` (``targets`` for rankings) and perhaps
-            ``split``.
+        examples: labelled examples that replace those of the query: a table, given as in ``tables.*.source``, with the
+            entity's key, ``anchor_time``, ``target`` (``targets`` for rankings) and perhaps ``split``.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -206,7 +205,7 @@ class AnchorSettings(Section):
 
 
 class ShardSettings(Section):
-    """Pre-sampled subgraphs; fan-outs, strategy and cap are those of ``sampling``.
+    """Subgraph shards: pre-sampled subgraphs; fan-outs, strategy and cap are those of ``sampling``.
 
     Args:
         file_mb: size of a file's arrays before compression, in MiB.

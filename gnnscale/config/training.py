@@ -31,8 +31,8 @@ class ModelSettings(Section):
         group_columns: categorical columns of the target; candidates with the same value lend each other their events.
         target_embedding: what a target is known by: ``lookup`` of an embedding of its own, ``feature`` for its columns,
             ``fusion`` for both.
-        sharded_lookup_rows: targets from which on the embeddings of ``lookup`` are shared out to the workers by row;
-            a step then costs what it looks up, learned by row-wise Adagrad.
+        sharded_lookup_rows: targets from which on the embeddings of ``lookup`` are a sharded embedding,
+            rows divided among the workers; a step then costs what it looks up, optimized by row-wise Adagrad.
         new_targets: whether targets that no training example names are ranked as others are; false ranks them, but
             for the pair branch, after all others.
     """
@@ -67,7 +67,7 @@ class TrainingSettings(Section):
             ``focus``; ``auto`` takes the first that fits.
         schedule: of the learning rate after the warm-up: ``cosine`` or ``linear`` down to a hundredth, ``constant``,
             ``step`` to a tenth at half and at three quarters, or ``inverse_sqrt`` of the step.
-        warmup_steps: steps over which the learning rate rises.
+        warmup_steps: steps of linear warm-up of the learning rate.
         source: of the blocks of ``model.network: blocks``: sampled in ``memory``, or ``shards`` of the shards stage,
             with features.
         negatives: targets sampled for the softmax over all targets, by popularity to ``negative_power``.
@@ -76,20 +76,20 @@ class TrainingSettings(Section):
             from its target visit often, but not most.
         hard_walks, hard_ranks: of hard negatives: walks from a target to targets, and from which rank of visits to
             which.
-        rank_depth: places of an example's ranking that the loss of the two-branch network looks at.
-        average_decay: of the exponential average of the weights, which is what is validated and kept.
-        clip_norm: largest norm of the gradient.
-        micro_batches: parts that a process takes its share of a batch in, one after the other, to need less memory;
-            the gradient is that of the whole.
-        precision: of the network's arithmetic; ``bf16`` where layers bear it (autocast), weights stay ``fp32``.
-        compile: whether the network goes through ``torch.compile``, which takes a while and a C++ compiler on the CPU.
-        cuda_graphs: whether what is compiled is replayed as CUDA graphs, which want batches of fixed shape.
+        rank_depth: top ranks of an example's ranking that the loss of the two-branch network looks at.
+        average_decay: decay of the exponential moving average of the weights, which is validated and saved.
+        clip_norm: gradients are clipped to this norm.
+        micro_batches: gradient accumulation: parts of a process's share of a batch, one after the other, to need less
+            memory; the gradient is that of the whole.
+        precision: of the network's arithmetic; ``bf16`` is autocast, and weights stay ``fp32``.
+        compile: whether the network is compiled by ``torch.compile``; on the CPU that takes a C++ compiler.
+        cuda_graphs: whether the compiled network is replayed as CUDA graphs, which need batches of fixed shape.
         sampler: where blocks are sampled: ``gpu``, ``cpu``, or ``auto`` for the device that trains.
         feature_type: that features of blocks are stored in on a GPU.
         prefetch: batches that a thread of its own samples and gathers before the network asks for them; default: 2
             beside a GPU, and for ``model.network: blocks`` where a worker has two cores; else none, and the network
             takes all.
-        patience: validations without a better one after which training stops.
+        patience: of early stopping: validations without an improvement after which training stops.
         workers: Ray Train workers; each takes a GPU where there are enough.
         max_workers: where given, ``workers`` is the least, and training takes as many up to this as the cluster has
             room for, and changes when it does; the global batches stay as they are.
@@ -150,7 +150,7 @@ class TrainingSettings(Section):
 
 
 class SearchSettings(Section):
-    """A search over configurations, each trained by Ray Tune and stopped early where others are better.
+    """Hyperparameter search: configurations are trained by Ray Tune, and stopped early where others are better.
 
     Args:
         space: dotted key of section ``sampling``, ``model`` or ``training`` -> values to try; a list in the place of a

@@ -26,7 +26,7 @@ class EmbedStage(Stage):
     """Model to embeddings and pair scores."""
 
     name = "embed"
-    help = "model to embeddings, for rankings"
+    help = "compute embeddings of entities and targets, for ranking queries"
     after = TrainStage
 
     def inputs(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ class EvaluateStage(Stage):
     """Holdout against truth and baselines, to a report."""
 
     name = "evaluate"
-    help = "holdout against truth and baselines, and the report"
+    help = "evaluate the holdout predictions beside baselines, and write the report"
     after: ClassVar[type[Stage] | None] = RetrieveStage
 
     def inputs(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ class GraphStage(Stage):
     """Raw tables to ids, nodes, edges of links and relations, and the manifest."""
 
     name = "graph"
-    help = "raw tables to nodes, edges and statistics (Spark)"
+    help = "build nodes, edges and statistics from raw tables (Spark)"
     on_spark = True
     per_query = False
 

@@ -12,17 +12,17 @@ class IndexStage(Stage):
     """Embeddings to indexes of the targets; the retrieve stage begins with it."""
 
     name = "index"
-    help = "embeddings to indexes of the targets; retrieve begins with it where it is not done"
+    help = "build indexes of the target embeddings; the retrieve stage does so where there are none"
     after = EmbedStage
 
     def inputs(self) -> dict[str, Any]:
         """Embeddings, anchors and how they are indexed."""
-        plan, places = self.work.plan, self.work.query.top_k
+        plan, top_k = self.work.plan, self.work.query.top_k
         wanted = self.settings.retrieval.index.model_dump()
         return {
             "embed": self.upstream(EmbedStage),
             "anchors": [plan.test, plan.latest],
-            "places": places,
+            "places": top_k,
             "index": wanted,
             "seed": self.settings.seed,
         }

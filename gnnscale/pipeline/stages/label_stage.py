@@ -13,7 +13,7 @@ class LabelStage(Stage):
     """Event tables to labelled examples."""
 
     name = "labels"
-    help = "event tables to labelled examples (Spark)"
+    help = "make labelled examples from event tables (Spark)"
     on_spark = True
     after = GraphStage
 

@@ -13,7 +13,7 @@ class PredictStage(Stage):
     """Model to a value or to classes for every entity."""
 
     name = "predict"
-    help = "model to values or classes of every entity"
+    help = "predict a value or class for every entity"
     after = TrainStage
 
     def inputs(self) -> dict[str, Any]:

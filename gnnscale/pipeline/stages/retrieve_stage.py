@@ -28,7 +28,7 @@ class RetrieveStage(Stage):
     """Embeddings to ranked predictions."""
 
     name = "retrieve"
-    help = "embeddings to ranked predictions"
+    help = "rank the top-k targets of every entity"
     after = EmbedStage
 
     def inputs(self) -> dict[str, Any]:

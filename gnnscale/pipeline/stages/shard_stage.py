@@ -19,7 +19,7 @@ class ShardStage(Stage):
     """Examples to sampled subgraphs, for training where the graph does not fit; optional."""
 
     name = "shards"
-    help = "examples to sampled subgraphs, for training where the graph does not fit (Spark)"
+    help = "sample subgraph shards of the examples, for training on graphs larger than memory (Spark)"
     on_spark = True
     after = LabelStage
 

@@ -39,7 +39,7 @@ class TrainStage(Stage):
     """Examples to a model."""
 
     name = "train"
-    help = "examples to a model (Ray Train)"
+    help = "train a model on the labelled examples (Ray Train)"
     after = LabelStage
 
     def inputs(self) -> dict[str, Any]:
