@@ -1,7 +1,7 @@
 """A digest of all that the model reads of each node: where it is as before, so is the node's row.
 
 After the colour refinement of Weisfeiler and Leman: a node's digest is that of its own row, mixed with the digests of
-its neighbors hop by hop, along the links that the samplers follow. Neighbors count with their place and the time of
+its neighbors hop by hop, along the links that the samplers follow. Neighbors count with their position and the time of
 their edge, so that equal digests mean equal samples, whatever the strategy.
 """
 
@@ -114,31 +114,31 @@ def _edges(
     adjacency: Adjacency, indptr: NDArray[np.int64], neighbors: UInt64, anchor: int, limit: int | None
 ) -> UInt64:
     part = slice(indptr[0], indptr[-1])
-    valid_until, times = indptr - indptr[0], np.asarray(adjacency.times[part])
+    offsets, times = indptr - indptr[0], np.asarray(adjacency.times[part])
     # Edges ascend in time within a source, so that those that count are the first ones.
-    prefetch = _segments((times <= anchor).astype(np.uint64), valid_until).astype(np.int64)
-    sources = np.repeat(np.arange(len(prefetch)), np.diff(valid_until))
-    place = valid_until[sources] + prefetch[sources] - 1 - np.arange(len(times))  # 0 for the latest
-    counts = place >= 0
+    known = _segments((times <= anchor).astype(np.uint64), offsets).astype(np.int64)
+    sources = np.repeat(np.arange(len(known)), np.diff(offsets))
+    position = offsets[sources] + known[sources] - 1 - np.arange(len(times))  # 0 for the latest
+    counts = position >= 0
     if limit is not None:
-        counts &= place < limit
+        counts &= position < limit
     with np.errstate(over="ignore"):
         value = neighbors[adjacency.neighbors[part]] + GOLDEN * times.astype(np.int64).view(np.uint64)
-        value = mix(mix(value) + GOLDEN * (place.view(np.uint64) + np.uint64(1)))
+        value = mix(mix(value) + GOLDEN * (position.view(np.uint64) + np.uint64(1)))
         if adjacency.cumulative is not None:
             weights: UInt64 = np.diff(adjacency.cumulative[part.start : part.stop + 1])
             value = mix(value + GOLDEN * weights)
         # A sampler's draws depend on how many there are, not on those that count here alone.
-        number = prefetch if limit is None else np.minimum(prefetch, limit)
-        return mix(_segments(np.where(counts, value, np.uint64(0)), valid_until) + GOLDEN * number.view(np.uint64))
+        number = known if limit is None else np.minimum(known, limit)
+        return mix(_segments(np.where(counts, value, np.uint64(0)), offsets) + GOLDEN * number.view(np.uint64))
 
 
-def _segments(values: UInt64, valid_until: NDArray[np.int64]) -> UInt64:
-    """Sums of consecutive values between ``ends``, modulo 2**64."""
+def _segments(values: UInt64, offsets: NDArray[np.int64]) -> UInt64:
+    """Sums of consecutive values between ``offsets``, modulo 2**64."""
     running = np.zeros(len(values) + 1, np.uint64)
     np.cumsum(values, out=running[1:])
     with np.errstate(over="ignore"):
-        return running[valid_until[1:]] - running[valid_until[:-1]]
+        return running[offsets[1:]] - running[offsets[:-1]]
 
 
 def _rows(features: NodeFeatures, nodes: NDArray[np.int64], anchor: int) -> UInt64:

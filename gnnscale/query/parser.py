@@ -67,7 +67,7 @@ def parse(text: str) -> QueryTree:
         Its syntax tree; names are not checked against any graph yet.
 
     Raises:
-        QueryError: with line, column and a caret under the place.
+        QueryError: with line, column and a caret under the position.
     """
     if len(text) > MAX_LENGTH:
         raise QueryError(f"the query has {len(text):,} characters; at most {MAX_LENGTH:,} are read")

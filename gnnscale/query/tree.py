@@ -1,4 +1,4 @@
-"""The syntax tree of a predictive query; every node keeps its place in the text."""
+"""The syntax tree of a predictive query; every node keeps its position in the text."""
 
 from __future__ import annotations
 

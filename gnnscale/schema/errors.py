@@ -27,7 +27,7 @@ class LakeError(GnnscaleError):
 
 
 class QueryError(GnnscaleError):
-    """A fault in a predictive query, with its place.
+    """A fault in a predictive query, with its position.
 
     Args:
         message: what is wrong and what was allowed.

@@ -92,7 +92,7 @@ def class_features(
 
 
 def event_classes(store: GraphStore, path: ClassPath, classes: Sequence[str]) -> NDArray[np.int32]:
-    """Class of each event, int32 ``[events]``: its place among ``classes``, -1 for none of them.
+    """Class of each event, int32 ``[events]``: its index in ``classes``, -1 for none of them.
 
     Raises:
         DataError: the column is not a categorical feature.

@@ -27,7 +27,7 @@ _TARGET_SLOT, _PLACE_SLOT = 1, 1 << 32
 """First slots of the draws of targets and of positions; slot 0 rounds their number."""
 
 TRIES = 32
-"""Targets a place that are drawn, at most, to meet one that fits under the diversity cap."""
+"""Most targets that are drawn for a position, to meet one that fits under the diversity cap."""
 
 
 @dataclass(frozen=True, eq=False)
