@@ -114,11 +114,11 @@ def _edges(
     adjacency: Adjacency, indptr: NDArray[np.int64], neighbors: UInt64, anchor: int, limit: int | None
 ) -> UInt64:
     part = slice(indptr[0], indptr[-1])
-    valid_until, times = indptr - indptr[0], np.asarray(adjacency.times[part])
+    offsets, times = indptr - indptr[0], np.asarray(adjacency.times[part])
     # Edges ascend in time within a source, so that those that count are the first ones.
-    prefetch = _segments((times <= anchor).astype(np.uint64), valid_until).astype(np.int64)
-    sources = np.repeat(np.arange(len(prefetch)), np.diff(valid_until))
-    place = valid_until[sources] + prefetch[sources] - 1 - np.arange(len(times))  # 0 for the latest
+    earlier = _segments((times <= anchor).astype(np.uint64), offsets).astype(np.int64)
+    sources = np.repeat(np.arange(len(earlier)), np.diff(offsets))
+    place = offsets[sources] + earlier[sources] - 1 - np.arange(len(times))  # 0 for the latest
     counts = place >= 0
     if limit is not None:
         counts &= place < limit
@@ -129,16 +129,16 @@ def _edges(
             weights: UInt64 = np.diff(adjacency.cumulative[part.start : part.stop + 1])
             value = mix(value + GOLDEN * weights)
         # A sampler's draws depend on how many there are, not on those that count here alone.
-        number = prefetch if limit is None else np.minimum(prefetch, limit)
-        return mix(_segments(np.where(counts, value, np.uint64(0)), valid_until) + GOLDEN * number.view(np.uint64))
+        number = earlier if limit is None else np.minimum(earlier, limit)
+        return mix(_segments(np.where(counts, value, np.uint64(0)), offsets) + GOLDEN * number.view(np.uint64))
 
 
-def _segments(values: UInt64, valid_until: NDArray[np.int64]) -> UInt64:
-    """Sums of consecutive values between ``ends``, modulo 2**64."""
+def _segments(values: UInt64, offsets: NDArray[np.int64]) -> UInt64:
+    """Sums of consecutive values between ``offsets``, modulo 2**64."""
     running = np.zeros(len(values) + 1, np.uint64)
     np.cumsum(values, out=running[1:])
     with np.errstate(over="ignore"):
-        return running[valid_until[1:]] - running[valid_until[:-1]]
+        return running[offsets[1:]] - running[offsets[:-1]]
 
 
 def _rows(features: NodeFeatures, nodes: NDArray[np.int64], anchor: int) -> UInt64:
