@@ -90,7 +90,9 @@ def population_frame(
 def _there(rows: DataFrame, has_end: bool) -> DataFrame:
     """Rows of entities that have come by their anchor, and have not ended."""
     rows = rows.where(F.col("valid_from").isNull() | (F.col("valid_from") <= F.col("anchor_time")))
-    return rows.where(F.col("valid_until").isNull() | (F.col("valid_until") > F.col("anchor_time"))) if has_end else rows
+    return (
+        rows.where(F.col("valid_until").isNull() | (F.col("valid_until") > F.col("anchor_time"))) if has_end else rows
+    )
 
 
 def _measures(query: PredictiveQuery, past: bool) -> dict[Key, str]:

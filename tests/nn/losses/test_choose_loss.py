@@ -37,9 +37,7 @@ def fits(outputs: type) -> Any:
 
 @pytest.mark.parametrize("task", [TEMPORAL_LINK_PREDICTION, STATIC_LINK_PREDICTION])
 @pytest.mark.parametrize(("outputs", "default"), [(Scores, "pair"), (TowerVectors, "sampled_softmax")])
-def test_the_default_stays_when_another_loss_is_registered(
-    task: Any, outputs: type, default: str, early: str
-) -> None:
+def test_the_default_stays_when_another_loss_is_registered(task: Any, outputs: type, default: str, early: str) -> None:
     assert choose_loss("auto", fits(outputs), "links", task.losses)[0] is LOSSES.find(default)
     assert choose_loss(early, fits(outputs), "links", task.losses)[0] is EverythingLoss
 
