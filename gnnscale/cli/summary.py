@@ -68,7 +68,7 @@ def comparison_table(record: Mapping[str, Any], title: str) -> Table:
     methods, parts = (list(dict.fromkeys(key[column] for key in rows)) for column in (0, 1))
     shown = [(metric, "all") for metric in metrics[:SHOWN]]
     # What is new and what is not have lists of their own; one metric tells how good they are.
-    shown += [(metrics[1], part) for part in parts[1:]]
+    shown += [(metrics[:2][-1], part) for part in parts[1:]]
     reference = method_title(record["reference"], task)
     table = Table(title=title, title_justify="left")
     table.add_column("method")

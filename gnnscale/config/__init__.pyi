@@ -9,6 +9,7 @@ from .discover import describe_table as describe_table
 from .discover import discover_tables as discover_tables
 from .implementation import Implementation as Implementation
 from .implementation import NoOptions as NoOptions
+from .implementation import options_section as options_section
 from .implementation import read_options as read_options
 from .implementation import split_implementation as split_implementation
 from .load import build_graph_schema as build_graph_schema

@@ -35,6 +35,12 @@ def split_implementation(value: Implementation) -> tuple[str, dict[str, Any]]:
     return name, options
 
 
+def options_section(implementation: Any) -> type[Section]:
+    """What can be set of an implementation: its ``Options``; without them, nothing."""
+    found: type[Section] = getattr(implementation, "Options", NoOptions)
+    return found
+
+
 def read_options(kind: str, name: str, implementation: Any, options: Mapping[str, Any]) -> Section:
     """The options of an implementation, checked and frozen.
 
@@ -45,9 +51,9 @@ def read_options(kind: str, name: str, implementation: Any, options: Mapping[str
         options: as given.
 
     Raises:
-        ConfigError: an unknown option, or a value out of range.
+        ConfigError: an unknown option, one that is missing, or a value out of range.
     """
-    section: type[Section] = getattr(implementation, "Options", NoOptions)
+    section = options_section(implementation)
     try:
         return section(**options)
     except ValidationError as error:
@@ -56,7 +62,12 @@ def read_options(kind: str, name: str, implementation: Any, options: Mapping[str
         if fault["type"] == "extra_forbidden":
             allowed = f" Allowed: {', '.join(known)}" if known else " It has none"
             raise ConfigError(f"{kind} '{name}' has no option '{option}'.{nearest(option, known)}{allowed}") from None
-        raise ConfigError(f"option '{option}' of {kind} '{name}': {fault['msg'].lower()}") from None
+        if fault["type"] == "missing":
+            raise ConfigError(f"{kind} '{name}' needs a {option}") from None
+        if not option:
+            raise ConfigError(f"options of {kind} '{name}': {fault['msg'].lower()}") from None
+        told = f"option '{option}' of {kind} '{name}' is {fault['input']!r}"
+        raise ConfigError(f"{told}: {fault['msg'].lower()}") from None
 
 
 def check_implementation(registry: Registry[Any], value: Implementation) -> Implementation:

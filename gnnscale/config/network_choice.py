@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from gnnscale.config.implementation import AUTO
+from gnnscale.config.implementation import AUTO, split_implementation
 from gnnscale.schema import NETWORKS, ConfigError
 
 if TYPE_CHECKING:
@@ -91,14 +91,21 @@ def refuse_keys(changed: dict[str, Any], networks: Sequence[Any], name: str) -> 
             continue
         every = [(other, NETWORKS.find(other)) for other in NETWORKS.names()]
         able = [other for other, network in every if _can_use(network, key, value)]
-        uses = [network.uses[key] for network in networks if key in network.uses]
+        uses = [network.choices(key) or () for network in networks]
         allowed = list(dict.fromkeys(choice for choices in uses for choice in choices))
         known = ", ".join(map(str, allowed)) or "its default"
-        shown = f"{key}={value}" if isinstance(value, str | int | float | bool) else key
+        named = _named(value)
+        shown = f"{key}={named}" if isinstance(named, str | int | float | bool) else key
         owner = f"is for model.network={' or '.join(able)}" if able else "is for no network"
         raise ConfigError(f"{shown} {owner}; with model.network={name}, allowed: {known}")
 
 
 def _can_use(network: Any, key: str, value: Any) -> bool:
     """Whether a network can use a value; one that lists no choices for a key takes any."""
-    return key in network.uses and (not network.uses[key] or value in network.uses[key])
+    choices = network.choices(key)
+    return choices is not None and (not choices or _named(value) in choices)
+
+
+def _named(value: Any) -> Any:
+    """A value without options, where it is an implementation that has some."""
+    return split_implementation(value)[0] if isinstance(value, dict) else value

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from gnnscale.config.implementation import options_section, read_options
 from gnnscale.config.network_choice import check_network
 from gnnscale.config.relations import RelationSettings, declared_relations
 from gnnscale.config.retrieval import RetrievalSettings
@@ -111,32 +112,27 @@ class TextSettings(Section):
     batch_size: Positive = 64
     options: dict[str, Any] = Field(default_factory=dict)
 
-    def options_of(self, kind: type[Section]) -> Section:
-        """Inputs of an encoder.
+    def options_of(self, encoder: Any) -> Section:
+        """What an encoder is told.
 
         Args:
-            kind: its options; of ``model``, ``dims`` and ``batch_size`` those count that it has.
+            encoder: of the registry; of ``model``, ``dims`` and ``batch_size`` those count that its options have.
 
         Raises:
             ConfigError: it lacks an option that it needs, or is given one that it does not have.
         """
-        named = {name: getattr(self, name) for name in ("model", "dims", "batch_size") if name in kind.model_fields}
-        if self.model is not None and "model" not in named:
+        known = options_section(encoder).model_fields
+        if self.model is not None and "model" not in known:
             raise ConfigError(f"a model is for encoders that run one, and {self.encoder} has none")
-        try:
-            return kind(**{name: value for name, value in named.items() if value is not None}, **self.options)
-        except ValidationError as error:
-            fault = error.errors()[0]
-            name = ".".join(map(str, fault["loc"]))
-            if fault["type"] == "missing":
-                raise ConfigError(f"encoder {self.encoder} needs a {name}") from None
-            raise ConfigError(f"option '{name}' of encoder {self.encoder}: {fault['msg'].lower()}") from None
+        given = {name: getattr(self, name) for name in ("model", "dims", "batch_size") if name in known}
+        given = {name: value for name, value in given.items() if value is not None}
+        return read_options(TEXT_ENCODERS.kind, self.encoder, encoder, given | self.options)
 
     @model_validator(mode="after")
     def _check_options(self) -> Self:
         # The default is known, and what Spark does not run should not be loaded for it.
         if self.encoder != "hashed" or self.model is not None or self.options:
-            self.options_of(TEXT_ENCODERS.find(self.encoder).Options)
+            self.options_of(TEXT_ENCODERS.find(self.encoder))
         return self
 
 

@@ -242,11 +242,12 @@ class Layer:
     def _message(self, convolve: nn.Module, own: Tensor, behind: State, neighbors: NDArray[np.int32]) -> Tensor:
         """What neighbors, ``[nodes, fanout]``, tell of some nodes; sums of them are made as they are read."""
         array = self._plain(behind)
-        if array is not None and isinstance(convolve, SAGEConv) and convolve.pooling != "max":
+        # A class made from it may pool in another way.
+        if array is not None and type(convolve) is SAGEConv and convolve.pooling != "max":
             pooled = gather_pooled(array, neighbors, convolve.pooling == "mean")
             return convolve.of_pooled(torch.from_numpy(pooled).to(self._own.weight))
         present = torch.from_numpy(neighbors >= 0).to(own.device)
-        message: Tensor = convolve(own, self._take(behind, neighbors), present)
+        message: Tensor = convolve(own, self._take(behind, neighbors), present, None)
         return message
 
     def _plain(self, state: State) -> NDArray[np.float32] | None:

@@ -14,6 +14,7 @@ from .metric import ranked_classes as ranked_classes
 from .ranking_metrics import RankingMetrics as RankingMetrics
 from .ranking_metrics import evaluate_lists as evaluate_lists
 from .ranking_metrics import evaluate_ranking as evaluate_ranking
+from .ranking_metrics import find_list_metric as find_list_metric
 from .task_evaluation import checked_scores as checked_scores
 from .task_evaluation import draw_metrics as draw_metrics
 from .task_evaluation import evaluate_task as evaluate_task

@@ -23,13 +23,13 @@ class EntityView:
 
     Args:
         candidate: sums of event encodings and the latest one, ``[candidates, sums + channels]``.
-        group_columns: sums over each group of candidates, one ``[groups, sums]`` a column.
+        group_sums: sums over each group of candidates, one ``[groups, sums]`` a column.
         entity: sums over all events and over visits, with the entity's columns, ``[examples, width]``.
         sums: the candidate's sums alone, ``[candidates, sums]``.
     """
 
     candidate: Tensor
-    group_columns: list[Tensor]
+    group_sums: list[Tensor]
     entity: Tensor
     sums: Tensor
 
@@ -88,14 +88,14 @@ class EntityEncoder(nn.Module):
         opens = batch.event_opens.nonzero().squeeze(1)
         visits = segment_sum(take_rows(weight, opens), batch.event_example[opens], examples)
         sums = damped_log(own)
-        group_columns = [
+        group_sums = [
             damped_log(segment_sum(own, index, count))
             for index, count in zip(batch.groups, batch.group_counts, strict=True)
         ]
         rows = self.entity_rows(batch.entity_features) + self._surroundings(batch)
         return EntityView(
             candidate=torch.cat([sums, take_rows(event, batch.last_event)], dim=1),
-            group_columns=group_columns,
+            group_sums=group_sums,
             entity=torch.cat([damped_log(whole), damped_log(visits), rows], dim=1),
             sums=sums,
         )

@@ -134,7 +134,7 @@ class TwoBranchModel(nn.Module):
         described = torch.cat([self.described.pair(batch.targets), demand], dim=1)
 
         hidden = self.from_candidate(view.candidate) + take_rows(self.from_target(described), batch.candidate_target)
-        for layer, sums, group in zip(self.from_groups, view.group_columns, batch.groups, strict=True):
+        for layer, sums, group in zip(self.from_groups, view.group_sums, batch.groups, strict=True):
             hidden = hidden + take_rows(layer(sums), group)
         hidden = self.pair(hidden + take_rows(self.from_entity(view.entity), batch.example))
         pairs = batch.entities[batch.example] * PAIRS + batch.candidate_node

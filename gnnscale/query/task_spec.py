@@ -95,7 +95,7 @@ class TaskSpec:
         answer: what an entity is given.
         fits: whether a question is of this type. Types are asked in the order of :attr:`precedence`, then of names.
         label: label rule, by its name in ``LABELS``.
-        losses: by name, the default first.
+        losses: by name; the default is the first that fits the network.
         head: how outputs become predictions.
         metrics: of the evaluation, by name, the headline first.
         validation: metrics that training measures, by name; the first selects the model.

@@ -70,7 +70,7 @@ class TableManifest:
             where the build did not count them.
         out_of_range: rows whose time is outside ``graph.time_range``; None where that is not set.
         isolated: rows that no link joins with another; None where rows have no primary key.
-        gone: ids that stay reserved for keys that the table had when an earlier graph was built, and has no longer.
+        deleted: ids that stay reserved for keys that the table had when an earlier graph was built, and has no longer.
     """
 
     name: str

@@ -74,9 +74,8 @@ class Registry(Generic[T]):
 
     def added(self) -> dict[str, tuple[str, T]]:
         """What neither gnnscale nor an entry point has registered: name -> module that did, and implementation."""
-        own = __name__.partition(".")[0]
         found = {name: (known.module, known.implementation) for name, known in self._found.items()}
-        return {n: (m, what) for n, (m, what) in found.items() if m != own and not m.startswith(f"{own}.")}
+        return {name: own for name, own in found.items() if not self._is_installed(name, own[0])}
 
     def names(self) -> tuple[str, ...]:
         """All names, in order; modules of :attr:`home` are imported, other packages are not."""
@@ -92,7 +91,10 @@ class Registry(Generic[T]):
         if name not in self._found:
             self._search()
         if name not in self._found and (entry := self._brought().get(name)):
-            self.register(name)(entry.load())
+            loaded = entry.load()
+            # A class that decorates itself is there as soon as its module is.
+            if name not in self._found:
+                self.register(name, entry.module)(loaded)
         if name not in self._found:
             known = ", ".join(self.names())
             raise ConfigError(f"there is no {self.kind} '{name}'.{nearest(name, self.names())} Allowed: {known}")
@@ -105,6 +107,14 @@ class Registry(Generic[T]):
         for module in pkgutil.iter_modules(home.__path__):
             import_module(f"{self.home}.{module.name}")
         self._searched = True
+
+    def _is_installed(self, name: str, module: str) -> bool:
+        """Whether any process finds a name by itself: as one of gnnscale, or by the entry point of a package."""
+        package = module.partition(".")[0]
+        if package == __name__.partition(".")[0]:
+            return True
+        entry = self._brought().get(name)
+        return entry is not None and package == entry.module.partition(".")[0]
 
     def _brought(self) -> dict[str, Any]:
         # Reads what is installed from disk, some 20 ms: once is enough.

@@ -19,7 +19,7 @@ from gnnscale.query import PredictiveQuery, TaskSpec
 from gnnscale.store import GraphStore
 from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.networks.network import LinkNetwork, NodeNetwork, find_network
-from gnnscale.training.objectives.link_objective import LINK_SELECTION, LinkObjective
+from gnnscale.training.objectives.link_objective import LinkObjective, link_selection
 from gnnscale.training.objectives.node_knowledge import NodeKnowledge
 from gnnscale.training.objectives.node_objective import NodeObjective
 from gnnscale.training.objectives.node_validation import selection_of
@@ -88,7 +88,7 @@ def find_selection(lake: Lake, name: str, query: PredictiveQuery) -> ModelSelect
         query: bound query.
     """
     if query.task_type.predicts_links:
-        return LINK_SELECTION
+        return link_selection(query.task_type)
     return selection_of(read_answer_shape(lake, name), query.top)
 
 
@@ -114,7 +114,8 @@ def _link_parts(network: LinkNetwork, lake: Lake, device: torch.device | None) -
     def predictor(model: nn.Module) -> Any:
         return network.predictor(model, source, next(model.parameters()).device)
 
-    objective = LinkObjective(examples, network.negatives(counts), loss, predictor, targets, settings.seed)
+    negatives = network.negatives(counts)
+    objective = LinkObjective(query.task_type, examples, negatives, loss, predictor, targets, settings.seed)
 
     def model(place: DistributedContext) -> nn.Module:
         group = ProcessGroup(place.rank, place.workers, place.device)

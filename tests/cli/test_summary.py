@@ -7,7 +7,7 @@ import io
 import numpy as np
 from rich.console import Console
 
-from gnnscale.cli.summary import print_comparison
+from gnnscale.cli.summary import comparison_table, print_comparison
 from gnnscale.evaluation import MethodScores, compare_scores
 from gnnscale.query import BINARY_CLASSIFICATION, REGRESSION, TaskSpec
 
@@ -35,3 +35,12 @@ def test_what_is_undefined_is_a_dash():
     lines = printed(BINARY_CLASSIFICATION, np.zeros((4, 1)), model=np.ones((4, 1)), base_rate=np.ones((4, 1)))
     assert [cell.strip() for cell in lines[5].strip("│ ").split("│")][1:4] == ["-", "-", "0.000"]
     assert "undefined" in lines[5]
+
+
+def test_links_of_one_metric_are_shown_by_it_for_every_part_of_the_targets():
+    metric = {"name": "ndcg@5", "title": "NDCG@5", "higher_is_better": True}
+    rows = [{"method": "model", "among": part, "ndcg@5": value} for part, value in (("all", 0.5), ("new", 0.25))]
+    record = {"task": "temporal link prediction", "reference": "model", "headline": "ndcg@5"}
+    table = comparison_table({**record, "metrics": [metric], "rows": rows}, "one metric")
+    assert [column.header for column in table.columns[1:3]] == ["NDCG@5", "new NDCG@5"]
+    assert [list(column.cells) for column in table.columns[1:3]] == [["0.5000"], ["0.2500"]]

@@ -242,7 +242,7 @@ def test_a_column_is_told_by_its_type_alone_or_with_options(conf):
         ("tables.facts.columns={x: {type: multicategorical, separator: ''}}", "at least 1 character"),
         ("tables.facts.columns={x: {separator: a}}", "columns.x.type' is missing"),
         ("graph.text={encodr: hashed}", "unknown configuration key 'graph.text.encodr'. Did you mean 'encoder'"),
-        ("graph.text={encoder: sentence_transformers}", "sentence_transformers needs a model"),
+        ("graph.text={encoder: sentence_transformers}", "text_encoder 'sentence_transformers' needs a model"),
         ("graph.text={model: m}", "hashed has none"),
         ("graph.text={dims: 0}", "greater than 0"),
     ],

@@ -93,7 +93,7 @@ def test_targets_that_nobody_bought_rank_by_their_columns_or_not_at_all(shop: Sh
     assert torch.equal(before, after), "an embedding that was not learned counts for nothing"
     validation = objective.validation
     given = objective.predictor(model), trainer.task.source.build, objective.examples.anchors[validation], validation
-    ranked, _ = rank_targets(*given, 30, DistributedContext())
+    ranked, _ = rank_targets(*given, 30, 20, DistributedContext())
     assert ranked.max() >= 0 and not np.isin(ranked, named[:3]).any()
     torch.save({"weights": model.state_dict(), "best": {}, "description": {}}, tmp_path / "model.pt")
     predictor = load_link_model(settings, lake, store, content=(tmp_path / "model.pt").read_bytes())

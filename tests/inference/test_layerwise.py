@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gnnscale.batches.blocks.block_loader import FeatureBlock
 from gnnscale.batches.blocks.category_codes import CategoryCodes, category_codes
@@ -28,12 +28,22 @@ from tests.valid_until import EndingStore, some_ends
 DAY = 86_400
 ANCHOR = 40 * DAY
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
+
+
+class NearestConv(SAGEConv):
+    """The first neighbor's message, by a pooling of its own."""
+
+    def forward(self, parents: Tensor, children: Tensor, present: Tensor, weights: Tensor | None) -> Tensor:
+        return self.of_pooled(children[..., 0, :] * present[..., :1]) + parents.sum(-1, keepdim=True)
+
+
 CONVOLUTIONS: dict[str, Callable[[int, int, int], nn.Module]] = {
     "mean": SAGEConv,
     "sum": partial(SAGEConv, pooling="sum"),
     "max": partial(SAGEConv, pooling="max"),
     "attention": partial(GATv2Conv, heads=2),
     "importance": ImportanceConv,
+    "made from the mean": NearestConv,
 }
 
 

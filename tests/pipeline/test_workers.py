@@ -14,6 +14,7 @@ import pytest
 import ray
 import torch
 from ray.cluster_utils import Cluster
+from ray.train import TrainingFailedError
 
 from gnnscale.arrays.host_arrays import name_folder
 from gnnscale.config import Settings, build_settings
@@ -23,6 +24,7 @@ from gnnscale.etl.spark.session import open_session
 from gnnscale.lake import Lake
 from gnnscale.pipeline.stages.open_graph import open_graph
 from gnnscale.pipeline.workers.ray_train import stop_ray, train_with_ray
+from gnnscale.schema import ConfigError
 from gnnscale.training import Trainer, TrainResult, build_task
 from tests.conftest import SPARK
 from tests.ray_actors import actor_processes
@@ -96,6 +98,12 @@ def test_four_workers_train_as_one(settings: Settings, unbroken: TrainResult, tm
     assert {figures["workers"] for kind, figures in events if kind == "step"} == {4}
     assert_same_training(outcome, unbroken)
     assert max(loss for _, loss in unbroken.losses) > 1.2 * min(loss for _, loss in unbroken.losses)
+
+
+def test_what_a_worker_refuses_is_an_error_of_its_own_class(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^training.loss=focal does not fit") as caught:
+        train(settings, tmp_path, workers=1, max_failures=0, loss="focal")
+    assert isinstance(caught.value.__cause__, TrainingFailedError)
 
 
 def test_two_workers_share_a_table_by_row_as_one_holds_it(settings: Settings, tmp_path: Path) -> None:

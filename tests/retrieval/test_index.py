@@ -175,9 +175,9 @@ def test_vectors_that_have_no_score_are_refused(kind):
 def test_an_index_of_nothing_and_settings_out_of_range_are_refused():
     with pytest.raises(DataError, match="no target vectors"):
         build_index(np.zeros((0, 4), np.float32), IndexSetting())
-    with pytest.raises(ConfigError, match="nlist of a grouped index is 0: input should be greater than 0"):
+    with pytest.raises(ConfigError, match="'nlist' of index_kind 'grouped' is 0: input should be greater than 0"):
         IndexSetting.of("grouped", nlist=0)
-    with pytest.raises(ConfigError, match="precision of a grouped index is 'int8'"):
+    with pytest.raises(ConfigError, match="'precision' of index_kind 'grouped' is 'int8'"):
         IndexSetting.of("grouped", precision="int8")
     with pytest.raises(ConfigError, match="grouped index has no l2"):
         IndexSetting("grouped", Metric.L2)

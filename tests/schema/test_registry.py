@@ -55,17 +55,38 @@ def test_what_a_program_adds_is_known_to_who_works_for_it():
     assert "mean" not in sent.get("convolution", {})
 
 
-def test_another_package_brings_its_own_by_an_entry_point(tmp_path: Path):
-    (tmp_path / "brought.py").write_text("class Brought:\n    pass\n")
+UNDECORATED = "class Brought:\n    pass\n"
+DECORATED = """
+from gnnscale.schema import TEXT_ENCODERS
+
+
+@TEXT_ENCODERS.register("brought")
+class Brought:
+    pass
+
+
+@TEXT_ENCODERS.register("sibling")
+class Sibling:
+    pass
+"""
+
+
+@pytest.mark.parametrize("source", [UNDECORATED, DECORATED])
+@pytest.mark.parametrize("imported", ["", "import brought"])
+def test_another_package_brings_its_own_by_an_entry_point(tmp_path: Path, source: str, imported: str):
+    (tmp_path / "brought.py").write_text(source)
     info = tmp_path / "brought-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: brought\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[gnnscale.text_encoder]\nbrought = brought:Brought\n")
-    program = """
+    sibling = "sibling = brought:Sibling\n" if source == DECORATED else ""
+    (info / "entry_points.txt").write_text(f"[gnnscale.text_encoder]\nbrought = brought:Brought\n{sibling}")
+    program = f"""
         import sys
         from gnnscale.schema import TEXT_ENCODERS, added_implementations
         assert "brought" in TEXT_ENCODERS.names() and "brought" not in sys.modules
+        {imported}
         assert TEXT_ENCODERS.find("brought").__name__ == "Brought"
+        # Whoever works for this program finds them as it has.
         assert not added_implementations()
     """
     path = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"

@@ -57,14 +57,14 @@ class CandidateBuilder:
     """Builds :class:`Candidates`; holds scratch arrays, so one a thread.
 
     Args:
-        group_columns: categorical codes of the targets, int ``[targets, columns]``.
+        group_codes: categorical codes of the targets, int ``[targets, columns]``.
     """
 
-    def __init__(self, group_columns: NDArray[np.int32]) -> None:
-        self._group_columns = np.ascontiguousarray(group_columns.astype(np.int64))
-        targets, columns = group_columns.shape
+    def __init__(self, group_codes: NDArray[np.int32]) -> None:
+        self._group_codes = np.ascontiguousarray(group_codes.astype(np.int64))
+        targets, columns = group_codes.shape
         self._slot = np.full(targets, -1, np.int64)
-        largest = int(group_columns.max(initial=0)) + 1
+        largest = int(group_codes.max(initial=0)) + 1
         self._group_slot = np.full((columns, largest), -1, np.int64)
 
     def build(self, events: Hop, targets: Hop, examples: Examples) -> Candidates:
@@ -80,7 +80,7 @@ class CandidateBuilder:
             targets.nodes[:, :, 0],
             events.times,
             examples.anchors,
-            self._group_columns,
+            self._group_codes,
             examples.indptr,
             examples.targets,
             self._slot,
@@ -92,9 +92,9 @@ class CandidateBuilder:
 
 
 @njit(nogil=True, cache=True)
-def _collect(events, targets, times, anchors, group_columns, indptr, truth, slot, group_slot):  # type: ignore[no-untyped-def]
+def _collect(events, targets, times, anchors, group_codes, indptr, truth, slot, group_slot):  # type: ignore[no-untyped-def]
     batch, fanout = events.shape
-    columns = group_columns.shape[1]
+    columns = group_codes.shape[1]
     capacity = 0
     for b in range(batch):
         for j in range(fanout):
@@ -134,7 +134,7 @@ def _collect(events, targets, times, anchors, group_columns, indptr, truth, slot
                 example[candidate_count] = b
                 last[candidate_count] = -1
                 for c in range(columns):
-                    code = group_columns[item, c]
+                    code = group_codes[item, c]
                     if group_slot[c, code] < first_group[c]:
                         group_slot[c, code] = group_counts[c]
                         group_counts[c] += 1

@@ -34,7 +34,7 @@ def find_nodes(ids: KeyMap, keys: Column, deleted: NDArray[np.int64] | None = No
     Args:
         ids: of keys.
         keys: the column.
-        gone: ids that count as not there, ascending, int64 ``[gone]``.
+        deleted: ids that count as not there, ascending, int64 ``[deleted]``.
     """
 
     def find(column: pa.Array) -> pa.Array:

@@ -76,7 +76,7 @@ def population_frame(
     keys = [(aggregate, aggregate.window) for aggregate in bound.aggregates(query.where)]
     measures: dict[Key, str] = {key: f"m{index}" for index, key in enumerate(keys)}
     figures = manifest.table(query.entity.name)
-    keep = {NODE_ID: "entity", "time": "born"} | ({"end_time": "gone"} if figures.has_end else {})
+    keep = {NODE_ID: "entity", "time": "valid_from"} | ({"end_time": "valid_until"} if figures.has_end else {})
     base, values = read_rows(session, lake, query.graph, query.entity.name, keep, columns_of(query.where))
     base = _there(base.withColumn("anchor_time", F.lit(anchor)), figures.has_end)
     for frame in _aggregates(session, lake, query, measures, [anchor], manifest.origin).values():
@@ -89,8 +89,10 @@ def population_frame(
 
 def _there(rows: DataFrame, has_end: bool) -> DataFrame:
     """Rows of entities that have come by their anchor, and have not ended."""
-    rows = rows.where(F.col("born").isNull() | (F.col("born") <= F.col("anchor_time")))
-    return rows.where(F.col("gone").isNull() | (F.col("gone") > F.col("anchor_time"))) if has_end else rows
+    rows = rows.where(F.col("valid_from").isNull() | (F.col("valid_from") <= F.col("anchor_time")))
+    return (
+        rows.where(F.col("valid_until").isNull() | (F.col("valid_until") > F.col("anchor_time"))) if has_end else rows
+    )
 
 
 def _measures(query: PredictiveQuery, past: bool) -> dict[Key, str]:
@@ -195,7 +197,7 @@ def _population(
 ) -> tuple[DataFrame, dict[bound.Operand, Column]]:
     """Entities that are there at each anchor, and their columns; those in ``needed``, where it is given."""
     figures = manifest.table(query.entity.name)
-    keep = {NODE_ID: "entity", "time": "born"} | ({"end_time": "gone"} if figures.has_end else {})
+    keep = {NODE_ID: "entity", "time": "valid_from"} | ({"end_time": "valid_until"} if figures.has_end else {})
     wanted = columns_of(query.expression) + columns_of(query.where) + columns_of(query.assuming)
     entities, own = read_rows(session, lake, query.graph, query.entity.name, keep, wanted)
     rows = [(anchor, str(split)) for anchor, split in plan.splits().items()] or [(plan.latest, str(Split.TRAIN))]

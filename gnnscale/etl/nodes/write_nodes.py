@@ -41,7 +41,7 @@ class TableKeys:
         ids: of every key that the table has, or once had.
         physical: type of the primary key.
         count: ids there are.
-        gone: ids of keys that the table has no longer, which nothing may refer to: int64 ``[gone]``, ascending.
+        deleted: ids of keys that the table has no longer, which nothing may refer to: int64 ``[deleted]``, ascending.
     """
 
     ids: KeyMap

@@ -19,8 +19,8 @@ class TextEncoder(Protocol):
     class that was defined in a notebook or script goes along with them; one of a module has to be importable there.
 
     Attributes:
-        Options: what can be set of it; ``model``, ``dims`` and ``batch_size`` take their values from ``graph.text``,
-            and all others from ``graph.text.options``.
+        Options: what can be set of it, nothing where there are none; ``model``, ``dims`` and ``batch_size`` take their
+            values from ``graph.text``, and all others from ``graph.text.options``.
     """
 
     Options: ClassVar[type[Section]]
@@ -44,4 +44,4 @@ def open_encoder(settings: TextSettings) -> TextEncoder:
         ConfigError: there is no such encoder, or it does not have the options.
     """
     encoder: type[TextEncoder] = TEXT_ENCODERS.find(settings.encoder)
-    return encoder.build(settings.options_of(encoder.Options))
+    return encoder.build(settings.options_of(encoder))

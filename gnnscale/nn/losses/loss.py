@@ -97,19 +97,22 @@ def choose_loss(
         setting: ``training.loss``.
         fits: whether a loss is for the task and the network.
         what: these, for the message.
-        first: losses that come before others that fit; ``auto`` is the first of all.
+        first: losses that come before others that fit; ``auto`` is the first of these that fits.
 
     Returns:
         Its class and its options.
 
     Raises:
-        ConfigError: it does not fit, or there is no such loss or option.
+        ConfigError: it does not fit, or there is no such loss or option; or ``auto``, and none of the first ones fits.
     """
     name, options = split_implementation(setting)
     allowed = fitting_losses(fits, first)
     if not allowed:
         raise ConfigError(f"no loss fits {what}")
     if name == "auto" and not options:
+        # What comes next is in the order of names: whoever registers a loss must not change what others train by.
+        if allowed[0] not in first:
+            raise ConfigError(f"training.loss=auto has no default for {what}; name one of {', '.join(allowed)}")
         name = allowed[0]
     elif name not in allowed:
         LOSSES.find(name)

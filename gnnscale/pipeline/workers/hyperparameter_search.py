@@ -17,7 +17,7 @@ from ray.tune.schedulers import ASHAScheduler
 from gnnscale.config import Settings, build_settings, with_values
 from gnnscale.lake import Lake
 from gnnscale.pipeline.stages.open_graph import open_graph
-from gnnscale.pipeline.workers.ray_train import WorkerSettings, start_ray
+from gnnscale.pipeline.workers.ray_train import WorkerSettings, input_fault, start_ray
 from gnnscale.schema import GnnscaleError
 from gnnscale.tracking import Bar, Run
 from gnnscale.training import Trainer, build_task, find_selection
@@ -46,7 +46,7 @@ def search_settings(settings: Settings, lake: Lake, run: Run, bar: Bar) -> Setti
         The configuration with the chosen values, and nothing left to search.
 
     Raises:
-        GnnscaleError: every trial failed; the message is the first's.
+        GnnscaleError: every trial failed; the first's error, where that is a fault in the input.
     """
     trials = choose_trials(settings)
     start_ray(settings)
@@ -76,7 +76,9 @@ def search_settings(settings: Settings, lake: Lake, run: Run, bar: Bar) -> Setti
         results = tuner.fit()
     every = [results[i] for i in range(len(results))]
     if not any(result.error is None and kept in (result.metrics or {}) for result in every):
-        raise GnnscaleError(f"every trial of the search failed, such as: {every[0].error}")
+        failure = every[0].error
+        fault = None if failure is None else input_fault(failure)
+        raise fault or GnnscaleError(f"every trial of the search failed, such as: {failure}") from failure
     found = [_figures(result.metrics or {}, trials, kept) for result in every]
     best = results.get_best_result(scope="all").config or {}
     chosen = trials[best[NUMBER]]

@@ -99,7 +99,10 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Train
     try:
         result = trainer.fit()
     except TrainingFailedError as error:
-        raise _cause(error) from error
+        for failure in getattr(error, "worker_failures", {}).values():
+            if (fault := input_fault(failure)) is not None:
+                raise fault from error
+        raise
     finally:
         done.set()
         callback.join()
@@ -142,13 +145,14 @@ class WorkerSettings:
         return build_settings(with_values(self.content, dict(values)) if values else self.content)
 
 
-def _cause(error: TrainingFailedError) -> Exception:
-    """The fault in the input behind a failed run, where that is what it was."""
-    for failure in getattr(error, "worker_failures", {}).values():
-        inner = getattr(failure, "cause", failure)
-        if isinstance(inner, GnnscaleError):
-            return GnnscaleError(str(inner))
-    return error
+def input_fault(failure: BaseException) -> GnnscaleError | None:
+    """The fault in the input behind what failed in a worker, of its own class; None where it was something else.
+
+    Args:
+        failure: as Ray gives it: the error itself, or what wraps it.
+    """
+    inner = getattr(failure, "cause", failure)
+    return inner if isinstance(inner, GnnscaleError) else None
 
 
 def start_ray(settings: Settings) -> int:

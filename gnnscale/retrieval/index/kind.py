@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnscale.config import Section
+from gnnscale.config import NoOptions, Section
 from gnnscale.retrieval.index.metric import Metric
 from gnnscale.retrieval.index.neighbors import Neighbors
 from gnnscale.retrieval.index.setting import IndexSetting
@@ -42,10 +42,6 @@ class SavedIndex(Index, Protocol):
 
     def write(self, folder: Path) -> None:
         """Put into a folder what :meth:`IndexKind.open` reads, unless building has put it there."""
-
-
-class NoOptions(Section):
-    """Of a kind that leaves nothing to choose."""
 
 
 class IndexKind(ABC):

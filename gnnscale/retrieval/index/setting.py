@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import ValidationError
-
+from gnnscale.config import Section, options_section, read_options
 from gnnscale.retrieval.index.metric import Metric
 from gnnscale.schema import INDEX_KINDS, ConfigError
 
@@ -43,7 +42,7 @@ class IndexSetting:
 
     def __post_init__(self) -> None:
         if self.options is None:
-            object.__setattr__(self, "options", self.of_kind.Options())
+            object.__setattr__(self, "options", self._read({}))
         if self.device not in DEVICES:
             raise ConfigError(f"device of an index is '{self.device}'; one of {', '.join(DEVICES)}")
         if self.device not in self.of_kind.devices:
@@ -83,7 +82,7 @@ class IndexSetting:
 
     def has_option(self, name: str) -> bool:
         """Whether the kind has an option of this name."""
-        return name in self.of_kind.Options.model_fields
+        return name in options_section(self.of_kind).model_fields
 
     def with_options(self, **changes: Any) -> Self:
         """The same index with other options.
@@ -91,12 +90,10 @@ class IndexSetting:
         Raises:
             ConfigError: the kind has no such option, or a value is out of range.
         """
-        try:
-            return replace(self, options=self.of_kind.Options(**{**self.options.model_dump(), **changes}))
-        except ValidationError as error:
-            fault = error.errors()[0]
-            name = ".".join(map(str, fault["loc"]))
-            raise ConfigError(f"{name} of a {self.kind} index is {fault['input']!r}: {fault['msg'].lower()}") from None
+        return replace(self, options=self._read({**self.options.model_dump(), **changes}))
+
+    def _read(self, options: dict[str, Any]) -> Section:
+        return read_options(INDEX_KINDS.kind, self.kind, self.of_kind, options)
 
     @property
     def search_width(self) -> int:

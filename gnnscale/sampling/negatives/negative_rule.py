@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
+from gnnscale.config import options_section, read_options
 from gnnscale.sampling.negatives.hard import Around
 from gnnscale.sampling.negatives.known import HOLD
 from gnnscale.sampling.negatives.strategy import Negative, TargetSource
@@ -57,14 +57,9 @@ class NegativeRule:
         Raises:
             ConfigError: an option that it does not have, or a value out of range.
         """
-        known = strategy.Options.model_fields
+        known = options_section(strategy).model_fields
         given = {own.name: getattr(self, own.name) for own in fields(self) if own.name in known}
-        try:
-            return strategy.Options(**{**given, **self.options})
-        except ValidationError as error:
-            fault = error.errors()[0]
-            name = ".".join(map(str, fault["loc"]))
-            raise ConfigError(f"option '{name}' of negatives '{self.strategy}': {fault['msg'].lower()}") from None
+        return read_options(NEGATIVES.kind, self.strategy, strategy, given | dict(self.options))
 
 
 def build_negatives(

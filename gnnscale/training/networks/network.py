@@ -67,6 +67,15 @@ class Network:
         return next(name for name in NETWORKS.names() if NETWORKS.find(name) is type(self))
 
     @classmethod
+    def choices(cls, key: str) -> tuple[Any, ...] | None:
+        """Values that it can use, implementations by their names; ``()`` for any, None where it has no use for a key.
+
+        Args:
+            key: one of :data:`gnnscale.config.network_choice.NETWORK_KEYS`.
+        """
+        return cls.uses.get(key)
+
+    @classmethod
     def check(cls, settings: Settings) -> None:
         """Refuse values that don't go together.
 

@@ -25,7 +25,7 @@ from gnnscale.batches import (
 from gnnscale.lake import Lake
 from gnnscale.nn import ProcessGroup, Scores, TwoBranchModel, build_model
 from gnnscale.sampling import plan_paths
-from gnnscale.schema import NETWORKS
+from gnnscale.schema import NEGATIVES, NETWORKS
 from gnnscale.training.networks.network import LinkNetwork
 from gnnscale.training.predictors.link_predictor import LinkPredictor, ScoredEntities
 
@@ -70,7 +70,7 @@ class TwoBranchNetwork(LinkNetwork):
     uses: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "sampling.strategy": ("last", "uniform", "weighted"),
         "training.source": ("memory",),
-        "training.negative_strategy": ("shared", "in_batch"),
+        "training.negative_strategy": (),
         "training.rank_depth": (),
         "training.sampler": ("auto", "cpu"),
         "training.feature_type": ("fp32",),
@@ -78,6 +78,16 @@ class TwoBranchNetwork(LinkNetwork):
         "embedding.method": ("sampled",),
     }
     ignores = ("model.latest",)
+
+    @classmethod
+    def choices(cls, key: str) -> tuple[Any, ...] | None:
+        """As in :meth:`Network.choices`; of negatives, those that a whole batch shares: it scores them once."""
+        if key != "training.negative_strategy":
+            return super().choices(key)
+        found = {name: NEGATIVES.find(name) for name in NEGATIVES.names()}
+        # It has no use for walks.
+        shared = [name for name, strategy in found.items() if strategy.per_batch and not strategy.needs_walks]
+        return tuple(sorted(shared, key=lambda name: (name != "shared", name)))
 
     @cached_property
     def builder(self) -> BatchBuilder:

@@ -12,14 +12,30 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gnnscale.batches import Batch, Examples, LinkBatchSource, SplitExamples, draw_positives
+from gnnscale.metrics import find_list_metric, selection_metric
 from gnnscale.nn import LinkLoss
+from gnnscale.query import TaskSpec
 from gnnscale.sampling import KnownPositives, Negative, NegativeRequest
+from gnnscale.schema import ConfigError
 from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.objectives.objective import ModelSelection, TrainingBatch
 from gnnscale.training.objectives.ranking import validate_ranking
 from gnnscale.training.predictors.link_predictor import LinkPredictor
 
-LINK_SELECTION = ModelSelection("map@10")
+
+def link_selection(task: TaskSpec) -> ModelSelection:
+    """The metric that a link task's weights are chosen by: the first of its validation.
+
+    Raises:
+        ConfigError: a metric of the validation is unknown, or has no value per entity, so that processes can't share
+            the entities.
+        DataError: one is no metric of lists of a length.
+    """
+    for name in task.validation:
+        if find_list_metric(name)[0].each is None:
+            raise ConfigError(f"{task} can't be validated by {name}: it has no value per entity")
+    metric = selection_metric(task)
+    return ModelSelection(metric.name, metric.higher_is_better)
 
 
 @dataclass(frozen=True)
@@ -45,6 +61,7 @@ class LinkObjective:
     target that the entity has in any training example.
 
     Args:
+        task: whose validation metrics are measured.
         examples: with targets.
         negatives: that a positive is compared with.
         loss: that fits the network.
@@ -53,10 +70,9 @@ class LinkObjective:
         seed: of the run.
     """
 
-    selection = LINK_SELECTION
-
     def __init__(
         self,
+        task: TaskSpec,
         examples: SplitExamples[Examples],
         negatives: Negative,
         loss: LinkLoss,
@@ -64,6 +80,7 @@ class LinkObjective:
         targets: int,
         seed: int,
     ) -> None:
+        self.metrics, self.selection = task.validation, link_selection(task)
         self.examples, self.negatives, self.link_loss = examples.examples, negatives, loss
         self.training, self.validation = examples.examples.take(examples.training), examples.validation
         self.predictor, self.targets, self.seed = predictor, targets, seed
@@ -90,9 +107,8 @@ class LinkObjective:
 
     def validate(self, model: nn.Module, source: LinkBatchSource, place: DistributedContext) -> dict[str, float]:
         """Full ranking of the targets that are there at the anchor, for the validation examples."""
-        return validate_ranking(
-            self.predictor(model), source.build, self.examples, self.validation, self.targets, place
-        )
+        found = self.predictor(model), source.build, self.examples, self.validation, self.targets
+        return validate_ranking(*found, self.metrics, place)
 
     def description(self) -> dict[str, Any]:
         """Nothing: the configuration and the graph say it all."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -11,13 +11,11 @@ from torch import Tensor
 
 from gnnscale.arrays import Ragged
 from gnnscale.batches import Batch, Examples, rank_slice
-from gnnscale.metrics import evaluate_ranking
+from gnnscale.metrics import evaluate_lists, find_list_metric
 from gnnscale.nn import NOT_YET
 from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.predictors.link_predictor import LinkPredictor
 
-METRICS = ("map@10", "recall@10", "recall@20", "ndcg@10")
-DEPTH = 20
 CELLS = 16_000_000
 """Scores held at once: entities a batch times targets."""
 ENTITIES = 128
@@ -32,6 +30,7 @@ def validate_ranking(
     examples: Examples,
     rows: NDArray[np.int64],
     count: int,
+    names: Sequence[str],
     place: DistributedContext,
 ) -> dict[str, float]:
     """Mean metrics over some examples; each process ranks its slice.
@@ -42,17 +41,19 @@ def validate_ranking(
         examples: with targets.
         rows: of those that count, int64.
         count: of targets.
+        names: of the metrics, such as ``map@10``; each has a value per entity.
         place: of this process.
 
     Returns:
         The same figures on every process.
     """
-    ranked, own = rank_targets(predictor, batch_of, examples.anchors[rows], rows, count, place)
+    depth = max(find_list_metric(name)[1] for name in names)
+    ranked, own = rank_targets(predictor, batch_of, examples.anchors[rows], rows, count, depth, place)
     truth = examples.take(own)
-    metrics = evaluate_ranking(ranked, Ragged(truth.indptr, truth.targets), count, (10, DEPTH))
-    sums = [float(metrics.per_entity[name].sum()) for name in METRICS]
+    metrics = evaluate_lists(names, ranked, Ragged(truth.indptr, truth.targets), count)
+    sums = [float(metrics.per_entity[name].sum()) for name in names]
     totals = place.total(torch.tensor([*sums, float(metrics.n_evaluated)], dtype=torch.float64, device=place.device))
-    return {name: float(totals[i] / totals[-1].clamp(min=1)) for i, name in enumerate(METRICS)}
+    return {name: float(totals[i] / totals[-1].clamp(min=1)) for i, name in enumerate(names)}
 
 
 @torch.no_grad()
@@ -62,6 +63,7 @@ def rank_targets(
     anchors: NDArray[np.int32],
     rows: NDArray[np.int64],
     count: int,
+    depth: int,
     place: DistributedContext,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The first targets of this process's slice of some examples.
@@ -72,12 +74,13 @@ def rank_targets(
         anchors: of the examples, int32 ``[rows]``.
         rows: their numbers, int64 ``[rows]``.
         count: of targets.
+        depth: targets that each gets at most.
         place: of this process.
 
     Returns:
-        Targets, int64 ``[slice, DEPTH]``, -1 where there are no more that may be ranked; and the slice's row numbers.
+        Targets, int64 ``[slice, depth]``, -1 where there are no more that may be ranked; and the slice's row numbers.
     """
-    ranked, own = [np.zeros((0, DEPTH), np.int64)], [np.zeros(0, np.int64)]
+    ranked, own = [np.zeros((0, depth), np.int64)], [np.zeros(0, np.int64)]
     for anchor in np.unique(anchors):
         group = rows[anchors == anchor]
         mine = rank_slice(group, place.rank, place.workers)
@@ -87,7 +90,7 @@ def rank_targets(
         for start in range(0, -(-len(group) // place.workers), size):
             part = mine[start : start + size]
             batch = batch_of(part if len(part) else group[:1]).to(place.device)
-            found = _first_targets(predictor, batch, targets)
+            found = _first_targets(predictor, batch, targets, depth)
             if len(part):
                 ranked.append(found)
         own.append(mine)
@@ -101,13 +104,13 @@ def _target_vectors(predictor: LinkPredictor, count: int, anchor: int, device: t
     return torch.cat([predictor.target_vectors(part.to(device)) for part in parts])
 
 
-def _first_targets(predictor: LinkPredictor, batch: Batch, targets: Tensor) -> NDArray[np.int64]:
-    """Of the entities of a batch, int64 ``[batch, DEPTH]``."""
+def _first_targets(predictor: LinkPredictor, batch: Batch, targets: Tensor, depth: int) -> NDArray[np.int64]:
+    """Of the entities of a batch, int64 ``[batch, depth]``."""
     scored = predictor.entity_scores(batch)
     # [batch, targets]
     scores = scored.vectors @ targets.T
     scores[scored.example, scored.target] = scored.score
-    best = scores.topk(min(DEPTH, scores.shape[1]), dim=1)
+    best = scores.topk(min(depth, scores.shape[1]), dim=1)
     # What is not there at the anchor is not ranked.
     indices = best.indices.masked_fill(best.values <= NOT_YET / 2, -1).cpu().numpy()
-    return np.pad(indices, ((0, 0), (0, DEPTH - indices.shape[1])), constant_values=-1)
+    return np.pad(indices, ((0, 0), (0, depth - indices.shape[1])), constant_values=-1)

@@ -62,9 +62,9 @@ def test_it_is_found_by_its_name_with_its_options_and_goes_to_the_executors(spar
     ("settings", "says"),
     [
         ({"encoder": "vowel"}, "there is no text_encoder 'vowel'. Did you mean 'vowels'"),
-        ({"encoder": "vowels", "options": {"vowel": "a"}}, "option 'vowel' of encoder vowels: extra inputs"),
+        ({"encoder": "vowels", "options": {"vowel": "a"}}, "'vowels' has no option 'vowel'. Did you mean 'vowels'"),
         ({"encoder": "vowels", "model": "m"}, "vowels has none"),
-        ({"options": {"letters": 3}}, "option 'letters' of encoder hashed"),
+        ({"options": {"letters": 3}}, "text_encoder 'hashed' has no option 'letters'"),
     ],
 )
 def test_what_it_does_not_have_is_refused(vowels, settings, says):

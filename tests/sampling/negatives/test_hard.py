@@ -152,7 +152,7 @@ def test_every_rule_has_its_sampler(ending, strategy, kind, shape):
         ({"strategy": "popular"}, {}, "there is no negative 'popular'. Did you mean 'popularity'"),
         ({"around": "positives"}, {}, "unknown centre of negatives 'positives'. Did you mean 'positive'"),
         ({"number": 0}, {}, "number of negatives is 0; at least 1"),
-        ({"options": {"depth": 3}}, {}, "option 'depth' of negatives 'popularity': extra inputs are not permitted"),
+        ({"options": {"depth": 3}}, {}, "negative 'popularity' has no option 'depth'.* Allowed: number, power"),
         ({"power": -1.0}, {}, "power of negatives is -1.0"),
         ({"strategy": "hard"}, {}, "hard negatives need walks"),
         ({}, {"backend": "nunba"}, "unknown backend of negatives 'nunba'. Did you mean 'numba'"),

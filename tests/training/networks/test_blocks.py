@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from gnnscale.lake import Lake
 from gnnscale.metrics import validate_task
 from gnnscale.query import REGRESSION
 from gnnscale.query.anchors import Split
-from gnnscale.schema import ConfigError, DataError
+from gnnscale.sampling import NegativeRequest, Negatives, TargetSource
+from gnnscale.sampling.negatives.popular import UniformOptions
+from gnnscale.schema import NEGATIVES, ConfigError, DataError
 from gnnscale.store import GraphStore
 from gnnscale.training import (
     DistributedContext,
@@ -197,3 +200,66 @@ def test_two_branches_learn_from_the_targets_of_their_batch(shop: Shop, store: G
     for row, node in zip(rows, prepared.sample.negatives.tolist(), strict=True):
         assert node in training.targets[training.indptr[row] : training.indptr[row + 1]]
     assert len(prepared.log_share) == len(rows) and outcome.losses[-1][1] < outcome.losses[0][1]
+
+
+class EveryTarget:
+    """All targets, as negatives of every example of a batch."""
+
+    Options = UniformOptions
+    needs_walks = False
+    per_batch = True
+
+    def __init__(self, number: int, targets: int) -> None:
+        self.nodes = np.arange(min(number, targets))
+        self.log_share = np.full(len(self.nodes), -np.log(targets), np.float32)
+
+    @classmethod
+    def build(cls, options: UniformOptions, source: TargetSource) -> EveryTarget:
+        return cls(options.number, len(source.counts))
+
+    def sample(self, request: NegativeRequest) -> Negatives:
+        return Negatives(self.nodes, np.ones((len(request), len(self.nodes)), bool), self.log_share)
+
+
+class EachApart(EveryTarget):
+    """The same for one network of each example apart."""
+
+    per_batch = False
+
+
+@pytest.fixture
+def own_negatives() -> Iterator[None]:
+    ours = {"every_target": EveryTarget, "each_apart": EachApart}
+    for name, strategy in ours.items():
+        NEGATIVES.register(name)(strategy)
+    yield
+    for name in ours:
+        del NEGATIVES._found[name]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "number"),
+    [
+        ({"name": "shared", "number": 7}, 7),
+        ({"name": "every_target", "number": 5}, 5),
+        ("every_target", 30),
+    ],
+)
+@pytest.mark.parametrize("network", ["auto", "two_branch"])
+def test_two_branches_take_whatever_negatives_a_batch_shares(
+    shop: Shop, store: GraphStore, own_negatives: None, strategy: Any, number: int, network: str
+) -> None:
+    settings = settings_of(shop, {"network": network}, negative_strategy=strategy, negatives=64)
+    task = build_task(settings, shop.lake, store, shop.query)
+    prepared = task.prepare(task.batches(0)[0], 0, 0)
+    assert len(prepared.sample.negatives) == len(prepared.log_share) == number
+    assert torch.isfinite(task.loss(task.model, prepared))
+
+
+@pytest.mark.parametrize("strategy", ["each_apart", {"name": "popularity", "power": 0.5}])
+def test_negatives_of_each_example_apart_are_refused_by_two_branches(
+    shop: Shop, own_negatives: None, strategy: Any
+) -> None:
+    says = r"negative_strategy=(each_apart|popularity) is for .*blocks; .* allowed: shared, every_target, in_batch$"
+    with pytest.raises(ConfigError, match=says):
+        settings_of(shop, {"network": "two_branch"}, negative_strategy=strategy)

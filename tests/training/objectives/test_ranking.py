@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from gnnscale.batches import Batch
+from gnnscale.arrays import Ragged
+from gnnscale.batches import Batch, Examples
+from gnnscale.metrics import evaluate_lists
 from gnnscale.nn import NOT_YET
+from gnnscale.query import TEMPORAL_LINK_PREDICTION
+from gnnscale.schema import ConfigError
 from gnnscale.training import DistributedContext, LinkPredictor
-from gnnscale.training.objectives.ranking import DEPTH, rank_targets
+from gnnscale.training.objectives.link_objective import link_selection
+from gnnscale.training.objectives.objective import ModelSelection
+from gnnscale.training.objectives.ranking import rank_targets, validate_ranking
 from gnnscale.training.predictors.link_predictor import ScoredEntities
 
-ENTITIES, CHANNELS = 300, 4
+ENTITIES, CHANNELS, DEPTH = 300, 4, 20
 DAY = 86_400
 
 
@@ -58,7 +64,7 @@ def test_each_example_gets_the_targets_of_its_anchor_in_order(targets: int) -> N
     predictor, rng = TablePredictor(targets), np.random.default_rng(1)
     rows = rng.permutation(ENTITIES)[:200]
     anchors = rng.choice(np.array([5, 40], np.int32) * DAY, 200)
-    whole, own = rank_targets(predictor, predictor.entity_batch, anchors, rows, targets, DistributedContext())
+    whole, own = rank_targets(predictor, predictor.entity_batch, anchors, rows, targets, DEPTH, DistributedContext())
     assert sorted(own) == sorted(rows) and whole.shape == (200, DEPTH)
     of_row = dict(zip(rows, anchors, strict=True))
     scores = (predictor.entities @ predictor.targets.T).numpy()
@@ -69,8 +75,26 @@ def test_each_example_gets_the_targets_of_its_anchor_in_order(targets: int) -> N
         assert found.tolist() == expected + [-1] * (DEPTH - len(expected))
     # Processes share the examples, and rank them as one does.
     parts = [
-        rank_targets(predictor, predictor.entity_batch, anchors, rows, targets, DistributedContext(rank, 3))
+        rank_targets(predictor, predictor.entity_batch, anchors, rows, targets, DEPTH, DistributedContext(rank, 3))
         for rank in range(3)
     ]
     ranked = {row: found.tolist() for part, mine in parts for row, found in zip(mine, part, strict=True)}
     assert ranked == {row: found.tolist() for row, found in zip(own, whole, strict=True)}
+
+
+def test_a_task_is_validated_by_the_metrics_that_it_names() -> None:
+    names, targets = ("ndcg@3", "recall@30"), 60
+    predictor, rows = TablePredictor(targets), np.arange(50)
+    anchors = np.full(50, 100 * DAY, np.int32)
+    examples = Examples(rows, anchors, np.arange(51), np.arange(50) % targets)
+    given = predictor, predictor.entity_batch
+    figures = validate_ranking(*given, examples, rows, targets, names, DistributedContext())
+    ranked, own = rank_targets(*given, anchors, rows, targets, 30, DistributedContext())
+    truth = examples.take(own)
+    expected = evaluate_lists(names, ranked, Ragged(truth.indptr, truth.targets), targets).means
+    assert tuple(figures) == names and figures == pytest.approx(expected) and figures["recall@30"] > 0
+    task = replace(TEMPORAL_LINK_PREDICTION, name="own links", validation=names)
+    assert link_selection(task) == ModelSelection("ndcg@3")
+    assert link_selection(TEMPORAL_LINK_PREDICTION) == ModelSelection("map@10")
+    with pytest.raises(ConfigError, match="own links can't be validated by coverage@10: it has no value per entity"):
+        link_selection(replace(task, validation=("map@10", "coverage@10")))
