@@ -98,13 +98,13 @@ class Graph:
         Raises:
             LakeError: a frame of Spark can't be read.
         """
-        found = {}
-        for name, table in self._tables.items():
-            found[name] = {
-                **table.model_dump(mode="json", exclude_unset=True),
-                "source": self._inputs[name].store(lake),
-            }
-        return found
+        return {
+            name: {**table, "source": self._inputs[name].store(lake)} for name, table in self.describe().items()
+        }
+
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """Section ``tables`` of a configuration, before it is known where the rows will be."""
+        return {name: table.model_dump(mode="json", exclude_unset=True) for name, table in self._tables.items()}
 
     def inferred(self, table: str) -> Mapping[str, str]:
         """What was found out about a table by its columns: ``primary_key`` and ``time_column``."""

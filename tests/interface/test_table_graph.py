@@ -16,6 +16,7 @@ import pytest
 from deltalake import write_deltalake
 
 import gnnscale as gs
+from gnnscale.interface.graph_query import override_words
 from gnnscale.schema import ConfigError, LakeError, QueryError, SchemaError
 
 TEXT = "PREDICT SUM(orders.amount, 0, 7, days) FOR EACH users.user_id"
@@ -164,3 +165,38 @@ def test_frames_are_described_without_torch_ray_or_spark() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "a mode that there is not": {"mode": "fsat"},
+    "a key that there is not": {"overrides": {"training.epoch": 2}},
+    "a value out of range": {"overrides": ["training.epochs=0"]},
+    "no key=value": {"overrides": "training.epochs"},
+    "no text": {"overrides": 2},
+    "another lake": {"overrides": {"lake.uri": "elsewhere"}},
+    "another name": {"overrides": "query.name=other"},
+    "another question": {"overrides": {"query": {"text": "PREDICT 1"}}},
+    "other rows": {"overrides": {"tables.orders.source": "other.parquet"}},
+    "examples that are no table": {"examples": 5},
+}
+
+
+@pytest.mark.parametrize("arguments", FAULTS.values(), ids=FAULTS)
+def test_a_faulty_fit_writes_nothing(arguments: dict[str, Any], tmp_path: Path) -> None:
+    query = gs.Graph.from_tables({"users": USERS, "orders": ORDERS}).query(TEXT)
+    with pytest.raises(gs.GnnscaleError):
+        query.fit(tmp_path / "lake", **arguments)
+    assert not (tmp_path / "lake").exists()
+
+
+@pytest.mark.parametrize("name", ["My Q", "", "1st", "next-week", 5])
+def test_a_name_that_no_table_can_carry_is_told_where_it_is_given(name: Any) -> None:
+    graph = gs.Graph.from_tables({"users": USERS, "orders": ORDERS})
+    with pytest.raises(ConfigError, match="query name"):
+        graph.query(TEXT, name=name)
+
+
+def test_overrides_are_a_mapping_or_text() -> None:
+    expected = ["training.epochs=2"]
+    assert override_words("training.epochs=2") == override_words(expected) == expected
+    assert override_words({"training.epochs": 2, "model.hidden": [8, 16]}) == [*expected, "model.hidden=[8, 16]"]
