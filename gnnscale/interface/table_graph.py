@@ -10,7 +10,7 @@ from gnnscale.interface.graph_query import Query
 from gnnscale.interface.graph_words import graph_page, graph_text
 from gnnscale.interface.table_inputs import TableInput, read_input
 from gnnscale.lake import Lake
-from gnnscale.schema import ConfigError, GraphSchema, nearest
+from gnnscale.schema import ConfigError, GraphSchema, SchemaError, nearest
 
 
 class Graph:
@@ -61,14 +61,15 @@ class Graph:
             storage_options: of object stores, as delta-rs names them.
 
         Raises:
-            ConfigError: settings of a table that was not given, or an unknown key in them.
+            ConfigError: no mapping of names, settings of a table that was not given, or an unknown key in them.
             SchemaError: a column that is named does not exist, several could be the time, or tables are not linked.
             LakeError: nothing is at a path.
         """
         settings, options = settings or {}, storage_options or {}
+        _check_mappings(tables, settings)
         for name in settings:
             if name not in tables:
-                raise ConfigError(f"settings of unknown table '{name}'.{nearest(name, tables)}")
+                raise ConfigError(f"settings of unknown table '{name}'.{nearest(str(name), tables)}")
         inputs = {name: read_input(name, given, options) for name, given in tables.items()}
         inferred = {name: describe_table(name, table.kinds, settings.get(name, {})) for name, table in inputs.items()}
         content = {name: {"source": "", **inferred[name], **settings.get(name, {})} for name in inputs}
@@ -124,3 +125,16 @@ class Graph:
 
     def _repr_html_(self) -> str:
         return graph_page(self)
+
+
+def _check_mappings(tables: Any, settings: Any) -> None:
+    if not isinstance(tables, Mapping):
+        raise ConfigError(f"tables are a mapping of names to tables, and not a {type(tables).__name__}")
+    for name in tables:
+        if not isinstance(name, str) or not name.isidentifier():
+            raise SchemaError(f"table name {name!r} must be text of letters, digits and underscores")
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"settings are a mapping of tables to what is known of them, and not {settings!r}")
+    for name, said in settings.items():
+        if not isinstance(said, Mapping):
+            raise ConfigError(f"settings of table '{name}' are a mapping of keys to values, and not {said!r}")

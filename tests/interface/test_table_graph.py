@@ -200,3 +200,57 @@ def test_overrides_are_a_mapping_or_text() -> None:
     expected = ["training.epochs=2"]
     assert override_words("training.epochs=2") == override_words(expected) == expected
     assert override_words({"training.epochs": 2, "model.hidden": [8, 16]}) == [*expected, "model.hidden=[8, 16]"]
+
+
+ORDERS_TWICE = pd.concat([ORDERS, ORDERS["amount"]], axis=1)
+
+UNREADABLE: dict[str, tuple[Any, str]] = {
+    "two columns of a name": (ORDERS_TWICE, "two columns called 'amount'"),
+    "two columns of a name in Arrow": (
+        pa.table([[1], [2]], names=["amount", "amount"]),
+        "two columns called 'amount'",
+    ),
+    "names that are one to Spark": (ORDERS.assign(Amount=1), "'amount' and 'Amount', which are one to Spark"),
+    "an index called like a column": (ORDERS.set_index("user_id", drop=False), "user_id, already exists"),
+    "a sparse column": (ORDERS.assign(amount=pd.arrays.SparseArray([0, 0, 1])), "column 'amount': Sparse"),
+    "an integer over 64 bits": (ORDERS.assign(amount=[2**70, 1, 2]), "column 'amount': Python int too large"),
+    "an object": (ORDERS.assign(amount=[object()] * 3), "column 'amount'"),
+    "a column of pandas": (ORDERS["amount"], "table 'orders'"),
+    "a column of polars": (pl.Series("amount", [1.0]), "table 'orders'"),
+    "an integer of 128 bits": (pl.DataFrame({"amount": pl.Series([1], dtype=pl.Int128)}), "column 'amount'"),
+    "objects in polars": (pl.DataFrame({"amount": pl.Series([object()], dtype=pl.Object)}), "column 'amount'"),
+    "a lazy frame": (pl.from_pandas(ORDERS).lazy(), "lazy polars frame; give what its collect"),
+    "periods": (ORDERS.assign(month=pd.period_range("2024-01", periods=3, freq="M")), "column 'month' is of type"),
+    "a type of an extension": (
+        pa.table({"key": pa.array([b"1" * 16], pa.uuid())}),
+        "column 'key' is of type extension<arrow.uuid>",
+    ),
+    "times of a day in lists": (
+        pa.table({"hours": pa.array([[1]], pa.list_(pa.time32("s")))}),
+        "column 'hours' is of type time32",
+    ),
+}
+
+
+@pytest.mark.parametrize(("orders", "says"), UNREADABLE.values(), ids=UNREADABLE)
+def test_a_frame_that_no_table_of_a_lake_can_be_is_an_error_that_names_it(orders: Any, says: str) -> None:
+    with pytest.raises(SchemaError) as raised:
+        gs.Graph.from_tables({"users": USERS, "orders": orders})
+    assert says in str(raised.value) and "'orders'" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("tables", "settings"),
+    [
+        ([USERS, ORDERS], None),
+        ({1: USERS, "orders": ORDERS}, None),
+        ({"my users": USERS, "orders": ORDERS}, None),
+        ({"users": USERS, "orders": ORDERS}, {"orders": None}),
+        ({"users": USERS, "orders": ORDERS}, {"orders": "amount"}),
+        ({"users": USERS, "orders": ORDERS}, ["orders"]),
+        ({"users": USERS, "orders": ORDERS}, {1: {}}),
+    ],
+)
+def test_tables_and_settings_are_mappings_of_names(tables: Any, settings: Any) -> None:
+    with pytest.raises(gs.GnnscaleError, match="mapping|table name|unknown table"):
+        gs.Graph.from_tables(tables, settings=settings)
