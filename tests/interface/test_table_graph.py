@@ -16,7 +16,9 @@ import pytest
 from deltalake import write_deltalake
 
 import gnnscale as gs
+from gnnscale.config import build_settings
 from gnnscale.interface.graph_query import override_words
+from gnnscale.pipeline import check_inputs
 from gnnscale.schema import ConfigError, LakeError, QueryError, SchemaError
 
 TEXT = "PREDICT SUM(orders.amount, 0, 7, days) FOR EACH users.user_id"
@@ -252,5 +254,21 @@ def test_a_frame_that_no_table_of_a_lake_can_be_is_an_error_that_names_it(orders
     ],
 )
 def test_tables_and_settings_are_mappings_of_names(tables: Any, settings: Any) -> None:
-    with pytest.raises(gs.GnnscaleError, match="mapping|table name|unknown table"):
+    with pytest.raises(gs.GnnscaleError, match=r"mapping|table name|unknown table"):
         gs.Graph.from_tables(tables, settings=settings)
+
+
+@pytest.mark.parametrize("column", ["amount.net", "_time"])
+def test_a_column_that_the_graph_can_not_take_is_told_before_spark_runs(column: str, tmp_path: Path) -> None:
+    orders = ORDERS.rename(columns={"amount": column})
+    with pytest.raises(SchemaError, match="a column can't be called"):
+        gs.Graph.from_tables({"users": USERS, "orders": orders})
+    paths = {
+        name: written(tmp_path, f"{name}.parquet", f.to_parquet) for name, f in (("users", USERS), ("orders", orders))
+    }
+    tables = {name: {"source": path} for name, path in paths.items()}
+    tables["users"]["primary_key"] = "user_id"
+    query = {"name": "q", "text": "PREDICT COUNT(orders.*, 0, 7) FOR EACH users.user_id"}
+    settings = build_settings({"recipe": "r", "lake": {"uri": "x"}, "query": query, "tables": tables})
+    with pytest.raises(SchemaError, match="a column can't be called"):
+        check_inputs(settings)
