@@ -74,6 +74,15 @@ def test_a_query_has_the_stages_of_its_task(shop_content, text, stages):
         assert pipeline.find(stage.name) is stage
 
 
+@pytest.mark.parametrize("text", [RANKING, COUNTING])
+def test_training_on_shards_has_them_sampled_first(shop_content, text):
+    content = {**shop_content, "model": {**shop_content["model"], "network": "blocks"}}
+    content["training"] = {**content["training"], "source": "shards"}
+    stages = pipeline_of(content, text).stages
+    assert [stage.name for stage in stages[:4]] == ["graph", "labels", "shards", "train"]
+    assert tuple(stage for stage in stages if stage.name != "shards") == pipeline_of(shop_content, text).stages
+
+
 def test_every_stage_says_what_it_does():
     told = stage_help()
     assert list(told) == [stage.name for stage in ALL_STAGES]
