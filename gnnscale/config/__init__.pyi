@@ -6,7 +6,7 @@ from .ask import recipe_record as recipe_record
 from .binding import bind_query as bind_query
 from .binding import graph_origin as graph_origin
 from .binding import plan_query_anchors as plan_query_anchors
-from .discover import describe_table as describe_table
+from .discover import describe_tables as describe_tables
 from .discover import discover_tables as discover_tables
 from .implementation import Implementation as Implementation
 from .implementation import NoOptions as NoOptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gnnscale.config import TableSettings, build_tables, describe_table, table_graph
+from gnnscale.config import TableSettings, build_tables, describe_tables, table_graph
 from gnnscale.interface.graph_query import Query
 from gnnscale.interface.graph_words import graph_page, graph_text
 from gnnscale.interface.table_inputs import TableInput, read_input
@@ -34,7 +34,7 @@ class Graph:
         kinds = {name: table.kinds for name, table in inputs.items()}
         self.schema: GraphSchema = table_graph(tables, kinds)
         for table in self.schema.tables.values():
-            table.require_columns(kinds[table.name])
+            table.check_columns(kinds[table.name])
         self._found = {link.name for link in self.schema.infer_links(kinds)}
         self.schema.validate()
 
@@ -48,9 +48,10 @@ class Graph:
     ) -> Graph:
         """Describe tables by their columns.
 
-        A primary key is a column ``id``, ``<table>_id`` or that with the table's name in the singular; a time column is
-        the only column of times, or the only one whose name says that a row came to be; a column called like another
-        table's primary key is a link to it. ``print(graph)`` tells what was found.
+        A primary key is a column ``id``, ``<table>_id`` or that with the table's name in the singular; a column called
+        like another table's primary key is a link to it. A time column is the only one whose name says that a row came
+        to be, or in a table with a foreign key the only column of times, unless its name tells, of rows with a key, of
+        an end or a birth. ``print(graph)`` tells what was found.
 
         Args:
             tables: name -> pandas, polars, Arrow or Spark frame; path or URI of Parquet, CSV or JSON lines (also
@@ -62,7 +63,7 @@ class Graph:
 
         Raises:
             ConfigError: no mapping of names, settings of a table that was not given, or an unknown key in them.
-            SchemaError: a column that is named does not exist, several could be the time, or tables are not linked.
+            SchemaError: a column that is named does not exist or one has a name that the graph can't take, several could be the time, or tables are not linked.
             LakeError: nothing is at a path.
         """
         settings, options = settings or {}, storage_options or {}
@@ -71,7 +72,7 @@ class Graph:
             if name not in tables:
                 raise ConfigError(f"settings of unknown table '{name}'.{nearest(str(name), tables)}")
         inputs = {name: read_input(name, given, options) for name, given in tables.items()}
-        inferred = {name: describe_table(name, table.kinds, settings.get(name, {})) for name, table in inputs.items()}
+        inferred = describe_tables({name: table.kinds for name, table in inputs.items()}, settings)
         content = {name: {"source": "", **inferred[name], **settings.get(name, {})} for name in inputs}
         return cls(inputs, build_tables(content), inferred, options)
 
@@ -99,9 +100,7 @@ class Graph:
         Raises:
             LakeError: a frame of Spark can't be read.
         """
-        return {
-            name: {**table, "source": self._inputs[name].store(lake)} for name, table in self.describe().items()
-        }
+        return {name: {**table, "source": self._inputs[name].store(lake)} for name, table in self.describe().items()}
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """Section ``tables`` of a configuration, before it is known where the rows will be."""

@@ -183,7 +183,9 @@ def _input(name: str, given: Any, storage_options: Mapping[str, str]) -> TableIn
         # Arrow would be given their addresses.
         for column, kind in zip(given.columns, given.dtypes, strict=True):
             if str(kind) == "Object":
-                raise SchemaError(f"table '{name}': column '{column}' holds Python objects, which no table of a lake has")
+                raise SchemaError(
+                    f"table '{name}': column '{column}' holds Python objects, which no table of a lake has"
+                )
     if hasattr(given, "__arrow_c_stream__"):
         form = {"pyarrow": "Arrow table"}.get(library, f"{library} frame")
         return MemoryTable(name, form, plain_table(name, arrow_table(name, given)))
