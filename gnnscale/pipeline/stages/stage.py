@@ -126,12 +126,8 @@ class Stage(ABC):
             detail = self.make()
             record = write_stage(lake, self.record_name, digest, started, detail, self.outputs(), upstream)
             log.info("%-8s %.0f s: %s", self.name, record.seconds, record.detail)
-        self.remember()
         self.work.done.append((self.name, record.seconds, record.detail))
         return record
-
-    def remember(self) -> None:
-        """Keep what later uses of the lake go by, whether the work was done or skipped; most stages have nothing."""
 
     def is_current(self) -> bool:
         """Whether :meth:`run` would skip the stage; an earlier stage that never ran means no."""

@@ -12,7 +12,7 @@ from rich.console import Console
 # Doors that are lazy: a stage is known, and skipped, without torch and Ray.
 from gnnscale import tracking, training
 from gnnscale.config import Settings, build_settings, with_values
-from gnnscale.lake import Lake
+from gnnscale.lake import Lake, StageRecord
 from gnnscale.pipeline import workers
 from gnnscale.pipeline.stages.label_stage import LabelStage
 from gnnscale.pipeline.stages.open_graph import open_graph
@@ -38,7 +38,25 @@ Hear = Callable[[str, Mapping[str, float]], None]
 """Called with ``step`` or ``validation`` and the figures."""
 
 
-class TrainStage(Stage):
+class ModelStage(Stage):
+    """A stage that the trained model takes part in."""
+
+    def run(self) -> StageRecord:
+        """Do the work, or skip it where nothing has changed; either way the model answers as this run says."""
+        record = super().run()
+        self.remember()
+        return record
+
+    def remember(self) -> None:
+        """Keep what the model answers by, as this stage was given it."""
+        name = TRAINED.format(query=self.settings.query.name)
+        record = self.work.lake.read_record(name)
+        if record is not None:
+            given = _without_secrets(self.settings)
+            self.work.lake.write_record(name, {**record, **{section: given[section] for section in ANSWERING}})
+
+
+class TrainStage(ModelStage):
     """Examples to a model."""
 
     name = "train"
@@ -76,21 +94,9 @@ class TrainStage(Stage):
         return train_and_track(self.settings, self.work.lake, self.work.console)
 
     def remember(self) -> None:
-        """Keep the whole configuration, also where the model is the one that there was: what it answers by may differ."""
+        """Keep the whole configuration; also where training was skipped, what the model answers by may be new."""
         settings = trained_settings(self.settings, self.work.lake)
         self.work.lake.write_record(TRAINED.format(query=settings.query.name), _without_secrets(settings))
-
-
-class ModelStage(Stage):
-    """A stage that the trained model takes part in."""
-
-    def remember(self) -> None:
-        """Keep what the model answers by, as this stage was given it."""
-        name = TRAINED.format(query=self.settings.query.name)
-        record = self.work.lake.read_record(name)
-        if record is not None:
-            given = _without_secrets(self.settings)
-            self.work.lake.write_record(name, {**record, **{section: given[section] for section in ANSWERING}})
 
 
 def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
