@@ -30,6 +30,7 @@ from .search_space import with_values as with_values
 from .section import Positive as Positive
 from .section import Section as Section
 from .settings import ChecksSettings as ChecksSettings
+from .settings import ColumnSettings as ColumnSettings
 from .settings import GraphSettings as GraphSettings
 from .settings import Settings as Settings
 from .settings import SparkSettings as SparkSettings

@@ -71,9 +71,9 @@ def describe_tables(
 ) -> dict[str, dict[str, str]]:
     """Keys and times of tables that nobody has described, by the names of their columns.
 
-    A primary key is a column ``id``, ``<table>_id`` or that with the table's name in the singular. Of several columns of
-    times, a time column is the only one whose name says that a row came to be. One that is alone is it by such a name,
-    and in a table with a foreign key by any name; but not by one that tells, of rows with a key, of an end or a birth.
+    A primary key is a column ``id``, ``<table>_id`` or that with the table's name in the singular. A time column is the
+    only one whose name says that a row came to be, or in a table with a foreign key the only column of times, unless
+    its name tells, of rows with a key, of an end or a birth.
 
     Args:
         kinds: table -> its columns and what their values are.

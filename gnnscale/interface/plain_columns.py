@@ -70,6 +70,11 @@ def plain_table(name: str, table: pa.Table) -> pa.Table:
     return pa.table(columns, pa.schema(fields)).combine_chunks()
 
 
+def dictionary_columns(schema: pa.Schema) -> frozenset[str]:
+    """Columns of a type that keeps each value once: categories of pandas and polars, dictionaries of Arrow."""
+    return frozenset(field.name for field in schema if pa.types.is_dictionary(field.type))
+
+
 def plain_type(kind: pa.DataType) -> pa.DataType:
     """The type in which Spark reads values of a type from Parquet.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gnnscale.config import TableSettings, build_tables, describe_tables, table_graph
+from gnnscale.config import ColumnSettings, TableSettings, build_tables, describe_tables, table_graph
 from gnnscale.interface.graph_query import Query
 from gnnscale.interface.graph_words import graph_page, graph_text
 from gnnscale.interface.table_inputs import TableInput, read_input
 from gnnscale.lake import Lake
-from gnnscale.schema import ConfigError, GraphSchema, SchemaError, nearest
+from gnnscale.schema import ColumnType, ConfigError, GraphSchema, Link, SchemaError, Table, ValueKind, nearest
 
 
 class Graph:
@@ -32,10 +32,14 @@ class Graph:
         self._inputs, self._tables, self._inferred = dict(inputs), dict(tables), inferred
         self.storage_options = dict(storage_options)
         kinds = {name: table.kinds for name, table in inputs.items()}
-        self.schema: GraphSchema = table_graph(tables, kinds)
-        for table in self.schema.tables.values():
-            table.check_columns(kinds[table.name])
-        self._found = {link.name for link in self.schema.infer_links(kinds)}
+        self.schema, self._found = _linked(tables, kinds)
+        links = self.schema.links
+        self._categories = {name: _categories(inputs[name], t, links) for name, t in self.schema.tables.items()}
+        for name, columns in self._categories.items():
+            meant = dict.fromkeys(columns, ColumnSettings(type=ColumnType.CATEGORICAL))
+            if meant:
+                self._tables[name] = tables[name].model_copy(update={"columns": {**tables[name].columns, **meant}})
+        self.schema, self._found = _linked(self._tables, kinds)
         self.schema.validate()
 
     @classmethod
@@ -63,7 +67,8 @@ class Graph:
 
         Raises:
             ConfigError: no mapping of names, settings of a table that was not given, or an unknown key in them.
-            SchemaError: a column that is named does not exist or one has a name that the graph can't take, several could be the time, or tables are not linked.
+            SchemaError: a column that is named does not exist, one has a name that the graph can't take, several could
+                be the time, or tables are not linked.
             LakeError: nothing is at a path.
         """
         settings, options = settings or {}, storage_options or {}
@@ -110,6 +115,10 @@ class Graph:
         """What was found out about a table by its columns: ``primary_key`` and ``time_column``."""
         return self._inferred[table]
 
+    def is_category_by_type(self, table: str, column: str) -> bool:
+        """Whether a column is taken for categories because its type says so."""
+        return column in self._categories[table]
+
     def is_inferred(self, link: str) -> bool:
         """Whether a link, ``table.column``, was found by the column's name."""
         return link in self._found
@@ -124,6 +133,24 @@ class Graph:
 
     def _repr_html_(self) -> str:
         return graph_page(self)
+
+
+def _linked(
+    tables: Mapping[str, TableSettings], kinds: Mapping[str, Mapping[str, ValueKind]]
+) -> tuple[GraphSchema, set[str]]:
+    """The schema of tables, and the names of the links that were found by names of columns."""
+    schema = table_graph(tables, kinds)
+    for table in schema.tables.values():
+        table.check_columns(kinds[table.name])
+    return schema, {link.name for link in schema.infer_links(kinds)}
+
+
+def _categories(given: TableInput, table: Table, links: Sequence[Link]) -> list[str]:
+    """Columns that are categories by their type, of which nothing else is known, and which would be something else."""
+    known = {table.primary_key, table.time_column, table.end_time, *table.columns}
+    known |= {link.column for link in links if link.table == table.name}
+    free = [column for column in given.kinds if column in given.categories and column not in known]
+    return [column for column in free if table.meaning(column) is not ColumnType.CATEGORICAL]
 
 
 def _check_mappings(tables: Any, settings: Any) -> None:

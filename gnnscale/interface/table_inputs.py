@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gnnscale.interface.plain_columns import arrow_table, pandas_table, plain_table
+from gnnscale.interface.plain_columns import arrow_table, dictionary_columns, pandas_table, plain_table
 from gnnscale.lake import Lake, arrow_kinds, count_rows, find_source, read_schema, text_format
 from gnnscale.schema import LakeError, SchemaError, ValueKind
 
@@ -49,6 +49,11 @@ class TableInput(ABC):
     def kinds(self) -> dict[str, ValueKind]:
         """Columns and what their values are."""
         return arrow_kinds(self.schema)
+
+    @property
+    def categories(self) -> frozenset[str]:
+        """Columns whose type says that they hold categories, whatever the values are."""
+        return dictionary_columns(self.schema)
 
     @abstractmethod
     def store(self, lake: Lake) -> str:
@@ -102,6 +107,7 @@ class MemoryTable(TableInput):
     name: str
     form: str
     table: pa.Table
+    categories: frozenset[str] = frozenset()  # type: ignore[assignment]
 
     @property
     def schema(self) -> pa.Schema:
@@ -176,7 +182,7 @@ def _input(name: str, given: Any, storage_options: Mapping[str, str]) -> TableIn
     if library == "pyspark" and hasattr(given, "schema"):
         return SparkTable(name, "Spark frame", given)
     if library == "pandas" and hasattr(given, "columns"):
-        return MemoryTable(name, "pandas frame", plain_table(name, pandas_table(name, given)))
+        return _memory_table(name, "pandas frame", pandas_table(name, given))
     if library == "polars" and hasattr(given, "collect"):
         raise SchemaError(f"table '{name}' is a lazy polars frame; give what its collect() returns")
     if library == "polars" and hasattr(given, "dtypes"):
@@ -188,11 +194,15 @@ def _input(name: str, given: Any, storage_options: Mapping[str, str]) -> TableIn
                 )
     if hasattr(given, "__arrow_c_stream__"):
         form = {"pyarrow": "Arrow table"}.get(library, f"{library} frame")
-        return MemoryTable(name, form, plain_table(name, arrow_table(name, given)))
+        return _memory_table(name, form, arrow_table(name, given))
     raise SchemaError(
         f"table '{name}' is a {type(given).__module__}.{type(given).__qualname__}; allowed are pandas, polars, Arrow "
         "and Spark frames, paths, and names of a Spark catalog"
     )
+
+
+def _memory_table(name: str, form: str, table: pa.Table) -> MemoryTable:
+    return MemoryTable(name, form, plain_table(name, table), dictionary_columns(table.schema))
 
 
 def _named_input(name: str, given: str, storage_options: Mapping[str, str]) -> TableInput:

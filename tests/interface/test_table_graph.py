@@ -272,3 +272,24 @@ def test_a_column_that_the_graph_can_not_take_is_told_before_spark_runs(column: 
     settings = build_settings({"recipe": "r", "lake": {"uri": "x"}, "query": query, "tables": tables})
     with pytest.raises(SchemaError, match="a column can't be called"):
         check_inputs(settings)
+
+
+def test_a_column_of_categories_is_categorical_whatever_its_values(tmp_path: Path) -> None:
+    frame = ORDERS.assign(
+        shop=pd.Categorical([1, 2, 1]), rank=pd.Categorical([3, 1, 2]), kind=pd.Categorical(list("aba"))
+    )
+    users = USERS.assign(user_id=pd.Categorical([1, 2]))
+    orders = frame.assign(user_id=pd.Categorical([1, 1, 2]))
+    for given in (orders, pa.Table.from_pandas(orders)):
+        settings = {"orders": {"columns": {"rank": "numerical"}}}
+        graph = gs.Graph.from_tables({"users": users, "orders": given}, settings=settings)
+        table = graph.schema.table("orders")
+        assert {column: str(meaning) for column, meaning in table.columns.items()} == {
+            "rank": "numerical",
+            "shop": "categorical",
+        }
+        assert graph.schema.table("users").columns == {} and len(graph.schema.links) == 1
+        told = {line.split()[0]: line.split(maxsplit=1)[1] for line in repr(graph).splitlines() if line[0] == " "}
+        assert told["shop"].split() == ["number", "categorical", "categories,", "by", "type"]
+        assert told["rank"].split() == ["number", "numerical"]
+        assert graph.store(gs.Lake(tmp_path / "lake"))["orders"]["columns"]["shop"] == {"type": "categorical"}
