@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 from py4j.protocol import Py4JJavaError
-from pyspark.errors import ParseException, PySparkException
+from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -26,7 +26,7 @@ def catalog_frame(session: SparkSession, name: str) -> DataFrame | None:
     """A table or view of the session's catalog; None where there is none, nor could be, of that name."""
     try:
         return session.table(name) if session.catalog.tableExists(name) else None
-    except ParseException:
+    except AnalysisException:
         return None
 
 
