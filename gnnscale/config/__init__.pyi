@@ -1,11 +1,12 @@
 from .ask import RECIPE as RECIPE
 from .ask import ask_settings as ask_settings
+from .ask import check_query_name as check_query_name
 from .ask import query_name as query_name
 from .ask import recipe_record as recipe_record
 from .binding import bind_query as bind_query
 from .binding import graph_origin as graph_origin
 from .binding import plan_query_anchors as plan_query_anchors
-from .discover import describe_table as describe_table
+from .discover import describe_tables as describe_tables
 from .discover import discover_tables as discover_tables
 from .implementation import Implementation as Implementation
 from .implementation import NoOptions as NoOptions
@@ -30,6 +31,7 @@ from .search_space import with_values as with_values
 from .section import Positive as Positive
 from .section import Section as Section
 from .settings import ChecksSettings as ChecksSettings
+from .settings import ColumnSettings as ColumnSettings
 from .settings import GraphSettings as GraphSettings
 from .settings import Settings as Settings
 from .settings import SparkSettings as SparkSettings

@@ -8,8 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from gnnscale.config.load import compose_settings
-from gnnscale.config.settings import Settings
+from gnnscale.config.settings import QuerySettings, Settings
+from gnnscale.schema import ConfigError
 
 RECIPE: Final = "recipe"
 """Record of the tables, the graph section and the relations that a lake's graph was built with."""
@@ -59,3 +62,18 @@ def query_name(text: str) -> str:
     words = re.sub(r"[^a-z0-9]+", "_", text.lower().strip().removeprefix("predict")).strip("_")
     digest = hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:6]
     return f"q_{words[:32].rstrip('_')}_{digest}"
+
+
+def check_query_name(name: str) -> str:
+    """The name, where the tables of a query can carry it.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        return QuerySettings(name=name, text="").name
+    except ValidationError:
+        raise ConfigError(
+            f"query name {name!r} is none that tables can carry: lower-case letters, digits and underscores, a letter "
+            "first"
+        ) from None

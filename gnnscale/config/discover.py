@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from gnnscale.lake import Lake, column_kinds, find_source, text_format
-from gnnscale.schema import LakeError, SchemaError, ValueKind
+from gnnscale.schema import LakeError, SchemaError, ValueKind, names_key
 
 MADE: Final = (
     "ids_",
@@ -29,9 +29,12 @@ CAME: Final = re.compile(
 )
 """Names of columns that say when a row came to be."""
 
+NOT_CAME: Final = re.compile(r"churn|clos|end|expir|until|left|leave|cancel|delet|remov|terminat|birth|born|dob$", re.I)
+"""Names of columns that say when a row with a key ended, or something else of it that is not when it came to be."""
+
 
 def discover_tables(lake: Lake, overrides: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-    """Describe the Delta tables, Parquet, CSV and JSON files of a lake, each as :func:`describe_table` does.
+    """Describe the Delta tables, Parquet, CSV and JSON files of a lake, as :func:`describe_tables` does.
 
     Args:
         lake: where the tables lie.
@@ -55,37 +58,60 @@ def discover_tables(lake: Lake, overrides: Sequence[str] = ()) -> dict[str, dict
             f"lake {lake.uri} holds neither a graph nor tables; run a recipe there, or put Delta tables, Parquet, "
             "CSV or JSON files into it"
         )
-    tables = {}
-    for name, uri in sources.items():
-        kinds = column_kinds(find_source(name, uri, lake.storage_options), lake.storage_options)
-        said = {"time_column"} if any(o.startswith(f"tables.{name}.time_column=") for o in overrides) else set()
-        tables[name] = {"source": uri, **describe_table(name, kinds, said)}
-    return tables
+    kinds = {
+        name: column_kinds(find_source(name, uri, lake.storage_options), lake.storage_options)
+        for name, uri in sources.items()
+    }
+    found = describe_tables(kinds, {name: _said(name, overrides) for name in sources})
+    return {name: {"source": uri, **found[name]} for name, uri in sources.items()}
 
 
-def describe_table(name: str, kinds: Mapping[str, ValueKind], said: Collection[str] = ()) -> dict[str, str]:
-    """Key and time of a table that nobody has described, by the names of its columns.
+def describe_tables(
+    kinds: Mapping[str, Mapping[str, ValueKind]], said: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, str]]:
+    """Keys and times of tables that nobody has described, by the names of their columns.
 
-    A primary key is a column ``id``, ``<table>_id`` or that with the table's name in the singular; a time column is the
-    only column of times, or the only one whose name says that a row came to be.
+    A primary key is a column ``id``, ``<table>_id`` or that with the table's name in the singular. A time column is the
+    only one whose name says that a row came to be, or in a table with a foreign key the only column of times, unless
+    its name tells, of rows with a key, of an end or a birth.
 
     Args:
-        name: of the table.
-        kinds: its columns and what their values are.
-        said: what is known of the table already: nothing is sought for it.
+        kinds: table -> its columns and what their values are.
+        said: table -> what is known of it already: keys of its section ``tables``, for which nothing is sought.
 
     Returns:
-        ``primary_key`` and ``time_column``, where there are such columns.
+        Table -> ``primary_key`` and ``time_column``, where there are such columns.
 
     Raises:
-        SchemaError: several columns could be its time.
+        SchemaError: several columns could be the time of a table.
     """
-    found = {}
-    if "primary_key" not in said and (key := _primary_key(name, kinds)):
-        found["primary_key"] = key
-    if not {"time_column", "time_from"} & set(said) and (time := _time_column(name, kinds)):
-        found["time_column"] = time
+    found: dict[str, dict[str, str]] = {name: {} for name in kinds}
+    keys: dict[str, str | None] = {}
+    for name, columns in kinds.items():
+        known = said.get(name, {})
+        keys[name] = known["primary_key"] if "primary_key" in known else _primary_key(name, columns)
+        if "primary_key" not in known and (key := keys[name]):
+            found[name]["primary_key"] = key
+    for name, columns in kinds.items():
+        known = said.get(name, {})
+        others = [(other, key) for other, key in keys.items() if other != name and key]
+        rest = set(columns) - {keys[name]}
+        linked = bool(known.get("foreign_keys")) or any(
+            names_key(column, other, key) for column in rest for other, key in others
+        )
+        sought = not {"time_column", "time_from"} & set(known)
+        if sought and (time := _time_column(name, columns, keyed=bool(keys[name]), linked=linked)):
+            found[name]["time_column"] = time
     return found
+
+
+def _said(table: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """What overrides say of a table."""
+    pairs = (override.partition("=") for override in overrides)
+    words = {
+        key.removeprefix(f"tables.{table}."): value for key, _, value in pairs if key.startswith(f"tables.{table}.")
+    }
+    return {key.partition(".")[0]: value for key, value in words.items()}
 
 
 def _primary_key(table: str, kinds: Mapping[str, ValueKind]) -> str | None:
@@ -96,10 +122,13 @@ def _primary_key(table: str, kinds: Mapping[str, ValueKind]) -> str | None:
     return found[0] if found else None
 
 
-def _time_column(table: str, kinds: Mapping[str, ValueKind]) -> str | None:
+def _time_column(table: str, kinds: Mapping[str, ValueKind], keyed: bool, linked: bool) -> str | None:
     times = [column for column, kind in kinds.items() if kind is ValueKind.TIME]
-    if len(times) <= 1:
-        return times[0] if times and CAME.search(times[0]) else None
+    if not times:
+        return None
+    if len(times) == 1:
+        other = keyed and NOT_CAME.search(times[0])
+        return times[0] if not other and (linked or CAME.search(times[0])) else None
     likely = [column for column in times if CAME.search(column)]
     if len(likely) == 1:
         return likely[0]

@@ -8,6 +8,7 @@ from .labels.label_stage import describe_labels as describe_labels
 from .labels.own_examples import holdout_anchor as holdout_anchor
 from .labels.own_examples import write_examples as write_examples
 from .sources.spark_frames import DataFrame as DataFrame
+from .sources.spark_frames import catalog_frame as catalog_frame
 from .sources.spark_frames import frame_digest as frame_digest
 from .sources.spark_frames import frame_schema as frame_schema
 from .sources.spark_frames import write_frame as write_frame

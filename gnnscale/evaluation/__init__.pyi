@@ -11,6 +11,7 @@ from .baselines.link_baselines import popularity as popularity
 from .baselines.link_baselines import recency_weighted_frequency as recency_weighted_frequency
 from .comparison import MODEL as MODEL
 from .comparison import Comparison as Comparison
+from .comparison import rivals_of as rivals_of
 from .holdout import Holdout as Holdout
 from .list_comparison import MethodLists as MethodLists
 from .list_comparison import compare_lists as compare_lists

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
@@ -210,6 +210,11 @@ class Comparison:
             row[f"{name}_difference_high"] = _number(difference.interval.high)
             row[f"{name}_verdict"] = None if result.method == self.reference else verdict_of(difference, metric)
         return row
+
+
+def rivals_of(methods: Iterable[str], subject: str = MODEL) -> list[str]:
+    """What a method is held against: the others, without the tower, which is a part of the model."""
+    return [name for name in methods if name not in (subject, TOWER)]
 
 
 def check_methods(names: Sequence[str], reference: str) -> None:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
+from datetime import date, datetime
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gnnscale.config import Settings, build_settings, plan_query_anchors
 from gnnscale.interface.model_figures import Metrics, ReportPage
 from gnnscale.lake import Lake
 from gnnscale.query import epoch_seconds
-from gnnscale.schema import ConfigError, DataError, LakeError
+from gnnscale.schema import MANIFEST_NAME, ConfigError, DataError, GraphManifest, LakeError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
     from gnnscale.inference import LakeModel
+
+MOST_SECONDS: Final = 2**31 - 1
+"""Between an anchor and the first time of a graph, which are 32-bit numbers there."""
 
 
 def load_model(
@@ -83,12 +86,15 @@ class Model:
         Raises:
             LakeError: the model was not evaluated.
         """
-        from gnnscale.pipeline import EVALUATION
-
-        record = self._lake.read_record(EVALUATION.format(query=self.name))
+        record = self._evaluation()
         if record is None:
             raise LakeError(f"lake {self.lake} holds no evaluation of '{self.name}'; run the evaluate stage first")
         return Metrics(record)
+
+    def _evaluation(self) -> dict[str, Any] | None:
+        from gnnscale.pipeline import EVALUATION
+
+        return self._lake.read_record(EVALUATION.format(query=self.name))
 
     @property
     def report(self) -> ReportPage:
@@ -99,15 +105,17 @@ class Model:
 
     def predict(
         self,
-        entities: Iterable[Any] | None = None,
-        as_of: datetime | str | None = None,
+        entities: Any = None,
+        as_of: date | str | int | None = None,
         k: int | None = None,
     ) -> pd.DataFrame:
         """Answers for entities, from what is known at a time; no Spark takes part.
 
         Args:
-            entities: keys, in the order wanted; default: everybody that the query asks about.
-            as_of: anchor, a time or its ISO form; without a zone it is UTC. Default: the one of the lake's predictions.
+            entities: keys, in the order wanted, as a list, array, series or column; or one key. Default: everybody that
+                the query asks about.
+            as_of: anchor: a time or its ISO form, UTC without a zone, or epoch seconds. Default: the one of the lake's
+                predictions.
             k: most targets or classes an entity; default: as many as the query asks for.
 
         Returns:
@@ -116,22 +124,22 @@ class Model:
 
         Raises:
             DataError: a key is not one of the entity table's.
-            ConfigError: ``k`` is less than 1 or is given to a task of one value an entity, or the time can't be read.
+            ConfigError: ``k`` is no integer from 1 or is given to a task of one value an entity, or the time can't be
+                read, or is too far from those of the graph.
             LakeError: the model does not fit the lake's graph any more.
         """
-        anchor = None if as_of is None else _seconds(as_of)
+        anchor = None if as_of is None else self._anchor(as_of)
+        keys = None if entities is None else entity_keys(entities)
+        if k is not None and not (isinstance(k, Integral) and k >= 1):
+            raise ConfigError(f"k={k!r}: at least 1 answer can be asked for, in whole numbers")
         model = self._open(anchor)
-        if k is not None and k < 1:
-            raise ConfigError(f"k={k}: at least 1 answer can be asked for")
         if k is not None and not model.gives_several:
             raise ConfigError(f"k is for rankings and classes, and {model.query.task_type} has none")
-        if entities is None:
+        if keys is None:
             return model.answer(self._everybody(model, anchor), k)
         import pandas as pd
 
-        if isinstance(entities, str):
-            raise DataError(f"entities are a list of keys, such as ['{entities}']")
-        return model.answer(model.nodes_of(pd.Series(list(entities), dtype=object)), k)
+        return model.answer(model.nodes_of(pd.Series(keys, dtype=object)), k)
 
     def _everybody(self, model: LakeModel, anchor: int | None) -> NDArray[np.int64]:
         import numpy as np
@@ -147,6 +155,14 @@ class Model:
 
     def _latest(self, model: LakeModel) -> int:
         return plan_query_anchors(self.settings, model.query, model.store.manifest.time_ranges).latest
+
+    def _anchor(self, as_of: date | str | int) -> int:
+        seconds = anchor_seconds(as_of)
+        record = self._lake.read_record(MANIFEST_NAME)
+        # Times are kept as so many seconds from the first one.
+        if record is not None and abs(seconds - GraphManifest.from_dict(record).origin) > MOST_SECONDS:
+            raise ConfigError(f"as_of is {as_of!r}, which is over 68 years from the times of the graph")
+        return seconds
 
     def _open(self, anchor: int | None) -> LakeModel:
         """The network with its graph; the last one is kept."""
@@ -172,13 +188,51 @@ class Model:
         return content
 
     def __repr__(self) -> str:
-        return f"Model {self.name} in {self.lake}: {self.query}\n{self.metrics!r}"
+        figures = repr(self.metrics) if self._evaluation() else "not evaluated"
+        return f"Model {self.name} in {self.lake}: {self.query}\n{figures}"
 
 
-def _seconds(time: datetime | str) -> int:
-    import pandas as pd
+def anchor_seconds(time: date | str | int) -> int:
+    """Epoch seconds of a time: a datetime or date, ISO 8601 text, or a whole number, which is epoch seconds already.
 
+    Raises:
+        ConfigError: it is none of these.
+    """
     try:
-        return epoch_seconds(pd.Timestamp(time).to_pydatetime(warn=False))
-    except (ValueError, TypeError):
-        raise ConfigError(f"as_of is {time!r}, which is no time; allowed are datetimes and ISO 8601 text") from None
+        if isinstance(time, Integral) and not isinstance(time, bool):
+            return int(time)
+        if isinstance(time, str):
+            return epoch_seconds(datetime.fromisoformat(time))
+        if isinstance(time, datetime):
+            return epoch_seconds(time)
+        if isinstance(time, date):
+            return epoch_seconds(datetime(time.year, time.month, time.day))
+        if type(time).__name__ == "datetime64":
+            import pandas as pd
+
+            return epoch_seconds(pd.Timestamp(time))
+    except (ValueError, TypeError, OverflowError):
+        pass
+    raise ConfigError(
+        f"as_of is {time!r}, which is no time; allowed are datetimes, dates, ISO 8601 text and epoch seconds"
+    )
+
+
+def entity_keys(entities: Any) -> list[Any]:
+    """Keys as plain values, of whatever holds them; a single one is a list of one.
+
+    Raises:
+        DataError: it is a frame or a mapping, or holds what can be no key.
+    """
+    if isinstance(entities, Mapping) or hasattr(entities, "columns"):
+        raise DataError(f"entities are a list of keys or one column, and not a {type(entities).__name__}")
+    for convert in ("as_py", "to_pylist", "tolist"):
+        if hasattr(entities, convert):
+            entities = getattr(entities, convert)()
+            break
+    single = isinstance(entities, str | bytes) or not isinstance(entities, Iterable)
+    keys = [key.as_py() if hasattr(key, "as_py") else key for key in ([entities] if single else entities)]
+    for key in keys:
+        if not isinstance(key, Hashable):
+            raise DataError(f"entities are keys, and {key!r} can be none")
+    return keys

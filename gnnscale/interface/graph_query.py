@@ -7,19 +7,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gnnscale.config import ask_settings, query_name
+from gnnscale.config import Settings, ask_settings, check_query_name, query_name
 from gnnscale.interface.fitted_model import Model
-from gnnscale.interface.table_inputs import read_input
+from gnnscale.interface.table_inputs import TableInput, read_input
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery, explain
+from gnnscale.schema import ConfigError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from gnnscale.interface.table_graph import Graph
 
-Overrides = Mapping[str, Any] | Sequence[str]
-"""``{"training.epochs": 2}``, or ``["training.epochs=2"]`` as on the command line."""
+Overrides = Mapping[str, Any] | Sequence[str] | str
+"""``{"training.epochs": 2}``, or ``["training.epochs=2"]`` as on the command line, or one of these alone."""
 
 
 class Query:
@@ -29,10 +30,15 @@ class Query:
         text: the query.
         name: that its tables carry in a lake.
         bound: the query, bound to the graph's tables and columns.
+
+    Raises:
+        ConfigError: no table can carry the name.
+        QueryError: the text can't be read, or does not fit the graph.
     """
 
     def __init__(self, graph: Graph, text: str, name: str | None = None) -> None:
-        self._graph, self.text, self.name = graph, text, name or query_name(text)
+        self._graph, self.text = graph, text
+        self.name = query_name(text) if name is None else check_query_name(name)
         self.bound = PredictiveQuery(graph.schema, text)
 
     @property
@@ -63,7 +69,7 @@ class Query:
             lake: folder or object-store URI that everything is written to.
             mode: ``fast``, ``normal`` or ``best``.
             overrides: of the configuration, as a mapping of dotted keys or as a list of ``key=value``; a list where one
-                value stands is searched over.
+                value stands is searched over. Lake, tables' sources, and name and text of the query are not among them.
             examples: labelled examples of one's own, instead of those that the query makes: a frame or path with the
                 entity's key, ``anchor_time`` and ``target`` (``targets``, a list of keys, for rankings), and perhaps
                 ``split`` (``train``, ``validation`` or ``test``).
@@ -117,26 +123,52 @@ class Query:
         from gnnscale.tracking import kept_store, shown_logging
 
         prepare_environment()
-        options = self._graph.storage_options
-        home = Lake(str(lake), options)
+        home, words = Lake(str(lake), self._graph.storage_options), override_words(overrides or ())
+        # What is wrong with the configuration should show before a frame is written.
+        self._settings(home, {}, words, mode)
+        given = None if examples is None else read_input(f"examples_{self.name}", examples, home.storage_options)
         with kept_store(), shown_logging(verbose) as console:
-            record = {
-                "recipe": Path(home.uri).name or "lake",
-                "lake": {"storage_options": options},
-                "tables": self._graph.store(home),
-                **({} if examples is None else self._store_examples(home, examples)),
-            }
-            words = override_words(overrides or ())
-            settings = ask_settings(record, home.uri, self.text, self.name, words, mode)
+            stored = {"tables": self._graph.store(home), **(self._store_examples(home, given) if given else {})}
+            settings = self._settings(home, stored, words, mode)
             with Pipeline(PipelineContext(settings, console, force)) as pipeline:
                 pipeline.run(stages)
         return home
 
-    def _store_examples(self, lake: Lake, examples: Any) -> dict[str, Any]:
+    def _settings(self, lake: Lake, stored: Mapping[str, Any], words: Sequence[str], mode: str) -> Settings:
+        """The configuration, of sections that say where rows are stored, where they are.
+
+        Raises:
+            ConfigError: it is at fault, or overrides what the graph, the query or the call has said.
+        """
+        record = {
+            "recipe": Path(lake.uri).name or "lake",
+            "lake": {"storage_options": lake.storage_options},
+            "tables": self._graph.describe(),
+            **stored,
+        }
+        settings = ask_settings(record, lake.uri, self.text, self.name, words, mode)
+        said = {
+            "lake.uri": (settings.lake.uri, lake.uri),
+            "lake.storage_options": (settings.lake.storage_options, lake.storage_options),
+            "query.name": (settings.query.name, self.name),
+            "query.text": (settings.query.text, self.text),
+            **{
+                f"tables.{name}.source": (table.source, record["tables"].get(name, {}).get("source"))
+                for name, table in settings.tables.items()
+            },
+        }
+        for key, (found, given) in said.items():
+            if found != given:
+                raise ConfigError(
+                    f"{key} can't be overridden here: tables and storage options are the graph's, text and name the "
+                    "query's, and the lake is an argument"
+                )
+        return settings
+
+    def _store_examples(self, lake: Lake, given: TableInput) -> dict[str, Any]:
         """Examples of one's own as configuration: where they are, and the anchor that rankings are tested at."""
         from gnnscale.etl import holdout_anchor
 
-        given = read_input(f"examples_{self.name}", examples, self._graph.storage_options)
         content: dict[str, Any] = {"query": {"examples": given.store(lake)}}
         if self.bound.task_type.predicts_links:
             test = holdout_anchor(lake, content["query"]["examples"])
@@ -148,8 +180,15 @@ class Query:
 
 
 def override_words(overrides: Overrides) -> list[str]:
-    """Overrides as the command line has them."""
-    if not isinstance(overrides, Mapping):
-        return list(overrides)
-    # JSON is YAML, which values of overrides are.
-    return [f"{key}={json.dumps(value, default=str)}" for key, value in overrides.items()]
+    """Overrides as the command line has them.
+
+    Raises:
+        ConfigError: they are neither a mapping of keys nor text.
+    """
+    if isinstance(overrides, Mapping):
+        # JSON is YAML, which values of overrides are.
+        return [f"{key}={json.dumps(value, default=str)}" for key, value in overrides.items()]
+    words = [overrides] if isinstance(overrides, str) else overrides
+    if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
+        raise ConfigError(f"overrides are a mapping of keys to values or a list of key=value, and not {overrides!r}")
+    return list(words)

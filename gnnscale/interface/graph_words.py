@@ -70,6 +70,8 @@ def _columns(graph: Graph, given: TableInput) -> Iterator[ColumnLine]:
             part.append(f"{which}, {_source(column == inferred.get('time_column'))}")
         if column in links:
             part.append(f"-> {links[column].parent}, {_source(graph.is_inferred(links[column].name))}")
+        if graph.is_category_by_type(given.name, column):
+            part.append("categories, by type")
         if not part and not meaning:
             found = table.meaning(column)
             meaning = f"{found}" if found else "unknown"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from gnnscale.evaluation import rivals_of
 from gnnscale.schema import LakeError
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ class Metrics(Mapping[str, Mapping[str, float]]):
 
     Attributes:
         headline: name of the metric that methods are compared by.
-        best_baseline: name of the best of the others by that metric; None where there is none.
+        best_baseline: name of the best of the others by that metric, the model's own tower aside; None where there is
+            none.
     """
 
     def __init__(self, record: Mapping[str, Any]) -> None:
@@ -33,7 +35,8 @@ class Metrics(Mapping[str, Mapping[str, float]]):
         self.headline = str(record.get("headline", HEADLINE))
         larger = {metric["name"]: metric["higher_is_better"] for metric in record.get("metrics", ())}
         sign = 1 if larger.get(self.headline, True) else -1
-        known = {name: figures[self.headline] for name, figures in methods.items() if self.headline in figures}
+        others = ((name, methods[name]) for name in rivals_of(methods))
+        known = {name: figures[self.headline] for name, figures in others if self.headline in figures}
         self.best_baseline = max(known, key=lambda name: sign * known[name]) if known else None
 
     def __getitem__(self, method: str) -> Mapping[str, float]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gnnscale.config import TableSettings, build_tables, describe_table, table_graph
+from gnnscale.config import ColumnSettings, TableSettings, build_tables, describe_tables, table_graph
 from gnnscale.interface.graph_query import Query
 from gnnscale.interface.graph_words import graph_page, graph_text
 from gnnscale.interface.table_inputs import TableInput, read_input
 from gnnscale.lake import Lake
-from gnnscale.schema import ConfigError, GraphSchema, nearest
+from gnnscale.schema import ColumnType, ConfigError, GraphSchema, Link, SchemaError, Table, ValueKind, nearest
 
 
 class Graph:
@@ -32,10 +32,14 @@ class Graph:
         self._inputs, self._tables, self._inferred = dict(inputs), dict(tables), inferred
         self.storage_options = dict(storage_options)
         kinds = {name: table.kinds for name, table in inputs.items()}
-        self.schema: GraphSchema = table_graph(tables, kinds)
-        for table in self.schema.tables.values():
-            table.require_columns(kinds[table.name])
-        self._found = {link.name for link in self.schema.infer_links(kinds)}
+        self.schema, self._found = _linked(tables, kinds)
+        links = self.schema.links
+        self._categories = {name: _categories(inputs[name], t, links) for name, t in self.schema.tables.items()}
+        for name, columns in self._categories.items():
+            meant = dict.fromkeys(columns, ColumnSettings(type=ColumnType.CATEGORICAL))
+            if meant:
+                self._tables[name] = tables[name].model_copy(update={"columns": {**tables[name].columns, **meant}})
+        self.schema, self._found = _linked(self._tables, kinds)
         self.schema.validate()
 
     @classmethod
@@ -48,9 +52,10 @@ class Graph:
     ) -> Graph:
         """Describe tables by their columns.
 
-        A primary key is a column ``id``, ``<table>_id`` or that with the table's name in the singular; a time column is
-        the only column of times, or the only one whose name says that a row came to be; a column called like another
-        table's primary key is a link to it. ``print(graph)`` tells what was found.
+        A primary key is a column ``id``, ``<table>_id`` or that with the table's name in the singular; a column called
+        like another table's primary key is a link to it. A time column is the only one whose name says that a row came
+        to be, or in a table with a foreign key the only column of times, unless its name tells, of rows with a key, of
+        an end or a birth. ``print(graph)`` tells what was found.
 
         Args:
             tables: name -> pandas, polars, Arrow or Spark frame; path or URI of Parquet, CSV or JSON lines (also
@@ -61,16 +66,18 @@ class Graph:
             storage_options: of object stores, as delta-rs names them.
 
         Raises:
-            ConfigError: settings of a table that was not given, or an unknown key in them.
-            SchemaError: a column that is named does not exist, several could be the time, or tables are not linked.
+            ConfigError: no mapping of names, settings of a table that was not given, or an unknown key in them.
+            SchemaError: a column that is named does not exist, one has a name that the graph can't take, several could
+                be the time, or tables are not linked.
             LakeError: nothing is at a path.
         """
         settings, options = settings or {}, storage_options or {}
+        _check_mappings(tables, settings)
         for name in settings:
             if name not in tables:
-                raise ConfigError(f"settings of unknown table '{name}'.{nearest(name, tables)}")
+                raise ConfigError(f"settings of unknown table '{name}'.{nearest(str(name), tables)}")
         inputs = {name: read_input(name, given, options) for name, given in tables.items()}
-        inferred = {name: describe_table(name, table.kinds, settings.get(name, {})) for name, table in inputs.items()}
+        inferred = describe_tables({name: table.kinds for name, table in inputs.items()}, settings)
         content = {name: {"source": "", **inferred[name], **settings.get(name, {})} for name in inputs}
         return cls(inputs, build_tables(content), inferred, options)
 
@@ -98,17 +105,19 @@ class Graph:
         Raises:
             LakeError: a frame of Spark can't be read.
         """
-        found = {}
-        for name, table in self._tables.items():
-            found[name] = {
-                **table.model_dump(mode="json", exclude_unset=True),
-                "source": self._inputs[name].store(lake),
-            }
-        return found
+        return {name: {**table, "source": self._inputs[name].store(lake)} for name, table in self.describe().items()}
+
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """Section ``tables`` of a configuration, before it is known where the rows will be."""
+        return {name: table.model_dump(mode="json", exclude_unset=True) for name, table in self._tables.items()}
 
     def inferred(self, table: str) -> Mapping[str, str]:
         """What was found out about a table by its columns: ``primary_key`` and ``time_column``."""
         return self._inferred[table]
+
+    def is_category_by_type(self, table: str, column: str) -> bool:
+        """Whether a column is taken for categories because its type says so."""
+        return column in self._categories[table]
 
     def is_inferred(self, link: str) -> bool:
         """Whether a link, ``table.column``, was found by the column's name."""
@@ -124,3 +133,34 @@ class Graph:
 
     def _repr_html_(self) -> str:
         return graph_page(self)
+
+
+def _linked(
+    tables: Mapping[str, TableSettings], kinds: Mapping[str, Mapping[str, ValueKind]]
+) -> tuple[GraphSchema, set[str]]:
+    """The schema of tables, and the names of the links that were found by names of columns."""
+    schema = table_graph(tables, kinds)
+    for table in schema.tables.values():
+        table.check_columns(kinds[table.name])
+    return schema, {link.name for link in schema.infer_links(kinds)}
+
+
+def _categories(given: TableInput, table: Table, links: Sequence[Link]) -> list[str]:
+    """Columns that are categories by their type, of which nothing else is known, and which would be something else."""
+    known = {table.primary_key, table.time_column, table.end_time, *table.columns}
+    known |= {link.column for link in links if link.table == table.name}
+    free = [column for column in given.kinds if column in given.categories and column not in known]
+    return [column for column in free if table.meaning(column) is not ColumnType.CATEGORICAL]
+
+
+def _check_mappings(tables: Any, settings: Any) -> None:
+    if not isinstance(tables, Mapping):
+        raise ConfigError(f"tables are a mapping of names to tables, and not a {type(tables).__name__}")
+    for name in tables:
+        if not isinstance(name, str) or not name.isidentifier():
+            raise SchemaError(f"table name {name!r} must be text of letters, digits and underscores")
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"settings are a mapping of tables to what is known of them, and not {settings!r}")
+    for name, said in settings.items():
+        if not isinstance(said, Mapping):
+            raise ConfigError(f"settings of table '{name}' are a mapping of keys to values, and not {said!r}")

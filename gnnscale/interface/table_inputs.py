@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gnnscale.interface.plain_columns import arrow_table, dictionary_columns, pandas_table, plain_table
 from gnnscale.lake import Lake, arrow_kinds, count_rows, find_source, read_schema, text_format
 from gnnscale.schema import LakeError, SchemaError, ValueKind
 
@@ -48,6 +49,11 @@ class TableInput(ABC):
     def kinds(self) -> dict[str, ValueKind]:
         """Columns and what their values are."""
         return arrow_kinds(self.schema)
+
+    @property
+    def categories(self) -> frozenset[str]:
+        """Columns whose type says that they hold categories, whatever the values are."""
+        return dictionary_columns(self.schema)
 
     @abstractmethod
     def store(self, lake: Lake) -> str:
@@ -101,6 +107,7 @@ class MemoryTable(TableInput):
     name: str
     form: str
     table: pa.Table
+    categories: frozenset[str] = frozenset()  # type: ignore[assignment]
 
     @property
     def schema(self) -> pa.Schema:
@@ -163,20 +170,39 @@ def read_input(name: str, given: Any, storage_options: Mapping[str, str]) -> Tab
         SchemaError: a frame has a column that can't be kept, or this is no table.
         LakeError: nothing is at the path, and the name is in no catalog.
     """
+    table = _input(name, given, storage_options)
+    _refuse_twins(name, table.schema.names)
+    return table
+
+
+def _input(name: str, given: Any, storage_options: Mapping[str, str]) -> TableInput:
     library = type(given).__module__.partition(".")[0]
     if isinstance(given, str | Path):
         return _named_input(name, str(given), storage_options)
     if library == "pyspark" and hasattr(given, "schema"):
         return SparkTable(name, "Spark frame", given)
     if library == "pandas" and hasattr(given, "columns"):
-        return MemoryTable(name, "pandas frame", _plain(name, _from_pandas(name, given)))
+        return _memory_table(name, "pandas frame", pandas_table(name, given))
+    if library == "polars" and hasattr(given, "collect"):
+        raise SchemaError(f"table '{name}' is a lazy polars frame; give what its collect() returns")
+    if library == "polars" and hasattr(given, "dtypes"):
+        # Arrow would be given their addresses.
+        for column, kind in zip(given.columns, given.dtypes, strict=True):
+            if str(kind) == "Object":
+                raise SchemaError(
+                    f"table '{name}': column '{column}' holds Python objects, which no table of a lake has"
+                )
     if hasattr(given, "__arrow_c_stream__"):
         form = {"pyarrow": "Arrow table"}.get(library, f"{library} frame")
-        return MemoryTable(name, form, _plain(name, pa.table(given)))
+        return _memory_table(name, form, arrow_table(name, given))
     raise SchemaError(
         f"table '{name}' is a {type(given).__module__}.{type(given).__qualname__}; allowed are pandas, polars, Arrow "
         "and Spark frames, paths, and names of a Spark catalog"
     )
+
+
+def _memory_table(name: str, form: str, table: pa.Table) -> MemoryTable:
+    return MemoryTable(name, form, plain_table(name, table), dictionary_columns(table.schema))
 
 
 def _named_input(name: str, given: str, storage_options: Mapping[str, str]) -> TableInput:
@@ -186,6 +212,7 @@ def _named_input(name: str, given: str, storage_options: Mapping[str, str]) -> T
         # What is not there is reported here, and not when the columns are first asked for.
         assert table.schema is not None
         return table
+    from gnnscale.etl import catalog_frame
     from gnnscale.pipeline import active_session
 
     session = active_session()
@@ -194,46 +221,17 @@ def _named_input(name: str, given: str, storage_options: Mapping[str, str]) -> T
             f"table '{name}': no file or folder at {Path(given).absolute()}, and no Spark session whose catalog could "
             f"have '{given}'"
         )
-    if not session.catalog.tableExists(given):
+    frame = catalog_frame(session, given)
+    if frame is None:
         raise LakeError(f"table '{name}': neither a file or folder at {Path(given).absolute()} nor a table '{given}'")
-    return SparkTable(name, f"table {given} of Spark's catalog", session.table(given))
+    return SparkTable(name, f"table {given} of Spark's catalog", frame)
 
 
-def _from_pandas(name: str, frame: Any) -> pa.Table:
-    # Where the index has names, it holds columns; else it counts rows.
-    if any(level is not None for level in frame.index.names):
-        frame = frame.reset_index()
-    try:
-        return pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise SchemaError(f"table '{name}': {', '.join(map(str, error.args))}") from None
-
-
-def _plain(name: str, table: pa.Table) -> pa.Table:
-    """The columns in types that Spark reads from Parquet.
-
-    Raises:
-        SchemaError: a column is of a type that has no such form.
-    """
-    fields = [pa.field(str(column.name), _plain_type(name, column)) for column in table.schema]
-    table = table.rename_columns([column.name for column in fields])
-    # What pandas keeps beside its columns tells of nothing here, and differs where the rows are the same.
-    return table.cast(pa.schema(fields), safe=False).combine_chunks().replace_schema_metadata(None)
-
-
-def _plain_type(name: str, column: pa.Field) -> pa.DataType:
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    if pa.types.is_null(kind) or pa.types.is_string_view(kind):
-        return pa.string()
-    if pa.types.is_float16(kind):
-        return pa.float32()
-    if pa.types.is_time(kind) or pa.types.is_duration(kind) or pa.types.is_interval(kind) or pa.types.is_union(kind):
-        raise SchemaError(
-            f"table '{name}': column '{column.name}' is of type {kind}, which no table of a lake has: make it a "
-            "number, or leave it out"
-        )
-    if pa.types.is_timestamp(kind) and kind.unit != "us":
-        return pa.timestamp("us", kind.tz)
-    return kind
+def _refuse_twins(name: str, columns: Sequence[str]) -> None:
+    """See that Spark, for which case makes no difference, can tell the columns apart."""
+    seen: dict[str, str] = {}
+    for column in columns:
+        if other := seen.get(column.lower()):
+            both = f"'{column}'" if other == column else f"'{other}' and '{column}', which are one to Spark"
+            raise SchemaError(f"table '{name}' has two columns called {both}; rename one, or leave it out")
+        seen[column.lower()] = column

@@ -68,7 +68,7 @@ class Pipeline:
     def __init__(self, context: PipelineContext, query: PredictiveQuery | None = None) -> None:
         self.context = context
         self.query = query or check_inputs(context.settings)
-        self.stages = LINK_STAGES if self.query.task_type.predicts_links else ENTITY_STAGES
+        self.stages = self._order()
 
     def __enter__(self) -> Self:
         return self
@@ -85,7 +85,7 @@ class Pipeline:
             ConfigError: the query's task has none.
         """
         beside = (ShardStage, IndexStage) if self.query.task_type.predicts_links else (ShardStage,)
-        stages: Stages = (*self.stages, *beside)
+        stages: Stages = tuple(dict.fromkeys((*self.stages, *beside)))
         for stage in stages:
             if stage.name == name:
                 return stage
@@ -134,6 +134,14 @@ class Pipeline:
         records: list[StageRecord] = []
         self.run([name], lambda _, record: records.append(record))
         return records[0]
+
+    def _order(self) -> Stages:
+        """The stages of the query's task, with that of shards where the training reads them."""
+        order = LINK_STAGES if self.query.task_type.predicts_links else ENTITY_STAGES
+        if self.context.settings.training.source != "shards":
+            return order
+        place = order.index(LabelStage) + 1
+        return (*order[:place], ShardStage, *order[place:])
 
     def _chosen(self, names: Sequence[str] | None) -> Stages:
         return self.stages if names is None else tuple(self.find(name) for name in names)

@@ -6,6 +6,7 @@ from .errors import QueryError as QueryError
 from .errors import SchemaError as SchemaError
 from .errors import nearest as nearest
 from .graph import GraphSchema as GraphSchema
+from .graph import names_key as names_key
 from .manifest import MANIFEST_NAME as MANIFEST_NAME
 from .manifest import FeatureManifest as FeatureManifest
 from .manifest import GraphManifest as GraphManifest

@@ -76,7 +76,11 @@ class GraphSchema:
             for column in sorted(set((columns or {}).get(table.name, table.named_columns)) - linked):
                 if column == table.primary_key:
                     continue
-                parents = [p.name for p in self.tables.values() if p is not table and _names(column, p)]
+                parents = [
+                    p.name
+                    for p in self.tables.values()
+                    if p is not table and p.primary_key and names_key(column, p.name, p.primary_key)
+                ]
                 if len(parents) > 1:
                     raise SchemaError(
                         f"column {table.name}.{column} could point at {' or '.join(parents)}: say which in foreign_keys"
@@ -134,9 +138,7 @@ class GraphSchema:
         raise SchemaError(f"link '{link}' does not leave table '{table}'")
 
 
-def _names(column: str, parent: Table) -> bool:
-    key = parent.primary_key
-    if key is None:
-        return False
-    singular = parent.name.removesuffix("s")
-    return column == key if key != "id" else column in (f"{parent.name}_id", f"{singular}_id")
+def names_key(column: str, parent: str, key: str) -> bool:
+    """Whether a column's name gives away that it holds the primary key ``key`` of table ``parent``."""
+    singular = parent.removesuffix("s")
+    return column == key if key != "id" else column in (f"{parent}_id", f"{singular}_id")

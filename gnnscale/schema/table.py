@@ -43,6 +43,9 @@ MEANINGS = {
 SEPARATOR: Final = ","
 """Stands between the values of a multicategorical text column unless its table says otherwise."""
 
+RESERVED_COLUMNS: Final = frozenset({"_time", "_end", "node_id", "_range", "_order", "_value"})
+"""Names that the graph build gives to columns of its own."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -108,6 +111,20 @@ class Table:
         """
         for column in sorted(self.named_columns - set(found)):
             raise SchemaError(f"table '{self.name}' has no column '{column}'.{nearest(column, found)}")
+
+    def check_columns(self, found: Collection[str]) -> None:
+        """See that the rows have every column that the declaration names, and none whose name the graph can't take.
+
+        Raises:
+            SchemaError: they have not.
+        """
+        for column in found:
+            if column.lower() in RESERVED_COLUMNS or "." in column or "`" in column:
+                raise SchemaError(
+                    f"table '{self.name}': a column can't be called '{column}'; rename it in the source "
+                    f"(no dots or backticks, and not {', '.join(sorted(RESERVED_COLUMNS))})"
+                )
+        self.require_columns(found)
 
     @property
     def column_names(self) -> set[str]:

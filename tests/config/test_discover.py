@@ -79,6 +79,31 @@ def test_a_time_is_seen_by_its_name(tmp_path, columns, expected):
     assert discover_tables(lake_of(tmp_path, rows=columns))["rows"].get("time_column") == expected
 
 
+KEY = [1]
+EVENTS = {
+    "any name, in a table with a foreign key": ("events", {"user_id": KEY, "dt": AT}, "dt"),
+    "of rows with a key, too": ("events", {"event_id": KEY, "user_id": KEY, "dt": AT}, "dt"),
+    "an end that is all that is known of an event": ("events", {"user_id": KEY, "ended": AT}, "ended"),
+    "any name, in a table without": ("shops", {"shop_id": KEY, "dt": AT}, None),
+    "an end of rows with a key": ("shops", {"shop_id": KEY, "closed_at": AT}, None),
+    "an end of rows with both keys": ("members", {"member_id": KEY, "user_id": KEY, "valid_until": DAY}, None),
+    "a birth": ("members", {"member_id": KEY, "user_id": KEY, "birthday": DAY}, None),
+    "a likely one": ("shops", {"shop_id": KEY, "opened_at": AT}, "opened_at"),
+}
+
+
+@pytest.mark.parametrize(("table", "columns", "expected"), EVENTS.values(), ids=EVENTS)
+def test_the_only_time_of_events_is_their_time_and_no_end_is(tmp_path, table, columns, expected):
+    lake = lake_of(tmp_path, users={"user_id": KEY, "age": [30]}, **{table: columns})
+    assert discover_tables(lake)[table].get("time_column") == expected
+
+
+def test_a_foreign_key_that_is_declared_makes_events_of_a_table(tmp_path):
+    lake = lake_of(tmp_path, users={"user_id": KEY}, events={"buyer": KEY, "dt": AT})
+    assert "time_column" not in discover_tables(lake)["events"]
+    assert discover_tables(lake, ["tables.events.foreign_keys.buyer=users"])["events"]["time_column"] == "dt"
+
+
 @pytest.mark.parametrize("columns", [{"made_at": AT, "sent_at": AT}, {"birthday": DAY, "left": AT}])
 def test_several_columns_that_could_be_the_time_must_be_told_apart(tmp_path, columns):
     lake = lake_of(tmp_path, rows=columns)

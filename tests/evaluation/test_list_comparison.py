@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from gnnscale.arrays import Ragged
 from gnnscale.evaluation import Comparison, MethodLists, compare_lists, link_baselines
+from gnnscale.evaluation.comparison import MODEL, TOWER, rivals_of
 from gnnscale.evaluation.list_comparison import PARTS
+from gnnscale.interface.model_figures import Metrics
 from gnnscale.metrics import evaluate_ranking
 from gnnscale.metrics.intervals import bootstrap_interval, paired_difference
+from gnnscale.pipeline.stages.evaluate_and_report import comparison_in_words
 from gnnscale.query import TEMPORAL_LINK_PREDICTION
 from gnnscale.retrieval import History
 from gnnscale.schema.errors import DataError
@@ -110,3 +114,21 @@ def test_faults_are_named(methods: list[MethodLists], truth: Ragged, past: Histo
         compare_lists(LINKS, [methods[0], methods[0]], truth, past.past, ITEMS, reference="popularity")
     with pytest.raises(DataError, match="no result for 'model'"):
         compare_lists(LINKS, methods, truth, past.past, ITEMS).result("model")
+
+
+def test_the_tower_is_no_rival_of_the_model_that_it_is_a_part_of(
+    methods: list[MethodLists], truth: Ragged, past: History
+) -> None:
+    known = {method.name: method for method in methods}
+    knowing = np.full((N, 20), -1, np.int64)
+    for entity in range(N):
+        true = truth.row(entity)[:20]
+        knowing[entity, : len(true)] = true
+    lists = [replace(known["popularity"], name=MODEL), MethodLists(TOWER, knowing, knowing, knowing), *methods]
+    comparison = compare_lists(LINKS, lists, truth, past.past, ITEMS)
+    assert comparison.best("map@10") == TOWER
+    assert rivals_of(comparison.methods) == list(BASELINES)
+    best = Metrics(comparison.to_dict()).best_baseline
+    assert best == comparison.best("map@10", list(BASELINES))
+    words = comparison_in_words(comparison)
+    assert TOWER not in words and all(name in words for name in BASELINES)

@@ -16,6 +16,9 @@ import pytest
 from deltalake import write_deltalake
 
 import gnnscale as gs
+from gnnscale.config import build_settings
+from gnnscale.interface.graph_query import override_words
+from gnnscale.pipeline import check_inputs
 from gnnscale.schema import ConfigError, LakeError, QueryError, SchemaError
 
 TEXT = "PREDICT SUM(orders.amount, 0, 7, days) FOR EACH users.user_id"
@@ -168,3 +171,129 @@ def test_frames_are_described_without_torch_ray_or_spark() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "a mode that there is not": {"mode": "fsat"},
+    "a key that there is not": {"overrides": {"training.epoch": 2}},
+    "a value out of range": {"overrides": ["training.epochs=0"]},
+    "no key=value": {"overrides": "training.epochs"},
+    "no text": {"overrides": 2},
+    "another lake": {"overrides": {"lake.uri": "elsewhere"}},
+    "another name": {"overrides": "query.name=other"},
+    "another question": {"overrides": {"query": {"text": "PREDICT 1"}}},
+    "other rows": {"overrides": {"tables.orders.source": "other.parquet"}},
+    "examples that are no table": {"examples": 5},
+}
+
+
+@pytest.mark.parametrize("arguments", FAULTS.values(), ids=FAULTS)
+def test_a_faulty_fit_writes_nothing(arguments: dict[str, Any], tmp_path: Path) -> None:
+    query = gs.Graph.from_tables({"users": USERS, "orders": ORDERS}).query(TEXT)
+    with pytest.raises(gs.GnnscaleError):
+        query.fit(tmp_path / "lake", **arguments)
+    assert not (tmp_path / "lake").exists()
+
+
+@pytest.mark.parametrize("name", ["My Q", "", "1st", "next-week", 5])
+def test_a_name_that_no_table_can_carry_is_told_where_it_is_given(name: Any) -> None:
+    graph = gs.Graph.from_tables({"users": USERS, "orders": ORDERS})
+    with pytest.raises(ConfigError, match="query name"):
+        graph.query(TEXT, name=name)
+
+
+def test_overrides_are_a_mapping_or_text() -> None:
+    expected = ["training.epochs=2"]
+    assert override_words("training.epochs=2") == override_words(expected) == expected
+    assert override_words({"training.epochs": 2, "model.hidden": [8, 16]}) == [*expected, "model.hidden=[8, 16]"]
+
+
+ORDERS_TWICE = pd.concat([ORDERS, ORDERS["amount"]], axis=1)
+
+UNREADABLE: dict[str, tuple[Any, str]] = {
+    "two columns of a name": (ORDERS_TWICE, "two columns called 'amount'"),
+    "two columns of a name in Arrow": (
+        pa.table([[1], [2]], names=["amount", "amount"]),
+        "two columns called 'amount'",
+    ),
+    "names that are one to Spark": (ORDERS.assign(Amount=1), "'amount' and 'Amount', which are one to Spark"),
+    "an index called like a column": (ORDERS.set_index("user_id", drop=False), "user_id, already exists"),
+    "a sparse column": (ORDERS.assign(amount=pd.arrays.SparseArray([0, 0, 1])), "column 'amount': Sparse"),
+    "an integer over 64 bits": (ORDERS.assign(amount=[2**70, 1, 2]), "column 'amount': Python int too large"),
+    "an object": (ORDERS.assign(amount=[object()] * 3), "column 'amount'"),
+    "a column of pandas": (ORDERS["amount"], "table 'orders'"),
+    "a column of polars": (pl.Series("amount", [1.0]), "table 'orders'"),
+    "an integer of 128 bits": (pl.DataFrame({"amount": pl.Series([1], dtype=pl.Int128)}), "column 'amount'"),
+    "objects in polars": (pl.DataFrame({"amount": pl.Series([object()], dtype=pl.Object)}), "column 'amount'"),
+    "a lazy frame": (pl.from_pandas(ORDERS).lazy(), "lazy polars frame; give what its collect"),
+    "periods": (ORDERS.assign(month=pd.period_range("2024-01", periods=3, freq="M")), "column 'month' is of type"),
+    "a type of an extension": (
+        pa.table({"key": pa.array([b"1" * 16], pa.uuid())}),
+        "column 'key' is of type extension<arrow.uuid>",
+    ),
+    "times of a day in lists": (
+        pa.table({"hours": pa.array([[1]], pa.list_(pa.time32("s")))}),
+        "column 'hours' is of type time32",
+    ),
+}
+
+
+@pytest.mark.parametrize(("orders", "says"), UNREADABLE.values(), ids=UNREADABLE)
+def test_a_frame_that_no_table_of_a_lake_can_be_is_an_error_that_names_it(orders: Any, says: str) -> None:
+    with pytest.raises(SchemaError) as raised:
+        gs.Graph.from_tables({"users": USERS, "orders": orders})
+    assert says in str(raised.value) and "'orders'" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("tables", "settings"),
+    [
+        ([USERS, ORDERS], None),
+        ({1: USERS, "orders": ORDERS}, None),
+        ({"my users": USERS, "orders": ORDERS}, None),
+        ({"users": USERS, "orders": ORDERS}, {"orders": None}),
+        ({"users": USERS, "orders": ORDERS}, {"orders": "amount"}),
+        ({"users": USERS, "orders": ORDERS}, ["orders"]),
+        ({"users": USERS, "orders": ORDERS}, {1: {}}),
+    ],
+)
+def test_tables_and_settings_are_mappings_of_names(tables: Any, settings: Any) -> None:
+    with pytest.raises(gs.GnnscaleError, match=r"mapping|table name|unknown table"):
+        gs.Graph.from_tables(tables, settings=settings)
+
+
+@pytest.mark.parametrize("column", ["amount.net", "_time"])
+def test_a_column_that_the_graph_can_not_take_is_told_before_spark_runs(column: str, tmp_path: Path) -> None:
+    orders = ORDERS.rename(columns={"amount": column})
+    with pytest.raises(SchemaError, match="a column can't be called"):
+        gs.Graph.from_tables({"users": USERS, "orders": orders})
+    paths = {
+        name: written(tmp_path, f"{name}.parquet", f.to_parquet) for name, f in (("users", USERS), ("orders", orders))
+    }
+    tables = {name: {"source": path} for name, path in paths.items()}
+    tables["users"]["primary_key"] = "user_id"
+    query = {"name": "q", "text": "PREDICT COUNT(orders.*, 0, 7) FOR EACH users.user_id"}
+    settings = build_settings({"recipe": "r", "lake": {"uri": "x"}, "query": query, "tables": tables})
+    with pytest.raises(SchemaError, match="a column can't be called"):
+        check_inputs(settings)
+
+
+def test_a_column_of_categories_is_categorical_whatever_its_values(tmp_path: Path) -> None:
+    frame = ORDERS.assign(
+        shop=pd.Categorical([1, 2, 1]), rank=pd.Categorical([3, 1, 2]), kind=pd.Categorical(list("aba"))
+    )
+    users = USERS.assign(user_id=pd.Categorical([1, 2]))
+    orders = frame.assign(user_id=pd.Categorical([1, 1, 2]))
+    for given in (orders, pa.Table.from_pandas(orders)):
+        settings = {"orders": {"columns": {"rank": "numerical"}}}
+        graph = gs.Graph.from_tables({"users": users, "orders": given}, settings=settings)
+        table = graph.schema.table("orders")
+        assert {column: str(meaning) for column, meaning in table.columns.items()} == {
+            "rank": "numerical",
+            "shop": "categorical",
+        }
+        assert graph.schema.table("users").columns == {} and len(graph.schema.links) == 1
+        told = {line.split()[0]: line.split(maxsplit=1)[1] for line in repr(graph).splitlines() if line[0] == " "}
+        assert told["shop"].split() == ["number", "categorical", "categories,", "by", "type"]
+        assert told["rank"].split() == ["number", "numerical"]
+        assert graph.store(gs.Lake(tmp_path / "lake"))["orders"]["columns"]["shop"] == {"type": "categorical"}

@@ -12,6 +12,7 @@ from gnnscale.pipeline.stages.evaluate_stage import EvaluateAnswersStage
 from gnnscale.pipeline.stages.graph_stage import GraphStage
 from gnnscale.pipeline.stages.predict_stage import PredictStage
 from gnnscale.pipeline.stages.retrieve_stage import RetrieveStage
+from gnnscale.pipeline.stages.shard_stage import with_features
 from gnnscale.pipeline.stages.stage import PipelineContext, Stage
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import ConfigError
@@ -72,6 +73,17 @@ def test_a_query_has_the_stages_of_its_task(shop_content, text, stages):
     assert pipeline.stages == stages
     for stage in stages:
         assert pipeline.find(stage.name) is stage
+
+
+@pytest.mark.parametrize("text", [RANKING, COUNTING])
+def test_training_on_shards_has_them_sampled_first(shop_content, text):
+    content = {**shop_content, "model": {**shop_content["model"], "network": "blocks"}}
+    content["training"] = {**content["training"], "source": "shards"}
+    stages = pipeline_of(content, text).stages
+    assert [stage.name for stage in stages[:4]] == ["graph", "labels", "shards", "train"]
+    assert tuple(stage for stage in stages if stage.name != "shards") == pipeline_of(shop_content, text).stages
+    # Training maps no features beside them.
+    assert with_features(build_settings(content)) and not with_features(build_settings(shop_content))
 
 
 def test_every_stage_says_what_it_does():

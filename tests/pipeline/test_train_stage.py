@@ -14,8 +14,12 @@ import ray
 from rich.console import Console
 
 from gnnscale.config import build_settings
-from gnnscale.lake import Lake
+from gnnscale.interface import Model
+from gnnscale.lake import Lake, write_stage
+from gnnscale.pipeline.stages.graph_stage import GraphStage
+from gnnscale.pipeline.stages.label_stage import LabelStage
 from gnnscale.pipeline.stages.open_graph import open_graph
+from gnnscale.pipeline.stages.retrieve_stage import RetrieveStage
 from gnnscale.pipeline.stages.stage import PipelineContext
 from gnnscale.pipeline.stages.train_stage import CURVES, TrainStage, train_and_track
 from gnnscale.pipeline.workers.ray_train import stop_ray, with_prefetch
@@ -88,3 +92,30 @@ def test_blocks_are_made_ahead_where_there_is_a_core_for_it(
     content = {**shop.content, "model": {**shop.content["model"], "network": network}}
     content["training"] = {**content["training"], "prefetch": given}
     assert with_prefetch(build_settings(content), cores, cuda).training.prefetch == prefetch
+
+
+def test_a_model_answers_by_the_settings_of_the_last_run_though_training_was_skipped(
+    shop: Shop, tmp_path: Path
+) -> None:
+    shutil.copytree(shop.lake.uri, tmp_path / "lake")
+    lake = Lake(tmp_path / "lake")
+    content = {**shop.content, "lake": {"uri": lake.uri}}
+
+    def work(**change: object) -> PipelineContext:
+        return PipelineContext(build_settings({**content, **change}), Console(file=io.StringIO()))
+
+    # The shop was built without stages, and is not trained here: their records say that all is done.
+    lake.write_bytes(TrainStage(work()).model_file, b"weights")
+    for stage in (GraphStage, LabelStage, TrainStage):
+        done = stage(work())
+        upstream = done.upstream(stage.after) if stage.after else ""
+        write_stage(lake, done.record_name, done.digest(), 0.0, "done", done.outputs(), upstream)
+    name = shop.settings.query.name
+    for exploration in (0.0, 0.25):
+        TrainStage(work(retrieval={"exploration": exploration})).run()
+        assert Model.open(lake.uri, name, {}).settings.retrieval.exploration == exploration
+    # A stage after it that is run alone counts too, though not by what the model was trained with.
+    other = work(retrieval={"exploration": 0.5}, seed=9)
+    RetrieveStage(other).remember()
+    found = Model.open(lake.uri, name, {}).settings
+    assert (found.retrieval.exploration, found.seed) == (0.5, shop.settings.seed)

@@ -30,3 +30,10 @@ def test_named_columns_are_all_that_the_declaration_mentions():
     table = Table("a", "", "k", "t", {"c": "numerical"}, {"f": "b"}, display=("d",))
     assert table.named_columns == {"k", "t", "c", "f", "d"}
     assert Table("a").named_columns == set()
+
+
+@pytest.mark.parametrize("column", ["a.b", "a`b", "_time", "_TIME", "node_id"])
+def test_a_column_whose_name_the_graph_can_not_take_is_told(column):
+    with pytest.raises(SchemaError, match="table 'a': a column can't be called"):
+        Table("a").check_columns(["x", column])
+    Table("a").check_columns(["x", "time"])

@@ -21,9 +21,6 @@ TIME = "_time"
 END = "_end"
 """Column that holds from when on a row no longer holds, as ``TIME``; null for rows that still do."""
 
-RESERVED = {TIME, END, "node_id", "_range", "_order", "_value"}
-"""Names that the graph build gives to columns of its own."""
-
 
 @dataclass(frozen=True)
 class RawTable:
@@ -82,7 +79,7 @@ def read_raw_tables(
     for table in graph.tables.values():
         snapshot = (snapshots or {}).get(table.name)
         frames[table.name] = read_source(session, table.name, sources[table.name], dict(storage_options), snapshot)
-        check_columns(table, frames[table.name].columns)
+        table.check_columns(frames[table.name].columns)
     graph.infer_links({name: frame.columns for name, frame in frames.items()})
     graph.validate()
     timed = {t.name: add_times(t, frames[t.name]) for t in graph.tables.values()}
@@ -157,21 +154,6 @@ def read_source(
         return session.read.parquet(source.uri)
     except (AnalysisException, Py4JJavaError) as error:
         raise LakeError(f"table '{name}': {source.uri} can't be read: {_headline(error)}") from None
-
-
-def check_columns(table: Table, columns: list[str]) -> None:
-    """See that a table has the columns that its declaration names, and none of ours.
-
-    Raises:
-        SchemaError: it has not.
-    """
-    for column in columns:
-        if column in RESERVED or "." in column or "`" in column:
-            raise SchemaError(
-                f"table '{table.name}': a column can't be called '{column}'; rename it in the source "
-                f"(no dots or backticks, and not {', '.join(sorted(RESERVED))})"
-            )
-    table.require_columns(columns)
 
 
 def add_times(table: Table, frame: DataFrame) -> DataFrame:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
-from pyspark.sql import Column, DataFrame
+from pyspark.errors import AnalysisException, PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.types import to_arrow_schema
@@ -20,6 +20,14 @@ from gnnscale.schema import LakeError
 def frame_schema(frame: DataFrame) -> pa.Schema:
     """Columns of a frame and their types."""
     return to_arrow_schema(frame.schema, timezone="UTC")
+
+
+def catalog_frame(session: SparkSession, name: str) -> DataFrame | None:
+    """A table or view of the session's catalog; None where there is none, nor could be, of that name."""
+    try:
+        return session.table(name) if session.catalog.tableExists(name) else None
+    except AnalysisException:
+        return None
 
 
 def frame_digest(frame: DataFrame) -> str:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 from markupsafe import Markup
 
-from gnnscale.evaluation.comparison import MODEL, TOWER, Comparison, Part
+from gnnscale.evaluation.comparison import MODEL, Comparison, Part, rivals_of
 from gnnscale.evaluation.method_words import PART_TITLES, find_titles, method_title, number_format
 from gnnscale.evaluation.report.charts import Bar, bar_chart, line_chart
 from gnnscale.evaluation.report.figures import Curve, EdgeFigure, RelationFigure, TableFigure
@@ -115,7 +115,7 @@ def headlines(comparison: Comparison, cards: Sequence[tuple[str, Part]], subject
     """
     if subject not in comparison.methods:
         return []
-    rivals = [name for name in comparison.methods if name not in (subject, TOWER)]
+    rivals = rivals_of(comparison.methods, subject)
     known = {metric.name: metric for metric in comparison.metrics}
     found = []
     for name, part in cards:

@@ -16,13 +16,13 @@ from gnnscale.pipeline import workers
 from gnnscale.pipeline.stages.graph_stage import GraphStage
 from gnnscale.pipeline.stages.open_graph import open_graph
 from gnnscale.pipeline.stages.stage import Stage
-from gnnscale.pipeline.stages.train_stage import TrainStage, trained_settings
+from gnnscale.pipeline.stages.train_stage import ModelStage, TrainStage, trained_settings
 from gnnscale.query import AnchorPlan
 from gnnscale.schema import LakeError
 from gnnscale.tracking import progress_bar
 
 
-class EmbedStage(Stage):
+class EmbedStage(ModelStage):
     """Model to embeddings and pair scores."""
 
     name = "embed"

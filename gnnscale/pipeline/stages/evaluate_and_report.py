@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import gnnscale
 from gnnscale.config import Settings
-from gnnscale.evaluation import MODEL, Comparison, Curve, build_report, evaluate_holdout, render_report
+from gnnscale.evaluation import MODEL, Comparison, Curve, build_report, evaluate_holdout, render_report, rivals_of
 from gnnscale.inference import AnswerModel, log_model
 from gnnscale.lake import Lake
 from gnnscale.pipeline.stages.retrieve_stage import RETRIEVAL
@@ -59,7 +59,7 @@ def comparison_in_words(comparison: Comparison) -> str:
     """The model's headline, and what it is to each baseline by it."""
     metric = comparison.headline
     value = comparison.result(MODEL).metrics[metric.name]
-    others = [name for name in comparison.methods if name != MODEL]
+    others = rivals_of(comparison.methods)
     verdicts = [f"{VERDICTS[comparison.verdict(MODEL, other=name)]} {name}" for name in others]
     return f"{metric.title} {value:.4g} over {comparison.examples:,} examples: {', '.join(verdicts)}"
 

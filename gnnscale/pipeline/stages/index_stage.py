@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from gnnscale.pipeline.stages.embed_stage import EmbedStage
-from gnnscale.pipeline.stages.stage import Stage
+from gnnscale.pipeline.stages.train_stage import ModelStage
 
 
-class IndexStage(Stage):
+class IndexStage(ModelStage):
     """Embeddings to indexes of the targets; the retrieve stage begins with it."""
 
     name = "index"

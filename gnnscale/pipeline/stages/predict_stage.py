@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gnnscale.pipeline.stages.stage import Stage
-from gnnscale.pipeline.stages.train_stage import TrainStage, trained_settings
+from gnnscale.pipeline.stages.train_stage import ModelStage, TrainStage, trained_settings
 from gnnscale.tracking import progress_bar
 
 
-class PredictStage(Stage):
+class PredictStage(ModelStage):
     """Model to a value or to classes for every entity."""
 
     name = "predict"

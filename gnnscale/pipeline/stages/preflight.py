@@ -16,7 +16,8 @@ def check_inputs(settings: Settings) -> PredictiveQuery:
 
     Raises:
         LakeError: a source is missing.
-        SchemaError: a column is missing, the links don't make a graph, or a relation does not fit the tables.
+        SchemaError: a column is missing or has a name that the graph can't take, the links don't make a graph, or a
+            relation does not fit the tables.
         QueryError: the query does not fit.
     """
     graph = build_graph_schema(settings)
@@ -24,7 +25,7 @@ def check_inputs(settings: Settings) -> PredictiveQuery:
     kinds = {}
     for table in graph.tables.values():
         found = column_kinds(find_source(table.name, table.source, options), options)
-        table.require_columns(found)
+        table.check_columns(found)
         kinds[table.name] = found
     graph = build_graph_schema(settings, kinds)
     graph.infer_links(kinds)

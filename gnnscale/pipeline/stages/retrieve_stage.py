@@ -16,7 +16,7 @@ from gnnscale.pipeline import workers
 from gnnscale.pipeline.stages.embed_stage import EmbedStage
 from gnnscale.pipeline.stages.index_stage import IndexStage
 from gnnscale.pipeline.stages.open_graph import open_graph
-from gnnscale.pipeline.stages.stage import Stage
+from gnnscale.pipeline.stages.train_stage import ModelStage
 from gnnscale.query import AnchorPlan
 from gnnscale.tracking import progress_bar
 
@@ -24,7 +24,7 @@ RETRIEVAL = "retrieval_{query}"
 """Name of the record of what the stage found."""
 
 
-class RetrieveStage(Stage):
+class RetrieveStage(ModelStage):
     """Embeddings to ranked predictions."""
 
     name = "retrieve"

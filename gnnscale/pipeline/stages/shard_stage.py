@@ -28,7 +28,7 @@ class ShardStage(Stage):
         return {
             "labels": self.upstream(LabelStage),
             "sampling": self.settings.sampling.model_dump(exclude={"threads"}),
-            "shards": self.settings.shards.model_dump(),
+            "shards": {**self.settings.shards.model_dump(), "features": with_features(self.settings)},
             "seed": self.settings.seed,
         }
 
@@ -43,6 +43,11 @@ class ShardStage(Stage):
         plan = plan_shards(self.settings, self.work.query)
         examples = build_shards(self.work.spark.open(), self.work.lake, self.work.manifest, plan)
         return f"neighborhoods of {examples:,} examples"
+
+
+def with_features(settings: Settings) -> bool:
+    """Whether shards hold the columns of their nodes: where they should, and where the training reads nothing else."""
+    return settings.shards.features or settings.training.source == "shards"
 
 
 def plan_shards(settings: Settings, query: PredictiveQuery) -> ShardPlan:
@@ -73,7 +78,7 @@ def plan_shards(settings: Settings, query: PredictiveQuery) -> ShardPlan:
         settings.shards.file_mb << 20,
         settings.shards.tile_edges,
         cache=lake.cache_folder(settings.lake.cache),
-        features=settings.shards.features,
+        features=with_features(settings),
         hidden_tables=query.hidden_tables,
         hidden_columns=query.hidden_columns,
     )

@@ -5,14 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 
 # Doors that are lazy: a stage is known, and skipped, without torch and Ray.
 from gnnscale import tracking, training
 from gnnscale.config import Settings, build_settings, with_values
-from gnnscale.lake import Lake
+from gnnscale.lake import Lake, StageRecord
 from gnnscale.pipeline import workers
 from gnnscale.pipeline.stages.label_stage import LabelStage
 from gnnscale.pipeline.stages.open_graph import open_graph
@@ -29,13 +29,34 @@ CURVES = "curves_{query}"
 """Record of the training loss and the validations."""
 
 TRAINED = "trained_{query}"
-"""Record of the whole configuration that the model was trained with."""
+"""Record of the whole configuration that the model was trained with and answers by."""
+
+ANSWERING: Final = ("anchors", "embedding", "retrieval")
+"""Sections that the model answers by, and that a stage after the training may be given anew."""
 
 Hear = Callable[[str, Mapping[str, float]], None]
 """Called with ``step`` or ``validation`` and the figures."""
 
 
-class TrainStage(Stage):
+class ModelStage(Stage):
+    """A stage that the trained model takes part in."""
+
+    def run(self) -> StageRecord:
+        """Do the work, or skip it where nothing has changed; either way the model answers as this run says."""
+        record = super().run()
+        self.remember()
+        return record
+
+    def remember(self) -> None:
+        """Keep what the model answers by, as this stage was given it."""
+        name = TRAINED.format(query=self.settings.query.name)
+        record = self.work.lake.read_record(name)
+        if record is not None:
+            given = _without_secrets(self.settings)
+            self.work.lake.write_record(name, {**record, **{section: given[section] for section in ANSWERING}})
+
+
+class TrainStage(ModelStage):
     """Examples to a model."""
 
     name = "train"
@@ -71,6 +92,11 @@ class TrainStage(Stage):
     def make(self) -> str:
         """Train with Ray, under a new MLflow run."""
         return train_and_track(self.settings, self.work.lake, self.work.console)
+
+    def remember(self) -> None:
+        """Keep the whole configuration; also where training was skipped, what the model answers by may be new."""
+        settings = trained_settings(self.settings, self.work.lake)
+        self.work.lake.write_record(TRAINED.format(query=settings.query.name), _without_secrets(settings))
 
 
 def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
@@ -136,7 +162,6 @@ def _train_and_record(settings: Settings, lake: Lake, console: Console, run: Run
 
         outcome = _train(settings, lake, hear)
         training.save_model(lake, settings.query.name, outcome)
-        lake.write_record(TRAINED.format(query=settings.query.name), _without_secrets(settings))
         run.log_curve(speeds)
         _record(run, lake, settings.query.name, outcome)
     words = training.metrics_in_words(outcome.best)
