@@ -107,7 +107,7 @@ class MemoryTable(TableInput):
     name: str
     form: str
     table: pa.Table
-    categories: frozenset[str] = frozenset()  # type: ignore[assignment]
+    categories: frozenset[str] = frozenset()
 
     @property
     def schema(self) -> pa.Schema:
