@@ -12,10 +12,6 @@ from gnnscale.schema import LakeError
 if TYPE_CHECKING:
     from gnnscale.lake import Lake
 
-HEADLINE = "map@10"
-"""Metric that rankings are compared by."""
-
-
 class Metrics(Mapping[str, Mapping[str, float]]):
     """Method -> metric -> value on the test examples.
 
@@ -32,7 +28,7 @@ class Metrics(Mapping[str, Mapping[str, float]]):
         rows = [row for row in record["rows"] if row.get("among", "all") == "all"]
         methods = {row["method"]: _figures(row) for row in rows}
         self._methods = {"model": methods.pop("model"), **methods}
-        self.headline = str(record.get("headline", HEADLINE))
+        self.headline = str(record["headline"])
         larger = {metric["name"]: metric["higher_is_better"] for metric in record.get("metrics", ())}
         sign = 1 if larger.get(self.headline, True) else -1
         others = ((name, methods[name]) for name in rivals_of(methods))

@@ -62,8 +62,11 @@ class LinkReport(Report):
     examples: Sequence[EntityExample] = ()
 
     def cards(self) -> list[tuple[str, Part]]:
-        """MAP and recall of all, recall of repeats and of what is new."""
-        return list(HEADLINES)
+        """MAP and recall of all, recall of repeats and of what is new; of another task's metrics, the headline."""
+        known = {metric.name for metric in self.comparison.metrics}
+        if all(name in known for name, _ in HEADLINES):
+            return list(HEADLINES)
+        return [(self.comparison.headline.name, part) for part in self.comparison.parts]
 
 
 def build_link_report(
