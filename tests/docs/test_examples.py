@@ -50,7 +50,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def test_frames_become_predictions(outputs):
     told = outputs["frames_to_predictions"]
-    assert "customer_id -> customers" in told
+    assert "-> customers, by name" in told
     assert "map@10" in told and "rank" in told
 
 
