@@ -12,6 +12,7 @@ from gnnscale.schema import LakeError
 if TYPE_CHECKING:
     from gnnscale.lake import Lake
 
+
 class Metrics(Mapping[str, Mapping[str, float]]):
     """Method -> metric -> value on the test examples.
 
