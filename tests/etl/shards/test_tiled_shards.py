@@ -34,7 +34,7 @@ WHOLE = {"tile_edges": 10**6, "place_entries": 10**6}
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     """A lake with weights and ends, and 300 examples of its users."""
-    drawn = draw_lake(tmp_path_factory.mktemp("drawn"), weighted=True, valid_until=True)
+    drawn = draw_lake(tmp_path_factory.mktemp("drawn"), weighted=True, ends=True)
     rng = np.random.default_rng(0)
     drawn.label("all", rng.integers(0, 150, EXAMPLES), rng.integers(-10, SPAN + 10, EXAMPLES))
     return drawn
@@ -81,7 +81,7 @@ def check_promises(drawn, shards):
                 anchor = anchors[place[0]]
                 assert (times[there] <= anchor).all()
                 if last.target == "items":
-                    ends = drawn.valid_until[nodes[there]]
+                    ends = drawn.ends[nodes[there]]
                     assert ((ends < 0) | (ends > anchor)).all()
                 own = Counter((int(parents[place]), *pair) for pair in zip(nodes.tolist(), times.tolist(), strict=True))
                 for edge, count in own.items():
