@@ -217,11 +217,22 @@ class ShardSettings(Section):
 
 
 class EvaluationSettings(Section):
-    """Offline evaluation: bootstrap resamples, and entities that the report shows."""
+    """Offline evaluation: bootstrap resamples, what baselines go by, and entities that the report shows.
+
+    Args:
+        resamples: of the bootstrap.
+        half_life_days: age at which an event counts half, for baselines.
+        popularity_days: what is popular counts the events of these.
+        similar_items: nearest items that ItemKNN goes by.
+        ease_l2: ridge of EASE.
+        examples: entities that the report shows.
+    """
 
     resamples: Positive = 1000
     half_life_days: Positive = 90
     popularity_days: Positive = 30
+    similar_items: Positive = 200
+    ease_l2: Annotated[float, Field(gt=0)] = 200.0
     examples: Annotated[int, Field(ge=0)] = 5
 
 

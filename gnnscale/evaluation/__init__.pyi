@@ -2,6 +2,7 @@ from .baselines.baseline import Baseline as Baseline
 from .baselines.baseline import BaselineInputs as BaselineInputs
 from .baselines.baseline import LinkBaseline as LinkBaseline
 from .baselines.baseline import NodeBaseline as NodeBaseline
+from .baselines.baseline import RankBaseline as RankBaseline
 from .baselines.baseline import TaskBaseline as TaskBaseline
 from .baselines.baseline import find_baselines as find_baselines
 from .baselines.baseline import link_baselines as link_baselines

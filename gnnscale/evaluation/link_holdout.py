@@ -25,6 +25,9 @@ from gnnscale.store import GraphStore
 
 log = logging.getLogger(__name__)
 
+FEW_REPEATS = 0.05
+"""Share of the events that repeat an earlier one, below which a baseline does best to leave out what was had."""
+
 
 @dataclass(frozen=True, eq=False)
 class LinkHoldout(Holdout):
@@ -123,9 +126,22 @@ def _model_lists(
 def _baseline_lists(
     settings: Settings, query: PredictiveQuery, history: History, entities: NDArray[np.int64]
 ) -> list[MethodLists]:
-    lists = []
+    repeated = share_of_repeats(history)
+    new_only = repeated < FEW_REPEATS
+    if new_only:
+        log.info("%.1f %% of the events repeat one: baselines leave out what an entity has had", 100 * repeated)
+    methods = []
     for name, baseline in link_baselines(query.task_type).items():
-        options = baseline.options(settings)
-        parts = {part: baseline.rank(history, query.top_k, among=part, **options)[entities] for part in PARTS}
-        lists.append(MethodLists(name, **parts))
-    return lists
+        if new_only and baseline.needs_repeats:
+            continue
+        lists = baseline.lists(settings, history, entities, query.top_k)
+        if new_only:
+            lists["all"] = lists["explore"]
+        methods.append(MethodLists(name, **lists))
+    return methods
+
+
+def share_of_repeats(history: History) -> float:
+    """The share of the events whose entity had the item at an earlier time; 0 without events."""
+    times = np.unique(np.stack([history.entity, history.item, history.age], axis=1), axis=0)
+    return 1.0 - len(history.past.values) / len(times) if len(times) else 0.0

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from gnnscale.arrays import Ids, Ragged
-from gnnscale.evaluation.comparison import Comparison, MethodResult, Part, check_methods, part_results
+from gnnscale.evaluation.comparison import MODEL, Comparison, MethodResult, Part, check_methods, part_results, rivals_of
 from gnnscale.metrics import Floats, RankingMetrics, bootstrap_means, evaluate_lists, task_metrics
 from gnnscale.query import TaskSpec
 
@@ -53,7 +53,8 @@ def compare_lists(
         truth: what came true, N rows.
         past: what each entity had before the anchor, N rows; splits the truth into repeat and explore.
         n_items: size of the catalogue.
-        reference: name of the method that the others are held against; the task's by default.
+        reference: name of the method that the others are held against; default: that of the task, or where it is not
+            among the methods, the best baseline by the task's first metric.
         level: of the intervals.
         resamples: of the bootstrap.
         seed: of the bootstrap.
@@ -61,7 +62,8 @@ def compare_lists(
     Raises:
         DataError: two methods share a name, the reference isn't among them, or lists don't fit the truth.
     """
-    names, base = [method.name for method in methods], reference or task.reference
+    names = [method.name for method in methods]
+    base = reference or (task.reference if task.reference in names else _strongest(task, methods, truth, n_items))
     check_methods(names, base)
     metrics = task_metrics(task)
     wanted = [metric.name for metric in metrics]
@@ -80,6 +82,13 @@ def compare_lists(
             found[result.method, part] = result
     results = tuple(found[name, part] for name in names for part in PARTS)
     return Comparison(task, base, results, metrics, len(truth), len(truth), level, seed, resamples)
+
+
+def _strongest(task: TaskSpec, methods: Sequence[MethodLists], truth: Ragged, n_items: int) -> str:
+    metric = task.metrics[0]
+    rivals = rivals_of([method.name for method in methods]) or [MODEL]
+    mean = {m.name: evaluate_lists([metric], m.all, truth, n_items).means[metric] for m in methods if m.name in rivals}
+    return max(rivals, key=lambda name: mean[name])
 
 
 def _values(ranking: RankingMetrics) -> dict[str, float]:

@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 
 from gnnscale.arrays import Ragged
-from gnnscale.evaluation import link_baselines
+from gnnscale.evaluation import RankBaseline, link_baselines
 from gnnscale.evaluation.baselines.link_baselines import DAY
 from gnnscale.metrics import evaluate_ranking
 from gnnscale.query import TEMPORAL_LINK_PREDICTION
 from gnnscale.retrieval import History
 
-BASELINES = {name: baseline.rank for name, baseline in link_baselines(TEMPORAL_LINK_PREDICTION).items()}
+BASELINES = {
+    name: baseline.rank
+    for name, baseline in link_baselines(TEMPORAL_LINK_PREDICTION).items()
+    if isinstance(baseline, RankBaseline)
+}
 ANCHOR = np.datetime64("2017-12-26T00:00:00", "s")
 
 # MAP@10, Recall@10, Recall@20 of the week after the anchor

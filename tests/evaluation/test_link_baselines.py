@@ -5,14 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnscale.evaluation import link_baselines, personal_frequency, popularity, recency_weighted_frequency
+from gnnscale.evaluation import RankBaseline, link_baselines, personal_frequency, popularity, recency_weighted_frequency
 from gnnscale.evaluation.baselines.link_baselines import DAY
 from gnnscale.evaluation.comparison import Part
 from gnnscale.query import TEMPORAL_LINK_PREDICTION
 from gnnscale.retrieval import History
 from gnnscale.schema.errors import ConfigError, DataError
 
-BASELINES = {name: baseline.rank for name, baseline in link_baselines(TEMPORAL_LINK_PREDICTION).items()}
+LINK_BASELINES = link_baselines(TEMPORAL_LINK_PREDICTION)
+BASELINES = {name: baseline.rank for name, baseline in LINK_BASELINES.items() if isinstance(baseline, RankBaseline)}
 
 
 def history(*events: tuple[int, int, int], n_entities: int = 3, n_items: int = 8) -> History:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gnnscale.arrays import Ids
 from gnnscale.config import Settings
 from gnnscale.evaluation.comparison import Part
+from gnnscale.evaluation.list_comparison import PARTS
 from gnnscale.query import TaskSpec
 from gnnscale.retrieval import History
 from gnnscale.schema import BASELINES, DataError
@@ -113,12 +114,43 @@ class LinkBaseline(Baseline):
     """A baseline that ranks targets.
 
     Args:
+        needs_repeats: whether it only orders what the entity has had, and so says nothing where nothing repeats.
+    """
+
+    needs_repeats: bool = False
+
+    def lists(self, settings: Settings, history: History, entities: Ids, k: int) -> dict[Part, Ids]:
+        """The ranked lists of some entities.
+
+        Args:
+            settings: of the run.
+            history: events before the anchor.
+            entities: rows of the entities, int64 ``[N]``.
+            k: length of the lists.
+
+        Returns:
+            Part to int64 ``[N, k]``, best first, -1 where a list ends early: drawn from all targets, from those that
+            the entity has had (``repeat``) and from the others (``explore``).
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankBaseline(LinkBaseline):
+    """A baseline that one function makes up.
+
+    Args:
         rank: the lists of every entity.
         options: further arguments of ``rank`` that the configuration decides.
     """
 
     rank: RankItems
     options: Callable[[Settings], dict[str, Any]] = _no_options
+
+    def lists(self, settings: Settings, history: History, entities: Ids, k: int) -> dict[Part, Ids]:
+        """The ranked lists of some entities, a call of ``rank`` for each part."""
+        options = self.options(settings)
+        return {part: self.rank(history, k, among=part, **options)[entities] for part in PARTS}
 
 
 def find_baselines(task: TaskSpec) -> tuple[Baseline, ...]:

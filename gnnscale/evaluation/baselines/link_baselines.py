@@ -12,7 +12,7 @@ import numpy as np
 
 from gnnscale.arrays import Ids, Ragged
 from gnnscale.config import Settings
-from gnnscale.evaluation.baselines.baseline import LinkBaseline
+from gnnscale.evaluation.baselines.baseline import RankBaseline
 from gnnscale.evaluation.comparison import Part
 from gnnscale.metrics import Floats
 from gnnscale.retrieval import History
@@ -50,7 +50,7 @@ def popularity(history: History, k: int, window_seconds: int = 30 * DAY, *, amon
         head = np.full(k, -1, dtype=np.int64)
         head[: min(k, order.size)] = order[:k]
         return np.tile(head, (history.n_entities, 1))
-    return _filled(np.full((history.n_entities, k), -1, dtype=np.int64), order, history.past)
+    return fill_lists(np.full((history.n_entities, k), -1, dtype=np.int64), order, history.past)
 
 
 def personal_frequency(history: History, k: int, *, among: Part = "all", pad: bool = True) -> Ids:
@@ -104,7 +104,7 @@ def _frequency_options(settings: Settings) -> dict[str, Any]:
 
 
 BASELINES.register("popularity")(
-    LinkBaseline(
+    RankBaseline(
         "popularity",
         "Popularity",
         "What most events named lately, for everyone.",
@@ -113,19 +113,21 @@ BASELINES.register("popularity")(
     )
 )
 BASELINES.register("personal_frequency")(
-    LinkBaseline(
+    RankBaseline(
         "personal_frequency",
         "Personal frequency",
         "What the entity has had, by how often; then what is popular.",
         rank=personal_frequency,
+        needs_repeats=True,
     )
 )
 BASELINES.register("recency_weighted_frequency")(
-    LinkBaseline(
+    RankBaseline(
         "recency_weighted_frequency",
         "Recency-weighted frequency",
         "What the entity has had, by how often, the latest counting most; then what is popular.",
         rank=recency_weighted_frequency,
+        needs_repeats=True,
         options=_frequency_options,
     )
 )
@@ -158,7 +160,7 @@ def _personal(history: History, weight: Floats, k: int, among: Part, pad: bool) 
     if among != "repeat" and pad:
         order = _popular(history, _recent_counts(history, 30 * DAY))
         # a list shorter than k holds all that the entity has had, so "not had" is also "not listed"
-        ranked = _filled(ranked, order, history.past)
+        ranked = fill_lists(ranked, order, history.past)
     return ranked
 
 
@@ -186,7 +188,12 @@ def _top_of_past(history: History, score: Floats, k: int) -> Ids:
     return ranked
 
 
-def _filled(ranked: Ids, candidates: Ids, had: Ragged) -> Ids:
+def popular_items(history: History, window_seconds: int) -> Ids:
+    """Items that have an event, those with most events younger than the window first, int64 ``[items]``."""
+    return _popular(history, _recent_counts(history, window_seconds))
+
+
+def fill_lists(ranked: Ids, candidates: Ids, had: Ragged) -> Ids:
     """Fill the tail of each list with the best candidates that the entity has not had.
 
     Args:
