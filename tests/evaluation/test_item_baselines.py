@@ -105,7 +105,7 @@ def test_the_order_of_the_rows_does_not_matter(seed):
 def test_only_the_items_with_most_events_and_the_heaviest_of_an_entity_take_part():
     seen = Interactions.of(PAIRED, DAY, most_items=2)
     assert seen.items.tolist() == [0, 5]
-    assert scipy.sparse.issparse(seen.weights) and seen.weights.shape == (4, 2)
+    assert scipy.sparse.issparse(seen.weights) and seen.weights.shape == (6, 2)
 
 
 def test_repeats_are_told_from_lines_of_one_moment():
