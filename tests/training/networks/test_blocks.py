@@ -229,12 +229,8 @@ class EachApart(EveryTarget):
 
 @pytest.fixture
 def own_negatives() -> Iterator[None]:
-    ours = {"every_target": EveryTarget, "each_apart": EachApart}
-    for name, strategy in ours.items():
-        NEGATIVES.register(name)(strategy)
-    yield
-    for name in ours:
-        del NEGATIVES._found[name]
+    with NEGATIVES.temporarily({"every_target": EveryTarget, "each_apart": EachApart}):
+        yield
 
 
 @pytest.mark.parametrize(
