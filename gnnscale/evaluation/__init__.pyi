@@ -37,5 +37,6 @@ from .report.node_report import LabelFigure as LabelFigure
 from .report.node_report import NodeReport as NodeReport
 from .report.report import Report as Report
 from .report.report import render_report as render_report
+from .report.report_inputs import ReportInputs as ReportInputs
 from .score_comparison import MethodScores as MethodScores
 from .score_comparison import compare_scores as compare_scores
