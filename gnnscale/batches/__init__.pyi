@@ -3,12 +3,14 @@ from .batch_source import Batch as Batch
 from .batch_source import BatchSource as BatchSource
 from .batch_source import LinkBatchSource as LinkBatchSource
 from .blocks.block_loader import BlockLoader as BlockLoader
-from .blocks.block_loader import BlockSource as BlockSource
-from .blocks.block_loader import FeatureBlock as FeatureBlock
+from .blocks.category_codes import Categories as Categories
 from .blocks.category_codes import CategoryCodes as CategoryCodes
+from .blocks.category_codes import ListColumn as ListColumn
 from .blocks.category_codes import category_codes as category_codes
 from .blocks.dense_features import dense_features as dense_features
 from .blocks.device_loader import DeviceBlockLoader as DeviceBlockLoader
+from .blocks.feature_block import BlockSource as BlockSource
+from .blocks.feature_block import FeatureBlock as FeatureBlock
 from .blocks.gather import gather as gather
 from .blocks.gather import gather_pooled as gather_pooled
 from .blocks.shard_loader import ShardLoader as ShardLoader

@@ -3,6 +3,7 @@ from .backends.triton.device_features import FeatureTable as FeatureTable
 from .backends.triton.device_features import gather as gather
 from .backends.triton.device_features import quantise_columns as quantise_columns
 from .backends.triton.device_sampler import GPUNeighborSampler as GPUNeighborSampler
+from .backends.triton.placement import Location as Location
 from .backends.triton.placement import Memory as Memory
 from .backends.triton.placement import Placement as Placement
 from .backends.triton.placement import choose_placement as choose_placement
