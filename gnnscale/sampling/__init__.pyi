@@ -9,7 +9,6 @@ from .backends.triton.placement import Placement as Placement
 from .backends.triton.placement import choose_placement as choose_placement
 from .block import Block as Block
 from .block import Hop as Hop
-from .hetero_data import pyg_edge_type as pyg_edge_type
 from .hetero_data import to_hetero_data as to_hetero_data
 from .keys import GOLDEN as GOLDEN
 from .keys import UInt64 as UInt64
@@ -26,7 +25,6 @@ from .negatives.negative_rule import NegativeRule as NegativeRule
 from .negatives.negative_rule import build_negatives as build_negatives
 from .negatives.request import NegativeRequest as NegativeRequest
 from .negatives.request import Negatives as Negatives
-from .negatives.shared import NegativeSampler as NegativeSampler
 from .negatives.strategy import Negative as Negative
 from .negatives.strategy import TargetSource as TargetSource
 from .neighbor_sampler import END_OF_TIME as END_OF_TIME

@@ -21,17 +21,15 @@ from gnnscale.etl import build_labels
 from gnnscale.evaluation import (
     BaselineInputs,
     LinkBaseline,
-    MethodLists,
     NodeBaseline,
     ReportInputs,
     build_report,
-    compare_lists,
     evaluate_holdout,
-    link_baselines,
-    node_baselines,
-    popularity,
     render_report,
 )
+from gnnscale.evaluation.baselines.baseline import link_baselines, node_baselines
+from gnnscale.evaluation.baselines.link_baselines import popularity
+from gnnscale.evaluation.list_comparison import MethodLists, compare_lists
 from gnnscale.inference import read_keys
 from gnnscale.lake import Lake
 from gnnscale.metrics import (
@@ -44,11 +42,12 @@ from gnnscale.metrics import (
     task_metrics,
     validate_task,
 )
-from gnnscale.query import REGRESSION, TEMPORAL_LINK_PREDICTION, Question, Split, TaskSpec, find_task, task_types
+from gnnscale.query import REGRESSION, TEMPORAL_LINK_PREDICTION, Question, Split, TaskSpec, find_task
+from gnnscale.query.task_spec import task_types
 from gnnscale.retrieval import History
 from gnnscale.schema import BASELINES, LOSSES, METRICS, TASKS
 from gnnscale.store import GraphStore
-from gnnscale.training import choose_node_loss
+from gnnscale.training.task_builder import choose_node_loss
 from tests.conftest import Shop
 
 NAME = "count regression"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from gnnscale.batches import CodeBags, ListColumn, RowFeatures
+from gnnscale.batches import ListColumn, RowFeatures
+from gnnscale.batches.rows import CodeBags
 from gnnscale.nn.category_encoder import CategoryEncoder
 from gnnscale.nn.rows import RowEncoder
 from gnnscale.schema import FeatureManifest, TableManifest

@@ -17,8 +17,11 @@ from gnnscale.query import REGRESSION
 from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import GraphManifest
 from gnnscale.store import GraphStore
-from gnnscale.training import DistributedContext, NodeKnowledge, NodeObjective, Task, Trainer, choose_node_loss
+from gnnscale.training import DistributedContext, Task, Trainer
 from gnnscale.training.networks.blocks import build_block_network
+from gnnscale.training.objectives.node_knowledge import NodeKnowledge
+from gnnscale.training.objectives.node_objective import NodeObjective
+from gnnscale.training.task_builder import choose_node_loss
 from tests.gpu.graphs import DAY, shop_store
 
 EXAMPLES = 61
