@@ -132,6 +132,20 @@ class Ragged:
         source = np.repeat(starts - indptr[:-1], counts) + np.arange(indptr[-1])
         return Ragged(indptr, np.asarray(self.values[source]), checked=False)
 
+    def padded(self, rows: npt.NDArray[Any], width: int) -> npt.NDArray[Any]:
+        """The given rows, int ``[R]``, as ``[R, width]`` of the values' type: each row's values, and zeros behind them.
+
+        Raises:
+            DataError: a row has more than ``width`` values.
+        """
+        found = self.take(rows)
+        counts = found.counts
+        if counts.max(initial=0) > width:
+            raise DataError(f"a row has {counts.max()} values; {width} were given room")
+        matrix = np.zeros((len(rows), width), self.values.dtype)
+        matrix[np.arange(width) < counts[:, None]] = found.values
+        return matrix
+
     def contains(self, matrix: npt.ArrayLike) -> Flags:
         """Which entries of a matrix are in the set of their row.
 

@@ -103,7 +103,8 @@ def embed_layerwise(
         neighborhoods: which neighbors are read.
         chunk_edges: neighbors that are gathered at once; more where one node has more.
         advance: called with the number of nodes whose state of one layer is done.
-        codes: table -> categorical columns of all its nodes, of the tables whose categories the network sees.
+        codes: table -> categorical and multicategorical columns of all its nodes, of the tables whose categories the
+            network sees.
 
     Returns:
         float32 ``[nodes, out]``, mapped.
@@ -156,7 +157,8 @@ class Inputs:
     Args:
         network: which turns categories into vectors.
         features: table -> of all its nodes, ``[nodes, channels]``.
-        codes: table -> categorical columns of all its nodes, of the tables whose categories the network sees.
+        codes: table -> categorical and multicategorical columns of all its nodes, of the tables whose categories the
+            network sees.
     """
 
     network: BlockNetwork
@@ -168,7 +170,7 @@ class Inputs:
         values = torch.from_numpy(gather(self.features[table], nodes)).to(like)
         present, codes = torch.from_numpy(nodes >= 0).to(like.device), None
         if table in self.codes:
-            codes = torch.from_numpy(gather(self.codes[table].values, nodes)).to(like.device)
+            codes = torch.from_numpy(self.codes[table].gather(nodes)).to(like.device)
         return self.network.encode(table, values, present, codes)
 
 

@@ -1,8 +1,6 @@
 from .intervals import Difference as Difference
 from .intervals import Interval as Interval
-from .intervals import bootstrap_interval as bootstrap_interval
 from .intervals import bootstrap_means as bootstrap_means
-from .intervals import paired_difference as paired_difference
 from .intervals import percentile_interval as percentile_interval
 from .metric import THRESHOLD as THRESHOLD
 from .metric import Draws as Draws
@@ -13,12 +11,10 @@ from .metric import ScoreMetric as ScoreMetric
 from .metric import ranked_classes as ranked_classes
 from .ranking_metrics import RankingMetrics as RankingMetrics
 from .ranking_metrics import evaluate_lists as evaluate_lists
-from .ranking_metrics import evaluate_ranking as evaluate_ranking
 from .ranking_metrics import find_list_metric as find_list_metric
 from .task_evaluation import checked_scores as checked_scores
 from .task_evaluation import draw_metrics as draw_metrics
 from .task_evaluation import evaluate_task as evaluate_task
-from .task_evaluation import headline_metric as headline_metric
 from .task_evaluation import selection_metric as selection_metric
 from .task_evaluation import task_metrics as task_metrics
 from .task_evaluation import validate_task as validate_task

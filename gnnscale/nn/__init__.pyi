@@ -1,4 +1,3 @@
-from .block_model import BlockModel as BlockModel
 from .block_model import BlockTowers as BlockTowers
 from .block_model import TowerVectors as TowerVectors
 from .build_networks import build_entity_model as build_entity_model
@@ -15,14 +14,10 @@ from .conv.importance import ImportanceConv as ImportanceConv
 from .conv.sage import SAGEConv as SAGEConv
 from .embedding.sharded_embedding import ProcessGroup as ProcessGroup
 from .embedding.sharded_embedding import sharded_tables as sharded_tables
-from .item_encoder import ItemEncoder as ItemEncoder
 from .keyed_dropout import set_dropout_step as set_dropout_step
 from .losses.loss import LinkLoss as LinkLoss
 from .losses.loss import NodeLoss as NodeLoss
 from .losses.loss import choose_loss as choose_loss
-from .losses.loss import fitting_losses as fitting_losses
-from .losses.pair_loss import pair_loss as pair_loss
-from .losses.sampled_softmax_loss import sampled_softmax as sampled_softmax
 from .target_transform import TargetTransform as TargetTransform
 from .two_branch import NOT_YET as NOT_YET
 from .two_branch import Scores as Scores

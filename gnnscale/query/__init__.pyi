@@ -15,7 +15,6 @@ from .pseudo_time import plan_pseudo_time as plan_pseudo_time
 from .task_spec import Question as Question
 from .task_spec import TaskSpec as TaskSpec
 from .task_spec import find_task as find_task
-from .task_spec import task_types as task_types
 from .tasks.binary_classification import BINARY_CLASSIFICATION as BINARY_CLASSIFICATION
 from .tasks.forecasting import FORECASTING as FORECASTING
 from .tasks.link_prediction import STATIC_LINK_PREDICTION as STATIC_LINK_PREDICTION

@@ -3,8 +3,6 @@ from .embeddings import read_pairs as read_pairs
 from .embeddings import read_vectors as read_vectors
 from .filters.history import History as History
 from .filters.history import read_history as read_history
-from .index.faiss_kind import FaissKind as FaissKind
-from .index.flat_index import FlatIndex as FlatIndex
 from .index.kind import Index as Index
 from .index.kind import IndexKind as IndexKind
 from .index.kind import SavedIndex as SavedIndex
@@ -20,7 +18,6 @@ from .index_shards.shard_pool import ShardPool as ShardPool
 from .index_shards.shard_pool import StartShards as StartShards
 from .index_stage import build_query_indexes as build_query_indexes
 from .ranking.exact import rank_exact as rank_exact
-from .ranking.merge import search_merged as search_merged
 from .registered_ranking import RankingModel as RankingModel
 from .retrieve_stage import Retrieved as Retrieved
 from .retrieve_stage import retrieve as retrieve

@@ -3,12 +3,12 @@ from .backends.triton.device_features import FeatureTable as FeatureTable
 from .backends.triton.device_features import gather as gather
 from .backends.triton.device_features import quantise_columns as quantise_columns
 from .backends.triton.device_sampler import GPUNeighborSampler as GPUNeighborSampler
+from .backends.triton.placement import Location as Location
 from .backends.triton.placement import Memory as Memory
 from .backends.triton.placement import Placement as Placement
 from .backends.triton.placement import choose_placement as choose_placement
 from .block import Block as Block
 from .block import Hop as Hop
-from .hetero_data import pyg_edge_type as pyg_edge_type
 from .hetero_data import to_hetero_data as to_hetero_data
 from .keys import GOLDEN as GOLDEN
 from .keys import UInt64 as UInt64
@@ -25,7 +25,6 @@ from .negatives.negative_rule import NegativeRule as NegativeRule
 from .negatives.negative_rule import build_negatives as build_negatives
 from .negatives.request import NegativeRequest as NegativeRequest
 from .negatives.request import Negatives as Negatives
-from .negatives.shared import NegativeSampler as NegativeSampler
 from .negatives.strategy import Negative as Negative
 from .negatives.strategy import TargetSource as TargetSource
 from .neighbor_sampler import END_OF_TIME as END_OF_TIME

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -71,6 +72,33 @@ class Registry(Generic[T]):
             return implementation
 
         return keep
+
+    def temporarily(
+        self, implementations: Mapping[str, T] | None = None, module: str | None = None
+    ) -> AbstractContextManager[None]:
+        """Context at whose end all that was registered within is unknown again, for tests and for trying things out.
+
+        Args:
+            implementations: name -> what is registered at its beginning; code within may register more.
+            module: that registers them; default: whose code calls this.
+
+        Raises:
+            ConfigError: on entry; another one has the name.
+        """
+        module = module or str(sys._getframe(1).f_globals.get("__name__", "?"))
+        return self._restored(dict(implementations or {}), module)
+
+    @contextmanager
+    def _restored(self, implementations: dict[str, T], module: str) -> Iterator[None]:
+        # Siblings register when they are imported, which is once: those found within would be lost at the end.
+        self._search()
+        before = dict(self._found)
+        try:
+            for name, implementation in implementations.items():
+                self.register(name, module)(implementation)
+            yield
+        finally:
+            self._found = before
 
     def added(self) -> dict[str, tuple[str, T]]:
         """What neither gnnscale nor an entry point has registered: name -> module that did, and implementation."""

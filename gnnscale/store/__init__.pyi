@@ -6,5 +6,4 @@ from .features import NEVER as NEVER
 from .features import NodeFeatures as NodeFeatures
 from .graph_store import GraphStore as GraphStore
 from .graph_store import build_features as build_features
-from .pseudo_time_edges import ArrivalStore as ArrivalStore
 from .pseudo_time_edges import view_for as view_for

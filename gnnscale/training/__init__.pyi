@@ -11,9 +11,6 @@ from .networks.network import LinkNetwork as LinkNetwork
 from .networks.network import Network as Network
 from .networks.network import NodeNetwork as NodeNetwork
 from .networks.network import find_network as find_network
-from .objectives.link_objective import LinkObjective as LinkObjective
-from .objectives.node_knowledge import NodeKnowledge as NodeKnowledge
-from .objectives.node_objective import NodeObjective as NodeObjective
 from .objectives.objective import ModelSelection as ModelSelection
 from .objectives.objective import Objective as Objective
 from .predictors.link_predictor import EntityScores as EntityScores
@@ -23,7 +20,6 @@ from .predictors.node_predictor import NodePredictor as NodePredictor
 from .task import Task as Task
 from .task_builder import build_task as build_task
 from .task_builder import check_task as check_task
-from .task_builder import choose_node_loss as choose_node_loss
 from .task_builder import find_selection as find_selection
 from .throughput import THROUGHPUT as THROUGHPUT
 from .throughput import throughput_in_words as throughput_in_words

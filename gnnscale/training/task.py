@@ -22,7 +22,7 @@ class Task(Generic[S]):
         source: of batches; it knows the examples by row number, and their order.
         model: fresh weights.
         objective: labels of the examples, the loss, and the validation.
-        place: of this process.
+        context: of this process.
 
     Attributes:
         model: on the process's device.
@@ -30,11 +30,11 @@ class Task(Generic[S]):
     """
 
     def __init__(
-        self, source: S, model: nn.Module, objective: Objective[S], place: DistributedContext | None = None
+        self, source: S, model: nn.Module, objective: Objective[S], context: DistributedContext | None = None
     ) -> None:
         self.source, self.objective = source, objective
-        self.place = place or DistributedContext()
-        self.model: nn.Module = model.to(self.place.device)
+        self.context = context or DistributedContext()
+        self.model: nn.Module = model.to(self.context.device)
         self.selection = objective.selection
         self._order: tuple[int, list[NDArray[np.int64]]] = (-1, [])
 
@@ -53,14 +53,14 @@ class Task(Generic[S]):
 
     def loss(self, model: nn.Module, prepared: TrainingBatch) -> Tensor:
         """Sum of the training loss over the rows; drop-out follows torch's generator, which the loop seeds."""
-        batch = prepared.to(self.place.device)
+        batch = prepared.to(self.context.device)
         return self.objective.loss(model(*batch.sample.inputs()), batch)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Metrics of the validation examples, whose samples are those of the first epoch; the same on every process."""
         training = model.training
         model.eval()
-        figures = self.objective.validate(model, self.source, self.place)
+        figures = self.objective.validate(model, self.source, self.context)
         model.train(training)
         return figures
 

@@ -45,7 +45,7 @@ class TaskParts:
 
 
 def build_task(
-    settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery, place: DistributedContext | None = None
+    settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery, context: DistributedContext | None = None
 ) -> Task[Any]:
     """Examples, source of batches, network and objective of a query.
 
@@ -54,29 +54,27 @@ def build_task(
         lake: holds its labels, and its shards where ``training.source`` is ``shards``.
         store: of the graph.
         query: bound query.
-        place: of this process.
+        context: of this process.
 
     Raises:
         LakeError: labels or shards are missing.
         DataError: a split is empty.
         ConfigError: sampling, network, negatives or loss don't fit the query.
     """
-    place = place or DistributedContext()
-    parts = _parts(find_network(settings, query)(settings, store, query), lake, place.device)
-    return Task(parts.source, parts.model(place), parts.objective, place)
+    context = context or DistributedContext()
+    parts = _parts(find_network(settings, query)(settings, store, query), lake, context.device)
+    return Task(parts.source, parts.model(context), parts.objective, context)
 
 
 def check_task(settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery) -> None:
     """Raise what :func:`build_task` would of the configuration, without building a network or taking a device.
 
-    What is of no use to the network, and what it can't see, is logged.
+    What is of no use to the network is logged.
     """
     network = find_network(settings, query)(settings, store, query)
-    source = _parts(network, lake, None).source
+    _parts(network, lake, None)
     if ignored := ignored_keys(settings, network):
         log.warning("model.network=%s has no use for %s", network.name, ", ".join(ignored))
-    if unseen := network.unseen_columns(source):
-        log.warning("model.network=%s does not see the columns %s", network.name, ", ".join(unseen))
 
 
 def find_selection(lake: Lake, name: str, query: PredictiveQuery) -> ModelSelection:
@@ -117,8 +115,8 @@ def _link_parts(network: LinkNetwork, lake: Lake, device: torch.device | None) -
     negatives = network.negatives(counts)
     objective = LinkObjective(query.task_type, examples, negatives, loss, predictor, targets, settings.seed)
 
-    def model(place: DistributedContext) -> nn.Module:
-        group = ProcessGroup(place.rank, place.workers, place.device)
+    def model(context: DistributedContext) -> nn.Module:
+        group = ProcessGroup(context.rank, context.workers, context.device)
         return network.link_model(source, counts > 0, group)
 
     return TaskParts(source, objective, model)
@@ -135,7 +133,7 @@ def _node_parts(network: NodeNetwork, lake: Lake, device: torch.device | None) -
     loss = choose_node_loss(settings, shape.task)
     source = network.node_source(lake, examples, shape, device)
     objective = NodeObjective(knowledge, loss, examples.examples.values, examples.validation, query.top)
-    return TaskParts(source, objective, lambda place: network.node_model(source, knowledge, training))
+    return TaskParts(source, objective, lambda context: network.node_model(source, knowledge, training))
 
 
 def choose_node_loss(settings: Settings, task: TaskSpec) -> NodeLoss:

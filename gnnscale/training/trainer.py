@@ -83,7 +83,7 @@ class Trainer:
     Args:
         settings: the configuration.
         task: examples, network and objective of the query, for this process.
-        place: of this process.
+        context: of this process.
         callback: hears of progress.
     """
 
@@ -91,12 +91,12 @@ class Trainer:
         self,
         settings: Settings,
         task: Task[Any],
-        place: DistributedContext | None = None,
+        context: DistributedContext | None = None,
         callback: Callback | None = None,
     ) -> None:
         self.settings = settings
         self.task = task
-        self.place = place or DistributedContext()
+        self.context = context or DistributedContext()
         self.callback = callback or NoOpCallback()
         self.model = task.model
         self.average = WeightAverage(self.model, settings.training.average_decay)
@@ -112,7 +112,7 @@ class Trainer:
         self.seen = 0
         """Examples that the weights have learned from, each as often as it came."""
         self._recent = RunningStats()
-        self._lately, self._throughput = Throughput(self.place.device), Throughput(self.place.device)
+        self._lately, self._throughput = Throughput(self.context.device), Throughput(self.context.device)
         """Since the last record of the loss, and of the epoch."""
         self._validation_model: nn.Module | None = None
 
@@ -125,9 +125,9 @@ class Trainer:
         if resume:
             self._restore(resume)
         settings = self.settings.training
-        compile_model(self.model, settings, self.place.device)
+        compile_model(self.model, settings, self.context.device)
         model: nn.Module = self.model
-        if self.place.workers > 1:
+        if self.context.workers > 1:
             model = DistributedDataParallel(self.model, broadcast_buffers=False)
         steps = len(self.task.batches(0))
         for epoch in range(self.epoch, settings.epochs):
@@ -172,7 +172,7 @@ class Trainer:
 
     def _restore(self, checkpoint: Mapping[str, Any]) -> None:
         self.model.load_state_dict(checkpoint["model"])
-        self.average.state = {name: value.to(self.place.device) for name, value in checkpoint["average"].items()}
+        self.average.state = {name: value.to(self.context.device) for name, value in checkpoint["average"].items()}
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         for name, table in self.tables.items():
             table.load(checkpoint["tables"][name])
@@ -194,7 +194,7 @@ class Trainer:
         left = range(self.step, len(batches))
         jobs = (partial(self._prepare, batches[step], epoch, step) for step in left)
         prefetch = self.settings.training.prefetch
-        prepared = prefetched(jobs, (2 if self.place.device.type == "cuda" else 0) if prefetch is None else prefetch)
+        prepared = prefetched(jobs, (2 if self.context.device.type == "cuda" else 0) if prefetch is None else prefetch)
         for step in left:
             started = time.monotonic()
             batch = next(prepared)
@@ -202,25 +202,25 @@ class Trainer:
             yield step, batch
 
     def _prepare(self, rows: NDArray[np.int64], epoch: int, step: int) -> MicroBatches:
-        mine, weight = rank_slice(rows, self.place.rank, self.place.workers), 1.0
+        mine, weight = rank_slice(rows, self.context.rank, self.context.workers), 1.0
         if len(mine) == 0:
             # More workers than examples: take part in the all-reduce without a say.
             mine, weight = rows[:1], 0.0
         # As many on every process: each part is a pass through tables that all take part in.
-        least = max(1, len(rows) // self.place.workers)
+        least = max(1, len(rows) // self.context.workers)
         parts = np.array_split(mine, min(least, self.settings.training.micro_batches))
         prepared = [self.task.prepare(part, epoch, step) for part in parts]
         return MicroBatches(len(rows), weight, prepared, sum(part.edges for part in prepared))
 
     def _step(self, model: nn.Module, batch: MicroBatches, epoch: int, step: int, steps: int) -> float:
-        settings, place = self.settings.training, self.place
+        settings, context = self.settings.training, self.context
         set_dropout_step(self.model, int(stream_key(self.settings.seed, epoch, f"dropout/{step}") >> np.uint64(1)))
         done = epoch * steps + step
         rate = learning_rate(settings, done, settings.epochs * steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()
-        total_loss = torch.zeros((), device=place.device)
+        total_loss = torch.zeros((), device=context.device)
         for number, part in enumerate(batch.parts, start=1):
             last = number == len(batch.parts)
             # Gradients are summed over the parts before they are averaged over workers.
@@ -229,10 +229,10 @@ class Trainer:
                 # What a graph gave for the part before may be overwritten.
                 torch.compiler.cudagraph_mark_step_begin()
             with together:
-                with torch.autocast(place.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+                with torch.autocast(context.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
                     loss = self.task.loss(model, part)
                 # The average over workers makes this the mean over the global batch.
-                scaled = loss.float() * (batch.weight * place.workers / batch.batch)
+                scaled = loss.float() * (batch.weight * context.workers / batch.batch)
                 scaled.backward()
             total_loss += scaled.detach()
         nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
@@ -246,7 +246,7 @@ class Trainer:
         self._recent.seeds += batch.batch
         self._recent.edges += batch.edges
         total = settings.epochs * steps
-        figures = {"epoch": epoch, "step": done + 1, "steps": total, "loss": float("nan"), "workers": place.workers}
+        figures = {"epoch": epoch, "step": done + 1, "steps": total, "loss": float("nan"), "workers": context.workers}
         if done % LOSS_EVERY == 0 or step == steps - 1:
             figures |= self._record(done)
         self.callback.on_step(figures)
@@ -255,13 +255,13 @@ class Trainer:
     def _record(self, step: int) -> dict[str, float]:
         """The mean loss and the throughput of the steps since the last record, over all processes."""
         recent, self._recent = self._recent, RunningStats()
-        edges = torch.tensor(recent.edges, dtype=torch.float64, device=self.place.device)
+        edges = torch.tensor(recent.edges, dtype=torch.float64, device=self.context.device)
         own = torch.stack([torch.stack(recent.losses).mean().double(), edges])
-        loss, sampled = self.place.total(own).tolist()
-        self.losses.append((step, loss / self.place.workers))
+        loss, sampled = self.context.total(own).tolist()
+        self.losses.append((step, loss / self.context.workers))
         for throughput in (self._lately, self._throughput):
             throughput.count(recent.seeds, int(sampled), recent.waited)
-        figures = {"loss": loss / self.place.workers} | self._lately.figures()
+        figures = {"loss": loss / self.context.workers} | self._lately.figures()
         self._lately.restart()
         return figures
 
@@ -273,7 +273,7 @@ class Trainer:
         figures |= beside
         self.history.append(figures)
         metric = self.task.selection.metric
-        if not self.best and math.isnan(figures[metric]) and self.place.rank == 0:
+        if not self.best and math.isnan(figures[metric]) and self.context.rank == 0:
             log.warning("validation %s is undefined, as where all validation examples are of one class", metric)
         if not self.best or self.task.selection.better(figures, self.best):
             self.best = figures

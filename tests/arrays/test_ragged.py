@@ -90,6 +90,14 @@ def test_misfits_are_refused() -> None:
         ragged.row(2)
 
 
+def test_padded_rows_have_zeros_behind_their_values() -> None:
+    ragged = Ragged.from_lists([[4, 2], [], [1, 5, 3]])
+    assert ragged.padded(np.array([2, 1, 0, 2]), 4).tolist() == [[1, 3, 5, 0], [0] * 4, [2, 4, 0, 0], [1, 3, 5, 0]]
+    assert ragged.padded(np.zeros(0, np.int64), 2).shape == (0, 2)
+    with pytest.raises(DataError, match="a row has 3 values; 2 were given room"):
+        ragged.padded(np.arange(3), 2)
+
+
 def test_what_is_not_checked_stays_as_it_is(tmp_path) -> None:
     np.save(tmp_path / "values.npy", np.array([7, 3, 3, 1], np.int32))
     mapped = np.load(tmp_path / "values.npy", mmap_mode="r")

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from gnnscale.batches.blocks.block_loader import BlockLoader, FeatureBlock
+from gnnscale.arrays import Ragged
+from gnnscale.batches import CategoryCodes, ListColumn
+from gnnscale.batches.blocks.block_loader import BlockLoader
 from gnnscale.batches.blocks.category_codes import category_codes
+from gnnscale.batches.blocks.feature_block import FeatureBlock
 from gnnscale.batches.blocks.gather import gather, gather_pooled
 from gnnscale.batches.rows import HiddenColumns
 from gnnscale.sampling import NeighborSampler
@@ -64,10 +67,37 @@ def test_every_node_comes_with_the_codes_of_its_categories(store, threads):
         if table not in codes:
             assert found.shape == (*nodes.shape, 0)
             continue
-        expected = codes[table].values[nodes.clamp(min=0).numpy()] * (nodes.numpy() >= 0)[..., None]
-        np.testing.assert_array_equal(found, expected)
-        assert found.any() and int(found.max()) <= max(codes[table].categories)
+        values = codes[table].values
+        expected = values[nodes.clamp(min=0).numpy()] * (nodes.numpy() >= 0)[..., None]
+        # Lists stand behind, of products alone.
+        np.testing.assert_array_equal(found[..., : values.shape[1]], expected)
+        counts = [count for count in codes[table].categories if isinstance(count, int)]
+        assert expected.any() and expected.max() <= max(counts)
+        assert (found.shape[-1] > values.shape[1]) == (table == "products")
     assert loader_of(store).build(np.arange(3)).codes == ()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_lists_come_padded_behind_the_codes(store, threads):
+    count, rng = store.node_count("products"), np.random.default_rng(0)
+    tags = [Ragged.from_lists([rng.integers(1, 9, rng.integers(0, most)) for _ in range(count)]) for most in (4, 6)]
+    widths = [int(lists.counts.max()) for lists in tags]
+    plain = category_codes(store, "products")
+    single = [count for count in plain.categories if isinstance(count, int)]
+    columns = (*single, *(ListColumn(8, width) for width in widths))
+    loader = loader_of(store, threads, codes={"products": CategoryCodes(plain.values, columns, tuple(tags))})
+    block, seen = loader.build(np.arange(20)), 0
+    for path, nodes, found in zip(block.hops, block.nodes, block.codes, strict=True):
+        if not path or path[-1].target != "products":
+            continue
+        assert found.dtype == torch.int32 and found.shape[-1] == plain.values.shape[1] + sum(widths)
+        for node, codes in zip(nodes.flatten().tolist(), found.flatten(0, -2).tolist(), strict=True):
+            own = [] if node < 0 else plain.values[node].tolist()
+            lists = [[] if node < 0 else column.row(node).tolist() for column in tags]
+            padded = [code for row, width in zip(lists, widths, strict=True) for code in row + [0] * (width - len(row))]
+            assert codes == (own or [0] * plain.values.shape[1]) + padded
+            seen += any(lists)
+    assert seen
 
 
 def test_codes_of_hidden_columns_are_zeros(store):
@@ -75,6 +105,10 @@ def test_codes_of_hidden_columns_are_zeros(store):
     part = category_codes(store, "products", HiddenColumns(categorical=(0,)))
     assert part.categories == whole.categories and whole.values[:, 0].any()
     assert not part.values[:, 0].any()
+    blank = category_codes(store, "products", HiddenColumns(multicategorical=(0,)))
+    nodes = np.arange(store.node_count("products"))
+    assert blank.categories[:-1] == whole.categories[:-1] and whole.gather(nodes)[:, -1:].any()
+    assert not blank.gather(nodes)[:, whole.values.shape[1] :].any()
     np.testing.assert_array_equal(part.values[:, 1:], whole.values[:, 1:])
 
 

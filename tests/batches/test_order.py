@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnnscale.batches import epoch_batches, rank_slice
-from gnnscale.batches.examples.order import grouped_batches
+from gnnscale.batches import rank_slice
+from gnnscale.batches.examples.order import epoch_batches, grouped_batches
 
 anchors = st.lists(st.integers(0, 4), min_size=1, max_size=120).map(lambda a: np.array(a, np.int32) * 604_800)
 

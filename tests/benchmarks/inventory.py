@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from gnnscale.batches.blocks.block_loader import BlockLoader, FeatureBlock
+from gnnscale.batches.blocks.block_loader import BlockLoader
+from gnnscale.batches.blocks.feature_block import FeatureBlock
 from gnnscale.nn.conv.block_network import BlockNetwork
 from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import EdgeType, GraphManifest, RelationManifest, TableManifest

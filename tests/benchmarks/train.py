@@ -24,7 +24,8 @@ from torch_geometric.nn import SAGEConv as PyGSAGEConv
 from torch_geometric.utils import trim_to_layer
 
 from gnnscale.arrays.prefetch import compute_threads
-from gnnscale.batches.blocks.block_loader import BlockLoader, FeatureBlock
+from gnnscale.batches.blocks.block_loader import BlockLoader
+from gnnscale.batches.blocks.feature_block import FeatureBlock
 from gnnscale.nn.conv.block_network import BlockNetwork
 from gnnscale.sampling import NeighborSampler
 from tests.benchmarks.measure import arguments, finish, measured, surroundings

@@ -8,7 +8,7 @@ import numpy as np
 from rich.console import Console
 
 from gnnscale.cli.summary import comparison_table, print_comparison
-from gnnscale.evaluation import MethodScores, compare_scores
+from gnnscale.evaluation.score_comparison import MethodScores, compare_scores
 from gnnscale.query import BINARY_CLASSIFICATION, REGRESSION, TaskSpec
 
 

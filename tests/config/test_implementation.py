@@ -60,23 +60,17 @@ WAYS: list[tuple[Registry[Any], Callable[..., Any]]] = [
 
 
 @pytest.mark.parametrize(("registry", "read"), WAYS, ids=[registry.kind for registry, _ in WAYS])
-def test_a_class_without_options_has_none(
-    registry: Registry[Any], read: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(registry, "_found", dict(registry._found))
-    registry.register("plain")(Plain)
-    assert read("plain").model_dump() == {}
-    with pytest.raises(ConfigError, match=f"{registry.kind} 'plain' has no option 'width'. It has none"):
-        read("plain", width=2)
+def test_a_class_without_options_has_none(registry: Registry[Any], read: Callable[..., Any]) -> None:
+    with registry.temporarily({"plain": Plain}):
+        assert read("plain").model_dump() == {}
+        with pytest.raises(ConfigError, match=f"{registry.kind} 'plain' has no option 'width'. It has none"):
+            read("plain", width=2)
 
 
 @pytest.mark.parametrize(("registry", "read"), WAYS, ids=[registry.kind for registry, _ in WAYS])
-def test_what_is_wrong_with_options_is_told_alike(
-    registry: Registry[Any], read: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(registry, "_found", dict(registry._found))
-    registry.register("wide")(Wide)
-    with pytest.raises(ConfigError, match=f"{registry.kind} 'wide' needs a width"):
+def test_what_is_wrong_with_options_is_told_alike(registry: Registry[Any], read: Callable[..., Any]) -> None:
+    needs = pytest.raises(ConfigError, match=f"{registry.kind} 'wide' needs a width")
+    with registry.temporarily({"wide": Wide}), needs:
         read("wide")
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gnnscale.config import Settings, build_graph_schema, build_settings, load_settings, recipe_names
-from gnnscale.config.load import compose_settings, mode_names
+from gnnscale.config import Settings, build_graph_schema, build_settings, load_settings
+from gnnscale.config.load import compose_settings, mode_names, recipe_names
 from gnnscale.schema import ConfigError, GnnscaleError, ValueKind
 
 RECIPE = {

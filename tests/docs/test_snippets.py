@@ -67,24 +67,23 @@ def test_a_network_embeds_layer_by_layer(names: dict[str, Any], tmp_path: Path) 
     assert vectors.shape == (len(names["seeds"]), 5)
 
 
-def test_a_loss_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loss_is_registered() -> None:
     class QuantileOptions(Section):
         quantile: float = 0.5
 
-    monkeypatch.setattr(LOSSES, "_found", dict(LOSSES._found))
-    LOSSES._found.pop("pinball", None)
     given = {"__name__": "a_page", "LOSSES": LOSSES, "NodeLoss": NodeLoss, "torch": torch}
-    run(snippet("training.md", "pinball"), given | {"QuantileOptions": QuantileOptions})
-    assert LOSSES.find("pinball").heads == ("identity",)
+    with LOSSES.temporarily():
+        run(snippet("training.md", "pinball"), given | {"QuantileOptions": QuantileOptions})
+        assert LOSSES.find("pinball").heads == ("identity",)
 
 
-def test_a_kind_of_index_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kind_of_index_is_registered() -> None:
     class MineOptions(Section):
         beams: int = 3
 
-    monkeypatch.setattr(INDEX_KINDS, "_found", dict(INDEX_KINDS._found))
-    run(snippet("retrieval.md", "INDEX_KINDS"), {"__name__": "a_page", "MineOptions": MineOptions})
-    assert INDEX_KINDS.find("mine").width == "beams"
+    with INDEX_KINDS.temporarily():
+        run(snippet("retrieval.md", "INDEX_KINDS"), {"__name__": "a_page", "MineOptions": MineOptions})
+        assert INDEX_KINDS.find("mine").width == "beams"
 
 
 class TestFromPython:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from gnnscale.arrays import Ragged
-from gnnscale.evaluation import RankBaseline, link_baselines
+from gnnscale.evaluation.baselines.baseline import RankBaseline, link_baselines
 from gnnscale.evaluation.baselines.link_baselines import DAY
-from gnnscale.metrics import evaluate_ranking
+from gnnscale.metrics.ranking_metrics import evaluate_ranking
 from gnnscale.query import TEMPORAL_LINK_PREDICTION
 from gnnscale.retrieval import History
 

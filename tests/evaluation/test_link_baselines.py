@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnscale.evaluation import RankBaseline, link_baselines, personal_frequency, popularity, recency_weighted_frequency
-from gnnscale.evaluation.baselines.link_baselines import DAY
+from gnnscale.evaluation.baselines.baseline import RankBaseline, link_baselines
+from gnnscale.evaluation.baselines.link_baselines import DAY, personal_frequency, popularity, recency_weighted_frequency
 from gnnscale.evaluation.comparison import Part
 from gnnscale.query import TEMPORAL_LINK_PREDICTION
 from gnnscale.retrieval import History

@@ -9,23 +9,12 @@ import numpy as np
 import pytest
 
 from gnnscale.arrays import Ragged
-from gnnscale.evaluation import (
-    Comparison,
-    Curve,
-    EdgeFigure,
-    EntityExample,
-    LinkReport,
-    MethodLists,
-    RankBaseline,
-    RelationFigure,
-    TableFigure,
-    compare_lists,
-    link_baselines,
-    render_report,
-)
-from gnnscale.evaluation.list_comparison import PARTS
+from gnnscale.evaluation import Comparison, Curve, render_report
+from gnnscale.evaluation.baselines.baseline import RankBaseline, link_baselines
+from gnnscale.evaluation.list_comparison import PARTS, MethodLists, compare_lists
 from gnnscale.evaluation.report.charts import POINTS, Bar, bar_chart, line_chart, ticks
-from gnnscale.evaluation.report.link_report import HEADLINES
+from gnnscale.evaluation.report.figures import EdgeFigure, RelationFigure, TableFigure
+from gnnscale.evaluation.report.link_report import HEADLINES, EntityExample, LinkReport
 from gnnscale.evaluation.report.report import headlines
 from gnnscale.metrics import task_metrics
 from gnnscale.query import TEMPORAL_LINK_PREDICTION

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from gnnscale.arrays import Ragged
-from gnnscale.evaluation import Comparison, MethodLists, RankBaseline, compare_lists, link_baselines
+from gnnscale.evaluation import Comparison
+from gnnscale.evaluation.baselines.baseline import RankBaseline, link_baselines
 from gnnscale.evaluation.comparison import MODEL, TOWER, rivals_of
-from gnnscale.evaluation.list_comparison import PARTS
+from gnnscale.evaluation.list_comparison import PARTS, MethodLists, compare_lists
 from gnnscale.interface.model_figures import Metrics
-from gnnscale.metrics import evaluate_ranking
 from gnnscale.metrics.intervals import bootstrap_interval, paired_difference
+from gnnscale.metrics.ranking_metrics import evaluate_ranking
 from gnnscale.pipeline.stages.evaluate_and_report import comparison_in_words
 from gnnscale.query import TEMPORAL_LINK_PREDICTION
 from gnnscale.retrieval import History

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gnnscale.evaluation import BaselineInputs, TaskBaseline, node_baselines
+from gnnscale.evaluation import BaselineInputs, TaskBaseline
+from gnnscale.evaluation.baselines.baseline import node_baselines
 from gnnscale.evaluation.baselines.boosted_trees import BoostedTrees
 from gnnscale.metrics.task_evaluation import evaluate_task
 from gnnscale.query import BINARY_CLASSIFICATION, STATIC_LINK_PREDICTION, TaskSpec

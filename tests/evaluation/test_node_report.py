@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from markupsafe import Markup
 
-from gnnscale.evaluation import Comparison, LabelFigure, MethodScores, NodeReport, compare_scores
+from gnnscale.evaluation import Comparison
 from gnnscale.evaluation.report.answer_charts.chart import answer_charts, like_scored
 from gnnscale.evaluation.report.charts import Trace, plane_chart
 from gnnscale.evaluation.report.figures import Curve, EdgeFigure, TableFigure
 from gnnscale.evaluation.report.formatting import UNSEEN, label_rate, task_example
+from gnnscale.evaluation.report.node_report import LabelFigure, NodeReport
 from gnnscale.evaluation.report.page import MISSING, figure
 from gnnscale.evaluation.report.report import headlines, render_report
+from gnnscale.evaluation.score_comparison import MethodScores, compare_scores
 from gnnscale.metrics.task_evaluation import task_metrics
 from gnnscale.query import TaskSpec
 from tests.evaluation.test_link_report import NASTY, Outline, headings

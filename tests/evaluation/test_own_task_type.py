@@ -20,17 +20,16 @@ from gnnscale.config import bind_query, build_settings
 from gnnscale.etl import build_labels
 from gnnscale.evaluation import (
     BaselineInputs,
-    MethodLists,
     NodeBaseline,
     RankBaseline,
+    ReportInputs,
     build_report,
-    compare_lists,
     evaluate_holdout,
-    link_baselines,
-    node_baselines,
-    popularity,
     render_report,
 )
+from gnnscale.evaluation.baselines.baseline import RankBaseline, link_baselines, node_baselines
+from gnnscale.evaluation.baselines.link_baselines import popularity
+from gnnscale.evaluation.list_comparison import MethodLists, compare_lists
 from gnnscale.inference import read_keys
 from gnnscale.lake import Lake
 from gnnscale.metrics import (
@@ -43,11 +42,12 @@ from gnnscale.metrics import (
     task_metrics,
     validate_task,
 )
-from gnnscale.query import REGRESSION, TEMPORAL_LINK_PREDICTION, Question, Split, TaskSpec, find_task, task_types
+from gnnscale.query import REGRESSION, TEMPORAL_LINK_PREDICTION, Question, Split, TaskSpec, find_task
+from gnnscale.query.task_spec import task_types
 from gnnscale.retrieval import History
-from gnnscale.schema import BASELINES, LOSSES, METRICS, TASKS, Registry
+from gnnscale.schema import BASELINES, LOSSES, METRICS, TASKS
 from gnnscale.store import GraphStore
-from gnnscale.training import choose_node_loss
+from gnnscale.training.task_builder import choose_node_loss
 from tests.conftest import Shop
 
 NAME = "count regression"
@@ -98,16 +98,9 @@ COUNTS = TaskSpec(
 @pytest.fixture
 def registered() -> Iterator[None]:
     """Our names, and none of them afterwards."""
-    ours: list[tuple[Registry[Any], str, Any]] = [
-        (METRICS, "poisson_deviance", DEVIANCE),
-        (BASELINES, "rounded_mean", ROUNDED),
-        (TASKS, NAME, COUNTS),
-    ]
-    for registry, name, implementation in ours:
-        registry.register(name)(implementation)
-    yield
-    for registry, name, _ in ours:
-        del registry._found[name]
+    metric, baseline = {"poisson_deviance": DEVIANCE}, {"rounded_mean": ROUNDED}
+    with METRICS.temporarily(metric), BASELINES.temporarily(baseline), TASKS.temporarily({NAME: COUNTS}):
+        yield
 
 
 def write_holdout(lake: Lake, origin: int) -> None:
@@ -146,7 +139,7 @@ def test_a_query_of_an_own_task_type_goes_from_labels_to_report(spark: Any, shop
     own = comparison.result("model")
     assert own.metrics["poisson_deviance"] == pytest.approx(deviance(said, test.values)["poisson_deviance"])
     assert own.intervals["poisson_deviance"].low < own.metrics["poisson_deviance"]
-    report = build_report(settings, lake, store, query, shop.plan, holdout, [], [], {})
+    report = build_report(ReportInputs(settings, lake, store, query, shop.plan), holdout)
     page = render_report(report)
     for words in ("Rounded mean", "Poisson deviance ↓", "The mean, rounded.", "Predicted and actual"):
         assert words in page
@@ -196,15 +189,8 @@ def test_metrics_and_baselines_join_the_task_types_that_they_name() -> None:
     rounded = NodeBaseline(
         "rounded", "Rounded", "The mean, rounded.", tasks=("regression",), make=lambda *_: RoundedMean()
     )
-    ours: list[tuple[Registry[Any], str, Any]] = [
-        (METRICS, "bias", joined),
-        (METRICS, "precision", precision),
-        (BASELINES, "backwards", backwards),
-        (BASELINES, "rounded", rounded),
-    ]
-    for registry, name, implementation in ours:
-        registry.register(name)(implementation)
-    try:
+    metrics, baselines = {"bias": joined, "precision": precision}, {"backwards": backwards, "rounded": rounded}
+    with METRICS.temporarily(metrics), BASELINES.temporarily(baselines):
         assert [metric.name for metric in task_metrics(REGRESSION)][-1] == "bias"
         assert list(node_baselines(REGRESSION))[-1] == "rounded"
         links = link_baselines(TEMPORAL_LINK_PREDICTION)
@@ -219,6 +205,3 @@ def test_metrics_and_baselines_join_the_task_types_that_they_name() -> None:
         found = compare_lists(TEMPORAL_LINK_PREDICTION, lists, past.past, past.past, 12, resamples=10)
         result = found.result("backwards")
         assert 0 < result.metrics["precision@10"] <= 1 and "precision@10" in result.intervals
-    finally:
-        for registry, name, _ in ours:
-            del registry._found[name]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gnnscale.evaluation import Comparison, MethodScores, compare_scores
+from gnnscale.evaluation import Comparison
+from gnnscale.evaluation.score_comparison import MethodScores, compare_scores
 from gnnscale.metrics import draw_metrics, entity_weights
 from gnnscale.metrics.task_evaluation import evaluate_task
 from gnnscale.query import (

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from gnnscale.arrays import Ragged
+from gnnscale.batches import CategoryCodes, ListColumn
 from gnnscale.batches.blocks.block_loader import BlockLoader
-from gnnscale.batches.blocks.category_codes import CategoryCodes
 from gnnscale.batches.blocks.device_loader import DeviceBlockLoader
 from gnnscale.sampling import NeighborSampler
 from gnnscale.sampling.backends.triton.placement import Memory
@@ -25,7 +26,16 @@ def loader_of(store: GraphStore, **options: object) -> BlockLoader:
     rng = np.random.default_rng(1)
     seeds = rng.integers(0, store.node_count("customers"), 26)
     values = rng.integers(0, 4, (store.node_count("products"), 3)).astype(np.int32)
-    codes = {"products": CategoryCodes(values, (3, 3, 3))}
+    tags = [Ragged.from_lists([rng.integers(1, 5, rng.integers(0, most)) for _ in values]) for most in (1, 4)]
+    columns = (3, 3, 3, ListColumn(4, 1), ListColumn(4, 3))
+    codes = {
+        "products": CategoryCodes(values, columns, tuple(tags)),
+        "customers": CategoryCodes(
+            np.zeros((store.node_count("customers"), 0), np.int32),
+            (ListColumn(4, 2),),
+            (Ragged.from_lists([[1, 3]] * store.node_count("customers")),),
+        ),
+    }
     return BlockLoader(sampler, features, seeds, np.full(26, 45 * DAY, np.int32), batch_size=9, codes=codes, **options)
 
 

@@ -13,8 +13,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gnnscale.batches.blocks.block_loader import FeatureBlock
+from gnnscale.arrays import Ragged
+from gnnscale.batches import ListColumn
 from gnnscale.batches.blocks.category_codes import CategoryCodes, category_codes
+from gnnscale.batches.blocks.feature_block import FeatureBlock
 from gnnscale.inference.layerwise import Inputs, Layer, Neighborhoods, embed_layerwise, layers_of, state_of
 from gnnscale.nn.conv.block_network import BlockNetwork
 from gnnscale.nn.conv.gatv2 import GATv2Conv
@@ -56,6 +58,14 @@ def features(store: GraphStore) -> dict[str, np.ndarray]:
     }
 
 
+def tags_of(store: GraphStore) -> CategoryCodes:
+    rng, count = np.random.default_rng(0), store.node_count("customers")
+    lists = Ragged.from_lists([rng.integers(1, 7, rng.integers(0, 5)) for _ in range(count)])
+    plain = category_codes(store, "customers")
+    width = int(lists.counts.max())
+    return CategoryCodes(plain.values, (*plain.categories, ListColumn(6, width)), (lists,))
+
+
 def network_of(
     sampler: NeighborSampler,
     features: dict[str, np.ndarray],
@@ -92,6 +102,7 @@ def test_it_equals_the_network_on_blocks_that_hold_all_neighbors(
     # One product has a fifth of all purchases: no fan-out is cut, and every block is as wide as that.
     sampler = NeighborSampler(store, [150, 30], "last", table=table)
     codes = {t.name: category_codes(store, t.name) for t in store.manifest.tables if t.categorical}
+    codes |= {"customers": tags_of(store)}
     network = network_of(sampler, features, convolution, codes)
     assert {"nodes_products", "nodes_purchases"} <= set(network.categories)
     done: list[int] = []

@@ -196,3 +196,38 @@ def test_examples_of_ones_own_stand_instead_of_those_of_the_query(fitted: Fitted
     assert list(answers) == ["entity", "value", "anchor_time"] and len(answers) == 2
     with pytest.raises(ConfigError, match="k is for rankings and classes"):
         model.predict(["c001"], k=2)
+
+
+def test_own_rankings_are_learned_from_shards(fitted: Fitted) -> None:
+    lake = gs.Lake(fitted.lake)
+    labels = lake.read("labels_next_week").to_pandas()
+    customers, products = (
+        lake.read(f"ids_{t}").to_pandas().set_index("node_id")["key"] for t in ("customers", "products")
+    )
+    # Half of what came true, so that these are not the query's own.
+    targets = [products.loc[np.sort(found)[::2]].tolist() for found in labels["targets"]]
+    own = pd.DataFrame(
+        {
+            "customer_id": customers.loc[labels["entity"]].to_numpy(),
+            "anchor_time": pd.to_datetime(labels["anchor_time"], unit="s"),
+            "targets": targets,
+        }
+    )
+    tables = {**fitted.frames, "products": str(fitted.lake.parent / "products.parquet"), "purchases": "bought"}
+    query = gs.Graph.from_tables(tables, settings=SETTINGS).query(RANKING, name="half")
+    overrides = OVERRIDES | {"model.network": "blocks", "training.source": "shards"}
+    model = query.fit(fitted.lake, mode="fast", overrides=overrides, examples=own)
+    shards = lake.read("shards_half")
+    examples = dict(zip(zip(labels["entity"], labels["anchor_time"], strict=True), targets, strict=True))
+    assert len(shards) == len(examples) == len(own)
+    for row in shards.select(["entity", "anchor_time", "targets"]).to_pylist():
+        assert sorted(products.loc[row["targets"]]) == sorted(examples[row["entity"], row["anchor_time"]])
+    # Of products, whose tags are lists, every column is there.
+    reached = {name.rpartition("__")[2] for name in shards.column_names if "__" in name}
+    assert {"nodes", "times", "num", "cat", "lists"} <= reached
+    answers = model.predict(["c001", "c002"], k=4)
+    assert answers["entity"].tolist() == ["c001"] * 4 + ["c002"] * 4
+    written = lake.read("predictions_half").to_pandas()
+    wanted = written[written["entity"].isin(["c001", "c002"]) & (written["rank"] <= 4)]
+    pd.testing.assert_frame_equal(ranked(answers), ranked(wanted))
+    assert model.metrics["model"]["map@10"] >= 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from gnnscale.metrics import bootstrap_interval, paired_difference
+from gnnscale.metrics.intervals import bootstrap_interval, paired_difference
 from gnnscale.schema.errors import DataError
 
 

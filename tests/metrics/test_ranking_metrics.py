@@ -17,7 +17,7 @@ from torch_geometric.metrics import (
 )
 
 from gnnscale.arrays import Ragged
-from gnnscale.metrics import evaluate_ranking
+from gnnscale.metrics.ranking_metrics import evaluate_ranking
 from gnnscale.schema.errors import DataError
 
 PEERS = {

@@ -16,7 +16,8 @@ from gnnscale.metrics.task_evaluation import (
     task_metrics,
     validate_task,
 )
-from gnnscale.query import STATIC_LINK_PREDICTION, task_types
+from gnnscale.query import STATIC_LINK_PREDICTION
+from gnnscale.query.task_spec import task_types
 from gnnscale.schema import METRICS
 from gnnscale.schema.errors import DataError
 from tests.node_tasks import NODE_TASKS

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from gnnscale.batches import ListColumn, RowFeatures
+from gnnscale.batches.rows import CodeBags
 from gnnscale.nn.category_encoder import CategoryEncoder
+from gnnscale.nn.rows import RowEncoder
+from gnnscale.schema import FeatureManifest, TableManifest
 
 
 def test_vectors_are_sums_over_the_columns() -> None:
@@ -35,3 +39,28 @@ def test_no_slots_are_no_vectors() -> None:
     assert found.shape == (0, 5, 4)
     found.sum().backward()
     assert list(encoder.state_dict()) == ["embeddings.weight"]
+
+
+def test_a_list_adds_the_mean_of_its_categories() -> None:
+    encoder = CategoryEncoder([3, ListColumn(2, 2), ListColumn(4, 3)], 5)
+    rows = encoder.embeddings.weight
+    assert rows.shape == (1 + 4 + 3 + 5, 5)
+    codes = torch.tensor([[2, 1, 2, 4, 0, 0], [0, 0, 0, 1, 2, 4], [1, 2, 0, 0, 0, 0]], dtype=torch.int32)
+    found = encoder(codes, torch.tensor([True, True, False]))
+    torch.testing.assert_close(found[0], rows[3] + (rows[6] + rows[7]) / 2 + rows[12])
+    torch.testing.assert_close(found[1], rows[1] + (rows[9] + rows[10] + rows[12]) / 3)
+    assert not found[2].any()
+    # What stands behind a list, and lists of none, teach nothing.
+    found.sum().backward()
+    assert rows.grad is not None and not rows.grad[[0, 5, 8]].any() and rows.grad[[1, 3, 6, 7, 9, 12]].all()
+
+
+def test_lists_are_encoded_as_other_networks_encode_them() -> None:
+    table = TableManifest("t", 9, None, (FeatureManifest("tags", "multicategorical", categories=("x", "y", "z")),))
+    bags, padded = RowEncoder(table, 4), CategoryEncoder([ListColumn(3, 3)], 4)
+    with torch.no_grad():
+        padded.embeddings.weight[2:] = bags.bags[0].weight
+    lists = CodeBags(torch.tensor([1, 3, 2]), torch.tensor([0, 2, 2, 3]))
+    expected = bags(RowFeatures(torch.zeros(3, 0), torch.zeros(3, 0, dtype=torch.int64), (lists,)))
+    codes = torch.tensor([[1, 3, 0], [0, 0, 0], [2, 0, 0]], dtype=torch.int32)
+    torch.testing.assert_close(padded(codes, torch.ones(3, dtype=torch.bool)), expected)

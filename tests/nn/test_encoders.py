@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from gnnscale.batches import CodeBags, RowFeatures
+from gnnscale.batches import RowFeatures
+from gnnscale.batches.rows import CodeBags
 from gnnscale.nn.age import DECAYS, AgeEncoder
 from gnnscale.nn.rows import RowEncoder
 from gnnscale.schema import FeatureManifest, TableManifest

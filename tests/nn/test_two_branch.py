@@ -9,7 +9,8 @@ import torch
 
 from gnnscale.arrays import Ragged
 from gnnscale.batches import BatchBuilder, Examples, read_examples
-from gnnscale.nn import TwoBranchModel, build_model, pair_loss
+from gnnscale.nn import TwoBranchModel, build_model
+from gnnscale.nn.losses.pair_loss import pair_loss
 from gnnscale.query.anchors import Split
 from gnnscale.store import GraphStore, NodeFeatures
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import faiss
 import numpy as np
 
-from gnnscale.retrieval import FlatIndex, Neighbors, PairScores
+from gnnscale.retrieval import Neighbors, PairScores
 from gnnscale.retrieval.filters.diversity import Diversity
 from gnnscale.retrieval.filters.filter import Filter
+from gnnscale.retrieval.index.flat_index import FlatIndex
 from gnnscale.retrieval.ranking.allowed_search import AllowedSearch
 from gnnscale.retrieval.ranking.tower import TargetVectors
 from tests.retrieval.filter_cases import allowed_targets, make_filter

@@ -6,11 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnnscale.arrays import Ragged
-from gnnscale.retrieval import FlatIndex, PairScores, search_merged
+from gnnscale.retrieval import PairScores
 from gnnscale.retrieval.filters.allow_lists import AllowLists
 from gnnscale.retrieval.filters.diversity import Diversity
 from gnnscale.retrieval.filters.filter import Filter
+from gnnscale.retrieval.index.flat_index import FlatIndex
 from gnnscale.retrieval.ranking.allowed_search import AllowedSearch
+from gnnscale.retrieval.ranking.merge import search_merged
 from gnnscale.retrieval.ranking.tower import TargetVectors
 from gnnscale.schema import ConfigError, DataError
 from tests.retrieval.ranking_cases import ClusteredIndex, DistanceIndex, as_lists, make_inventory

@@ -1,7 +1,11 @@
 """Every index answers like exact search, as far as its width reaches."""
 
+import hashlib
+
 import numpy as np
 import pytest
+import torch
+from threadpoolctl import threadpool_limits
 
 from gnnscale.retrieval.index.faiss_index import FaissIndex
 from gnnscale.retrieval.index.grouped.grouped_index import GroupedIndex
@@ -85,6 +89,25 @@ def test_the_grouped_search_does_not_depend_on_threads_or_where_its_arrays_are(t
         found = index.search(queries, K)
         np.testing.assert_array_equal(found.targets, one.targets)
         np.testing.assert_array_equal(found.scores, one.scores)
+
+
+@pytest.mark.parametrize("kind", CLUSTERED)
+@pytest.mark.parametrize("rows", [1500, 5000])
+def test_what_is_built_does_not_depend_on_the_cores_that_build_it(kind, rows, tmp_path):
+    vectors, digests = clustered(rows, 16), []
+    before = torch.get_num_threads()
+    try:
+        for number, (threads, products, tensors) in enumerate([(1, 1, 1), (1, 2, 2), (3, 4, 1), (2, 3, 2)]):
+            torch.set_num_threads(tensors)
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            with threadpool_limits(products, user_api="blas"):
+                setting = IndexSetting.of(kind, nlist=48, codes=8, threads=threads)
+                build_index(vectors, setting, folder).write(folder)
+            digests.append({file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()})
+    finally:
+        torch.set_num_threads(before)
+    assert all(digest == digests[0] for digest in digests)
 
 
 @pytest.mark.parametrize("k", [25, 300, 900])

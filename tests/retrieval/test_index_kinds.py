@@ -48,28 +48,37 @@ class Looked:
         np.save(folder / "looked.npy", self.vectors)
 
 
+class LookedKind(IndexKind):
+    Options = EveryNthOptions
+    metrics = (Metric.INNER_PRODUCT,)
+    width = "per_mille"
+
+    @classmethod
+    def most_width(cls, options):
+        return 1000
+
+    @classmethod
+    def build(cls, vectors, setting, folder):
+        return Looked(np.array(vectors), setting)
+
+    @classmethod
+    def open(cls, folder, setting):
+        return Looked(np.load(folder / "looked.npy"), setting)
+
+
+class NarrowKind(LookedKind):
+    """Never looks at more than a fiftieth of the targets."""
+
+    @classmethod
+    def most_width(cls, options):
+        return 20
+
+
 @pytest.fixture
-def looked(monkeypatch):
+def looked():
     """The kind, registered for one test."""
-    monkeypatch.setattr(INDEX_KINDS, "_found", dict(INDEX_KINDS._found))
-
-    @INDEX_KINDS.register("looked")
-    class LookedKind(IndexKind):
-        Options = EveryNthOptions
-        metrics = (Metric.INNER_PRODUCT,)
-        width = "per_mille"
-
-        @classmethod
-        def most_width(cls, options):
-            return 1000
-
-        @classmethod
-        def build(cls, vectors, setting, folder):
-            return Looked(np.array(vectors), setting)
-
-        @classmethod
-        def open(cls, folder, setting):
-            return Looked(np.load(folder / "looked.npy"), setting)
+    with INDEX_KINDS.temporarily({"looked": LookedKind}):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +108,10 @@ def test_a_kind_from_elsewhere_goes_all_the_way(inventory, looked):
     assert done.recall.mean == 1 and done.rows == 80 * 10
 
 
-def test_where_a_kind_finds_too_little_the_search_is_exact(inventory, looked, monkeypatch):
-    monkeypatch.setattr(INDEX_KINDS.find("looked"), "most_width", classmethod(lambda cls, options: 20))
-    settings = inventory.settings(index={"kind": "looked", "options": {"per_mille": 10}})
-    built = build_query_indexes(settings, inventory.lake, inventory.query, [inventory.plan.latest])
+def test_where_a_kind_finds_too_little_the_search_is_exact(inventory):
+    with INDEX_KINDS.temporarily({"narrow": NarrowKind}):
+        settings = inventory.settings(index={"kind": "narrow", "options": {"per_mille": 10}})
+        built = build_query_indexes(settings, inventory.lake, inventory.query, [inventory.plan.latest])
     assert built[0].setting.kind == "flat" and built[0].recall.mean == 1
 
 

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from gnnscale.arrays import Ragged
 from gnnscale.evaluation.link_holdout import tied
-from gnnscale.retrieval import FlatIndex, PairScores, rank_exact, search_merged
+from gnnscale.retrieval import PairScores, rank_exact
+from gnnscale.retrieval.index.flat_index import FlatIndex
+from gnnscale.retrieval.ranking.merge import search_merged
 from gnnscale.schema import DataError
 
 

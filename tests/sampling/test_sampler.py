@@ -53,11 +53,9 @@ def check_blocks(store, strategy, fanouts, backend):
     assert same(all_arrays(blocks[0]), all_arrays(blocks[1]))
 
 
-def test_a_backend_from_elsewhere_is_found_and_held_to_the_reference(store, monkeypatch):
-    monkeypatch.setattr(SAMPLERS, "_found", dict(SAMPLERS._found))
+def test_a_backend_from_elsewhere_is_found_and_held_to_the_reference(store):
     calls = []
 
-    @SAMPLERS.register("backwards")
     class Backwards:
         """The reference, which takes the last examples of a batch first."""
 
@@ -69,8 +67,9 @@ def test_a_backend_from_elsewhere_is_found_and_held_to_the_reference(store, monk
             reference.fill_neighbors(adjacency, frontier[order], anchors[order], keys[order], rule, found, stamps)
             nodes[order], times[order] = found, stamps
 
-    assert "backwards" in SAMPLERS.names()
-    check_blocks(store, "uniform", FANOUTS, "backwards")
+    with SAMPLERS.temporarily({"backwards": Backwards}):
+        assert "backwards" in SAMPLERS.names()
+        check_blocks(store, "uniform", FANOUTS, "backwards")
     assert len(calls) == len(plan_paths(store.manifest, "customers", FANOUTS))
 
 

@@ -43,12 +43,31 @@ def test_a_name_belongs_to_one_and_a_cell_may_run_twice():
         registry.register("plain")(Other)
 
 
+def test_what_is_registered_for_a_while_is_unknown_afterwards():
+    registry = Registry[type]("convolution", "gnnscale.nn.conv")
+    registry.register("plain")(Plain)
+    known = registry.names()
+    with registry.temporarily({"other": Other}):
+        registry.register("third")(Other)
+        assert registry.find("other") is registry.find("third") is Other
+    assert registry.names() == known and registry.find("plain") is Plain
+    with pytest.raises(ConfigError, match="there is no convolution 'other'"):
+        registry.find("other")
+    with pytest.raises(ConfigError, match="registered twice"), registry.temporarily({"new": Other, "plain": Other}):
+        pass
+    assert registry.names() == known
+    # Siblings that are first looked for within stay.
+    with TEXT_ENCODERS.temporarily():
+        assert "hashed" in TEXT_ENCODERS.names()
+    assert "hashed" in TEXT_ENCODERS.names()
+
+
 def test_what_a_program_adds_is_known_to_who_works_for_it():
     registry = Registry[type]("carried", "gnnscale.schema")
-    registry.register("plain")(Plain)
-    sent = pickle.loads(pickle.dumps(added_implementations()))
+    with registry.temporarily({"plain": Plain}):
+        sent = pickle.loads(pickle.dumps(added_implementations()))
     assert sent["carried"] == {"plain": (__name__, Plain)}
-    registry._found.clear()
+    assert not registry.added()
     add_implementations(sent)
     assert registry.find("plain") is Plain
     # What is gnnscale's own is not sent.

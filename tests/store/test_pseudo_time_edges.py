@@ -8,7 +8,8 @@ from pyspark.sql import functions as F
 from gnnscale.query.anchors import DAY, Split
 from gnnscale.query.pseudo_time import PARTS, part_of, plan_pseudo_time
 from gnnscale.schema import EdgeType
-from gnnscale.store import ALWAYS, ArrivalStore, GraphStore
+from gnnscale.store import ALWAYS, GraphStore
+from gnnscale.store.pseudo_time_edges import ArrivalStore
 
 
 def test_spark_and_numpy_put_a_fact_into_the_same_part(spark):

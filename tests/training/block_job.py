@@ -17,8 +17,11 @@ from gnnscale.query import REGRESSION
 from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import GraphManifest
 from gnnscale.store import GraphStore
-from gnnscale.training import DistributedContext, NodeKnowledge, NodeObjective, Task, Trainer, choose_node_loss
+from gnnscale.training import DistributedContext, Task, Trainer
 from gnnscale.training.networks.blocks import build_block_network
+from gnnscale.training.objectives.node_knowledge import NodeKnowledge
+from gnnscale.training.objectives.node_objective import NodeObjective
+from gnnscale.training.task_builder import choose_node_loss
 from tests.gpu.graphs import DAY, shop_store
 
 EXAMPLES = 61
@@ -46,17 +49,17 @@ def block_task(
     shape: AnswerShape,
     values: NDArray[np.float32],
     validation: NDArray[np.int64],
-    place: DistributedContext | None = None,
+    context: DistributedContext | None = None,
 ) -> Task[BlockSource]:
     """Labels of a source's examples, learned by a network on its blocks."""
     trained = np.sort(np.concatenate(source.batches(0)))
     loss = choose_node_loss(settings, shape.task)
     objective = NodeObjective(NodeKnowledge.fit(shape, values[trained]), loss, values, validation)
     torch.manual_seed(settings.seed)
-    return Task(source, build_block_network(settings, source, shape.scores), objective, place)
+    return Task(source, build_block_network(settings, source, shape.scores), objective, context)
 
 
-def train(folder: str, place: DistributedContext, **training: Any) -> dict[str, Any]:
+def train(folder: str, context: DistributedContext, **training: Any) -> dict[str, Any]:
     """Losses, examples seen, metrics and weights of a training on the shop that ``folder`` holds."""
     torch.set_num_threads(1)
     manifest: GraphManifest = torch.load(Path(folder) / "manifest.pt", weights_only=False)
@@ -69,8 +72,8 @@ def train(folder: str, place: DistributedContext, **training: Any) -> dict[str, 
     loader = BlockLoader(sampler, features, seeds, anchors, 7, seed=2, chosen=np.arange(50), codes=codes)
     settings = settings_of(folder, **training)
     labels = values.astype(np.float32), np.arange(50, EXAMPLES)
-    task = block_task(settings, loader, AnswerShape(REGRESSION), *labels, place)
-    outcome = Trainer(settings, task, place).run()
+    task = block_task(settings, loader, AnswerShape(REGRESSION), *labels, context)
+    outcome = Trainer(settings, task, context).run()
     metrics = [{name: figures[name] for name in ("mae", "rmse")} for figures in outcome.history]
     return {"losses": outcome.losses, "seen": outcome.seen, "metrics": metrics, "weights": outcome.weights}
 

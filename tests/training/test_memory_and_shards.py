@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from gnnscale.batches import AnswerShape
-from gnnscale.batches.blocks.block_loader import BlockLoader, BlockSource
+from gnnscale.batches.blocks.block_loader import BlockLoader
 from gnnscale.batches.blocks.category_codes import category_codes
 from gnnscale.batches.blocks.dense_features import dense_features
+from gnnscale.batches.blocks.feature_block import BlockSource
 from gnnscale.batches.blocks.shard_loader import ShardLoader
 from gnnscale.batches.blocks.shard_reader import ShardReader
 from gnnscale.batches.examples.entity_examples import label_values

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -15,7 +14,7 @@ from gnnscale.config import bind_query
 from gnnscale.lake import Lake
 from gnnscale.metrics import Metric, ScoreMetric
 from gnnscale.query import BINARY_CLASSIFICATION, REGRESSION, Question, Split, TaskSpec
-from gnnscale.schema import METRICS, TASKS, Registry
+from gnnscale.schema import METRICS, TASKS
 from gnnscale.store import GraphStore
 from gnnscale.training import Trainer, build_task
 from tests.conftest import Shop
@@ -53,12 +52,8 @@ def registered() -> Iterator[None]:
         precedence=1,
     )
     metric = ScoreMetric(Metric("late", "Late", "Undefined at first."), Late())
-    ours: list[tuple[Registry[Any], str, Any]] = [(METRICS, "late", metric), (TASKS, NAME, spec)]
-    for registry, name, implementation in ours:
-        registry.register(name)(implementation)
-    yield
-    for registry, name, _ in ours:
-        del registry._found[name]
+    with METRICS.temporarily({"late": metric}), TASKS.temporarily({NAME: spec}):
+        yield
 
 
 def test_a_number_beats_what_is_undefined(

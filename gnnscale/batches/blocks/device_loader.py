@@ -13,7 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from gnnscale.arrays import prefetched
-from gnnscale.batches.blocks.block_loader import BlockLoader, FeatureBlock
+from gnnscale.batches.blocks.block_loader import BlockLoader
+from gnnscale.batches.blocks.device_codes import DeviceCodes, code_bytes
+from gnnscale.batches.blocks.feature_block import FeatureBlock
 from gnnscale.batches.examples.order import rank_slice
 from gnnscale.sampling import (
     FeatureTable,
@@ -95,15 +97,14 @@ class DeviceBlockLoader:
         self.sampler.paths = own.paths
         stored = {table: store_as(np.asarray(values), feature_type) for table, values in loader.features.items()}
         sizes = {(table, "features"): values.nbytes for table, (values, _) in stored.items()}
-        sizes |= {(table, "codes"): columns.values.nbytes for table, columns in loader.codes.items()}
+        sizes |= {(table, "codes"): code_bytes(columns) for table, columns in loader.codes.items()}
         chosen = choose_placement(sizes, memory or Memory.measure(device), Placement.of(placement))
         self.features = {
             table: FeatureTable.of(values, device, chosen[table, "features"], scale)
             for table, (values, scale) in stored.items()
         }
         self.codes = {
-            table: FeatureTable.of(np.asarray(columns.values), device, chosen[table, "codes"])
-            for table, columns in loader.codes.items()
+            table: DeviceCodes.of(columns, device, chosen[table, "codes"]) for table, columns in loader.codes.items()
         }
         self._stream: torch.cuda.Stream | None = None
         if device.type == "cuda":
@@ -155,7 +156,7 @@ class DeviceBlockLoader:
         if not self.codes:
             return ()
         return tuple(
-            gather(self.codes[table], slots, torch.int32)
+            self.codes[table].gather(slots)
             if table in self.codes
             else slots.new_zeros((*slots.shape, 0), dtype=torch.int32)
             for table, slots in zip(tables, nodes, strict=True)

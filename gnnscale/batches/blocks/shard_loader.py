@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from gnnscale.arrays import prefetched
-from gnnscale.batches.blocks.block_loader import FeatureBlock, as_tensors
-from gnnscale.batches.blocks.category_codes import Categories, CategoryCodes, categories_of, without_columns
+from gnnscale.batches.blocks.category_codes import Categories, CategoryCodes, categories_of, copied_codes
 from gnnscale.batches.blocks.dense_features import copied_features
+from gnnscale.batches.blocks.feature_block import FeatureBlock, as_tensors
 from gnnscale.batches.blocks.shard_reader import Shard, ShardReader
 from gnnscale.batches.examples.order import grouped_batches, rank_slice
 from gnnscale.sampling import Path
@@ -40,14 +40,14 @@ class ShardLoader:
         threads: that gather features.
         chosen: numbers of the examples, in the order of the labels, that an epoch takes, int64; default: all.
         most: examples an epoch; where there are more, each epoch takes others. Default: all.
-        codes: table -> categorical columns of all its nodes, beside ``features``; default: none are seen, or those that
-            were copied in.
+        codes: table -> categorical and multicategorical columns of all its nodes, beside ``features``; default: none
+            are seen, or those that were copied in.
 
     Attributes:
         groups: row numbers of the chosen examples of each row group.
 
     Raises:
-        LakeError: no features are given, and none were copied in.
+        LakeError: no features are given, and none were copied in, or not those of a multicategorical column.
     """
 
     def __init__(
@@ -75,6 +75,10 @@ class ShardLoader:
         chosen = np.arange(self._starts[-1]) if chosen is None else np.sort(chosen)
         self.groups = np.split(chosen, np.searchsorted(chosen, self._starts[1:-1]))
         self._open: OrderedDict[int, Shard] = OrderedDict()
+        if features is None and self._row_groups and not self._read(0).features:
+            raise LakeError(
+                "no features were copied into the shards; give some, or build them with shards.features=true"
+            )
         self.categories = self._find_categories()
         self.widths = self._find_widths()
 
@@ -107,7 +111,7 @@ class ShardLoader:
         hops: tuple[Path, ...] = ((), *shard.block.hops)
         kinds = [shard.features.get(hop, {}) for hop in hops]
         values = [copied_features(own, slots) for own, slots in zip(kinds, nodes, strict=True)]
-        codes = [own.get("cat", without_columns(slots)) for own, slots in zip(kinds, nodes, strict=True)]
+        codes = [copied_codes(own, slots) for own, slots in zip(kinds, nodes, strict=True)]
         return FeatureBlock(
             torch.from_numpy(rows),
             hops,
@@ -129,16 +133,24 @@ class ShardLoader:
         if self.features is not None:
             return {table: columns.categories for table, columns in self.codes.items()}
         tables = {self.table, *(path[-1].target for path in self.paths)}
-        found = {table: categories_of(self.reader.manifest.table(table)) for table in sorted(tables)}
+        found = {table: self._copied_categories(table) for table in sorted(tables)}
         return {table: counts for table, counts in found.items() if counts}
+
+    def _copied_categories(self, table: str) -> Categories:
+        manifest = self.reader.manifest.table(table)
+        columns, width = len(manifest.multicategorical), 1
+        if columns and self._row_groups:
+            path = next(path for path in ((), *self.paths) if (path[-1].target if path else self.table) == table)
+            kinds = self._read(0).features.get(path, {})
+            if "lists" not in kinds:
+                names = ", ".join(feature.column for feature in manifest.multicategorical)
+                raise LakeError(f"the shards lack {names} of '{table}'; build them again, with --force")
+            width = kinds["lists"].shape[-1] // columns
+        return categories_of(manifest, [width] * columns)
 
     def _find_widths(self) -> dict[str, int]:
         if self.features is not None:
             return {table: array.shape[1] for table, array in self.features.items()}
-        if self._row_groups and not self._read(0).features:
-            raise LakeError(
-                "no features were copied into the shards; give some, or build them with shards.features=true"
-            )
         block = self.build(np.zeros(0, np.int64))
         tables = [self.table, *(path[-1].target for path in self.paths)]
         return {table: values.shape[-1] for table, values in zip(tables, block.features, strict=True)}

@@ -26,8 +26,8 @@ class Shard:
     Args:
         block: what was sampled around them, as arrays over the columns.
         labels: the columns of the label stage, a row an example.
-        features: path, or () for the seeds -> kind (``num``, ``cat``, ``vec``) -> encoded columns of its nodes,
-            ``[examples, fan-out 1, ..., width]``. Empty where none were copied in.
+        features: path, or () for the seeds -> kind (``num``, ``cat``, ``lists``, ``vec``) -> encoded columns of its
+            nodes, ``[examples, fan-out 1, ..., width]``. Empty where none were copied in.
     """
 
     block: Block
@@ -164,7 +164,7 @@ class ShardReader:
         shapes |= {path: (name, self._shapes[name]) for name, path in self._paths.items()}
         found: dict[Path, dict[str, NDArray[Any]]] = {}
         for path, (name, shape) in shapes.items():
-            for kind in ("num", "cat", "vec"):
+            for kind in ("num", "cat", "lists", "vec"):
                 if f"{name}__{kind}" in table.column_names:
                     values = _array(table[f"{name}__{kind}"], (-1,))
                     found.setdefault(path, {})[kind] = values.reshape(table.num_rows, *shape, -1)

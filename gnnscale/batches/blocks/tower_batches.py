@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gnnscale.batches.batch_source import Batch
-from gnnscale.batches.blocks.block_loader import BlockSource, FeatureBlock
+from gnnscale.batches.blocks.feature_block import BlockSource, FeatureBlock
 from gnnscale.batches.rows import RowFeatures, Tensors, gather_rows
 from gnnscale.store import NodeFeatures
 

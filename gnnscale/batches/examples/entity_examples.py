@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gnnscale.batches.examples.link_examples import read_labels
 from gnnscale.lake import Lake
 from gnnscale.query import Split, TaskSpec, find_task
 from gnnscale.schema import LakeError
@@ -97,9 +98,7 @@ def read_entity_examples(lake: Lake, query: str, split: Split, origin: int) -> E
         LakeError: the label stage did not run.
     """
     shape = read_answer_shape(lake, query)
-    table = lake.read(f"labels_{query}")
-    table = table.filter(pc.equal(table["split"], str(split)))
-    return entity_examples_of(table.sort_by([("anchor_time", "ascending"), ("entity", "ascending")]), origin, shape)
+    return entity_examples_of(read_labels(lake, query, split), origin, shape)
 
 
 def entity_examples_of(table: pa.Table, origin: int, shape: AnswerShape) -> EntityExamples:

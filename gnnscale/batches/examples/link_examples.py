@@ -59,13 +59,15 @@ def read_examples(lake: Lake, query: str, split: Split, origin: int) -> Examples
         split: which examples.
         origin: of the graph, in epoch seconds.
     """
-    table = read_labels(lake, query)
-    return examples_of(table.filter(pc.equal(table["split"], str(split))), origin)
+    return examples_of(read_labels(lake, query, split), origin)
 
 
-def read_labels(lake: Lake, query: str) -> pa.Table:
-    """``labels_<query>``, all splits, in order of (anchor, entity)."""
-    return lake.read(f"labels_{query}").sort_by([("anchor_time", "ascending"), ("entity", "ascending")])
+def read_labels(lake: Lake, query: str, split: Split | None = None) -> pa.Table:
+    """``labels_<query>`` in order of (anchor, entity): of one split, or of all."""
+    table = lake.read(f"labels_{query}")
+    if split is not None:
+        table = table.filter(pc.equal(table["split"], str(split)))
+    return table.sort_by([("anchor_time", "ascending"), ("entity", "ascending")])
 
 
 def examples_of(table: pa.Table, origin: int) -> Examples:

@@ -16,8 +16,9 @@ from gnnscale.lake import Lake
 from gnnscale.schema import GraphManifest, TableManifest
 from gnnscale.store import NodeFeatures, build_features
 
-KINDS: dict[str, pa.DataType] = {"num": pa.float32(), "cat": pa.int32(), "vec": pa.float32()}
-"""Numerical columns, codes of categorical ones, and vectors side by side, by the names that shards give them."""
+KINDS: dict[str, pa.DataType] = {"num": pa.float32(), "cat": pa.int32(), "lists": pa.int32(), "vec": pa.float32()}
+"""Numerical columns, codes of categorical and of multicategorical ones, and vectors side by side, by the names that
+shards give them."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,14 @@ class CopiedFeatures:
         manifest: of the graph.
         table: whose nodes were sampled.
         cache: folder on a local disk.
+        longest: codes that every list of a multicategorical column is padded to.
     """
 
     lake: Lake
     manifest: GraphManifest
     table: str
     cache: str | None
+    longest: int = 0
 
     @property
     def widths(self) -> dict[str, int]:
@@ -43,6 +46,7 @@ class CopiedFeatures:
         found = {
             "num": len(figures.numerical),
             "cat": len(figures.categorical),
+            "lists": len(figures.multicategorical) * self.longest,
             "vec": sum(feature.dims for feature in figures.embedded),
         }
         return {kind: width for kind, width in found.items() if width}
@@ -62,6 +66,9 @@ class CopiedFeatures:
         sources = {
             "num": lambda: features.numerical[there],
             "cat": lambda: features.categorical[there],
+            "lists": lambda: np.concatenate(
+                [lists.padded(there, self.longest) for lists in features.multicategorical], axis=1
+            ),
             "vec": lambda: np.concatenate([column[there] for column in features.embedded], axis=1).astype(np.float32),
         }
         gathered = {}

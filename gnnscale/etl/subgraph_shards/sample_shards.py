@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from gnnscale.etl.ids.node_column import NodeColumn
+from gnnscale.etl.spark.delta_source import read_delta
 from gnnscale.etl.subgraph_shards.exchange import (
     SEED_ROWS,
     Hop,
@@ -38,7 +39,7 @@ from gnnscale.etl.subgraph_shards.shard_seeds import Examples
 from gnnscale.etl.subgraph_shards.tiles import TILE_EDGES, Tiles
 from gnnscale.lake import Lake, WrittenFile, commit_files, remove_strays
 from gnnscale.sampling import Fanouts, Path, Rule, hop_key, plan_paths
-from gnnscale.schema import DataError, EdgeType, GraphManifest
+from gnnscale.schema import DataError, EdgeType, GraphManifest, TableManifest
 
 log = logging.getLogger(__name__)
 
@@ -94,9 +95,10 @@ def build_shards(session: SparkSession, lake: Lake, manifest: GraphManifest, pla
 
     A shard holds, in the order of the labels: the labels' own columns, and for each path of edge types
     ``<path>__nodes`` and ``<path>__times``, int32 arrays of one length, -1 and ``ALWAYS`` where a neighbor is absent.
-    With ``features``, ``<path>__num``, ``__cat`` and ``__vec`` hold the nodes' encoded columns, and ``seeds__num`` and
-    so on those of the seeds; columns of several values have no fixed length and stay out. Neighbors are what
-    :class:`gnnscale.sampling.NeighborSampler` gives for the same seed, anchor, epoch and graph.
+    With ``features``, ``<path>__num``, ``__cat``, ``__lists`` and ``__vec`` hold the nodes' encoded columns, and
+    ``seeds__num`` and so on those of the seeds; lists of codes are as long as the longest of their table, with zeros
+    behind. Neighbors are what :class:`gnnscale.sampling.NeighborSampler` gives for the same seed, anchor, epoch and
+    graph.
 
     Returns:
         Examples written.
@@ -116,7 +118,8 @@ def build_shards(session: SparkSession, lake: Lake, manifest: GraphManifest, pla
     features: Copied = ()
     if plan.features:
         tables = [(SEEDS, plan.table)] + [(path_name(hop.path), hop.path[-1].target) for hop in hops]
-        features = tuple((name, CopiedFeatures(lake, manifest, table, plan.cache)) for name, table in tables)
+        longest = {table: _longest_list(session, lake, manifest.table(table)) for table in {t for _, t in tables}}
+        features = tuple((n, CopiedFeatures(lake, manifest, t, plan.cache, longest[t])) for n, t in tables)
     width = example_bytes(hops, features)
     shard_rows = max(1, min(plan.shard_bytes // max(1, width), -(-len(examples) // tasks)))
     shards = -(-len(examples) // shard_rows)
@@ -142,6 +145,16 @@ def build_shards(session: SparkSession, lake: Lake, manifest: GraphManifest, pla
     )
     lake.write_record(table, _record(plan, hops))
     return sum(file.rows for file in files)
+
+
+def _longest_list(session: SparkSession, lake: Lake, table: TableManifest) -> int:
+    """Codes of the longest list of a table's multicategorical columns, and at least one; 0 where it has none."""
+    if not table.multicategorical:
+        return 0
+    nodes = read_delta(session, lake.table_uri(f"nodes_{table.name}"), lake.storage_options)
+    sizes = [F.max(F.size(feature.encoded)) for feature in table.multicategorical]
+    (found,) = nodes.agg(*sizes).collect()
+    return max(1, *(int(size or 0) for size in found))
 
 
 def plan_hops(

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import ClassVar, Final
 
 import numpy as np
 import pyarrow as pa
 
-from gnnscale.config import Settings
 from gnnscale.evaluation.comparison import Part
 from gnnscale.evaluation.link_holdout import LinkHoldout
-from gnnscale.evaluation.report.figures import Curve
-from gnnscale.evaluation.report.graph_figures import edge_figures, relation_figures, table_figures
 from gnnscale.evaluation.report.report import Report
+from gnnscale.evaluation.report.report_inputs import ReportInputs
 from gnnscale.inference import read_keys
 from gnnscale.lake import Lake
-from gnnscale.query import AnchorPlan, PredictiveQuery, show_time
-from gnnscale.sampling import permutation, stream_key
-from gnnscale.store import GraphStore
+from gnnscale.query import show_time
 
 HISTORY_SHOWN = 12
 
@@ -69,28 +64,14 @@ class LinkReport(Report):
         return [(self.comparison.headline.name, part) for part in self.comparison.parts]
 
 
-def build_link_report(
-    settings: Settings,
-    lake: Lake,
-    store: GraphStore,
-    query: PredictiveQuery,
-    plan: AnchorPlan,
-    holdout: LinkHoldout,
-    curves: Sequence[Curve],
-    stages: Sequence[tuple[str, float, str]],
-    details: Mapping[str, str],
-) -> LinkReport:
+def build_link_report(inputs: ReportInputs, holdout: LinkHoldout) -> LinkReport:
     """Gather what the page shows.
 
     Args:
-        settings: of the run.
-        lake, store, query, plan: as in the stages.
-        holdout: the evaluation.
-        curves: of the training.
-        stages: (name, seconds, detail).
-        details: further lines of the summary.
+        inputs: the run.
+        holdout: its evaluation.
     """
-    manifest = store.manifest
+    store, query, plan = inputs.store, inputs.query, inputs.plan
     summary = {
         "Task": str(query.task_type),
         "Training anchors": f"{len(plan.train)}, {show_time(plan.train[0])} to {show_time(plan.train[-1])}",
@@ -100,38 +81,23 @@ def build_link_report(
         "Entities evaluated": f"{len(holdout.entities):,} of {store.node_count(query.entity.name):,}",
         "Candidates": f"{store.node_count(query.target.name):,} {query.target.name}",
         "Holdout rows equal to exact search": f"{holdout.index_recall:.2%}",
-        **details,
+        **inputs.details,
     }
-    return LinkReport(
-        title=f"{settings.query.name} on {settings.recipe}",
-        query_text=query.text,
-        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        comparison=holdout.comparison,
-        summary=summary,
-        tables=table_figures(manifest),
-        edges=edge_figures(manifest),
-        relations=relation_figures(manifest),
-        curves=curves,
-        examples=_examples(settings, lake, store, query, plan, holdout),
-        stages=stages,
-    )
+    return LinkReport.of(inputs, holdout.comparison, summary, examples=_examples(inputs, holdout))
 
 
-def _examples(
-    settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery, plan: AnchorPlan, holdout: LinkHoldout
-) -> list[EntityExample]:
-    key = stream_key(settings.seed, 0, "report/examples")
-    rows = permutation(key, len(holdout.entities))[: settings.evaluation.examples]
-    names = _names(lake, query.target.name)
-    entity_keys = read_keys(lake, query.entity.name)
+def _examples(inputs: ReportInputs, holdout: LinkHoldout) -> list[EntityExample]:
+    store, query = inputs.store, inputs.query
+    names = _names(inputs.lake, query.target.name)
+    entity_keys = read_keys(inputs.lake, query.entity.name)
     return [
         EntityExample(
             key=f"{query.entity.primary_key} {entity_keys[int(holdout.entities[row])].as_py()}",
             attributes=store.categories(query.entity.name, int(holdout.entities[row])),
-            history=_history(holdout, int(holdout.entities[row]), names, plan.test),
+            history=_history(holdout, int(holdout.entities[row]), names, inputs.plan.test),
             recommendations=_recommendations(holdout, int(row), names),
         )
-        for row in rows
+        for row in inputs.draw(len(holdout.entities))
     ]
 
 

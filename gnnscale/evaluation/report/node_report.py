@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import ClassVar
 
-from gnnscale.config import Settings
 from gnnscale.evaluation.node_holdout import NodeHoldout
 from gnnscale.evaluation.report.answer_charts.chart import AnswerChart, answer_charts
-from gnnscale.evaluation.report.figures import Curve
 from gnnscale.evaluation.report.formatting import TaskExample, label_rate, task_example
-from gnnscale.evaluation.report.graph_figures import edge_figures, relation_figures, table_figures
 from gnnscale.evaluation.report.report import Report
+from gnnscale.evaluation.report.report_inputs import ReportInputs
 from gnnscale.inference import read_keys
-from gnnscale.lake import Lake
-from gnnscale.query import AnchorPlan, PredictiveQuery, Split, explain, show_time
-from gnnscale.sampling import permutation, stream_key
-from gnnscale.store import GraphStore
+from gnnscale.query import AnchorPlan, Split, explain, show_time
 
 
 @dataclass(frozen=True)
@@ -50,43 +44,22 @@ class NodeReport(Report):
     examples: Sequence[TaskExample] = ()
 
 
-def build_node_report(
-    settings: Settings,
-    lake: Lake,
-    store: GraphStore,
-    query: PredictiveQuery,
-    plan: AnchorPlan,
-    holdout: NodeHoldout,
-    curves: Sequence[Curve],
-    stages: Sequence[tuple[str, float, str]],
-    details: Mapping[str, str],
-) -> NodeReport:
+def build_node_report(inputs: ReportInputs, holdout: NodeHoldout) -> NodeReport:
     """Gather what the page shows.
 
     Args:
-        settings: of the run.
-        lake, store, query, plan: as in the stages.
-        holdout: the evaluation.
-        curves: of the training.
-        stages: (name, seconds, detail).
-        details: lines of the summary.
+        inputs: the run.
+        holdout: its evaluation.
     """
-    test, manifest = holdout.examples[Split.TEST], store.manifest
-    return NodeReport(
-        title=f"{settings.query.name} on {settings.recipe}",
-        query_text=query.text,
-        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        comparison=holdout.comparison,
-        summary=details,
-        explanation=explain(query, plan),
-        labels=_labels(holdout, plan),
+    test = holdout.examples[Split.TEST]
+    return NodeReport.of(
+        inputs,
+        holdout.comparison,
+        inputs.details,
+        explanation=explain(inputs.query, inputs.plan),
+        labels=_labels(holdout, inputs.plan),
         charts=answer_charts(holdout.shape.task, holdout.scores, test.values, holdout.shape.classes),
-        tables=table_figures(manifest),
-        edges=edge_figures(manifest),
-        relations=relation_figures(manifest),
-        curves=curves,
-        examples=_examples(settings, lake, store, query, holdout),
-        stages=stages,
+        examples=_examples(inputs, holdout),
     )
 
 
@@ -101,12 +74,10 @@ def _labels(holdout: NodeHoldout, plan: AnchorPlan) -> list[LabelFigure]:
     return figures
 
 
-def _examples(
-    settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery, holdout: NodeHoldout
-) -> list[TaskExample]:
+def _examples(inputs: ReportInputs, holdout: NodeHoldout) -> list[TaskExample]:
+    store, query = inputs.store, inputs.query
     test, shape = holdout.examples[Split.TEST], holdout.shape
-    rows = permutation(stream_key(settings.seed, 0, "report/examples"), len(test))[: settings.evaluation.examples]
-    keys = read_keys(lake, query.entity.name)
+    keys = read_keys(inputs.lake, query.entity.name)
     hidden = {column for table, column in query.hidden_columns if table == query.entity.name}
     return [
         task_example(
@@ -122,5 +93,5 @@ def _examples(
                 if name not in hidden
             },
         )
-        for row in rows
+        for row in inputs.draw(len(test))
     ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Final, Self
 
 from markupsafe import Markup
 
@@ -12,7 +13,9 @@ from gnnscale.evaluation.comparison import MODEL, Comparison, Part, rivals_of
 from gnnscale.evaluation.method_words import PART_TITLES, find_titles, method_title, number_format
 from gnnscale.evaluation.report.charts import Bar, bar_chart, line_chart
 from gnnscale.evaluation.report.figures import Curve, EdgeFigure, RelationFigure, TableFigure
+from gnnscale.evaluation.report.graph_figures import edge_figures, relation_figures, table_figures
 from gnnscale.evaluation.report.page import page_environment
+from gnnscale.evaluation.report.report_inputs import ReportInputs
 from gnnscale.metrics import Difference, Interval
 
 CARDS: Final = 4
@@ -51,6 +54,31 @@ class Report:
     relations: Sequence[RelationFigure] = ()
     curves: Sequence[Curve] = ()
     stages: Sequence[tuple[str, float, str]] = ()
+
+    @classmethod
+    def of(cls, inputs: ReportInputs, comparison: Comparison, summary: Mapping[str, str], **own: Any) -> Self:
+        """The page of a run.
+
+        Args:
+            inputs: the run.
+            comparison: methods side by side.
+            summary: details, name to text.
+            own: what pages of this kind alone show.
+        """
+        settings, manifest = inputs.settings, inputs.store.manifest
+        return cls(
+            title=f"{settings.query.name} on {settings.recipe}",
+            query_text=inputs.query.text,
+            created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            comparison=comparison,
+            summary=summary,
+            tables=table_figures(manifest),
+            edges=edge_figures(manifest),
+            relations=relation_figures(manifest),
+            curves=inputs.curves,
+            stages=inputs.stages,
+            **own,
+        )
 
     def cards(self) -> list[tuple[str, Part]]:
         """Metrics, and the parts of the truth, that stand at the top."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gnnscale.batches import Categories
 from gnnscale.nn.category_encoder import CategoryEncoder
 from gnnscale.nn.conv.sage import SAGEConv
 from gnnscale.sampling import Path
@@ -59,8 +60,8 @@ class BlockNetwork(nn.Module):
         hidden: channels of every layer but the last.
         out: channels of the last layer.
         convolution: of every edge type and layer.
-        categories: table -> how many each of its categorical columns has; tables that have none are left out, and of
-            those that are left out none are seen.
+        categories: table -> of its categorical and multicategorical columns; tables that have none are left out, and
+            of those that are left out none are seen.
         category_channels: of the vector that a node's categories add to its features.
     """
 
@@ -72,7 +73,7 @@ class BlockNetwork(nn.Module):
         hidden: int,
         out: int,
         convolution: Convolution = SAGEConv,
-        categories: Mapping[str, Sequence[int]] | None = None,
+        categories: Mapping[str, Categories] | None = None,
         category_channels: int = 24,
     ) -> None:
         super().__init__()
@@ -116,7 +117,7 @@ class BlockNetwork(nn.Module):
             features: of the seeds, under ``()``, and of every hop: ``[batch, fanout 1, ..., fanout n, channels]``.
             present: which slots of every hop hold a node, bool ``[batch, fanout 1, ..., fanout n]``.
             weights: of the nodes of a hop, same shape.
-            codes: as ``features``, int32 ``[batch, fanout 1, ..., fanout n, columns]``, where a table has categories.
+            codes: as ``features``, int32 ``[batch, fanout 1, ..., fanout n, codes]``, where a table has categories.
         """
         state = {
             path: self.encode(self.table_of(path), values, present[path], codes.get(path) if codes else None)
@@ -141,7 +142,7 @@ class BlockNetwork(nn.Module):
             table: of the nodes.
             features: ``[..., channels]``.
             present: which slots hold a node, bool ``[...]``.
-            codes: int32 ``[..., columns]``; None where the table has no categories.
+            codes: int32 ``[..., codes]``; None where the table has no categories.
 
         Raises:
             ConfigError: the network was built for the table's categories, and there are no codes.

@@ -8,7 +8,16 @@ from importlib.metadata import version
 
 import gnnscale
 from gnnscale.config import Settings
-from gnnscale.evaluation import MODEL, Comparison, Curve, build_report, evaluate_holdout, render_report, rivals_of
+from gnnscale.evaluation import (
+    MODEL,
+    Comparison,
+    Curve,
+    ReportInputs,
+    build_report,
+    evaluate_holdout,
+    render_report,
+    rivals_of,
+)
 from gnnscale.inference import AnswerModel, log_model
 from gnnscale.lake import Lake
 from gnnscale.pipeline.stages.retrieve_stage import RETRIEVAL
@@ -45,8 +54,8 @@ def evaluate_and_report(
     lake.write_record(EVALUATION.format(query=name), {**holdout.comparison.to_dict(), **holdout.figures()})
     run = last_run(settings, lake)
     details = search_details(lake, name) | run_details(settings, run)
-    report = build_report(settings, lake, store, query, plan, holdout, read_curves(lake, name), stages, details)
-    page = render_report(report)
+    inputs = ReportInputs(settings, lake, store, query, plan, read_curves(lake, name), stages, details)
+    page = render_report(build_report(inputs, holdout))
     lake.write_bytes(report_path(name), page.encode())
     if run:
         track(run, holdout.comparison, page)

@@ -199,19 +199,19 @@ def _share(workers: int, elastic: bool, use_gpu: bool) -> dict[str, float]:
 
 def _train_worker(config: dict[str, Any]) -> None:
     settings = config["settings"].open()
-    context = ray.train.get_context()
-    place = DistributedContext(context.get_world_rank(), context.get_world_size(), get_device())
-    local_workers = max(1, context.get_local_world_size())
+    ray_context = ray.train.get_context()
+    context = DistributedContext(ray_context.get_world_rank(), ray_context.get_world_size(), get_device())
+    local_workers = max(1, ray_context.get_local_world_size())
     cores = max(1, (os.cpu_count() or 1) // local_workers)
-    cuda = place.device.type == "cuda"
+    cuda = context.device.type == "cuda"
     settings = with_prefetch(settings, cores, cuda)
     prefetch = 0 if cuda else settings.training.prefetch or 0
     torch.set_num_threads(compute_threads(cores, prefetch, settings.sampling.threads))
     lake = Lake(settings.lake.uri, settings.lake.storage_options)
     store, query = open_graph(settings, lake, edges=settings.training.source == "memory")
-    task = build_task(settings, lake, store, query, place)
-    with _unsent_folder(settings, place) as unsent:
-        trainer = Trainer(settings, task, place, _RayCallback(place.rank, config["progress"], unsent))
+    task = build_task(settings, lake, store, query, context)
+    with _unsent_folder(settings, context) as unsent:
+        trainer = Trainer(settings, task, context, _RayCallback(context.rank, config["progress"], unsent))
         trainer.run(_last_checkpoint())
 
 
@@ -250,9 +250,9 @@ def _unsent(settings: Settings) -> tuple[str, str, str]:
 
 
 @contextmanager
-def _unsent_folder(settings: Settings, place: DistributedContext) -> Iterator[Path | None]:
+def _unsent_folder(settings: Settings, context: DistributedContext) -> Iterator[Path | None]:
     """A folder of rank 0's own host for as long as it trains, and until what is in it has been sent; else None."""
-    if place.rank != 0:
+    if context.rank != 0:
         # Rank 0 may have been here, and have been killed; the run goes on from what the storage has.
         remove_left(*_unsent(settings))
         yield None

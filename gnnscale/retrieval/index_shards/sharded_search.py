@@ -80,7 +80,24 @@ class Shards:
 
 
 @dataclass(frozen=True, eq=False)
-class ShardedIndex:
+class _OverShards:
+    """What answers for the targets of all shards."""
+
+    shards: Shards
+
+    @property
+    def size(self) -> int:
+        """Number of targets."""
+        return self.shards.size
+
+    @property
+    def channels(self) -> int:
+        """Channels of a vector."""
+        return self.shards.channels
+
+
+@dataclass(frozen=True, eq=False)
+class ShardedIndex(_OverShards):
     """The indexes of all shards as one.
 
     Args:
@@ -89,7 +106,6 @@ class ShardedIndex:
         setting: as built and searched; its width is that of each shard.
     """
 
-    shards: Shards
     built_by: IndexSetting
     setting: IndexSetting
 
@@ -101,16 +117,6 @@ class ShardedIndex:
         """
         built = shards.ask_all(partial(TargetShard.build, setting=setting))
         return cls(shards, setting, max(built, key=lambda own: own.most_width))
-
-    @property
-    def size(self) -> int:
-        """Number of targets."""
-        return self.shards.size
-
-    @property
-    def channels(self) -> int:
-        """Channels of a vector."""
-        return self.shards.channels
 
     @property
     def asked(self) -> IndexSetting:
@@ -131,20 +137,8 @@ class ShardedIndex:
 
 
 @dataclass(frozen=True, eq=False)
-class EveryShard:
+class EveryShard(_OverShards):
     """Scores every target, each shard its own."""
-
-    shards: Shards
-
-    @property
-    def size(self) -> int:
-        """Number of targets."""
-        return self.shards.size
-
-    @property
-    def channels(self) -> int:
-        """Channels of a vector."""
-        return self.shards.channels
 
     def search(self, queries: NDArray[np.float32], k: int) -> Neighbors:
         """The ``k`` best targets of all, as an exact index gives them."""

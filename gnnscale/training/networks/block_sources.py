@@ -80,7 +80,11 @@ def memory_source(
 
     def codes(names: set[str]) -> dict[str, CategoryCodes]:
         manifests = [store.manifest.table(name) for name in sorted(names)]
-        return {m.name: category_codes(store, m.name, _hidden(query, m)) for m in manifests if m.categorical}
+        return {
+            m.name: category_codes(store, m.name, _hidden(query, m))
+            for m in manifests
+            if m.categorical or m.multicategorical
+        }
 
     order: dict[str, Any] = {
         "batch_size": settings.training.batch_size,

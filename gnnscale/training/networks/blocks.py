@@ -150,14 +150,6 @@ class BlocksNetwork(LinkNetwork, NodeNetwork):
                 "training.source=shards, whose blocks are read on the CPU; with it, allowed: auto or cpu, and fp32"
             )
 
-    def unseen_columns(self, source: TowerSource | BlockSource) -> tuple[str, ...]:
-        """Multicategorical ones: a slot has one code a column. The tower of targets sees those of its table."""
-        blocks, manifest = source.blocks if isinstance(source, TowerSource) else source, self.store.manifest
-        tables = sorted({blocks.table, *(path[-1].target for path in blocks.paths)})
-        hidden = self.query.hidden_columns
-        columns = [(table, f.column) for table in tables for f in manifest.table(table).multicategorical]
-        return tuple(f"{table}.{column}" for table, column in columns if (table, column) not in hidden)
-
     def labels(self, lake: Lake) -> pa.Table:
         """As shards hold them, where they train."""
         if self.settings.training.source == "shards":

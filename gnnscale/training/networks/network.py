@@ -83,14 +83,6 @@ class Network:
             ConfigError: naming them.
         """
 
-    def unseen_columns(self, source: Any) -> tuple[str, ...]:
-        """Columns of the tables that it samples that it can't see, as ``table.column``.
-
-        Args:
-            source: of its batches.
-        """
-        return ()
-
     def labels(self, lake: Lake) -> pa.Table:
         """Labels of the query in the order of the row numbers that its sources go by."""
         return used_labels(read_labels(lake, self.settings.query.name))

@@ -105,10 +105,10 @@ class LinkObjective:
         """Sum over the rows of the configured loss."""
         return self.link_loss.total(outputs, batch.sample, batch.present, batch.log_share)
 
-    def validate(self, model: nn.Module, source: LinkBatchSource, place: DistributedContext) -> dict[str, float]:
+    def validate(self, model: nn.Module, source: LinkBatchSource, context: DistributedContext) -> dict[str, float]:
         """Full ranking of the targets that are there at the anchor, for the validation examples."""
         found = self.predictor(model), source.build, self.examples, self.validation, self.targets
-        return validate_ranking(*found, self.metrics, place)
+        return validate_ranking(*found, self.metrics, context)
 
     def description(self) -> dict[str, Any]:
         """Nothing: the configuration and the graph say it all."""

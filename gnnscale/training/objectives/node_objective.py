@@ -61,10 +61,10 @@ class NodeObjective:
         """Sum over the rows of the configured loss."""
         return self.node_loss.total(outputs, batch.values, self.knowledge.space)
 
-    def validate(self, model: nn.Module, source: BatchSource, place: DistributedContext) -> dict[str, float]:
+    def validate(self, model: nn.Module, source: BatchSource, context: DistributedContext) -> dict[str, float]:
         """Metrics over all validation examples."""
         rows = self.validation
-        scores = score_rows(model, lambda part: source.build(rows[part]), self.knowledge, len(rows), place)
+        scores = score_rows(model, lambda part: source.build(rows[part]), self.knowledge, len(rows), context)
         return validate_task(self.knowledge.shape.task, scores, self.values[rows], self.top)
 
     def description(self) -> dict[str, Any]:

@@ -78,13 +78,13 @@ class Objective(Protocol[S]):
     def loss(self, outputs: Any, batch: Any) -> Tensor:
         """Sum of the loss over the rows of a batch that :meth:`prepare` made."""
 
-    def validate(self, model: nn.Module, source: S, place: DistributedContext) -> dict[str, float]:
+    def validate(self, model: nn.Module, source: S, context: DistributedContext) -> dict[str, float]:
         """Metrics of the validation examples, the same on every process.
 
         Args:
-            model: in evaluation mode, on the place's device.
+            model: in evaluation mode, on the context's device.
             source: of batches.
-            place: of this process.
+            context: of this process.
         """
 
     def description(self) -> dict[str, Any]:

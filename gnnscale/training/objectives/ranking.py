@@ -31,28 +31,30 @@ def validate_ranking(
     rows: NDArray[np.int64],
     count: int,
     names: Sequence[str],
-    place: DistributedContext,
+    context: DistributedContext,
 ) -> dict[str, float]:
     """Mean metrics over some examples; each process ranks its slice.
 
     Args:
-        predictor: over a network in evaluation mode, on the place's device.
+        predictor: over a network in evaluation mode, on the context's device.
         batch_of: the batch of some examples of one anchor, by row number.
         examples: with targets.
         rows: of those that count, int64.
         count: of targets.
         names: of the metrics, such as ``map@10``; each has a value per entity.
-        place: of this process.
+        context: of this process.
 
     Returns:
         The same figures on every process.
     """
     depth = max(find_list_metric(name)[1] for name in names)
-    ranked, own = rank_targets(predictor, batch_of, examples.anchors[rows], rows, count, depth, place)
+    ranked, own = rank_targets(predictor, batch_of, examples.anchors[rows], rows, count, depth, context)
     truth = examples.take(own)
     metrics = evaluate_lists(names, ranked, Ragged(truth.indptr, truth.targets), count)
     sums = [float(metrics.per_entity[name].sum()) for name in names]
-    totals = place.total(torch.tensor([*sums, float(metrics.n_evaluated)], dtype=torch.float64, device=place.device))
+    totals = context.total(
+        torch.tensor([*sums, float(metrics.n_evaluated)], dtype=torch.float64, device=context.device)
+    )
     return {name: float(totals[i] / totals[-1].clamp(min=1)) for i, name in enumerate(names)}
 
 
@@ -64,18 +66,18 @@ def rank_targets(
     rows: NDArray[np.int64],
     count: int,
     depth: int,
-    place: DistributedContext,
+    context: DistributedContext,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The first targets of this process's slice of some examples.
 
     Args:
-        predictor: over a network in evaluation mode, on the place's device.
+        predictor: over a network in evaluation mode, on the context's device.
         batch_of: the batch of some examples of one anchor, by row number.
         anchors: of the examples, int32 ``[rows]``.
         rows: their numbers, int64 ``[rows]``.
         count: of targets.
         depth: targets that each gets at most.
-        place: of this process.
+        context: of this process.
 
     Returns:
         Targets, int64 ``[slice, depth]``, -1 where there are no more that may be ranked; and the slice's row numbers.
@@ -83,13 +85,13 @@ def rank_targets(
     ranked, own = [np.zeros((0, depth), np.int64)], [np.zeros(0, np.int64)]
     for anchor in np.unique(anchors):
         group = rows[anchors == anchor]
-        mine = rank_slice(group, place.rank, place.workers)
-        targets = _target_vectors(predictor, count, int(anchor), place.device)
+        mine = rank_slice(group, context.rank, context.workers)
+        targets = _target_vectors(predictor, count, int(anchor), context.device)
         size = max(1, min(ENTITIES, CELLS // max(1, count)))
         # As many passes on every process, which may share tables of embeddings; one without rows takes the first.
-        for start in range(0, -(-len(group) // place.workers), size):
+        for start in range(0, -(-len(group) // context.workers), size):
             part = mine[start : start + size]
-            batch = batch_of(part if len(part) else group[:1]).to(place.device)
+            batch = batch_of(part if len(part) else group[:1]).to(context.device)
             found = _first_targets(predictor, batch, targets, depth)
             if len(part):
                 ranked.append(found)

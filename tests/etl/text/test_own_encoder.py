@@ -19,14 +19,12 @@ TEXTS = pa.array(["red shoe", None, "green tea", ""])
 
 
 @pytest.fixture
-def vowels(monkeypatch):
+def vowels():
     """An encoder of a class that no module has, as those of notebooks are."""
-    monkeypatch.setattr(TEXT_ENCODERS, "_found", dict(TEXT_ENCODERS._found))
 
     class VowelOptions(Section):
         vowels: str = "aeiou"
 
-    @TEXT_ENCODERS.register("vowels")
     class Vowels:
         """Counts the vowels of a text."""
 
@@ -47,6 +45,9 @@ def vowels(monkeypatch):
             counts = [[(text or "").count(vowel) for vowel in self.vowels] for text in texts.to_pylist()]
             counts = np.array(counts, np.float32).reshape(len(texts), self.dims)
             return counts / np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1)
+
+    with TEXT_ENCODERS.temporarily({"vowels": Vowels}):
+        yield
 
 
 def test_it_is_found_by_its_name_with_its_options_and_goes_to_the_executors(spark, vowels):

@@ -26,9 +26,8 @@ class EverythingLoss(LinkLoss):
 @pytest.fixture
 def early() -> Iterator[str]:
     """A loss whose name comes before all others."""
-    LOSSES.register("a_loss")(EverythingLoss)
-    yield "a_loss"
-    del LOSSES._found["a_loss"]
+    with LOSSES.temporarily({"a_loss": EverythingLoss}):
+        yield "a_loss"
 
 
 def fits(outputs: type) -> Any:

@@ -15,7 +15,8 @@ from gnnscale.config.training import TrainingSettings
 from gnnscale.nn import TargetTransform
 from gnnscale.query import BINARY_CLASSIFICATION, FORECASTING, MULTICLASS_CLASSIFICATION, REGRESSION, TaskSpec
 from gnnscale.schema import ConfigError
-from gnnscale.training import NodeKnowledge, choose_node_loss
+from gnnscale.training.objectives.node_knowledge import NodeKnowledge
+from gnnscale.training.task_builder import choose_node_loss
 from tests.node_tasks import NODE_TASKS
 
 

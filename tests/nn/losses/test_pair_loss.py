@@ -8,8 +8,9 @@ import torch
 from torch.nn import functional
 
 from gnnscale.batches import Examples, PairBatch, read_examples
-from gnnscale.nn import Scores, pair_loss
+from gnnscale.nn import Scores
 from gnnscale.nn.losses.lambda_rank import lambda_rank_loss
+from gnnscale.nn.losses.pair_loss import pair_loss
 from gnnscale.query.anchors import Split
 
 TARGETS = 30

@@ -165,14 +165,11 @@ def test_rules_that_make_no_sense_are_errors(store, rule, options, says):
         build_negatives(NegativeRule(**rule), counts, store.features("products"), **options)
 
 
-def test_a_strategy_from_elsewhere_is_found_with_its_own_options(store, monkeypatch):
-    monkeypatch.setattr(NEGATIVES, "_found", dict(NEGATIVES._found))
-
+def test_a_strategy_from_elsewhere_is_found_with_its_own_options(store):
     class StepOptions(Section):
         number: int = 3
         step: int = 1
 
-    @NEGATIVES.register("every_nth")
     class EveryNth:
         """Targets 0, n, 2 n, ... for all examples."""
 
@@ -191,7 +188,8 @@ def test_a_strategy_from_elsewhere_is_found_with_its_own_options(store, monkeypa
             return Negatives(self.nodes, present, np.zeros(len(self.nodes), np.float32))
 
     counts = np.ones(store.node_count("products"), int)
-    rule = NegativeRule("every_nth", 4, options={"step": 2})
-    found = build_negatives(rule, counts, store.features("products")).sample(request_for(store))
-    assert found.shared and found.nodes.tolist() == [0, 2, 4, 6]
-    assert set(NEGATIVES.names()) >= {"every_nth", "uniform", "popularity", "shared", "in_batch", "hard"}
+    with NEGATIVES.temporarily({"every_nth": EveryNth}):
+        rule = NegativeRule("every_nth", 4, options={"step": 2})
+        found = build_negatives(rule, counts, store.features("products")).sample(request_for(store))
+        assert found.shared and found.nodes.tolist() == [0, 2, 4, 6]
+        assert set(NEGATIVES.names()) >= {"every_nth", "uniform", "popularity", "shared", "in_batch", "hard"}

@@ -22,8 +22,6 @@ from gnnscale.schema import NEGATIVES, ConfigError, DataError
 from gnnscale.store import GraphStore
 from gnnscale.training import (
     DistributedContext,
-    LinkObjective,
-    NodeObjective,
     Trainer,
     TrainResult,
     build_task,
@@ -31,6 +29,8 @@ from gnnscale.training import (
     load_node_model,
     save_model,
 )
+from gnnscale.training.objectives.link_objective import LinkObjective
+from gnnscale.training.objectives.node_objective import NodeObjective
 from tests.conftest import Shop
 from tests.entity_shop import entity_settings, write_labels
 from tests.recording_callback import RecordingCallback
@@ -229,12 +229,8 @@ class EachApart(EveryTarget):
 
 @pytest.fixture
 def own_negatives() -> Iterator[None]:
-    ours = {"every_target": EveryTarget, "each_apart": EachApart}
-    for name, strategy in ours.items():
-        NEGATIVES.register(name)(strategy)
-    yield
-    for name in ours:
-        del NEGATIVES._found[name]
+    with NEGATIVES.temporarily({"every_target": EveryTarget, "each_apart": EachApart}):
+        yield
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,40 @@ def bits_not_above(limit: np.float32, room: NDArray[np.float32], bits: NDArray[n
     return np.int16(high - 1) if limit < 0 and high > -32768 else high
 
 
+@numba.njit(inline="always")
+def largest_bits(scores: NDArray[np.int16], row: int, start: Any) -> Any:
+    """Ordered bits of the largest of ``WIDTH`` scores of a row from a column on."""
+    largest = np.int16(-32768)
+    for j in range(start, start + WIDTH):
+        value = ordered_bits(scores[row, j])
+        largest = value if value > largest else largest
+    return largest
+
+
+@numba.njit(inline="always")
+def keep_candidate(
+    best: NDArray[np.float32],
+    positions: NDArray[np.int32],
+    query: Any,
+    count: Any,
+    limit: Any,
+    score: Any,
+    position: Any,
+) -> Any:
+    """Put a score above the limit, and its position, behind the ``count`` candidates of a query.
+
+    Returns:
+        How many candidates there are then, and the score to beat: when they are full, the better half stays.
+    """
+    best[query, count] = score
+    positions[query, count] = position
+    count += 1
+    if count == best.shape[1]:
+        count = count // 2
+        limit = keep_largest(best[query], positions[query], best.shape[1], count)
+    return count, limit
+
+
 @numba.njit(nogil=True, cache=True)
 def scan_bf16(
     scores: NDArray[np.int16],
@@ -101,7 +135,6 @@ def scan_bf16(
     begin, end = np.uintp(columns[0]), np.uintp(columns[1])
     room = np.empty(1, np.float32)
     bits = room.view(np.int32)
-    capacity = best.shape[1]
     for i in range(len(queries)):
         query, offset = queries[i], offsets[i]
         count, limit = counts[query], limits[query]
@@ -109,11 +142,7 @@ def scan_bf16(
         for start in range(begin, end, WIDTH):
             stop = start + WIDTH
             if stop <= end:
-                largest = np.int16(-32768)
-                for j in range(start, start + WIDTH):
-                    value = ordered_bits(scores[i, j])
-                    largest = value if value > largest else largest
-                if largest <= bar:
+                if largest_bits(scores, i, start) <= bar:
                     continue
             else:
                 stop = end
@@ -121,13 +150,10 @@ def scan_bf16(
                 if ordered_bits(scores[i, j]) > bar:
                     score = table[np.uint16(scores[i, j])] + offset
                     if score > limit:
-                        best[query, count] = score
-                        positions[query, count] = position + np.int64(j)
-                        count += 1
-                        if count == capacity:
-                            count = capacity // 2
-                            limit = keep_largest(best[query], positions[query], capacity, count)
-                            bar = bits_not_above(limit - offset, room, bits)
+                        count, limit = keep_candidate(
+                            best, positions, query, count, limit, score, position + np.int64(j)
+                        )
+                        bar = bits_not_above(limit - offset, room, bits)
         counts[query], limits[query] = count, limit
 
 
@@ -145,7 +171,6 @@ def scan_fp32(
     """As :func:`scan_bf16`, of whole scores in float32."""
     # Unsigned, since an index that might be negative keeps loops from being vectorised.
     begin, end = np.uintp(columns[0]), np.uintp(columns[1])
-    capacity = best.shape[1]
     for i in range(len(queries)):
         query = queries[i]
         count, limit = counts[query], limits[query]
@@ -157,13 +182,9 @@ def scan_fp32(
             if not beaten:
                 continue
             for j in range(start, stop):
-                if scores[i, j] > limit:
-                    best[query, count] = scores[i, j]
-                    positions[query, count] = position + np.int64(j)
-                    count += 1
-                    if count == capacity:
-                        count = capacity // 2
-                        limit = keep_largest(best[query], positions[query], capacity, count)
+                score = scores[i, j]
+                if score > limit:
+                    count, limit = keep_candidate(best, positions, query, count, limit, score, position + np.int64(j))
         counts[query], limits[query] = count, limit
 
 
@@ -251,11 +272,7 @@ def largest_bf16(scores: NDArray[np.int16], found: NDArray[np.int32]) -> None:
         for start in range(np.uintp(0), np.uintp(width), WIDTH):
             stop = start + WIDTH
             if stop <= width:
-                largest = np.int16(-32768)
-                for j in range(start, start + WIDTH):
-                    value = ordered_bits(scores[i, j])
-                    largest = value if value > largest else largest
-                if largest <= best:
+                if largest_bits(scores, i, start) <= best:
                     continue
             else:
                 stop = np.uintp(width)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gnnscale.arrays import create_array
 from gnnscale.retrieval.index.grouped.clusters import Rows, nearest_lists, train_centroids
-from gnnscale.retrieval.index.grouped.products import arithmetic
+from gnnscale.retrieval.index.grouped.products import arithmetic, products_of
 from gnnscale.retrieval.index.metric import as_searched
 from gnnscale.retrieval.index.setting import WIDTHS, IndexSetting
 
@@ -106,7 +106,7 @@ class ClusteredVectors:
                 if low:
                     residuals[positions[some]] = torch.from_numpy(rest).bfloat16().view(torch.int16).numpy()
         spreads = np.sqrt(squares / np.maximum(np.diff(bounds), 1)).astype(np.float32)
-        gaps = _gaps(sampled, centroids, spreads, setting.seed)
+        gaps = _gaps(sampled, centroids, spreads, setting.seed, threads)
         if folder is not None:
             small: tuple[NDArray[Any], ...] = (centroids, bounds, ids, spreads, gaps)
             for name, array in zip(SMALL, small, strict=True):
@@ -140,13 +140,13 @@ def promises(
 
 
 def _gaps(
-    vectors: Rows, centroids: NDArray[np.float32], spreads: NDArray[np.float32], seed: int
+    vectors: Rows, centroids: NDArray[np.float32], spreads: NDArray[np.float32], seed: int, threads: int
 ) -> NDArray[np.float32]:
     """From some of the vectors, taken as queries: see :class:`ClusteredVectors`."""
     rng = np.random.default_rng(seed)
     some = vectors[np.sort(rng.choice(len(vectors), min(len(vectors), SAMPLE), replace=False))]
     lengths = np.linalg.norm(some, axis=1).astype(np.float32)
-    promised = promises(some @ centroids.T, lengths, spreads) / np.maximum(lengths, 1e-12)[:, None]
+    promised = promises(products_of(some, centroids, threads), lengths, spreads) / np.maximum(lengths, 1e-12)[:, None]
     behind = np.sort((promised.max(1, keepdims=True) - promised).ravel())
     positions = np.minimum(np.array(WIDTHS) * len(some), behind.size) - 1
     return behind[positions].astype(np.float32)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gnnscale.retrieval.index.grouped.workers import one_core_each
 from gnnscale.schema import ConfigError
+
+STRETCH = 256
+"""Rows that one core multiplies together."""
 
 
 def arithmetic(precision: str) -> torch.dtype:
@@ -29,6 +34,26 @@ def as_scores(products: Tensor) -> NDArray[Any]:
     """Products for the compiled kernels: float32 as it is, bf16, which NumPy lacks, as the int16 of its bits."""
     scores: NDArray[Any] = (products.view(torch.int16) if products.dtype == torch.bfloat16 else products).numpy()
     return scores
+
+
+def products_of(left: NDArray[np.float32], right: NDArray[np.float32], threads: int) -> NDArray[np.float32]:
+    """``left @ right.T``, the same bits whatever the number of threads: a library that shares out a product to so many
+    cores as are free adds up in another order with each number of them.
+
+    Args:
+        left, right: ``[rows, channels]``.
+        threads: that share the rows of ``left``.
+    """
+    found = np.empty((len(left), len(right)), np.float32)
+    turned = torch.from_numpy(np.ascontiguousarray(right)).T
+
+    def multiply(start: int) -> None:
+        part = torch.from_numpy(np.ascontiguousarray(left[start : start + STRETCH]))
+        torch.mm(part, turned, out=torch.from_numpy(found[start : start + STRETCH]))
+
+    with one_core_each(threads) as pool:
+        list(pool.map(multiply, range(0, len(left), STRETCH)))
+    return found
 
 
 def half_squares(vectors: Tensor) -> Tensor:

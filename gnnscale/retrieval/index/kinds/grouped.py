@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gnnscale.config import Section
-from gnnscale.retrieval.index.index_size import nlist_for
-from gnnscale.retrieval.index.kind import IndexKind, SavedIndex
-from gnnscale.retrieval.index.kinds.ivf_flat import ClusterOptions
+from gnnscale.retrieval.index.cluster_kind import ClusterKind, ClusterOptions
+from gnnscale.retrieval.index.kind import SavedIndex
 from gnnscale.retrieval.index.metric import Metric
 from gnnscale.retrieval.index.setting import IndexSetting
 from gnnscale.schema import INDEX_KINDS
@@ -36,23 +35,11 @@ class GroupedOptions(ClusterOptions):
 
 
 @INDEX_KINDS.register("grouped")
-class Grouped(IndexKind):
+class Grouped(ClusterKind):
     """Scores the targets of the nearest clusters by products of whole matrices."""
 
     Options: ClassVar[type[Section]] = GroupedOptions
     metrics: ClassVar[tuple[Metric, ...]] = (Metric.INNER_PRODUCT, Metric.COSINE)
-    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
-    width: ClassVar[str | None] = "nprobe"
-
-    @classmethod
-    def suggest(cls, targets: int, channels: int) -> dict[str, Any]:
-        """As many clusters as suit the targets."""
-        return {"nlist": nlist_for(targets)}
-
-    @classmethod
-    def most_width(cls, options: Any) -> int:
-        """All clusters."""
-        return int(options.nlist)
 
     @classmethod
     def build(cls, vectors: NDArray[np.float32], setting: IndexSetting, folder: Path | None) -> SavedIndex:

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from gnnscale.config import Positive, Section
+from gnnscale.retrieval.index.cluster_kind import ClusterOptions
 from gnnscale.retrieval.index.index_size import codes_for
-from gnnscale.retrieval.index.kinds.ivf_flat import ClusterOptions, IvfFlat
+from gnnscale.retrieval.index.kinds.ivf_flat import IvfFlat
 from gnnscale.retrieval.index.setting import IndexSetting
 from gnnscale.schema import INDEX_KINDS, ConfigError
 
