@@ -10,6 +10,7 @@ from typing import ClassVar, Final
 import numpy as np
 import pyarrow as pa
 
+from gnnscale.arrays import key_text, show_key
 from gnnscale.config import Settings
 from gnnscale.evaluation.comparison import Part
 from gnnscale.evaluation.link_holdout import LinkHoldout
@@ -126,7 +127,7 @@ def _examples(
     entity_keys = read_keys(lake, query.entity.name)
     return [
         EntityExample(
-            key=f"{query.entity.primary_key} {entity_keys[int(holdout.entities[row])].as_py()}",
+            key=f"{query.entity.primary_key} {show_key(entity_keys[int(holdout.entities[row])])}",
             attributes=store.categories(query.entity.name, int(holdout.entities[row])),
             history=_history(holdout, int(holdout.entities[row]), names, plan.test),
             recommendations=_recommendations(holdout, int(row), names),
@@ -137,7 +138,7 @@ def _examples(
 
 def _names(lake: Lake, table: str) -> pa.Array:
     """What people call each node of a table, in order of node id."""
-    keys = read_keys(lake, table).cast(pa.string())
+    keys = key_text(read_keys(lake, table))
     rows = lake.read(f"nodes_{table}")
     if "display" not in rows.column_names:
         return keys

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar
 
+from gnnscale.arrays import show_key
 from gnnscale.config import Settings
 from gnnscale.evaluation.node_holdout import NodeHoldout
 from gnnscale.evaluation.report.answer_charts.chart import AnswerChart, answer_charts
@@ -111,7 +112,7 @@ def _examples(
     return [
         task_example(
             shape.task,
-            f"{query.entity.primary_key} {keys[int(test.entities[row])].as_py()}",
+            f"{query.entity.primary_key} {show_key(keys[int(test.entities[row])])}",
             holdout.scores[row],
             test.values[row],
             test.past[row],
