@@ -1,4 +1,4 @@
-"""Arrays that every floor shares: ragged rows, files that are mapped, and work done in threads ahead of time."""
+"""Arrays that every floor shares: ragged rows, keys, files that are mapped, and work done in threads ahead of time."""
 
 import lazy_loader
 

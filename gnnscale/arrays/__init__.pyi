@@ -9,6 +9,13 @@ from .host_arrays import name_folder as name_folder
 from .host_arrays import remove_left as remove_left
 from .host_arrays import remove_older as remove_older
 from .host_arrays import scratch_folder as scratch_folder
+from .key_values import EXACT as EXACT
+from .key_values import as_keys as as_keys
+from .key_values import key_array as key_array
+from .key_values import key_kind as key_kind
+from .key_values import key_text as key_text
+from .key_values import plain_keys as plain_keys
+from .key_values import show_key as show_key
 from .prefetch import compute_threads as compute_threads
 from .prefetch import prefetched as prefetched
 from .ragged import Flags as Flags

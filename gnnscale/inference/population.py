@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gnnscale.arrays import key_array
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import DataError
@@ -43,10 +44,10 @@ def _named(lake: Lake, query: PredictiveQuery) -> NDArray[np.int64] | None:
     if query.keys is None:
         return None
     keys = read_keys(lake, query.entity.name)
-    try:
-        wanted = pa.array(query.keys).cast(keys.type)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        raise DataError(f"{query.keys[0]!r} is no {query.entity.primary_key}: those are of type {keys.type}") from None
+    wanted = key_array(query.keys, keys.type)
+    if not wanted.is_valid().to_numpy(zero_copy_only=False).any():
+        raise DataError(f"{query.keys[0]!r} is no {query.entity.primary_key}: those are of type {keys.type}")
+    # No key of a table is null, so that what none of its keys can be is not found.
     found = pc.index_in(wanted, value_set=keys)
     missing = [key for key, known in zip(query.keys, found.is_valid().to_pylist(), strict=True) if not known]
     if missing:

@@ -27,7 +27,7 @@ from gnnscale.evaluation import (
     evaluate_holdout,
     render_report,
 )
-from gnnscale.evaluation.baselines.baseline import RankBaseline, link_baselines, node_baselines
+from gnnscale.evaluation.baselines.baseline import link_baselines, node_baselines
 from gnnscale.evaluation.baselines.link_baselines import popularity
 from gnnscale.evaluation.list_comparison import MethodLists, compare_lists
 from gnnscale.inference import read_keys

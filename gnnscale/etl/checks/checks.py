@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from gnnscale.etl.checks.degrees import DegreeHistogram, key_end
+from gnnscale.etl.checks.key_checks import link_keys, own_keys, strange_keys
 from gnnscale.etl.sources.raw_tables import TIME, RawTable
 from gnnscale.query import AnchorPlan, Split, show_time
 from gnnscale.schema import DataError, Link, LinkManifest
@@ -53,7 +54,8 @@ def check_tables(raw: Mapping[str, RawTable], time_range: tuple[int, int] | None
         key = table.table.primary_key
         aggregates = [F.count(F.lit(1)).alias("rows"), F.min(TIME).alias("first"), F.max(TIME).alias("last")]
         if key:
-            aggregates += [F.count(key).alias("keyed"), F.count_distinct(F.col(key)).alias("distinct")]
+            own = own_keys(table)
+            aggregates += [F.count(own).alias("keyed"), F.count_distinct(own).alias("distinct")]
         if time_range:
             aggregates.append(F.count(F.when(~F.col(TIME).between(*time_range), True)).alias("outside"))
         row = table.frame.agg(*aggregates).first()
@@ -130,14 +132,18 @@ def check_link(
         DataError: nothing matches, or less than ``min_match_rate`` of the rows that have a key.
     """
     parent_key = raw[link.parent].table.primary_key or ""
-    keys = raw[link.parent].frame.select(F.col(parent_key).alias("key"), F.lit(True).alias("found"))
-    counts = raw[link.table].frame.groupBy(F.col(link.column).alias("key")).count()
+    keys = raw[link.parent].frame.select(own_keys(raw[link.parent]).alias("key"), F.lit(True).alias("found"))
+    # What no such key can be, as 1.40 among whole numbers, counts by itself.
+    values = raw[link.table].frame.groupBy(link_keys(raw, link).alias("key"), strange_keys(raw, link).alias("strange"))
+    missing = F.col("key").isNull() & F.col("strange").isNull()
     histogram = (
-        counts.join(keys, "key", "left")
-        .groupBy(key_end(F.col("key"), F.col("found")).alias("end"), F.col("count").alias("degree"))
-        .agg(F.count(F.lit(1)).alias("keys"), F.min("key").alias("example"))
+        values.count()
+        .join(keys, "key", "left")
+        .groupBy(key_end(missing, F.col("found")).alias("end"), F.col("count").alias("degree"))
+        .agg(F.count(F.lit(1)).alias("keys"), F.min("key").alias("example"), F.min("strange").alias("strange"))
     )
-    found = DegreeHistogram.of(histogram.collect(), parents)
+    rows = [row.asDict() for row in histogram.collect()]
+    found = DegreeHistogram.of(rows, parents)
     figures = LinkManifest(
         link.table,
         link.column,
@@ -150,7 +156,8 @@ def check_link(
         max_degree=found.largest,
         degree_quantiles=found.quantiles(),
     )
-    check_match_rate(figures, parent_key, min_match_rate, setting, found.example)
+    strange = min((row["strange"] for row in rows if row["strange"] is not None), default=None)
+    check_match_rate(figures, parent_key, min_match_rate, setting, found.example if strange is None else strange)
     return figures
 
 
@@ -209,7 +216,7 @@ def check_windows(events: RawTable, plan: AnchorPlan) -> None:
 
 
 def _duplicates(table: RawTable, key: str) -> str:
-    repeated = table.frame.groupBy(key).count().where("count > 1")
+    repeated = table.frame.groupBy(own_keys(table).alias(key)).count().where("count > 1")
     number = repeated.count()
     shown = ", ".join(repr(row[key]) for row in repeated.orderBy(key).limit(3).collect())
     return f"primary key {table.table.name}.{key} is not unique: {number:,} values are repeated, such as {shown}"

@@ -19,9 +19,9 @@ ENDS = ("matched", "dangling", "null")
 """What becomes of a key."""
 
 
-def key_end(key: Column, found: Column) -> Column:
-    """Which of ``ENDS`` a key comes to; ``found`` is null where no parent has it."""
-    return F.when(key.isNull(), "null").when(found.isNull(), "dangling").otherwise("matched")
+def key_end(missing: Column, found: Column) -> Column:
+    """Which of ``ENDS`` a key comes to: whether there is none; ``found`` is null where no parent has it."""
+    return F.when(missing, "null").when(found.isNull(), "dangling").otherwise("matched")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class DegreeHistogram:
         matched = sorted((r["degree"], r["keys"]) for r in counted if r["end"] == "matched")
         named = sum(keys for _, keys in matched)
         degrees, keys = np.array([(0, parents - named), *matched], np.int64).T
-        examples = [r["example"] for r in counted if r["end"] == "dangling"]
+        examples = [r["example"] for r in counted if r["end"] == "dangling" and r["example"] is not None]
         return cls(rows, degrees, keys, min(examples, default=None))
 
     @property

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from gnnscale.etl.checks.key_checks import link_keys, own_keys
 from gnnscale.etl.sources.raw_tables import RawTable
 from gnnscale.schema import LinkManifest
 
@@ -47,16 +47,12 @@ def least_untouched(own: Sequence[LinkManifest], pointing: Sequence[LinkManifest
 def _untouched(
     raw: Mapping[str, RawTable], name: str, own: Sequence[LinkManifest], pointing: Sequence[LinkManifest]
 ) -> int:
-    key = raw[name].table.primary_key or ""
-    columns = [F.col(link.column).alias(f"own_{i}") for i, link in enumerate(own)]
-    rows = raw[name].frame.select(F.col(key).alias("key"), *columns)
+    columns = [link_keys(raw, link.link).alias(f"own_{i}") for i, link in enumerate(own)]
+    rows = raw[name].frame.select(own_keys(raw[name]).alias("key"), *columns)
     for i, link in enumerate(own):
-        parents = raw[link.parent].frame.select(F.col(raw[link.parent].table.primary_key or "").alias(f"own_{i}"))
+        parents = raw[link.parent].frame.select(own_keys(raw[link.parent]).alias(f"own_{i}"))
         rows = rows.join(parents, f"own_{i}", "left_anti")
     for link in pointing:
-        rows = rows.join(_keys(raw[link.table].frame, link.column), "key", "left_anti")
+        keys = raw[link.table].frame.select(link_keys(raw, link.link).alias("key"))
+        rows = rows.join(keys.where(F.col("key").isNotNull()).distinct(), "key", "left_anti")
     return rows.count()
-
-
-def _keys(frame: DataFrame, column: str) -> DataFrame:
-    return frame.select(F.col(column).alias("key")).where(F.col("key").isNotNull()).distinct()

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from gnnscale.config import ChecksSettings, GraphSettings
 from gnnscale.etl.checks.checks import TableFigures, check_link, check_tables
 from gnnscale.etl.checks.isolated import count_isolated
+from gnnscale.etl.checks.key_checks import check_keys
 from gnnscale.etl.sources.raw_tables import RawTable
 from gnnscale.query import epoch_seconds
 from gnnscale.schema import DataError, GraphSchema, LinkManifest
@@ -24,6 +25,7 @@ def check_rows(
         DataError: keys that are missing, duplicate or match nothing, or a threshold that is not kept to.
     """
     span = settings.time_range
+    check_keys(raw, graph.links)
     tables = check_tables(raw, (epoch_seconds(span[0]), epoch_seconds(span[1])) if span else None)
     rate, setting = match_threshold(settings)
     links = [check_link(raw, link, tables[link.parent].rows, rate, setting) for link in graph.links]

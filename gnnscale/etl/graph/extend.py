@@ -19,7 +19,7 @@ from gnnscale.etl.checks.thresholds import check_thresholds, match_threshold
 from gnnscale.etl.edges.edge_batches import MAX_RUNS, append_run
 from gnnscale.etl.edges.edge_readers import scan_frame
 from gnnscale.etl.ids.assign_ids import NODE_ID
-from gnnscale.etl.ids.key_columns import find_nodes, key_form
+from gnnscale.etl.ids.key_columns import find_nodes, is_missing, key_form
 from gnnscale.etl.ids.key_ids import key_map
 from gnnscale.etl.labels.condition_columns import RAW
 from gnnscale.etl.nodes.node_figures import count_duplicates, count_isolated_nodes, count_link
@@ -163,7 +163,7 @@ class _Extension:
             frame = self.new.raw[name].frame
             ids = number_keys(self.lake, name, frame, key, self._came(name), self.cache)
             live = live.unionByName(
-                frame.select(find_nodes(ids, key_form(F.col(key), physical, physical)).alias(NODE_ID))
+                frame.select(find_nodes(ids, key_form(F.col(key), frame.schema[key].dataType, physical)).alias(NODE_ID))
             )
         else:
             ids = key_map(self.lake, name, self.cache)
@@ -210,7 +210,8 @@ class _Extension:
         link = self._write_edges(link, resolved, extended[link.parent])
         nulls = link.nulls
         if link.table in self.new.raw:
-            nulls += self.new.raw[link.table].frame.where(F.col(link.column).isNull()).count()
+            frame = self.new.raw[link.table].frame
+            nulls += frame.where(is_missing(F.col(link.column), frame.schema[link.column].dataType)).count()
         return count_link(extended[link.table], link, rows[link.table], rows[link.parent], nulls)
 
     def _write_edges(self, link: LinkManifest, resolved: pa.Table | None, parents: DataFrame) -> LinkManifest:

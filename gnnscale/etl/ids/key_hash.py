@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numba import njit
 from numpy.typing import NDArray
 
+from gnnscale.arrays import plain_keys
 from gnnscale.sampling import GOLDEN, mix
 
 _SECOND_START = np.uint64(0x243F6A8885A308D3)
@@ -36,14 +37,12 @@ class Fingerprints:
 
 
 def fingerprint_keys(column: pa.Array) -> Fingerprints:
-    """Fingerprints of whole numbers or text; a null's means nothing."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    valid = pc.is_valid(column).to_numpy(zero_copy_only=False) if column.null_count else None
-    if pa.types.is_integer(column.type):
-        filled = column.fill_null(0) if column.null_count else column
-        return Fingerprints(mix(filled.cast(pa.int64()).to_numpy().view(np.uint64) + GOLDEN), None, valid)
-    text = column.cast(pa.large_string()) if not pa.types.is_large_string(column.type) else column
+    """Fingerprints of keys by their value; a null's means nothing."""
+    text = plain_keys(column)
+    valid = pc.is_valid(text).to_numpy(zero_copy_only=False) if text.null_count else None
+    if pa.types.is_integer(text.type):
+        filled = text.fill_null(0) if text.null_count else text
+        return Fingerprints(mix(filled.to_numpy().view(np.uint64) + GOLDEN), None, valid)
     _, offsets, data = text.buffers()
     places = np.frombuffer(offsets, np.int64)[text.offset : text.offset + len(text) + 1]
     octets = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)

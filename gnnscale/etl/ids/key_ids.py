@@ -21,6 +21,7 @@ from numba import njit
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
+from gnnscale.arrays import plain_keys
 from gnnscale.etl.ids.key_hash import Fingerprints, fingerprint_keys
 from gnnscale.etl.ids.key_lookup import KeyMap
 from gnnscale.etl.spark.parquet_scan import ParquetScan
@@ -40,7 +41,7 @@ class KeyReader(Protocol):
     """What turns the batches of a task into keys; travels to the executors."""
 
     def keys(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Array]:
-        """Whole numbers or text; nulls are no keys."""
+        """Keys of any type; nulls are none."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ class _KeyDealer:
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         seen = _SeenKeys()
         for keys in self.reader.keys(batches):
-            fresh = _plain(keys)
+            fresh = plain_keys(keys)
             prints = fingerprint_keys(fresh)
             new = seen.add(prints)
             if self.known is not None:
@@ -305,12 +306,6 @@ def _insert(slots, slot_checks, used, hashes, checks, valid, fresh, start, room,
             room -= 1
             count += 1
     return len(hashes), count
-
-
-def _plain(keys: pa.Array) -> pa.Array:
-    if pa.types.is_dictionary(keys.type):
-        keys = keys.dictionary_decode()
-    return keys.cast(pa.int64() if pa.types.is_integer(keys.type) else pa.large_string())
 
 
 def _key_batch(keys: pa.Array, hashes: NDArray[np.uint64], checks: NDArray[np.uint32] | None) -> pa.RecordBatch:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gnnscale.arrays import as_keys
 from gnnscale.config import Settings, bind_query, plan_query_anchors
 from gnnscale.etl.labels.label_stage import MAX_CLASSES, TASK
 from gnnscale.lake import Lake, find_source, read_rows
@@ -152,11 +153,11 @@ def _nodes(lake: Lake, table: str, keys: pa.Array | pa.ChunkedArray) -> pa.Array
     """Node ids of keys, null where the graph has none."""
     ids = lake.read(f"ids_{table}")
     wanted = ids["key"].type
-    try:
-        keys = keys.cast(wanted)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        raise DataError(f"examples: keys of '{table}' are {keys.type}, and the graph has them as {wanted}") from None
-    positions = pc.index_in(keys, value_set=ids["key"])
+    same = as_keys(keys, wanted)
+    if same is None:
+        raise DataError(f"examples: keys of '{table}' are {keys.type}, and the graph has them as {wanted}")
+    # No key of a table is null, so that what none of its keys can be is not found.
+    positions = pc.index_in(same, value_set=ids["key"])
     found = ids["node_id"].cast(pa.int64()).take(positions)
     return pa.concat_arrays(found.chunks) if isinstance(found, pa.ChunkedArray) else found
 

@@ -15,7 +15,7 @@ from pyspark.sql import types as T
 from pyspark.sql.pandas.types import to_arrow_type
 
 from gnnscale.etl.ids.assign_ids import NODE_ID, add_node_ids
-from gnnscale.etl.ids.key_columns import find_nodes, key_form
+from gnnscale.etl.ids.key_columns import exact_cast, find_nodes, key_form, key_type
 from gnnscale.etl.ids.key_ids import FrameKeys, key_map, write_ids
 from gnnscale.etl.ids.key_lookup import KeyMap
 from gnnscale.etl.labels.condition_columns import RAW
@@ -66,11 +66,12 @@ def number_keys(lake: Lake, table: str, frame: DataFrame, key: str, rows: int, c
     """
     physical = frame.schema[key].dataType
     keys = frame.select(key_form(F.col(key), physical, physical).alias("key"))
+    arrow = to_arrow_type(key_type(physical), timezone="UTC")
     known = None
     if lake.exists(f"ids_{table}"):
         kept = lake.open(f"ids_{table}").schema().to_arrow()
-        known = key_map(lake, table, cache) if pa.schema(kept).field("key").type == to_arrow_type(physical) else None
-    return write_ids(lake, table, keys, FrameKeys(), to_arrow_type(physical), rows, cache, known)
+        known = key_map(lake, table, cache) if pa.schema(kept).field("key").type == arrow else None
+    return write_ids(lake, table, keys, FrameKeys(), arrow, rows, cache, known)
 
 
 def table_keys(lake: Lake, table: str, ids: KeyMap, physical: T.DataType, live: DataFrame, rows: int) -> TableKeys:
@@ -134,7 +135,8 @@ def node_frame(
     if table.end_time:
         columns.append(F.col(END).alias("end_time"))
     if table.primary_key:
-        columns.append(F.col(table.primary_key).alias("key"))
+        physical = types[table.primary_key].dataType
+        columns.append(exact_cast(F.col(table.primary_key), physical, key_type(physical)).alias("key"))
     for link in graph.links:
         if link.table == table.name:
             parents = keys[link.parent].find(F.col(link.column), types[link.column].dataType)

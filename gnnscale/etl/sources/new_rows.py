@@ -16,8 +16,17 @@ from pyspark.sql.utils import AnalysisException
 
 from gnnscale.config import Settings
 from gnnscale.etl.checks.checks import TableFigures, check_tables
+from gnnscale.etl.checks.key_checks import check_keys
+from gnnscale.etl.ids.key_columns import exact_cast, key_form
 from gnnscale.etl.sources.graph_sources import GraphGrowth
-from gnnscale.etl.sources.raw_tables import TIME, RawTable, add_times, parents_first
+from gnnscale.etl.sources.raw_tables import (
+    TIME,
+    RawTable,
+    add_times,
+    mentioned_keys,
+    parent_times,
+    parents_first,
+)
 from gnnscale.etl.spark.delta_source import has_jvm_delta, read_files
 from gnnscale.lake import SourceFormat
 from gnnscale.query import epoch_seconds, show_time
@@ -84,6 +93,7 @@ def read_new_rows(
         left_out[name] += came.get(name, 0) - counts.get(name, 0)
     raw = {name: table for name, table in raw.items() if counts[name]}
     span = settings.graph.time_range
+    check_keys(raw, [link for link in graph.links if link.table in raw])
     figures = check_tables(raw, (epoch_seconds(span[0]), epoch_seconds(span[1])) if span else None)
     _check_times(growth, figures)
     for name, new in raw.items():
@@ -135,15 +145,14 @@ def _check_columns(name: str, found: Mapping[str, T.DataType], known: Mapping[st
 def _with_mentioned(table: Table, frames: Mapping[str, DataFrame], graph: GraphSchema, nodes: DataFrame) -> DataFrame:
     """The new rows of a table and one for each key that new events mention and that no row has, old or new."""
     key, frame = table.primary_key or "", frames[table.name]
-    physical = nodes.schema["key"].dataType
     mentioned = None
     for name in table.keys_from:
-        link = graph.link(name)
-        keys = frames[link.table].select(F.col(link.column).cast(physical).alias(key)).where(F.col(key).isNotNull())
+        keys = mentioned_keys(frames, graph.link(name), frame.schema[key].dataType, key)
         mentioned = keys if mentioned is None else mentioned.unionByName(keys)
     assert mentioned is not None
     missing = mentioned.distinct().join(frame.select(key), key, "left_anti")
-    missing = missing.join(nodes.select(F.col("key").alias(key)), key, "left_anti")
+    known = exact_cast(F.col("key"), nodes.schema["key"].dataType, frame.schema[key].dataType)
+    missing = missing.join(nodes.select(known.alias(key)), key, "left_anti")
     return frame.unionByName(missing, allowMissingColumns=True)
 
 
@@ -152,8 +161,10 @@ def _inherit_time(
 ) -> DataFrame:
     """As a full build does it, from new parents and from those that are there."""
     through = table.time_from or ""
-    new = frames[parent].select(F.col(graph.table(parent).primary_key or "").alias(through), TIME)
-    old = nodes[parent].select(F.col("key").alias(through), F.col("time").alias(TIME))
+    wanted = frames[table.name].schema[through].dataType
+    new = parent_times(frames[parent], graph.table(parent).primary_key or "", through, wanted)
+    known = exact_cast(F.col("key"), nodes[parent].schema["key"].dataType, wanted)
+    old = nodes[parent].select(known.alias(through), F.col("time").alias(TIME))
     return frames[table.name].drop(TIME).join(new.unionByName(old).dropna(), through)
 
 
@@ -180,7 +191,9 @@ def _check_keys(new: RawTable, nodes: DataFrame) -> None:
     key = new.table.primary_key
     if key is None:
         return
-    known = nodes.select(F.col("key").alias(key))
-    updates = new.frame.select(key).join(known, key).count()
+    physical = nodes.schema["key"].dataType
+    known = nodes.select(key_form(F.col("key"), physical, physical).alias(key))
+    came = new.frame.select(key_form(F.col(key), new.frame.schema[key].dataType, physical).alias(key))
+    updates = came.join(known, key).count()
     if updates:
         raise NotGrownError(f"table '{new.table.name}': {updates:,} new rows have a key that is there already")

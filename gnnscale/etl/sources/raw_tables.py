@@ -11,9 +11,10 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.utils import AnalysisException
 
+from gnnscale.etl.ids.key_columns import exact_cast, is_missing, key_kind
 from gnnscale.etl.spark.delta_source import read_delta, read_files
 from gnnscale.lake import Source, SourceFormat, SourceSnapshot, find_source
-from gnnscale.schema import DataError, GraphSchema, LakeError, SchemaError, Table, ValueKind
+from gnnscale.schema import DataError, GraphSchema, LakeError, Link, SchemaError, Table, ValueKind
 
 TIME = "_time"
 """Column that holds when a row came to be known: epoch seconds, rounded up; null for rows that always hold."""
@@ -115,21 +116,35 @@ def parents_first(graph: GraphSchema) -> list[str]:
 
 
 def check_key_types(frames: Mapping[str, DataFrame], graph: GraphSchema) -> None:
-    """See that both ends of every link hold keys of one kind.
+    """See that every key is of a type that keys can have, and both ends of every link are of one kind.
 
     Raises:
-        DataError: a link joins, say, text to numbers, which would match nothing or by accident.
+        DataError: a column can hold no keys, or a link joins, say, text to numbers, which would match nothing or by
+            accident.
     """
+    for table in graph.tables.values():
+        if table.primary_key:
+            _kind_of_key(frames[table.name], table.name, table.primary_key, "primary key")
     for link in graph.links:
         parent_key = graph.table(link.parent).primary_key or ""
-        child = frames[link.table].schema[link.column].dataType
-        parent = frames[link.parent].schema[parent_key].dataType
-        kinds = {"string" if t.typeName() in ("string", "char", "varchar") else "number" for t in (child, parent)}
-        if len(kinds) > 1:
+        child = _kind_of_key(frames[link.table], link.table, link.column, "foreign key")
+        if child != _kind_of_key(frames[link.parent], link.parent, parent_key, "primary key"):
+            types = frames[link.table].schema[link.column].dataType, frames[link.parent].schema[parent_key].dataType
             raise DataError(
-                f"foreign key {link.name} is {child.simpleString()} and {link.parent}.{parent_key} is "
-                f"{parent.simpleString()}; both must be of one type"
+                f"foreign key {link.name} is {types[0].simpleString()} and {link.parent}.{parent_key} is "
+                f"{types[1].simpleString()}; both must be of one type"
             )
+
+
+def _kind_of_key(frame: DataFrame, table: str, column: str, what: str) -> str:
+    physical = frame.schema[column].dataType
+    kind = key_kind(physical)
+    if kind is None:
+        raise DataError(
+            f"{what} {table}.{column} is {physical.simpleString()}; keys are numbers, text, binary, dates, times or "
+            "truth values"
+        )
+    return kind
 
 
 def read_source(
@@ -218,8 +233,7 @@ def _add_keys(table: Table, frames: Mapping[str, DataFrame], graph: GraphSchema)
     key = table.primary_key or ""
     mentioned = None
     for name in table.keys_from:
-        link = graph.link(name)
-        keys = frames[link.table].select(F.col(link.column).alias(key)).where(F.col(key).isNotNull())
+        keys = mentioned_keys(frames, graph.link(name), frame.schema[key].dataType, key)
         mentioned = keys if mentioned is None else mentioned.unionByName(keys)
     assert mentioned is not None
     missing = mentioned.distinct().join(frame.select(key), key, "left_anti")
@@ -233,8 +247,39 @@ def _inherit_time(table: Table, frames: Mapping[str, DataFrame], graph: GraphSch
         return frame
     parent = graph.table(table.foreign_keys[table.time_from])
     # Rows without a dated parent have no date themselves, so no anchor may see them: the join leaves them out.
-    times = frames[parent.name].select(F.col(parent.primary_key or "").alias(table.time_from), TIME).dropna()
+    wanted = frame.schema[table.time_from].dataType
+    times = parent_times(frames[parent.name], parent.primary_key or "", table.time_from, wanted).dropna()
     return frame.drop(TIME).join(times, table.time_from)
+
+
+def mentioned_keys(frames: Mapping[str, DataFrame], link: Link, wanted: T.DataType, key: str) -> DataFrame:
+    """The keys that a link's rows mention, in column ``key``, each of them one that the parent could have.
+
+    Args:
+        frames: the rows of every table.
+        link: to the parent.
+        wanted: type of the parent's primary key; of whole numbers the wider type stays.
+        key: name of the result's column.
+    """
+    column, physical = F.col(link.column), frames[link.table].schema[link.column].dataType
+    whole = isinstance(physical, T.IntegralType) and isinstance(wanted, T.IntegralType)
+    found = column if whole else exact_cast(column, physical, wanted)
+    return frames[link.table].select(found.alias(key)).where(~is_missing(F.col(key), wanted))
+
+
+def parent_times(parents: DataFrame, key: str, column: str, wanted: T.DataType) -> DataFrame:
+    """Keys of a parent as the values of a foreign key, and their times.
+
+    Args:
+        parents: the parent's rows.
+        key: its primary key.
+        column: the foreign key, which the result's column is called as.
+        wanted: type of the foreign key.
+    """
+    physical = parents.schema[key].dataType
+    whole = isinstance(physical, T.IntegralType) and isinstance(wanted, T.IntegralType)
+    value = F.col(key) if whole else exact_cast(F.col(key), physical, wanted)
+    return parents.select(value.alias(column), TIME)
 
 
 def _headline(error: Exception) -> str:

@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 import numpy as np
 import pyarrow as pa
 
+from gnnscale.arrays import key_text, show_key
 from gnnscale.evaluation.comparison import Part
 from gnnscale.evaluation.link_holdout import LinkHoldout
 from gnnscale.evaluation.report.report import Report
@@ -92,7 +93,7 @@ def _examples(inputs: ReportInputs, holdout: LinkHoldout) -> list[EntityExample]
     entity_keys = read_keys(inputs.lake, query.entity.name)
     return [
         EntityExample(
-            key=f"{query.entity.primary_key} {entity_keys[int(holdout.entities[row])].as_py()}",
+            key=f"{query.entity.primary_key} {show_key(entity_keys[int(holdout.entities[row])])}",
             attributes=store.categories(query.entity.name, int(holdout.entities[row])),
             history=_history(holdout, int(holdout.entities[row]), names, inputs.plan.test),
             recommendations=_recommendations(holdout, int(row), names),
@@ -103,7 +104,7 @@ def _examples(inputs: ReportInputs, holdout: LinkHoldout) -> list[EntityExample]
 
 def _names(lake: Lake, table: str) -> pa.Array:
     """What people call each node of a table, in order of node id."""
-    keys = read_keys(lake, table).cast(pa.string())
+    keys = key_text(read_keys(lake, table))
     rows = lake.read(f"nodes_{table}")
     if "display" not in rows.column_names:
         return keys

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from gnnscale.arrays import show_key
 from gnnscale.evaluation.node_holdout import NodeHoldout
 from gnnscale.evaluation.report.answer_charts.chart import AnswerChart, answer_charts
 from gnnscale.evaluation.report.formatting import TaskExample, label_rate, task_example
@@ -82,7 +83,7 @@ def _examples(inputs: ReportInputs, holdout: NodeHoldout) -> list[TaskExample]:
     return [
         task_example(
             shape.task,
-            f"{query.entity.primary_key} {keys[int(test.entities[row])].as_py()}",
+            f"{query.entity.primary_key} {show_key(keys[int(test.entities[row])])}",
             holdout.scores[row],
             test.values[row],
             test.past[row],

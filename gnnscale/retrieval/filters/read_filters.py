@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gnnscale.arrays import Ragged
+from gnnscale.arrays import Ragged, as_keys
 from gnnscale.inference import read_keys
 from gnnscale.lake import Lake
 from gnnscale.retrieval.filters.allow_lists import AllowLists
@@ -35,16 +35,15 @@ def find_nodes(keys: pa.ChunkedArray, known: pa.Array, table: str, column: str) 
     Raises:
         DataError: keys are of another type, or none of them is known.
     """
-    try:
-        wanted = keys.cast(known.type)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise DataError(f"{table}.{column} is of type {keys.type}, and the keys are of type {known.type}") from None
-    nodes = pc.fill_null(pc.index_in(wanted, value_set=known), -1).to_numpy().astype(np.int64)
-    null = wanted.is_null().to_numpy()
+    wanted = as_keys(keys, known.type)
+    if wanted is None:
+        raise DataError(f"{table}.{column} is of type {keys.type}, and the keys are of type {known.type}")
+    nodes = pc.fill_null(pc.index_in(wanted, value_set=known), -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    null = keys.is_null(nan_is_null=True).to_numpy()
     nodes[null] = -2
     strange = np.flatnonzero(nodes == -1)
     if strange.size:
-        shown = ", ".join(repr(key) for key in wanted.take(pa.array(strange[:SHOWN])).to_pylist())
+        shown = ", ".join(repr(key) for key in keys.take(pa.array(strange[:SHOWN])).to_pylist())
         if strange.size == len(nodes) - null.sum():
             raise DataError(f"no {column} of {table} is a known key, such as {shown}")
         count = f"{strange.size:,} of {len(nodes):,} rows"
