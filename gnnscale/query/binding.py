@@ -9,11 +9,17 @@ from datetime import UTC, datetime
 from gnnscale.query.bound import Aggregate, All, Any, Column, Condition, Not, Test, Value
 from gnnscale.query.tree import Aggregation, ColumnName, Comparison, Expression, Junction, Literal, Negation
 from gnnscale.query.window import Window
+from gnnscale.query.writing import write
 from gnnscale.schema import ColumnType, GraphSchema, Link, QueryError, Table, ValueKind, nearest
 
 NUMERIC = ("SUM", "AVG", "MIN", "MAX")
 TEXT_OPERATORS = ("LIKE", "CONTAINS", "STARTS WITH", "ENDS WITH")
 ORDERINGS = ("<", "<=", ">", ">=")
+LISTED = ("FIRST", "LAST", "LIST_DISTINCT")
+"""Aggregations whose values are those of the column."""
+
+NEVER_MISSING = ("COUNT", "COUNT_DISTINCT", "SUM")
+"""Aggregations that over nothing are 0."""
 
 WindowRule = Callable[[Aggregation], None]
 """Refuses a window that does not fit the clause."""
@@ -56,7 +62,7 @@ class Binder:
         left = self.operand(expression, rule, own)
         if isinstance(left, Column) and left.kind is ValueKind.BOOLEAN:
             return Test(left, "=", (True,), False)
-        raise self.fail(f"{left} is no condition: compare it, as in {left} > 0", expression.position)
+        raise self.fail(f"{write(expression)} is no condition: {_compared(expression, left)}", expression.position)
 
     def operand(
         self, expression: ColumnName | Aggregation, rule: WindowRule, own: Table | None = None
@@ -82,8 +88,13 @@ class Binder:
             raise self.fail(f"unknown table '{name.table}'.{nearest(name.table, self.graph.tables)}", name.position)
         return self.graph.tables[name.table]
 
-    def row_column(self, name: ColumnName, own: Table) -> Column:
+    def row_column(self, name: ColumnName, own: Table, lists: bool = False) -> Column:
         """A column of ``own``, or of the one table that a foreign key of ``own`` names.
+
+        Args:
+            name: of the column.
+            own: table whose rows it is about.
+            lists: whether a multicategorical column may hold arrays.
 
         Raises:
             QueryError: no such column, or the table is not reached by exactly one foreign key.
@@ -103,7 +114,7 @@ class Binder:
                 names = " and ".join(link.name for link in links)
                 raise self.fail(f"{names} both lead to '{table.name}'", name.position)
             via = links[0]
-        return self._column(name, table, via)
+        return self.column(name, table, via, lists)
 
     def aggregate(self, node: Aggregation, rule: WindowRule) -> Aggregate:
         """An aggregation over the events of the entity.
@@ -114,7 +125,7 @@ class Binder:
         name = node.argument
         if not isinstance(name, ColumnName):
             raise self.fail("an aggregation can't stand inside another one", getattr(name, "position", node.position))
-        link, via = self._event_table(name, node)
+        link, via = self.event_table(name, node)
         event_table = self.graph.table(link.table)
         column, reference = None, None
         if name.column == "*":
@@ -126,7 +137,7 @@ class Binder:
             if via is not None and name.column == self.table(name).primary_key:
                 # A parent's key is what the event table's foreign key holds.
                 name, via = replace(name, table=event_table.name, column=via.column), None
-            column = self._column(name, self.table(name), via)
+            column = self.column(name, self.table(name), via, node.function in LISTED)
             own = {k.column: k for k in self.graph.links if k.table == event_table.name}
             reference = own.get(column.name) if via is None else None
             self._check_argument(node, column, reference, name)
@@ -134,8 +145,12 @@ class Binder:
         where = self.condition(node.where, rule, event_table) if node.where is not None else None
         return Aggregate(node.function, link, column, where, node.window, reference)
 
-    def _event_table(self, name: ColumnName, node: Aggregation) -> tuple[Link, Link | None]:
-        """The link from the event table to the entity, and that to the column's table where it is another."""
+    def event_table(self, name: ColumnName, node: Aggregation) -> tuple[Link, Link | None]:
+        """The link from the event table to the entity, and that to the column's table where it is another.
+
+        Raises:
+            QueryError: there is no such link, or several.
+        """
         table = self.table(name)
         to_entity = [k for k in self.graph.links if k.parent == self.entity.name]
         direct = [k for k in to_entity if k.table == table.name]
@@ -145,8 +160,9 @@ class Binder:
             raise self.fail(f"{' and '.join(k.name for k in direct)} both link to '{self.entity.name}'", name.position)
         if table.name == self.entity.name:
             raise self.fail(
-                f"'{table.name}' is the table of the entity itself: name its column without {node.function}, or "
-                f"aggregate one of {self._event_table_names()}",
+                f"'{table.name}' is the table of the entity itself: "
+                + (f"name its column without {node.function}, or " if name.column in self._askable() else "")
+                + f"aggregate one of {self.event_table_names()}",
                 name.position,
             )
         through = [
@@ -164,18 +180,37 @@ class Binder:
             raise self.fail(f"'{table.name}' is reached through {names}: one way is needed", name.position)
         raise self.fail(
             f"table '{table.name}' has no foreign key to '{self.entity.name}', and no event table that has one leads "
-            f"to it. Tables that have: {self._event_table_names()}",
+            f"to it. Tables that have: {self.event_table_names()}",
             name.position,
         )
 
-    def _event_table_names(self) -> str:
+    def event_table_names(self) -> str:
+        """The tables whose rows name the entity, for messages."""
         return ", ".join(sorted({k.table for k in self.graph.links if k.parent == self.entity.name})) or "none"
+
+    def _askable(self) -> set[str]:
+        """Columns of the entity that can stand by themselves: no key, and no time."""
+        own = self.entity
+        linked = {k.column for k in self.graph.links if k.table == own.name}
+        columns = own.column_names - linked - {own.primary_key, own.time_column, own.end_time, None}
+        return {name for name in columns if own.kind(name) not in (ValueKind.TIME, ValueKind.OTHER)}
 
     def _timed(self, table: str) -> bool:
         event_table = self.graph.table(table)
         return bool(event_table.time_column or event_table.time_from)
 
-    def _column(self, name: ColumnName, table: Table, via: Link | None) -> Column:
+    def column(self, name: ColumnName, table: Table, via: Link | None, lists: bool = False) -> Column:
+        """A column of a table.
+
+        Args:
+            name: of the column.
+            table: that has it.
+            via: foreign key that leads to the table; None for none.
+            lists: whether a multicategorical column may hold arrays.
+
+        Raises:
+            QueryError: there is none, or its values are no values of a query.
+        """
         linked = {k.column for k in self.graph.links if k.table == table.name}
         known = table.column_names | linked
         if name.column not in known:
@@ -183,13 +218,15 @@ class Binder:
                 f"unknown column '{name.column}' of table '{table.name}'.{nearest(name.column, known)}",
                 name.column_position,
             )
-        if table.kind(name.column) is ValueKind.OTHER:
+        meaning = table.meaning(name.column)
+        if table.kind(name.column) is ValueKind.OTHER and not (lists and meaning is ColumnType.MULTICATEGORICAL):
+            way_out = "" if meaning else f". If it is declared multicategorical, LIST_DISTINCT({name}) takes its values"
             raise self.fail(
                 f"{table.name}.{name.column} holds lists or values of another kind, which are features alone: queries "
-                "take numbers, text, times and truth values",
+                f"take numbers, text, times and truth values{way_out}",
                 name.column_position,
             )
-        return Column(table.name, name.column, via, table.kind(name.column), table.meaning(name.column))
+        return Column(table.name, name.column, via, table.kind(name.column), meaning)
 
     def _check_argument(self, node: Aggregation, column: Column, reference: Link | None, name: ColumnName) -> None:
         if node.function in NUMERIC:
@@ -197,7 +234,7 @@ class Binder:
             if reference or column.meaning not in (None, ColumnType.NUMERICAL):
                 raise self.fail(
                     f"{node.function} needs a numerical column, and {column} is {kind}."
-                    f"{self._numerical(column.table)} COUNT, COUNT_DISTINCT, FIRST and LAST take any column",
+                    f"{self._numerical(column.table)} COUNT and COUNT_DISTINCT take any column",
                     name.column_position,
                 )
 
@@ -211,9 +248,11 @@ class Binder:
     def _check_window(self, node: Aggregation, event_table: Table, rule: WindowRule) -> None:
         timed = self._timed(event_table.name)
         if node.window and not timed:
+            way_out = "declare the column"
+            if node.function not in ("FIRST", "LAST"):
+                way_out = f"leave the window out or {way_out}"
             raise self.fail(
-                f"a window needs times, and table '{event_table.name}' has no time_column; leave the window out or "
-                "declare the column",
+                f"a window needs times, and table '{event_table.name}' has no time_column; {way_out}",
                 node.window.position,
             )
         rule(node)
@@ -222,8 +261,16 @@ class Binder:
         left = self.operand(node.left, rule, own)
         if isinstance(left, Aggregate) and left.function == "LIST_DISTINCT" and node.operator != "IS NULL":
             raise self.fail(
-                "a list can't be compared; count instead, as in "
-                f"COUNT({left.event_table}.* WHERE {left.column} = ...) > 0",
+                f"a list can't be compared; count instead, as in {_counted(node)}",
+                node.position,
+            )
+        if isinstance(left, Aggregate) and left.function in NEVER_MISSING and node.operator == "IS NULL":
+            assert isinstance(node.left, Aggregation)
+            events = ColumnName(left.event_table, "*", node.position, node.position)
+            counted = write(replace(node.left, function="COUNT", argument=events))
+            raise self.fail(
+                f"{left.function} over nothing is 0, and never missing: ask for "
+                f"{'some events' if node.negated else 'none'}, as in {counted} {'>' if node.negated else '='} 0",
                 node.position,
             )
         values = tuple(self._value(node, literal, left) for literal in node.values)
@@ -275,6 +322,27 @@ class Binder:
         return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
+def _compared(expression: Expression, left: Column | Aggregate) -> str:
+    """How what is no condition becomes one."""
+    if isinstance(left, Aggregate) and left.function == "LIST_DISTINCT":
+        assert isinstance(expression, Aggregation)
+        return f"count instead, as in {write(replace(expression, function='COUNT'))} > 0"
+    values = {ValueKind.TEXT: "= 'word'", ValueKind.TIME: "> '2024-01-31'", ValueKind.BOOLEAN: "= TRUE"}
+    return f"compare it, as in {write(expression)} {values.get(left.kind or ValueKind.NUMBER, '> 0')}"
+
+
+def _counted(node: Comparison) -> str:
+    """What a comparison of a list means, as a count of the events that hold the value."""
+    listed = node.left
+    assert isinstance(listed, Aggregation) and isinstance(listed.argument, ColumnName)
+    compared: Expression = replace(node, left=listed.argument, operator="=", values=node.values[:1], negated=False)
+    if len(node.values) > 1:
+        compared = replace(node, left=listed.argument, negated=False)
+    where = compared if listed.where is None else Junction("AND", (listed.where, compared), node.position)
+    none = node.negated or node.operator == "!="
+    return f"{write(replace(listed, function='COUNT', where=where))} {'=' if none else '>'} 0"
+
+
 KINDS = {ValueKind.NUMBER: "a number", ValueKind.TEXT: "text", ValueKind.BOOLEAN: "a truth value"}
 
 
@@ -309,15 +377,20 @@ def future(fail: Callable[[str, int], QueryError], clause: str) -> WindowRule:
     return rule
 
 
-def past(fail: Callable[[str, int], QueryError]) -> WindowRule:
-    """Windows of WHERE: they end at the anchor or earlier."""
+def past(fail: Callable[[str, int], QueryError], static: bool = False) -> WindowRule:
+    """Windows of WHERE: they end at the anchor or earlier.
+
+    Args:
+        fail: makes an error at a place of the query.
+        static: whether the target has no window, so that there is no future to assume anything of.
+    """
+    assumed = "" if static else ", or write ASSUMING for what is taken as true of the future"
 
     def rule(node: Aggregation) -> None:
         window: Window | None = node.window
         if window is not None and window.end > 0:
             raise fail(
-                f"WHERE looks at the past, and its window ends at {window.end:+d}: end it at 0 or earlier, or write "
-                "ASSUMING for what is taken as true of the future",
+                f"WHERE looks at the past, and its window ends at {window.end:+d}: end it at 0 or earlier{assumed}",
                 window.position,
             )
 

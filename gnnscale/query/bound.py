@@ -106,15 +106,21 @@ Condition = Test | All | Any | Not
 Operand = Column | Aggregate
 
 
-def operands(expression: Condition | Operand | None) -> Iterator[Operand]:
-    """The columns and aggregates that an expression compares, in order; those inside aggregates left out."""
+def operands(expression: Condition | Operand | None, values: bool = False) -> Iterator[Operand]:
+    """The columns and aggregates that an expression compares, in order; those inside aggregates left out.
+
+    Args:
+        expression: bound.
+        values: only those whose values are compared: what is asked whether it is missing is left out.
+    """
     if isinstance(expression, Test):
-        yield expression.left
+        if not (values and expression.operator == "IS NULL"):
+            yield expression.left
     elif isinstance(expression, All | Any):
         for part in expression.parts:
-            yield from operands(part)
+            yield from operands(part, values)
     elif isinstance(expression, Not):
-        yield from operands(expression.part)
+        yield from operands(expression.part, values)
     elif expression is not None:
         yield expression
 

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
 
+from gnnscale.query.answerable import aggregate_of, infer_task
 from gnnscale.query.binding import Binder, WindowRule, future, past
-from gnnscale.query.bound import Aggregate, Column, Condition, aggregates, operands
+from gnnscale.query.bound import Aggregate, Column, Condition, Test, aggregates, operands
 from gnnscale.query.horizon import Horizon
 from gnnscale.query.parser import parse
-from gnnscale.query.task_spec import Question, TaskSpec, task_of
+from gnnscale.query.task_spec import Question, TaskSpec
 from gnnscale.query.tree import Aggregation, ColumnName, Entities, Literal, QueryTree, aggregations
 from gnnscale.query.window import Window
+from gnnscale.query.writing import write, write_name
 from gnnscale.schema import GraphSchema, Link, QueryError, Table, ValueKind
 
 
@@ -48,13 +50,19 @@ class PredictiveQuery:
         self._binder = Binder(graph, text, self.entity)
         self.keys = _keys(tree.entities, self.entity, self._fail)
         self.expression: Condition | Aggregate | Column = self._bind_target(tree)
-        self.where = self._clause(tree, "WHERE", past(self._fail))
+        self.where = self._clause(tree, "WHERE", past(self._fail, static=self.is_static))
         self.assuming = self._clause(tree, "ASSUMING", future(self._fail, "ASSUMING"))
         self.positions = tree.positions
         self.frames = tree.frames or 1
         self.top = tree.top
         question = Question(self.expression, tree.frames, tree.form, tree.top)
-        self.task_type: TaskSpec = _infer_task(question, tree, self._fail)
+        self.task_type: TaskSpec = infer_task(question, tree, graph, self._fail)
+        if self.assuming is not None and self.is_static:
+            raise self._fail(
+                "ASSUMING takes something as true of the future, and the target has no window that it could come true "
+                "in: say in WHERE which rows are asked about",
+                tree.positions["ASSUMING"],
+            )
         self._untimed_links = self.task_type.predicts_links and self.is_static and question.function == "LIST_DISTINCT"
         own = [o for o in operands(self.expression) if isinstance(o, Column)]
         self.hidden_columns = frozenset((o.table, o.name) for o in own)
@@ -65,6 +73,18 @@ class PredictiveQuery:
     def is_static(self) -> bool:
         """Whether the target has no window, so that there is nothing to ask of the past."""
         return not any(a.window for a in aggregates(self.expression))
+
+    @property
+    def asks_at_own_time(self) -> bool:
+        """Whether each entity is asked about at its own time: a target without a window, of rows that have times."""
+        timed = bool(self.entity.time_column or self.entity.time_from)
+        return self.is_static and timed and not self._untimed_links
+
+    @property
+    def target_columns(self) -> tuple[Column, ...]:
+        """Columns of the entity that the target asks for the values of; where they are missing, nothing is known."""
+        found = [o for o in operands(self.expression, values=True) if isinstance(o, Column)]
+        return tuple(dict.fromkeys(found))
 
     @property
     def pseudo_timed_tables(self) -> str | None:
@@ -191,34 +211,50 @@ class PredictiveQuery:
                 )
         return condition
 
-    def _own_column(self, name: ColumnName) -> Column:
+    def _own_column(self, name: ColumnName) -> Condition | Column:
         table = self._binder.table(name)
         if table.name != self.entity.name:
             raise self._fail(
-                f"a target without aggregation is a column of '{self.entity.name}', and {name} is not: aggregate it, "
-                f"as in FIRST({name}, 0, 7, days)",
+                f"a target without aggregation is a column of '{self.entity.name}', and {name} is not: "
+                f"{self._aggregated(name)}",
                 name.position,
             )
         if name.column == "*":
             raise self._fail("* stands only in COUNT", name.column_position)
-        column = self._binder.row_column(name, self.entity)
+        column = self._binder.row_column(name, self.entity, lists=True)
         linked = {k.column for k in self.graph.links if k.table == table.name}
         if name.column in (table.primary_key, table.time_column, table.end_time, *linked):
             raise self._fail(f"{name} is a key or a time of the table, and can't be predicted", name.column_position)
         if column.kind is ValueKind.TIME:
             raise self._fail(f"{name} holds times; numbers and categories can be predicted", name.column_position)
-        return column
+        # What is either true or false is asked as a condition.
+        return Test(column, "=", (True,), False) if column.kind is ValueKind.BOOLEAN else column
+
+    def _aggregated(self, name: ColumnName) -> str:
+        """What can be predicted instead of another table's column."""
+        node = Aggregation("COUNT", name, None, None, name.position)
+        try:
+            link, via = self._binder.event_table(name, node)
+        except QueryError:
+            return f"only tables that lead to '{self.entity.name}' can be aggregated ({self._binder.event_table_names()})"
+        events = self.graph.table(link.table)
+        if name.column == "*":
+            window = ", 0, 7, days" if events.time_column or events.time_from else ""
+            return f"count it, as in COUNT({write_name(name.table, '*')}{window})"
+        table = self.graph.table(name.table)
+        column = self._binder.column(name, table, via, lists=True)
+        return f"aggregate it, as in {aggregate_of(column, table, events)}"
 
     def _want_window(self, node: Aggregation, clause: str) -> None:
         name = node.argument
         if not isinstance(name, ColumnName):
             return
-        event_table, _ = self._binder._event_table(name, node)
+        event_table, _ = self._binder.event_table(name, node)
         table = self.graph.table(event_table.table)
         if table.time_column or table.time_from:
             raise self._fail(
                 f"{node.function} over '{table.name}' in {clause} needs a window, as in "
-                f"{node.function}({name}, {'-30, 0' if clause == 'WHERE' else '0, 30'}, days)",
+                + write(replace(node, window=Window(-30, 0) if clause == "WHERE" else Window(0, 30))),
                 node.position,
             )
 
@@ -252,37 +288,3 @@ def _key(
     if kind is ValueKind.TEXT and not isinstance(value, str):
         raise fail(f"{column} holds text, and {literal} is a number (write '{value}')", literal.position)
     return value
-
-
-def _infer_task(question: Question, tree: QueryTree, fail: Callable[[str, int], QueryError]) -> TaskSpec:
-    task = task_of(question)
-    if task is None:
-        raise fail(_unanswerable(question), tree.target.position)
-    at = tree.positions
-    if question.frames is not None and task.answer != "values":
-        raise fail(
-            "FORECAST needs a numeric aggregate, as in SUM(t.amount, 0, 7, days) FORECAST 4 TIMEFRAMES", at["FORECAST"]
-        )
-    one = not (task.predicts_links or task.predicts_classes)
-    if one and (question.form == "RANK" or question.top is not None):
-        word = "RANK" if question.form == "RANK" else "TOP"
-        raise fail(f"{word} needs several answers an entity, and {task} gives one", at[word])
-    if task.predicts_values and question.form == "CLASSIFY":
-        raise fail(f"CLASSIFY needs classes, and the target is a number ({task})", at["CLASSIFY"])
-    if task.predicts_links and (question.form != "RANK" or question.top is None):
-        raise fail("a foreign key has too many values for classes: rank them, as in RANK TOP 10", tree.target.position)
-    return task
-
-
-def _unanswerable(question: Question) -> str:
-    column = question.column
-    assert column is not None
-    if question.function == "LIST_DISTINCT":
-        return (
-            f"LIST_DISTINCT needs a foreign key or a categorical column, and {column} is {column.meaning}; declare "
-            "it categorical if its numbers are names"
-        )
-    return (
-        f"{column} is {column.meaning or 'of no known type'}; numbers and categories can be predicted: say which in "
-        "the table's columns"
-    )

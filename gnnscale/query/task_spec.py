@@ -76,14 +76,19 @@ class Question:
         """Whether the target is one of some classes."""
         if self.names_rows or self.function == "LIST_DISTINCT" or self.column is None or self.is_number:
             return False
+        if self.column.meaning in (ColumnType.MULTICATEGORICAL, ColumnType.TEXT):
+            return False
         return self.column.meaning is ColumnType.CATEGORICAL or self.column.kind is ValueKind.TEXT
 
     @property
     def is_category_list(self) -> bool:
         """Whether the target is a list of classes."""
-        if self.names_rows or self.function != "LIST_DISTINCT" or self.column is None:
+        if self.names_rows or self.column is None:
             return False
-        return self.column.meaning not in (ColumnType.NUMERICAL, ColumnType.TIMESTAMP)
+        if self.column.meaning is ColumnType.MULTICATEGORICAL:
+            return True
+        no_classes = (ColumnType.NUMERICAL, ColumnType.TIMESTAMP, ColumnType.TEXT, ColumnType.EMBEDDING)
+        return self.function == "LIST_DISTINCT" and self.column.meaning not in no_classes
 
 
 @dataclass(frozen=True, eq=False)

@@ -228,11 +228,11 @@ def test_links_that_leave_a_choice_ask_for_it():
         PredictiveQuery(graph, "PREDICT FIRST(things.kind, 0, 7) FOR EACH people.person")
 
 
-@pytest.mark.parametrize("target", ["LIST_DISTINCT(orders.tags, 0, 7) CLASSIFY", "COUNT(orders.tags, 0, 7)"])
+@pytest.mark.parametrize("target", ["LIST_DISTINCT(orders.marks, 0, 7) CLASSIFY", "COUNT(orders.tags, 0, 7)"])
 def test_lists_are_no_values_of_a_query(target):
-    kinds = {"user_id": ValueKind.TEXT, "at": ValueKind.TIME, "tags": ValueKind.OTHER}
+    kinds = {"user_id": ValueKind.TEXT, "at": ValueKind.TIME, "tags": ValueKind.OTHER, "marks": ValueKind.OTHER}
     orders = Table("orders", "", time_column="at", kinds=kinds, columns={"tags": "multicategorical"})
     graph = GraphSchema([Table("users", "", "user_id"), orders])
     graph.add_link("orders", "user_id", "users")
-    with pytest.raises(QueryError, match=r"orders.tags holds lists .* queries take numbers, text, times"):
+    with pytest.raises(QueryError, match=r"orders.(tags|marks) holds lists .* queries take numbers, text, times"):
         PredictiveQuery(graph, f"PREDICT {target} {USERS}")
