@@ -11,6 +11,7 @@ from .host_arrays import remove_older as remove_older
 from .host_arrays import scratch_folder as scratch_folder
 from .prefetch import compute_threads as compute_threads
 from .prefetch import prefetched as prefetched
+from .private_folder import private_folder as private_folder
 from .ragged import Flags as Flags
 from .ragged import Ids as Ids
 from .ragged import Ragged as Ragged

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from gnnscale.arrays.private_folder import private_folder
+
 KEPT = 2
 """Versions of the same arrays that stay: a process that began before the latest came may open the one before it."""
 
@@ -24,11 +26,17 @@ def name_folder(cache: str | Path | None, kind: str, owner: str, content: str) -
     Args:
         cache: folder on a local disk; default: the user's own in the temporary folder.
         kind: what the arrays are, a word.
-        owner: what there is one of, whatever its versions.
+        owner: what there is one of, whatever its versions; what the cache lies in may be moved together with it.
         content: tells one version from all others.
+
+    Raises:
+        LakeError: what is in the place of the user's own folder is not; see :func:`private_folder`.
     """
+    folder = private_folder() if cache is None else Path(cache)
+    around = str(folder.parent)
+    if cache is not None and owner.startswith(around):
+        owner = "." + owner.removeprefix(around)
     parts = (hashlib.sha256(text.encode()).hexdigest() for text in (owner, content))
-    folder = Path(cache or Path(tempfile.gettempdir()) / f"gnnscale-{os.getuid()}")
     return folder / "-".join([kind, *(part[:16] for part in parts)])
 
 
@@ -37,7 +45,7 @@ def scratch_folder(cache: str | Path | None, kind: str, owner: str) -> Iterator[
     """A folder of this process's own, removed at the end; those that processes which were killed have left go first.
 
     Args:
-        cache: folder on a local disk; default: one in the temporary folder.
+        cache: folder on a local disk; default: the user's own in the temporary folder.
         kind: what is in it, a word.
         owner: what it is for; several processes may work on the same.
     """

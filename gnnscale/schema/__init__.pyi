@@ -41,3 +41,6 @@ from .table import EdgeType as EdgeType
 from .table import Link as Link
 from .table import Table as Table
 from .table import ValueKind as ValueKind
+from .secrets import is_secret_name as is_secret_name
+from .secrets import mask_secrets as mask_secrets
+from .secrets import mask_text as mask_text

@@ -33,7 +33,7 @@ from gnnscale.config import Settings, build_settings, candidate_networks, with_v
 from gnnscale.lake import Lake
 from gnnscale.pipeline.stages.open_graph import open_graph
 from gnnscale.schema import Added, GnnscaleError, add_implementations, added_implementations
-from gnnscale.training import DistributedContext, Trainer, TrainResult, build_task
+from gnnscale.training import DistributedContext, Trainer, TrainResult, build_task, read_checkpoint, write_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -110,8 +110,7 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Train
     if result.checkpoint is None:
         raise GnnscaleError("training ended without a checkpoint")
     with result.checkpoint.as_directory() as folder:
-        state = torch.load(Path(folder) / CHECKPOINT, map_location="cpu", weights_only=False)
-    return TrainResult.from_checkpoint(state)
+        return TrainResult.from_checkpoint(read_checkpoint(Path(folder) / CHECKPOINT))
 
 
 @dataclass(frozen=True)
@@ -238,15 +237,13 @@ def _last_checkpoint() -> dict[str, Any] | None:
     if checkpoint is None:
         return None
     with checkpoint.as_directory() as folder:
-        # Our own file: it holds optimizer state beside tensors.
-        state: dict[str, Any] = torch.load(Path(folder) / CHECKPOINT, map_location="cpu", weights_only=False)
-        return state
+        return read_checkpoint(Path(folder) / CHECKPOINT)
 
 
-def _unsent(settings: Settings) -> tuple[str, str, str]:
+def _unsent(settings: Settings) -> tuple[None, str, str]:
     """Where checkpoints are written that then go to the storage; see :func:`scratch_folder`."""
     lake = Lake(settings.lake.uri, settings.lake.storage_options)
-    return tempfile.gettempdir(), "gnnscale-checkpoints", f"{lake.uri} {settings.query.name}"
+    return None, "checkpoints", f"{lake.uri} {settings.query.name}"
 
 
 @contextmanager
@@ -293,7 +290,7 @@ class _RayCallback:
             ray.train.report(dict(figures))
             return
         folder = tempfile.mkdtemp(dir=self.unsent)
-        torch.save(dict(checkpoint), Path(folder) / CHECKPOINT)
+        write_checkpoint(checkpoint, Path(folder) / CHECKPOINT)
         ray.train.report(
             dict(figures),
             checkpoint=ray.train.Checkpoint.from_directory(folder),
