@@ -1,6 +1,7 @@
 from .array_file import create_array as create_array
 from .code_lists import CodeListWriter as CodeListWriter
 from .code_lists import open_code_lists as open_code_lists
+from .ended_processes import end_processes as end_processes
 from .host_arrays import build_file_once as build_file_once
 from .host_arrays import build_once as build_once
 from .host_arrays import hold_built as hold_built
@@ -9,6 +10,9 @@ from .host_arrays import name_folder as name_folder
 from .host_arrays import remove_left as remove_left
 from .host_arrays import remove_older as remove_older
 from .host_arrays import scratch_folder as scratch_folder
+from .kept_signals import kept_signals as kept_signals
+from .memory_limits import MemoryLimits as MemoryLimits
+from .memory_limits import memory_limits as memory_limits
 from .prefetch import compute_threads as compute_threads
 from .prefetch import prefetched as prefetched
 from .private_folder import private_folder as private_folder

@@ -148,7 +148,9 @@ def find_lake(file: Path) -> str:
     for folder in file.absolute().parents:
         if Lake(folder).has_file(f"_records/{MANIFEST_NAME}.json"):
             return str(folder)
-    raise LakeError(f'{file} is in no lake; name it as in mlflow.pyfunc.load_model(uri, model_config={{"lake": "lake"}})')
+    raise LakeError(
+        f'{file} is in no lake; name it as in mlflow.pyfunc.load_model(uri, model_config={{"lake": "lake"}})'
+    )
 
 
 def log_model(run_id: str, settings: Settings, lake: Lake, model: LakeModel) -> str:

@@ -17,6 +17,7 @@ from gnnscale.arrays import scratch_folder
 from gnnscale.config import Settings, build_settings, with_values
 from gnnscale.lake import Lake
 from gnnscale.pipeline.stages.open_graph import open_graph
+from gnnscale.pipeline.workers.lost_processes import watched
 from gnnscale.pipeline.workers.ray_train import WorkerSettings, input_fault, start_ray
 from gnnscale.schema import GnnscaleError
 from gnnscale.tracking import Bar, Run
@@ -73,7 +74,8 @@ def search_settings(settings: Settings, lake: Lake, run: Run, bar: Bar) -> Setti
                 storage_path=str(folder), verbose=0, callbacks=[_NestedRuns(run, trials, kept, bar)], log_to_file=False
             ),
         )
-        results = tuner.fit()
+        with watched():
+            results = tuner.fit()
     every = [results[i] for i in range(len(results))]
     if not any(result.error is None and kept in (result.metrics or {}) for result in every):
         failure = every[0].error
