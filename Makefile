@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-fast lint setup clean
+.PHONY: demo test test-fast test-faults lint setup clean
 
 demo: $(STAMP)
 	@$(BIN)/gnnscale run complete_journey
@@ -15,6 +15,12 @@ test: $(STAMP) lint
 # What needs neither Spark nor Ray.
 test-fast: $(STAMP) lint
 	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m "not spark and not slow"
+
+# Faults at random moments of every stage, for hours, at low priority; their table is written after each of them.
+FAULTS ?= 200
+SEED ?= 0
+test-faults: $(STAMP)
+	@nice -n 10 $(BIN)/python -m tests.faults.campaign --faults $(FAULTS) --seed $(SEED) --table build/faults.md
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

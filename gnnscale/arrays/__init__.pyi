@@ -1,6 +1,7 @@
 from .array_file import create_array as create_array
 from .code_lists import CodeListWriter as CodeListWriter
 from .code_lists import open_code_lists as open_code_lists
+from .ended_processes import end_processes as end_processes
 from .host_arrays import build_file_once as build_file_once
 from .host_arrays import build_once as build_once
 from .host_arrays import hold_built as hold_built
@@ -16,8 +17,12 @@ from .key_values import key_kind as key_kind
 from .key_values import key_text as key_text
 from .key_values import plain_keys as plain_keys
 from .key_values import show_key as show_key
+from .kept_signals import kept_signals as kept_signals
+from .memory_limits import MemoryLimits as MemoryLimits
+from .memory_limits import memory_limits as memory_limits
 from .prefetch import compute_threads as compute_threads
 from .prefetch import prefetched as prefetched
+from .private_folder import private_folder as private_folder
 from .ragged import Flags as Flags
 from .ragged import Ids as Ids
 from .ragged import Ragged as Ragged

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from gnnscale.arrays.private_folder import private_folder
+
 KEPT = 2
 """Versions of the same arrays that stay: a process that began before the latest came may open the one before it."""
 
@@ -24,25 +26,34 @@ def name_folder(cache: str | Path | None, kind: str, owner: str, content: str) -
     Args:
         cache: folder on a local disk; default: the user's own in the temporary folder.
         kind: what the arrays are, a word.
-        owner: what there is one of, whatever its versions.
+        owner: what there is one of, whatever its versions; what the cache lies in may be moved together with it.
         content: tells one version from all others.
+
+    Raises:
+        LakeError: what is in the place of the user's own folder is not; see :func:`private_folder`.
     """
+    folder = private_folder() if cache is None else Path(cache)
+    around = str(folder.parent)
+    if cache is not None and owner.startswith(around):
+        owner = "." + owner.removeprefix(around)
     parts = (hashlib.sha256(text.encode()).hexdigest() for text in (owner, content))
-    folder = Path(cache or Path(tempfile.gettempdir()) / f"gnnscale-{os.getuid()}")
     return folder / "-".join([kind, *(part[:16] for part in parts)])
 
 
 @contextmanager
-def scratch_folder(cache: str | Path | None, kind: str, owner: str) -> Iterator[Path]:
+def scratch_folder(
+    cache: str | Path | None, kind: str, owner: str, before_removal: Callable[[Path], None] = lambda folder: None
+) -> Iterator[Path]:
     """A folder of this process's own, removed at the end; those that processes which were killed have left go first.
 
     Args:
-        cache: folder on a local disk; default: one in the temporary folder.
+        cache: folder on a local disk; default: the user's own in the temporary folder.
         kind: what is in it, a word.
-        owner: what it is for; several processes may work on the same.
+        owner: what it is for; several processes may work on the same. Without one, the folder has a short name.
+        before_removal: called with each folder that was left, before it is removed.
     """
-    remove_left(cache, kind, owner)
-    family = name_folder(cache, kind, owner, "")
+    remove_left(cache, kind, owner, before_removal)
+    family = _family(cache, kind, owner)
     family.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{family.name}-", dir=family.parent))
     try:
@@ -54,14 +65,22 @@ def scratch_folder(cache: str | Path | None, kind: str, owner: str) -> Iterator[
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_left(cache: str | Path | None, kind: str, owner: str) -> None:
+def remove_left(
+    cache: str | Path | None, kind: str, owner: str, before_removal: Callable[[Path], None] = lambda folder: None
+) -> None:
     """Remove the folders of :func:`scratch_folder` that processes of this host which were killed have left."""
-    family = name_folder(cache, kind, owner, "")
+    family = _family(cache, kind, owner)
     for left in family.parent.glob(f"{family.name}-*"):
         with suppress(OSError), (left / "lock").open("r+") as lock:
             # Who lives holds it.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            before_removal(left)
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _family(cache: str | Path | None, kind: str, owner: str) -> Path:
+    """What the names of scratch folders begin with."""
+    return name_folder(cache, kind, owner, "") if owner else name_folder(cache, kind, "", "").with_name(kind)
 
 
 def build_once(folder: Path, write: Callable[[Path], None]) -> Path:

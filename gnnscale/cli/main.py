@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +13,10 @@ from rich.console import Console
 
 import gnnscale
 from gnnscale.cli.dry_run import say_dry_run
+from gnnscale.cli.interruption import Interruption, end_children, interruptible
 from gnnscale.cli.query import add_query_verb
 from gnnscale.pipeline import prepare_environment, stage_help
-from gnnscale.schema import GnnscaleError
+from gnnscale.schema import GnnscaleError, LostProcessError, mask_text
 
 if TYPE_CHECKING:
     from gnnscale.config import Settings
@@ -22,12 +24,16 @@ if TYPE_CHECKING:
 EXIT_FAULT = 2
 """Exit status for a fault in what the user gave."""
 
+EXIT_LOST = 1
+"""Exit status where a process that the work ran in was lost."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        0, or 2 where the input is at fault; then one message is on standard error.
+        0; 2 where the input is at fault, 1 where a process of Spark's or Ray's was lost, 130 after Ctrl-C and 143 after
+        SIGTERM: then one message is on standard error.
     """
     prepare_environment()
     parser = build_parser()
@@ -38,13 +44,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"unrecognized argument: {word}")
     options.overrides = [*options.overrides, *rest]
     try:
-        return int(options.handle(options))
+        with interruptible():
+            return int(options.handle(options))
+    except LostProcessError as error:
+        print(f"error: {mask_text(str(error))}", file=sys.stderr)
+        end_children()
+        return EXIT_LOST
     except GnnscaleError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {mask_text(str(error))}", file=sys.stderr)
         return EXIT_FAULT
-    except KeyboardInterrupt:
-        print("interrupted: tables that were committed stay; run again to go on", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        interruption = error if isinstance(error, Interruption) else Interruption(signal.SIGINT)
+        print(interruption.line, file=sys.stderr)
+        end_children()
+        return interruption.status
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -82,11 +82,11 @@ def run_query(options: argparse.Namespace) -> int:
 
 def _settings(options: argparse.Namespace) -> tuple[Settings, bool]:
     """The configuration, and whether the lake holds a graph."""
-    from gnnscale.config import RECIPE, ask_settings, discover_tables
+    from gnnscale.config import ask_settings, discover_tables, read_recipe
     from gnnscale.lake import Lake
 
     lake = Lake(options.lake)
-    record = lake.read_record(RECIPE)
+    record = read_recipe(lake)
     found = record or {"recipe": Path(lake.uri).name or "lake", "tables": discover_tables(lake, options.overrides)}
     rest = (options.name, options.overrides, options.mode, options.conf)
     return ask_settings(found, options.lake, options.text, *rest), record is not None

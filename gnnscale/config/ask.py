@@ -10,24 +10,45 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from gnnscale.config.load import compose_settings
+from gnnscale.config.load import compose_settings, literal
 from gnnscale.config.settings import QuerySettings, Settings
+from gnnscale.lake import Lake, from_portable, to_portable
 from gnnscale.schema import ConfigError
 
 RECIPE: Final = "recipe"
 """Record of the tables, the graph section and the relations that a lake's graph was built with."""
 
 
+RECIPE_KEYS: Final = ("recipe", "seed", "tables", "graph", "relations")
+"""All that is taken from that record."""
+
+
 def recipe_record(settings: Settings) -> dict[str, Any]:
-    """What the graph stage keeps of the configuration, for questions that come later."""
+    """What the graph stage keeps of the configuration, for questions that come later.
+
+    Places in the lake are named by their paths under its root.
+    """
+    lake = Lake(settings.lake.uri)
+    tables = {name: table.model_dump(mode="json") for name, table in settings.tables.items()}
     return {
         "recipe": settings.recipe,
         "seed": settings.seed,
-        "tables": {name: table.model_dump(mode="json") for name, table in settings.tables.items()},
+        "tables": to_portable(lake, tables),
         "graph": settings.graph.model_dump(mode="json"),
         "relations": {name: relation.model_dump(mode="json") for name, relation in settings.relations.items()},
-        "spark": settings.spark.model_dump(mode="json"),
     }
+
+
+def read_recipe(lake: Lake) -> dict[str, Any] | None:
+    """What a lake's graph was built with, or None where it holds none.
+
+    Somebody else may have written it: what is not of the graph, such as Spark's configuration or where runs are
+    tracked, is not taken from it.
+    """
+    record = lake.read_record(RECIPE)
+    if record is None:
+        return None
+    return {key: from_portable(lake, record[key]) for key in RECIPE_KEYS if key in record}
 
 
 def ask_settings(
@@ -42,7 +63,8 @@ def ask_settings(
     """The configuration that answers a question.
 
     Args:
-        record: of the lake's graph, as :func:`recipe_record` made it.
+        record: of the lake's graph, as :func:`read_recipe` gives it, or other sections; taken literally, without
+            interpolation.
         lake: the lake's folder or URI.
         text: the query.
         name: that its tables carry; default: made from the text.
@@ -54,7 +76,7 @@ def ask_settings(
         ConfigError: as in :func:`gnnscale.config.load_settings`.
     """
     own = {"lake": {"uri": lake}, "query": {"name": name or query_name(text), "text": text}}
-    return compose_settings([record, own], overrides, mode, folder, f"the graph in {lake}")
+    return compose_settings([literal(record), literal(own)], overrides, mode, folder, f"the graph in {lake}")
 
 
 def query_name(text: str) -> str:

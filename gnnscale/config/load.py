@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args, get_origin
@@ -72,6 +73,18 @@ def compose_settings(
         given = f" with {' '.join(overrides)}" if overrides else ""
         raise ConfigError(f"{source}{given}: {_first_line(error)}") from None
     return build_settings(content)
+
+
+def literal(data: Any) -> Any:
+    """Plain data whose texts mean what they are: ``${oc.env:NAME}`` in them takes nothing from anywhere."""
+    if isinstance(data, str):
+        # Every backslash before it is written twice, and one more takes its meaning away.
+        return re.sub(r"(\\*)\$\{", r"\1\1\\${", data)
+    if isinstance(data, Mapping):
+        return {key: literal(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [literal(value) for value in data]
+    return data
 
 
 def load_settings(

@@ -16,6 +16,7 @@ from .spark.session import SparkSession as SparkSession
 from .spark.session import activate_session as activate_session
 from .spark.session import borrow_session as borrow_session
 from .spark.session import close_session as close_session
+from .spark.session import jvm_status as jvm_status
 from .spark.session import open_session as open_session
 from .spark.session import running_session as running_session
 from .subgraph_shards.sample_shards import ShardPlan as ShardPlan

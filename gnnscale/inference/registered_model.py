@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from abc import ABC, abstractmethod
 from importlib.metadata import version
 from pathlib import Path
@@ -14,13 +13,14 @@ import pandas as pd
 from mlflow.pyfunc import PythonModel, PythonModelContext
 from numpy.typing import NDArray
 
+from gnnscale.arrays import scratch_folder
 from gnnscale.batches import EntityExamples
 from gnnscale.config import Settings, bind_query, build_settings, plan_query_anchors
 from gnnscale.inference.population import read_keys
 from gnnscale.inference.predict_entities import answer_table, score_in_batches
-from gnnscale.lake import Lake
+from gnnscale.lake import Lake, from_portable, to_portable
 from gnnscale.query import PredictiveQuery
-from gnnscale.schema import DataError, LakeError
+from gnnscale.schema import MANIFEST_NAME, DataError, LakeError, mask_secrets, mask_text
 from gnnscale.store import GraphStore, view_for
 from gnnscale.training import load_node_model, model_path
 
@@ -35,8 +35,15 @@ class LakeModel(PythonModel, ABC):
     """
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Read settings and weights from the model's own files, and the graph and the keys from its lake."""
-        self.open(build_settings(context.model_config["settings"]), Path(context.artifacts["weights"]).read_bytes())
+        """Read settings and weights from the model's own files, and the graph and the keys from its lake.
+
+        Raises:
+            LakeError: the model's files are in no lake, and ``model_config={"lake": URI}`` does not name one.
+        """
+        weights, config = Path(context.artifacts["weights"]), context.model_config
+        uri = config.get("lake") or find_lake(weights)
+        content = {**from_portable(Lake(uri), config["settings"]), "lake": {"uri": uri}}
+        self.open(build_settings(content), weights.read_bytes())
 
     def open(self, settings: Settings, weights: bytes, anchor: int | None = None) -> Self:
         """Read the graph and the keys from the lake, and build the network.
@@ -132,6 +139,20 @@ class AnswerModel(LakeModel):
         return nodes[features.is_valid_at(nodes, self.anchor - self.store.manifest.origin)]
 
 
+def find_lake(file: Path) -> str:
+    """The lake that a file of a model is in.
+
+    Raises:
+        LakeError: it is in none.
+    """
+    for folder in file.absolute().parents:
+        if Lake(folder).has_file(f"_records/{MANIFEST_NAME}.json"):
+            return str(folder)
+    raise LakeError(
+        f'{file} is in no lake; name it as in mlflow.pyfunc.load_model(uri, model_config={{"lake": "lake"}})'
+    )
+
+
 def log_model(run_id: str, settings: Settings, lake: Lake, model: LakeModel) -> str:
     """Keep the model with an MLflow run, and register it where ``tracking.register_as`` names it.
 
@@ -150,18 +171,19 @@ def log_model(run_id: str, settings: Settings, lake: Lake, model: LakeModel) -> 
     weights = lake.read_bytes(model_path(settings.query.name))
     if weights is None:
         raise LakeError(f"lake {lake.uri} holds no model of query '{settings.query.name}'")
-    resolved = settings.model_dump(mode="json")
     # Credentials don't belong into a model; where it is loaded, the environment has them.
-    resolved["lake"] = {"uri": lake.uri}
-    del resolved["spark"]
-    with tempfile.TemporaryDirectory() as folder, mlflow.start_run(run_id=run_id):
-        path = Path(folder) / "model.pt"
+    resolved = mask_secrets(settings.model_dump(mode="json", exclude={"lake", "spark", "tracking"}))
+    # A model that is kept in its lake moves with it.
+    inside = lake.local and settings.tracking.uri is None
+    config = {"settings": to_portable(lake, resolved), "lake": "" if inside else mask_text(lake.uri)}
+    with scratch_folder(None, "model", lake.uri) as folder, mlflow.start_run(run_id=run_id):
+        path = folder / "model.pt"
         path.write_bytes(weights)
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=model,
             artifacts={"weights": str(path)},
-            model_config={"settings": resolved},
+            model_config=config,
             pip_requirements=[f"gnnscale=={version('gnnscale')}"],
             registered_model_name=settings.tracking.register_as,
         )

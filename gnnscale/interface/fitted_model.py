@@ -35,7 +35,7 @@ def load_model(
         lake: folder or object-store URI.
         name: of its query.
         storage_options: of an object store, as delta-rs names them.
-        cache: local folder for the memory-mapped graph; default: as it was trained.
+        cache: local folder for the memory-mapped graph; default: in a local lake, else the temporary folder.
 
     Raises:
         LakeError: there is no model of that name.
@@ -69,9 +69,7 @@ class Model:
 
         home = Lake(lake, storage_options)
         content = trained_record(home, name)
-        content["lake"] = {**content["lake"], "uri": home.uri, "storage_options": dict(storage_options)}
-        if cache is not None:
-            content["lake"]["cache"] = cache
+        content["lake"] = {"uri": home.uri, "storage_options": dict(storage_options), "cache": cache}
         return cls(build_settings(content))
 
     @property

@@ -7,6 +7,8 @@ from .lake import check_readable as check_readable
 from .lake import table_files as table_files
 from .part_files import PartFiles as PartFiles
 from .part_files import committed_by as committed_by
+from .portable import from_portable as from_portable
+from .portable import to_portable as to_portable
 from .snapshot import SourceGrowth as SourceGrowth
 from .snapshot import SourceSnapshot as SourceSnapshot
 from .snapshot import growth_since as growth_since

@@ -14,7 +14,7 @@ import pyarrow.fs
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from gnnscale.schema import LakeError, nearest
+from gnnscale.schema import LakeError, mask_secrets, nearest
 
 UNREADABLE_FEATURES = {"deletionVectors", "columnMapping"}
 
@@ -114,14 +114,26 @@ class Lake:
         return self.version(table)
 
     def read_record(self, name: str) -> dict[str, Any] | None:
-        """The JSON record of that name, or None where it was never written."""
+        """The JSON record of that name, or None where it was never written.
+
+        Raises:
+            LakeError: it is damaged.
+        """
         content = self.read_bytes(f"_records/{name}.json")
-        record: dict[str, Any] | None = json.loads(content) if content is not None else None
+        if content is None:
+            return None
+        try:
+            record = json.loads(content)
+        except ValueError as error:
+            raise LakeError(f"{self.uri}/_records/{name}.json is damaged: it is no JSON ({error})") from None
+        if not isinstance(record, dict):
+            raise LakeError(f"{self.uri}/_records/{name}.json is damaged: it holds no keys and values")
         return record
 
     def write_record(self, name: str, record: dict[str, Any]) -> None:
-        """Replace a JSON record; a reader sees the old one or the new one, never a part."""
-        self.write_bytes(f"_records/{name}.json", json.dumps(record, indent=1, sort_keys=True).encode())
+        """Replace a JSON record, secrets masked; a reader sees the old one or the new one, never a part."""
+        content = json.dumps(mask_secrets(record), indent=1, sort_keys=True)
+        self.write_bytes(f"_records/{name}.json", content.encode())
 
     def has_file(self, path: str) -> bool:
         """Whether there is a file of that path under the root."""

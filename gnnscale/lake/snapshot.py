@@ -13,7 +13,7 @@ from deltalake.exceptions import DeltaError
 
 from gnnscale.lake.lake import check_readable, table_files
 from gnnscale.lake.source import Source, SourceFormat
-from gnnscale.schema import LakeError
+from gnnscale.schema import LakeError, mask_text
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,13 @@ def take_snapshot(source: Source, storage_options: Mapping[str, str] | None = No
 def growth_since(
     before: SourceSnapshot, now: SourceSnapshot, storage_options: Mapping[str, str] | None = None
 ) -> SourceGrowth:
-    """What came to a source since an earlier snapshot.
+    """What came to a source since an earlier snapshot, in which passwords of its URI are masked.
 
     A Delta table has grown where every file of the earlier version is one of the later: appends leave it so, and
     deletions, updates, overwrites and compactions don't. A folder of Parquet files has grown where its files are as
     they were and there are more. Anything else that differs is an obstacle.
     """
-    if before.source != now.source:
+    if before.source != Source(mask_text(now.source.uri), now.source.format):
         return SourceGrowth(obstacle=f"its source was {before.source.uri}")
     if now.source.format is SourceFormat.DELTA:
         return _delta_growth(before, now, dict(storage_options or {}))

@@ -12,6 +12,8 @@ VARIABLES: Final = {
     "RAY_AIR_NEW_OUTPUT": "0",
     # How often Ray Train looks at its workers, who wait at their start, at checkpoints and at their end until it does.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # Its handler would take Ctrl-C for the end of the search, and choose from what there is.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from gnnscale.pipeline.failures import end_in_words
+
 if TYPE_CHECKING:
     from gnnscale.config import SparkSettings
     from gnnscale.etl import SparkSession
@@ -37,6 +39,15 @@ class SparkLease:
             lent = self._found is not None
             self._session = borrow_session(self._settings) if lent else open_session(self._settings)
         return self._session
+
+    def find_lost(self) -> tuple[str, str] | None:
+        """Name and end of the JVM, where it was started here and is gone; None where it lives."""
+        if self._session is None or self._found is not None:
+            return None
+        from gnnscale.etl import jvm_status
+
+        status = jvm_status()
+        return None if status is None else ("Spark's JVM", end_in_words(status))
 
     def close(self) -> None:
         """Stop what was started, and leave what was there as it was; :meth:`open` may follow."""

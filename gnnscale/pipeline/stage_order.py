@@ -8,6 +8,9 @@ from types import TracebackType
 from typing import Self
 
 from gnnscale.lake import StageRecord
+from gnnscale.pipeline import workers
+from gnnscale.pipeline.failures import explain_failure, lost_process
+from gnnscale.pipeline.room import check_room
 from gnnscale.pipeline.stages.embed_stage import EmbedStage
 from gnnscale.pipeline.stages.evaluate_stage import EvaluateAnswersStage, EvaluateStage
 from gnnscale.pipeline.stages.graph_stage import GraphStage
@@ -20,7 +23,7 @@ from gnnscale.pipeline.stages.shard_stage import ShardStage
 from gnnscale.pipeline.stages.stage import PipelineContext, Stage
 from gnnscale.pipeline.stages.train_stage import TrainStage
 from gnnscale.query import PredictiveQuery
-from gnnscale.schema import ConfigError
+from gnnscale.schema import ConfigError, GnnscaleError, LostProcessError
 
 Stages = tuple[type[Stage], ...]
 
@@ -117,12 +120,14 @@ class Pipeline:
 
         Raises:
             GnnscaleError: what a stage was given is at fault; what stages before it made stays.
+            LostProcessError: Spark's JVM, or a process that Ray needs, was killed.
         """
+        check_room(self.context.lake)
         for stage in self._chosen(names):
             if not stage.on_spark:
                 # Spark's work is done, and training wants the memory.
                 self.context.spark.close()
-            done(stage.name, stage(self.context).run())
+            done(stage.name, self._run(stage(self.context)))
 
     def run_one(self, name: str) -> StageRecord:
         """Run one stage, or skip it where nothing has changed.
@@ -134,6 +139,22 @@ class Pipeline:
         records: list[StageRecord] = []
         self.run([name], lambda _, record: records.append(record))
         return records[0]
+
+    def _run(self, stage: Stage) -> StageRecord:
+        """Run a stage; what stops it and is no fault of a program is an error of one line."""
+        try:
+            return stage.run()
+        except LostProcessError:
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            if lost := self.context.spark.find_lost() or workers.find_lost():
+                raise lost_process(*lost) from error
+            if isinstance(error, GnnscaleError | KeyboardInterrupt):
+                raise
+            found = explain_failure(error, self.context.lake, self.context.settings.spark.driver_memory)
+            if found is None:
+                raise
+            raise found from error
 
     def _order(self) -> Stages:
         """The stages of the query's task, with that of shards where the training reads them."""

@@ -2,6 +2,7 @@ from .errors import ConfigError as ConfigError
 from .errors import DataError as DataError
 from .errors import GnnscaleError as GnnscaleError
 from .errors import LakeError as LakeError
+from .errors import LostProcessError as LostProcessError
 from .errors import QueryError as QueryError
 from .errors import SchemaError as SchemaError
 from .errors import nearest as nearest
@@ -35,6 +36,9 @@ from .relation import Relation as Relation
 from .relation import TogetherRelation as TogetherRelation
 from .relation import relation_links as relation_links
 from .relation import value_column as value_column
+from .secrets import is_secret_name as is_secret_name
+from .secrets import mask_secrets as mask_secrets
+from .secrets import mask_text as mask_text
 from .table import SEPARATOR as SEPARATOR
 from .table import ColumnType as ColumnType
 from .table import EdgeType as EdgeType

@@ -26,6 +26,10 @@ class LakeError(GnnscaleError):
     """A table or file that is missing, or that this installation can't read safely."""
 
 
+class LostProcessError(GnnscaleError):
+    """A process that the work runs in is gone; nothing that was given is at fault, and the CLI exits 1."""
+
+
 class QueryError(GnnscaleError):
     """A fault in a predictive query, with its position.
 

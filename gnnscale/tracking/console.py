@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from gnnscale.schema import mask_text
 from gnnscale.tracking.notebook_bar import notebook_bar
 
 PLAIN_EVERY = 15.0
@@ -60,11 +61,20 @@ def shown_logging(verbose: bool = False) -> Iterator[Console]:
 def make_handler(console: Console) -> logging.Handler:
     """What shows log lines on a terminal, or plainly elsewhere."""
     if console.is_terminal:
-        return RichHandler(console=console, show_path=False, show_level=False, log_time_format="%H:%M:%S")
+        shown = RichHandler(console=console, show_path=False, show_level=False, log_time_format="%H:%M:%S")
+        shown.setFormatter(_MaskingFormatter("%(message)s"))
+        return shown
     # Below the cell of a notebook, what goes to standard error looks like a fault.
     handler = logging.StreamHandler(sys.stdout if console.is_jupyter else console.file)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(_MaskingFormatter("%(asctime)s %(message)s", "%H:%M:%S"))
     return handler
+
+
+class _MaskingFormatter(logging.Formatter):
+    """Masks passwords and signatures of URIs, whichever library's line they are in."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return mask_text(super().format(record))
 
 
 class BarDisplay(Protocol):

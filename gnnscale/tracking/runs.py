@@ -14,6 +14,8 @@ from mlflow.entities import Metric, RunStatus
 
 from gnnscale.config import Settings, TrackingSettings
 from gnnscale.lake import Lake
+from gnnscale.schema import mask_secrets, mask_text
+from gnnscale.tracking.lake_store import ARTIFACTS, DATABASE, open_lake_store
 
 RUN_RECORD = "run_{query}"
 
@@ -22,9 +24,7 @@ def tracking_uri(settings: TrackingSettings, lake: Lake) -> str:
     """The configured store, or an SQLite file: in the lake where that is a folder, else in the working folder."""
     if settings.uri:
         return settings.uri
-    folder = Path(lake.uri) if lake.local else Path.cwd()
-    folder.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{folder / 'mlflow.db'}"
+    return open_lake_store(Path(lake.uri)) if lake.local else f"sqlite:///{Path.cwd() / DATABASE}"
 
 
 def connect(settings: Settings, lake: Lake) -> str:
@@ -39,7 +39,7 @@ def connect(settings: Settings, lake: Lake) -> str:
     if found is not None:
         return str(found.experiment_id)
     local = settings.tracking.uri is None and lake.local
-    location = (Path(lake.uri) / "mlartifacts").as_uri() if local else None
+    location = (Path(lake.uri) / ARTIFACTS).as_uri() if local else None
     return str(mlflow.create_experiment(settings.tracking.experiment, artifact_location=location))
 
 
@@ -55,8 +55,8 @@ class Run:
         self._client = mlflow.MlflowClient()
 
     def log_parameters(self, parameters: Mapping[str, Any], prefix: str = "") -> None:
-        """Record nested settings under dotted names; long values are cut at MLflow's limit."""
-        for key, value in parameters.items():
+        """Record nested settings under dotted names, secrets masked; long values are cut at MLflow's limit."""
+        for key, value in mask_secrets(parameters).items():
             if isinstance(value, Mapping):
                 self.log_parameters(value, f"{prefix}{key}.")
             else:
@@ -79,8 +79,8 @@ class Run:
             self._client.log_batch(self.run_id, metrics=values[start : start + 1000])
 
     def log_text(self, text: str, name: str) -> None:
-        """Keep a text file with the run."""
-        self._client.log_text(self.run_id, text, name)
+        """Keep a text file with the run, secrets masked."""
+        self._client.log_text(self.run_id, mask_text(text), name)
 
     def start_nested(self, name: str) -> Run:
         """A run inside this one; it goes on until :meth:`end`."""

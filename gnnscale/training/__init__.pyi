@@ -1,5 +1,7 @@
 from .callback import Callback as Callback
 from .callback import NoOpCallback as NoOpCallback
+from .checkpoint_file import read_checkpoint as read_checkpoint
+from .checkpoint_file import write_checkpoint as write_checkpoint
 from .distributed_context import DistributedContext as DistributedContext
 from .model_file import load_link_model as load_link_model
 from .model_file import load_node_model as load_node_model

@@ -14,6 +14,7 @@ from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import LakeError
 from gnnscale.store import GraphStore
+from gnnscale.training.checkpoint_file import check_model, read_tensors
 from gnnscale.training.networks.network import find_network
 from gnnscale.training.objectives.node_knowledge import NodeKnowledge
 from gnnscale.training.predictors.link_predictor import LinkPredictor
@@ -91,7 +92,7 @@ def load_node_model(
     device = device or torch.device("cpu")
     saved = _read(settings, lake, content)
     query = query or bind_query(settings, store.manifest)
-    knowledge = NodeKnowledge.from_dict(saved["description"])
+    knowledge = _knowledge(saved, settings)
     network = find_network(settings, query)(settings, store, query)
     source = network.nodes_anywhere(knowledge.shape)
     model = network.node_model(source, knowledge)
@@ -103,8 +104,20 @@ def _read(settings: Settings, lake: Lake, content: bytes | None) -> dict[str, An
     content = content or lake.read_bytes(model_path(settings.query.name))
     if content is None:
         raise LakeError(f"lake {lake.uri} holds no model of query '{settings.query.name}'; run the train stage first")
-    saved: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    place = f"{lake.uri}/{model_path(settings.query.name)}"
+    saved = read_tensors(content, place)
+    check_model(saved, place)
     return saved
+
+
+def _knowledge(saved: dict[str, Any], settings: Settings) -> NodeKnowledge:
+    try:
+        return NodeKnowledge.from_dict(saved["description"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise LakeError(
+            f"the description of the model of query '{settings.query.name}' is damaged ({type(error).__name__}: "
+            f"{error}); run the train stage again"
+        ) from None
 
 
 def _fill(model: nn.Module, saved: dict[str, Any], settings: Settings) -> None:

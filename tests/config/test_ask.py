@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnnscale.config import ask_settings, build_settings, recipe_record
+from gnnscale.config import ask_settings, build_settings, read_recipe, recipe_record
 from gnnscale.config.ask import query_name
+from gnnscale.lake import Lake
 from gnnscale.schema import ConfigError
 
 TEXT = "PREDICT COUNT(purchases.*, 0, 28) = 0 FOR EACH customers.customer_id"
@@ -18,7 +19,9 @@ def test_tables_and_graph_come_from_the_lake_and_the_question_from_the_asker(sho
     declared = build_settings({**shop_content, "graph": {"max_categories": 7}})
     record = json.loads(json.dumps(recipe_record(declared)))
     settings = ask_settings(record, "/some/lake", TEXT, mode="fast")
-    assert (settings.tables, settings.graph, settings.spark) == (declared.tables, declared.graph, declared.spark)
+    assert (settings.tables, settings.graph) == (declared.tables, declared.graph)
+    # Spark's configuration starts Java with whatever options it names: the asker's own counts.
+    assert "spark" not in record and settings.spark != declared.spark
     assert (settings.recipe, settings.seed) == (declared.recipe, declared.seed)
     assert settings.lake.uri == "/some/lake"
     assert (settings.query.text, settings.query.name) == (TEXT, query_name(TEXT))
@@ -64,3 +67,40 @@ def test_a_name_follows_the_words_and_not_their_spacing():
     assert query_name(TEXT.replace("28", "29")) != name
     # Only what is cut off tells these apart.
     assert query_name(TEXT + " WHERE customers.age > 3") != query_name(TEXT + " WHERE customers.age > 4")
+
+
+LITERAL = ["${oc.env:HOME}", r"\${a}", r"a\\${b}", "$", "${", "x${a", r"c:\dir\${q}", "${${a}}", "${a}\\", "plain \\ x"]
+
+
+@pytest.mark.parametrize("text", LITERAL)
+def test_nothing_in_a_lake_s_record_is_interpolated(shop_content, monkeypatch, text):
+    monkeypatch.setenv("HOME", "secret")
+    record = recipe_record(build_settings(shop_content))
+    record["tables"]["products"]["source"] = text
+    assert ask_settings(record, "lake", TEXT).tables["products"].source == text
+
+
+def test_somebody_s_recipe_gives_tables_graph_relations_and_seed_and_nothing_else(shop_content, tmp_path):
+    lake = Lake(tmp_path)
+    own = recipe_record(build_settings(shop_content))
+    hostile = {
+        "spark": {"conf": {"spark.driver.extraJavaOptions": "-javaagent:/tmp/agent.jar"}},
+        "tracking": {"uri": "http://somewhere/${oc.env:SECRET}"},
+        "lake": {"cache": "/somewhere"},
+        "training": {"epochs": 1000},
+    }
+    lake.write_record("recipe", {**own, **hostile})
+    found = read_recipe(lake)
+    assert set(found) == {"recipe", "seed", "tables", "graph", "relations"}
+    settings, plain = (ask_settings(record, lake.uri, TEXT) for record in (found, own))
+    assert settings == plain and settings.spark.conf == {} and settings.tracking.uri is None
+
+
+def test_sources_in_a_lake_are_named_from_its_root(shop_content, tmp_path):
+    before, after = Lake(tmp_path / "before"), Lake(tmp_path / "after")
+    content = {**shop_content, "lake": {"uri": before.uri}}
+    content["tables"] = {name: dict(table) for name, table in content["tables"].items()}
+    content["tables"]["products"]["source"] = f"{before.uri}/_sources/products.parquet"
+    after.write_record("recipe", recipe_record(build_settings(content)))
+    assert before.uri.encode() not in after.read_bytes("_records/recipe.json")
+    assert read_recipe(after)["tables"]["products"]["source"] == f"{after.uri}/_sources/products.parquet"

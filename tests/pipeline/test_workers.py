@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -71,9 +70,9 @@ def train(
     return train_with_ray(settings, hear, storage), events
 
 
-def unsent_folders(settings: Settings, folder: str) -> list[Path]:
-    owner = f"{Lake(settings.lake.uri).uri} {settings.query.name}"
-    return list(Path(folder).glob(f"{name_folder(folder, 'gnnscale-checkpoints', owner, '').name}-*"))
+def unsent_folders(settings: Settings) -> list[Path]:
+    family = name_folder(None, "checkpoints", f"{Lake(settings.lake.uri).uri} {settings.query.name}", "")
+    return list(family.parent.glob(f"{family.name}-*"))
 
 
 def assert_same_training(found: TrainResult, expected: TrainResult) -> None:
@@ -142,7 +141,7 @@ def test_a_killed_worker_costs_the_steps_since_the_last_checkpoint_and_nothing_e
     assert outcome.seen == whole.seen and outcome.losses == whole.losses
     # The same two workers sum in the same order, so that nothing is left of the kill.
     torch.testing.assert_close(outcome.weights, whole.weights, rtol=0, atol=0)
-    assert not unsent_folders(settings, tempfile.gettempdir())
+    assert not unsent_folders(settings)
 
 
 def test_checkpoints_that_were_sent_are_removed_from_the_host_of_the_worker(settings: Settings, tmp_path: Path) -> None:
@@ -157,7 +156,7 @@ def test_checkpoints_that_were_sent_are_removed_from_the_host_of_the_worker(sett
         ray.shutdown()
         cluster.shutdown()
     assert outcome.weights and events and list((tmp_path / "storage").rglob("checkpoint.pt"))
-    assert not [path.name for path in (tmp_path / "elsewhere").glob("gnnscale-*")]
+    assert not [path.name for path in (tmp_path / "elsewhere").glob("gnnscale-*/checkpoints-*")]
 
 
 def test_room_for_another_worker_is_taken_within_an_epoch(settings: Settings, tmp_path: Path) -> None:

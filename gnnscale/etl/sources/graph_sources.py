@@ -12,7 +12,16 @@ from pyspark.sql import types as T
 import gnnscale
 from gnnscale.config import Settings
 from gnnscale.etl.sources.raw_tables import END, TIME, RawTable, read_source
-from gnnscale.lake import Lake, SourceFormat, SourceGrowth, SourceSnapshot, fingerprint, growth_since
+from gnnscale.lake import (
+    Lake,
+    SourceFormat,
+    SourceGrowth,
+    SourceSnapshot,
+    fingerprint,
+    from_portable,
+    growth_since,
+    to_portable,
+)
 from gnnscale.schema import MANIFEST_NAME, GraphManifest
 
 GRAPH_SOURCES = "graph_sources"
@@ -84,8 +93,8 @@ def record_graph(lake: Lake, settings: Settings, manifest: GraphManifest, source
         name: {**s.snapshot.to_dict(), "columns": s.columns.jsonValue(), "left_out": s.left_out}
         for name, s in sources.items()
     }
-    record = {"graph": fingerprint(content), "configuration": _configuration(settings), "tables": tables}
-    lake.write_record(GRAPH_SOURCES, record)
+    record = {"graph": fingerprint(content), "configuration": _configuration(settings, lake), "tables": tables}
+    lake.write_record(GRAPH_SOURCES, to_portable(lake, record))
     lake.write_record(MANIFEST_NAME, content)
 
 
@@ -102,7 +111,8 @@ def find_growth(lake: Lake, settings: Settings, now: Mapping[str, SourceSnapshot
         return GraphGrowth("the lake holds no graph")
     if record is None or record["graph"] != fingerprint(built):
         return GraphGrowth("what the lake's graph was built from is not known")
-    if record["configuration"] != _configuration(settings):
+    record = from_portable(lake, record)
+    if record["configuration"] != _configuration(settings, lake):
         return GraphGrowth("the lake's graph was built by another configuration or version")
     before = {name: _kept_source(table) for name, table in record["tables"].items()}
     found: dict[str, SourceGrowth] = {}
@@ -120,12 +130,15 @@ def _kept_source(data: Mapping[str, Any]) -> ReadSource:
     return ReadSource(SourceSnapshot.from_dict(data), T.StructType.fromJson(data["columns"]), data["left_out"])
 
 
-def _configuration(settings: Settings) -> str:
+def _configuration(settings: Settings, lake: Lake) -> str:
     return fingerprint(
-        {
-            "version": gnnscale.__version__,
-            "tables": {name: table.model_dump(mode="json") for name, table in settings.tables.items()},
-            "graph": settings.graph.model_dump(mode="json"),
-            "relations": {name: relation.model_dump(mode="json") for name, relation in settings.relations.items()},
-        }
+        to_portable(
+            lake,
+            {
+                "version": gnnscale.__version__,
+                "tables": {name: table.model_dump(mode="json") for name, table in settings.tables.items()},
+                "graph": settings.graph.model_dump(mode="json"),
+                "relations": {name: relation.model_dump(mode="json") for name, relation in settings.relations.items()},
+            },
+        )
     )

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 
-from pyspark import SparkContext
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
+from gnnscale.arrays import end_processes, kept_signals, memory_limits, scratch_folder
 from gnnscale.config import SparkSettings
 from gnnscale.etl.spark.delta_source import DeltaDataSource, has_jvm_delta
 from gnnscale.etl.spark.java import choose_java
+from gnnscale.schema import is_secret_name
 
 GIB = 1 << 30
 LOGGING = Path(__file__).with_name("log4j2.properties")
+
+_FOLDER = ExitStack()
+"""Holds the folder of the session that this process has started."""
 
 
 def open_session(settings: SparkSettings, app: str = "gnnscale") -> SparkSession:
@@ -40,9 +47,56 @@ def open_session(settings: SparkSettings, app: str = "gnnscale") -> SparkSession
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         if SparkSession.getActiveSession() is None:
             choose_java()
-    for key, value in _configuration(settings, submitted).items():
-        builder = builder.config(key, value)
-    return _prepared(builder.getOrCreate())
+    configuration = _configuration(settings, submitted)
+    with kept_signals():
+        if not submitted and SparkContext._active_spark_context is None:
+            if settings.master.startswith("local"):
+                configuration |= _own_folder(configuration)
+            _start_jvm(configuration)
+        for key, value in configuration.items():
+            builder = builder.config(key, value)
+        return _prepared(builder.getOrCreate())
+
+
+def _own_folder(configuration: dict[str, str]) -> dict[str, str]:
+    """Configuration that has Spark keep its blocks, artifacts and files in a folder of the user's own.
+
+    That is removed when the session is closed, or by the next session where this process is killed.
+    """
+    folder = _FOLDER.enter_context(scratch_folder(None, "spark", "", end_processes))
+    options = configuration.get("spark.driver.extraJavaOptions", "")
+    own = {"spark.driver.extraJavaOptions": f"{options} -Djava.io.tmpdir={folder}".strip()}
+    # Where the user has said where blocks go, they go there.
+    return (
+        own
+        if {"spark.local.dir", "SPARK_LOCAL_DIRS"} & {*configuration, *os.environ}
+        else {**own, "spark.local.dir": str(folder)}
+    )
+
+
+def _start_jvm(configuration: dict[str, str]) -> None:
+    """Start the JVM without the configuration that is secret: everybody on this machine can read its command line.
+
+    The context gets that over the connection to the JVM.
+    """
+    shown = SparkConf(loadDefaults=False)
+    for key, value in configuration.items():
+        if not is_secret_name(key):
+            shown.set(key, value)
+    SparkContext._ensure_initialized(conf=shown)
+
+
+def jvm_status() -> int | None:
+    """Return code of the JVM that this process has started, where that has ended; None where it lives."""
+    process = getattr(SparkContext._gateway, "proc", None)
+    if process is None:
+        return None
+    try:
+        # A connection breaks before the process that had its other end is gone.
+        status: int = process.wait(timeout=1)
+    except subprocess.TimeoutExpired:
+        return None
+    return status
 
 
 def borrow_session(settings: SparkSettings) -> SparkSession:
@@ -92,19 +146,33 @@ def _prepared(session: SparkSession) -> SparkSession:
 
 def close_session() -> None:
     """Stop Spark where this process has started its JVM; a session that a cluster brought goes on."""
-    session = SparkSession.getActiveSession()
-    if session is None:
-        return
-    gateway = session.sparkContext._gateway
+    gateway = SparkContext._gateway
     process = getattr(gateway, "proc", None)
-    if gateway is not None and process is not None:
-        session.stop()
+    if gateway is None or process is None:
+        return
+    if process.poll() is None:
+        if (context := SparkContext._active_spark_context) is not None:
+            context.stop()
         # Stopping the context leaves the JVM with its heap; closing its standard input ends it.
         gateway.shutdown()
         process.stdin.close()
+    try:
         process.wait(timeout=30)
-        SparkContext._gateway = None
-        SparkContext._jvm = None
+    except subprocess.TimeoutExpired:
+        process.kill()
+    _forget_jvm()
+    _FOLDER.close()
+
+
+def _forget_jvm() -> None:
+    """Leave nothing of a JVM that has ended to who asks for a session next."""
+    if SparkContext._active_spark_context is not None:
+        SparkContext._active_spark_context._jsc = None
+    SparkContext._active_spark_context = None
+    SparkSession._instantiatedSession = None
+    SparkSession._activeSession = None
+    SparkContext._gateway = None
+    SparkContext._jvm = None
 
 
 def _configuration(settings: SparkSettings, submitted: bool) -> dict[str, str]:
@@ -137,6 +205,5 @@ def _configuration(settings: SparkSettings, submitted: bool) -> dict[str, str]:
 def _driver_memory(setting: str) -> str:
     if setting != "auto":
         return setting
-    # An eighth of the machine: Python workers, training and the page cache need the rest.
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return f"{max(1024, total // 8 // (GIB // 1024))}m"
+    # An eighth of the machine, or of the container: Python workers, training and the page cache need the rest.
+    return f"{max(1024, memory_limits().memory // 8 // (GIB // 1024))}m"

@@ -6,6 +6,7 @@ from typing import Any
 
 from gnnscale.config import RECIPE, build_graph_schema, recipe_record
 from gnnscale.lake import find_source, source_state
+from gnnscale.pipeline.room import check_disk_for_graph
 from gnnscale.pipeline.stages.stage import Stage
 from gnnscale.schema import MANIFEST_NAME
 
@@ -44,6 +45,7 @@ class GraphStage(Stage):
         """Run on Spark; a graph whose sources only grew is extended."""
         from gnnscale.etl import update_graph
 
+        check_disk_for_graph(self.settings, self.work.lake)
         update = update_graph(self.work.spark.open(), self.work.lake, self.settings, rebuild=self.work.force)
         manifest = update.manifest
         self.work.lake.write_record(RECIPE, recipe_record(self.settings))

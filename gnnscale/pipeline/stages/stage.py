@@ -13,7 +13,7 @@ from rich.console import Console
 
 import gnnscale
 from gnnscale.config import Settings, bind_query, plan_query_anchors
-from gnnscale.lake import Lake, StageRecord, fingerprint, is_current, read_stage, write_stage
+from gnnscale.lake import Lake, StageRecord, fingerprint, is_current, read_stage, to_portable, write_stage
 from gnnscale.pipeline.spark_lease import SparkLease
 from gnnscale.query import AnchorPlan, PredictiveQuery
 from gnnscale.schema import MANIFEST_NAME, GraphManifest, LakeError
@@ -144,7 +144,8 @@ class Stage(ABC):
 
     def digest(self) -> str:
         """Fingerprint of the inputs, the configuration and the program."""
-        return fingerprint({"version": gnnscale.__version__, **self.inputs()})
+        # Where the lake is makes no difference to what it holds.
+        return fingerprint(to_portable(self.work.lake, {"version": gnnscale.__version__, **self.inputs()}))
 
     def intact(self) -> bool:
         """Whether what the stage leaves beside its tables is there."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 
 # Doors that are lazy: a stage is known, and skipped, without torch and Ray.
 from gnnscale import tracking, training
+from gnnscale.arrays import scratch_folder
 from gnnscale.config import Settings, build_settings, with_values
-from gnnscale.lake import Lake, StageRecord
+from gnnscale.lake import Lake, StageRecord, from_portable, to_portable
 from gnnscale.pipeline import workers
 from gnnscale.pipeline.stages.label_stage import LabelStage
 from gnnscale.pipeline.stages.open_graph import open_graph
@@ -34,6 +33,9 @@ TRAINED = "trained_{query}"
 ANSWERING: Final = ("anchors", "embedding", "retrieval")
 """Sections that the model answers by, and that a stage after the training may be given anew."""
 
+OUTSIDE: Final = ("lake", "spark", "tracking")
+"""Sections that belong to the place where the model is used, and not to the model."""
+
 Hear = Callable[[str, Mapping[str, float]], None]
 """Called with ``step`` or ``validation`` and the figures."""
 
@@ -52,7 +54,7 @@ class ModelStage(Stage):
         name = TRAINED.format(query=self.settings.query.name)
         record = self.work.lake.read_record(name)
         if record is not None:
-            given = _without_secrets(self.settings)
+            given = _portable(self.settings, self.work.lake)
             self.work.lake.write_record(name, {**record, **{section: given[section] for section in ANSWERING}})
 
 
@@ -96,7 +98,7 @@ class TrainStage(ModelStage):
     def remember(self) -> None:
         """Keep the whole configuration; also where training was skipped, what the model answers by may be new."""
         settings = trained_settings(self.settings, self.work.lake)
-        self.work.lake.write_record(TRAINED.format(query=settings.query.name), _without_secrets(settings))
+        self.work.lake.write_record(TRAINED.format(query=settings.query.name), _portable(settings, self.work.lake))
 
 
 def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
@@ -132,7 +134,9 @@ def trained_settings(settings: Settings, lake: Lake) -> Settings:
 
 
 def trained_record(lake: Lake, query: str) -> dict[str, Any]:
-    """The configuration that a query's model was trained with, as plain data without what opens the lake.
+    """The configuration that a query's model was trained with, as plain data, for the lake where it is now.
+
+    Somebody else may have written it: where things are outside the lake, and how they are run, is not taken from it.
 
     Raises:
         LakeError: the query was not trained.
@@ -140,7 +144,7 @@ def trained_record(lake: Lake, query: str) -> dict[str, Any]:
     record = lake.read_record(TRAINED.format(query=query))
     if record is None:
         raise LakeError(f"lake {lake.uri} holds no model of query '{query}'; run the train stage first")
-    return record
+    return {key: value for key, value in from_portable(lake, record).items() if key not in OUTSIDE}
 
 
 def _train_and_record(settings: Settings, lake: Lake, console: Console, run: Run) -> str:
@@ -172,8 +176,7 @@ def _train(settings: Settings, lake: Lake, hear: Hear) -> TrainResult:
     if not lake.local:
         return workers.train_with_ray(settings, hear, f"{lake.uri}/_checkpoints")
     # Checkpoints serve this run alone; the best weights are kept in the lake.
-    Path(lake.uri).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="_checkpoints-", dir=lake.uri) as folder:
+    with scratch_folder(lake.uri, "_checkpoints", "training") as folder:
         return workers.train_with_ray(settings, hear, folder)
 
 
@@ -185,6 +188,7 @@ def _record(run: Run, lake: Lake, query: str, outcome: TrainResult) -> None:
     lake.write_record(CURVES.format(query=query), curves)
 
 
-def _without_secrets(settings: Settings) -> dict[str, Any]:
-    """The configuration as plain data, without what opens the lake: who reads this has opened it."""
-    return settings.model_dump(mode="json", exclude={"lake": {"storage_options"}, "spark": True})
+def _portable(settings: Settings, lake: Lake) -> dict[str, Any]:
+    """The configuration as plain data, without where the lake and its runs are and how they are opened."""
+    content: dict[str, Any] = to_portable(lake, settings.model_dump(mode="json", exclude=set(OUTSIDE)))
+    return content

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import tempfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,9 +13,11 @@ import torch
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
+from gnnscale.arrays import scratch_folder
 from gnnscale.config import Settings, build_settings, with_values
 from gnnscale.lake import Lake
 from gnnscale.pipeline.stages.open_graph import open_graph
+from gnnscale.pipeline.workers.lost_processes import watched
 from gnnscale.pipeline.workers.ray_train import WorkerSettings, input_fault, start_ray
 from gnnscale.schema import GnnscaleError
 from gnnscale.tracking import Bar, Run
@@ -57,7 +58,7 @@ def search_settings(settings: Settings, lake: Lake, run: Run, bar: Bar) -> Setti
     parallel = settings.search.parallel
     cores = os.cpu_count() or 1
     workers = min(len(trials), cores if parallel == "auto" else parallel)
-    with tempfile.TemporaryDirectory(prefix="gnnscale-search-") as folder:
+    with scratch_folder(None, "trials", f"{lake.uri} {settings.query.name}") as folder:
         tuner = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(_train_trial, sent=sent, trials=trials), {"cpu": max(1, cores // workers)}
@@ -70,10 +71,11 @@ def search_settings(settings: Settings, lake: Lake, run: Run, bar: Bar) -> Setti
                 scheduler=ASHAScheduler(max_t=settings.training.epochs, grace_period=1, reduction_factor=2),
             ),
             run_config=tune.RunConfig(
-                storage_path=folder, verbose=0, callbacks=[_NestedRuns(run, trials, kept, bar)], log_to_file=False
+                storage_path=str(folder), verbose=0, callbacks=[_NestedRuns(run, trials, kept, bar)], log_to_file=False
             ),
         )
-        results = tuner.fit()
+        with watched():
+            results = tuner.fit()
     every = [results[i] for i in range(len(results))]
     if not any(result.error is None and kept in (result.metrics or {}) for result in every):
         failure = every[0].error

@@ -27,6 +27,7 @@ from gnnscale.inference import (
 )
 from gnnscale.lake import Lake
 from gnnscale.pipeline.stages.open_graph import open_graph
+from gnnscale.pipeline.workers.lost_processes import watched
 from gnnscale.pipeline.workers.ray_train import WorkerSettings, start_ray, stop_ray
 from gnnscale.schema import GnnscaleError
 
@@ -70,7 +71,8 @@ def embed_lake(
         prepared = prepare_inference(settings, lake, store, anchors, "cuda" if gpus else "cpu", run_nonce)
         advance(prepared.done)
         if prepared.tasks:
-            _run(settings, prepared, gpus, advance)
+            with watched():
+                _run(settings, prepared, gpus, advance)
         return finish_inference(lake, prepared)
     finally:
         stop_ray()

@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,13 @@ from ray.train import (
 )
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 
-from gnnscale.arrays import compute_threads, remove_left, scratch_folder
+from gnnscale.arrays import compute_threads, end_processes, kept_signals, remove_left, scratch_folder
 from gnnscale.config import Settings, build_settings, candidate_networks, with_values
 from gnnscale.lake import Lake
 from gnnscale.pipeline.stages.open_graph import open_graph
+from gnnscale.pipeline.workers.lost_processes import watched
 from gnnscale.schema import Added, GnnscaleError, add_implementations, added_implementations
-from gnnscale.training import DistributedContext, Trainer, TrainResult, build_task
+from gnnscale.training import DistributedContext, Trainer, TrainResult, build_task, read_checkpoint, write_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,14 @@ OBJECT_STORE_BYTES = 256 << 20
 """Ray's shared memory on a machine of our own: only progress and settings pass through it."""
 
 CHECKPOINT = "checkpoint.pt"
+
+LOOPBACK = "127.0.0.1"
+
+MOST_PATH = 44
+"""Characters of the folder of Ray's sessions: 63 follow, and a socket has 107."""
+
+_SESSION = ExitStack()
+"""Holds the folder of the Ray that this process has begun."""
 
 _OWN: list[int] = []
 """Process that has begun or joined a Ray which nobody had before."""
@@ -75,7 +84,7 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Train
         raise GnnscaleError(f"training.gpu=yes asks for {least} GPUs, one a worker, and Ray has {gpus}")
     progress = _Progress.options(num_cpus=0).remote()  # type: ignore[attr-defined]
     name = f"{settings.query.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:12]}"
-    trainer = TorchTrainer(
+    trainer = _QuietTrainer(
         _train_worker,
         train_loop_config={"settings": WorkerSettings.of(settings), "progress": progress},
         torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
@@ -97,7 +106,8 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Train
     callback = threading.Thread(target=_listen, args=(progress, hear, done), daemon=True)
     callback.start()
     try:
-        result = trainer.fit()
+        with watched():
+            result = trainer.fit()
     except TrainingFailedError as error:
         for failure in getattr(error, "worker_failures", {}).values():
             if (fault := input_fault(failure)) is not None:
@@ -110,8 +120,7 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Train
     if result.checkpoint is None:
         raise GnnscaleError("training ended without a checkpoint")
     with result.checkpoint.as_directory() as folder:
-        state = torch.load(Path(folder) / CHECKPOINT, map_location="cpu", weights_only=False)
-    return TrainResult.from_checkpoint(state)
+        return TrainResult.from_checkpoint(read_checkpoint(Path(folder) / CHECKPOINT))
 
 
 @dataclass(frozen=True)
@@ -165,14 +174,18 @@ def start_ray(settings: Settings) -> int:
         _OWN.append(os.getpid())
         joins = "RAY_ADDRESS" in os.environ
         cpus = max(os.cpu_count() or 1, settings.training.workers)
-        ray.init(
-            address=None if joins else "local",
-            num_cpus=None if joins else cpus,
-            object_store_memory=None if joins else OBJECT_STORE_BYTES,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        with kept_signals():
+            ray.init(
+                address=None if joins else "local",
+                num_cpus=None if joins else cpus,
+                object_store_memory=None if joins else OBJECT_STORE_BYTES,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **({} if joins else _own_place()),
+            )
+        # Where a process is killed, Ray prints seventy lines of its log: they belong into ours.
+        ray._private.worker.print_to_stdstream = _log_messages
     return int(ray.cluster_resources().get("GPU", 0))
 
 
@@ -184,6 +197,24 @@ def stop_ray() -> None:
     if os.getpid() in _OWN and ray.is_initialized():
         ray.shutdown()
         _OWN.clear()
+        _SESSION.close()
+
+
+def _log_messages(data: Mapping[str, Any], ignore_prefix: bool) -> None:
+    """What Ray's processes tell the driver, for those who ask for details."""
+    for line in data["lines"]:
+        log.debug("%s: %s", data["pid"], line)
+
+
+def _own_place() -> dict[str, Any]:
+    """Where a Ray of our own listens and keeps its session: on this machine alone, and in a folder of the user's own.
+
+    What a process that was killed has left, its folder and processes that are still at work in it, goes first.
+    """
+    folder = _SESSION.enter_context(scratch_folder(None, "ray", "", end_processes))
+    place: dict[str, Any] = {"_node_ip_address": LOOPBACK}
+    # Sockets are in it, and their paths are limited.
+    return place | {"_temp_dir": str(folder)} if len(str(folder)) <= MOST_PATH else place
 
 
 def _share(workers: int, elastic: bool, use_gpu: bool) -> dict[str, float]:
@@ -195,6 +226,13 @@ def _share(workers: int, elastic: bool, use_gpu: bool) -> dict[str, float]:
     cpus = min(ray.cluster_resources().get("CPU", 1), smallest * workers)
     share = {"CPU": max(1.0, cpus // workers) if cpus >= workers else cpus / workers}
     return share | ({"GPU": 1.0} if use_gpu else {})
+
+
+class _QuietTrainer(TorchTrainer):
+    """Leaves Ctrl-C to who called: Ray's handler would end the training without a word, and stay when it has ended."""
+
+    def _register_sigint_handler(self, controller: Any) -> None:
+        """Nothing."""
 
 
 def _train_worker(config: dict[str, Any]) -> None:
@@ -238,15 +276,13 @@ def _last_checkpoint() -> dict[str, Any] | None:
     if checkpoint is None:
         return None
     with checkpoint.as_directory() as folder:
-        # Our own file: it holds optimizer state beside tensors.
-        state: dict[str, Any] = torch.load(Path(folder) / CHECKPOINT, map_location="cpu", weights_only=False)
-        return state
+        return read_checkpoint(Path(folder) / CHECKPOINT)
 
 
-def _unsent(settings: Settings) -> tuple[str, str, str]:
+def _unsent(settings: Settings) -> tuple[None, str, str]:
     """Where checkpoints are written that then go to the storage; see :func:`scratch_folder`."""
     lake = Lake(settings.lake.uri, settings.lake.storage_options)
-    return tempfile.gettempdir(), "gnnscale-checkpoints", f"{lake.uri} {settings.query.name}"
+    return None, "checkpoints", f"{lake.uri} {settings.query.name}"
 
 
 @contextmanager
@@ -293,7 +329,7 @@ class _RayCallback:
             ray.train.report(dict(figures))
             return
         folder = tempfile.mkdtemp(dir=self.unsent)
-        torch.save(dict(checkpoint), Path(folder) / CHECKPOINT)
+        write_checkpoint(checkpoint, Path(folder) / CHECKPOINT)
         ray.train.report(
             dict(figures),
             checkpoint=ray.train.Checkpoint.from_directory(folder),

@@ -1,0 +1,156 @@
+"""Ctrl-C and SIGTERM: one line, everything that was started gone within seconds, and the status that says which."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+SECONDS: Final = 8.0
+"""After which what has not ended in order is killed."""
+
+CHILD_SECONDS: Final = 2.0
+"""That processes have to end after they were asked to."""
+
+WORDS: Final = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+"""What a signal did, in a word."""
+
+_SUBREAPER: Final = 36
+"""Linux's PR_SET_CHILD_SUBREAPER: who loses its parent becomes a child of this process."""
+
+
+class Interruption(KeyboardInterrupt):
+    """What a signal raises in the main thread.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = signal.Signals(number)
+
+    @property
+    def status(self) -> int:
+        """Exit status by the custom of shells: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + self.number
+
+    @property
+    def line(self) -> str:
+        """What a person is told."""
+        return f"{WORDS[self.number]}: tables that were committed stay; run again to go on"
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Have the first SIGINT or SIGTERM raise :class:`Interruption` in the block, and have later ones do nothing.
+
+    What a library makes of the signals for a while does not count: a thread hears of them too, and where the process
+    has not ended :data:`SECONDS` later, kills it and all that it has started.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in WORDS}
+    heard, told = socket.socketpair()
+    told.setblocking(False)
+    wakeup = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_kill_after, args=(heard,), daemon=True).start()
+    adopt_orphans()
+    for number in WORDS:
+        signal.signal(number, _raise_once)
+    try:
+        yield
+    except KeyboardInterrupt:
+        # What ends the process now is not to be interrupted again.
+        for number in WORDS:
+            signal.signal(number, signal.SIG_IGN)
+        raise
+    signal.set_wakeup_fd(wakeup)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    # Its thread reads the end of the stream, and ends.
+    told.close()
+
+
+def _raise_once(number: int, frame: FrameType | None) -> None:
+    for each in WORDS:
+        signal.signal(each, signal.SIG_IGN)
+    raise Interruption(number)
+
+
+def _kill_after(heard: socket.socket) -> None:
+    with heard:
+        while said := heard.recv(1):
+            if said[0] in WORDS:
+                break
+        else:
+            return
+        time.sleep(SECONDS)
+    interruption = Interruption(said[0])
+    end_children(0)
+    with suppress(OSError):
+        os.write(2, f"{interruption.line}\n".encode())
+    os._exit(interruption.status)
+
+
+def adopt_orphans() -> None:
+    """Have processes that lose their parent become children of this one, so that none is out of sight."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_children(seconds: float = CHILD_SECONDS) -> None:
+    """End all processes that this one has started, and those that they have.
+
+    Args:
+        seconds: that they have after they were asked to end, before they are killed.
+    """
+    own = os.getpid()
+    for pid in descendants(own):
+        _signal(pid, signal.SIGTERM)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and descendants(own):
+        time.sleep(0.05)
+        _reap()
+    # What is killed may have started others just before.
+    for _ in range(3):
+        for pid in descendants(own):
+            _signal(pid, signal.SIGKILL)
+        _reap()
+
+
+def descendants(root: int) -> list[int]:
+    """Processes that a process has started, and those that they have; those that have ended left out."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, parent = entry.read_text().rpartition(")")[2].split()[:2]
+            if state != "Z":
+                children.setdefault(int(parent), []).append(int(entry.parent.name))
+    found, queue = [], [root]
+    while queue:
+        below = children.get(queue.pop(), [])
+        found += below
+        queue += below
+    return found
+
+
+def _reap() -> None:
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _signal(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)

@@ -1,0 +1,97 @@
+"""What stopped a stage, in one line: a full disk, memory, or a process of Spark's or Ray's that is gone."""
+
+from __future__ import annotations
+
+import errno
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from gnnscale.lake import Lake
+from gnnscale.schema import GnnscaleError, LakeError, LostProcessError, mask_text
+
+NO_ROOM: Final = re.compile(r"no space left on device|disk quota exceeded|OSError.*\b28\b|OutOfDiskError", re.I)
+READ_ONLY: Final = re.compile(r"read-only file system|permission denied|EROFS", re.I)
+NO_HEAP: Final = re.compile(r"java heap space|gc overhead limit|OutOfMemoryError", re.I)
+NO_MEMORY: Final = re.compile(
+    r"cannot allocate memory|can't allocate memory|bad_alloc|unable to allocate|could not reserve enough space", re.I
+)
+
+
+def explain_failure(error: BaseException, lake: Lake, driver_memory: str = "auto") -> GnnscaleError | None:
+    """A failure that has nothing to do with what was asked for, as an error of one line; None where it is another.
+
+    Args:
+        error: that stopped a stage.
+        lake: that it wrote to.
+        driver_memory: as ``spark.driver_memory`` has it.
+    """
+    chain = list(_chain(error))
+    text = "\n".join(f"{type(link).__name__}: {link}" for link in chain)
+    numbers = {link.errno for link in chain if isinstance(link, OSError)}
+    if numbers & {errno.ENOSPC, errno.EDQUOT} or NO_ROOM.search(text):
+        return LakeError(
+            f"no space left on a disk; free are {_free(lake)}. Make room and run again: what was committed stays"
+        )
+    if NO_HEAP.search(text):
+        return GnnscaleError(
+            f"Spark's Java ran out of memory with spark.driver_memory={driver_memory}; give it more, or leave columns "
+            "out (tables.<table>.columns.<column>=ignore), and run again"
+        )
+    if any(isinstance(link, MemoryError) for link in chain) or NO_MEMORY.search(text):
+        return GnnscaleError(
+            f"no memory is left on this machine or within its limits ({_first_line(error)}); give more, or take "
+            "smaller batches (training.batch_size, embedding.batch_size), and run again"
+        )
+    if numbers & {errno.EROFS, errno.EACCES, errno.EPERM} or READ_ONLY.search(text):
+        return LakeError(f"can't write: {_first_line(error)}")
+    return None
+
+
+def lost_process(name: str, cause: str) -> LostProcessError:
+    """The error for a process that is gone.
+
+    Args:
+        name: of the process, such as ``Spark's JVM``.
+        cause: what is known of its end.
+    """
+    return LostProcessError(
+        f"{name} is gone ({cause}): something has killed it, as the kernel does where memory is short. What was "
+        "committed stays; run again to go on"
+    )
+
+
+def end_in_words(status: int | None) -> str:
+    """How a process has ended, by its return code."""
+    if status is None:
+        return "it does not answer"
+    return f"killed by signal {-status}" if status < 0 else f"it ended with status {status}"
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error, and those that led to it."""
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__ or getattr(link, "cause", None) or link.__context__
+
+
+def _free(lake: Lake) -> str:
+    folders = [("TMPDIR", Path(tempfile.gettempdir()))]
+    if lake.local:
+        folders.insert(0, ("the lake", Path(lake.uri)))
+    found = []
+    for name, folder in folders:
+        place = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
+        found.append(f"{shutil.disk_usage(place).free / 2**20:,.0f} MiB for {name} ({folder})")
+    return " and ".join(found)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in mask_text(str(error)).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__

@@ -1,0 +1,109 @@
+"""Whether there is room to work in: folders that can be written to, space on their disks, memory within its limits."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from gnnscale.arrays import memory_limits, private_folder
+from gnnscale.config import Settings
+from gnnscale.lake import Lake, SourceFormat, find_source
+from gnnscale.schema import GnnscaleError, LakeError
+
+MIB: Final = 1 << 20
+
+LEAST_FREE: Final = 64 * MIB
+"""Bytes that a lake's disk and the temporary folder's need beside the rows: records, logs, sockets."""
+
+LEAST_MEMORY: Final = 2048 * MIB
+"""Bytes that a run of the smallest tables takes: 1 GiB of Spark's Java heap and this process, or Ray's and its worker."""
+
+LEAST_ADDRESSES: Final = 32 * 1024 * MIB
+"""Bytes of addresses that Java, torch and numba reserve beside what they use; ``ulimit -v`` bounds these."""
+
+
+def check_room(lake: Lake) -> None:
+    """Refuse, before work begins, what would fail after minutes.
+
+    Args:
+        lake: that is written to.
+
+    Raises:
+        LakeError: the lake or the temporary folder can't be written to, or its disk has no room.
+        GnnscaleError: memory is limited to less than the smallest run takes.
+    """
+    _check_memory()
+    private_folder()
+    _check_folder(Path(tempfile.gettempdir()), "the temporary folder", "TMPDIR", LEAST_FREE)
+    if lake.local:
+        _check_folder(Path(lake.uri), "lake", "lake.uri", LEAST_FREE)
+
+
+def check_disk_for_graph(settings: Settings, lake: Lake) -> None:
+    """Refuse to build a graph where its disk has less room than its compressed sources take.
+
+    Args:
+        settings: section ``tables`` counts.
+        lake: that is written to.
+
+    Raises:
+        LakeError: there is less.
+    """
+    if lake.local:
+        needed = LEAST_FREE + sum(_packed_bytes(name, t.source, settings) for name, t in settings.tables.items())
+        _check_folder(Path(lake.uri), "lake", "lake.uri", needed)
+
+
+def _check_memory() -> None:
+    limits = memory_limits()
+    if limits.memory < LEAST_MEMORY:
+        raise GnnscaleError(
+            f"memory is limited to {limits.memory / MIB:,.0f} MiB ({limits.source}), and the smallest run takes "
+            f"{LEAST_MEMORY / MIB:,.0f} MiB; raise the limit"
+        )
+    if limits.addresses is not None and limits.addresses < LEAST_ADDRESSES:
+        raise GnnscaleError(
+            f"addresses are limited to {limits.addresses / MIB:,.0f} MiB (ulimit -v), and Java and torch reserve "
+            f"{LEAST_ADDRESSES / MIB:,.0f} MiB of them; limit memory by a container, or set ulimit -v unlimited"
+        )
+
+
+def _check_folder(folder: Path, what: str, setting: str, needed: int) -> None:
+    """See that a folder, made where it is not there, can be written to and has room on its disk."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder, prefix=".room-") as file:
+            file.write(b"room")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise LakeError(_no_room(folder, what, setting, 0, needed)) from None
+        raise LakeError(
+            f"{what} {folder} can't be written to ({error.strerror}); set {setting} to a folder that can be"
+        ) from None
+    usage = shutil.disk_usage(folder)
+    # Some file systems don't tell their size.
+    if usage.total and usage.free < needed:
+        raise LakeError(_no_room(folder, what, setting, usage.free, needed))
+
+
+def _no_room(folder: Path, what: str, setting: str, free: int, needed: int) -> str:
+    return (
+        f"{what} {folder} has {free / MIB:,.0f} MiB free on its disk, and at least {needed / MIB:,.0f} MiB are needed; "
+        f"make room, or set {setting} to a folder on another disk"
+    )
+
+
+def _packed_bytes(table: str, source: str, settings: Settings) -> int:
+    """Bytes of a local source whose rows are packed as tightly as a graph's; of others, 0."""
+    found = find_source(table, source, settings.lake.storage_options)
+    path = Path(found.uri)
+    if found.format not in (SourceFormat.PARQUET, SourceFormat.DELTA) or not path.exists():
+        return 0
+    files = [path] if path.is_file() else path.rglob("*.parquet")
+    return sum(file.stat().st_size for file in files)

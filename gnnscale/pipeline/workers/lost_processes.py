@@ -1,0 +1,55 @@
+"""Whether Ray's own processes of this machine live: without them, calls wait for good, or end this process."""
+
+from __future__ import annotations
+
+import _thread
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from gnnscale.pipeline.failures import end_in_words
+
+NEEDED: Final = {"gcs_server": "Ray's GCS", "raylet": "Ray's raylet"}
+"""Processes without which a Ray of our own can't go on, and what they are called."""
+
+LOOK_SECONDS: Final = 0.25
+
+_LOST: Final[list[tuple[str, str]]] = []
+"""What the watch has found; when that is asked for, Ray has been left."""
+
+
+def find_lost() -> tuple[str, str] | None:
+    """Name and end of a process that a Ray which was begun here needs and that is gone; None where all live."""
+    if _LOST:
+        return _LOST[0]
+    ray = sys.modules.get("ray")
+    node: Any = None if ray is None else ray._private.worker._global_node
+    if node is None:
+        return None
+    for kind, process in node.dead_processes():
+        if kind in NEEDED:
+            return NEEDED[kind], end_in_words(process.poll())
+    return None
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """Interrupt the main thread, as Ctrl-C does, when one of those processes is gone; it would wait for a minute."""
+    _LOST.clear()
+    done = threading.Event()
+    threading.Thread(target=_watch, args=(done,), daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def _watch(done: threading.Event) -> None:
+    while not done.wait(LOOK_SECONDS):
+        if (lost := find_lost()) is not None:
+            _LOST.append(lost)
+            _thread.interrupt_main(signal.SIGINT)
+            return

@@ -1,0 +1,1 @@
+"""Faults at random moments of every stage, and what a rerun makes of them."""
