@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from gnnscale.lake import plain_array, plain_type
 from gnnscale.schema import GnnscaleError, SchemaError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def plain_table(name: str, table: pa.Table) -> pa.Table:
         with told_of(name, column):
             found = table.column(place)
             kind = plain_type(found.type)
-            columns.append(pa.chunked_array([_plain_array(chunk) for chunk in found.chunks], kind))
+            columns.append(pa.chunked_array([plain_array(chunk) for chunk in found.chunks], kind))
     # What pandas and polars keep beside their columns tells of nothing here, and differs where the rows are the same.
     fields = [pa.field(str(n), column.type) for n, column in zip(table.column_names, columns, strict=True)]
     return pa.table(columns, pa.schema(fields)).combine_chunks()
@@ -73,35 +73,6 @@ def plain_table(name: str, table: pa.Table) -> pa.Table:
 def dictionary_columns(schema: pa.Schema) -> frozenset[str]:
     """Columns of a type that keeps each value once: categories of pandas and polars, dictionaries of Arrow."""
     return frozenset(field.name for field in schema if pa.types.is_dictionary(field.type))
-
-
-def plain_type(kind: pa.DataType) -> pa.DataType:
-    """The type in which Spark reads values of a type from Parquet.
-
-    Raises:
-        SchemaError: there is none.
-    """
-    if pa.types.is_dictionary(kind):
-        return plain_type(kind.value_type)
-    if pa.types.is_null(kind) or pa.types.is_string_view(kind):
-        return pa.string()
-    if pa.types.is_binary_view(kind):
-        return pa.binary()
-    if pa.types.is_float16(kind):
-        return pa.float32()
-    if pa.types.is_timestamp(kind) and kind.unit != "us":
-        return pa.timestamp("us", kind.tz)
-    if pa.types.is_struct(kind):
-        return pa.struct([(part.name, plain_type(part.type)) for part in kind])
-    if _is_list(kind) and (plain := plain_type(kind.value_type)) != kind.value_type:
-        return pa.large_list(plain) if pa.types.is_large_list(kind) else pa.list_(plain)
-    if (
-        isinstance(kind, pa.BaseExtensionType)
-        or any(is_kind(kind) for is_kind in _WITHOUT_FORM)
-        or (pa.types.is_decimal(kind) and kind.precision > 38)
-    ):
-        raise SchemaError(f"is of type {kind}, which no table of a lake has: make it a number or text, or leave it out")
-    return kind
 
 
 @contextmanager
@@ -114,37 +85,6 @@ def told_of(table: str, column: str | None = None) -> Iterator[None]:
         if isinstance(error, GnnscaleError):
             raise SchemaError(f"{place} {error}") from None
         raise SchemaError(f"{place}: {', '.join(map(str, error.args)) or type(error).__name__}") from None
-
-
-_WITHOUT_FORM = (pa.types.is_time, pa.types.is_duration, pa.types.is_interval, pa.types.is_union)
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return any(
-        is_kind(kind)
-        for is_kind in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list, pa.types.is_list_view)
-    )
-
-
-def _plain_array(array: pa.Array) -> pa.Array:
-    kind = array.type
-    if pa.types.is_dictionary(kind):
-        # Not every type of values can be taken from: they are plain first.
-        return _plain_array(array.dictionary).take(array.indices)
-    plain = plain_type(kind)
-    if plain == kind:
-        return array
-    if pa.types.is_struct(kind):
-        parts = [_plain_array(part) for part in array.flatten()]
-        return pa.StructArray.from_arrays(parts, fields=list(plain), mask=array.is_null())
-    if _is_list(kind):
-        lengths = pc.fill_null(pc.list_value_length(array), 0)
-        ends = pc.cumulative_sum(lengths.cast(pa.int64()))
-        large = pa.types.is_large_list(plain)
-        offsets = pa.concat_arrays([pa.array([0], pa.int64()), ends]).cast(pa.int64() if large else pa.int32())
-        lists = pa.LargeListArray if large else pa.ListArray
-        return lists.from_arrays(offsets, _plain_array(array.flatten()), type=plain, mask=array.is_null())
-    return array.cast(plain, safe=False)
 
 
 def _intervals_as_text(column: pd.DataFrame) -> pd.DataFrame:

@@ -11,9 +11,9 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.fs
 from deltalake import CommitProperties, DeltaTable, Schema
-from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
+from gnnscale.lake.places import open_folder
 from gnnscale.schema import LakeError
 
 
@@ -38,53 +38,6 @@ class WrittenFile:
         """As an entry of the table's log, modified at ``now`` (milliseconds)."""
         statistics = {"numRecords": self.rows, "minValues": dict(self.least), "maxValues": dict(self.most)}
         return AddAction(self.path, self.size, {}, now, True, json.dumps({k: v for k, v in statistics.items() if v}))
-
-
-def open_folder(path: str, storage_options: Mapping[str, str], make: bool = False) -> tuple[pyarrow.fs.FileSystem, str]:
-    """The file system of a table's root, and what goes before a file's path in it.
-
-    Args:
-        path: a folder or an object-store URI.
-        storage_options: as delta-rs names them.
-        make: whether to make a local folder that is not there.
-    """
-    if "://" not in path:
-        local = pyarrow.fs.LocalFileSystem()
-        if make:
-            local.create_dir(path, recursive=True)
-        return local, path.rstrip("/") + "/"
-    return pyarrow.fs.PyFileSystem(_StorageHandler(path, dict(storage_options) or None)), ""
-
-
-class _StorageHandler(DeltaStorageHandler):
-    """delta-rs's, whose streams take nothing but bytes where pyarrow hands them buffers."""
-
-    def open_output_stream(self, path: str, metadata: dict[str, str] | None = None) -> pa.PythonFile:
-        """A stream that writes one object, which is there when it is closed."""
-        return pa.PythonFile(_BytesStream(self._handler.open_output_stream(path, metadata)), "w")
-
-
-class _BytesStream:
-    """A writable stream that turns what it gets into bytes."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    @property
-    def closed(self) -> bool:
-        return bool(self._stream.closed)
-
-    def write(self, data: Any) -> int:
-        return int(self._stream.write(bytes(data)))
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def tell(self) -> int:
-        return int(self._stream.tell())
 
 
 def commit_files(

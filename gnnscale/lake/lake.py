@@ -7,16 +7,15 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import unquote, urlparse
 
 import pyarrow as pa
 import pyarrow.fs
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
+from gnnscale.lake.delta_log import check_readable, log_fault
+from gnnscale.lake.places import local_path
 from gnnscale.schema import LakeError, mask_secrets, nearest
-
-UNREADABLE_FEATURES = {"deletionVectors", "columnMapping"}
 
 
 class Lake:
@@ -32,8 +31,9 @@ class Lake:
 
     def __init__(self, uri: str | Path, storage_options: dict[str, str] | None = None) -> None:
         text = str(uri)
-        self.local = urlparse(text).scheme in ("", "file")
-        self.uri = str(Path(text.removeprefix("file://")).absolute()) if self.local else text.rstrip("/")
+        path = local_path(text)
+        self.local = path is not None
+        self.uri = path if path is not None else text.rstrip("/")
         if self.local and "%" in self.uri:
             raise LakeError(f"a lake can't be in a folder with '%' in its path, as {self.uri} has; choose another")
         self.storage_options = dict(storage_options or {})
@@ -73,7 +73,7 @@ class Lake:
             raise LakeError(f"no table '{table}' in lake {self.uri}.{known}") from None
         except DeltaError as error:
             wanted = f" at version {version}" if version is not None else ""
-            raise LakeError(f"table '{table}' of lake {self.uri} can't be read{wanted}: {error}") from None
+            raise LakeError(f"table '{table}' of lake {self.uri} can't be read{wanted}: {log_fault(error)}") from None
         check_readable(opened, table)
         return opened
 
@@ -84,7 +84,10 @@ class Lake:
     def read(self, table: str, columns: Sequence[str] | None = None, version: int | None = None) -> pa.Table:
         """All rows, in memory."""
         opened = self.open(table, version)
-        return opened.to_pyarrow_table(columns=list(columns) if columns is not None else None)
+        try:
+            return opened.to_pyarrow_table(columns=list(columns) if columns is not None else None)
+        except DeltaError as error:
+            raise LakeError(f"table '{table}' of lake {self.uri} can't be read: {log_fault(error)}") from None
 
     def write(
         self,
@@ -208,28 +211,3 @@ class Lake:
         if self.local:
             return pyarrow.fs.LocalFileSystem(), self.uri
         return pyarrow.fs.FileSystem.from_uri(self.uri)
-
-
-def table_files(table: DeltaTable) -> list[str]:
-    """Paths of a table's files under its root, in order of name: that in which the graph stage sorts rows into them."""
-    return sorted(unquote(path) for path in pa.table(table.get_add_actions(flatten=True))["path"].to_pylist())
-
-
-def check_readable(table: DeltaTable, name: str) -> None:
-    """Refuse a table whose files alone don't say which rows it holds.
-
-    Raises:
-        LakeError: deletion vectors or column mapping are on.
-    """
-    protocol, settings = table.protocol(), table.metadata().configuration
-    features = set(protocol.reader_features or ())
-    if settings.get("delta.columnMapping.mode", "none") == "none":
-        features.discard("columnMapping")
-    elif protocol.min_reader_version >= 2:
-        features.add("columnMapping")
-    bad = sorted(features & UNREADABLE_FEATURES)
-    if bad:
-        raise LakeError(
-            f"Delta table '{name}' uses {' and '.join(bad)}, which can't be read without Delta in the JVM; "
-            "write it again without, or run where Spark has Delta"
-        )

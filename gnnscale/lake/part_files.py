@@ -11,8 +11,10 @@ import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet as pq
 
-from gnnscale.lake.delta_files import WrittenFile, commit_files, open_folder
-from gnnscale.lake.lake import Lake, table_files
+from gnnscale.lake.delta_files import WrittenFile, commit_files
+from gnnscale.lake.delta_log import table_files
+from gnnscale.lake.lake import Lake
+from gnnscale.lake.places import open_folder
 from gnnscale.schema import LakeError
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlparse
 
-import pyarrow.fs
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from gnnscale.lake.lake import check_readable, table_files
+from gnnscale.lake.delta_log import log_files, open_delta
 from gnnscale.lake.source import Source, SourceFormat
+from gnnscale.lake.source_rows import SourceRows, list_files, open_rows
 from gnnscale.schema import LakeError, mask_text
 
 
@@ -72,20 +71,30 @@ class SourceGrowth:
 def take_snapshot(source: Source, storage_options: Mapping[str, str] | None = None) -> SourceSnapshot:
     """The source as it is now."""
     if source.format is SourceFormat.DELTA:
-        return SourceSnapshot(source, DeltaTable(source.uri, None, dict(storage_options or {}) or None).version())
-    if urlparse(source.uri).scheme:
-        filesystem, path = pyarrow.fs.FileSystem.from_uri(source.uri)
-    else:
-        filesystem, path = pyarrow.fs.LocalFileSystem(), source.uri
-    info = filesystem.get_file_info(path)
-    if info.type != pyarrow.fs.FileType.Directory:
-        return SourceSnapshot(source, None, (SourceFile("", info.size, info.mtime_ns),))
-    files = []
-    for entry in filesystem.get_file_info(pyarrow.fs.FileSelector(path, recursive=True)):
-        relative = entry.path.removeprefix(path).lstrip("/")
-        if entry.type == pyarrow.fs.FileType.File and _is_read(relative):
-            files.append(SourceFile(relative, entry.size, entry.mtime_ns))
-    return SourceSnapshot(source, None, tuple(sorted(files, key=lambda file: file.path)))
+        return SourceSnapshot(source, open_delta(source.uri, storage_options).version())
+    files = [SourceFile(path, info.size, info.mtime_ns or 0) for path, info in list_files(source, storage_options)]
+    return SourceSnapshot(source, None, tuple(files))
+
+
+def snapshot_rows(
+    source: Source, storage_options: Mapping[str, str] | None = None, snapshot: SourceSnapshot | None = None
+) -> SourceRows:
+    """The rows of a source, as they were at a snapshot where there is one.
+
+    Raises:
+        LakeError: as in :func:`open_rows`.
+    """
+    if snapshot is None or snapshot.version is not None:
+        return open_rows(source, storage_options, snapshot.version if snapshot else None)
+    return open_rows(source, storage_options, only=set(snapshot.paths))
+
+
+def source_state(source: Source, storage_options: Mapping[str, str] | None = None) -> list[str]:
+    """What changes when the rows do: the version of a Delta table, else size and time of every file."""
+    taken = take_snapshot(source, storage_options)
+    if taken.version is not None:
+        return [source.uri, str(taken.version)]
+    return [source.uri, *(f"{file.path} {file.size} {file.modified}" for file in taken.files)]
 
 
 def growth_since(
@@ -128,13 +137,11 @@ def _delta_growth(before: SourceSnapshot, now: SourceSnapshot, storage_options: 
         return SourceGrowth(obstacle=f"version {before.version} of its table can't be read: {error}")
     if not known <= there:
         return SourceGrowth(obstacle=_removal(uri, before.version, now.version, storage_options))
-    return SourceGrowth(tuple(f"{uri.rstrip('/')}/{path}" for path in sorted(there - known)))
+    return SourceGrowth(tuple(sorted(there - known)))
 
 
 def _delta_files(uri: str, version: int, storage_options: dict[str, str]) -> set[str]:
-    table = DeltaTable(uri, version, storage_options or None)
-    check_readable(table, uri)
-    return set(table_files(table))
+    return {file.path for file in log_files(open_delta(uri, storage_options, version), uri)}
 
 
 def _removal(uri: str, before: int, now: int, storage_options: dict[str, str]) -> str:
@@ -150,10 +157,3 @@ def _removal(uri: str, before: int, now: int, storage_options: dict[str, str]) -
 
 def _is_append(entry: Mapping[str, Any]) -> bool:
     return bool(entry.get("operationParameters", {}).get("mode") == "Append")
-
-
-def _is_read(path: str) -> bool:
-    """Whether Spark reads a file of that path under a folder: not what is hidden, nor in folders of no partition."""
-    *folders, name = path.split("/")
-    hidden = any(part.startswith(".") or (part.startswith("_") and "=" not in part) for part in (*folders, name))
-    return not hidden and all("=" in folder for folder in folders) and not name.endswith("._COPYING_")

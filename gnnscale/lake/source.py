@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
-from pathlib import Path
 from typing import Final
-from urllib.parse import urlparse
 
-import pyarrow as pa
-import pyarrow.dataset
 import pyarrow.fs
 from deltalake import DeltaTable
 
-from gnnscale.schema import LakeError, ValueKind
+from gnnscale.lake.places import local_path, open_place
+from gnnscale.schema import LakeError
 
 
 class SourceFormat(StrEnum):
@@ -26,14 +25,26 @@ class SourceFormat(StrEnum):
     JSON = "json"
 
 
-TEXT_ENDINGS: Final = {
-    **dict.fromkeys((".csv", ".csv.gz"), SourceFormat.CSV),
-    **dict.fromkeys(
-        (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz"),
-        SourceFormat.JSON,
-    ),
+ENDINGS: Final = {
+    "parquet": SourceFormat.PARQUET,
+    "parq": SourceFormat.PARQUET,
+    "pq": SourceFormat.PARQUET,
+    "csv": SourceFormat.CSV,
+    "tsv": SourceFormat.CSV,
+    "tab": SourceFormat.CSV,
+    "json": SourceFormat.JSON,
+    "jsonl": SourceFormat.JSON,
+    "ndjson": SourceFormat.JSON,
 }
-"""How the names of files of text end, compressed or not; JSON is one object a line."""
+"""How the names of files end; JSON is one object a line."""
+
+COMPRESSED: Final = ("gz", "bz2", "zst", "lz4")
+"""What may follow the ending of a file of text."""
+
+MAGIC: Final = b"PAR1"
+"""First bytes of a Parquet file, whatever its name is."""
+
+ALLOWED: Final = "Parquet, CSV, TSV and JSON lines (.gz, .bz2, .zst), folders of one of them, and Delta tables"
 
 
 @dataclass(frozen=True)
@@ -50,113 +61,114 @@ def find_source(table: str, location: str, storage_options: dict[str, str] | Non
     Args:
         table: name of the table, for messages.
         location: a path, an object-store URI, or ``package://<package>/<path>``.
+        storage_options: as delta-rs names them.
 
     Raises:
-        LakeError: nothing is there, or the package is not installed.
+        LakeError: nothing is there, the package is not installed, or it is nothing that can be read.
     """
     if not location:
         raise LakeError(f"table '{table}' has no source")
     if location.startswith("package://"):
         location = _package_file(table, location)
-    remote = urlparse(location).scheme not in ("", "file")
-    if not remote:
-        location = str(Path(location.removeprefix("file://")).absolute())
-        if not Path(location).exists():
-            raise LakeError(f"table '{table}': no file or folder at {location}")
-    if found := text_format(location):
-        return Source(location, found)
-    if location.endswith(".parquet") or (not remote and Path(location).is_file()):
-        return Source(location, SourceFormat.PARQUET)
-    if DeltaTable.is_deltatable(location, storage_options or None):
-        return Source(location, SourceFormat.DELTA)
-    return Source(location, SourceFormat.PARQUET if remote else _folder_format(Path(location)))
+    try:
+        path = local_path(location)
+    except LakeError as error:
+        raise LakeError(f"table '{table}': {error}") from None
+    place = path if path is not None else location.rstrip("/")
+    filesystem, inside = open_place(place, storage_options or {})
+    info = _info(table, place, filesystem, inside)
+    if info.type == pyarrow.fs.FileType.NotFound:
+        raise LakeError(f"table '{table}': no file or folder at {place}")
+    if info.type != pyarrow.fs.FileType.Directory:
+        return Source(place, _file_format(table, place, filesystem, inside))
+    return Source(place, _folder_format(table, place, filesystem, inside, storage_options))
+
+
+def name_format(name: str) -> SourceFormat | None:
+    """What a file holds by the end of its name, compressed or not; None for other names."""
+    parts = name.lower().rsplit(".", 2)
+    if len(parts) == 3 and parts[2] in COMPRESSED:
+        found = ENDINGS.get(parts[1])
+        return found if found is not SourceFormat.PARQUET else None
+    return ENDINGS.get(parts[-1]) if len(parts) > 1 else None
 
 
 def text_format(location: str) -> SourceFormat | None:
     """What a file of text holds, by the end of its name; None for other names."""
-    return next((form for ending, form in TEXT_ENDINGS.items() if location.lower().endswith(ending)), None)
+    found = name_format(location)
+    return None if found is SourceFormat.PARQUET else found
 
 
-def _folder_format(folder: Path) -> SourceFormat:
-    """What the files of a folder hold, by the name of the first one that counts."""
-    names = sorted(p.name for p in folder.rglob("*") if p.is_file() and not p.name.startswith(("_", ".")))
-    return (text_format(names[0]) if names else None) or SourceFormat.PARQUET
+def is_hidden(path: str) -> bool:
+    """Whether a file of that path under a folder holds no rows by convention, as ``_SUCCESS`` and ``.crc`` files do."""
+    *folders, name = path.split("/")
+    hidden = any(part.startswith(".") or (part.startswith("_") and "=" not in part) for part in (*folders, name))
+    return hidden or name.endswith("._COPYING_")
 
 
-def column_kinds(source: Source, storage_options: dict[str, str] | None = None) -> dict[str, ValueKind]:
-    """Columns of a source and what their values are, without reading its rows."""
-    return arrow_kinds(read_schema(source, storage_options))
+def is_read(path: str) -> bool:
+    """Whether a file of that path under a folder may hold rows: not hidden, nor in folders that name no partition."""
+    return not is_hidden(path) and all("=" in folder for folder in path.split("/")[:-1])
 
 
-def read_schema(source: Source, storage_options: dict[str, str] | None = None) -> pa.Schema:
-    """Columns of a source and their types, without reading its rows.
+def is_parquet(filesystem: pyarrow.fs.FileSystem, path: str) -> bool:
+    """Whether a file begins as Parquet does."""
+    with filesystem.open_input_stream(path, compression=None) as stream:
+        return bool(stream.read(len(MAGIC)) == MAGIC)
 
-    Raises:
-        LakeError: its first rows are not what its name says.
-    """
-    if source.format is SourceFormat.DELTA:
-        return pa.schema(DeltaTable(source.uri, storage_options=storage_options or None).schema().to_arrow())
+
+def files_under(filesystem: pyarrow.fs.FileSystem, folder: str) -> list[tuple[str, pyarrow.fs.FileInfo]]:
+    """Files of a folder at any depth, by their paths under it, in order of these."""
+    entries = filesystem.get_file_info(pyarrow.fs.FileSelector(folder, recursive=True))
+    found = [
+        (entry.path.removeprefix(folder).lstrip("/"), entry)
+        for entry in entries
+        if entry.type == pyarrow.fs.FileType.File
+    ]
+    return sorted(found, key=lambda pair: pair[0])
+
+
+def _info(table: str, place: str, filesystem: pyarrow.fs.FileSystem, inside: str) -> pyarrow.fs.FileInfo:
     try:
-        return pyarrow.dataset.dataset(source.uri, format=str(source.format)).schema
-    except pa.ArrowInvalid as error:
-        raise LakeError(f"{source.uri} can't be read as {source.format}: {str(error).splitlines()[0]}") from None
+        return filesystem.get_file_info(inside)
+    except (OSError, ValueError) as error:
+        raise LakeError(f"table '{table}': {place} can't be reached: {str(error).splitlines()[0]}") from None
 
 
-def read_rows(source: Source, storage_options: dict[str, str] | None = None) -> pa.Table:
-    """All rows of a source, in memory.
-
-    Raises:
-        LakeError: they are not what the source's name says.
-    """
-    if source.format is SourceFormat.DELTA:
-        return DeltaTable(source.uri, storage_options=storage_options or None).to_pyarrow_table()
-    try:
-        return pyarrow.dataset.dataset(source.uri, format=str(source.format)).to_table()
-    except pa.ArrowInvalid as error:
-        raise LakeError(f"{source.uri} can't be read as {source.format}: {str(error).splitlines()[0]}") from None
+def _file_format(table: str, place: str, filesystem: pyarrow.fs.FileSystem, inside: str) -> SourceFormat:
+    if found := name_format(place):
+        return found
+    if is_parquet(filesystem, inside):
+        return SourceFormat.PARQUET
+    raise LakeError(f"table '{table}': {place} is not known for what it is; allowed are {ALLOWED}")
 
 
-def count_rows(source: Source, storage_options: dict[str, str] | None = None) -> int | None:
-    """Rows of a source, where file footers or a table's log tell; None where the rows would have to be read."""
-    if source.format is SourceFormat.PARQUET:
-        return int(pyarrow.dataset.dataset(source.uri, format="parquet").count_rows())
-    if source.format is SourceFormat.DELTA:
-        return int(DeltaTable(source.uri, storage_options=storage_options or None).count())
-    return None
+def _folder_format(
+    table: str, place: str, filesystem: pyarrow.fs.FileSystem, inside: str, storage_options: dict[str, str] | None
+) -> SourceFormat:
+    if _is_folder(filesystem, f"{inside}/_delta_log") or DeltaTable.is_deltatable(place, storage_options or None):
+        # Files alone would give rows that the log has removed.
+        return SourceFormat.DELTA
+    names = files_under(filesystem, inside)
+    for other, sign in (("an Iceberg table", r"^metadata/.*\.metadata\.json$"), ("a Hudi table", r"^\.hoodie/")):
+        if any(re.search(sign, name) for name, _ in names):
+            raise LakeError(f"table '{table}': {place} is {other}, whose files alone don't say which rows it holds")
+    formats = _formats(name for name, _ in names)
+    if len(formats) > 1:
+        raise LakeError(
+            f"table '{table}': folder {place} holds files of {' and '.join(sorted(formats))}; keep those of one table "
+            "in a folder of their own"
+        )
+    return next(iter(formats), SourceFormat.PARQUET)
 
 
-def arrow_kinds(schema: pa.Schema) -> dict[str, ValueKind]:
-    """Columns and what their values are."""
-    return {field.name: _kind(field.type) for field in schema}
+def _formats(names: Iterable[str]) -> set[SourceFormat]:
+    """Formats of the files of a folder, by their names."""
+    return {form for name in names if is_read(name) and (form := name_format(name)) is not None}
 
 
-def _kind(physical: pa.DataType) -> ValueKind:
-    if pa.types.is_dictionary(physical):
-        physical = physical.value_type
-    if pa.types.is_string(physical) or pa.types.is_large_string(physical) or pa.types.is_string_view(physical):
-        return ValueKind.TEXT
-    if pa.types.is_boolean(physical):
-        return ValueKind.BOOLEAN
-    if pa.types.is_timestamp(physical) or pa.types.is_date(physical):
-        return ValueKind.TIME
-    numeric = pa.types.is_integer(physical) or pa.types.is_floating(physical) or pa.types.is_decimal(physical)
-    return ValueKind.NUMBER if numeric else ValueKind.OTHER
-
-
-def source_state(source: Source, storage_options: dict[str, str] | None = None) -> list[str]:
-    """What changes when the rows do: the version of a Delta table, else size and time of every file."""
-    if source.format is SourceFormat.DELTA:
-        return [source.uri, str(DeltaTable(source.uri, storage_options=storage_options or None).version())]
-    if urlparse(source.uri).scheme:
-        filesystem, path = pyarrow.fs.FileSystem.from_uri(source.uri)
-    else:
-        filesystem, path = pyarrow.fs.LocalFileSystem(), source.uri
-    info = filesystem.get_file_info(path)
-    if info.type == pyarrow.fs.FileType.Directory:
-        files = filesystem.get_file_info(pyarrow.fs.FileSelector(path, recursive=True))
-    else:
-        files = [info]
-    return [source.uri, *sorted(f"{f.path} {f.size} {f.mtime_ns}" for f in files)]
+def _is_folder(filesystem: pyarrow.fs.FileSystem, path: str) -> bool:
+    return bool(filesystem.get_file_info(path).type == pyarrow.fs.FileType.Directory)
 
 
 def _package_file(table: str, location: str) -> str:

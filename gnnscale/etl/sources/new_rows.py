@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import pyarrow as pa
-from deltalake import DeltaTable
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
-from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.utils import AnalysisException
 
 from gnnscale.config import Settings
@@ -27,10 +24,11 @@ from gnnscale.etl.sources.raw_tables import (
     parent_times,
     parents_first,
 )
-from gnnscale.etl.spark.delta_source import has_jvm_delta, read_files
-from gnnscale.lake import SourceFormat
+from gnnscale.etl.spark.delta_source import has_jvm_delta
+from gnnscale.etl.spark.source_scan import scan_source
+from gnnscale.lake import SourceFormat, open_rows
 from gnnscale.query import epoch_seconds, show_time
-from gnnscale.schema import GraphSchema, Table
+from gnnscale.schema import GraphSchema, LakeError, Table
 
 LONGEST = 2**31 - 1
 """Seconds that a graph spans at most."""
@@ -73,7 +71,8 @@ def read_new_rows(
         DataError: a time does not parse, or keys are missing or repeated within the new rows.
     """
     assert growth.before is not None and growth.manifest is not None
-    frames = {name: add_times(t, _new_frame(session, growth, name)) for name, t in graph.tables.items()}
+    options = settings.lake.storage_options
+    frames = {name: add_times(t, _new_frame(session, growth, name, options)) for name, t in graph.tables.items()}
     for table in graph.tables.values():
         if table.keys_from:
             frames[table.name] = _with_mentioned(table, frames, graph, nodes[table.name])
@@ -108,20 +107,18 @@ def frame_may_hold(growth: GraphGrowth, graph: GraphSchema, name: str) -> bool:
     return any(growth.files[table] for table in {name, *mentioning})
 
 
-def _new_frame(session: SparkSession, growth: GraphGrowth, name: str) -> DataFrame:
+def _new_frame(session: SparkSession, growth: GraphGrowth, name: str, storage_options: Mapping[str, str]) -> DataFrame:
     """Rows of a table's new files, with the columns that the graph was built from, in their order."""
     assert growth.before is not None and growth.files is not None and growth.now is not None
     columns, files, snapshot = growth.before[name].columns, growth.files[name], growth.now[name]
     if not files:
         return session.createDataFrame([], columns)
-    schema = None
-    if snapshot.source.format is SourceFormat.DELTA:
-        if has_jvm_delta(session):
-            raise NotGrownError(f"table '{name}': Spark reads Delta tables itself here, and not by their files")
-        schema = from_arrow_schema(pa.schema(DeltaTable(snapshot.source.uri, snapshot.version).schema().to_arrow()))
+    if snapshot.source.format is SourceFormat.DELTA and has_jvm_delta(session):
+        raise NotGrownError(f"table '{name}': Spark reads Delta tables itself here, and not by their files")
     try:
-        frame = read_files(session, snapshot.source.uri, files, schema)
-    except (AnalysisException, Py4JJavaError) as error:
+        rows = open_rows(snapshot.source, storage_options, snapshot.version, set(files))
+        frame = scan_source(session, rows)
+    except (AnalysisException, Py4JJavaError, LakeError) as error:
         raise NotGrownError(f"table '{name}': its new files can't be read: {str(error).splitlines()[0]}") from None
     _check_columns(name, {f.name: f.dataType for f in frame.schema}, {f.name: f.dataType for f in columns})
     # Keys that only event tables mention may have widened the type of the key.

@@ -12,8 +12,9 @@ from pyspark.sql import types as T
 from pyspark.sql.utils import AnalysisException
 
 from gnnscale.etl.ids.key_columns import exact_cast, is_missing, key_kind
-from gnnscale.etl.spark.delta_source import read_delta, read_files
-from gnnscale.lake import Source, SourceFormat, SourceSnapshot, find_source
+from gnnscale.etl.spark.delta_source import has_jvm_delta, read_delta
+from gnnscale.etl.spark.source_scan import scan_source
+from gnnscale.lake import Source, SourceFormat, SourceSnapshot, find_source, snapshot_rows
 from gnnscale.schema import DataError, GraphSchema, LakeError, Link, SchemaError, Table, ValueKind
 
 TIME = "_time"
@@ -156,19 +157,11 @@ def read_source(
         LakeError: they can't be read.
     """
     try:
-        if source.format is SourceFormat.DELTA:
+        if source.format is SourceFormat.DELTA and has_jvm_delta(session):
             return read_delta(session, source.uri, storage_options, snapshot.version if snapshot else None)
-        if source.format is SourceFormat.CSV:
-            return session.read.csv(source.uri, header=True, inferSchema=True)
-        if source.format is SourceFormat.JSON:
-            return session.read.option("inferTimestamp", "true").json(source.uri)
-        # Files that have changed under the same path must not come from what Spark remembers of them.
-        session.catalog.refreshByPath(source.uri)
-        if snapshot and any(file.path for file in snapshot.files):
-            return read_files(session, source.uri, snapshot.paths)
-        return session.read.parquet(source.uri)
-    except (AnalysisException, Py4JJavaError) as error:
-        raise LakeError(f"table '{name}': {source.uri} can't be read: {_headline(error)}") from None
+        return scan_source(session, snapshot_rows(source, storage_options, snapshot))
+    except (AnalysisException, Py4JJavaError, LakeError) as error:
+        raise LakeError(f"table '{name}': {_headline(error)}") from None
 
 
 def add_times(table: Table, frame: DataFrame) -> DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +24,20 @@ from pyspark.sql.datasource import (
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 from pyspark.sql.types import StructType
 
-from gnnscale.lake import WrittenFile, check_readable, commit_files, open_folder, table_files
+from gnnscale.etl.spark.source_scan import read_files, scan_source
+from gnnscale.lake import (
+    Source,
+    SourceFormat,
+    WrittenFile,
+    check_readable,
+    commit_files,
+    is_told,
+    log_files,
+    open_delta,
+    open_folder,
+    open_rows,
+    table_files,
+)
 from gnnscale.schema import LakeError
 
 METADATA_PREFIX = "usermetadata."
@@ -36,7 +48,8 @@ def read_delta(
 ) -> DataFrame:
     """A Delta table through Spark's own Parquet reader, which is several times faster than through Python.
 
-    Where the JVM has Delta, Spark reads it itself. Without a version, the latest is read.
+    Where the JVM has Delta, Spark reads it itself. Where paths of files don't tell their partitions as the log does,
+    tasks read the files. Without a version, the latest is read.
 
     Raises:
         LakeError: the table needs a reader feature that plain Parquet files don't carry.
@@ -44,30 +57,14 @@ def read_delta(
     if has_jvm_delta(session):
         reader = session.read.format("delta")
         return (reader if version is None else reader.option("versionAsOf", version)).load(uri)
-    table = DeltaTable(uri, version, storage_options or None)
-    check_readable(table, uri)
-    schema = from_arrow_schema(pa.schema(table.schema().to_arrow()))
-    files = table_files(table)
-    if not files:
-        return session.createDataFrame([], schema)
-    return read_files(session, uri, [f"{uri.rstrip('/')}/{file}" for file in files], schema)
-
-
-def read_files(session: SparkSession, uri: str, paths: Sequence[str], schema: StructType | None = None) -> DataFrame:
-    """Some Parquet files of a table or folder.
-
-    Args:
-        uri: of the table or folder, from which on paths tell partitions.
-        paths: of the files, in full.
-        schema: of the rows; default: that of the files.
-    """
-    reader = session.read if schema is None else session.read.schema(schema)
-    return reader.option("basePath", uri).parquet(*(_no_pattern(path) for path in paths))
-
-
-def _no_pattern(path: str) -> str:
-    """A path for Spark, which takes paths for patterns."""
-    return re.sub(r"([\\\[\]{}*?])", r"\\\1", path)
+    uri = uri.rstrip("/")
+    table = open_delta(uri, storage_options, version)
+    files = log_files(table, uri)
+    if all(file.path.startswith(f"{uri}/") and is_told(file.path[len(uri) :], file.partition) for file in files):
+        schema = from_arrow_schema(pa.schema(table.schema().to_arrow()))
+        paths = [file.path for file in files]
+        return read_files(session, uri, paths, schema) if files else session.createDataFrame([], schema)
+    return scan_source(session, open_rows(Source(uri, SourceFormat.DELTA), storage_options, version))
 
 
 def has_jvm_delta(session: SparkSession) -> bool:
