@@ -19,7 +19,6 @@ from gnnscale.batches import (
     BlockSource,
     EntityExamples,
     Examples,
-    FeatureBlock,
     ReceptiveField,
     ShardReader,
     SplitExamples,
@@ -85,9 +84,10 @@ class TowersPredictor(LinkPredictor):
         valid = self.features.is_valid_at(nodes, anchor)
         return TargetsThere(TargetRows.of(self.features, nodes), torch.from_numpy(np.asarray(valid)))
 
-    def entity_batch(self, nodes: NDArray[np.int64], anchor: int) -> FeatureBlock:
-        """Blocks around some entities, sampled as in the first epoch."""
-        return self.source.around(nodes, np.full(len(nodes), anchor, np.int32))
+    def entity_batch(self, nodes: NDArray[np.int64], anchor: int) -> TowerBatch:
+        """Blocks around some entities, sampled as in the first epoch, and no targets."""
+        block = self.source.around(nodes, np.full(len(nodes), anchor, np.int32))
+        return TowerBatch(block, TargetRows.of(self.features, np.zeros(0, np.int64)), block.edges)
 
     def target_vectors(self, batch: TargetsThere) -> Tensor:
         """Tower vectors; the bias is 0, and low enough to come last for what is not there or not to be ranked."""
@@ -95,9 +95,9 @@ class TowersPredictor(LinkPredictor):
         bias = torch.zeros(len(there), 1, device=there.device).masked_fill(~there.unsqueeze(1), NOT_YET)
         return torch.cat([self.model.encode_targets(batch.rows).float(), bias], dim=1)
 
-    def entity_scores(self, batch: FeatureBlock | TowerBatch) -> ScoredEntities:
+    def entity_scores(self, batch: TowerBatch) -> ScoredEntities:
         """Tower vectors alone."""
-        vectors = self.model.entity(batch.block if isinstance(batch, TowerBatch) else batch).float()
+        vectors = self.model.entity(batch.block).float()
         none = torch.zeros(0, dtype=torch.int64, device=vectors.device)
         with_bias = torch.cat([vectors, torch.ones_like(vectors[:, :1])], dim=1)
         return ScoredEntities(with_bias, none, none, none.to(vectors.dtype))
@@ -166,15 +166,12 @@ class BlocksNetwork(LinkNetwork, NodeNetwork):
         """Blocks around the examples' entities."""
         return self._blocks(lake, examples, device)
 
-    def link_model(
-        self, source: TowerSource | BlockSource, named: NDArray[np.bool_], group: ProcessGroup | None = None
-    ) -> nn.Module:
+    def link_model(self, source: TowerSource, named: NDArray[np.bool_], group: ProcessGroup | None = None) -> nn.Module:
         """Two towers."""
         settings, model = self.settings, self.settings.model
         target = self.store.manifest.table(self.query.target.name)
-        blocks = source.blocks if isinstance(source, TowerSource) else source
         torch.manual_seed(settings.seed)
-        entity = build_block_network(settings, blocks, model.tower_channels)
+        entity = build_block_network(settings, source.blocks, model.tower_channels)
         lookup = build_lookup(settings, target.rows, group)
         towers = BlockTowers(entity, target, model.tower_channels, model.target_embedding, lookup, model.new_targets)
         towers.learned.copy_(torch.from_numpy(named))
@@ -187,9 +184,10 @@ class BlocksNetwork(LinkNetwork, NodeNetwork):
         torch.manual_seed(self.settings.seed)
         return build_block_network(self.settings, source, knowledge.shape.scores)
 
-    def links_anywhere(self) -> BlockLoader | WalkLoader:
-        """Blocks around any entities, sampled in memory."""
-        return memory_source(self.settings, self.store, self.query)
+    def links_anywhere(self) -> TowerSource:
+        """Blocks around any entities, sampled in memory, and rows of targets."""
+        blocks = memory_source(self.settings, self.store, self.query)
+        return TowerSource(blocks, self.store.features(self.query.target.name))
 
     def nodes_anywhere(self, shape: AnswerShape) -> AnywhereSource:
         """Blocks around any entities, sampled in memory."""
@@ -198,7 +196,7 @@ class BlocksNetwork(LinkNetwork, NodeNetwork):
     def predictor(self, model: nn.Module, source: Any, device: torch.device) -> TowersPredictor:
         """Ranks by inner products."""
         assert isinstance(model, BlockTowers)
-        return TowersPredictor(model, source, self.query, self.store.features(self.query.target.name), device)
+        return TowersPredictor(model, source.blocks, self.query, source.features, device)
 
     def receptive_fields(self) -> tuple[ReceptiveField, ReceptiveField]:
         """Of a target no more than its row, and of an entity its blocks.

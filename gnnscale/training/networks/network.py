@@ -116,7 +116,7 @@ class LinkNetwork(Network, ABC):
 
     @abstractmethod
     def links_anywhere(self) -> Any:
-        """Source of batches around any entities, a :class:`gnnscale.batches.AnywhereSource`."""
+        """What :meth:`link_model` and :meth:`predictor` take to give batches around any entities."""
 
     @abstractmethod
     def predictor(self, model: nn.Module, source: Any, device: torch.device) -> LinkPredictor:
