@@ -35,6 +35,7 @@ from .relation import Relation as Relation
 from .relation import TogetherRelation as TogetherRelation
 from .relation import relation_links as relation_links
 from .relation import value_column as value_column
+from .table import RESERVED as RESERVED
 from .table import SEPARATOR as SEPARATOR
 from .table import ColumnType as ColumnType
 from .table import EdgeType as EdgeType

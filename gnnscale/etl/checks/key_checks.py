@@ -33,10 +33,15 @@ def strange_keys(raw: Mapping[str, RawTable], link: Link) -> Column:
     parent = raw[link.parent]
     key = parent.frame.schema[parent.table.primary_key or ""].dataType
     physical = raw[link.table].frame.schema[link.column].dataType
-    if physical == key_type(key) or isinstance(physical, T.IntegralType) and isinstance(key, T.IntegralType):
+    if physical == key_type(key) or (isinstance(physical, T.IntegralType) and isinstance(key, T.IntegralType)):
         return F.lit(None).cast("string")
     value = F.col(link.column)
     return F.when(link_keys(raw, link).isNull() & ~is_missing(value, physical), value.cast("string"))
+
+
+def shown_key(key: object) -> str:
+    """A key of a Spark row in messages: octets as hexadecimal digits."""
+    return key.hex() if isinstance(key, bytes | bytearray) else repr(key)
 
 
 def check_keys(raw: Mapping[str, RawTable], links: Iterable[Link]) -> None:
