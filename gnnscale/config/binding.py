@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from gnnscale.config.load import build_graph_schema
 from gnnscale.config.settings import Settings
-from gnnscale.query import AnchorPlan, Horizon, PredictiveQuery, plan_anchors, plan_pseudo_time
+from gnnscale.query import AnchorPlan, Horizon, PredictiveQuery, plan_anchors, plan_pseudo_time, show_time
 from gnnscale.schema import DataError, GraphManifest
+
+MOST_SECONDS: Final = 2**31 - 1
+"""Between a time and the graph's origin: times have 32 bits in memory."""
+
+AHEAD: Final = 2 * 366 * 86_400
+"""Seconds that are left for anchors after the last row, where rows are further apart than that."""
 
 TimeRanges = Mapping[str, tuple[int, int] | None]
 
@@ -25,8 +32,14 @@ def bind_query(settings: Settings, manifest: GraphManifest) -> PredictiveQuery:
 
 
 def graph_origin(time_ranges: TimeRanges) -> int:
-    """The first time of any row, in epoch seconds, which times in memory count from; 0 without times."""
-    return min((span[0] for span in time_ranges.values() if span), default=0)
+    """The first time of any row, in epoch seconds, which times in memory count from; 0 without times.
+
+    Where rows are more than 68 years apart, the time that far before the last one, less two years that are left for
+    anchors after it; what is older counts as of then.
+    """
+    spans = [span for span in time_ranges.values() if span]
+    first, last = min((span[0] for span in spans), default=0), max((span[1] for span in spans), default=0)
+    return first if last - first < MOST_SECONDS else last - MOST_SECONDS + AHEAD
 
 
 def plan_query_anchors(settings: Settings, query: PredictiveQuery, time_ranges: TimeRanges) -> AnchorPlan:
@@ -47,8 +60,29 @@ def plan_query_anchors(settings: Settings, query: PredictiveQuery, time_ranges: 
     if query.timed_event_tables and len(spans) < len(names):
         missing = next(name for name in names if time_ranges[name] is None)
         raise DataError(f"no row of '{missing}' has a time")
+    origin = graph_origin(time_ranges)
     if query.is_static:
         known = (min(s for s, _ in spans), max(e for _, e in spans)) if spans else (0, 0)
     else:
-        known = (min(s for s, _ in spans), min(e for _, e in spans))
-    return plan_anchors(query.horizon if not query.is_static else Horizon(()), known, **settings.anchors.model_dump())
+        known = (max(origin, min(s for s, _ in spans)), min(e for _, e in spans))
+    plan = plan_anchors(query.horizon if not query.is_static else Horizon(()), known, **settings.anchors.model_dump())
+    named = {"train": plan.train[0], "validation": plan.validation, "test": plan.test, "latest": plan.latest}
+    for name, anchor in named.items():
+        if fault := anchor_fault(anchor, time_ranges):
+            raise DataError(f"{name} anchor: {fault}; set section anchors to times nearer to those of the events")
+    return plan
+
+
+def anchor_fault(anchor: int, time_ranges: TimeRanges) -> str:
+    """Why nothing can be asked of a graph at an anchor; empty where it can.
+
+    Args:
+        anchor: epoch seconds.
+        time_ranges: table -> first and last time of its rows, in epoch seconds; None without times.
+    """
+    origin = graph_origin(time_ranges)
+    if abs(anchor - origin) >= MOST_SECONDS:
+        return f"{show_time(anchor)} is over 68 years from the times of the graph, which begin at {show_time(origin)}"
+    if anchor < origin and any(span[0] < origin for span in time_ranges.values() if span):
+        return f"{show_time(anchor)} is before {show_time(origin)}, since when times of this graph are told apart"
+    return ""

@@ -17,6 +17,7 @@ from gnnscale.inference.embedding_rows import TIMESTAMP
 from gnnscale.inference.population import read_keys
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery, Split
+from gnnscale.schema import DataError
 from gnnscale.store import GraphStore
 from gnnscale.training import NodePredictor, load_node_model
 
@@ -133,10 +134,19 @@ def score_in_batches(
         examples: who is asked about, and when.
         size: examples that are scored at once.
         advance: called with the number of examples that are done.
+
+    Raises:
+        DataError: an answer is no finite number.
     """
     parts = [np.zeros((0, predictor.knowledge.shape.scores), np.float32)]
     for start in range(0, len(examples), size):
         rows = np.arange(start, min(len(examples), start + size))
         parts.append(predictor.predict(examples.take(rows)))
         advance(len(rows))
-    return np.concatenate(parts)
+    scores = np.concatenate(parts)
+    if not np.isfinite(scores).all():
+        count = int((~np.isfinite(scores)).any(axis=1).sum())
+        raise DataError(
+            f"the model's answers for {count:,} of {len(scores):,} entities are no finite numbers; train it again"
+        )
+    return scores

@@ -7,9 +7,9 @@ from datetime import date, datetime
 from functools import cached_property
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from gnnscale.config import Settings, build_settings, plan_query_anchors
+from gnnscale.config import Settings, anchor_fault, build_settings, plan_query_anchors
 from gnnscale.interface.model_figures import Metrics, ReportPage
 from gnnscale.lake import Lake
 from gnnscale.query import epoch_seconds
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gnnscale.inference import LakeModel
-
-MOST_SECONDS: Final = 2**31 - 1
-"""Between an anchor and the first time of a graph, which are 32-bit numbers there."""
 
 
 def load_model(
@@ -157,9 +154,9 @@ class Model:
     def _anchor(self, as_of: date | str | int) -> int:
         seconds = anchor_seconds(as_of)
         record = self._lake.read_record(MANIFEST_NAME)
-        # Times are kept as so many seconds from the first one.
-        if record is not None and abs(seconds - GraphManifest.from_dict(record).origin) > MOST_SECONDS:
-            raise ConfigError(f"as_of is {as_of!r}, which is over 68 years from the times of the graph")
+        fault = "" if record is None else anchor_fault(seconds, GraphManifest.from_dict(record).time_ranges)
+        if fault:
+            raise ConfigError(f"as_of is {as_of!r}: {fault}")
         return seconds
 
     def _open(self, anchor: int | None) -> LakeModel:

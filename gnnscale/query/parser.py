@@ -25,6 +25,8 @@ from gnnscale.schema import QueryError, nearest
 
 MAX_LENGTH: Final = 100_000
 MAX_INTEGER: Final = 10**9
+MAX_DIGITS: Final = 38
+"""Digits up to which a whole number is exact: as many as the longest decimals have."""
 MAX_DEPTH: Final = 50
 MAX_COMPARISONS: Final = 500
 MAX_VALUES: Final = 10_000
@@ -306,7 +308,8 @@ def _value(token: Token) -> float | int | str | bool | None:
         number = float(token)
         if not math.isfinite(number):
             raise _FaultError(f"{_short(token)} is too large a number", token.start_pos)
-        return int(token) if token.lstrip("+-").isdigit() and len(token) < 19 else number
+        whole = token.lstrip("+-").isdigit() and len(token.lstrip("+-").lstrip("0")) <= MAX_DIGITS
+        return int(token) if whole else number
     if token.type in ("TRUE", "FALSE", "NULL"):
         return {"TRUE": True, "FALSE": False, "NULL": None}[token.type]
     if token.type == "DATE":

@@ -39,6 +39,7 @@ from .relation import value_column as value_column
 from .secrets import is_secret_name as is_secret_name
 from .secrets import mask_secrets as mask_secrets
 from .secrets import mask_text as mask_text
+from .table import RESERVED as RESERVED
 from .table import SEPARATOR as SEPARATOR
 from .table import ColumnType as ColumnType
 from .table import EdgeType as EdgeType

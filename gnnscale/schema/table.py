@@ -43,8 +43,8 @@ MEANINGS = {
 SEPARATOR: Final = ","
 """Stands between the values of a multicategorical text column unless its table says otherwise."""
 
-RESERVED_COLUMNS: Final = frozenset({"_time", "_end", "node_id", "_range", "_order", "_value"})
-"""Names that the graph build gives to columns of its own."""
+RESERVED: Final = "gnnscale|"
+"""What the names of columns begin with that the graph build adds to raw rows; none of theirs may."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +118,19 @@ class Table:
         Raises:
             SchemaError: they have not.
         """
+        seen: dict[str, str] = {}
         for column in found:
-            if column.lower() in RESERVED_COLUMNS or "." in column or "`" in column:
+            if column.lower().startswith(RESERVED) or not column or "." in column or "`" in column:
                 raise SchemaError(
                     f"table '{self.name}': a column can't be called '{column}'; rename it in the source "
-                    f"(no dots or backticks, and not {', '.join(sorted(RESERVED_COLUMNS))})"
+                    f"(no dots or backticks, and nothing that begins with {RESERVED})"
                 )
+            if column.lower() in seen:
+                raise SchemaError(
+                    f"table '{self.name}' has columns '{seen[column.lower()]}' and '{column}': names differ in more "
+                    "than upper and lower case; rename or remove one in the source"
+                )
+            seen[column.lower()] = column
         self.require_columns(found)
 
     @property

@@ -86,6 +86,8 @@ def write_features(folder: Path, batches: Iterator[pa.RecordBatch], table: Table
         create_array(folder / f"embedded_{i}.npy", np.float16, (table.rows, feature.dims))
         for i, feature in enumerate(table.embedded)
     ]
+    import pyarrow.compute as pc
+
     seen = np.zeros(table.rows, bool)
     for batch in batches:
         ids = batch.column("node_id").to_numpy()
@@ -101,7 +103,8 @@ def write_features(folder: Path, batches: Iterator[pa.RecordBatch], table: Table
         for array, feature in zip(vectors, table.embedded, strict=True):
             values = batch.column(feature.encoded).flatten().to_numpy(zero_copy_only=False)
             array[ids] = values.reshape(len(ids), feature.dims)
-        times[ids] = relative_times(batch.column("time"), origin)
+        # In a graph whose times are further apart than 32 bits tell, what is older counts as of the origin.
+        times[ids] = relative_times(pc.max_element_wise(batch.column("time"), origin, skip_nulls=False), origin)
         if valid_until is not None:
             column = batch.column("end_time")
             # An end in the year 9999 means never.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,7 +48,11 @@ class TrainResult:
 
 def metrics_in_words(figures: Mapping[str, float]) -> str:
     """The metrics of a validation, in a few words."""
-    return ", ".join(f"{_title(name)} {value:.4g}" for name, value in figures.items() if name not in FIGURES_BESIDE)
+    return ", ".join(
+        f"{_title(name)} {'undefined' if math.isnan(value) else f'{value:.4g}'}"
+        for name, value in figures.items()
+        if name not in FIGURES_BESIDE
+    )
 
 
 def _title(name: str) -> str:

@@ -23,6 +23,7 @@ from gnnscale.batches import rank_slice
 from gnnscale.config import Settings
 from gnnscale.nn import set_dropout_step, sharded_tables
 from gnnscale.sampling import stream_key
+from gnnscale.schema import DataError
 from gnnscale.training.callback import Callback, NoOpCallback
 from gnnscale.training.compiled_model import compile_model
 from gnnscale.training.distributed_context import DistributedContext
@@ -258,6 +259,12 @@ class Trainer:
         edges = torch.tensor(recent.edges, dtype=torch.float64, device=self.context.device)
         own = torch.stack([torch.stack(recent.losses).mean().double(), edges])
         loss, sampled = self.context.total(own).tolist()
+        if not math.isfinite(loss):
+            # Every process has the same sum, so that all of them end here.
+            raise DataError(
+                f"the training loss is {loss} by step {step + 1:,}: a lower training.learning_rate may keep it finite; "
+                "else an input or a label is too large"
+            )
         self.losses.append((step, loss / self.context.workers))
         for throughput in (self._lately, self._throughput):
             throughput.count(recent.seeds, int(sampled), recent.waited)

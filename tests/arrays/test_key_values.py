@@ -12,18 +12,20 @@ import pytest
 from gnnscale.arrays import as_keys, key_array, key_text, plain_keys
 
 WHOLE = 1_234_567_890_123_456_768
+INFINITE = float("inf")
+FRACTIONS = [Decimal("1.0"), Decimal("1.4"), Decimal("1.45")]
 UUID = uuid.UUID("0f8fad5b-d9cb-469f-a165-70867728950e")
 
 
 @pytest.mark.parametrize(
     ("values", "wanted", "same"),
     [
-        (pa.array([1.0, float("nan"), None, 1.5, 2.0**53, float("inf")]), pa.int64(), [1, None, None, None, None, None]),
+        (pa.array([1.0, float("nan"), None, 1.5, 2.0**53, INFINITE]), pa.int64(), [1, *[None] * 5]),
         (pa.array([1.0, 2.0**24], pa.float32()), pa.int64(), [1, None]),
         (pa.array([1, 300, -5]), pa.int8(), [1, None, -5]),
         (pa.array([5, 2**63], pa.uint64()), pa.int64(), [5, None]),
         (pa.array([Decimal("1.00"), Decimal("1.40")]), pa.int64(), [1, None]),
-        (pa.array([Decimal("1.0"), Decimal("1.4"), Decimal("1.45")], pa.decimal128(5, 2)), pa.decimal128(5, 1), [1, Decimal("1.4"), None]),
+        (pa.array(FRACTIONS, pa.decimal128(5, 2)), pa.decimal128(5, 1), [1, FRACTIONS[1], None]),
         (pa.array([1, 2**62]), pa.decimal128(20, 2), [1, None]),
         (pa.array([1.0, 1.5]), pa.decimal128(20, 2), [1, None]),
         (pa.array(["a", None], pa.large_string()), pa.string(), ["a", None]),
@@ -34,7 +36,7 @@ UUID = uuid.UUID("0f8fad5b-d9cb-469f-a165-70867728950e")
         (pa.array([1]), pa.string(), None),
         (pa.array([date(2024, 1, 2)]), pa.timestamp("us", "UTC"), None),
     ],
-)  # fmt: skip
+)
 def test_columns_hold_keys_of_another_type_by_value_or_not_at_all(values, wanted, same):
     found = as_keys(values, wanted)
     assert (None if found is None else found.to_pylist()) == same

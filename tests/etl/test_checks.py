@@ -200,3 +200,14 @@ def test_a_column_name_that_is_taken_or_has_dots_is_an_error_that_names_it(spark
     )
     with pytest.raises(SchemaError, match=f"'{column}'"):
         build_graph(spark, Lake(settings.lake.uri), settings)
+
+
+def test_a_time_that_is_none_is_told_from_a_long_history(spark):
+    year = 365 * DAY
+    races = raw_table(spark, Table("races"), [-20 * year, 0, 10 * year, 30 * year, 54 * year], x=range(5))
+    assert check_tables({"races": races})["races"].time_range == (-20 * year, 54 * year)
+    ended = raw_table(spark, Table("orders"), [50 * year, 51 * year, 52 * year, 8_030 * year], x=range(4))
+    with pytest.raises(DataError, match=r"in 'orders', and those of 'races' lie more than 66 years before the last"):
+        check_tables({"races": races, "orders": ended})
+    with pytest.raises(DataError, match=r"those of 'orders' lie more than 66 years before the last: one of them is no"):
+        check_tables({"orders": ended})

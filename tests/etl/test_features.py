@@ -7,6 +7,7 @@ import pytest
 
 from gnnscale.etl.nodes.column_features import SKEWED, encode_features, feature_types, fit_features
 from gnnscale.etl.nodes.list_columns import CLIP
+from gnnscale.etl.sources.raw_tables import TIME
 from gnnscale.schema import ColumnType, FeatureManifest, GnnscaleError, GraphSchema, Table
 from tests.etl.frames import frame_of, raw_table
 
@@ -77,14 +78,14 @@ def test_categories_come_most_frequent_first_then_by_name(spark):
 def test_encoded_values_follow_from_the_statistics(spark):
     raw = shop_facts(spark)
     found = fitted(spark)
-    rows = encode_features(raw.frame, tuple(found.values())).toPandas().sort_values("_time").reset_index(drop=True)
-    before = raw.frame.toPandas().sort_values("_time").reset_index(drop=True)
+    rows = encode_features(raw.frame, tuple(found.values())).toPandas().sort_values(TIME).reset_index(drop=True)
+    before = raw.frame.toPandas().sort_values(TIME).reset_index(drop=True)
     logged = np.sign(before["skew"]) * np.log1p(before["skew"].abs())
     for column, values in (("plain", before["plain"]), ("skew", logged)):
         expected = ((values - found[column].mean) / found[column].std).clip(-CLIP, CLIP).fillna(0.0)
         np.testing.assert_allclose(rows[f"num_{column}"], expected.astype(np.float32), rtol=1e-5, atol=1e-6)
         assert rows[f"num_{column}"].dtype == np.float32
-    period = rows[rows["_time"] <= FIT_UNTIL]["num_plain"]
+    period = rows[rows[TIME] <= FIT_UNTIL]["num_plain"]
     assert period.mean() == pytest.approx(0, abs=1e-5)
     assert (rows["num_flat"] == 0).all()
     codes = before["color"].map({"blue": 1, "red": 2}).fillna(0).astype(int)

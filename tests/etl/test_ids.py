@@ -2,8 +2,8 @@
 
 from pyspark.sql import functions as F
 
-from gnnscale.etl.ids.assign_ids import NODE_ID, add_node_ids
-from gnnscale.etl.sources.raw_tables import RawTable
+from gnnscale.etl.ids.assign_ids import ROW_ID, add_node_ids
+from gnnscale.etl.sources.raw_tables import TIME, RawTable
 from gnnscale.schema import Table
 from tests.etl.frames import raw_table, shuffled
 
@@ -11,7 +11,7 @@ FACTS = Table("facts", time_column="t")
 
 
 def numbered(raw: RawTable, ranges: int, *columns: str) -> list[tuple]:
-    rows = add_node_ids(raw, ranges).select(NODE_ID, *columns).collect()
+    rows = add_node_ids(raw, ranges).select(ROW_ID, *columns).collect()
     assert sorted(row[0] for row in rows) == list(range(len(rows)))
     return sorted(tuple(row) for row in rows)
 
@@ -19,11 +19,11 @@ def numbered(raw: RawTable, ranges: int, *columns: str) -> list[tuple]:
 def test_facts_are_numbered_by_time_whatever_the_order_and_ranges(spark):
     times = [(i * 37) % 11 for i in range(60)]
     raw = raw_table(spark, FACTS, times, x=[i // 2 for i in range(60)])
-    expected = numbered(raw, 1, "_time", "x")
+    expected = numbered(raw, 1, TIME, "x")
     assert [row[1] for row in expected] == sorted(times)
     for ranges, parts in ((3, 1), (8, 3)):
         again = RawTable(FACTS, shuffled(raw.frame, parts))
-        assert numbered(again, ranges, "_time", "x") == expected
+        assert numbered(again, ranges, TIME, "x") == expected
 
 
 def test_rows_that_are_the_same_in_every_column_each_get_an_id(spark):
@@ -53,6 +53,6 @@ def test_rows_that_differ_only_in_which_column_is_null_keep_their_ids(spark):
 def test_one_row_and_more_ranges_than_rows(spark):
     raw = raw_table(spark, FACTS, [7], x=["only"])
     assert numbered(raw, 16, "x") == [(0, "only")]
-    assert add_node_ids(raw, 4).schema[NODE_ID].dataType.simpleString() == "bigint"
-    assert add_node_ids(raw, 4).columns == ["x", "_time", NODE_ID]
+    assert add_node_ids(raw, 4).schema[ROW_ID].dataType.simpleString() == "bigint"
+    assert add_node_ids(raw, 4).columns == ["x", TIME, ROW_ID]
     assert add_node_ids(RawTable(raw.table, raw.frame.where(F.lit(False))), 4).count() == 0

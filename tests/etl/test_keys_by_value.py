@@ -31,23 +31,40 @@ BIG = 1_234_567_890_123_456_704
 UUIDS = [uuid.UUID(int=i * 7919).bytes for i in range(4)]
 
 
+DAYS = [date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 3), date(1950, 1, 1)]
+NOONS = [datetime(2024, 1, i, 12) for i in (1, 2, 3, 4)]
+ZONED = [noon.replace(tzinfo=UTC) for noon in NOONS]
+
+
 @pytest.mark.parametrize(
     ("keys", "named", "matched"),
     [
-        (pa.array([1.0, 2.0, 3.0]), pa.array([1, 2, 9, None]), [1, 2]),
+        ([1.0, 2.0, 3.0], [1, 2, 9, None], [1, 2]),
         (pa.array([1.0, 2.0, 3.0], pa.float32()), pa.array([1, 2, 9, None], pa.int32()), [1, 2]),
-        (pa.array([1, 2, 3]), pa.array([1.0, 2.0, 9.5, float("nan")]), [1.0, 2.0]),
+        ([1, 2, 3], [1.0, 2.0, 9.5, float("nan")], [1, 2]),
         (pa.array([1, 2, 3], D38), pa.array([1, 2, Decimal("1.4"), None], D10), [1, 2]),
-        (pa.array([1, 2, 3]), pa.array([1, 2, Decimal("1.4"), None], D10), [1, 2]),
-        (pa.array([BIG, BIG + 1, BIG + 2]), pa.array([BIG, BIG + 2, BIG - 1, None], D38), [BIG, BIG + 2]),
-        (pa.array([BIG, BIG + 1, BIG + 2], D38), pa.array([BIG, BIG + 2, BIG - 1, None]), [BIG, BIG + 2]),
-        (pa.array([1, 2, 3], D10), pa.array([1.0, 2.0, 1.4, float("nan")]), [1.0, 2.0]),
-        (pa.array(UUIDS[:3]), pa.array([*UUIDS[:2], UUIDS[3], None]), UUIDS[:2]),
-        (pa.array([date(2024, 1, i) for i in (1, 2, 3)]), pa.array([date(2024, 1, 1), date(2024, 1, 2), date(1950, 1, 1), None]), [date(2024, 1, 1), date(2024, 1, 2)]),
-        (pa.array([datetime(2024, 1, i) for i in (1, 2, 3)]), pa.array([datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC), datetime(1950, 1, 1, tzinfo=UTC), None]), [datetime(2024, 1, 1), datetime(2024, 1, 2)]),
+        ([1, 2, 3], pa.array([1, 2, Decimal("1.4"), None], D10), [1, 2]),
+        ([BIG, BIG + 1, BIG + 2], pa.array([BIG, BIG + 2, BIG - 1, None], D38), [BIG, BIG + 2]),
+        (pa.array([BIG, BIG + 1, BIG + 2], D38), [BIG, BIG + 2, BIG - 1, None], [BIG, BIG + 2]),
+        (pa.array([1, 2, 3], D10), [1.0, 2.0, 1.4, float("nan")], [1, 2]),
+        (pa.array(UUIDS[:3], pa.binary()), pa.array([*UUIDS[:2], UUIDS[3], None]), UUIDS[:2]),
+        (DAYS[:3], [*DAYS[:2], DAYS[3], None], DAYS[:2]),
+        (NOONS[:3], [*ZONED[:2], ZONED[3], None], ZONED[:2]),
     ],
-    ids=str,
-)  # fmt: skip
+    ids=[
+        "double",
+        "float",
+        "to-long",
+        "decimal",
+        "fraction",
+        "wide",
+        "wider",
+        "double-decimal",
+        "binary",
+        "date",
+        "time",
+    ],
+)
 def test_checks_and_ids_agree_on_what_matches(spark, tmp_path, keys, named, matched):
     raw = {
         "parents": raw_table(spark, Table("parents", primary_key="k"), k=keys),
@@ -58,7 +75,7 @@ def test_checks_and_ids_agree_on_what_matches(spark, tmp_path, keys, named, matc
     assert check_tables(raw)["parents"].rows == 3
     found = check_link(raw, link, 3, 0.1)
     assert (found.edges, found.dangling, found.nulls, found.parents_matched) == (2, 1, 1, 2)
-    with pytest.raises(DataError, match=r"rows\.fk matches 2 of 3 keys .*such as .*(9|1\.4|BIG|1950|\d{9}|bytearray)"):
+    with pytest.raises(DataError, match=r"rows\.fk matches 2 of 3 keys .*, such as "):
         check_link(raw, link, 3, 0.9)
     assert count_isolated(raw, [found, found])["parents"] == 1
     lake = Lake(tmp_path)
@@ -71,20 +88,19 @@ def test_checks_and_ids_agree_on_what_matches(spark, tmp_path, keys, named, matc
     known = read_keys(lake, "parents").to_pylist()
     assert len(known) == 3 and None not in known
     assert nodes[2:] == [None, None]
-    assert [known[node] for node in nodes[:2]] == [
-        m.replace(tzinfo=UTC) if isinstance(m, datetime) else m for m in matched
-    ]
+    assert [known[node] for node in nodes[:2]] == matched
 
 
 @pytest.mark.parametrize(
     ("keys", "named", "message"),
     [
-        ([1, 2], [1.0, 2.0**53], r"foreign key rows\.fk: 1 values are no exact keys, such as 9007199254740992\.0; a column of double holds whole numbers below 9,007,199,254,740,992"),
-        ([1, 2], pa.array([1.0, 2.0**24], pa.float32()), r"rows\.fk: 1 values .*float holds whole numbers below 16,777,216"),
+        ([1, 2], [1.0, 2.0**53], r"foreign key rows\.fk: 1 values are no exact keys, such as 9007199254740992\.0"),
+        ([1, 2], [1.0, 2.0**53], r"a column of double holds whole numbers below 9,007,199,254,740,992"),
+        ([1, 2], pa.array([1.0, 2.0**24], pa.float32()), r"rows\.fk: 1 values .*float holds .* below 16,777,216"),
         ([1.0, 2.5], [1, 2], r"primary key parents\.k: 1 values are no exact keys, such as 2\.5"),
         ([1.0, 2.0**60], [1, 2], r"primary key parents\.k: 1 values are no exact keys"),
     ],
-)  # fmt: skip
+)
 def test_inexact_keys_are_refused_by_name(spark, keys, named, message):
     raw = {
         "parents": raw_table(spark, Table("parents", primary_key="k"), k=keys),

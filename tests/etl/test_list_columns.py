@@ -6,6 +6,7 @@ import pytest
 
 from gnnscale.etl.nodes.column_features import encode_features, feature_types, fit_features
 from gnnscale.etl.nodes.list_columns import CLIP, ROWS, encode_lists
+from gnnscale.etl.sources.raw_tables import TIME
 from gnnscale.etl.spark.session import open_session
 from gnnscale.etl.text.hashed_encoder import HashedEncoder
 from gnnscale.schema import ColumnType, DataError, FeatureManifest, GraphSchema, SchemaError, Table
@@ -45,7 +46,7 @@ def raw(spark, later: int | None = None):
 
 def encoded(raw, features):
     frame = encode_lists(encode_features(raw.frame, features), features, HashedEncoder(16))
-    return frame.toPandas().sort_values("_time").reset_index(drop=True)
+    return frame.toPandas().sort_values(TIME).reset_index(drop=True)
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +103,9 @@ def test_a_column_may_be_called_as_anothers_encoding_is(spark):
     rows = raw_table(spark, table, [0], x=["word"], emb_x=pa.array([[2.0]]), multi_x=[["a"]], num_y=[4.0], y=[1.0])
     kinds = feature_types(rows, GraphSchema([table]))
     features = fit_features(rows, kinds, None, 10, text_dims=4)
-    kept = ["_time"]
+    kept = [TIME]
     frame = encode_lists(encode_features(rows.frame, features, kept), features, HashedEncoder(4))
-    assert set(frame.columns) == {"_time", "emb_x", "emb_emb_x", "multi_multi_x", "num_num_y", "num_y"}
+    assert set(frame.columns) == {TIME, "emb_x", "emb_emb_x", "multi_multi_x", "num_num_y", "num_y"}
     row = frame.first()
     assert len(row["emb_x"]) == 4 and row["emb_emb_x"] == [0.0] and row["multi_multi_x"] == [1]
 
@@ -116,7 +117,7 @@ def test_a_batch_is_cut_into_pieces_and_rows_stay_in_order(spark):
     features = fit_features(rows, kinds, None, 10)
     frame = encode_lists(encode_features(rows.frame.coalesce(1), features), features, HashedEncoder(4))
     found = frame.toArrow()
-    assert found["_time"].to_pylist() == list(range(count))
+    assert found[TIME].to_pylist() == list(range(count))
     values = np.array(found["emb_x"].to_pylist())[:, 0]
     raw_values = np.arange(count) % 7
     np.testing.assert_allclose(values, (raw_values - raw_values.mean()) / raw_values.std(), atol=1e-5)

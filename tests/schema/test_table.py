@@ -32,8 +32,15 @@ def test_named_columns_are_all_that_the_declaration_mentions():
     assert Table("a").named_columns == set()
 
 
-@pytest.mark.parametrize("column", ["a.b", "a`b", "_time", "_TIME", "node_id"])
+@pytest.mark.parametrize("column", ["a.b", "a`b", "", "gnnscale|time", "GNNScale|x"])
 def test_a_column_whose_name_the_graph_can_not_take_is_told(column):
     with pytest.raises(SchemaError, match="table 'a': a column can't be called"):
         Table("a").check_columns(["x", column])
-    Table("a").check_columns(["x", "time"])
+    # What the graph adds has names that no column of a source can have.
+    Table("a").check_columns(["x", "time", "_time", "_Time2", "Node_ID", "raw_x", "key", "count", "rows"])
+
+
+@pytest.mark.parametrize("columns", [["x", "Amount", "amount"], ["x", "y", "x"]])
+def test_columns_that_differ_in_case_alone_are_told(columns):
+    with pytest.raises(SchemaError, match=rf"table 'a' has columns '{columns[1]}' and '{columns[2]}'|'x' and 'x'"):
+        Table("a").check_columns(columns)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
+from gnnscale.config import graph_origin
 from gnnscale.etl.checks.degrees import DegreeHistogram, key_end
-from gnnscale.etl.checks.key_checks import link_keys, own_keys, strange_keys
+from gnnscale.etl.checks.key_checks import link_keys, own_keys, shown_key, strange_keys
 from gnnscale.etl.sources.raw_tables import TIME, RawTable
 from gnnscale.query import AnchorPlan, Split, show_time
 from gnnscale.schema import DataError, Link, LinkManifest
@@ -56,6 +58,9 @@ def check_tables(raw: Mapping[str, RawTable], time_range: tuple[int, int] | None
         if key:
             own = own_keys(table)
             aggregates += [F.count(own).alias("keyed"), F.count_distinct(own).alias("distinct")]
+        floats = [f.name for f in table.frame.schema if isinstance(f.dataType, T.FloatType | T.DoubleType)]
+        endless = [F.count(F.when(F.abs(F.col(f"`{name}`")) == float("inf"), True)) for name in floats]
+        aggregates += [count.alias(f"endless|{name}") for count, name in zip(endless, floats, strict=True)]
         if time_range:
             aggregates.append(F.count(F.when(~F.col(TIME).between(*time_range), True)).alias("outside"))
         row = table.frame.agg(*aggregates).first()
@@ -66,12 +71,15 @@ def check_tables(raw: Mapping[str, RawTable], time_range: tuple[int, int] | None
             raise DataError(f"primary key {name}.{key} is null in {row['rows'] - row['keyed']:,} rows")
         if key and row["distinct"] < row["rows"]:
             raise DataError(_duplicates(table, key))
+        for column in floats:
+            if row[f"endless|{column}"]:
+                log.warning("%s.%s: %s infinities count as missing", name, column, f"{row[f'endless|{column}']:,}")
         span = (row["first"], row["last"]) if row["first"] is not None else None
         outside = row["outside"] if time_range else None
         # Rows with a primary key differ in it.
         duplicates = 0 if key else count_repeats(table.frame, _row_hash(table), row["rows"])
         figures[name] = TableFigures(row["rows"], span, duplicates, outside)
-    _check_range(figures)
+    _check_range(raw, figures)
     return figures
 
 
@@ -99,17 +107,26 @@ def _row_hash(table: RawTable) -> Column:
     return F.xxhash64(*columns, *(column.isNull() for column in columns))
 
 
-def _check_range(figures: Mapping[str, TableFigures]) -> None:
+def _check_range(raw: Mapping[str, RawTable], figures: Mapping[str, TableFigures]) -> None:
+    """Say where times are more than 68 years apart; half of a table that is that much older than its last row has one
+    that is no real time."""
     spans = {name: f.time_range for name, f in figures.items() if f.time_range}
     if not spans:
         return
     first = min(spans, key=lambda name: spans[name][0])
     last = max(spans, key=lambda name: spans[name][1])
-    if spans[last][1] - spans[first][0] >= 2**31 - 1:
+    origin = graph_origin(spans)
+    if origin == spans[first][0]:
+        return
+    reach = f"times reach from {show_time(spans[first][0])} in '{first}' to {show_time(spans[last][1])} in '{last}'"
+    row = raw[last].frame.agg(F.percentile_approx(TIME, 0.5)).first()
+    older = [name for name in spans if spans[name][1] < origin] + [last] * (row is not None and row[0] < origin)
+    if older:
         raise DataError(
-            f"times reach from {show_time(spans[first][0])} in '{first}' to {show_time(spans[last][1])} in '{last}'; "
-            "a graph holds 68 years at most, so one of them is no real time"
+            f"{reach}, and those of '{older[0]}' lie more than 66 years before the last: one of them is no real time; "
+            "mend it in the source, or make it null where it stands for no time"
         )
+    log.warning("%s; what is from before %s counts as of then for the ages that a model sees", reach, show_time(origin))
 
 
 def check_link(
@@ -156,8 +173,8 @@ def check_link(
         max_degree=found.largest,
         degree_quantiles=found.quantiles(),
     )
-    strange = min((row["strange"] for row in rows if row["strange"] is not None), default=None)
-    check_match_rate(figures, parent_key, min_match_rate, setting, found.example if strange is None else strange)
+    strange = min((row["strange"] for row in rows if row["strange"] is not None), default=found.example)
+    check_match_rate(figures, parent_key, min_match_rate, setting, strange)
     return figures
 
 
@@ -178,7 +195,7 @@ def check_match_rate(
     """
     keyed = figures.edges + figures.dangling
     if figures.edges == 0 or figures.match_rate < min_match_rate:
-        such = f", such as {example!r}" if example is not None else ""
+        such = f", such as {shown_key(example)}" if example is not None else ""
         raise DataError(
             f"foreign key {figures.link.name} matches {figures.edges:,} of {keyed:,} keys in "
             f"{figures.parent}.{parent_key} ({figures.match_rate:.1%}; at least {min_match_rate:.0%} must){such}; "
@@ -216,7 +233,7 @@ def check_windows(events: RawTable, plan: AnchorPlan) -> None:
 
 
 def _duplicates(table: RawTable, key: str) -> str:
-    repeated = table.frame.groupBy(own_keys(table).alias(key)).count().where("count > 1")
+    repeated = table.frame.groupBy(own_keys(table).alias("key")).count().where("count > 1")
     number = repeated.count()
-    shown = ", ".join(repr(row[key]) for row in repeated.orderBy(key).limit(3).collect())
+    shown = ", ".join(shown_key(row["key"]) for row in repeated.orderBy("key").limit(3).collect())
     return f"primary key {table.table.name}.{key} is not unique: {number:,} values are repeated, such as {shown}"

@@ -39,6 +39,11 @@ def strange_keys(raw: Mapping[str, RawTable], link: Link) -> Column:
     return F.when(link_keys(raw, link).isNull() & ~is_missing(value, physical), value.cast("string"))
 
 
+def shown_key(key: object) -> str:
+    """A key of a Spark row in messages: octets as hexadecimal digits."""
+    return key.hex() if isinstance(key, bytes | bytearray) else repr(key)
+
+
 def check_keys(raw: Mapping[str, RawTable], links: Iterable[Link]) -> None:
     """See that keys in floating-point columns are exact, and primary keys among them whole.
 

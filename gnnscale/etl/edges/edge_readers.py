@@ -49,6 +49,7 @@ class NumberedEdges:
     def _columns(self, batch: pa.RecordBatch) -> EdgeColumns:
         source, target, time, *weight = (batch.column(name) for name in self.columns)
         times, timeless = epoch_seconds(time, self.origin)
+        times = np.maximum(times, self.origin)
         held = weight[0].to_numpy(zero_copy_only=False).astype(np.float32, copy=False) if weight else None
         return EdgeColumns.of(node_ids(source), node_ids(target), times, timeless, self.origin, held)
 
@@ -82,6 +83,7 @@ class LogEdges:
     def _columns(self, batch: pa.RecordBatch) -> EdgeColumns:
         source_keys, target_keys, time = (batch.column(name) for name in self.columns)
         times, timeless = epoch_seconds(time, self.origin)
+        times = np.maximum(times, self.origin)
         source, target = self.sources.lookup().find(source_keys), self.targets.lookup().find(target_keys)
         return EdgeColumns.of(source, target, times, timeless, self.origin)
 

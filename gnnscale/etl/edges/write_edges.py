@@ -19,7 +19,7 @@ UNDATED = np.iinfo(np.int64).min
 
 @dataclass(frozen=True)
 class LinkEdges:
-    """One edge for each row whose foreign key matches, from the later of both ends' times on.
+    """One edge for each row whose foreign key matches, from the later of both ends' times on, or from the origin.
 
     Args:
         files: of ``nodes_<table>``, whose rows hold the key.
@@ -55,4 +55,5 @@ class LinkEdges:
             timeless = times == UNDATED
         if timeless is not None:
             times = np.where(timeless, self.origin, times)
+        times = np.maximum(times, self.origin)
         return EdgeColumns.of(node_ids(child), parent, times, timeless, self.origin)

@@ -8,11 +8,17 @@ import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from gnnscale.etl.sources.raw_tables import TIME, RawTable
+from gnnscale.etl.sources.raw_tables import END, TIME, RawTable
+from gnnscale.schema import RESERVED
 
 NODE_ID = "node_id"
-_RANGE = "_range"
-_ORDER = "_order"
+"""Column of the lake's tables that holds the id of a node."""
+
+ROW_ID = f"{RESERVED}{NODE_ID}"
+"""Column of raw rows that holds it."""
+
+_RANGE = f"{RESERVED}range"
+_ORDER = f"{RESERVED}order"
 
 _PLACE_BITS = 33
 """Bits of ``monotonically_increasing_id`` that count the rows of a partition; those above tell the partition."""
@@ -29,7 +35,7 @@ def add_node_ids(raw: RawTable, ranges: int) -> DataFrame:
         ranges: ranges that are numbered in parallel; one count for each is collected.
 
     Returns:
-        The frame with column ``node_id``, int64; rows in its order, a partition a range.
+        The frame with column ``ROW_ID``, int64; rows in its order, a partition a range.
     """
     frame = raw.frame.withColumn(_ORDER, _hash(raw))
     timed = raw.table.time_column is not None
@@ -43,11 +49,14 @@ def add_node_ids(raw: RawTable, ranges: int) -> DataFrame:
     ordered = frame.repartitionById(parts, _RANGE).sortWithinPartitions(leading, _ORDER)
     place = F.monotonically_increasing_id().bitwiseAND(F.lit((1 << _PLACE_BITS) - 1))
     offset = F.array(*(F.lit(count).cast("long") for count in before))[F.col(_RANGE)]
-    return ordered.withColumn(NODE_ID, place + offset).drop(_RANGE, _ORDER)
+    return ordered.withColumn(ROW_ID, place + offset).drop(_RANGE, _ORDER)
 
 
 def _hash(raw: RawTable) -> Column:
-    columns = [F.col(f"`{name}`") for name in sorted(raw.frame.columns)]
+    # The time is hashed in its place of old, or ids would change.
+    old = {TIME: "_time", END: "_end"}
+    names = sorted(raw.frame.columns, key=lambda name: old.get(name, name))
+    columns = [F.col(f"`{name}`") for name in names]
     # xxhash64 passes over nulls, so which columns are null is hashed beside.
     return F.xxhash64(*columns, *(column.isNull() for column in columns))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -16,6 +17,9 @@ from gnnscale.schema import GraphSchema, Link, ValueKind
 
 RAW = "raw_"
 """Prefix of the columns of ``nodes_<table>`` that hold values as they came."""
+
+DIGITS = 38
+"""Most digits of a decimal."""
 
 Values = Mapping[bound.Operand, Column]
 
@@ -79,9 +83,29 @@ def condition_column(condition: bound.Condition, values: Values) -> Column:
 
 
 def _compare(value: Column, operator: str, constants: Sequence[bound.Value]) -> Column:
-    first = F.lit(constants[0])
+    exact = [_constant(constant) for constant in constants]
+    if not any(isinstance(constant, float) for constant in constants):
+        return _operate(value, operator, exact, constants)
+    # Numbers of 32 bits are no decimal fractions of 64: what is written as .1 means the number nearest to it. The type
+    # is known when the plan is made, and costs the rows nothing.
+    narrow = [constant.cast("float") for constant in exact]
+    compared = _operate(value, operator, narrow, constants), _operate(value, operator, exact, constants)
+    return F.when(F.typeof(value) == "float", compared[0]).otherwise(compared[1])
+
+
+def _constant(value: bound.Value) -> Column:
+    """A constant by its exact value, so that comparing it rounds no whole number to its neighbor."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 10**DIGITS:
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
+        return F.lit(Decimal(value)).cast(f"decimal({DIGITS},0)")
+    return F.lit(value)
+
+
+def _operate(value: Column, operator: str, exact: Sequence[Column], constants: Sequence[bound.Value]) -> Column:
+    first = exact[0]
     if operator == "IN":
-        return value.isin(list(constants))
+        return value.isin(list(exact))
     if operator == "LIKE":
         # Only % is a wildcard; SQL's underscore is one too, unless it is escaped.
         pattern = str(constants[0]).replace("\\", "\\\\").replace("_", "\\_")

@@ -67,6 +67,10 @@ class LabelRule(ABC):
     def figures(self) -> list[Column]:
         """Aggregates of a split's examples for the record of the labels, each under its name."""
 
+    def beyond(self) -> Column | None:
+        """Which examples have a target that is too large to learn; None where none could."""
+        return None
+
     def classes(self, labels: DataFrame) -> DataFrame | None:
         """Columns ``split`` and ``value``: one row for each class of each example; None without classes."""
         return None

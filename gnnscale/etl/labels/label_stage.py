@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from gnnscale.config import Settings, bind_query, plan_query_anchors
+from gnnscale.etl.labels.label_checks import check_sizes, warn_of_little
 from gnnscale.etl.labels.label_rule import find_rule
 from gnnscale.etl.labels.labelled_examples import label_frame, population_frame
 from gnnscale.etl.spark.write_tables import read_table, write_table
@@ -51,6 +52,7 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
     for split in Split:
         if not counts.get(split):
             raise _nothing(query, plan, split)
+    check_sizes(labels, find_rule(query).beyond(), query.text)
     # Written sorted in one file while few, so that the same labels are the same bytes.
     few = sum(counts.values()) < 5_000_000
     ordered = labels.repartition(1) if few else labels.repartitionByRange("anchor_time", "entity")
@@ -70,6 +72,7 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
             name: value for name, value in row.asDict().items() if name != "split" and value is not None
         }
     lake.write_record(TASK.format(query=settings.query.name), record)
+    warn_of_little(record)
     return {str(split): counts[split] for split in Split}
 
 

@@ -13,7 +13,7 @@ from gnnscale.etl.labels.label_rule import Key, LabelInputs, before, find_rule
 from gnnscale.etl.labels.windows import Measure, aggregate_windows, fill_empty
 from gnnscale.lake import Lake
 from gnnscale.query import DAY, WINDOW, AnchorPlan, PredictiveQuery, Split, Window, bound, part_of
-from gnnscale.schema import GraphManifest
+from gnnscale.schema import GraphManifest, ValueKind
 
 DROPPING = ("AVG", "MIN", "MAX", "FIRST", "LAST", "LIST_DISTINCT")
 """Aggregates that over nothing are missing, and as a target drop the example."""
@@ -155,6 +155,8 @@ def _aggregate(
             value = values[aggregate.column]
             if aggregate.function == "LIST_DISTINCT":
                 value = value.cast("string")
+            elif aggregate.function in ("MIN", "MAX") and aggregate.column.kind is not ValueKind.NUMBER:
+                value = value.cast("double")
         where = condition_column(aggregate.where, values) if aggregate.where is not None else None
         found.append(Measure(name, aggregate.function, value, where, window))
     return aggregate_windows(rows, found, anchors)

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gnnscale.arrays import as_keys
-from gnnscale.config import Settings, bind_query, plan_query_anchors
+from gnnscale.config import Settings, anchor_fault, bind_query, plan_query_anchors
+from gnnscale.etl.labels.label_checks import LARGEST, warn_of_little
 from gnnscale.etl.labels.label_stage import MAX_CLASSES, TASK
 from gnnscale.lake import Lake, find_source, read_rows
 from gnnscale.query import AnchorPlan, PredictiveQuery, Split, show_time
@@ -58,6 +59,9 @@ def write_examples(lake: Lake, settings: Settings, manifest: GraphManifest) -> d
     if "split" not in rows.column_names:
         rows = rows.append_column("split", _splits_by_time(rows["anchor_time"]))
     rows = rows.sort_by([("anchor_time", "ascending"), ("entity", "ascending")])
+    for anchor in rows["anchor_time"].to_pylist()[:: max(1, rows.num_rows - 1)]:
+        if fault := anchor_fault(anchor, manifest.time_ranges):
+            raise DataError(f"examples: an anchor_time {fault}")
     if rows.group_by(["anchor_time", "entity"]).aggregate([]).num_rows < rows.num_rows:
         raise DataError("examples: an entity stands twice at one anchor_time")
     counts = Counter(rows["split"].to_pylist())
@@ -74,6 +78,7 @@ def write_examples(lake: Lake, settings: Settings, manifest: GraphManifest) -> d
         "splits": {str(split): {"examples": counts[str(split)], **_figures(rows, query, split)} for split in Split},
     }
     lake.write_record(TASK.format(query=settings.query.name), record)
+    warn_of_little(record)
     return {str(split): counts[str(split)] for split in Split}
 
 
@@ -114,9 +119,19 @@ def _columns(given: pa.Table, query: PredictiveQuery) -> pa.Table:
     for name in ("key", "anchor_time", answer):
         if columns[name].null_count:
             raise DataError(f"examples: {columns[name].null_count:,} rows have no {entity if name == 'key' else name}")
+    if query.task_type.predicts_values:
+        _check_sizes(columns[answer])
     if query.frames > 1 and set(pc.list_value_length(columns[answer]).unique().to_pylist()) - {query.frames}:
         raise DataError(f"examples: each target has {query.frames} values, one a timeframe")
     return pa.table(columns)
+
+
+def _check_sizes(targets: pa.ChunkedArray) -> None:
+    values = pc.list_flatten(targets) if _is_list(targets.type) else targets
+    found = values.drop_null().to_numpy()
+    faulty = found[~(np.abs(found) <= LARGEST)]
+    if len(faulty):
+        raise DataError(f"examples: {len(faulty):,} targets are no numbers up to {LARGEST:g}, such as {faulty[0]:g}")
 
 
 def _known(lake: Lake, query: PredictiveQuery, rows: pa.Table) -> pa.Table:

@@ -163,7 +163,7 @@ def _partial(m: Measure, where: Column | None) -> list[Column]:
     if m.function == "AVG":
         return [F.sum(value.cast("double")).alias(names[0]), F.count(value).alias(names[1])]
     if m.function in ("MIN", "MAX"):
-        return [(F.min if m.function == "MIN" else F.max)(value.cast("double")).alias(names[0])]
+        return [(F.min if m.function == "MIN" else F.max)(value).alias(names[0])]
     if m.function in ("FIRST", "LAST"):
         # Among events of one time, the smallest value is first and the largest last.
         dated = F.when(value.isNotNull(), F.struct(F.col("time"), value.alias("value")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -84,7 +85,8 @@ def fit_features(
     for name, kind in types.items():
         missing = 1 - row[f"{name}|count"] / max(1, row["rows"])
         if name in numbers:
-            log = abs(row[f"{name}|skew"] or 0.0) > SKEWED
+            # Squares of the largest numbers leave the range of 64 bits; their logarithms don't.
+            log = not math.isfinite(row[f"{name}|std"] or 0.0) or abs(row[f"{name}|skew"] or 0.0) > SKEWED
             prefix = f"{name}|log_" if log else f"{name}|"
             mean, std = row[f"{prefix}mean"] or 0.0, row[f"{prefix}std"] or 0.0
             features.append(FeatureManifest(name, kind, log, mean, std if std > 1e-9 else 1.0, (), missing))

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.types import to_arrow_type
 
-from gnnscale.etl.ids.assign_ids import NODE_ID, add_node_ids
+from gnnscale.etl.ids.assign_ids import NODE_ID, ROW_ID, add_node_ids
 from gnnscale.etl.ids.key_columns import exact_cast, find_nodes, key_form, key_type
 from gnnscale.etl.ids.key_ids import FrameKeys, key_map, write_ids
 from gnnscale.etl.ids.key_lookup import KeyMap
@@ -28,6 +28,9 @@ from gnnscale.lake import Lake
 from gnnscale.schema import FeatureManifest, GraphSchema, Table, ValueKind
 
 log = logging.getLogger(__name__)
+
+DOUBLE_DIGITS = 15
+"""Digits up to which a decimal and the double nearest to it tell each other."""
 
 PART_ROWS = 500_000
 """Rows of a file of ``nodes_<table>``, about."""
@@ -127,11 +130,11 @@ def node_frame(
     parts = -(-rows // PART_ROWS)
     if table.primary_key:
         own = keys[table.name].find(F.col(table.primary_key), types[table.primary_key].dataType)
-        frame = raw.frame.withColumn(NODE_ID, own)
+        frame = raw.frame.withColumn(ROW_ID, own)
     else:
         frame = add_node_ids(raw, parts)
-        frame = frame.withColumn(NODE_ID, F.col(NODE_ID) + F.lit(first)) if first else frame
-    columns = [F.col(NODE_ID), F.col(TIME).alias("time")]
+        frame = frame.withColumn(ROW_ID, F.col(ROW_ID) + F.lit(first)) if first else frame
+    columns = [F.col(ROW_ID).alias(NODE_ID), F.col(TIME).alias("time")]
     if table.end_time:
         columns.append(F.col(END).alias("end_time"))
     if table.primary_key:
@@ -144,9 +147,8 @@ def node_frame(
     if table.display:
         words = [F.col(column).cast("string") for column in table.display]
         columns.append(F.concat_ws(", ", *words).alias("display"))
-    kept = _kept(graph, table)
-    frame = frame.select("*", *(_plain(frame, column).alias(f"{RAW}{column}") for column in kept))
-    columns += [F.col(f"{RAW}{column}") for column in kept]
+    linked = {link.column for link in graph.links if link.table == table.name}
+    columns += [_plain(frame, name, name in linked).alias(f"{RAW}{name}") for name in _kept(graph, table)]
     encoded = encode_features(frame, features, columns)
     if table.primary_key:
         # Ids are dense, so that their ranges need no look at the rows.
@@ -162,13 +164,16 @@ def _kept(graph: GraphSchema, table: Table) -> list[str]:
     return [name for name, kind in kinds.items() if kind is not ValueKind.OTHER and name != table.primary_key]
 
 
-def _plain(frame: DataFrame, name: str) -> Column:
-    """The value as labels use it: decimals as doubles, every time as a timestamp, NaN as missing."""
+def _plain(frame: DataFrame, name: str, is_key: bool) -> Column:
+    """The value as labels use it: every time as a timestamp, NaN and infinities as missing.
+
+    Decimals become doubles where these hold all their digits; keys among them are compared as they are.
+    """
     column, physical = F.col(name), frame.schema[name].dataType
     if isinstance(physical, T.DecimalType):
-        return column.cast("double")
+        return column if is_key or physical.precision > DOUBLE_DIGITS else column.cast("double")
     if isinstance(physical, T.DoubleType | T.FloatType):
-        return F.when(~F.isnan(column), column)
+        return F.when(~F.isnan(column) & (F.abs(column) < float("inf")), column)
     if isinstance(physical, T.DateType | T.TimestampNTZType):
         return column.cast("timestamp")
     return column.cast("string") if isinstance(physical, T.StringType) else column

@@ -173,6 +173,10 @@ def _check_times(growth: GraphGrowth, figures: Mapping[str, TableFigures]) -> No
             continue
         if not dated:
             raise NotGrownError(f"table '{name}': its new rows are the first that have a time")
+        if min(first for first, _ in filter(None, growth.manifest.time_ranges.values())) < origin:
+            raise NotGrownError(
+                "its times are more than 68 years apart, and which of them are told apart goes by the last"
+            )
         if found.time_range[0] < origin:
             raise NotGrownError(
                 f"table '{name}': a new row is of {show_time(found.time_range[0])}, before the graph begins at "

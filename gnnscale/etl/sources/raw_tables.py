@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,18 +16,20 @@ from gnnscale.etl.ids.key_columns import exact_cast, is_missing, key_kind
 from gnnscale.etl.spark.delta_source import has_jvm_delta, read_delta
 from gnnscale.etl.spark.source_scan import scan_source
 from gnnscale.lake import Source, SourceFormat, SourceSnapshot, find_source, snapshot_rows
-from gnnscale.schema import DataError, GraphSchema, LakeError, Link, SchemaError, Table, ValueKind
+from gnnscale.schema import RESERVED, DataError, GraphSchema, LakeError, Link, SchemaError, Table, ValueKind
 
-TIME = "_time"
+log = logging.getLogger(__name__)
+
+TIME = f"{RESERVED}time"
 """Column that holds when a row came to be known: epoch seconds, rounded up; null for rows that always hold."""
 
-END = "_end"
+END = f"{RESERVED}end"
 """Column that holds from when on a row no longer holds, as ``TIME``; null for rows that still do."""
 
 
 @dataclass(frozen=True)
 class RawTable:
-    """A raw table and its rows; ``frame`` has the raw columns and ``_time``."""
+    """A raw table and its rows; ``frame`` has the raw columns and ``TIME``."""
 
     table: Table
     frame: DataFrame
@@ -80,7 +83,8 @@ def read_raw_tables(
     frames = {}
     for table in graph.tables.values():
         snapshot = (snapshots or {}).get(table.name)
-        frames[table.name] = read_source(session, table.name, sources[table.name], dict(storage_options), snapshot)
+        frame = read_source(session, table.name, sources[table.name], dict(storage_options), snapshot)
+        frames[table.name] = _without_maps(table.name, frame)
         table.check_columns(frames[table.name].columns)
     graph.infer_links({name: frame.columns for name, frame in frames.items()})
     graph.validate()
@@ -90,6 +94,14 @@ def read_raw_tables(
     for name in parents_first(graph):
         whole[name] = _inherit_time(graph.table(name), whole, graph)
     return {t.name: RawTable(t, whole[t.name]) for t in graph.tables.values()}
+
+
+def _without_maps(table: str, frame: DataFrame) -> DataFrame:
+    """Maps have no hash, by which rows are compared and put in order."""
+    maps = [field.name for field in frame.schema if "map<" in field.dataType.simpleString()]
+    if maps:
+        log.warning("table '%s': left out are columns of maps: %s", table, ", ".join(maps))
+    return frame.drop(*maps)
 
 
 def parents_first(graph: GraphSchema) -> list[str]:

@@ -85,10 +85,15 @@ def _compare(values: pa.ChunkedArray, condition: TargetCondition) -> NDArray[np.
     several = isinstance(condition.value, tuple)
     try:
         wanted = pa.array(condition.value) if several else pa.scalar(condition.value)
-        if several or pa.types.is_temporal(values.type):
+        if pa.types.is_integer(values.type) and isinstance(condition.value, float) and condition.value.is_integer():
+            wanted = pa.scalar(int(condition.value))
+        if pa.types.is_decimal(values.type) and pa.types.is_integer(wanted.type):
+            wanted = wanted.cast(pa.decimal128(19)).cast(values.type)
+        # Numbers of 32 bits are no decimal fractions of 64: what is written as .1 means the number nearest to it.
+        elif several or pa.types.is_temporal(values.type) or pa.types.is_floating(values.type):
             wanted = wanted.cast(values.type)
         found = _COMPARE[condition.operator](values, wanted)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, OverflowError):
         raise DataError(
             f"column '{condition.column}' is of type {values.type}, and can't be compared with {condition.value!r}"
         ) from None
