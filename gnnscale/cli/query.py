@@ -48,6 +48,7 @@ def add_query_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def run_query(options: argparse.Namespace) -> int:
     """Run the query of the command line."""
     from gnnscale.cli.summary import print_summary
+    from gnnscale.config import count_unknown
     from gnnscale.pipeline import Pipeline, PipelineContext
     from gnnscale.query import explain
     from gnnscale.tracking import configure_logging
@@ -64,7 +65,8 @@ def run_query(options: argparse.Namespace) -> int:
                 pipeline.run_one("graph")
                 has_graph = True
         plan = work.plan if has_graph else None
-        console.print(explain(query, plan), highlight=False, markup=False, soft_wrap=True)
+        left_out = count_unknown(work.lake, query) if has_graph else None
+        console.print(explain(query, plan, left_out), highlight=False, markup=False, soft_wrap=True)
         if options.explain:
             return 0
         names = [stage.name for stage in pipeline.stages if plan is None or stage.name != "graph"]

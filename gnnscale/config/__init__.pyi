@@ -4,6 +4,8 @@ from .ask import check_query_name as check_query_name
 from .ask import query_name as query_name
 from .ask import recipe_record as recipe_record
 from .binding import bind_query as bind_query
+from .binding import count_missing as count_missing
+from .binding import count_unknown as count_unknown
 from .binding import graph_origin as graph_origin
 from .binding import plan_query_anchors as plan_query_anchors
 from .discover import describe_tables as describe_tables

@@ -18,7 +18,7 @@ from gnnscale.evaluation.report.graph_figures import edge_figures, relation_figu
 from gnnscale.evaluation.report.report import Report
 from gnnscale.inference import read_keys
 from gnnscale.lake import Lake
-from gnnscale.query import AnchorPlan, PredictiveQuery, show_time
+from gnnscale.query import PARTS, AnchorPlan, PredictiveQuery, show_time
 from gnnscale.sampling import permutation, stream_key
 from gnnscale.store import GraphStore
 
@@ -39,7 +39,7 @@ class EntityExample:
     Args:
         key: of the entity.
         attributes: what is known of it, name to value.
-        history: (item, times had, when last as ISO text), in the order to show.
+        history: (item, times had, when last as ISO text, empty where that is not told), in the order to show.
         recommendations: (rank, item, score, whether it had it before, whether it came true).
     """
 
@@ -93,10 +93,7 @@ def build_link_report(
     manifest = store.manifest
     summary = {
         "Task": str(query.task_type),
-        "Training anchors": f"{len(plan.train)}, {show_time(plan.train[0])} to {show_time(plan.train[-1])}",
-        "Validation anchor": show_time(plan.validation),
-        "Test anchor": show_time(plan.test),
-        "Predictions at": show_time(plan.latest),
+        **_anchors(query, plan),
         "Entities evaluated": f"{len(holdout.entities):,} of {store.node_count(query.entity.name):,}",
         "Candidates": f"{store.node_count(query.target.name):,} {query.target.name}",
         "Holdout rows equal to exact search": f"{holdout.index_recall:.2%}",
@@ -117,6 +114,18 @@ def build_link_report(
     )
 
 
+def _anchors(query: PredictiveQuery, plan: AnchorPlan) -> dict[str, str]:
+    """When the query was asked; without a window, at no time."""
+    if query.pseudo_timed_tables:
+        return {"Split": f"{query.event_table.name} by {PARTS} parts at random, each asked for after those before it"}
+    return {
+        "Training anchors": f"{len(plan.train)}, {show_time(plan.train[0])} to {show_time(plan.train[-1])}",
+        "Validation anchor": show_time(plan.validation),
+        "Test anchor": show_time(plan.test),
+        "Predictions at": show_time(plan.latest),
+    }
+
+
 def _examples(
     settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery, plan: AnchorPlan, holdout: LinkHoldout
 ) -> list[EntityExample]:
@@ -124,11 +133,12 @@ def _examples(
     rows = permutation(key, len(holdout.entities))[: settings.evaluation.examples]
     names = _names(lake, query.target.name)
     entity_keys = read_keys(lake, query.entity.name)
+    told = None if query.pseudo_timed_tables else plan.test
     return [
         EntityExample(
             key=f"{query.entity.primary_key} {entity_keys[int(holdout.entities[row])].as_py()}",
             attributes=store.categories(query.entity.name, int(holdout.entities[row])),
-            history=_history(holdout, int(holdout.entities[row]), names, plan.test),
+            history=_history(holdout, int(holdout.entities[row]), names, told),
             recommendations=_recommendations(holdout, int(row), names),
         )
         for row in rows
@@ -146,14 +156,15 @@ def _names(lake: Lake, table: str) -> pa.Array:
     return pa.array([shown.get(node) or f"{table} {key}" for node, key in enumerate(keys.to_pylist())])
 
 
-def _history(holdout: LinkHoldout, entity: int, names: pa.Array, anchor: int) -> list[tuple[str, int, str]]:
+def _history(holdout: LinkHoldout, entity: int, names: pa.Array, anchor: int | None) -> list[tuple[str, int, str]]:
     mine = holdout.history.entity == entity
     items, ages = holdout.history.item[mine], holdout.history.age[mine]
     distinct, inverse, counts = np.unique(items, return_inverse=True, return_counts=True)
     latest = np.full(len(distinct), np.iinfo(np.int64).max)
     np.minimum.at(latest, inverse, ages)
     order = np.lexsort((latest, -counts))[:HISTORY_SHOWN]
-    return [(names[int(distinct[i])].as_py(), int(counts[i]), show_time(anchor - int(latest[i]))[:10]) for i in order]
+    last = ["" if anchor is None else show_time(anchor - int(age))[:10] for age in latest]
+    return [(names[int(distinct[i])].as_py(), int(counts[i]), last[i]) for i in order]
 
 
 def _recommendations(holdout: LinkHoldout, row: int, names: pa.Array) -> list[tuple[int, str, float, bool, bool]]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar
 
+import numpy as np
+
 from gnnscale.config import Settings
 from gnnscale.evaluation.node_holdout import NodeHoldout
 from gnnscale.evaluation.report.answer_charts.chart import AnswerChart, answer_charts
@@ -16,7 +18,7 @@ from gnnscale.evaluation.report.graph_figures import edge_figures, relation_figu
 from gnnscale.evaluation.report.report import Report
 from gnnscale.inference import read_keys
 from gnnscale.lake import Lake
-from gnnscale.query import AnchorPlan, PredictiveQuery, Split, explain, show_time
+from gnnscale.query import AnchorPlan, LeftOut, PredictiveQuery, Split, explain, show_time
 from gnnscale.sampling import permutation, stream_key
 from gnnscale.store import GraphStore
 
@@ -78,8 +80,8 @@ def build_node_report(
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         comparison=holdout.comparison,
         summary=details,
-        explanation=explain(query, plan),
-        labels=_labels(holdout, plan),
+        explanation=explain(query, plan, _left_out(lake, settings.query.name)),
+        labels=_labels(holdout, plan, manifest.origin),
         charts=answer_charts(holdout.shape.task, holdout.scores, test.values, holdout.shape.classes),
         tables=table_figures(manifest),
         edges=edge_figures(manifest),
@@ -90,12 +92,21 @@ def build_node_report(
     )
 
 
-def _labels(holdout: NodeHoldout, plan: AnchorPlan) -> list[LabelFigure]:
+def _left_out(lake: Lake, name: str) -> LeftOut | None:
+    """What the label stage left out; None where it did not count."""
+    record = lake.read_record(f"task_{name}") or {}
+    return LeftOut(**record["left_out"]) if "left_out" in record else None
+
+
+def _labels(holdout: NodeHoldout, plan: AnchorPlan, origin: int) -> list[LabelFigure]:
     shape = holdout.shape
     figures = []
     for split, examples in holdout.examples.items():
         anchors = plan.of(split)
         when = show_time(anchors[0]) + (f" to {show_time(anchors[-1])}, {len(anchors)} anchors" if anchors[1:] else "")
+        if plan.own_times is not None and len(examples):
+            first, last = (int(bound(examples.anchors)) + origin for bound in (np.min, np.max))
+            when = f"{show_time(first)} to {show_time(last)}, each at its own time"
         rate = label_rate(shape.task, examples.values, shape.classes)
         figures.append(LabelFigure(str(split), when, len(examples), rate))
     return figures
