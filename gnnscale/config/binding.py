@@ -53,8 +53,8 @@ def _refuse_unique(query: PredictiveQuery, manifest: GraphManifest) -> None:
     values, rows = len(feature.categories), figures.rows * (1 - feature.missing)
     if (values >= MANY and values > rows / 2) or values >= max(FEW, 0.95 * rows):
         raise QueryError(
-            f"{column} has a value of its own in nearly every row ({values:,} of {rows:,.0f}), so that there is nothing "
-            "to learn a class from: predict a column whose values come again, or a condition on this one",
+            f"{column} has a value of its own in nearly every row ({values:,} of {rows:,.0f}), so that there is "
+            "nothing to learn a class from: predict a column whose values come again, or a condition on this one",
             query.text,
             query.target_position,
         )

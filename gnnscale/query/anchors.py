@@ -47,6 +47,7 @@ class AnchorPlan:
         latest: anchor of the predictions.
         horizon: the windows after each anchor.
         static: whether the query has no window: everything is asked at ``latest``, and entities are split instead.
+        data_end: last time of the events that labels are made of; None where nothing hangs on it.
         own_times: of a static query whose entities have times: each is asked about at its own, those without at
             ``latest``, and the split goes by time.
     """
@@ -58,6 +59,15 @@ class AnchorPlan:
     horizon: Horizon
     static: bool = False
     own_times: OwnTimes | None = None
+    data_end: int | None = None
+
+    @property
+    def cut_short(self) -> tuple[int, int] | None:
+        """Ends of the test window and of the data, where the window runs past the data's last day; else None."""
+        if self.data_end is None:
+            return None
+        end = self.horizon.span(self.test)[1]
+        return (end, self.data_end) if end > -(-self.data_end // DAY) * DAY else None
 
     def splits(self) -> dict[int, Split]:
         """Every labelled anchor and its split, ascending; empty for a static query."""
@@ -146,7 +156,7 @@ def plan_anchors(
             "would"
         )
     latest_at = epoch_seconds(latest) if latest else -(-last // grain) * grain
-    return AnchorPlan(tuple(reversed(anchors)), validation_at, test_at, latest_at, horizon)
+    return AnchorPlan(tuple(reversed(anchors)), validation_at, test_at, latest_at, horizon, data_end=last)
 
 
 def _grain(horizon: Horizon) -> int:

@@ -115,7 +115,7 @@ def _anchors(query: PredictiveQuery, plan: AnchorPlan) -> list[tuple[str, str]]:
     return [
         ("training", f"{len(plan.train)} anchors, {show_time(first)} to {show_time(last)}{step}"),
         ("validation", _window(plan, plan.validation)),
-        ("test", _window(plan, plan.test)),
+        ("test", _window(plan, plan.test) + _cut_short(plan)),
         ("predictions", f"at {show_time(plan.latest)}"),
         ("leakage", _leakage(plan, last)),
     ]
@@ -134,6 +134,12 @@ def _split_by_time(own: OwnTimes) -> str:
 def _window(plan: AnchorPlan, anchor: int) -> str:
     start, end = plan.horizon.span(anchor)
     return f"anchor {show_time(anchor)}, labels from ({show_time(start)}, {show_time(end)}]"
+
+
+def _cut_short(plan: AnchorPlan) -> str:
+    if plan.cut_short is None:
+        return ""
+    return f"; the data end at {show_time(plan.cut_short[1])}, so that these labels lack what is missing of it"
 
 
 def _leakage(plan: AnchorPlan, last: int) -> str:

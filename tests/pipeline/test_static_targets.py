@@ -12,10 +12,10 @@ import pytest
 import torch
 from pyspark.sql import SparkSession
 
-from gnnscale.batches import EntityBatchBuilder, EntityExamples, asked_examples, read_entity_examples, read_examples
+from gnnscale.batches import EntityBatchBuilder, EntityExamples, asked_examples, read_entity_examples
 from gnnscale.config import (
-    Settings,
     SamplingSettings,
+    Settings,
     bind_query,
     build_settings,
     count_unknown,
@@ -223,12 +223,6 @@ def test_arrays_of_values_are_classes_of_their_own(bank: Bank, spark: SparkSessi
 def test_a_column_that_differs_in_every_row_gives_no_classes(bank: Bank) -> None:
     with pytest.raises(QueryError, match=r"orders\.code has a value of its own in nearly every row"):
         bank.query("PREDICT orders.code FOR EACH orders.oid")
-
-
-def test_links_without_a_window_are_labelled_by_parts_and_not_by_days(bank: Bank, spark: SparkSession) -> None:
-    text = "PREDICT LIST_DISTINCT(orders.mid) RANK TOP 3 FOR EACH orders.oid"
-    with pytest.raises(QueryError):
-        bank.query(text)
 
 
 def test_rows_that_are_older_than_their_parent_are_counted_and_refused_past_a_share(

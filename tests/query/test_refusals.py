@@ -111,7 +111,7 @@ def test_a_parents_column_is_advised_only_where_it_can_be_reached():
 
 
 def test_nothing_is_assumed_of_a_target_without_a_future():
-    with pytest.raises(QueryError, match="ASSUMING takes something as true of the future.*WHERE") as caught:
+    with pytest.raises(QueryError, match=r"ASSUMING takes something as true of the future.*WHERE") as caught:
         bound("members.plan", f"{MEMBERS} ASSUMING COUNT(buys.*, 0, 7) > 0")
     assert str(caught.value).startswith("line 1, column 43")
     with pytest.raises(QueryError) as told:

@@ -190,9 +190,8 @@ def own_values_of_one_text(db, a):
 @CASES.add("PREDICT LIST_DISTINCT(visits.topics, 0, 7) CLASSIFY" + USERS, MULTILABEL)
 def values_of_many_texts(db, a):
     visits = inside(db.visits, a, 0, 7)
-    return known(
-        per_user(db, a, visits, lambda facts: sorted({v for t in facts["topics"] for v in split(t) or ()}) or None)
-    )
+    values = visits.assign(value=visits["topics"].map(lambda text: split(text) or [])).explode("value")
+    return known(per_user(db, a, values, distinct("value")))
 
 
 @CASES.add("PREDICT LAST(visits.topics, 0, 28) CLASSIFY" + USERS, MULTILABEL)

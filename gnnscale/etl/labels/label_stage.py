@@ -30,7 +30,9 @@ MAX_CLASSES: Final = 1_000
 
 
 def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest: GraphManifest) -> dict[str, int]:
-    """Write ``labels_<query>`` (with ``part`` for ``anchor_time`` where events are taken without times), record ``task_<query>`` and, where there is a WHERE, ``population_<query>``.
+    """Write ``labels_<query>``, record ``task_<query>`` and, where there is a WHERE, ``population_<query>``.
+
+    Where events are taken without times, labels have ``part`` in place of ``anchor_time``.
 
     See :func:`~gnnscale.etl.labels.labelled_examples.label_frame` for the columns. The record holds the task, its
     classes (of the training split, the most frequent first), the number of timeframes, figures of each split, and what
@@ -47,6 +49,12 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
     plan = plan_query_anchors(settings, query, manifest.time_ranges)
     if manifest.fit_until is not None and not plan.static and not query.pseudo_timed_tables:
         _warn_of_statistics(manifest.fit_until, plan.validation, plan.test)
+    if plan.cut_short is not None:
+        log.warning(
+            "the test window ends at %s, and the data at %s: its labels lack what is missing. Set anchors.test to an "
+            "earlier time",
+            *map(show_time, plan.cut_short),
+        )
     table = f"labels_{settings.query.name}"
     asked = asked_frame(session, lake, query, plan, manifest).cache()
     left_out = count_left_out(asked, query)

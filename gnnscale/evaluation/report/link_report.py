@@ -64,8 +64,9 @@ class LinkReport(Report):
     def cards(self) -> list[tuple[str, Part]]:
         """MAP and recall of all, recall of repeats and of what is new; of another task's metrics, the headline."""
         known = {metric.name for metric in self.comparison.metrics}
-        if all(name in known for name, _ in HEADLINES):
-            return list(HEADLINES)
+        shown = [(name, part) for name, part in HEADLINES if name in known]
+        if len(shown) >= len(HEADLINES) - 1:
+            return shown
         return [(self.comparison.headline.name, part) for part in self.comparison.parts]
 
 
@@ -97,6 +98,7 @@ def build_link_report(
         "Entities evaluated": f"{len(holdout.entities):,} of {store.node_count(query.entity.name):,}",
         "Candidates": f"{store.node_count(query.target.name):,} {query.target.name}",
         "Holdout rows equal to exact search": f"{holdout.index_recall:.2%}",
+        **({"Left out": f"{', '.join(holdout.beyond)}: lists have {query.top_k} rows"} if holdout.beyond else {}),
         **details,
     }
     return LinkReport(
