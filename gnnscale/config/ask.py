@@ -10,12 +10,16 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from gnnscale.config.load import compose_settings
+from gnnscale.config.load import build_settings, compose_settings
 from gnnscale.config.settings import QuerySettings, Settings
 from gnnscale.schema import ConfigError
 
 RECIPE: Final = "recipe"
 """Record of the tables, the graph section and the relations that a lake's graph was built with."""
+
+
+GRAPH_SECTIONS: Final = ("tables", "graph", "relations")
+"""Sections of a configuration that a graph is made of."""
 
 
 def recipe_record(settings: Settings) -> dict[str, Any]:
@@ -55,6 +59,25 @@ def ask_settings(
     """
     own = {"lake": {"uri": lake}, "query": {"name": name or query_name(text), "text": text}}
     return compose_settings([record, own], overrides, mode, folder, f"the graph in {lake}")
+
+
+def graph_overrides(settings: Settings, record: Mapping[str, Any], overrides: Sequence[str]) -> list[str]:
+    """Overrides of what the lake's graph was built with, which change nothing unless it is built again.
+
+    Args:
+        settings: with the overrides.
+        record: of the lake's graph.
+        overrides: ``key=value``.
+    """
+    made = [word for word in overrides if word.partition("=")[0].partition(".")[0] in GRAPH_SECTIONS]
+    built = build_settings({**record, **_nothing_asked(settings)})
+    same = all(getattr(settings, section) == getattr(built, section) for section in GRAPH_SECTIONS)
+    return [] if same else made
+
+
+def _nothing_asked(settings: Settings) -> dict[str, Any]:
+    """What a record needs beside to be a configuration."""
+    return {"lake": {"uri": settings.lake.uri}, "query": {"name": settings.query.name, "text": settings.query.text}}
 
 
 def query_name(text: str) -> str:
