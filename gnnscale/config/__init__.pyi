@@ -1,7 +1,7 @@
 from .ask import RECIPE as RECIPE
 from .ask import ask_settings as ask_settings
-from .ask import graph_overrides as graph_overrides
 from .ask import check_query_name as check_query_name
+from .ask import graph_overrides as graph_overrides
 from .ask import query_name as query_name
 from .ask import recipe_record as recipe_record
 from .binding import bind_query as bind_query

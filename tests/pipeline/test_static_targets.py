@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from pyspark.sql import SparkSession
 
-from gnnscale.batches import EntityBatchBuilder, EntityExamples, asked_examples, read_entity_examples
+from gnnscale.batches import EntityBatchBuilder, EntityExamples, asked_examples, read_entity_examples, read_examples
 from gnnscale.config import (
     SamplingSettings,
     Settings,
@@ -26,13 +27,15 @@ from gnnscale.etl.labels.label_stage import build_labels, describe_labels
 from gnnscale.evaluation.baselines.count_features import CountFeatures
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery, Split, explain
+from gnnscale.retrieval.answers import ranked_table
+from gnnscale.retrieval.index.neighbors import Neighbors
 from gnnscale.schema import DataError, GraphManifest, QueryError
 from gnnscale.store import GraphStore
 from tests.conftest import SPARK
 from tests.entity_shop import OtherFuture
 from tests.pipeline.test_leakage import flatten
 
-ORDERS, MEMBERS, DAYS = 240, 12, 60
+ORDERS, MEMBERS, SHOPS, DAYS = 240, 12, 5, 60
 OPENING = pd.Timestamp("2024-01-01", tz="UTC")
 FRAUD = "PREDICT orders.is_fraud = 1 FOR EACH orders.oid"
 TAGS = [["a", "b"], ["b"], [], None, ["c", "a"]]
@@ -59,12 +62,14 @@ def make_bank(folder: Path) -> dict[str, Any]:
             {
                 "oid": np.arange(1_000, 1_000 + ORDERS),
                 "mid": rng.integers(0, MEMBERS, ORDERS),
+                "sid": rng.integers(0, SHOPS, ORDERS),
                 "at": at.where(np.arange(ORDERS) % 50 != 7),
                 "amount": rng.integers(1, 90, ORDERS).astype(float),
                 "is_fraud": fraud,
                 "code": [f"#{i}" for i in range(ORDERS)],
             }
         ),
+        "shops": pd.DataFrame({"sid": range(SHOPS), "kind": ["food", "toys", "food", "toys", "books"]}),
         "disputes": pd.DataFrame(
             {
                 "oid": 1_000 + known,
@@ -86,6 +91,7 @@ def make_bank(folder: Path) -> dict[str, Any]:
                 "time_column": "joined",
                 "columns": {"tags": "multicategorical"},
             },
+            "shops": {"source": source["shops"], "primary_key": "sid"},
             "orders": {"source": source["orders"], "primary_key": "oid", "time_column": "at"},
             "disputes": {"source": source["disputes"], "time_column": "opened", "foreign_keys": {"oid": "orders"}},
         },
@@ -225,13 +231,28 @@ def test_a_column_that_differs_in_every_row_gives_no_classes(bank: Bank) -> None
         bank.query("PREDICT orders.code FOR EACH orders.oid")
 
 
+def test_links_without_a_window_carry_no_dates(bank: Bank, spark: SparkSession) -> None:
+    text = "PREDICT LIST_DISTINCT(orders.sid) RANK TOP 3 FOR EACH members.mid"
+    labels = labels_of(bank, spark, text, "usual")
+    assert list(labels.columns) == ["entity", "part", "split", "targets"]
+    parts = labels.groupby("split")["part"].agg(["min", "max"])
+    assert [tuple(parts.loc[split]) for split in ("train", "validation", "test")] == [(3, 7), (8, 8), (9, 9)]
+    query = bank.query(text)
+    plan = plan_query_anchors(bank.settings(text), query, bank.manifest.time_ranges)
+    examples = read_examples(bank.lake, "usual", Split.TEST, bank.manifest.origin)
+    assert set(examples.anchors) == {plan.test - bank.manifest.origin}
+    assert "2024" not in explain(query, plan) and "orders by ten parts" in explain(query, plan)
+    found = Neighbors(np.array([[1, 0]]), np.ones((1, 2), np.float32))
+    assert ranked_table(found, pa.array([7]), pa.array([3, 4]), None)["anchor_time"].null_count == 2
+
+
 def test_rows_that_are_older_than_their_parent_are_counted_and_refused_past_a_share(
     bank: Bank, spark: SparkSession
 ) -> None:
     members = pd.read_parquet(bank.content["tables"]["members"]["source"]).set_index("mid")
     joined = bank.orders["mid"].map(members["joined"])
     early = int((bank.orders["at"] < joined).sum())
-    link = next(k for k in bank.manifest.links if k.table == "orders")
+    link = next(k for k in bank.manifest.links if k.link.name == "orders.mid")
     assert 0 < early == link.early < 0.5 * ORDERS
     assert [k.early for k in bank.manifest.links if k.table == "disputes"] == [0]
     settings = build_settings({**bank.content, "graph": {"checks": {"max_early_rate": 0.1}}})

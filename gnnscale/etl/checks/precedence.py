@@ -58,8 +58,8 @@ def check_early_rate(link: LinkManifest, parent: Table, most: float) -> None:
         raise DataError(
             f"link {link.link.name}: {link.early:,} of {link.edges:,} rows are older than the row of '{parent.name}' "
             f"that they name ({link.early / link.edges:.1%}; at most {most:.0%} may), so that they are not seen before "
-            f"{parent.name}.{time}. If that does not say when a row came to be, set tables.{parent.name}.time_column to "
-            f"another column or null (and tables.{parent.name}.end_time={time} if it says when one ended); "
+            f"{parent.name}.{time}. If that does not say when a row came to be, set tables.{parent.name}.time_column "
+            f"to another column or null (and tables.{parent.name}.end_time={time} if it says when one ended); "
             "graph.checks.max_early_rate sets the most"
         )
     log.warning(
