@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -48,23 +48,34 @@ def add_query_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def run_query(options: argparse.Namespace) -> int:
     """Run the query of the command line."""
     from gnnscale.cli.summary import print_summary
+    from gnnscale.config import count_unknown, graph_overrides
     from gnnscale.pipeline import Pipeline, PipelineContext
     from gnnscale.query import explain
+    from gnnscale.schema import ConfigError
     from gnnscale.tracking import configure_logging
 
     console = Console()
-    settings, has_graph = _settings(options)
+    settings, record = _settings(options)
+    has_graph = record is not None
+    if record is not None and (words := graph_overrides(settings, record, options.overrides)):
+        if not options.force:
+            raise ConfigError(
+                f"{' and '.join(words)} would change nothing: the lake's graph was built with another setting. With "
+                "--force it is built again"
+            )
+        has_graph = False
     work = PipelineContext(settings, configure_logging(options.verbose), options.force)
     with Pipeline(work, work.query if has_graph else None) as pipeline:
         query = pipeline.query
         console.print(query.text, style="bold", highlight=False, markup=False, soft_wrap=True)
         if not has_graph:
-            _say_tables(settings, console)
+            _say_tables(settings, console, "holds no graph" if record is None else "has its graph built again")
             if not (options.dry_run or options.explain):
                 pipeline.run_one("graph")
                 has_graph = True
         plan = work.plan if has_graph else None
-        console.print(explain(query, plan), highlight=False, markup=False, soft_wrap=True)
+        left_out = count_unknown(work.lake, query) if has_graph else None
+        console.print(explain(query, plan, left_out), highlight=False, markup=False, soft_wrap=True)
         if options.explain:
             return 0
         names = [stage.name for stage in pipeline.stages if plan is None or stage.name != "graph"]
@@ -80,8 +91,8 @@ def run_query(options: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(options: argparse.Namespace) -> tuple[Settings, bool]:
-    """The configuration, and whether the lake holds a graph."""
+def _settings(options: argparse.Namespace) -> tuple[Settings, dict[str, Any] | None]:
+    """The configuration, and what the lake's graph was built with; None where there is no graph."""
     from gnnscale.config import ask_settings, discover_tables, read_recipe
     from gnnscale.lake import Lake
 
@@ -89,11 +100,11 @@ def _settings(options: argparse.Namespace) -> tuple[Settings, bool]:
     record = read_recipe(lake)
     found = record or {"recipe": Path(lake.uri).name or "lake", "tables": discover_tables(lake, options.overrides)}
     rest = (options.name, options.overrides, options.mode, options.conf)
-    return ask_settings(found, options.lake, options.text, *rest), record is not None
+    return ask_settings(found, options.lake, options.text, *rest), record
 
 
-def _say_tables(settings: Settings, console: Console) -> None:
-    console.print("the lake holds no graph; its tables are taken as:", highlight=False)
+def _say_tables(settings: Settings, console: Console, why: str) -> None:
+    console.print(f"the lake {why}; its tables are taken as:", highlight=False)
     for name, table in settings.tables.items():
         key = f"key {table.primary_key}" if table.primary_key else "no key"
         time = f", time {table.time_column}" if table.time_column else ", no time"

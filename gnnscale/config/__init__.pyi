@@ -1,12 +1,15 @@
 from .ask import RECIPE as RECIPE
 from .ask import ask_settings as ask_settings
 from .ask import check_query_name as check_query_name
+from .ask import graph_overrides as graph_overrides
 from .ask import query_name as query_name
 from .ask import read_recipe as read_recipe
 from .ask import recipe_record as recipe_record
 from .binding import MOST_SECONDS as MOST_SECONDS
 from .binding import anchor_fault as anchor_fault
 from .binding import bind_query as bind_query
+from .binding import count_missing as count_missing
+from .binding import count_unknown as count_unknown
 from .binding import graph_origin as graph_origin
 from .binding import plan_query_anchors as plan_query_anchors
 from .discover import describe_tables as describe_tables

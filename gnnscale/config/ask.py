@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from gnnscale.config.load import compose_settings, literal
+from gnnscale.config.load import build_settings, compose_settings, literal
 from gnnscale.config.settings import QuerySettings, Settings
 from gnnscale.lake import Lake, from_portable, to_portable
 from gnnscale.schema import ConfigError
@@ -21,6 +21,9 @@ RECIPE: Final = "recipe"
 
 RECIPE_KEYS: Final = ("recipe", "seed", "tables", "graph", "relations")
 """All that is taken from that record."""
+
+GRAPH_SECTIONS: Final = ("tables", "graph", "relations")
+"""Sections of a configuration that a graph is made of."""
 
 
 def recipe_record(settings: Settings) -> dict[str, Any]:
@@ -77,6 +80,25 @@ def ask_settings(
     """
     own = {"lake": {"uri": lake}, "query": {"name": name or query_name(text), "text": text}}
     return compose_settings([literal(record), literal(own)], overrides, mode, folder, f"the graph in {lake}")
+
+
+def graph_overrides(settings: Settings, record: Mapping[str, Any], overrides: Sequence[str]) -> list[str]:
+    """Overrides of what the lake's graph was built with, which change nothing unless it is built again.
+
+    Args:
+        settings: with the overrides.
+        record: of the lake's graph.
+        overrides: ``key=value``.
+    """
+    made = [word for word in overrides if word.partition("=")[0].partition(".")[0] in GRAPH_SECTIONS]
+    built = build_settings({**record, **_nothing_asked(settings)})
+    same = all(getattr(settings, section) == getattr(built, section) for section in GRAPH_SECTIONS)
+    return [] if same else made
+
+
+def _nothing_asked(settings: Settings) -> dict[str, Any]:
+    """What a record needs beside to be a configuration."""
+    return {"lake": {"uri": settings.lake.uri}, "query": {"name": settings.query.name, "text": settings.query.text}}
 
 
 def query_name(text: str) -> str:

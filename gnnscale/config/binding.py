@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from gnnscale.config.load import build_graph_schema
 from gnnscale.config.settings import Settings
-from gnnscale.query import AnchorPlan, Horizon, PredictiveQuery, plan_anchors, plan_pseudo_time, show_time
-from gnnscale.schema import DataError, GraphManifest
+from gnnscale.lake import Lake
+from gnnscale.query import AnchorPlan, Horizon, LeftOut, PredictiveQuery, plan_anchors, plan_pseudo_time, show_time
+from gnnscale.schema import SEPARATOR, ColumnType, DataError, GraphManifest, QueryError, ValueKind
+
+MANY: Final = 50
+"""Classes that are too many where they are more than half of the rows."""
+
+FEW: Final = 5
+"""Classes that are too many where nearly every row has one of its own."""
 
 MOST_SECONDS: Final = 2**31 - 1
 """Between a time and the graph's origin: times have 32 bits in memory."""
@@ -28,7 +38,32 @@ def bind_query(settings: Settings, manifest: GraphManifest) -> PredictiveQuery:
     graph = build_graph_schema(settings, {table.name: table.kinds for table in manifest.tables})
     for link in manifest.links:
         graph.add_link(link.table, link.column, link.parent)
-    return PredictiveQuery(graph, settings.query.text)
+    query = PredictiveQuery(graph, settings.query.text)
+    _refuse_unique(query, manifest)
+    return query
+
+
+def _refuse_unique(query: PredictiveQuery, manifest: GraphManifest) -> None:
+    """See that a target's classes come again: what differs in nearly every row can't be learned.
+
+    Raises:
+        QueryError: they don't.
+    """
+    column = query.class_column
+    if column is None:
+        return
+    figures = manifest.table(column.table)
+    feature = next((f for f in figures.categorical if f.column == column.name), None)
+    if feature is None:
+        return
+    values, rows = len(feature.categories), figures.rows * (1 - feature.missing)
+    if (values >= MANY and values > rows / 2) or values >= max(FEW, 0.95 * rows):
+        raise QueryError(
+            f"{column} has a value of its own in nearly every row ({values:,} of {rows:,.0f}), so that there is "
+            "nothing to learn a class from: predict a column whose values come again, or a condition on this one",
+            query.text,
+            query.target_position,
+        )
 
 
 def graph_origin(time_ranges: TimeRanges) -> int:
@@ -65,7 +100,8 @@ def plan_query_anchors(settings: Settings, query: PredictiveQuery, time_ranges: 
         known = (min(s for s, _ in spans), max(e for _, e in spans)) if spans else (0, 0)
     else:
         known = (max(origin, min(s for s, _ in spans)), min(e for _, e in spans))
-    plan = plan_anchors(query.horizon if not query.is_static else Horizon(()), known, **settings.anchors.model_dump())
+    horizon = Horizon(()) if query.is_static else query.horizon
+    plan = plan_anchors(horizon, known, own_times=query.asks_at_own_time, **settings.anchors.model_dump())
     named = {"train": plan.train[0], "validation": plan.validation, "test": plan.test, "latest": plan.latest}
     for name, anchor in named.items():
         if fault := anchor_fault(anchor, time_ranges):
@@ -86,3 +122,39 @@ def anchor_fault(anchor: int, time_ranges: TimeRanges) -> str:
     if anchor < origin and any(span[0] < origin for span in time_ranges.values() if span):
         return f"{show_time(anchor)} is before {show_time(origin)}, since when times of this graph are told apart"
     return ""
+
+
+def count_unknown(lake: Lake, query: PredictiveQuery) -> LeftOut | None:
+    """How many rows make no example because the column that the target asks for is missing.
+
+    Args:
+        lake: holds the graph.
+        query: bound query.
+
+    Returns:
+        None where one column of the entities can't tell.
+    """
+    column = query.deciding_column
+    if column is None:
+        return None
+    stored = f"multi_{column.name}" if column.kind is ValueKind.OTHER else f"raw_{column.name}"
+    values = lake.read(f"nodes_{query.entity.name}", [stored])[stored]
+    return LeftOut((str(column),), len(values), count_missing(values, query))
+
+
+def count_missing(values: pa.ChunkedArray, query: PredictiveQuery) -> int:
+    """Values of the column that a target asks for which are none: null, NaN, or lists without a value.
+
+    Args:
+        values: of the column, as they came.
+        query: bound query that the column decides.
+    """
+    column = query.deciding_column
+    assert column is not None
+    if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
+        return int(pc.sum(pc.equal(pc.fill_null(pc.list_value_length(values), 0), 0)).as_py() or 0)
+    if column.meaning is ColumnType.MULTICATEGORICAL:
+        separator = query.entity.separators.get(column.name, SEPARATOR)
+        parts = (text.split(separator) if text is not None else () for text in values.cast(pa.string()).to_pylist())
+        return sum(not any(part.strip(" ") for part in found) for found in parts)
+    return int(pc.sum(pc.is_null(values, nan_is_null=True)).as_py() or 0)

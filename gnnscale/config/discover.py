@@ -29,7 +29,9 @@ CAME: Final = re.compile(
 )
 """Names of columns that say when a row came to be."""
 
-NOT_CAME: Final = re.compile(r"churn|clos|end|expir|until|left|leave|cancel|delet|remov|terminat|birth|born|dob$", re.I)
+NOT_CAME: Final = re.compile(
+    r"churn|clos|(?:^|_)end|(?-i:[a-z]End)|expir|until|left|leave|cancel|delet|remov|terminat|birth|born|dob$", re.I
+)
 """Names of columns that say when a row with a key ended, or something else of it that is not when it came to be."""
 
 
@@ -129,7 +131,7 @@ def _time_column(table: str, kinds: Mapping[str, ValueKind], keyed: bool, linked
     if len(times) == 1:
         other = keyed and NOT_CAME.search(times[0])
         return times[0] if not other and (linked or CAME.search(times[0])) else None
-    likely = [column for column in times if CAME.search(column)]
+    likely = [column for column in times if CAME.search(column) and not NOT_CAME.search(column)]
     if len(likely) == 1:
         return likely[0]
     raise SchemaError(

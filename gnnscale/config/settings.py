@@ -73,7 +73,7 @@ class TableSettings(Section):
 
 
 class ChecksSettings(Section):
-    """Data-quality thresholds of the graph build, as shares of rows; by default all rows pass.
+    """Data-quality thresholds of the graph build, as shares of rows; by default all rows pass but for early ones.
 
     Args:
         min_match_rate: least share of a link's rows with a key whose key matches a parent; default:
@@ -83,6 +83,7 @@ class ChecksSettings(Section):
         max_duplicate_rate: most rows of a table without a primary key that repeat another in every column.
         max_isolated_rate: most rows of a table with a primary key that no link joins with another row.
         max_out_of_range_rate: most rows of a table whose time is outside ``graph.time_range``.
+        max_early_rate: most rows of a link that match a parent which is younger than they are; by default half.
     """
 
     min_match_rate: Share | None = None
@@ -91,6 +92,7 @@ class ChecksSettings(Section):
     max_duplicate_rate: Share = 1.0
     max_isolated_rate: Share = 1.0
     max_out_of_range_rate: Share = 1.0
+    max_early_rate: Share = 0.5
 
 
 class TextSettings(Section):

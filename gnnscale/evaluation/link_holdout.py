@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,7 @@ from gnnscale.evaluation.holdout import Holdout, node_ids, read_answers
 from gnnscale.evaluation.list_comparison import PARTS, MethodLists, compare_lists
 from gnnscale.inference import read_keys
 from gnnscale.lake import Lake
+from gnnscale.metrics import find_list_metric
 from gnnscale.query import AnchorPlan, PredictiveQuery, Split
 from gnnscale.retrieval import History, PairScores, rank_exact, read_history, read_pairs, read_vectors
 from gnnscale.store import GraphStore
@@ -41,6 +43,8 @@ class LinkHoldout(Holdout):
         history: events of all entities before the test anchor.
         index_recall: share of the exact top of the merged branches that the holdout table holds; another target of
             the same score is as good.
+        beyond: metrics of the task that are left out, because they look further than lists reach and would repeat
+            another.
     """
 
     ranked: NDArray[np.int64]
@@ -49,10 +53,26 @@ class LinkHoldout(Holdout):
     entities: NDArray[np.int64]
     history: History
     index_recall: float
+    beyond: tuple[str, ...] = ()
 
     def figures(self) -> dict[str, Any]:
-        """The recall of the index, for the evaluation record."""
-        return {"index_recall": self.index_recall}
+        """The recall of the index, and metrics that are left out, for the evaluation record."""
+        return {"index_recall": self.index_recall, "beyond": list(self.beyond)}
+
+
+def metrics_beyond(names: Sequence[str], top: int) -> tuple[str, ...]:
+    """Metrics of lists that look further than the lists reach, where another of their kind looks less far.
+
+    Args:
+        names: such as ``recall@20``.
+        top: length of the lists.
+    """
+    found = {name: find_list_metric(name) for name in names}
+    return tuple(
+        name
+        for name, (metric, k) in found.items()
+        if k > top and any(other is metric and less < k for other, less in found.values())
+    )
 
 
 def evaluate_links(
@@ -76,10 +96,14 @@ def evaluate_links(
     count = store.node_count(query.target.name)
     methods = [model, tower, *_baseline_lists(settings, query, history, examples.entities)]
     resamples, seed = settings.evaluation.resamples, settings.seed
-    comparison = compare_lists(query.task_type, methods, truth, past, count, resamples=resamples, seed=seed)
+    beyond = metrics_beyond(query.task_type.metrics, query.top_k)
+    if beyond:
+        log.info("%s left out: lists have %d rows (TOP %d)", ", ".join(beyond), query.top_k, query.top_k)
+    task = replace(query.task_type, metrics=tuple(m for m in query.task_type.metrics if m not in beyond))
+    comparison = compare_lists(task, methods, truth, past, count, resamples=resamples, seed=seed)
     exact = rank_exact(*_branches(lake, settings, query, plan, examples), examples.entities, query.top_k)
     index_recall = float(((exact.targets == ranked) | tied(exact.scores, scores)).mean())
-    return LinkHoldout(comparison, ranked, scores, truth, examples.entities, history, index_recall)
+    return LinkHoldout(comparison, ranked, scores, truth, examples.entities, history, index_recall, beyond)
 
 
 def tied(scores: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.bool_]:

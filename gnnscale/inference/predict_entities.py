@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from gnnscale.batches import EntityExamples, read_entity_examples
+from gnnscale.batches import EntityExamples, asked_examples, read_entity_examples
 from gnnscale.config import Settings
 from gnnscale.inference.embedding_rows import TIMESTAMP
 from gnnscale.inference.population import read_keys
@@ -43,7 +43,8 @@ def predict(
         settings: names the query; ``embedding.batch_size`` entities are scored at once.
         lake: holds the graph, the labels and the model.
         store: of the graph.
-        latest: anchor of the predictions, epoch seconds.
+        latest: anchor of the predictions, epoch seconds; where entities are asked about at their own times, of those
+            without one.
         nodes: node ids of the entities to predict for; default: all. Those that are not there at the anchor are left
             out.
         device: for the model; default: the CPU.
@@ -60,10 +61,9 @@ def predict(
     predictor = load_node_model(settings, lake, store, device, query=query)
     entity, top = predictor.query.entity.name, predictor.query.top
     nodes = np.arange(store.node_count(entity)) if nodes is None else np.asarray(nodes, np.int64)
-    there = nodes[store.features(entity).is_valid_at(nodes, latest - origin)]
     wanted = {
         f"holdout_{name}": read_entity_examples(lake, name, Split.TEST, origin),
-        f"predictions_{name}": EntityExamples.unlabelled(there, latest - origin),
+        f"predictions_{name}": asked_examples(store, predictor.query, nodes, latest - origin),
     }
     keys = read_keys(lake, entity)
     tables = {}

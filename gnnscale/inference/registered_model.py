@@ -14,7 +14,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 from numpy.typing import NDArray
 
 from gnnscale.arrays import scratch_folder
-from gnnscale.batches import EntityExamples
+from gnnscale.batches import EntityExamples, asked_examples
 from gnnscale.config import Settings, bind_query, build_settings, plan_query_anchors
 from gnnscale.inference.population import read_keys
 from gnnscale.inference.predict_entities import answer_table, score_in_batches
@@ -32,6 +32,7 @@ class LakeModel(PythonModel, ABC):
 
     Attributes:
         anchor: time of the answers, epoch seconds.
+        at_own_times: whether each entity is asked about at its own time instead, those without one at ``anchor``.
     """
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -51,7 +52,7 @@ class LakeModel(PythonModel, ABC):
         Args:
             settings: as the model was trained with.
             weights: content of its file.
-            anchor: of the answers, epoch seconds; default: the latest.
+            anchor: of the answers, epoch seconds; default: the latest, or each entity's own where the query asks so.
 
         Raises:
             LakeError: the model does not fit the graph any more.
@@ -62,6 +63,8 @@ class LakeModel(PythonModel, ABC):
         self.query: PredictiveQuery = bind_query(settings, store.manifest)
         latest = plan_query_anchors(settings, self.query, store.manifest.time_ranges).latest
         self.anchor = latest if anchor is None else anchor
+        # What is known at a time is asked for by name alone.
+        self.at_own_times = self.query.asks_at_own_time and anchor is None
         self.entity_keys = read_keys(self.lake, self.query.entity.name)
         self._known = pd.Index(self.entity_keys.to_pandas())
         self.store = view_for(store, self.query.pseudo_timed_tables)
@@ -129,6 +132,8 @@ class AnswerModel(LakeModel):
         """Answers for entities."""
         origin = self.store.manifest.origin
         examples = EntityExamples.unlabelled(nodes, self.anchor - origin)
+        if self.at_own_times:
+            examples = asked_examples(self.store, self.query, nodes, self.anchor - origin, there=False)
         scores = score_in_batches(self.predictor, examples, self.settings.embedding.batch_size)
         top = k or self.query.top
         return answer_table(self.predictor, examples, scores, self.entity_keys, origin, top).to_pandas()
@@ -136,6 +141,8 @@ class AnswerModel(LakeModel):
     def entities(self) -> NDArray[np.int64]:
         """Node ids of all entities that are there at the anchor, ascending."""
         features, nodes = self.store.features(self.query.entity.name), np.arange(len(self.entity_keys))
+        if self.at_own_times:
+            return asked_examples(self.store, self.query, nodes, self.anchor - self.store.manifest.origin).entities
         return nodes[features.is_valid_at(nodes, self.anchor - self.store.manifest.origin)]
 
 

@@ -110,7 +110,7 @@ class Model:
             entities: keys, in the order wanted, as a list, array, series or column; or one key. Default: everybody that
                 the query asks about.
             as_of: anchor: a time or its ISO form, UTC without a zone, or epoch seconds. Default: the one of the lake's
-                predictions.
+                predictions, which is each entity's own where a target without a window is asked of rows with times.
             k: most targets or classes an entity; default: as many as the query asks for.
 
         Returns:

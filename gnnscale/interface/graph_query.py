@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gnnscale.config import Settings, ask_settings, check_query_name, query_name
+from gnnscale.config import Settings, ask_settings, check_query_name, count_missing, query_name
 from gnnscale.interface.fitted_model import Model
 from gnnscale.interface.table_inputs import TableInput, read_input
 from gnnscale.lake import Lake
-from gnnscale.query import PredictiveQuery, explain
+from gnnscale.query import PART, LeftOut, PredictiveQuery, explain
 from gnnscale.schema import ConfigError
 
 if TYPE_CHECKING:
@@ -47,8 +47,19 @@ class Query:
         return str(self.bound.task_type)
 
     def explain(self) -> str:
-        """The query in plain words: task, entity, target, windows and conditions; one line each."""
-        return explain(self.bound)
+        """The query in plain words: task, entity, target, windows, conditions, and what is left out; one line each."""
+        return explain(self.bound, left_out=self._left_out())
+
+    def _left_out(self) -> LeftOut | None:
+        """How many rows make no example, where a frame at hand tells."""
+        column = self.bound.deciding_column
+        if column is None:
+            return None
+        given = next(table for table in self._graph.inputs if table.name == column.table)
+        values = given.values(column.name)
+        if values is None:
+            return None
+        return LeftOut((str(column),), len(values), count_missing(values, self.bound))
 
     def fit(
         self,
@@ -99,15 +110,17 @@ class Query:
             lake, mode, overrides, force, verbose: as of :meth:`fit`.
 
         Returns:
-            ``labels_<query>`` in order of anchor and entity: ``entity`` (node id), ``anchor_time`` (epoch seconds),
-            ``split``, and ``target`` (``targets``, node ids, for rankings).
+            ``labels_<query>`` in order of anchor and entity: ``entity`` (node id), ``anchor_time`` (epoch seconds; of
+            rankings without a window ``part``, of ten), ``split``, and ``target`` (``targets``, node ids, for
+            rankings).
 
         Raises:
             GnnscaleError: the configuration or a table is at fault; what is done stays done.
         """
         home = self._run(lake, mode, overrides, None, force, verbose, ["graph", "labels"])
-        order = [("anchor_time", "ascending"), ("entity", "ascending")]
-        return home.read(f"labels_{self.name}").sort_by(order)
+        found = home.read(f"labels_{self.name}")
+        time = "anchor_time" if "anchor_time" in found.column_names else PART
+        return found.sort_by([(time, "ascending"), ("entity", "ascending")])
 
     def _run(
         self,

@@ -55,6 +55,10 @@ class TableInput(ABC):
         """Columns whose type says that they hold categories, whatever the values are."""
         return dictionary_columns(self.schema)
 
+    def values(self, column: str) -> pa.ChunkedArray | None:
+        """A column, where it is in memory."""
+        return None
+
     @abstractmethod
     def store(self, lake: Lake) -> str:
         """See that Spark can read the rows: written to the lake, where they are in memory or in a plan.
@@ -118,6 +122,10 @@ class MemoryTable(TableInput):
     def rows(self) -> int:
         """Number of rows."""
         return int(self.table.num_rows)
+
+    def values(self, column: str) -> pa.ChunkedArray:
+        """A column."""
+        return self.table[column]
 
     def store(self, lake: Lake) -> str:
         """Write a Parquet file, unless the lake has one of the same content."""

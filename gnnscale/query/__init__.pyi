@@ -1,5 +1,6 @@
 from .anchors import DAY as DAY
 from .anchors import AnchorPlan as AnchorPlan
+from .anchors import OwnTimes as OwnTimes
 from .anchors import Split as Split
 from .anchors import epoch_seconds as epoch_seconds
 from .anchors import plan_anchors as plan_anchors
@@ -7,8 +8,11 @@ from .anchors import show_time as show_time
 from .bound import Aggregate as Aggregate
 from .explanation import explain as explain
 from .horizon import Horizon as Horizon
+from .left_out import LeftOut as LeftOut
 from .parser import parse as parse
 from .predictive_query import PredictiveQuery as PredictiveQuery
+from .pseudo_time import PART as PART
+from .pseudo_time import PARTS as PARTS
 from .pseudo_time import WINDOW as WINDOW
 from .pseudo_time import part_of as part_of
 from .pseudo_time import plan_pseudo_time as plan_pseudo_time
@@ -23,4 +27,5 @@ from .tasks.multiclass_classification import MULTICLASS_CLASSIFICATION as MULTIC
 from .tasks.multilabel_classification import MULTILABEL_CLASSIFICATION as MULTILABEL_CLASSIFICATION
 from .tasks.regression import REGRESSION as REGRESSION
 from .window import LONG_AGO as LONG_AGO
+from .window import UNIT_SECONDS as UNIT_SECONDS
 from .window import Window as Window

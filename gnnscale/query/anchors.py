@@ -22,6 +22,21 @@ class Split(StrEnum):
 
 
 @dataclass(frozen=True)
+class OwnTimes:
+    """That each entity is asked about at its own time, and where its time puts it; epoch seconds, UTC.
+
+    Args:
+        validation, test: entities from these times on validate and test; None leaves it to shares of the labels.
+        start, end: entities before and after these times don't train; None for no bound.
+    """
+
+    validation: int | None = None
+    test: int | None = None
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True)
 class AnchorPlan:
     """Anchor times in epoch seconds, UTC.
 
@@ -32,6 +47,9 @@ class AnchorPlan:
         latest: anchor of the predictions.
         horizon: the windows after each anchor.
         static: whether the query has no window: everything is asked at ``latest``, and entities are split instead.
+        data_end: last time of the events that labels are made of; None where nothing hangs on it.
+        own_times: of a static query whose entities have times: each is asked about at its own, those without at
+            ``latest``, and the split goes by time.
     """
 
     train: tuple[int, ...]
@@ -40,6 +58,16 @@ class AnchorPlan:
     latest: int
     horizon: Horizon
     static: bool = False
+    own_times: OwnTimes | None = None
+    data_end: int | None = None
+
+    @property
+    def cut_short(self) -> tuple[int, int] | None:
+        """Ends of the test window and of the data, where the window runs past the data's last day; else None."""
+        if self.data_end is None:
+            return None
+        end = self.horizon.span(self.test)[1]
+        return (end, self.data_end) if end > -(-self.data_end // DAY) * DAY else None
 
     def splits(self) -> dict[int, Split]:
         """Every labelled anchor and its split, ascending; empty for a static query."""
@@ -63,6 +91,7 @@ def plan_anchors(
     start: datetime | None = None,
     end: datetime | None = None,
     latest: datetime | None = None,
+    own_times: bool = False,
 ) -> AnchorPlan:
     """Choose anchors from the range of the events' times.
 
@@ -77,6 +106,8 @@ def plan_anchors(
         train: most training anchors.
         start, end: earliest and latest training anchor; default: as far as the data and the windows reach.
         latest: anchor of the predictions; default: the first midnight at or after the last event.
+        own_times: whether a query without windows asks each entity at its own time; ``test`` and ``validation`` are
+            then the times from which on entities test and validate, and ``start`` and ``end`` bound those that train.
 
     Raises:
         DataError: no event lies in the test window, none lies before the first training window, or windows overlap.
@@ -84,7 +115,12 @@ def plan_anchors(
     first, last = time_range
     if not horizon.windows:
         at = epoch_seconds(latest) if latest else -(-last // DAY) * DAY
-        return AnchorPlan((at,), at, at, at, horizon, static=True)
+        own = OwnTimes(*(epoch_seconds(t) if t else None for t in (validation, test, start, end)))
+        if own_times and own.validation is not None and own.test is not None and own.validation >= own.test:
+            raise DataError(
+                f"anchors.validation ({show_time(own.validation)}) is not before anchors.test ({show_time(own.test)})"
+            )
+        return AnchorPlan((at,), at, at, at, horizon, static=True, own_times=own if own_times else None)
     step, unit = (step_days, "days") if step_days else _default_step(horizon)
     grain = _grain(horizon)
     test_at = epoch_seconds(test) if test else _last_inside(horizon, last, grain)
@@ -120,7 +156,7 @@ def plan_anchors(
             "would"
         )
     latest_at = epoch_seconds(latest) if latest else -(-last // grain) * grain
-    return AnchorPlan(tuple(reversed(anchors)), validation_at, test_at, latest_at, horizon)
+    return AnchorPlan(tuple(reversed(anchors)), validation_at, test_at, latest_at, horizon, data_end=last)
 
 
 def _grain(horizon: Horizon) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gnnscale.query.anchors import AnchorPlan, show_time
+from gnnscale.query.anchors import AnchorPlan, OwnTimes, show_time
 from gnnscale.query.bound import Aggregate, All, Any, Column, Condition, Not
+from gnnscale.query.left_out import LeftOut
 from gnnscale.query.window import Window
 from gnnscale.schema import ValueKind
 
@@ -25,12 +26,13 @@ WORDS = {
 }
 
 
-def explain(query: PredictiveQuery, plan: AnchorPlan | None = None) -> str:
+def explain(query: PredictiveQuery, plan: AnchorPlan | None = None, left_out: LeftOut | None = None) -> str:
     """What is predicted, for whom, from what; one line each.
 
     Args:
         query: bound query.
         plan: its anchors, to say when it is asked too.
+        left_out: how many make no example because nobody knows the answer, where that was counted.
     """
     lines = [("task", str(query.task_type)), ("predicts", _target(query)), ("for", _population(query))]
     if query.assuming is not None:
@@ -40,8 +42,10 @@ def explain(query: PredictiveQuery, plan: AnchorPlan | None = None) -> str:
     hidden = [f"{table}.{column}" for table, column in sorted(query.hidden_columns)] + sorted(query.hidden_tables)
     if hidden:
         lines.append(("not seen", f"{', '.join(hidden)}: the target is made of it"))
+    if query.target_columns:
+        lines.append(("no label", _unknown(query, left_out)))
     if plan is not None:
-        lines += _anchors(plan)
+        lines += _anchors(query, plan)
     return "\n".join(f"{name:<11} {text}" for name, text in lines)
 
 
@@ -65,7 +69,9 @@ def _target(query: PredictiveQuery) -> str:
 
 def _population(query: PredictiveQuery) -> str:
     text = f"each row of {query.entity.name}"
-    if query.entity.time_column or query.entity.end_time:
+    if query.asks_at_own_time:
+        text += f" at its own time ({_time_of(query)})"
+    elif query.entity.time_column or query.entity.end_time:
         text += " that is there at the anchor"
     if query.where is not None:
         text += f", where {_condition(query.where)}"
@@ -75,7 +81,30 @@ def _population(query: PredictiveQuery) -> str:
     return text
 
 
-def _anchors(plan: AnchorPlan) -> list[tuple[str, str]]:
+def _time_of(query: PredictiveQuery) -> str:
+    return query.entity.time_column or f"that of its {query.entity.time_from}"
+
+
+def _unknown(query: PredictiveQuery, left_out: LeftOut | None) -> str:
+    columns = " or ".join(str(column) for column in query.target_columns)
+    if left_out is None:
+        return f"where {columns} is missing: such rows are predicted, not learned from"
+    counts = left_out.in_words() or f"none: {columns} is known of all {left_out.asked:,}"
+    return counts + ("; they are predicted, not learned from" if left_out.unknown else "")
+
+
+def _anchors(query: PredictiveQuery, plan: AnchorPlan) -> list[tuple[str, str]]:
+    if query.pseudo_timed_tables:
+        return [
+            ("split", f"{query.event_table.name} by ten parts, at random but fixed: what comes after the parts before"),
+            ("predictions", f"what comes after all of {query.event_table.name}"),
+        ]
+    if plan.own_times is not None:
+        return [
+            ("split", _split_by_time(plan.own_times)),
+            ("predictions", f"each at its own time; those without one at {show_time(plan.latest)}"),
+            ("leakage", "inputs of each row end at its own time, and no row is learned from that is later than a test"),
+        ]
     if plan.static:
         return [
             ("split", "by entity, at random but fixed: 80 % train, 10 % validation, 10 % test"),
@@ -86,15 +115,31 @@ def _anchors(plan: AnchorPlan) -> list[tuple[str, str]]:
     return [
         ("training", f"{len(plan.train)} anchors, {show_time(first)} to {show_time(last)}{step}"),
         ("validation", _window(plan, plan.validation)),
-        ("test", _window(plan, plan.test)),
+        ("test", _window(plan, plan.test) + _cut_short(plan)),
         ("predictions", f"at {show_time(plan.latest)}"),
         ("leakage", _leakage(plan, last)),
     ]
 
 
+def _split_by_time(own: OwnTimes) -> str:
+    if own.validation is None and own.test is None:
+        return "by time: the oldest 80 % train, the next 10 % validate, the latest 10 % test"
+    begins = [
+        f"{name} from {show_time(at)}" if at is not None else f"{name} by shares of the rest"
+        for name, at in (("validation", own.validation), ("test", own.test))
+    ]
+    return f"by time: {', '.join(begins)}"
+
+
 def _window(plan: AnchorPlan, anchor: int) -> str:
     start, end = plan.horizon.span(anchor)
     return f"anchor {show_time(anchor)}, labels from ({show_time(start)}, {show_time(end)}]"
+
+
+def _cut_short(plan: AnchorPlan) -> str:
+    if plan.cut_short is None:
+        return ""
+    return f"; the data end at {show_time(plan.cut_short[1])}, so that these labels lack what is missing of it"
 
 
 def _leakage(plan: AnchorPlan, last: int) -> str:

@@ -35,6 +35,8 @@ class PredictiveQuery:
         frames: consecutive windows to forecast; 1 but for forecasting.
         top: answers an entity gets; None for all.
         positions: of the clauses in the text, by keyword.
+        target_position: of the target in the text.
+        class_column: the column whose values are the classes; None where the target is no class.
         hidden_columns: (table, column) pairs that are no inputs, because the target is made of them.
         hidden_tables: tables that are not sampled, because a target without window is made of them.
 
@@ -53,10 +55,12 @@ class PredictiveQuery:
         self.where = self._clause(tree, "WHERE", past(self._fail, static=self.is_static))
         self.assuming = self._clause(tree, "ASSUMING", future(self._fail, "ASSUMING"))
         self.positions = tree.positions
+        self.target_position = tree.target.position
         self.frames = tree.frames or 1
         self.top = tree.top
         question = Question(self.expression, tree.frames, tree.form, tree.top)
         self.task_type: TaskSpec = infer_task(question, tree, graph, self._fail)
+        self.class_column = question.column if self.task_type.predicts_classes else None
         if self.assuming is not None and self.is_static:
             raise self._fail(
                 "ASSUMING takes something as true of the future, and the target has no window that it could come true "
@@ -85,6 +89,13 @@ class PredictiveQuery:
         """Columns of the entity that the target asks for the values of; where they are missing, nothing is known."""
         found = [o for o in operands(self.expression, values=True) if isinstance(o, Column)]
         return tuple(dict.fromkeys(found))
+
+    @property
+    def deciding_column(self) -> Column | None:
+        """The one column whose missing values are the rows that make no example; None where more takes part."""
+        asked = set(operands(self.expression))
+        decides = asked == set(self.target_columns) == set(operands(self.expression, values=True))
+        return self.target_columns[0] if decides and len(asked) == 1 and self.where is None else None
 
     @property
     def pseudo_timed_tables(self) -> str | None:
@@ -236,7 +247,9 @@ class PredictiveQuery:
         try:
             link, via = self._binder.event_table(name, node)
         except QueryError:
-            return f"only tables that lead to '{self.entity.name}' can be aggregated ({self._binder.event_table_names()})"
+            return (
+                f"only tables that lead to '{self.entity.name}' can be aggregated ({self._binder.event_table_names()})"
+            )
         events = self.graph.table(link.table)
         if name.column == "*":
             window = ", 0, 7, days" if events.time_column or events.time_from else ""

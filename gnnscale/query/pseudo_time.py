@@ -17,6 +17,9 @@ PARTS: Final = 10
 FIRST_ASKED: Final = 3
 """Part that the first training examples ask for; those before are seen only."""
 
+PART: Final = "part"
+"""Column of labels that says which part an example asks for, where there is no time to ask at."""
+
 WINDOW: Final = Window(0, 1, "days")
 
 

@@ -10,8 +10,10 @@ from gnnscale.query.window import Window
 
 _PLAIN: Final = re.compile(r"[^\W\d]\w*")
 _KEYWORDS: Final = frozenset(
-    "PREDICT FORECAST TIMEFRAMES CLASSIFY RANK TOP FOR EACH WHERE ASSUMING AND OR NOT IN LIKE CONTAINS STARTS ENDS WITH "
-    "IS NULL TRUE FALSE".split()
+    (
+        *("PREDICT", "FORECAST", "TIMEFRAMES", "CLASSIFY", "RANK", "TOP", "FOR", "EACH", "WHERE", "ASSUMING", "AND"),
+        *("OR", "NOT", "IN", "LIKE", "CONTAINS", "STARTS", "ENDS", "WITH", "IS", "NULL", "TRUE", "FALSE"),
+    )
 )
 
 

@@ -25,13 +25,13 @@ Rank = Callable[[NDArray[np.int64]], Ranked]
 
 @dataclass(frozen=True)
 class Answers:
-    """A table of ranked targets at one anchor.
+    """A table of ranked targets at one anchor, or at none.
 
     Args:
         lake: gets the table.
         table: its name.
         query: whose answers these are.
-        anchor: epoch seconds.
+        anchor: epoch seconds; None where events were taken without their times.
         entity_keys, target_keys: in order of node id.
         explored: whether a column says which targets were drawn at random.
         fingerprint: of all that the answers depend on, and of how they are cut into files.
@@ -40,7 +40,7 @@ class Answers:
     lake: Lake
     table: str
     query: str
-    anchor: int
+    anchor: int | None
     entity_keys: pa.Array
     target_keys: pa.Array
     explored: bool
@@ -85,8 +85,9 @@ class Answers:
             raise LakeError(
                 f"{len(gone)} files of {self.table} are gone, such as {gone[0]}: does another run write it?"
             )
-        time = f"{datetime.fromtimestamp(self.anchor, UTC):%Y-%m-%dT%H:%M:%S}.000000Z"
-        bounds = {"anchor_time": time}
+        bounds = {}
+        if self.anchor is not None:
+            bounds["anchor_time"] = f"{datetime.fromtimestamp(self.anchor, UTC):%Y-%m-%dT%H:%M:%S}.000000Z"
         files = [WrittenFile(name, sizes[name], parts.count_rows(name), bounds, bounds) for name in names]
         none = np.zeros((0, 1), np.int64)
         empty = Ranked(none, none.astype(np.float32), none.astype(bool), none[:, 0])
@@ -102,15 +103,16 @@ class Answers:
         return table.append_column("explored", pa.array(ranked.explored[ranked.targets >= 0]))
 
 
-def ranked_table(found: Neighbors, entity_keys: pa.Array, target_keys: pa.Array, anchor: int) -> pa.Table:
+def ranked_table(found: Neighbors, entity_keys: pa.Array, target_keys: pa.Array, anchor: int | None) -> pa.Table:
     """Rankings as rows: entity, target (keys), rank (from 1), score, anchor_time; absent targets (-1) make none.
 
     Args:
         found: of each entity, ``[entities, k]``.
         entity_keys: of the entities, in the same order.
         target_keys: of all targets.
-        anchor: epoch seconds.
+        anchor: epoch seconds; None for no time.
     """
+    time = None if anchor is None else datetime.fromtimestamp(anchor, UTC)
     entities, k = found.targets.shape
     present = found.targets.ravel() >= 0
     rows = np.repeat(np.arange(entities), k)[present]
@@ -120,6 +122,6 @@ def ranked_table(found: Neighbors, entity_keys: pa.Array, target_keys: pa.Array,
             "target": target_keys.take(pa.array(found.targets.ravel()[present])),
             "rank": pa.array(np.tile(np.arange(1, k + 1, dtype=np.int32), entities)[present]),
             "score": pa.array(found.scores.ravel()[present]),
-            "anchor_time": pa.repeat(pa.scalar(datetime.fromtimestamp(anchor, UTC), TIMESTAMP), len(rows)),
+            "anchor_time": pa.repeat(pa.scalar(time, TIMESTAMP), len(rows)),
         }
     )

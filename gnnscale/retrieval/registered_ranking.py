@@ -69,7 +69,8 @@ class RankingModel(LakeModel):
 
     def _table(self, found: Neighbors, nodes: NDArray[np.int64]) -> pd.DataFrame:
         keys = self.entity_keys.take(nodes)
-        return ranked_table(found, keys, self.target_keys, self.anchor).to_pandas()
+        told = None if self.query.pseudo_timed_tables else self.anchor
+        return ranked_table(found, keys, self.target_keys, told).to_pandas()
 
     @property
     def _anchor(self) -> int:

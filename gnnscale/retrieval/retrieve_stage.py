@@ -66,10 +66,10 @@ def retrieve(
 ) -> Retrieved:
     """Write ``predictions_<query>`` at the latest anchor and ``holdout_<query>`` at the test anchor.
 
-    Columns: entity and target (keys of their tables), rank (from 1), score, anchor_time; with exploration also
-    explored. Filters, diversity and exploration are those of the predictions; the holdout, which the model is judged
-    by, has all targets that were there. Files are written while the search goes on, and a run that was killed goes on
-    after the last one that it finished.
+    Columns: entity and target (keys of their tables), rank (from 1), score, anchor_time (null where a query without a
+    window takes events without their times); with exploration also explored. Filters, diversity and exploration are
+    those of the predictions; the holdout, which the model is judged by, has all targets that were there. Files are
+    written while the search goes on, and a run that was killed goes on after the last one that it finished.
 
     Args:
         settings: sections ``query`` and ``retrieval`` count.
@@ -104,7 +104,8 @@ def retrieve(
             table = f"{'predictions' if final else 'holdout'}_{settings.query.name}"
             explored = final and settings.retrieval.exploration > 0
             digest = _fingerprint(settings, lake, query, side, run_nonce)
-            answers = Answers(lake, table, settings.query.name, anchor, *keys, explored, digest)
+            told = None if query.pseudo_timed_tables else anchor
+            answers = Answers(lake, table, settings.query.name, told, *keys, explored, digest)
             rows = answers.write(entities, settings.retrieval.partition_rows, side.rank, advance)
             log.info("%s: %s rows", table, f"{rows:,}")
             if final:

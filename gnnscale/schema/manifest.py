@@ -123,6 +123,8 @@ class LinkManifest:
         max_weight: None: the edges of a link have no weight.
         degree_quantiles: share in percent -> least number of rows that name a parent such that this share of the
             parents, those that no row names among them, have no more; exact. None where the build did not count them.
+        early: rows that are older than the parent that they name, and are seen from its time on; None where either has
+            no times of its own, or the build did not count them.
     """
 
     table: str
@@ -138,6 +140,7 @@ class LinkManifest:
     reverse_version: int = 0
     max_weight: float | None = None
     degree_quantiles: dict[str, int] | None = None
+    early: int | None = None
 
     @property
     def link(self) -> Link:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnnscale.config import ask_settings, build_settings, read_recipe, recipe_record
+from gnnscale.config import ask_settings, build_settings, graph_overrides, read_recipe, recipe_record
 from gnnscale.config.ask import query_name
 from gnnscale.lake import Lake
 from gnnscale.schema import ConfigError
@@ -52,6 +52,18 @@ def test_name_mode_and_overrides_count(shop_content):
 def test_a_fault_is_named(shop_content, arguments, says):
     with pytest.raises(ConfigError, match=says):
         ask_settings(recipe_record(build_settings(shop_content)), "lake", TEXT, **arguments)
+
+
+def test_what_a_graph_was_built_with_is_not_overridden_without_a_word(shop_content):
+    record = json.loads(json.dumps(recipe_record(build_settings(shop_content))))
+
+    def told(*overrides):
+        return graph_overrides(ask_settings(record, "lake", TEXT, overrides=overrides), record, overrides)
+
+    assert told() == told("training.epochs=1", "spark.driver_memory=2g", "seed=9") == []
+    changed = ["graph.fit_until=2024-01-05", "tables.customers.columns.age=categorical"]
+    assert told("training.epochs=1", *changed) == changed
+    assert told("graph.max_categories=10000", "tables.customers.primary_key=customer_id") == []
 
 
 @given(st.one_of(st.text(max_size=300), st.sampled_from([TEXT, TEXT * 3, "PREDICT", "", "   ", "_", "PREDICT 1"])))

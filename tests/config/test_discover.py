@@ -70,6 +70,7 @@ TIMES = {
     "one that says nothing": ({"birthday": DAY}, None),
     "a text": ({"created": ["2024-01-01"]}, None),
     "the likely one of several": ({"birthday": DAY, "joined": AT, "left": AT}, "joined"),
+    "the one of two that is no end": ({"created_at": AT, "churned_at": AT}, "created_at"),
     "none": ({"x": [1]}, None),
 }
 
@@ -87,6 +88,9 @@ EVENTS = {
     "any name, in a table without": ("shops", {"shop_id": KEY, "dt": AT}, None),
     "an end of rows with a key": ("shops", {"shop_id": KEY, "closed_at": AT}, None),
     "an end of rows with both keys": ("members", {"member_id": KEY, "user_id": KEY, "valid_until": DAY}, None),
+    "a churn": ("members", {"member_id": KEY, "churned_at": AT}, None),
+    "an end in camel case": ("members", {"member_id": KEY, "contractEndDate": DAY}, None),
+    "what only sounds like an end": ("members", {"member_id": KEY, "attended_at": AT}, "attended_at"),
     "a birth": ("members", {"member_id": KEY, "user_id": KEY, "birthday": DAY}, None),
     "a likely one": ("shops", {"shop_id": KEY, "opened_at": AT}, "opened_at"),
 }

@@ -11,6 +11,7 @@ import pytest
 from gnnscale.arrays import Ragged
 from gnnscale.evaluation import Comparison, Curve, render_report
 from gnnscale.evaluation.baselines.baseline import RankBaseline, link_baselines
+from gnnscale.evaluation.link_holdout import metrics_beyond
 from gnnscale.evaluation.list_comparison import PARTS, MethodLists, compare_lists
 from gnnscale.evaluation.report.charts import POINTS, Bar, bar_chart, line_chart, ticks
 from gnnscale.evaluation.report.figures import EdgeFigure, RelationFigure, TableFigure
@@ -219,3 +220,11 @@ def test_ticks_are_round() -> None:
     assert ticks(0, 0.17) == pytest.approx([0, 0.05, 0.1, 0.15])
     assert ticks(3, 3) == [3]
     assert all(-1 <= tick <= 1 for tick in ticks(-1, 1))
+
+
+def test_metrics_beyond_a_list_are_left_out():
+    names = LINKS.metrics
+    assert metrics_beyond(names, 10) == ("recall@20",) == metrics_beyond(names, 19)
+    assert metrics_beyond(names, 20) == ()
+    # What no shorter one stands for is all that there is.
+    assert metrics_beyond(names, 5) == ("recall@20",)

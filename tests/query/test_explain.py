@@ -1,8 +1,10 @@
 """A query is told in plain words: what, for whom, when it is asked, and why nothing leaks."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from gnnscale.query import PredictiveQuery
+from gnnscale.query import LeftOut, PredictiveQuery
 from gnnscale.query.anchors import plan_anchors
 from gnnscale.query.explanation import explain
 from tests.query_labels.declared import declared_graph
@@ -103,17 +105,42 @@ def test_anchors_and_why_nothing_leaks_are_told():
     assert "validation labels at 2024-02-23 00:00:00" in found["leakage"]
 
 
+def test_a_test_window_past_the_data_is_told():
+    query = PredictiveQuery(declared_graph(), f"PREDICT COUNT(orders.*, 0, 7) {USERS}")
+    end = datetime.fromtimestamp(TIMES[1], UTC)
+    plan = plan_anchors(query.horizon, TIMES, test=end - timedelta(days=3))
+    assert plan.cut_short == (TIMES[1] + 4 * DAY, TIMES[1])
+    assert "; the data end at 2024-03-01 00:00:00, so that these labels lack what is missing" in explain(query, plan)
+    # The last day need not be full.
+    whole = plan_anchors(query.horizon, (TIMES[0], TIMES[1] - 3_600), test=end - timedelta(days=7))
+    assert whole.cut_short is None and "the data end" not in explain(query, whole)
+
+
+def test_what_is_not_known_is_told_with_its_number():
+    query = PredictiveQuery(declared_graph(), f"PREDICT users.country {USERS}")
+    assert "no label    where users.country is missing: such rows are predicted, not learned from" in explain(query)
+    some = explain(query, left_out=LeftOut(("users.country",), 48, 9))
+    assert "no label    9 of 48 make no example: users.country is missing; they are predicted" in some
+    assert "none: users.country is known of all 48" in explain(query, left_out=LeftOut(("users.country",), 48))
+
+
 def test_a_single_training_anchor_has_no_step():
     query = PredictiveQuery(declared_graph(), f"PREDICT COUNT(orders.*, 0, 7) {USERS}")
     text = explain(query, plan_anchors(query.horizon, TIMES, train=1))
     assert "1 anchors" in text and "apart" not in text
 
 
-def test_a_query_without_windows_is_split_by_entity():
-    found = explained(f"PREDICT users.country {USERS}", with_plan=True)
-    assert "80 % train, 10 % validation, 10 % test" in found["split"]
+def test_a_query_without_windows_is_split_by_entity_and_by_time_where_there_is_one():
+    found = explained("PREDICT items.category FOR EACH items.item_id", with_plan=True)
+    assert "80 % train, 10 % validation, 10 % test" in found["split"] and "by entity" in found["split"]
     assert found["predictions"] == "at 2024-03-01 00:00:00"
     assert not {"training", "validation", "test", "leakage"} & set(found)
+    query = PredictiveQuery(declared_graph(), f"PREDICT users.country {USERS}")
+    told = explain(query, plan_anchors(query.horizon, TIMES, own_times=query.asks_at_own_time))
+    assert "each row of users at its own time (joined)" in told and "by time: the oldest 80 % train" in told
+    cut = datetime(2024, 2, 1, tzinfo=UTC)
+    told = explain(query, plan_anchors(query.horizon, TIMES, test=cut, own_times=True))
+    assert "by time: validation by shares of the rest, test from 2024-02-01 00:00:00" in told
 
 
 def test_a_query_explains_itself():

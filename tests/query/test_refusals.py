@@ -57,7 +57,10 @@ def bound(target: str, rest: str = MEMBERS) -> PredictiveQuery:
 
 
 REFUSED = {
-    "members rank themselves": ("LIST_DISTINCT(buys.mid, 0, 30) RANK TOP 3", "names the row of 'members' that is asked"),
+    "members rank themselves": (
+        "LIST_DISTINCT(buys.mid, 0, 30) RANK TOP 3",
+        "names the row of 'members' that is asked",
+    ),
     "the first of them": ("FIRST(buys.mid, 0, 30) RANK TOP 3", "names the row of 'members'"),
     "itself without a window": ("LIST_DISTINCT(votes.mid) RANK TOP 3", "names the row of 'members'"),
     "a sum that is missing": ("SUM(buys.paid, 0, 30) IS NULL", "SUM over nothing is 0"),
@@ -108,7 +111,7 @@ def test_a_parents_column_is_advised_only_where_it_can_be_reached():
 
 
 def test_nothing_is_assumed_of_a_target_without_a_future():
-    with pytest.raises(QueryError, match="ASSUMING takes something as true of the future.*WHERE") as caught:
+    with pytest.raises(QueryError, match=r"ASSUMING takes something as true of the future.*WHERE") as caught:
         bound("members.plan", f"{MEMBERS} ASSUMING COUNT(buys.*, 0, 7) > 0")
     assert str(caught.value).startswith("line 1, column 43")
     with pytest.raises(QueryError) as told:
@@ -139,7 +142,7 @@ def test_a_target_knows_the_columns_that_must_be_known():
         'SUM("two words"."select one", 0, 7, days)',
         "a.b NOT LIKE 'x%'",
         "a.b IS NOT NULL",
-        '"where".x STARTS WITH \'y\'',
+        "\"where\".x STARTS WITH 'y'",
     ],
 )
 def test_what_is_read_is_written_as_it_was(text):

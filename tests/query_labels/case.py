@@ -42,6 +42,7 @@ class Case:
         labels: the oracle.
         past: the oracle of column ``past``, over at least the examples; None where it is not looked at.
         static: the labels hang on no anchor.
+        own_time: each entity is asked about at its own time; the oracle takes no anchor.
         anchors: replaces settings of section ``anchors``.
         values: fewest distinct targets that make the case worth running.
     """
@@ -52,6 +53,7 @@ class Case:
     labels: Labels
     past: Labels | None = None
     static: bool = False
+    own_time: bool = False
     anchors: dict[str, Any] = field(default_factory=dict)
     values: int = 2
 

@@ -163,11 +163,6 @@ def parentheses_bind_first(db, a):
     return ((orders_of(db, a, rows, 0, 7) > 0) | visits) & long
 
 
-@CASES.add("PREDICT users.age > 40 AND COUNT(orders.*, 0, 28) > 0" + USERS, BINARY)
-def a_column_and_a_window(db, a):
-    return holds(alive(db.users, a)["age"], lambda v: v > 40) & (orders_of(db, a, rows) > 0)
-
-
 @CASES.add(
     """-- how much, in
     predict /* four

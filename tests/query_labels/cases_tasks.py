@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from tests.query_labels.case import (
     BINARY,
     FORECASTING,
@@ -16,11 +18,14 @@ from tests.query_labels.case import (
 from tests.query_labels.cases_aggregates import order_rows
 from tests.query_labels.oracle import (
     alive,
+    at_own_time,
+    ceiled,
     distinct,
     each,
     holds,
     inside,
     known,
+    last,
     mean,
     parents,
     present,
@@ -156,30 +161,54 @@ def twice(value):
     return of
 
 
-@CASES.add("PREDICT users.age" + USERS, REGRESSION, static=True)
+@CASES.add("PREDICT users.age" + USERS, REGRESSION, own_time=True)
 def an_own_number(db, a):
-    return known(alive(db.users, a)["age"])
+    return known(at_own_time(db.users)["age"])
 
 
 @CASES.add(
     "PREDICT users.age FOR EACH users.user_id WHERE users.country = 'DE' OR cities.size = 'big'",
     REGRESSION,
-    static=True,
+    own_time=True,
 )
 def an_own_number_of_some(db, a):
-    users = parents(alive(db.users, a), db.cities, "city_id", "cities")
+    users = parents(at_own_time(db.users), db.cities, "city_id", "cities")
     german = holds(users["country"], lambda v: v == "DE")
     return known(users["age"][german | holds(users["cities.size"], lambda v: v == "big")])
 
 
-@CASES.add("PREDICT users.country" + USERS, MULTICLASS, static=True)
+@CASES.add("PREDICT users.country" + USERS, MULTICLASS, own_time=True)
 def an_own_text(db, a):
-    return known(alive(db.users, a)["country"])
+    return known(at_own_time(db.users)["country"])
 
 
-@CASES.add("PREDICT users.premium" + USERS, MULTICLASS, static=True)
-def an_own_boolean(db, a):
-    return texts(alive(db.users, a)["premium"])
+@CASES.add("PREDICT users.hobbies CLASSIFY" + USERS, MULTILABEL, own_time=True)
+def own_values_of_one_text(db, a):
+    return known(at_own_time(db.users)["hobbies"].map(split))
+
+
+@CASES.add("PREDICT LIST_DISTINCT(visits.topics, 0, 7) CLASSIFY" + USERS, MULTILABEL)
+def values_of_many_texts(db, a):
+    visits = inside(db.visits, a, 0, 7)
+    values = visits.assign(value=visits["topics"].map(lambda text: split(text) or [])).explode("value")
+    return known(per_user(db, a, values, distinct("value")))
+
+
+@CASES.add("PREDICT LAST(visits.topics, 0, 28) CLASSIFY" + USERS, MULTILABEL)
+def values_of_the_last_text(db, a):
+    visits = inside(db.visits, a, 0, 28)
+    visits = visits.assign(listed=visits["topics"].map(split))
+    return known(per_user(db, a, visits, last("listed")))
+
+
+def split(text):
+    """Distinct values of a text, sorted; None where there are none."""
+    return (sorted({v.strip() for v in text.split(",")} - {""}) or None) if present(text) else None
+
+
+@CASES.add("PREDICT users.premium" + USERS, BINARY, own_time=True)
+def an_own_boolean_is_true_or_false_or_not_known(db, a):
+    return known(at_own_time(db.users)["premium"])
 
 
 @CASES.add("PREDICT items.shelf FOR EACH items.item_id", MULTICLASS, static=True)
@@ -192,46 +221,91 @@ def a_quoted_column(db, a):
     return known(db.items["Unit Price"])
 
 
-@CASES.add("PREDICT orders.amount FOR EACH orders.order_id WHERE items.category = 'food'", REGRESSION, static=True)
+@CASES.add("PREDICT orders.amount FOR EACH orders.order_id WHERE items.category = 'food'", REGRESSION, own_time=True)
 def facts_as_entities(db, a):
-    orders = parents(alive(db.orders, a), db.items, "item_id", "items")
+    orders = parents(at_own_time(db.orders), db.items, "item_id", "items")
     return known(orders["amount"][orders["items.category"] == "food"])
 
 
-@CASES.add("PREDICT users.country = 'DE'" + USERS, BINARY, static=True)
-def an_own_text_compared_is_false_where_missing(db, a):
-    return holds(alive(db.users, a)["country"], lambda v: v == "DE")
+@CASES.add("PREDICT users.country = 'DE'" + USERS, BINARY, own_time=True)
+def an_own_text_compared_is_not_known_where_missing(db, a):
+    country = known(at_own_time(db.users)["country"])
+    return country == "DE"
 
 
-@CASES.add("PREDICT users.premium = TRUE AND NOT users.age > 40" + USERS, BINARY, static=True)
-def own_columns_together(db, a):
-    return holds(alive(db.users, a)["premium"], lambda v: v is True) & ~holds(
-        alive(db.users, a)["age"], lambda v: v > 40
-    )
+@CASES.add("PREDICT users.country NOT IN ('DE', 'FR')" + USERS, BINARY, own_time=True)
+def a_negated_comparison_is_not_known_where_missing(db, a):
+    return ~known(at_own_time(db.users)["country"]).isin(["DE", "FR"])
 
 
-@CASES.add("PREDICT users.age IS NULL OR users.country IN ('FR', 'AT')" + USERS, BINARY, static=True)
+@CASES.add("PREDICT users.premium = TRUE AND NOT users.age > 40" + USERS, BINARY, own_time=True)
+def own_columns_together_are_known_where_one_decides(db, a):
+    users = at_own_time(db.users)
+    premium, older = users["premium"].map(maybe), users["age"].map(lambda v: v > 40 if present(v) else None)
+    false = (premium == False) | (older == True)  # noqa: E712
+    true = (premium == True) & (older == False)  # noqa: E712
+    return true[true | false]
+
+
+@CASES.add("PREDICT users.age IS NULL OR users.country IN ('FR', 'AT')" + USERS, BINARY, own_time=True)
 def an_own_column_is_missing(db, a):
-    return alive(db.users, a)["age"].isna() | holds(alive(db.users, a)["country"], lambda v: v in ("FR", "AT"))
+    users = at_own_time(db.users)
+    found = users["age"].isna() | holds(users["country"], lambda v: v in ("FR", "AT"))
+    return found[found | users["country"].map(present)]
 
 
-@CASES.add("PREDICT COUNT(reviews.*)" + USERS, REGRESSION, static=True)
-def all_facts_without_times(db, a):
-    return each(alive(db.users, a), db.reviews, "user_id", rows)
+@CASES.add("PREDICT users.age > 40 AND COUNT(orders.*, 0, 28) > 0" + USERS, BINARY)
+def an_own_column_beside_a_window_is_known_where_the_window_decides(db, a):
+    users = alive(db.users, a)
+    some = per_user(db, a, inside(db.orders, a, 0, 28), rows) > 0
+    found = holds(users["age"], lambda v: v > 40) & some
+    return found[users["age"].map(present) | ~some]
 
 
-@CASES.add("PREDICT AVG(reviews.stars)" + USERS, REGRESSION, static=True)
-def an_average_without_a_window(db, a):
-    return known(each(alive(db.users, a), db.reviews, "user_id", mean("stars")))
+def of(facts, user):
+    """The facts of one user."""
+    return facts[facts["user_id"] == user]
+
+
+def maybe(value):
+    """A truth value; None where it is missing."""
+    return bool(value) if present(value) else None
 
 
 @CASES.add(
-    "PREDICT COUNT(reviews.* WHERE reviews.stars >= 4 AND items.category = 'food') > 0" + USERS, BINARY, static=True
+    "PREDICT users.age" + USERS + " WHERE COUNT(orders.*, -INF, 0) = 0 AND EXISTS(reviews.*)", REGRESSION, own_time=True
+)
+def a_population_by_what_was_before_the_own_time(db, a):
+    users = at_own_time(db.users)
+    never = [of(inside(db.orders, ceiled(t), None, 0), k).empty for k, t in users["when"].items()]
+    reviewed = each(users, db.reviews, "user_id", rows) > 0
+    return known(users["age"][reviewed & pd.Series(never, index=users.index)])
+
+
+@CASES.add("PREDICT users.age" + USERS + " WHERE COUNT(visits.*, -3, 0, months) > 0", REGRESSION, own_time=True)
+def a_population_by_the_months_before_the_own_time(db, a):
+    users = at_own_time(db.users)
+    counts = [len(of(inside(db.visits, ceiled(t), -3, 0, "months"), k)) for k, t in users["when"].items()]
+    return known(users["age"][[n > 0 for n in counts]])
+
+
+@CASES.add("PREDICT COUNT(reviews.*)" + USERS, REGRESSION, own_time=True)
+def all_facts_without_times(db, a):
+    return each(at_own_time(db.users), db.reviews, "user_id", rows)
+
+
+@CASES.add("PREDICT AVG(reviews.stars)" + USERS, REGRESSION, own_time=True)
+def an_average_without_a_window(db, a):
+    return known(each(at_own_time(db.users), db.reviews, "user_id", mean("stars")))
+
+
+@CASES.add(
+    "PREDICT COUNT(reviews.* WHERE reviews.stars >= 4 AND items.category = 'food') > 0" + USERS, BINARY, own_time=True
 )
 def a_condition_without_a_window(db, a):
     reviews = parents(db.reviews, db.items, "item_id", "items")
     good = reviews[(reviews["stars"] >= 4) & (reviews["items.category"] == "food")]
-    return each(alive(db.users, a), good, "user_id", rows) > 0
+    return each(at_own_time(db.users), good, "user_id", rows) > 0
 
 
 @CASES.add("PREDICT SUM(reviews.stars) FOR EACH items.item_id", REGRESSION, static=True)

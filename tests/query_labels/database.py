@@ -79,7 +79,7 @@ def settings_content(folder: Path) -> dict[str, Any]:
                 "primary_key": "user_id",
                 "time_column": "joined",
                 "end_time": "left",
-                "columns": {"email": "ignore"},
+                "columns": {"email": "ignore", "hobbies": "multicategorical"},
                 "foreign_keys": {"city_id": "cities"},
             },
             "cities": {"source": source("cities"), "primary_key": "city_id"},
@@ -90,7 +90,12 @@ def settings_content(folder: Path) -> dict[str, Any]:
                 "time_column": "ordered_at",
                 "foreign_keys": {"user_id": "users", "item_id": "items"},
             },
-            "visits": {"source": source("visits"), "time_column": "at", "foreign_keys": {"user_id": "users"}},
+            "visits": {
+                "source": source("visits"),
+                "time_column": "at",
+                "columns": {"topics": "multicategorical"},
+                "foreign_keys": {"user_id": "users"},
+            },
             "reviews": {"source": source("reviews"), "foreign_keys": {"user_id": "users", "item_id": "items"}},
         },
         "query": {
@@ -158,6 +163,9 @@ def _users(rng: np.random.Generator) -> pd.DataFrame:
             "premium": _some(rng, [True, False], USERS, 0.2),
             "email": [
                 f"{key}@{'post' if i % 3 else 'mail'}.{'de' if i % 2 else 'com'}" for i, key in enumerate(user_keys())
+            ],
+            "hobbies": [
+                ["chess", "chess, go", " go ,chess,", None, "", "sailing", ",", "go,go"][i % 8] for i in range(USERS)
             ],
             "birthday": _some(
                 rng, [date(1960, 2, 29), date(1990, 1, 1), date(1990, 1, 2), date(2001, 7, 4)], USERS, 0.15
@@ -231,6 +239,7 @@ def _visits(rng: np.random.Generator) -> pd.DataFrame:
             "at": _stamp(_moments(rng, VISITS)),
         }
     )
+    frame["topics"] = [["news", "news, sport", None, "sport,news", "art"][i % 5] for i in range(VISITS)]
     # Rows that are the same in every column still count one each.
     return pd.concat([frame, frame.iloc[5:60]]).sample(frac=1, random_state=3)
 

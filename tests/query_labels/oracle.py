@@ -39,6 +39,19 @@ def alive(entities: pd.DataFrame, anchor: int) -> pd.DataFrame:
     return entities
 
 
+def ceiled(when: pd.Timestamp) -> int:
+    """The second by which a row is there, in epoch seconds."""
+    return math.ceil(when.value / 1_000_000_000)
+
+
+def at_own_time(entities: pd.DataFrame) -> pd.DataFrame:
+    """Rows that are there at their own time: all but those that are gone by then."""
+    if "left" in entities:
+        came = pd.to_datetime(entities["when"].map(ceiled), unit="s", utc=True)
+        entities = entities[entities["left"].isna() | (entities["left"] > came)]
+    return entities
+
+
 def parents(rows: pd.DataFrame, parent: pd.DataFrame, key: str, name: str) -> pd.DataFrame:
     """Rows with the columns of the row that ``key`` names, as ``name.column``; missing where it names none."""
     return rows.join(parent.add_prefix(f"{name}."), on=key)

@@ -27,7 +27,7 @@ from tests.query_labels import (
 )
 from tests.query_labels.case import STATIC_LINKS, Case
 from tests.query_labels.database import Database, make_database
-from tests.query_labels.oracle import present
+from tests.query_labels.oracle import ceiled, present
 
 SUBJECTS = (cases_windows, cases_aggregates, cases_inner_where, cases_population, cases_conditions, cases_tasks)
 CASES = {f"{module.__name__.rsplit('_', 1)[-1]}-{case.name}": case for module in SUBJECTS for case in module.CASES}
@@ -64,7 +64,7 @@ def stage_labels(built: Built, case: Case) -> tuple[PredictiveQuery, dict[int, s
         {
             **built.content,
             "query": {"name": "case", "text": case.text},
-            "anchors": {**built.content["anchors"], **case.anchors},
+            "anchors": {**built.content["anchors"], **({"test": None} if case.own_time else {}), **case.anchors},
         }
     )
     session = open_session(SPARK, "gnnscale tests")
@@ -99,7 +99,12 @@ def test_labels_equal_the_definition(built: Built, name: str) -> None:
         named = built.keys[query.target.name]
         targets = [tuple(sorted(named[int(node)] for node in t)) for t in targets]
     anchors = [int(a) for a in labels["anchor_time"]]
-    if case.static:
+    if case.own_time:
+        times = built.database.__dict__[query.entity.name]["when"].map(ceiled)
+        assert anchors == [times[key] for key in entities]
+        assert_split_by_time(anchors, list(labels["split"]))
+        anchors, splits = [0] * len(anchors), {0: ""}
+    elif case.static:
         # Everything is asked at one time, and the entities are split instead.
         assert len(set(anchors)) == 1
         splits = {anchors[0]: ""}
@@ -144,6 +149,13 @@ def test_no_examples_left_is_a_fault_of_the_query(built: Built) -> None:
         build_labels(open_session(SPARK, "gnnscale tests"), built.lake, settings, built.manifest)
     assert caught.value.line == 3
     assert not Lake(built.lake.uri).exists("labels_nobody")
+
+
+def assert_split_by_time(times: list[int], splits: list[str]) -> None:
+    """The oldest train, the latest test, some eight, one and one in ten."""
+    spans = {name: [t for t, split in zip(times, splits, strict=True) if split == name] for name in set(splits)}
+    assert max(spans["train"]) < min(spans["validation"]) and max(spans["validation"]) < min(spans["test"])
+    assert 0.6 <= len(spans["train"]) / len(times) <= 0.9
 
 
 def expected_at(database: Database, case: Case, splits: dict[int, str]) -> dict[Any, Any]:

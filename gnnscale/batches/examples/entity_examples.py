@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from gnnscale.batches.examples.link_examples import read_labels
 from gnnscale.lake import Lake
-from gnnscale.query import Split, TaskSpec, find_task
+from gnnscale.query import PredictiveQuery, Split, TaskSpec, find_task
 from gnnscale.schema import LakeError
+from gnnscale.store import ALWAYS, GraphStore
 
 Floats = NDArray[np.float32]
 
@@ -71,6 +72,29 @@ class EntityExamples:
     def take(self, rows: NDArray[np.int64]) -> EntityExamples:
         """The examples of these row numbers, in their order."""
         return EntityExamples(self.entities[rows], self.anchors[rows], self.values[rows], self.past[rows])
+
+
+def asked_examples(
+    store: GraphStore, query: PredictiveQuery, nodes: NDArray[np.int64], anchor: int, there: bool = True
+) -> EntityExamples:
+    """Entities to predict for, each when the query asks about it.
+
+    Args:
+        store: the graph.
+        query: bound query.
+        nodes: node ids, int64 ``[entities]``.
+        anchor: of the predictions, in seconds after the graph's origin. Where a query asks each entity at its own time,
+            it is that of entities without one.
+        there: whether those that are not there when they are asked about, or came after the anchor, are left out.
+    """
+    features = store.features(query.entity.name)
+    times, anchors = features.times[nodes], np.full(len(nodes), anchor, np.int32)
+    if query.asks_at_own_time:
+        anchors = np.where((times == ALWAYS) | (times > anchor), anchors, times).astype(np.int32)
+    if there:
+        kept = features.is_valid_at(nodes, anchors)
+        nodes, anchors = nodes[kept], anchors[kept]
+    return EntityExamples.unlabelled(nodes, anchors)
 
 
 def read_answer_shape(lake: Lake, query: str) -> AnswerShape:

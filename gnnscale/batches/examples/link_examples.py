@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gnnscale.arrays import Ragged
 from gnnscale.lake import Lake
-from gnnscale.query import Split
+from gnnscale.query import DAY, PART, Split
 
 
 @dataclass(frozen=True)
@@ -63,18 +63,20 @@ def read_examples(lake: Lake, query: str, split: Split, origin: int) -> Examples
 
 
 def read_labels(lake: Lake, query: str, split: Split | None = None) -> pa.Table:
-    """``labels_<query>`` in order of (anchor, entity): of one split, or of all."""
+    """``labels_<query>`` in order of (anchor or part, entity): of one split, or of all."""
     table = lake.read(f"labels_{query}")
     if split is not None:
         table = table.filter(pc.equal(table["split"], str(split)))
-    return table.sort_by([("anchor_time", "ascending"), ("entity", "ascending")])
+    time = PART if PART in table.column_names else "anchor_time"
+    return table.sort_by([(time, "ascending"), ("entity", "ascending")])
 
 
 def examples_of(table: pa.Table, origin: int) -> Examples:
     """Rows of the label stage as examples, in their order.
 
     Args:
-        table: with ``entity``, ``anchor_time`` and ``targets``.
+        table: with ``entity``, ``targets`` and ``anchor_time``; ``part`` instead where events without times are asked
+            for part by part.
         origin: of the graph, in epoch seconds.
     """
     table = table.combine_chunks()
@@ -82,9 +84,13 @@ def examples_of(table: pa.Table, origin: int) -> Examples:
     if isinstance(targets, pa.ChunkedArray):
         targets = pa.concat_arrays(targets.chunks) if targets.num_chunks else pa.array([], targets.type)
     counts = pc.fill_null(pc.list_value_length(targets), 0).to_numpy(zero_copy_only=False)
+    if PART in table.column_names:
+        anchors = table[PART].to_numpy().astype(np.int64) * DAY
+    else:
+        anchors = table["anchor_time"].to_numpy() - origin
     return Examples(
         table["entity"].to_numpy().astype(np.int64),
-        (table["anchor_time"].to_numpy() - origin).astype(np.int32),
+        anchors.astype(np.int32),
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         targets.flatten().to_numpy(zero_copy_only=False).astype(np.int64),
     )

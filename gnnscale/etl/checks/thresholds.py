@@ -8,6 +8,7 @@ from gnnscale.config import ChecksSettings, GraphSettings
 from gnnscale.etl.checks.checks import TableFigures, check_link, check_tables
 from gnnscale.etl.checks.isolated import count_isolated
 from gnnscale.etl.checks.key_checks import check_keys
+from gnnscale.etl.checks.precedence import check_precedence
 from gnnscale.etl.sources.raw_tables import RawTable
 from gnnscale.query import epoch_seconds
 from gnnscale.schema import DataError, GraphSchema, LinkManifest
@@ -29,6 +30,7 @@ def check_rows(
     tables = check_tables(raw, (epoch_seconds(span[0]), epoch_seconds(span[1])) if span else None)
     rate, setting = match_threshold(settings)
     links = [check_link(raw, link, tables[link.parent].rows, rate, setting) for link in graph.links]
+    links = [check_precedence(raw, link, settings.checks.max_early_rate) for link in links]
     isolated = count_isolated(raw, links)
     check_thresholds(settings.checks, tables, isolated, links)
     return tables, links, isolated

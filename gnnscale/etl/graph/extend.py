@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from gnnscale.config import Settings, build_graph_schema, declared_relations, plan_query_anchors
 from gnnscale.etl.checks.checks import TableFigures, check_match_rate, check_windows
+from gnnscale.etl.checks.precedence import check_early_rate, count_early
 from gnnscale.etl.checks.thresholds import check_thresholds, match_threshold
 from gnnscale.etl.edges.edge_batches import MAX_RUNS, append_run
 from gnnscale.etl.edges.edge_readers import scan_frame
@@ -212,6 +213,10 @@ class _Extension:
         if link.table in self.new.raw:
             frame = self.new.raw[link.table].frame
             nulls += frame.where(is_missing(F.col(link.column), frame.schema[link.column].dataType)).count()
+        if link.early is not None:
+            own = extended[link.table].select(F.col(f"fk_{link.column}").alias("key"), "time")
+            parents = extended[link.parent].select(F.col(NODE_ID).alias("key"), F.col("time").alias("came"))
+            link = replace(link, early=count_early(own, parents))
         return count_link(extended[link.table], link, rows[link.table], rows[link.parent], nulls)
 
     def _write_edges(self, link: LinkManifest, resolved: pa.Table | None, parents: DataFrame) -> LinkManifest:
@@ -278,7 +283,9 @@ class _Extension:
         """See that the extended graph keeps to what a full build asks of the rows."""
         rate, setting = match_threshold(self.settings.graph)
         for link in links:
-            check_match_rate(link, self.graph.table(link.parent).primary_key or "", rate, setting)
+            parent = self.graph.table(link.parent)
+            check_match_rate(link, parent.primary_key or "", rate, setting)
+            check_early_rate(link, parent, self.settings.graph.checks.max_early_rate)
         figures = {t.name: TableFigures(rows[t.name], t.time_range, t.duplicates or 0, t.out_of_range) for t in tables}
         check_thresholds(self.settings.graph.checks, figures, {t.name: t.isolated for t in tables}, links)
         query = PredictiveQuery(self.graph, self.settings.query.text)

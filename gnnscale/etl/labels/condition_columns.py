@@ -61,17 +61,18 @@ def columns_of(expression: bound.Condition | bound.Operand | None) -> list[bound
     return [o for o in bound.operands(expression) if isinstance(o, bound.Column)]
 
 
-def condition_column(condition: bound.Condition, values: Values) -> Column:
-    """True or false, never null: a comparison with a missing value is false, negated or not.
+def condition_column(condition: bound.Condition, values: Values, unknown: bool = False) -> Column:
+    """True or false: a comparison with a missing value is false, negated or not.
 
     Args:
         condition: bound.
         values: column of each operand.
+        unknown: whether a comparison with a missing column of a row is null instead, and so is what hangs on it.
     """
     if isinstance(condition, bound.Not):
-        return ~condition_column(condition.part, values)
+        return ~condition_column(condition.part, values, unknown)
     if isinstance(condition, bound.All | bound.Any):
-        parts = [condition_column(part, values) for part in condition.parts]
+        parts = [condition_column(part, values, unknown) for part in condition.parts]
         return reduce(lambda a, b: a & b if isinstance(condition, bound.All) else a | b, parts)
     value = values[condition.left]
     if condition.operator == "IS NULL":
@@ -79,7 +80,8 @@ def condition_column(condition: bound.Condition, values: Values) -> Column:
     if condition.left.kind is ValueKind.TIME:
         value = F.unix_micros(value)
     compared = _compare(value, condition.operator, condition.values)
-    return F.coalesce(~compared if condition.negated else compared, F.lit(False))
+    compared = ~compared if condition.negated else compared
+    return compared if unknown and isinstance(condition.left, bound.Column) else F.coalesce(compared, F.lit(False))
 
 
 def _compare(value: Column, operator: str, constants: Sequence[bound.Value]) -> Column:
@@ -130,6 +132,8 @@ def _operate(value: Column, operator: str, exact: Sequence[Column], constants: S
 def _raw(graph: GraphSchema, column: bound.Column) -> Column:
     if column.name == graph.table(column.table).primary_key:
         return F.col("key")
+    if column.kind is ValueKind.OTHER:
+        return F.col(f"multi_{column.name}")
     return F.col(f"{RAW}{column.name}")
 
 

@@ -12,10 +12,11 @@ from pyspark.sql import functions as F
 from gnnscale.config import Settings, bind_query, plan_query_anchors
 from gnnscale.etl.labels.label_checks import check_sizes, warn_of_little
 from gnnscale.etl.labels.label_rule import find_rule
-from gnnscale.etl.labels.labelled_examples import label_frame, population_frame
+from gnnscale.etl.labels.labelled_examples import asked_frame, population_frame, split_known
+from gnnscale.etl.labels.left_out import count_left_out
 from gnnscale.etl.spark.write_tables import read_table, write_table
 from gnnscale.lake import Lake
-from gnnscale.query import AnchorPlan, PredictiveQuery, Split, show_time
+from gnnscale.query import DAY, PART, AnchorPlan, LeftOut, PredictiveQuery, Split, show_time
 from gnnscale.schema import DataError, GraphManifest, QueryError
 
 log = logging.getLogger(__name__)
@@ -32,8 +33,11 @@ MAX_CLASSES: Final = 1_000
 def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest: GraphManifest) -> dict[str, int]:
     """Write ``labels_<query>``, record ``task_<query>`` and, where there is a WHERE, ``population_<query>``.
 
+    Where events are taken without times, labels have ``part`` in place of ``anchor_time``.
+
     See :func:`~gnnscale.etl.labels.labelled_examples.label_frame` for the columns. The record holds the task, its
-    classes (of the training split, the most frequent first), the number of timeframes, and figures of each split.
+    classes (of the training split, the most frequent first), the number of timeframes, figures of each split, and what
+    is left out because its answer, or when to ask for it, is not known.
 
     Returns:
         Split -> number of examples.
@@ -45,9 +49,17 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
     query = bind_query(settings, manifest)
     plan = plan_query_anchors(settings, query, manifest.time_ranges)
     if manifest.fit_until is not None and not plan.static and not query.pseudo_timed_tables:
-        _warn_of_statistics(plan, manifest.fit_until)
+        _warn_of_statistics(manifest.fit_until, plan.validation, plan.test)
+    if plan.cut_short is not None:
+        log.warning(
+            "the test window ends at %s, and the data at %s: its labels lack what is missing. Set anchors.test to an "
+            "earlier time",
+            *map(show_time, plan.cut_short),
+        )
     table = f"labels_{settings.query.name}"
-    labels = label_frame(session, lake, query, plan, manifest).cache()
+    asked = asked_frame(session, lake, query, plan, manifest).cache()
+    left_out = count_left_out(asked, query)
+    labels = split_known(asked, query, plan).cache()
     counts = {row["split"]: row["count"] for row in labels.groupBy("split").count().collect()}
     for split in Split:
         if not counts.get(split):
@@ -55,9 +67,15 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
     check_sizes(labels, find_rule(query).beyond(), query.text)
     # Written sorted in one file while few, so that the same labels are the same bytes.
     few = sum(counts.values()) < 5_000_000
-    ordered = labels.repartition(1) if few else labels.repartitionByRange("anchor_time", "entity")
-    write_table(lake, table, ordered.sortWithinPartitions("anchor_time", "entity"))
+    order = ["anchor_time", "entity"]
+    if query.pseudo_timed_tables:
+        # Parts come one a day in memory; nobody asked at a day.
+        part = ((F.col("anchor_time") - manifest.origin) / DAY).cast("int").alias(PART)
+        labels, order = labels.select("entity", part, "split", "targets"), [PART, "entity"]
+    ordered = labels.repartition(1) if few else labels.repartitionByRange(*order)
+    write_table(lake, table, ordered.sortWithinPartitions(*order))
     labels.unpersist()
+    asked.unpersist()
     if query.where is not None:
         build_population(session, lake, settings, manifest)
     written = read_table(session, lake, table)
@@ -66,7 +84,15 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
         "classes": _classes(written, query),
         "frames": query.frames,
         "splits": {str(split): {"examples": counts[split]} for split in Split},
+        "left_out": left_out.to_dict(),
     }
+    if plan.own_times is not None:
+        spans = written.groupBy("split").agg(F.min("anchor_time").alias("first"), F.max("anchor_time").alias("last"))
+        for row in spans.collect():
+            record["splits"][row["split"]] |= {"first": row["first"], "last": row["last"]}  # type: ignore[index]
+        if manifest.fit_until is not None:
+            begin = (record["splits"][str(s)]["first"] for s in (Split.VALIDATION, Split.TEST))  # type: ignore[index]
+            _warn_of_statistics(manifest.fit_until, *begin)
     for row in written.groupBy("split").agg(*find_rule(query).figures()).collect():
         record["splits"][row["split"]] |= {  # type: ignore[index]
             name: value for name, value in row.asDict().items() if name != "split" and value is not None
@@ -88,6 +114,12 @@ def describe_labels(record: Mapping[str, Any]) -> str:
     """The record of the label stage in a few words."""
     splits = record["splits"]
     counts = ", ".join(f"{splits[str(split)]['examples']:,} {split}" for split in Split) + " examples"
+    left = LeftOut(**record.get("left_out", {})).in_words()
+    return f"{_figures_in_words(record, counts)}{f'; {left}' if left else ''}"
+
+
+def _figures_in_words(record: Mapping[str, Any], counts: str) -> str:
+    splits = record["splits"]
     train = splits[str(Split.TRAIN)]
     if "rate" in train:
         return counts + f"; true for {train['rate']:.1%} of the training examples"
@@ -99,14 +131,14 @@ def describe_labels(record: Mapping[str, Any]) -> str:
     return counts + f"; {len(record['classes']):,} classes"
 
 
-def _warn_of_statistics(plan: AnchorPlan, fit_until: int) -> None:
-    if fit_until > plan.validation:
+def _warn_of_statistics(fit_until: int, validation: int, test: int) -> None:
+    if fit_until > validation:
         log.warning(
             "statistics of the columns (means, categories) count rows up to %s, after the %s anchor: build the graph "
             "with graph.fit_until=%s to keep evaluation free of them",
             show_time(fit_until),
-            "test" if fit_until > plan.test else "validation",
-            show_time(plan.validation),
+            "test" if fit_until > test else "validation",
+            show_time(validation),
         )
 
 
@@ -115,6 +147,8 @@ def _nothing(query: PredictiveQuery, plan: AnchorPlan, split: Split) -> DataErro
     let_through = f" that {clause} lets through" if clause else ""
     if plan.static:
         message = f"no {query.entity.name} row{let_through} has a known target in the {split} split"
+        if plan.own_times is not None:
+            message += ", which goes by their times. Set anchors.validation and anchors.test"
     else:
         anchors = plan.of(split)
         message = (

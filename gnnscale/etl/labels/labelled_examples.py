@@ -8,9 +8,11 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from gnnscale.etl.ids.assign_ids import NODE_ID
+from gnnscale.etl.labels.class_lists import class_list, is_listed
 from gnnscale.etl.labels.condition_columns import columns_of, condition_column, read_rows
 from gnnscale.etl.labels.label_rule import Key, LabelInputs, before, find_rule
-from gnnscale.etl.labels.windows import Measure, aggregate_windows, fill_empty
+from gnnscale.etl.labels.time_split import split_by_time
+from gnnscale.etl.labels.windows import Measure, aggregate_own_windows, aggregate_windows, fill_empty
 from gnnscale.lake import Lake
 from gnnscale.query import DAY, WINDOW, AnchorPlan, PredictiveQuery, Split, Window, bound, part_of
 from gnnscale.schema import GraphManifest, ValueKind
@@ -38,6 +40,20 @@ def label_frame(
         Columns ``entity`` (node id), ``anchor_time`` (epoch seconds), ``target``, ``past`` and ``split``. Link
         prediction has ``targets`` (node ids, ascending) instead of target and past. ``past`` is the target of the
         window that ends at the anchor, null where there was none.
+
+    Raises:
+        DataError: the split goes by time, and there are fewer times than splits.
+    """
+    asked = asked_frame(session, lake, query, plan, manifest)
+    return split_known(asked, query, plan)
+
+
+def asked_frame(
+    session: SparkSession, lake: Lake, query: PredictiveQuery, plan: AnchorPlan, manifest: GraphManifest
+) -> DataFrame:
+    """Whoever is asked about at each anchor, columns as of :func:`label_frame`; null answers are not known.
+
+    Where entities are asked about at their own times, ``anchor_time`` is null without one, and ``split`` always.
     """
     if query.pseudo_timed_tables:
         query = query.with_window(WINDOW)
@@ -45,20 +61,40 @@ def label_frame(
     rule = find_rule(query)
     past = rule.has_past and not plan.static
     measures = _measures(query, past)
-    frames = _aggregates(session, lake, query, measures, anchors, manifest.origin)
+    own_times = _own_times(session, lake, query, plan)
+    frames = _aggregates(session, lake, query, measures, anchors, manifest, own_times)
     needed = _needed(query)
     base, own = _population(session, lake, query, plan, manifest, frames.get(needed or ""))
     for name, frame in frames.items():
         if name != needed:
-            base = base.join(frame, ["entity", "anchor_time"], "left")
+            base = base.join(frame, ["entity"] if plan.own_times else ["entity", "anchor_time"], "left")
     values: dict[Key, Column] = {key: fill_empty(key[0].function, F.col(f"`{name}`")) for key, name in measures.items()}
     now: dict[bound.Operand, Column] = {**own}
     now |= {aggregate: value for (aggregate, window), value in values.items() if window == aggregate.window}
     for condition in (query.where, query.assuming):
         if condition is not None:
             base = base.where(condition_column(condition, now))
-    labelled = base.select("entity", "anchor_time", "split", *rule.targets(LabelInputs(query, values, own, past)))
-    return labelled.where(F.col(labelled.columns[3]).isNotNull())
+    target = query.expression
+    if isinstance(target, bound.Column):
+        own = {**own, target: class_list(query.graph, manifest, target, own[target])}
+    return base.select("entity", "anchor_time", "split", *rule.targets(LabelInputs(query, values, own, past)))
+
+
+def split_known(asked: DataFrame, query: PredictiveQuery, plan: AnchorPlan) -> DataFrame:
+    """Examples of :func:`asked_frame` whose answers are known, each in its split.
+
+    Raises:
+        DataError: the split goes by time, and there are fewer times than splits.
+    """
+    known = asked.where(F.col(answer_column(asked)).isNotNull())
+    if plan.own_times is None:
+        return known
+    return split_by_time(known.where(F.col("anchor_time").isNotNull()), query, plan.own_times)
+
+
+def answer_column(asked: DataFrame) -> str:
+    """Name of the column that holds what came true."""
+    return asked.columns[3]
 
 
 def population_frame(
@@ -70,7 +106,7 @@ def population_frame(
         session: of Spark.
         lake: holds the graph.
         query: bound query with a WHERE clause.
-        anchor: epoch seconds.
+        anchor: epoch seconds; entities that are asked about at their own time are so there, those without here.
         manifest: of the graph.
     """
     keys = [(aggregate, aggregate.window) for aggregate in bound.aggregates(query.where)]
@@ -78,13 +114,27 @@ def population_frame(
     figures = manifest.table(query.entity.name)
     keep = {NODE_ID: "entity", "time": "valid_from"} | ({"end_time": "valid_until"} if figures.has_end else {})
     base, values = read_rows(session, lake, query.graph, query.entity.name, keep, columns_of(query.where))
-    base = _there(base.withColumn("anchor_time", F.lit(anchor)), figures.has_end)
-    for frame in _aggregates(session, lake, query, measures, [anchor], manifest.origin).values():
+    base = base.withColumn("anchor_time", F.lit(anchor))
+    own_times = None
+    if query.asks_at_own_time:
+        base = base.where(F.col("valid_from").isNull() | (F.col("valid_from") <= anchor))
+        base = base.withColumn("anchor_time", F.coalesce("valid_from", "anchor_time"))
+        own_times = base.select("entity", "anchor_time")
+    base = _there(base, figures.has_end)
+    for frame in _aggregates(session, lake, query, measures, [anchor], manifest, own_times).values():
         base = base.join(frame.drop("anchor_time"), "entity", "left")
     for (aggregate, _), name in measures.items():
         values[aggregate] = fill_empty(aggregate.function, F.col(name))
     assert query.where is not None
     return base.where(condition_column(query.where, values)).select("entity")
+
+
+def _own_times(session: SparkSession, lake: Lake, query: PredictiveQuery, plan: AnchorPlan) -> DataFrame | None:
+    """Columns ``entity`` and ``anchor_time``, where each entity is asked about at its own time; else None."""
+    if plan.own_times is None:
+        return None
+    rows, _ = read_rows(session, lake, query.graph, query.entity.name, {NODE_ID: "entity", "time": "anchor_time"}, ())
+    return rows
 
 
 def _there(rows: DataFrame, has_end: bool) -> DataFrame:
@@ -114,13 +164,14 @@ def _aggregates(
     query: PredictiveQuery,
     measures: Mapping[Key, str],
     anchors: Sequence[int],
-    origin: int,
+    manifest: GraphManifest,
+    own_times: DataFrame | None,
 ) -> dict[str, DataFrame]:
-    """Event table -> its measures for every entity and anchor."""
+    """Event table -> its measures for every entity and anchor; of one anchor an entity without the anchor."""
     frames = {}
     for table in dict.fromkeys(aggregate.event_table for aggregate, _ in measures):
         chosen = {key: name for key, name in measures.items() if key[0].event_table == table}
-        frames[table] = _aggregate(session, lake, query, table, chosen, anchors, origin)
+        frames[table] = _aggregate(session, lake, query, table, chosen, anchors, manifest, own_times)
     return frames
 
 
@@ -131,7 +182,8 @@ def _aggregate(
     table: str,
     measures: Mapping[Key, str],
     anchors: Sequence[int],
-    origin: int,
+    manifest: GraphManifest,
+    own_times: DataFrame | None,
 ) -> DataFrame:
     link = next(iter(measures))[0].link
     wanted: list[bound.Column] = []
@@ -144,7 +196,7 @@ def _aggregate(
     keep |= {f"fk_{column}": f"fk_{column}" for column in sorted(references)}
     rows, values = read_rows(session, lake, query.graph, table, keep, wanted)
     if query.pseudo_timed_tables:
-        rows = rows.withColumn("time", (part_of(F.col("number")) + 1).cast("long") * DAY + origin)
+        rows = rows.withColumn("time", (part_of(F.col("number")) + 1).cast("long") * DAY + manifest.origin)
     found = []
     for (aggregate, window), name in measures.items():
         value = None
@@ -153,13 +205,23 @@ def _aggregate(
             value = F.col(key)
         elif aggregate.column is not None:
             value = values[aggregate.column]
-            if aggregate.function == "LIST_DISTINCT":
+            if _gives_classes(aggregate, query):
+                value = class_list(query.graph, manifest, aggregate.column, value)
+            elif aggregate.function == "LIST_DISTINCT":
                 value = value.cast("string")
             elif aggregate.function in ("MIN", "MAX") and aggregate.column.kind is not ValueKind.NUMBER:
                 value = value.cast("double")
         where = condition_column(aggregate.where, values) if aggregate.where is not None else None
-        found.append(Measure(name, aggregate.function, value, where, window))
+        found.append(Measure(name, aggregate.function, value, where, window, _gives_classes(aggregate, query)))
+    if own_times is not None:
+        return aggregate_own_windows(rows.join(own_times, "entity"), found)
     return aggregate_windows(rows, found, anchors)
+
+
+def _gives_classes(aggregate: bound.Aggregate, query: PredictiveQuery) -> bool:
+    """Whether a row has several values of what is aggregated; conditions compare the text as it is."""
+    target = aggregate == query.expression or aggregate.function == "LIST_DISTINCT"
+    return target and aggregate.column is not None and is_listed(aggregate.column)
 
 
 def _names_rows(aggregate: bound.Aggregate) -> bool:
@@ -202,6 +264,11 @@ def _population(
     keep = {NODE_ID: "entity", "time": "valid_from"} | ({"end_time": "valid_until"} if figures.has_end else {})
     wanted = columns_of(query.expression) + columns_of(query.where) + columns_of(query.assuming)
     entities, own = read_rows(session, lake, query.graph, query.entity.name, keep, wanted)
+    if plan.own_times is not None:
+        base = entities.where(F.col("valid_from").isNull() | (F.col("valid_from") <= plan.latest))
+        base = base.withColumn("anchor_time", F.col("valid_from")).withColumn("split", F.lit(None).cast("string"))
+        base = base if needed is None else base.join(needed, "entity")
+        return _there(base, figures.has_end), own
     rows = [(anchor, str(split)) for anchor, split in plan.splits().items()] or [(plan.latest, str(Split.TRAIN))]
     asked = F.broadcast(session.createDataFrame(rows, "anchor_time long, split string"))
     base = entities.crossJoin(asked)

@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 
 import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from gnnscale.query import LONG_AGO, Window
+from gnnscale.query import LONG_AGO, UNIT_SECONDS, Window
 
 LOOKUP = 100_000
 """Most entries of the table that finds the anchors of a time where these are not evenly spaced."""
@@ -38,6 +40,7 @@ class Measure:
         value: what is aggregated; None counts rows.
         where: which events count; None for all.
         window: None for every time.
+        listed: whether a value is an array of values.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Measure:
     value: Column | None
     where: Column | None
     window: Window | None
+    listed: bool = False
 
 
 def aggregate_windows(
@@ -81,6 +85,37 @@ def aggregate_windows(
     times = F.split(F.lit(",".join(map(str, anchors))), ",").cast("array<bigint>")
     at = F.element_at(times, F.col("index") + 1).alias("anchor_time")
     return spread.select("entity", at, *(_final(m).alias(m.name) for m in measures))
+
+
+def aggregate_own_windows(events: DataFrame, measures: Sequence[Measure]) -> DataFrame:
+    """Every measure for every entity that has an event, where each entity has one anchor of its own.
+
+    Args:
+        events: columns ``entity``, ``time`` and ``anchor_time`` (of the entity), both in epoch seconds, and what the
+            measures speak of.
+        measures: at least one.
+
+    Returns:
+        Columns entity and one for each measure, as of :func:`aggregate_windows`.
+    """
+    wheres = []
+    for m in measures:
+        parts = [] if m.where is None else [m.where]
+        if m.window is not None:
+            parts.append(F.col("time") <= _moved(m.window.end, m.window.unit))
+            if m.window.start is not None:
+                parts.append(F.col("time") > _moved(m.window.start, m.window.unit))
+        wheres.append(reduce(and_, parts) if parts else None)
+    found = [column for m, where in zip(measures, wheres, strict=True) for column in _partial(m, where)]
+    return events.groupBy("entity").agg(*found).select("entity", *(_final(m).alias(m.name) for m in measures))
+
+
+def _moved(amount: int, unit: str) -> Column:
+    """The entity's anchor moved by some units, in epoch seconds."""
+    anchor = F.col("anchor_time")
+    if unit != "months":
+        return anchor + F.lit(amount * UNIT_SECONDS[unit])
+    return F.unix_seconds(F.timestamp_seconds(anchor) + F.make_ym_interval(F.lit(0), F.lit(amount)))
 
 
 def _locate(events: DataFrame, windows: Sequence[Window | None], spans: Sequence[Span]) -> DataFrame:
@@ -194,5 +229,6 @@ def _final(m: Measure) -> Column:
     if m.function == "COUNT_DISTINCT":
         return fill_empty(m.function, F.size(part).cast("long"))
     if m.function == "LIST_DISTINCT":
-        return F.when(F.size(part) > 0, F.array_sort(part))
+        values = F.array_distinct(F.flatten(part)) if m.listed else part
+        return F.when(F.size(values) > 0, F.array_sort(values))
     return part

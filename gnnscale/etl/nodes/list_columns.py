@@ -46,12 +46,12 @@ _SUMMARY = T.StructType(
 )
 
 
-def list_values(column: str, physical: T.DataType, separator: str) -> Column:
+def list_values(column: str | Column, physical: T.DataType, separator: str) -> Column:
     """The distinct values of each row of a multicategorical column, as array<string>; empty where there are none.
 
     Null and empty values don't count. Text is split at the separator, and spaces around its values don't count either.
     """
-    values = F.col(column)
+    values = F.col(column) if isinstance(column, str) else column
     if isinstance(physical, T.ArrayType):
         if isinstance(physical.elementType, T.FloatType | T.DoubleType):
             values = F.filter(values, lambda value: ~F.isnan(value))

@@ -16,7 +16,7 @@ from gnnscale.evaluation.report.report import Report
 from gnnscale.evaluation.report.report_inputs import ReportInputs
 from gnnscale.inference import read_keys
 from gnnscale.lake import Lake
-from gnnscale.query import show_time
+from gnnscale.query import PARTS, AnchorPlan, PredictiveQuery, show_time
 
 HISTORY_SHOWN = 12
 
@@ -35,7 +35,7 @@ class EntityExample:
     Args:
         key: of the entity.
         attributes: what is known of it, name to value.
-        history: (item, times had, when last as ISO text), in the order to show.
+        history: (item, times had, when last as ISO text, empty where that is not told), in the order to show.
         recommendations: (rank, item, score, whether it had it before, whether it came true).
     """
 
@@ -60,8 +60,9 @@ class LinkReport(Report):
     def cards(self) -> list[tuple[str, Part]]:
         """MAP and recall of all, recall of repeats and of what is new; of another task's metrics, the headline."""
         known = {metric.name for metric in self.comparison.metrics}
-        if all(name in known for name, _ in HEADLINES):
-            return list(HEADLINES)
+        shown = [(name, part) for name, part in HEADLINES if name in known]
+        if len(shown) >= len(HEADLINES) - 1:
+            return shown
         return [(self.comparison.headline.name, part) for part in self.comparison.parts]
 
 
@@ -75,27 +76,38 @@ def build_link_report(inputs: ReportInputs, holdout: LinkHoldout) -> LinkReport:
     store, query, plan = inputs.store, inputs.query, inputs.plan
     summary = {
         "Task": str(query.task_type),
+        **_anchors(query, plan),
+        "Entities evaluated": f"{len(holdout.entities):,} of {store.node_count(query.entity.name):,}",
+        "Candidates": f"{store.node_count(query.target.name):,} {query.target.name}",
+        "Holdout rows equal to exact search": f"{holdout.index_recall:.2%}",
+        **({"Left out": f"{', '.join(holdout.beyond)}: lists have {query.top_k} rows"} if holdout.beyond else {}),
+        **inputs.details,
+    }
+    return LinkReport.of(inputs, holdout.comparison, summary, examples=_examples(inputs, holdout))
+
+
+def _anchors(query: PredictiveQuery, plan: AnchorPlan) -> dict[str, str]:
+    """When the query was asked; without a window, at no time."""
+    if query.pseudo_timed_tables:
+        return {"Split": f"{query.event_table.name} by {PARTS} parts at random, each asked for after those before it"}
+    return {
         "Training anchors": f"{len(plan.train)}, {show_time(plan.train[0])} to {show_time(plan.train[-1])}",
         "Validation anchor": show_time(plan.validation),
         "Test anchor": show_time(plan.test),
         "Predictions at": show_time(plan.latest),
-        "Entities evaluated": f"{len(holdout.entities):,} of {store.node_count(query.entity.name):,}",
-        "Candidates": f"{store.node_count(query.target.name):,} {query.target.name}",
-        "Holdout rows equal to exact search": f"{holdout.index_recall:.2%}",
-        **inputs.details,
     }
-    return LinkReport.of(inputs, holdout.comparison, summary, examples=_examples(inputs, holdout))
 
 
 def _examples(inputs: ReportInputs, holdout: LinkHoldout) -> list[EntityExample]:
     store, query = inputs.store, inputs.query
     names = _names(inputs.lake, query.target.name)
     entity_keys = read_keys(inputs.lake, query.entity.name)
+    told = None if query.pseudo_timed_tables else inputs.plan.test
     return [
         EntityExample(
             key=f"{query.entity.primary_key} {show_key(entity_keys[int(holdout.entities[row])])}",
             attributes=store.categories(query.entity.name, int(holdout.entities[row])),
-            history=_history(holdout, int(holdout.entities[row]), names, inputs.plan.test),
+            history=_history(holdout, int(holdout.entities[row]), names, told),
             recommendations=_recommendations(holdout, int(row), names),
         )
         for row in inputs.draw(len(holdout.entities))
@@ -113,14 +125,15 @@ def _names(lake: Lake, table: str) -> pa.Array:
     return pa.array([shown.get(node) or f"{table} {key}" for node, key in enumerate(keys.to_pylist())])
 
 
-def _history(holdout: LinkHoldout, entity: int, names: pa.Array, anchor: int) -> list[tuple[str, int, str]]:
+def _history(holdout: LinkHoldout, entity: int, names: pa.Array, anchor: int | None) -> list[tuple[str, int, str]]:
     mine = holdout.history.entity == entity
     items, ages = holdout.history.item[mine], holdout.history.age[mine]
     distinct, inverse, counts = np.unique(items, return_inverse=True, return_counts=True)
     latest = np.full(len(distinct), np.iinfo(np.int64).max)
     np.minimum.at(latest, inverse, ages)
     order = np.lexsort((latest, -counts))[:HISTORY_SHOWN]
-    return [(names[int(distinct[i])].as_py(), int(counts[i]), show_time(anchor - int(latest[i]))[:10]) for i in order]
+    last = ["" if anchor is None else show_time(anchor - int(age))[:10] for age in latest]
+    return [(names[int(distinct[i])].as_py(), int(counts[i]), last[i]) for i in order]
 
 
 def _recommendations(holdout: LinkHoldout, row: int, names: pa.Array) -> list[tuple[int, str, float, bool, bool]]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from gnnscale.arrays import show_key
 from gnnscale.evaluation.node_holdout import NodeHoldout
 from gnnscale.evaluation.report.answer_charts.chart import AnswerChart, answer_charts
@@ -13,7 +15,8 @@ from gnnscale.evaluation.report.formatting import TaskExample, label_rate, task_
 from gnnscale.evaluation.report.report import Report
 from gnnscale.evaluation.report.report_inputs import ReportInputs
 from gnnscale.inference import read_keys
-from gnnscale.query import AnchorPlan, Split, explain, show_time
+from gnnscale.lake import Lake
+from gnnscale.query import AnchorPlan, LeftOut, Split, explain, show_time
 
 
 @dataclass(frozen=True)
@@ -57,19 +60,28 @@ def build_node_report(inputs: ReportInputs, holdout: NodeHoldout) -> NodeReport:
         inputs,
         holdout.comparison,
         inputs.details,
-        explanation=explain(inputs.query, inputs.plan),
-        labels=_labels(holdout, inputs.plan),
+        explanation=explain(inputs.query, inputs.plan, _left_out(inputs.lake, inputs.settings.query.name)),
+        labels=_labels(holdout, inputs.plan, inputs.store.manifest.origin),
         charts=answer_charts(holdout.shape.task, holdout.scores, test.values, holdout.shape.classes),
         examples=_examples(inputs, holdout),
     )
 
 
-def _labels(holdout: NodeHoldout, plan: AnchorPlan) -> list[LabelFigure]:
+def _left_out(lake: Lake, name: str) -> LeftOut | None:
+    """What the label stage left out; None where it did not count."""
+    record = lake.read_record(f"task_{name}") or {}
+    return LeftOut(**record["left_out"]) if "left_out" in record else None
+
+
+def _labels(holdout: NodeHoldout, plan: AnchorPlan, origin: int) -> list[LabelFigure]:
     shape = holdout.shape
     figures = []
     for split, examples in holdout.examples.items():
         anchors = plan.of(split)
         when = show_time(anchors[0]) + (f" to {show_time(anchors[-1])}, {len(anchors)} anchors" if anchors[1:] else "")
+        if plan.own_times is not None and len(examples):
+            first, last = (int(bound(examples.anchors)) + origin for bound in (np.min, np.max))
+            when = f"{show_time(first)} to {show_time(last)}, each at its own time"
         rate = label_rate(shape.task, examples.values, shape.classes)
         figures.append(LabelFigure(str(split), when, len(examples), rate))
     return figures

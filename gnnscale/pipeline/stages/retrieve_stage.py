@@ -17,7 +17,7 @@ from gnnscale.pipeline.stages.embed_stage import EmbedStage
 from gnnscale.pipeline.stages.index_stage import IndexStage
 from gnnscale.pipeline.stages.open_graph import open_graph
 from gnnscale.pipeline.stages.train_stage import ModelStage
-from gnnscale.query import AnchorPlan
+from gnnscale.query import AnchorPlan, PredictiveQuery
 from gnnscale.tracking import progress_bar
 
 RETRIEVAL = "retrieval_{query}"
@@ -85,4 +85,12 @@ def retrieve_and_describe(settings: Settings, lake: Lake, plan: AnchorPlan, cons
                 "retrieval/index_seconds": index.seconds,
             }
         )
-    return f"{query.top_k} {query.target.name} for each of {entities:,} {query.entity.name}; {done.recall}"
+    lists = _lists(query, store.node_count(query.target.name))
+    return f"{lists} for each of {entities:,} {query.entity.name}; {done.recall}"
+
+
+def _lists(query: PredictiveQuery, targets: int) -> str:
+    """What an entity is given, where there may be fewer targets than it should be."""
+    if query.top_k <= targets:
+        return f"{query.top_k} {query.target.name}"
+    return f"all {targets:,} {query.target.name} (TOP {query.top_k} asks for more than there are)"

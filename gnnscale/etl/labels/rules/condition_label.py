@@ -15,18 +15,18 @@ class ConditionLabels(LabelRule):
     """The condition over its windows, and over those that end at the anchor."""
 
     def targets(self, inputs: LabelInputs) -> list[Column]:
-        """Both as 1 or 0."""
+        """Both as 1 or 0; null where a column of the entity that they hang on is missing."""
         condition = inputs.query.expression
         assert not isinstance(condition, bound.Column | bound.Aggregate)
         used = bound.aggregates(condition)
         current: dict[bound.Operand, Column] = {**inputs.own}
         current |= {a: inputs.values[a, a.window] for a in used}
-        target = condition_column(condition, current).cast("double").alias("target")
+        target = condition_column(condition, current, unknown=True).cast("double").alias("target")
         if not inputs.past:
             return [target, F.lit(None).cast("double").alias("past")]
         earlier: dict[bound.Operand, Column] = {**inputs.own}
         earlier |= {a: inputs.values[a, before(a.window) if a.window else None] for a in used}
-        return [target, condition_column(condition, earlier).cast("double").alias("past")]
+        return [target, condition_column(condition, earlier, unknown=True).cast("double").alias("past")]
 
     def figures(self) -> list[Column]:
         """The share of true examples."""

@@ -1,0 +1,88 @@
+"""Rows that are older than the row they name: facts of what was not there yet."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from gnnscale.etl.sources.raw_tables import TIME, RawTable
+from gnnscale.schema import DataError, LinkManifest, Table
+
+log = logging.getLogger(__name__)
+
+
+def check_precedence(raw: Mapping[str, RawTable], link: LinkManifest, most: float) -> LinkManifest:
+    """Count the rows of a link that are older than their parent; they are seen from the parent's time on.
+
+    Args:
+        raw: the tables.
+        link: figures of one of theirs.
+        most: most of the rows that match a parent which may be older than it.
+
+    Returns:
+        The figures with the count, None where rows or parents have no times of their own.
+
+    Raises:
+        DataError: more of them are.
+    """
+    child, parent = raw[link.table], raw[link.parent]
+    # What takes its time from a parent is as old as that.
+    if not child.table.time_column or not parent.table.time_column:
+        return link
+    rows = child.frame.select(F.col(link.column).alias("key"), F.col(TIME).alias("time"))
+    parents = parent.frame.select(F.col(parent.table.primary_key or "").alias("key"), F.col(TIME).alias("came"))
+    counted = replace(link, early=count_early(rows, parents))
+    check_early_rate(counted, parent.table, most)
+    return counted
+
+
+def check_early_rate(link: LinkManifest, parent: Table, most: float) -> None:
+    """See that few rows of a link are older than their parent, and warn of them.
+
+    Args:
+        link: counted.
+        parent: that the rows name.
+        most: most of the rows that match a parent which may be older than it.
+
+    Raises:
+        DataError: more of them are; the message says which column the parent's time is, and how it can be another.
+    """
+    if not link.early:
+        return
+    time = parent.time_column
+    if link.early > most * link.edges:
+        raise DataError(
+            f"link {link.link.name}: {link.early:,} of {link.edges:,} rows are older than the row of '{parent.name}' "
+            f"that they name ({link.early / link.edges:.1%}; at most {most:.0%} may), so that they are not seen before "
+            f"{parent.name}.{time}. If that does not say when a row came to be, set tables.{parent.name}.time_column "
+            f"to another column or null (and tables.{parent.name}.end_time={time} if it says when one ended); "
+            "graph.checks.max_early_rate sets the most"
+        )
+    log.warning(
+        "%s: %s of %s rows are older than the row of %s that they name, and are seen from its %s on",
+        *(link.link.name, f"{link.early:,}", f"{link.edges:,}", parent.name, time),
+    )
+
+
+def count_early(rows: DataFrame, parents: DataFrame) -> int:
+    """Rows that are older than their parent.
+
+    Args:
+        rows: columns ``key`` and ``time``.
+        parents: columns ``key`` and ``came``, each key once.
+    """
+    # Most parents have no older row: their first one tells, so that few rows are looked at again.
+    first = rows.groupBy("key").agg(F.min("time").alias("time"))
+    late = _before(first, parents).select("key", "came").cache()
+    try:
+        return 0 if late.isEmpty() else int(_before(rows, late).count())
+    finally:
+        late.unpersist()
+
+
+def _before(rows: DataFrame, parents: DataFrame) -> DataFrame:
+    return rows.join(parents, "key").where(F.col("time") < F.col("came"))

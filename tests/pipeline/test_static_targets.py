@@ -1,0 +1,264 @@
+"""Targets without a window, of rows that have times: who knows, when each is asked, and what it may see then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import torch
+from pyspark.sql import SparkSession
+
+from gnnscale.batches import EntityBatchBuilder, EntityExamples, asked_examples, read_entity_examples, read_examples
+from gnnscale.config import (
+    SamplingSettings,
+    Settings,
+    bind_query,
+    build_settings,
+    count_unknown,
+    plan_query_anchors,
+)
+from gnnscale.etl.graph.graph_stage import build_graph
+from gnnscale.etl.labels.label_stage import build_labels, describe_labels
+from gnnscale.evaluation.baselines.count_features import CountFeatures
+from gnnscale.lake import Lake
+from gnnscale.query import PredictiveQuery, Split, explain
+from gnnscale.retrieval.answers import ranked_table
+from gnnscale.retrieval.index.neighbors import Neighbors
+from gnnscale.schema import DataError, GraphManifest, QueryError
+from gnnscale.store import GraphStore
+from tests.conftest import SPARK
+from tests.entity_shop import OtherFuture
+from tests.pipeline.test_leakage import flatten
+
+ORDERS, MEMBERS, SHOPS, DAYS = 240, 12, 5, 60
+OPENING = pd.Timestamp("2024-01-01", tz="UTC")
+FRAUD = "PREDICT orders.is_fraud = 1 FOR EACH orders.oid"
+TAGS = [["a", "b"], ["b"], [], None, ["c", "a"]]
+
+
+def make_bank(folder: Path) -> dict[str, Any]:
+    """Orders, some of which are known to be fraud or not, and the disputes that followed those that were."""
+    rng = np.random.default_rng(5)
+    hours = np.sort(rng.integers(1, DAYS * 24, ORDERS))
+    at = pd.Series(OPENING + pd.to_timedelta(hours, unit="h")).astype("datetime64[us, UTC]")
+    fraud = pd.array(rng.integers(0, 2, ORDERS), dtype="Int64")
+    fraud[rng.random(ORDERS) < 0.25] = pd.NA
+    known = np.flatnonzero((fraud == 1).fillna(False))
+    tables = {
+        "members": pd.DataFrame(
+            {
+                "mid": range(MEMBERS),
+                # One in three orders is older than the row of its member.
+                "joined": OPENING + pd.to_timedelta(rng.integers(0, DAYS * 24 // 2, MEMBERS), unit="h"),
+                "tags": [TAGS[i % 5] for i in range(MEMBERS)],
+            }
+        ),
+        "orders": pd.DataFrame(
+            {
+                "oid": np.arange(1_000, 1_000 + ORDERS),
+                "mid": rng.integers(0, MEMBERS, ORDERS),
+                "sid": rng.integers(0, SHOPS, ORDERS),
+                "at": at.where(np.arange(ORDERS) % 50 != 7),
+                "amount": rng.integers(1, 90, ORDERS).astype(float),
+                "is_fraud": fraud,
+                "code": [f"#{i}" for i in range(ORDERS)],
+            }
+        ),
+        "shops": pd.DataFrame({"sid": range(SHOPS), "kind": ["food", "toys", "food", "toys", "books"]}),
+        "disputes": pd.DataFrame(
+            {
+                "oid": 1_000 + known,
+                "opened": at.iloc[known].to_numpy() + np.timedelta64(3, "D"),
+                "cost": rng.integers(1, 9, len(known)).astype(float),
+            }
+        ),
+    }
+    for name, frame in tables.items():
+        frame.to_parquet(folder / f"{name}.parquet", index=False)
+    source = {name: str(folder / f"{name}.parquet") for name in tables}
+    return {
+        "recipe": "bank",
+        "lake": {"uri": str(folder / "lake")},
+        "tables": {
+            "members": {
+                "source": source["members"],
+                "primary_key": "mid",
+                "time_column": "joined",
+                "columns": {"tags": "multicategorical"},
+            },
+            "shops": {"source": source["shops"], "primary_key": "sid"},
+            "orders": {"source": source["orders"], "primary_key": "oid", "time_column": "at"},
+            "disputes": {"source": source["disputes"], "time_column": "opened", "foreign_keys": {"oid": "orders"}},
+        },
+        "query": {"name": "fraud", "text": FRAUD},
+        "spark": {"master": "local[2]", "driver_memory": "1g", "shuffle_partitions": 2},
+    }
+
+
+@dataclass(frozen=True)
+class Bank:
+    """The bank's graph, and what its rows are."""
+
+    content: dict[str, Any]
+    lake: Lake
+    manifest: GraphManifest
+    orders: pd.DataFrame
+
+    def settings(self, text: str = FRAUD, name: str = "fraud", **more: Any) -> Settings:
+        return build_settings({**self.content, "query": {"name": name, "text": text}, **more})
+
+    def query(self, text: str = FRAUD) -> PredictiveQuery:
+        return bind_query(self.settings(text), self.manifest)
+
+    @property
+    def store(self) -> GraphStore:
+        return GraphStore.open(self.lake)
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Bank:
+    from gnnscale.etl.spark.session import open_session
+
+    folder = tmp_path_factory.mktemp("bank")
+    content = make_bank(folder)
+    settings = build_settings(content)
+    lake = Lake(settings.lake.uri)
+    session = open_session(SPARK, "gnnscale tests")
+    manifest = build_graph(session, lake, settings)
+    build_labels(session, lake, settings, manifest)
+    orders = pd.read_parquet(folder / "orders.parquet")
+    keys = lake.read("ids_orders").to_pandas().set_index("key")["node_id"]
+    return Bank(content, lake, manifest, orders.assign(node=orders["oid"].map(keys)).set_index("node").sort_index())
+
+
+def seconds(times: pd.Series) -> np.ndarray:
+    return times.astype("datetime64[us, UTC]").astype("int64").to_numpy() // 1_000_000
+
+
+def test_rows_that_know_are_learned_from_at_their_own_time_and_all_are_predicted(bank: Bank) -> None:
+    labels = bank.lake.read("labels_fraud").to_pandas().set_index("entity").sort_index()
+    known = bank.orders[bank.orders["is_fraud"].notna() & bank.orders["at"].notna()]
+    assert list(labels.index) == list(known.index)
+    assert list(labels["target"]) == list(known["is_fraud"].astype(float))
+    assert list(labels["anchor_time"]) == list(seconds(known["at"]))
+    spans = labels.groupby("split")["anchor_time"].agg(["min", "max", "size"]).loc[["train", "validation", "test"]]
+    assert (spans["max"].to_numpy()[:-1] < spans["min"].to_numpy()[1:]).all()
+    assert spans["size"]["train"] == pytest.approx(0.8 * len(labels), abs=6)
+    record = bank.lake.read_record("task_fraud")
+    missing, undated = bank.orders["is_fraud"].isna(), bank.orders["at"].isna()
+    assert record["left_out"] == {
+        "columns": ["orders.is_fraud"],
+        "asked": ORDERS,
+        "unknown": missing.sum(),
+        "undated": (undated & ~missing).sum(),
+    }
+    said = f"{missing.sum()} of {ORDERS} make no example: orders.is_fraud is missing"
+    assert said in describe_labels(record)
+    query, store = bank.query(), bank.store
+    lines = explain(
+        query, plan_query_anchors(bank.settings(), query, bank.manifest.time_ranges), count_unknown(bank.lake, query)
+    )
+    assert f"no label    {said}; they are predicted, not learned from" in lines
+    assert "at its own time (at)" in lines and "by time: the oldest 80 % train" in lines
+    latest = DAYS * 86_400
+    asked = asked_examples(store, query, np.arange(ORDERS), latest)
+    assert list(asked.entities) == list(range(ORDERS))
+    own = seconds(bank.orders["at"].fillna(OPENING)) - bank.manifest.origin
+    assert list(asked.anchors) == list(np.where(undated, latest, own))
+
+
+def test_what_happens_after_a_row_changes_nothing_that_its_answer_is_made_of(bank: Bank) -> None:
+    query, store, origin = bank.query(), bank.store, bank.manifest.origin
+    examples = read_entity_examples(bank.lake, "fraud", Split.TEST, origin)
+    assert len(examples) > 15
+    features = CountFeatures(store, "orders", query.hidden_columns, query.hidden_tables)
+    disputed = False
+    for row in range(len(examples)):
+        one = examples.take(np.array([row]))
+        moment = int(one.anchors[0])
+        other = OtherFuture(store, moment)
+        before, after = (
+            flatten(EntityBatchBuilder(graph, query, SamplingSettings(), 5, 8).build(one)) for graph in (store, other)
+        )
+        assert [name for name in before if not torch.equal(before[name], after[name])] == []
+        np.testing.assert_array_equal(
+            features.compute(one.entities, one.anchors),
+            CountFeatures(other, "orders", query.hidden_columns, query.hidden_tables).compute(
+                one.entities, one.anchors
+            ),
+        )
+        # At the end of the data, the dispute that followed would tell.
+        late = EntityExamples.unlabelled(one.entities, DAYS * 86_400 + 10 * 86_400)
+        told = EntityBatchBuilder(store, query, SamplingSettings(), 5, 8).build(late).sums
+        disputed |= not torch.equal(told, EntityBatchBuilder(store, query, SamplingSettings(), 5, 8).build(one).sums)
+    assert disputed
+
+
+def labels_of(bank: Bank, spark: SparkSession, text: str, name: str, **more: Any) -> pd.DataFrame:
+    build_labels(spark, bank.lake, bank.settings(text, name, **more), bank.manifest)
+    return bank.lake.read(f"labels_{name}").to_pandas()
+
+
+def test_splits_begin_where_they_are_set_to(bank: Bank, spark: SparkSession) -> None:
+    anchors = {"validation": "2024-02-10", "test": "2024-02-20", "start": "2024-01-10"}
+    labels = labels_of(bank, spark, FRAUD, "cut", anchors=anchors)
+    begins = {key: int(pd.Timestamp(value, tz="UTC").timestamp()) for key, value in anchors.items()}
+    spans = labels.groupby("split")["anchor_time"].agg(["min", "max"])
+    assert begins["start"] <= spans["min"]["train"] and spans["max"]["train"] < begins["validation"]
+    assert begins["validation"] <= spans["min"]["validation"] and spans["max"]["validation"] < begins["test"]
+    assert begins["test"] <= spans["min"]["test"]
+    with pytest.raises(DataError, match=r"no orders row has a known target in the validation split, which goes by"):
+        labels_of(bank, spark, FRAUD, "cut", anchors={"validation": "2024-02-10", "test": "2024-02-10 00:00:01"})
+
+
+def test_arrays_of_values_are_classes_of_their_own(bank: Bank, spark: SparkSession) -> None:
+    anchors = {"validation": "2024-01-15", "test": "2024-01-20"}
+    labels = labels_of(bank, spark, "PREDICT members.tags CLASSIFY FOR EACH members.mid", "tags", anchors=anchors)
+    keys = bank.lake.read("ids_members").to_pandas().set_index("node_id")["key"]
+    found = {int(keys[r.entity]): list(r.target) for r in labels.itertuples()}
+    assert found == {i: sorted(TAGS[i % 5]) for i in range(MEMBERS) if TAGS[i % 5]}
+    assert bank.lake.read_record("task_tags")["left_out"]["unknown"] == 4
+    assert count_unknown(bank.lake, bank.query("PREDICT members.tags FOR EACH members.mid")).unknown == 4
+
+
+def test_a_column_that_differs_in_every_row_gives_no_classes(bank: Bank) -> None:
+    with pytest.raises(QueryError, match=r"orders\.code has a value of its own in nearly every row"):
+        bank.query("PREDICT orders.code FOR EACH orders.oid")
+
+
+def test_links_without_a_window_carry_no_dates(bank: Bank, spark: SparkSession) -> None:
+    text = "PREDICT LIST_DISTINCT(orders.sid) RANK TOP 3 FOR EACH members.mid"
+    labels = labels_of(bank, spark, text, "usual")
+    assert list(labels.columns) == ["entity", "part", "split", "targets"]
+    parts = labels.groupby("split")["part"].agg(["min", "max"])
+    assert [tuple(parts.loc[split]) for split in ("train", "validation", "test")] == [(3, 7), (8, 8), (9, 9)]
+    query = bank.query(text)
+    plan = plan_query_anchors(bank.settings(text), query, bank.manifest.time_ranges)
+    examples = read_examples(bank.lake, "usual", Split.TEST, bank.manifest.origin)
+    assert set(examples.anchors) == {plan.test - bank.manifest.origin}
+    assert "2024" not in explain(query, plan) and "orders by ten parts" in explain(query, plan)
+    found = Neighbors(np.array([[1, 0]]), np.ones((1, 2), np.float32))
+    assert ranked_table(found, pa.array([7]), pa.array([3, 4]), None)["anchor_time"].null_count == 2
+
+
+def test_rows_that_are_older_than_their_parent_are_counted_and_refused_past_a_share(
+    bank: Bank, spark: SparkSession
+) -> None:
+    members = pd.read_parquet(bank.content["tables"]["members"]["source"]).set_index("mid")
+    joined = bank.orders["mid"].map(members["joined"])
+    early = int((bank.orders["at"] < joined).sum())
+    link = next(k for k in bank.manifest.links if k.link.name == "orders.mid")
+    assert 0 < early == link.early < 0.5 * ORDERS
+    assert [k.early for k in bank.manifest.links if k.table == "disputes"] == [0]
+    settings = build_settings({**bank.content, "graph": {"checks": {"max_early_rate": 0.1}}})
+    with pytest.raises(
+        DataError,
+        match=rf"link orders\.mid: {early} of {ORDERS} rows are older .* tables\.members\.time_column .* "
+        r"end_time=joined.*graph\.checks\.max_early_rate",
+    ):
+        build_graph(spark, bank.lake, settings)
