@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from gnnscale.arrays import memory_limits, private_folder
+from gnnscale.arrays import MemoryLimits, memory_limits, private_folder
 from gnnscale.config import Settings
 from gnnscale.lake import Lake, SourceFormat, find_source
 from gnnscale.schema import GnnscaleError, LakeError
@@ -20,7 +20,7 @@ LEAST_FREE: Final = 64 * MIB
 """Bytes that a lake's disk and the temporary folder's need beside the rows: records, logs, sockets."""
 
 LEAST_MEMORY: Final = 2048 * MIB
-"""Bytes that a run of the smallest tables takes: 1 GiB of Spark's Java heap and this process, or Ray's and its worker."""
+"""Bytes that a run of the smallest tables takes: 1 GiB of Java heap and this process, or Ray's and a worker."""
 
 LEAST_ADDRESSES: Final = 32 * 1024 * MIB
 """Bytes of addresses that Java, torch and numba reserve beside what they use; ``ulimit -v`` bounds these."""
@@ -36,11 +36,11 @@ def check_room(lake: Lake) -> None:
         LakeError: the lake or the temporary folder can't be written to, or its disk has no room.
         GnnscaleError: memory is limited to less than the smallest run takes.
     """
-    _check_memory()
+    check_memory(memory_limits())
     private_folder()
-    _check_folder(Path(tempfile.gettempdir()), "the temporary folder", "TMPDIR", LEAST_FREE)
+    check_folder(Path(tempfile.gettempdir()), "the temporary folder", "TMPDIR", LEAST_FREE)
     if lake.local:
-        _check_folder(Path(lake.uri), "lake", "lake.uri", LEAST_FREE)
+        check_folder(Path(lake.uri), "lake", "lake.uri", LEAST_FREE)
 
 
 def check_disk_for_graph(settings: Settings, lake: Lake) -> None:
@@ -55,11 +55,15 @@ def check_disk_for_graph(settings: Settings, lake: Lake) -> None:
     """
     if lake.local:
         needed = LEAST_FREE + sum(_packed_bytes(name, t.source, settings) for name, t in settings.tables.items())
-        _check_folder(Path(lake.uri), "lake", "lake.uri", needed)
+        check_folder(Path(lake.uri), "lake", "lake.uri", needed)
 
 
-def _check_memory() -> None:
-    limits = memory_limits()
+def check_memory(limits: MemoryLimits) -> None:
+    """Refuse limits in which the smallest run has no room.
+
+    Raises:
+        GnnscaleError: memory, or addresses, are limited to less.
+    """
     if limits.memory < LEAST_MEMORY:
         raise GnnscaleError(
             f"memory is limited to {limits.memory / MIB:,.0f} MiB ({limits.source}), and the smallest run takes "
@@ -72,8 +76,18 @@ def _check_memory() -> None:
         )
 
 
-def _check_folder(folder: Path, what: str, setting: str, needed: int) -> None:
-    """See that a folder, made where it is not there, can be written to and has room on its disk."""
+def check_folder(folder: Path, what: str, setting: str, needed: int) -> None:
+    """See that a folder, made where it is not there, can be written to and has room on its disk.
+
+    Args:
+        folder: to be written to.
+        what: it is, for messages.
+        setting: that names another.
+        needed: bytes.
+
+    Raises:
+        LakeError: it can't be written to, or its disk has less room.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder, prefix=".room-") as file:
