@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Final
 
 from gnnscale.arrays import MemoryLimits, memory_limits, private_folder
 from gnnscale.config import Settings
-from gnnscale.lake import Lake, SourceFormat, find_source
-from gnnscale.schema import GnnscaleError, LakeError
+from gnnscale.lake import Lake, SourceFormat, column_kinds, find_source
+from gnnscale.schema import ColumnType, ConfigError, GnnscaleError, LakeError
 
 MIB: Final = 1 << 20
 
@@ -21,6 +22,11 @@ LEAST_FREE: Final = 64 * MIB
 
 LEAST_MEMORY: Final = 2048 * MIB
 """Bytes that a run of the smallest tables takes: 1 GiB of Java heap and this process, or Ray's and a worker."""
+
+HEAP_MIB: Final = 256
+
+COLUMN_MIB: Final = 1
+"""MiB of Java heap that the statistics of one column, and its part in Spark's plans, take; 500 columns took 490."""
 
 LEAST_ADDRESSES: Final = 32 * 1024 * MIB
 """Bytes of addresses that Java, torch and numba reserve beside what they use; ``ulimit -v`` bounds these."""
@@ -56,6 +62,48 @@ def check_disk_for_graph(settings: Settings, lake: Lake) -> None:
     if lake.local:
         needed = LEAST_FREE + sum(_packed_bytes(name, t.source, settings) for name, t in settings.tables.items())
         check_folder(Path(lake.uri), "lake", "lake.uri", needed)
+
+
+def java_heap(settings: Settings, limits: MemoryLimits) -> int:
+    """Java heap that building the graph takes, by the columns of its widest table.
+
+    Args:
+        settings: sections ``tables`` and ``spark`` count.
+        limits: of this process.
+
+    Returns:
+        MiB that are enough.
+
+    Raises:
+        GnnscaleError: ``spark.driver_memory`` is less than half of it, or it is more than half of the memory there is.
+    """
+    options = settings.lake.storage_options
+    widths = {}
+    for name, table in settings.tables.items():
+        left_out = {column for column, given in table.columns.items() if given.type is ColumnType.IGNORE}
+        widths[name] = len(set(column_kinds(find_source(name, table.source, options), options)) - left_out)
+    widest = max(widths, key=lambda name: widths[name])
+    needed, given = HEAP_MIB + COLUMN_MIB * widths[widest], settings.spark.driver_memory
+    way_out = f"leave columns out (tables.{widest}.columns.<column>=ignore)"
+    takes = f"table '{widest}' has {widths[widest]:,} columns, for which Spark's Java takes {needed:,} MiB"
+    if given != "auto" and memory_mib(given) < needed // 2:
+        raise GnnscaleError(f"{takes}, and spark.driver_memory={given} is too little; give it more, or {way_out}")
+    if given == "auto" and needed * MIB > limits.memory // 2:
+        most = limits.memory // 2 // MIB
+        raise GnnscaleError(f"{takes}, more than the {most:,} MiB that {limits.source} has for it; {way_out}")
+    return needed
+
+
+def memory_mib(text: str) -> float:
+    """MiB of a size as Java has it, such as ``900m`` or ``2g``; bytes without a unit.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    match = re.fullmatch(r"(\d+)\s*([kmgt]?)b?", text.strip().lower())
+    if match is None:
+        raise ConfigError(f"spark.driver_memory={text} is no size; write auto, 900m or 2g")
+    return int(match[1]) * {"": 1 / MIB, "k": 1 / 1024, "m": 1, "g": 1024, "t": MIB}[match[2]]
 
 
 def check_memory(limits: MemoryLimits) -> None:

@@ -5,14 +5,24 @@ import os
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from gnnscale.arrays import MemoryLimits
 from gnnscale.config import build_settings
 from gnnscale.lake import Lake
 from gnnscale.pipeline.failures import end_in_words, explain_failure, lost_process
-from gnnscale.pipeline.room import check_disk_for_graph, check_folder, check_memory, check_room
-from gnnscale.schema import GnnscaleError, LakeError
+from gnnscale.pipeline.room import (
+    HEAP_MIB,
+    check_disk_for_graph,
+    check_folder,
+    check_memory,
+    check_room,
+    java_heap,
+    memory_mib,
+)
+from gnnscale.schema import ConfigError, GnnscaleError, LakeError
 
 MIB = 1 << 20
 
@@ -77,3 +87,24 @@ def test_a_disk_without_room_and_a_limit_of_memory_are_refused_with_the_figure(t
     with pytest.raises(GnnscaleError, match=r"4,096 MiB \(ulimit -v\)"):
         check_memory(MemoryLimits(8192 * MIB, "this machine", 4096 * MIB))
     check_memory(MemoryLimits(8192 * MIB, "this machine", None))
+
+
+def test_java_gets_heap_for_the_columns_of_the_widest_table_or_the_run_is_refused(tmp_path: Path, shop_content) -> None:
+    wide = tmp_path / "wide.parquet"
+    pq.write_table(pa.table({"customer_id": ["c001"], **{f"c{i}": [1.0] for i in range(5_000)}}), wide)
+    tables = {**shop_content["tables"], "wide": {"source": str(wide), "primary_key": "customer_id"}}
+    limits = MemoryLimits(64 << 30, "this machine", None)
+
+    def heap(memory: str, limits: MemoryLimits = limits, **columns: str) -> int:
+        content = {**shop_content, "tables": {**tables, "wide": {**tables["wide"], "columns": columns}}}
+        return java_heap(build_settings({**content, "spark": {"driver_memory": memory}}), limits)
+
+    assert heap("auto") == heap("4g") == HEAP_MIB + 5_001
+    assert heap("auto", **{f"c{i}": "ignore" for i in range(4_000)}) == HEAP_MIB + 1_001
+    with pytest.raises(GnnscaleError, match=r"'wide' has 5,001 columns.* 5,257 MiB, and spark\.driver_memory=1g"):
+        heap("1g")
+    with pytest.raises(GnnscaleError, match=r"5,257 MiB, more than the 4,096 MiB that this machine has.*=ignore"):
+        heap("auto", MemoryLimits(8 << 30, "this machine", None))
+    assert [memory_mib(text) for text in ("900m", "2g", "2GB", "1048576")] == [900, 2048, 2048, 1]
+    with pytest.raises(ConfigError, match=r"spark\.driver_memory=much"):
+        memory_mib("much")
