@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -50,12 +50,19 @@ class Interruption(KeyboardInterrupt):
         return f"{WORDS[self.number]}: tables that were committed stay; run again to go on"
 
 
+Cause = Callable[[], tuple[str, int] | None]
+"""What a person is told, and the exit status, where something else than a person has interrupted the run."""
+
+
 @contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible(cause: Cause = lambda: None) -> Iterator[None]:
     """Have the first SIGINT or SIGTERM raise :class:`Interruption` in the block, and have later ones do nothing.
 
     What a library makes of the signals for a while does not count: a thread hears of them too, and where the process
     has not ended :data:`SECONDS` later, kills it and all that it has started.
+
+    Args:
+        cause: asked by that thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -64,7 +71,7 @@ def interruptible() -> Iterator[None]:
     heard, told = socket.socketpair()
     told.setblocking(False)
     wakeup = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_kill_after, args=(heard,), daemon=True).start()
+    threading.Thread(target=_kill_after, args=(heard, cause), daemon=True).start()
     adopt_orphans()
     for number in WORDS:
         signal.signal(number, _raise_once)
@@ -88,7 +95,7 @@ def _raise_once(number: int, frame: FrameType | None) -> None:
     raise Interruption(number)
 
 
-def _kill_after(heard: socket.socket) -> None:
+def _kill_after(heard: socket.socket, cause: Cause) -> None:
     with heard:
         while said := heard.recv(1):
             if said[0] in WORDS:
@@ -97,10 +104,11 @@ def _kill_after(heard: socket.socket) -> None:
             return
         time.sleep(SECONDS)
     interruption = Interruption(said[0])
+    line, status = cause() or (interruption.line, interruption.status)
     end_children(0)
     with suppress(OSError):
-        os.write(2, f"{interruption.line}\n".encode())
-    os._exit(interruption.status)
+        os.write(2, f"{line}\n".encode())
+    os._exit(status)
 
 
 def adopt_orphans() -> None:

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"unrecognized argument: {word}")
     options.overrides = [*options.overrides, *rest]
     try:
-        with interruptible():
+        with interruptible(_find_loss):
             return int(options.handle(options))
     except LostProcessError as error:
         print(f"error: {mask_text(str(error))}", file=sys.stderr)
@@ -58,6 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(interruption.line, file=sys.stderr)
         end_children()
         return interruption.status
+
+
+def _find_loss() -> tuple[str, int] | None:
+    from gnnscale.pipeline import find_loss
+
+    loss = find_loss()
+    return (f"error: {loss}", EXIT_LOST) if loss else None
 
 
 def build_parser() -> argparse.ArgumentParser:

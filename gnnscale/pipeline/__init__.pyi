@@ -1,3 +1,4 @@
+from .ending import find_loss as find_loss
 from .environment import prepare_environment as prepare_environment
 from .spark_lease import SparkLease as SparkLease
 from .spark_lease import active_session as active_session

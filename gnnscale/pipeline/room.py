@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Final
 
-from gnnscale.arrays import memory_limits, private_folder
+from gnnscale.arrays import MemoryLimits, memory_limits, private_folder
 from gnnscale.config import Settings
-from gnnscale.lake import Lake, SourceFormat, find_source
-from gnnscale.schema import GnnscaleError, LakeError
+from gnnscale.lake import Lake, SourceFormat, column_kinds, find_source
+from gnnscale.schema import ColumnType, ConfigError, GnnscaleError, LakeError
 
 MIB: Final = 1 << 20
 
@@ -20,7 +21,12 @@ LEAST_FREE: Final = 64 * MIB
 """Bytes that a lake's disk and the temporary folder's need beside the rows: records, logs, sockets."""
 
 LEAST_MEMORY: Final = 2048 * MIB
-"""Bytes that a run of the smallest tables takes: 1 GiB of Spark's Java heap and this process, or Ray's and its worker."""
+"""Bytes that a run of the smallest tables takes: 1 GiB of Java heap and this process, or Ray's and a worker."""
+
+HEAP_MIB: Final = 256
+
+COLUMN_MIB: Final = 1
+"""MiB of Java heap that the statistics of one column, and its part in Spark's plans, take; 500 columns took 490."""
 
 LEAST_ADDRESSES: Final = 32 * 1024 * MIB
 """Bytes of addresses that Java, torch and numba reserve beside what they use; ``ulimit -v`` bounds these."""
@@ -36,11 +42,11 @@ def check_room(lake: Lake) -> None:
         LakeError: the lake or the temporary folder can't be written to, or its disk has no room.
         GnnscaleError: memory is limited to less than the smallest run takes.
     """
-    _check_memory()
+    check_memory(memory_limits())
     private_folder()
-    _check_folder(Path(tempfile.gettempdir()), "the temporary folder", "TMPDIR", LEAST_FREE)
+    check_folder(Path(tempfile.gettempdir()), "the temporary folder", "TMPDIR", LEAST_FREE)
     if lake.local:
-        _check_folder(Path(lake.uri), "lake", "lake.uri", LEAST_FREE)
+        check_folder(Path(lake.uri), "lake", "lake.uri", LEAST_FREE)
 
 
 def check_disk_for_graph(settings: Settings, lake: Lake) -> None:
@@ -55,11 +61,57 @@ def check_disk_for_graph(settings: Settings, lake: Lake) -> None:
     """
     if lake.local:
         needed = LEAST_FREE + sum(_packed_bytes(name, t.source, settings) for name, t in settings.tables.items())
-        _check_folder(Path(lake.uri), "lake", "lake.uri", needed)
+        check_folder(Path(lake.uri), "lake", "lake.uri", needed)
 
 
-def _check_memory() -> None:
-    limits = memory_limits()
+def java_heap(settings: Settings, limits: MemoryLimits) -> int:
+    """Java heap that building the graph takes, by the columns of its widest table.
+
+    Args:
+        settings: sections ``tables`` and ``spark`` count.
+        limits: of this process.
+
+    Returns:
+        MiB that are enough.
+
+    Raises:
+        GnnscaleError: ``spark.driver_memory`` is less than half of it, or it is more than half of the memory there is.
+    """
+    options = settings.lake.storage_options
+    widths = {}
+    for name, table in settings.tables.items():
+        left_out = {column for column, given in table.columns.items() if given.type is ColumnType.IGNORE}
+        widths[name] = len(set(column_kinds(find_source(name, table.source, options), options)) - left_out)
+    widest = max(widths, key=lambda name: widths[name])
+    needed, given = HEAP_MIB + COLUMN_MIB * widths[widest], settings.spark.driver_memory
+    way_out = f"leave columns out (tables.{widest}.columns.<column>=ignore)"
+    takes = f"table '{widest}' has {widths[widest]:,} columns, for which Spark's Java takes {needed:,} MiB"
+    if given != "auto" and memory_mib(given) < needed // 2:
+        raise GnnscaleError(f"{takes}, and spark.driver_memory={given} is too little; give it more, or {way_out}")
+    if given == "auto" and needed * MIB > limits.memory // 2:
+        most = limits.memory // 2 // MIB
+        raise GnnscaleError(f"{takes}, more than the {most:,} MiB that {limits.source} has for it; {way_out}")
+    return needed
+
+
+def memory_mib(text: str) -> float:
+    """MiB of a size as Java has it, such as ``900m`` or ``2g``; bytes without a unit.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    match = re.fullmatch(r"(\d+)\s*([kmgt]?)b?", text.strip().lower())
+    if match is None:
+        raise ConfigError(f"spark.driver_memory={text} is no size; write auto, 900m or 2g")
+    return int(match[1]) * {"": 1 / MIB, "k": 1 / 1024, "m": 1, "g": 1024, "t": MIB}[match[2]]
+
+
+def check_memory(limits: MemoryLimits) -> None:
+    """Refuse limits in which the smallest run has no room.
+
+    Raises:
+        GnnscaleError: memory, or addresses, are limited to less.
+    """
     if limits.memory < LEAST_MEMORY:
         raise GnnscaleError(
             f"memory is limited to {limits.memory / MIB:,.0f} MiB ({limits.source}), and the smallest run takes "
@@ -72,8 +124,18 @@ def _check_memory() -> None:
         )
 
 
-def _check_folder(folder: Path, what: str, setting: str, needed: int) -> None:
-    """See that a folder, made where it is not there, can be written to and has room on its disk."""
+def check_folder(folder: Path, what: str, setting: str, needed: int) -> None:
+    """See that a folder, made where it is not there, can be written to and has room on its disk.
+
+    Args:
+        folder: to be written to.
+        what: it is, for messages.
+        setting: that names another.
+        needed: bytes.
+
+    Raises:
+        LakeError: it can't be written to, or its disk has less room.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder, prefix=".room-") as file:

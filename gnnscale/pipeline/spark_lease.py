@@ -27,8 +27,11 @@ class SparkLease:
         self._found = active_session()
         self._session: SparkSession | None = None
 
-    def open(self) -> SparkSession:
+    def open(self, heap_mib: int = 0) -> SparkSession:
         """The session.
+
+        Args:
+            heap_mib: of Java that it should have at least, where it is started now and its memory is ``auto``.
 
         Raises:
             GnnscaleError: there is no Java that Spark runs on.
@@ -37,7 +40,7 @@ class SparkLease:
 
         if self._session is None:
             lent = self._found is not None
-            self._session = borrow_session(self._settings) if lent else open_session(self._settings)
+            self._session = borrow_session(self._settings) if lent else open_session(self._settings, heap_mib=heap_mib)
         return self._session
 
     def find_lost(self) -> tuple[str, str] | None:
@@ -49,8 +52,12 @@ class SparkLease:
         status = jvm_status()
         return None if status is None else ("Spark's JVM", end_in_words(status))
 
-    def close(self) -> None:
-        """Stop what was started, and leave what was there as it was; :meth:`open` may follow."""
+    def close(self, at_once: bool = False) -> None:
+        """Stop what was started, and leave what was there as it was; :meth:`open` may follow.
+
+        Args:
+            at_once: without waiting for the jobs that run.
+        """
         from gnnscale.etl import activate_session, close_session
 
         if self._session is None:
@@ -59,7 +66,7 @@ class SparkLease:
         if self._found is not None:
             activate_session(self._found)
         else:
-            close_session()
+            close_session(at_once)
 
 
 def active_session() -> SparkSession | None:

@@ -79,7 +79,7 @@ class Pipeline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.context.spark.close()
+        self.context.spark.close(at_once=kind is not None and issubclass(kind, KeyboardInterrupt))
 
     def find(self, name: str) -> type[Stage]:
         """The stage of that name: one of the order, or one that can be run beside it.

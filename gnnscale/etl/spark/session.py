@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -25,7 +26,7 @@ _FOLDER = ExitStack()
 """Holds the folder of the session that this process has started."""
 
 
-def open_session(settings: SparkSettings, app: str = "gnnscale") -> SparkSession:
+def open_session(settings: SparkSettings, app: str = "gnnscale", heap_mib: int = 0) -> SparkSession:
     """Start Spark, or take the session that is there.
 
     Under ``spark-submit`` or on a cluster that brings a session, its master and memory stand. Times are UTC.
@@ -33,10 +34,13 @@ def open_session(settings: SparkSettings, app: str = "gnnscale") -> SparkSession
     Args:
         settings: master, memory, partitions and further ``spark.*`` configuration.
         app: name that Spark's own pages show.
+        heap_mib: of Java, at least, where its memory is ``auto``.
 
     Raises:
         GnnscaleError: there is no Java that Spark runs on.
     """
+    # What it has to tell is in the errors that it raises, and its log lines hold the whole of Java's.
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
     # PySpark warns of every pandas 3; nothing here converts through pandas.
     warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
     builder = SparkSession.builder.appName(app)
@@ -47,7 +51,7 @@ def open_session(settings: SparkSettings, app: str = "gnnscale") -> SparkSession
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         if SparkSession.getActiveSession() is None:
             choose_java()
-    configuration = _configuration(settings, submitted)
+    configuration = _configuration(settings, submitted, heap_mib)
     with kept_signals():
         if not submitted and SparkContext._active_spark_context is None:
             if settings.master.startswith("local"):
@@ -144,13 +148,19 @@ def _prepared(session: SparkSession) -> SparkSession:
     return session
 
 
-def close_session() -> None:
-    """Stop Spark where this process has started its JVM; a session that a cluster brought goes on."""
+def close_session(at_once: bool = False) -> None:
+    """Stop Spark where this process has started its JVM; a session that a cluster brought goes on.
+
+    Args:
+        at_once: end the JVM without waiting for the jobs that run.
+    """
     gateway = SparkContext._gateway
     process = getattr(gateway, "proc", None)
     if gateway is None or process is None:
         return
-    if process.poll() is None:
+    if at_once:
+        process.kill()
+    elif process.poll() is None:
         if (context := SparkContext._active_spark_context) is not None:
             context.stop()
         # Stopping the context leaves the JVM with its heap; closing its standard input ends it.
@@ -175,7 +185,7 @@ def _forget_jvm() -> None:
     SparkContext._jvm = None
 
 
-def _configuration(settings: SparkSettings, submitted: bool) -> dict[str, str]:
+def _configuration(settings: SparkSettings, submitted: bool, heap_mib: int = 0) -> dict[str, str]:
     cores = os.cpu_count() or 1
     partitions = settings.shuffle_partitions
     configuration = {
@@ -190,20 +200,22 @@ def _configuration(settings: SparkSettings, submitted: bool) -> dict[str, str]:
     if not submitted:
         configuration |= {
             "spark.master": settings.master,
-            "spark.driver.memory": _driver_memory(settings.driver_memory),
+            "spark.driver.memory": _driver_memory(settings.driver_memory, heap_mib),
             "spark.ui.enabled": "false",
             "spark.ui.showConsoleProgress": "false",
             "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOGGING.as_uri()}",
         }
         if settings.master.startswith("local"):
             configuration |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+            # Other users of the machine reach that address, too; the secret is the session's own.
+            configuration["spark.authenticate"] = "true"
             # Packed blocks hardly shrink, and between tasks of one machine they cross no network.
             configuration["spark.shuffle.compress"] = "false"
     return configuration | settings.conf
 
 
-def _driver_memory(setting: str) -> str:
+def _driver_memory(setting: str, least: int) -> str:
     if setting != "auto":
         return setting
     # An eighth of the machine, or of the container: Python workers, training and the page cache need the rest.
-    return f"{max(1024, memory_limits().memory // 8 // (GIB // 1024))}m"
+    return f"{max(1024, least, memory_limits().memory // 8 // (GIB // 1024))}m"

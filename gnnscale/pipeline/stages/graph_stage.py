@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from gnnscale.arrays import memory_limits
 from gnnscale.config import RECIPE, build_graph_schema, recipe_record
 from gnnscale.lake import find_source, source_state
-from gnnscale.pipeline.room import check_disk_for_graph
+from gnnscale.pipeline.room import check_disk_for_graph, java_heap
 from gnnscale.pipeline.stages.stage import Stage
 from gnnscale.schema import MANIFEST_NAME
 
@@ -46,7 +47,8 @@ class GraphStage(Stage):
         from gnnscale.etl import update_graph
 
         check_disk_for_graph(self.settings, self.work.lake)
-        update = update_graph(self.work.spark.open(), self.work.lake, self.settings, rebuild=self.work.force)
+        session = self.work.spark.open(java_heap(self.settings, memory_limits()))
+        update = update_graph(session, self.work.lake, self.settings, rebuild=self.work.force)
         manifest = update.manifest
         self.work.lake.write_record(RECIPE, recipe_record(self.settings))
         nodes = sum(table.rows - table.deleted for table in manifest.tables)

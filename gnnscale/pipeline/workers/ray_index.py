@@ -14,6 +14,7 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from gnnscale.config import Settings
+from gnnscale.pipeline.workers.lost_processes import watched
 from gnnscale.pipeline.workers.ray_train import start_ray, stop_ray
 from gnnscale.retrieval import OpenShard, Question, ShardPool, StartShards, TargetShard
 from gnnscale.schema import Added, GnnscaleError, add_implementations, added_implementations
@@ -48,7 +49,8 @@ def ray_shards(
         group = _reserve({"CPU": share, "memory": needed, "GPU": gpus}, len(opens), room_seconds)
         pool = _RayPool(opens, group, max_failures)
         try:
-            yield pool
+            with watched():
+                yield pool
         finally:
             pool.end()
             remove_placement_group(group)

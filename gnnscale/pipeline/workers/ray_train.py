@@ -115,7 +115,8 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Train
         raise
     finally:
         done.set()
-        callback.join()
+        # Where Ray is gone, what is asked of it may never be answered.
+        callback.join(SENDING_SECONDS / 2)
         remove_left(*_unsent(settings))
     if result.checkpoint is None:
         raise GnnscaleError("training ended without a checkpoint")

@@ -1,0 +1,78 @@
+"""Ctrl-C and SIGTERM end a process and all that it has started, with one line and the status that says which."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import ROOT
+
+PROGRAM = """
+import argparse, os, signal, subprocess, sys, time
+from gnnscale.cli import main as cli
+
+def work(options):
+    # One that hears of nothing, with a child of its own, and one that nobody is the parent of.
+    subprocess.Popen(["sh", "-c", "trap '' INT TERM; sleep 600 & sleep 600"])
+    subprocess.Popen(["sh", "-c", "sleep 600 &"]).wait()
+    {before}
+    print("ready", flush=True)
+    {work}
+
+class Parser:
+    def parse_known_args(self, arguments):
+        return argparse.Namespace(handle=work, overrides=[]), []
+
+cli.build_parser = Parser
+sys.exit(cli.main([]))
+"""
+
+WAITS = "time.sleep(600)"
+HANGS = "try:\n        time.sleep(600)\n    finally:\n        time.sleep(600)"
+TAKEN = "signal.signal(signal.SIGINT, lambda *a: None); signal.signal(signal.SIGTERM, lambda *a: None)"
+
+
+def interrupted(tmp_path: Path, number: int, times: int, work: str, before: str = "pass") -> tuple[int, str, float]:
+    """Status, standard error and seconds of a program that gets a signal; nothing of it may be left."""
+    mark = f"MARK={tmp_path}"
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(work=work, before=before)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MARK": str(tmp_path)},
+        start_new_session=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    started = time.monotonic()
+    for _ in range(times):
+        process.send_signal(number)
+        time.sleep(0.2)
+    _, said = process.communicate(timeout=60)
+    seconds = time.monotonic() - started
+    left = []
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark.encode() in entry.read_bytes().split(b"\0"):
+                left.append(entry.parent.name)
+        except OSError:
+            continue
+    assert not left
+    return process.returncode, said, seconds
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_one_signal_or_three_end_it_in_a_line(tmp_path: Path, number: int, status: int) -> None:
+    found, said, _ = interrupted(tmp_path, number, 3, WAITS)
+    word = "interrupted" if status == 130 else "terminated"
+    assert (found, said) == (status, f"{word}: tables that were committed stay; run again to go on\n")
+
+
+@pytest.mark.parametrize(("work", "before"), [(HANGS, "pass"), (WAITS, TAKEN)], ids=["hangs", "handler is taken"])
+def test_what_does_not_end_in_order_is_killed(tmp_path: Path, work: str, before: str) -> None:
+    found, said, _ = interrupted(tmp_path, signal.SIGTERM, 1, work, before)
+    assert found == 143 and said == "terminated: tables that were committed stay; run again to go on\n"
