@@ -15,7 +15,7 @@ from gnnscale.config.sampling import SamplingSettings
 from gnnscale.config.section import Positive, Section, Share
 from gnnscale.config.training import EmbeddingSettings, ModelSettings, SearchSettings, TrainingSettings
 from gnnscale.query import epoch_seconds
-from gnnscale.schema import TEXT_ENCODERS, ColumnType, ConfigError
+from gnnscale.schema import EPOCH_UNITS, TEXT_ENCODERS, ColumnType, ConfigError, spark_pattern
 
 
 class LakeSettings(Section):
@@ -69,7 +69,15 @@ class TableSettings(Section):
     keys_from: tuple[str, ...] = ()
     time_from: str | None = None
     end_time: str | None = None
+    time_format: str | None = None
     display: tuple[str, ...] = ()
+
+    @field_validator("time_format")
+    @classmethod
+    def _is_format(cls, value: str | None) -> str | None:
+        if value is not None and value not in EPOCH_UNITS:
+            spark_pattern(value)
+        return value
 
 
 class ChecksSettings(Section):
