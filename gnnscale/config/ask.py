@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +9,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from gnnscale.config.load import compose_settings
-from gnnscale.config.settings import QuerySettings, Settings
+from gnnscale.config.settings import QuerySettings, Settings, query_name
 from gnnscale.schema import ConfigError
 
 RECIPE: Final = "recipe"
@@ -55,13 +53,6 @@ def ask_settings(
     """
     own = {"lake": {"uri": lake}, "query": {"name": name or query_name(text), "text": text}}
     return compose_settings([record, own], overrides, mode, folder, f"the graph in {lake}")
-
-
-def query_name(text: str) -> str:
-    """A name for the tables of a query: its first words, and a digest of the whole without its spacing."""
-    words = re.sub(r"[^a-z0-9]+", "_", text.lower().strip().removeprefix("predict")).strip("_")
-    digest = hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:6]
-    return f"q_{words[:32].rstrip('_')}_{digest}"
 
 
 def check_query_name(name: str) -> str:

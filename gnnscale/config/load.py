@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from yaml import YAMLError
 
 from gnnscale.config.search_space import take_lists, with_values
-from gnnscale.config.settings import Settings, TableSettings
+from gnnscale.config.settings import Settings, TableSettings, query_name
 from gnnscale.schema import ConfigError, GraphSchema, Table, ValueKind, nearest
 
 RENAMED_KEYS: Final = {
@@ -65,13 +65,19 @@ def compose_settings(
         layers.append(_read(folder / "modes" / f"{mode}.yaml"))
     try:
         composed = OmegaConf.merge(
-            *layers, *(OmegaConf.create(dict(part)) for part in parts), _read_overrides(overrides)
+            *layers, *(OmegaConf.create(_named_query(part)) for part in parts), _read_overrides(overrides)
         )
         content = OmegaConf.to_container(composed, resolve=True)
     except OmegaConfBaseException as error:
         given = f" with {' '.join(overrides)}" if overrides else ""
         raise ConfigError(f"{source}{given}: {_first_line(error)}") from None
     return build_settings(content)
+
+
+def _named_query(part: Mapping[str, Any]) -> dict[str, Any]:
+    """A part whose query is a section, of which overrides can name keys, also where it is given as text alone."""
+    text = part.get("query")
+    return {**part, "query": {"name": query_name(text), "text": text}} if isinstance(text, str) else dict(part)
 
 
 def load_settings(

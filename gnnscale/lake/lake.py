@@ -117,10 +117,26 @@ class Lake:
         return self.version(table)
 
     def read_record(self, name: str) -> dict[str, Any] | None:
-        """The JSON record of that name, or None where it was never written."""
+        """The JSON record of that name, or None where it was never written.
+
+        Raises:
+            LakeError: it is broken.
+        """
         content = self.read_bytes(f"_records/{name}.json")
-        record: dict[str, Any] | None = json.loads(content) if content is not None else None
+        if content is None:
+            return None
+        try:
+            record = json.loads(content)
+        except ValueError as error:
+            raise self._broken(name, str(error)) from None
+        if not isinstance(record, dict):
+            raise self._broken(name, f"it holds a {type(record).__name__}, and not keys and values")
         return record
+
+    def _broken(self, name: str, reason: str) -> LakeError:
+        return LakeError(
+            f"record {self.uri}/_records/{name}.json is broken: {reason}; remove it, and what it tells is made again"
+        )
 
     def write_record(self, name: str, record: dict[str, Any]) -> None:
         """Replace a JSON record; a reader sees the old one or the new one, never a part."""
