@@ -2,7 +2,6 @@ from .ask import RECIPE as RECIPE
 from .ask import ask_settings as ask_settings
 from .ask import check_query_name as check_query_name
 from .ask import graph_overrides as graph_overrides
-from .ask import query_name as query_name
 from .ask import read_recipe as read_recipe
 from .ask import recipe_record as recipe_record
 from .binding import MOST_SECONDS as MOST_SECONDS
@@ -14,6 +13,8 @@ from .binding import graph_origin as graph_origin
 from .binding import plan_query_anchors as plan_query_anchors
 from .discover import describe_tables as describe_tables
 from .discover import discover_tables as discover_tables
+from .discover import epoch_kinds as epoch_kinds
+from .discover import with_epochs as with_epochs
 from .implementation import Implementation as Implementation
 from .implementation import NoOptions as NoOptions
 from .implementation import options_section as options_section
@@ -43,4 +44,5 @@ from .settings import SparkSettings as SparkSettings
 from .settings import TableSettings as TableSettings
 from .settings import TextSettings as TextSettings
 from .settings import TrackingSettings as TrackingSettings
+from .settings import query_name as query_name
 from .training import TrainingSettings as TrainingSettings

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +9,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from gnnscale.config.load import build_settings, compose_settings, literal
-from gnnscale.config.settings import QuerySettings, Settings
+from gnnscale.config.settings import QuerySettings, Settings, query_name
 from gnnscale.lake import Lake, from_portable, to_portable
 from gnnscale.schema import ConfigError
 
@@ -99,13 +97,6 @@ def graph_overrides(settings: Settings, record: Mapping[str, Any], overrides: Se
 def _nothing_asked(settings: Settings) -> dict[str, Any]:
     """What a record needs beside to be a configuration."""
     return {"lake": {"uri": settings.lake.uri}, "query": {"name": settings.query.name, "text": settings.query.text}}
-
-
-def query_name(text: str) -> str:
-    """A name for the tables of a query: its first words, and a digest of the whole without its spacing."""
-    words = re.sub(r"[^a-z0-9]+", "_", text.lower().strip().removeprefix("predict")).strip("_")
-    digest = hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:6]
-    return f"q_{words[:32].rstrip('_')}_{digest}"
 
 
 def check_query_name(name: str) -> str:

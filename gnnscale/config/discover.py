@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
-from gnnscale.lake import Lake, column_kinds, find_source, text_format
-from gnnscale.schema import LakeError, SchemaError, ValueKind, names_key
+import pyarrow as pa
+import pyarrow.compute as pc
 
-MADE: Final = (
-    "ids_",
-    "nodes_",
-    "edges_",
-    "labels_",
-    "population_",
-    "predictions_",
-    "holdout_",
-    "embeddings_",
-    "pairs_",
-    "shards_",
-)
-"""Prefixes of the tables that gnnscale writes itself."""
+from gnnscale.config.lake_sources import lake_sources
+from gnnscale.lake import Lake, SourceRows, arrow_kinds, find_source, open_rows
+from gnnscale.schema import LakeError, SchemaError, ValueKind, key_column, looks_like_epochs, names_key
 
 CAME: Final = re.compile(
     r"(_at|_on|_time|_date|_ts)$|^(timestamp|time|date|datetime|ts|created|joined|since|start)", re.I
 )
 """Names of columns that say when a row came to be."""
+
+NUMBERED: Final = re.compile(rf"{CAME.pattern}|epoch|unix|(time|date|stamp|At)$", re.I)
+"""Names of columns of whole numbers that may be times."""
 
 NOT_CAME: Final = re.compile(
     r"churn|clos|(?:^|_)end|(?-i:[a-z]End)|expir|until|left|leave|cancel|delet|remov|terminat|birth|born|dob$", re.I
@@ -49,23 +41,38 @@ def discover_tables(lake: Lake, overrides: Sequence[str] = ()) -> dict[str, dict
         LakeError: there are no tables.
         SchemaError: a table has several columns that could be its time.
     """
-    sources = {name: lake.table_uri(name) for name in lake.tables() if not name.startswith(MADE)}
-    if lake.local and Path(lake.uri).is_dir():
-        for path in sorted(Path(lake.uri).iterdir()):
-            name = path.name.partition(".")[0]
-            if (path.suffix == ".parquet" or text_format(path.name)) and name not in sources:
-                sources[name] = str(path)
+    sources = lake_sources(lake)
     if not sources:
         raise LakeError(
             f"lake {lake.uri} holds neither a graph nor tables; run a recipe there, or put Delta tables, Parquet, "
             "CSV or JSON files into it"
         )
-    kinds = {
-        name: column_kinds(find_source(name, uri, lake.storage_options), lake.storage_options)
-        for name, uri in sources.items()
-    }
+    options = lake.storage_options
+    kinds = {name: with_epochs(open_rows(find_source(name, uri, options), options)) for name, uri in sources.items()}
     found = describe_tables(kinds, {name: _said(name, overrides) for name in sources})
     return {name: {"source": uri, **found[name]} for name, uri in sources.items()}
+
+
+def with_epochs(rows: SourceRows) -> dict[str, ValueKind]:
+    """Columns of a source and what their values are: whole numbers that are epoch times by name and value are times.
+
+    Only the first rows are looked at.
+    """
+    kinds = arrow_kinds(rows.schema)
+    named = [f.name for f in rows.schema if pa.types.is_integer(f.type) and NUMBERED.search(f.name)]
+    batch = next(rows.batches(rows.parts[:1]), None) if named else None
+    return kinds if batch is None else kinds | epoch_kinds(pa.Table.from_batches([batch]).select(named))
+
+
+def epoch_kinds(table: pa.Table) -> dict[str, ValueKind]:
+    """Those columns whose names say that they are times, and whose whole numbers are epoch times; as times."""
+    found = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_integer(column.type) and NUMBERED.search(name):
+            span = pc.min_max(column).as_py()
+            if span["min"] is not None and looks_like_epochs(span["min"], span["max"]):
+                found[name] = ValueKind.TIME
+    return found
 
 
 def describe_tables(
@@ -91,7 +98,7 @@ def describe_tables(
     keys: dict[str, str | None] = {}
     for name, columns in kinds.items():
         known = said.get(name, {})
-        keys[name] = known["primary_key"] if "primary_key" in known else _primary_key(name, columns)
+        keys[name] = known["primary_key"] if "primary_key" in known else key_column(name, columns)
         if "primary_key" not in known and (key := keys[name]):
             found[name]["primary_key"] = key
     for name, columns in kinds.items():
@@ -114,14 +121,6 @@ def _said(table: str, overrides: Sequence[str]) -> dict[str, Any]:
         key.removeprefix(f"tables.{table}."): value for key, _, value in pairs if key.startswith(f"tables.{table}.")
     }
     return {key.partition(".")[0]: value for key, value in words.items()}
-
-
-def _primary_key(table: str, kinds: Mapping[str, ValueKind]) -> str | None:
-    lower = table.lower()
-    names = {lower, lower.removesuffix("s"), re.sub(r"ies$", "y", lower), re.sub(r"es$", "", lower)}
-    wanted = {"id", "key", *(f"{name}{end}" for name in names for end in ("_id", "id", "_key"))}
-    found = [column for column in kinds if column.lower() in wanted]
-    return found[0] if found else None
 
 
 def _time_column(table: str, kinds: Mapping[str, ValueKind], keyed: bool, linked: bool) -> str | None:

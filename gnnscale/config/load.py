@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from yaml import YAMLError
 
 from gnnscale.config.search_space import take_lists, with_values
-from gnnscale.config.settings import Settings, TableSettings
+from gnnscale.config.settings import Settings, TableSettings, query_name
 from gnnscale.schema import ConfigError, GraphSchema, Table, ValueKind, nearest
 
 RENAMED_KEYS: Final = {
@@ -66,7 +66,7 @@ def compose_settings(
         layers.append(_read(folder / "modes" / f"{mode}.yaml"))
     try:
         composed = OmegaConf.merge(
-            *layers, *(OmegaConf.create(dict(part)) for part in parts), _read_overrides(overrides)
+            *layers, *(OmegaConf.create(_named_query(part)) for part in parts), _read_overrides(overrides)
         )
         content = OmegaConf.to_container(composed, resolve=True)
     except OmegaConfBaseException as error:
@@ -85,6 +85,12 @@ def literal(data: Any) -> Any:
     if isinstance(data, list | tuple):
         return [literal(value) for value in data]
     return data
+
+
+def _named_query(part: Mapping[str, Any]) -> dict[str, Any]:
+    """A part whose query is a section, of which overrides can name keys, also where it is given as text alone."""
+    text = part.get("query")
+    return {**part, "query": {"name": query_name(text), "text": text}} if isinstance(text, str) else dict(part)
 
 
 def load_settings(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -15,7 +17,7 @@ from gnnscale.config.sampling import SamplingSettings
 from gnnscale.config.section import Positive, Section, Share
 from gnnscale.config.training import EmbeddingSettings, ModelSettings, SearchSettings, TrainingSettings
 from gnnscale.query import epoch_seconds
-from gnnscale.schema import TEXT_ENCODERS, ColumnType, ConfigError
+from gnnscale.schema import EPOCH_UNITS, TEXT_ENCODERS, ColumnType, ConfigError, spark_pattern
 
 
 class LakeSettings(Section):
@@ -69,7 +71,15 @@ class TableSettings(Section):
     keys_from: tuple[str, ...] = ()
     time_from: str | None = None
     end_time: str | None = None
+    time_format: str | None = None
     display: tuple[str, ...] = ()
+
+    @field_validator("time_format")
+    @classmethod
+    def _is_format(cls, value: str | None) -> str | None:
+        if value is not None and value not in EPOCH_UNITS:
+            spark_pattern(value)
+        return value
 
 
 class ChecksSettings(Section):
@@ -166,8 +176,15 @@ class GraphSettings(Section):
         return value
 
 
+def query_name(text: str) -> str:
+    """A name for the tables of a query: its first words, and a digest of the whole without its spacing."""
+    words = re.sub(r"[^a-z0-9]+", "_", text.lower().strip().removeprefix("predict")).strip("_")
+    digest = hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:6]
+    return f"q_{words[:32].rstrip('_')}_{digest}"
+
+
 class QuerySettings(Section):
-    """A predictive query and the name that its tables carry.
+    """A predictive query and the name that its tables carry; the text alone gets a name that is made of it.
 
     Args:
         name: of its tables.
@@ -179,6 +196,11 @@ class QuerySettings(Section):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     text: str
     examples: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"name": query_name(value), "text": value} if isinstance(value, str) else value
 
 
 class AnchorSettings(Section):
@@ -200,6 +222,14 @@ class AnchorSettings(Section):
     start: datetime | None = None
     end: datetime | None = None
     latest: datetime | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        for first, last in (("start", "end"), ("start", "validation"), ("validation", "test")):
+            begin, finish = getattr(self, first), getattr(self, last)
+            if begin and finish and epoch_seconds(begin) >= epoch_seconds(finish):
+                raise ValueError(f"{first} is {begin}, and {last} is {finish}: {first} must be before {last}")
+        return self
 
 
 class ShardSettings(Section):

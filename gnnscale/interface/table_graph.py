@@ -77,7 +77,7 @@ class Graph:
             if name not in tables:
                 raise ConfigError(f"settings of unknown table '{name}'.{nearest(str(name), tables)}")
         inputs = {name: read_input(name, given, options) for name, given in tables.items()}
-        inferred = describe_tables({name: table.kinds for name, table in inputs.items()}, settings)
+        inferred = describe_tables({name: {**table.kinds, **table.epochs} for name, table in inputs.items()}, settings)
         content = {name: {"source": "", **inferred[name], **settings.get(name, {})} for name in inputs}
         return cls(inputs, build_tables(content), inferred, options)
 

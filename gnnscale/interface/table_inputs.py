@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gnnscale.config import epoch_kinds, with_epochs
 from gnnscale.interface.plain_columns import arrow_table, dictionary_columns, pandas_table, plain_table
-from gnnscale.lake import Lake, arrow_kinds, count_rows, find_source, read_schema, text_format
+from gnnscale.lake import Lake, arrow_kinds, count_rows, find_source, name_format, open_rows, read_schema
 from gnnscale.schema import LakeError, SchemaError, ValueKind
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ class TableInput(ABC):
     def kinds(self) -> dict[str, ValueKind]:
         """Columns and what their values are."""
         return arrow_kinds(self.schema)
+
+    @property
+    def epochs(self) -> Mapping[str, ValueKind]:
+        """Columns of whole numbers that are times by their names and values."""
+        return {}
 
     @property
     def categories(self) -> frozenset[str]:
@@ -91,6 +97,11 @@ class StoredTable(TableInput):
         """Number of rows of Parquet and Delta."""
         return count_rows(self._source, dict(self.storage_options))
 
+    @property
+    def epochs(self) -> Mapping[str, ValueKind]:
+        """By the first rows."""
+        return with_epochs(open_rows(self._source, self.storage_options))
+
     def store(self, lake: Lake) -> str:
         """Where it is."""
         return self.location if self.location.startswith("package://") else self._source.uri
@@ -127,10 +138,16 @@ class MemoryTable(TableInput):
         """A column."""
         return self.table[column]
 
+
+    @property
+    def epochs(self) -> Mapping[str, ValueKind]:
+        """By all rows."""
+        return epoch_kinds(self.table)
+
     def store(self, lake: Lake) -> str:
         """Write a Parquet file, unless the lake has one of the same content."""
         buffer = pa.BufferOutputStream()
-        pq.write_table(self.table, buffer, coerce_timestamps="us", allow_truncated_timestamps=True)
+        pq.write_table(self.table, buffer)
         content = buffer.getvalue()
         path = f"{SOURCES}/{self.name}/{hashlib.sha256(content).hexdigest()[:24]}.parquet"
         if not lake.has_file(path):
@@ -214,9 +231,9 @@ def _memory_table(name: str, form: str, table: pa.Table) -> MemoryTable:
 
 
 def _named_input(name: str, given: str, storage_options: Mapping[str, str]) -> TableInput:
-    is_path = "/" in given or given.endswith(".parquet") or text_format(given) is not None
+    is_path = "/" in given or given.startswith("~") or name_format(given) is not None
     if is_path or Path(given).exists():
-        table = StoredTable(name, given if "://" in given else str(Path(given).absolute()), storage_options)
+        table = StoredTable(name, given, storage_options)
         # What is not there is reported here, and not when the columns are first asked for.
         assert table.schema is not None
         return table

@@ -104,4 +104,8 @@ def _full_path(path: str, uri: str) -> str:
 
 
 def _has_deletions(table: DeltaTable) -> bool:
-    return bool(pa.table(table.deletion_vectors()).num_rows)
+    try:
+        return bool(pa.table(table.deletion_vectors()).num_rows)
+    except DeltaError:
+        # There are some, of a form that is not known here.
+        return True

@@ -120,7 +120,7 @@ class Lake:
         """The JSON record of that name, or None where it was never written.
 
         Raises:
-            LakeError: it is damaged.
+            LakeError: it is broken.
         """
         content = self.read_bytes(f"_records/{name}.json")
         if content is None:
@@ -128,10 +128,15 @@ class Lake:
         try:
             record = json.loads(content)
         except ValueError as error:
-            raise LakeError(f"{self.uri}/_records/{name}.json is damaged: it is no JSON ({error})") from None
+            raise self._broken(name, str(error)) from None
         if not isinstance(record, dict):
-            raise LakeError(f"{self.uri}/_records/{name}.json is damaged: it holds no keys and values")
+            raise self._broken(name, f"it holds a {type(record).__name__}, and not keys and values")
         return record
+
+    def _broken(self, name: str, reason: str) -> LakeError:
+        return LakeError(
+            f"record {self.uri}/_records/{name}.json is broken: {reason}; remove it, and what it tells is made again"
+        )
 
     def write_record(self, name: str, record: dict[str, Any]) -> None:
         """Replace a JSON record, secrets masked; a reader sees the old one or the new one, never a part."""

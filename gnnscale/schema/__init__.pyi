@@ -7,7 +7,8 @@ from .errors import QueryError as QueryError
 from .errors import SchemaError as SchemaError
 from .errors import nearest as nearest
 from .graph import GraphSchema as GraphSchema
-from .graph import names_key as names_key
+from .key_names import key_column as key_column
+from .key_names import names_key as names_key
 from .manifest import MANIFEST_NAME as MANIFEST_NAME
 from .manifest import FeatureManifest as FeatureManifest
 from .manifest import GraphManifest as GraphManifest
@@ -46,3 +47,8 @@ from .table import EdgeType as EdgeType
 from .table import Link as Link
 from .table import Table as Table
 from .table import ValueKind as ValueKind
+from .time_format import EPOCH_UNITS as EPOCH_UNITS
+from .time_format import epoch_unit as epoch_unit
+from .time_format import fitting_formats as fitting_formats
+from .time_format import looks_like_epochs as looks_like_epochs
+from .time_format import spark_pattern as spark_pattern

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from gnnscale.schema.errors import SchemaError, nearest
+from gnnscale.schema.key_names import likely_key, names_key
 from gnnscale.schema.table import EdgeType, Link, Table
 
 
@@ -96,13 +97,15 @@ class GraphSchema:
             SchemaError: a table that no link reaches, a link or ``keys_from`` that names nothing.
         """
         if not self.links:
-            raise SchemaError("the graph has no links: no column is a foreign key of another table")
+            raise SchemaError(
+                f"the graph has no links: no column is a foreign key of another table; {self._advice(*self.tables)}"
+            )
         ends = {end for link in self.links for end in (link.table, link.parent)}
         for table in self.tables.values():
             if table.name not in ends:
                 raise SchemaError(
                     f"table '{table.name}' is linked to no other table: declare a foreign key in "
-                    "foreign_keys, or leave the table out"
+                    f"foreign_keys, or leave the table out; {self._advice(table.name)}"
                 )
             for name in table.keys_from:
                 if self.link(name).parent != table.name:
@@ -110,6 +113,20 @@ class GraphSchema:
                         f"table '{table.name}': keys_from takes links that point at it, and {name} points at "
                         f"'{self.link(name).parent}'"
                     )
+
+    def _advice(self, *names: str) -> str:
+        """What is known of the keys of all tables, and the settings that say more of some."""
+        keys = ", ".join(f"{t.name}: {t.primary_key or 'none'}" for t in self.tables.values())
+        keyless = next((table for table in self.tables.values() if not table.primary_key), None)
+        table = self.tables[names[0]]
+        column = next(iter(sorted(table.column_names - {table.primary_key})), "column")
+        parent = next((t.name for t in self.tables.values() if t.primary_key and t is not table), None)
+        ways = [f"tables.{table.name}.foreign_keys.{column}={parent}"] if parent else []
+        if keyless is not None:
+            own = likely_key(keyless.name, sorted(keyless.column_names)) or "column"
+            ways.insert(0, f"tables.{keyless.name}.primary_key={own}")
+        ways = ways or [f"tables.{table.name}.foreign_keys.column=table"]
+        return f"the primary keys are taken to be {keys}; say what is so, as in {' or '.join(ways)}"
 
     def link(self, name: str) -> Link:
         """The link called ``table.column``.
@@ -136,9 +153,3 @@ class GraphSchema:
             if edge_type.link == self.link(link) and edge_type.source == table:
                 return edge_type
         raise SchemaError(f"link '{link}' does not leave table '{table}'")
-
-
-def names_key(column: str, parent: str, key: str) -> bool:
-    """Whether a column's name gives away that it holds the primary key ``key`` of table ``parent``."""
-    singular = parent.removesuffix("s")
-    return column == key if key != "id" else column in (f"{parent}_id", f"{singular}_id")

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from gnnscale.schema.errors import LakeError
 from gnnscale.schema.table import ColumnType, EdgeType, Link, ValueKind
 
 MANIFEST_NAME = "graph"
@@ -262,7 +263,21 @@ class GraphManifest:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> GraphManifest:
-        """Inverse of :meth:`to_dict`."""
+        """Inverse of :meth:`to_dict`.
+
+        Raises:
+            LakeError: the data are no graph's.
+        """
+        try:
+            return cls._from_dict(data)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise LakeError(
+                f"record '{MANIFEST_NAME}' of the lake is no graph of this version ({type(error).__name__}: {error}); "
+                "build the graph again with --force"
+            ) from None
+
+    @classmethod
+    def _from_dict(cls, data: dict[str, Any]) -> GraphManifest:
         tables = []
         for t in data["tables"]:
             features = tuple(_feature(f) for f in t["features"])

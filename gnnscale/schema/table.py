@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from gnnscale.schema.errors import SchemaError, nearest
+from gnnscale.schema.time_format import EPOCH_UNITS, spark_pattern
 
 
 class ColumnType(StrEnum):
@@ -67,6 +68,9 @@ class Table:
         end_time: column that says from when on a row no longer holds; null for rows that still do.
         kinds: every column and what its values are, where the rows have been looked at.
         separators: multicategorical text column -> what stands between its values, where that is not a comma.
+        time_format: how ``time_column`` and ``end_time`` are written, where they are text or numbers: a pattern of
+            ``strptime``, such as ``%d/%m/%Y %H:%M``, or ``seconds``, ``milliseconds``, ``microseconds`` or
+            ``nanoseconds`` since 1970. Without it, text is ISO 8601, and the unit of numbers is told by their range.
     """
 
     name: str
@@ -81,12 +85,18 @@ class Table:
     end_time: str | None = None
     kinds: Mapping[str, ValueKind] = field(default_factory=dict)
     separators: Mapping[str, str] = field(default_factory=dict)
+    time_format: str | None = None
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise SchemaError(f"table name '{self.name}' must be letters, digits and underscores")
         object.__setattr__(self, "columns", {name: ColumnType(kind) for name, kind in self.columns.items()})
         object.__setattr__(self, "kinds", {name: ValueKind(kind) for name, kind in self.kinds.items()})
+        if self.time_format and self.time_format not in EPOCH_UNITS:
+            try:
+                spark_pattern(self.time_format)
+            except SchemaError as error:
+                raise SchemaError(f"table '{self.name}': {error}") from None
         if self.time_column and self.time_from:
             raise SchemaError(f"table '{self.name}': give time_column or time_from, not both")
         if self.time_from and self.time_from not in self.foreign_keys:

@@ -10,7 +10,7 @@ from typing import Final
 
 from gnnscale.schema.errors import SchemaError
 
-UNITS: Final = {
+EPOCH_UNITS: Final = {
     "seconds": 1,
     "milliseconds": 1_000,
     "microseconds": 1_000_000,
@@ -38,13 +38,13 @@ DIRECTIVES: Final = {
 
 _WIDTHS: Final = {"Y": 4, "y": 2, "f": 6, "j": 3}
 
+_DAYS: Final = (
+    *("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y%m%d", "%Y%m"),
+    *("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d/%m/%y", "%m/%d/%y"),
+)
+
 _COMMON: Final = [
-    f"{day}{time}"
-    for day, time in product(
-        ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y%m%d", "%Y%m", "%d %b %Y")
-        + ("%d-%b-%Y", "%b %d, %Y", "%d/%m/%y", "%m/%d/%y"),
-        ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p"),
-    )
+    f"{day}{time}" for day, time in product(_DAYS, ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p"))
 ]
 
 
@@ -61,8 +61,8 @@ def spark_pattern(time_format: str) -> str:
     known = all(part == "%%" or part[0] != "%" or part[1:] in DIRECTIVES for part in parts)
     if not known or not {"%Y", "%y"} & set(parts):
         raise SchemaError(
-            f"time_format {time_format!r} is none; allowed are {', '.join(UNITS)}, and patterns with %Y or %y, such as "
-            f"'%d/%m/%Y %H:%M', of {' '.join(f'%{letter}' for letter in DIRECTIVES)}"
+            f"time_format {time_format!r} is none; allowed are {', '.join(EPOCH_UNITS)}, and patterns with %Y or %y, "
+            f"such as '%d/%m/%Y %H:%M', of {' '.join(f'%{letter}' for letter in DIRECTIVES)}"
         )
     written = []
     for place, part in enumerate(parts):
@@ -73,7 +73,7 @@ def spark_pattern(time_format: str) -> str:
         if len(letter) > 1:
             written.append(letter)
             continue
-        beside = [other for other in parts[max(0, place - 1) : place + 2] if other is not part]
+        beside = [parts[other] for other in (place - 1, place + 1) if 0 <= other < len(parts)]
         fixed = part[1] in _WIDTHS or any(other[0] == "%" and other[1:] in DIRECTIVES for other in beside)
         written.append(letter * _WIDTHS.get(part[1], 2) if fixed else letter)
     return "".join(written)
@@ -101,14 +101,14 @@ def epoch_unit(low: float, high: float) -> str:
     if low >= 0 and len(units) > 1:
         raise SchemaError(
             f"go from {low:.0f} to {high:.0f}, which can't be epoch times of one unit; say time_format, one of "
-            f"{', '.join(UNITS)}"
+            f"{', '.join(EPOCH_UNITS)}"
         )
     return _unit(max(abs(low), abs(high)))
 
 
 def looks_like_epochs(low: float, high: float) -> bool:
     """Whether numbers are epoch times from 1980 to 2100 in one of the units."""
-    return any(315_532_800 * parts <= low <= high <= 4_102_444_800 * parts for parts in UNITS.values())
+    return any(315_532_800 * parts <= low <= high <= 4_102_444_800 * parts for parts in EPOCH_UNITS.values())
 
 
 def _unit(value: float) -> str:

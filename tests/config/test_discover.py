@@ -1,5 +1,6 @@
 """Tables that nobody has described get their keys and times by the names of their columns."""
 
+import gzip
 from datetime import date, datetime
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import pytest
 
 from gnnscale.config import build_graph_schema, build_settings
 from gnnscale.config.discover import discover_tables
-from gnnscale.lake import Lake
+from gnnscale.lake import Lake, column_kinds, find_source, tell_once
 from gnnscale.schema import LakeError, SchemaError
 
 AT = pa.array([datetime(2024, 1, 1)])
 DAY = pa.array([date(2024, 1, 1)])
+OWN_COLUMNS = ("key", "node_id", "time", "source", "target", "entity", "anchor_time")
+"""Of tables that gnnscale writes."""
 
 
 def lake_of(folder: Path, **tables: dict) -> Lake:
@@ -28,7 +31,7 @@ def test_parquet_csv_and_delta_are_found_and_what_gnnscale_made_is_not(tmp_path)
     (tmp_path / "notes.txt").write_text("nothing")
     lake.write("orders", pa.table({"order_id": [1], "user_id": [1], "ordered_at": AT}))
     for made in ("nodes_users", "ids_users", "edges_orders_user_id", "labels_q", "predictions_q", "holdout_q"):
-        lake.write(made, pa.table({"id": [1]}))
+        lake.write(made, pa.table({name: [1] for name in OWN_COLUMNS}))
     tables = discover_tables(lake)
     assert tables == {
         "orders": {
@@ -46,6 +49,25 @@ def test_parquet_csv_and_delta_are_found_and_what_gnnscale_made_is_not(tmp_path)
     assert {link.name for link in graph.links} == {"orders.user_id", "visits.user_id"}
 
 
+def test_every_form_of_a_table_is_found_and_what_is_left_out_is_told(tmp_path, caplog):
+    lake = lake_of(tmp_path, users={"user_id": [1]})
+    (tmp_path / "users.csv").write_text("user_id\n2\n")
+    lake.write("labels_crm", pa.table({"label_id": [1], "user_id": [1]}))
+    for name in ("visits.tsv", "notes.csv.gz", "calls.jsonl", "order-items.ndjson"):
+        text = '{"user_id": 1}\n' if "json" in name or "jsonl" in name else "user_id\n1\n"
+        (tmp_path / name).write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
+    for folder in ("days/day=1", "plain", "texts", "empty", "_aside"):
+        (tmp_path / folder).mkdir(parents=True)
+    pq.write_table(pa.table({"user_id": [1]}), tmp_path / "days" / "day=1" / "part.parquet")
+    pq.write_table(pa.table({"user_id": [1]}), tmp_path / "plain" / "000000_0")
+    (tmp_path / "texts" / "readme.txt").write_text("nothing")
+    tell_once.cache_clear()
+    found = discover_tables(lake)
+    assert list(found) == ["calls", "days", "labels_crm", "notes", "order_items", "plain", "users", "visits"]
+    assert found["users"]["source"].endswith("users.parquet")
+    assert "users.csv is left out: table 'users' is taken from" in caplog.text
+
+
 KEYS = {
     "id": ("users", "id"),
     "singular": ("users", "user_id"),
@@ -53,6 +75,8 @@ KEYS = {
     "without a line": ("users", "UserID"),
     "ies": ("companies", "company_id"),
     "es": ("boxes", "box_key"),
+    "irregular": ("people", "person_id"),
+    "in one word": ("driver_standings", "driverStandingsId"),
     "another's": ("users", "order_id"),
     "no key": ("users", "name"),
 }
@@ -78,6 +102,45 @@ TIMES = {
 @pytest.mark.parametrize(("columns", "expected"), TIMES.values(), ids=TIMES)
 def test_a_time_is_seen_by_its_name(tmp_path, columns, expected):
     assert discover_tables(lake_of(tmp_path, rows=columns))["rows"].get("time_column") == expected
+
+
+MILLIS = [1_706_659_200_000, 1_706_659_300_000]
+NUMBERS = {
+    "seconds": ({"timestamp": [881_250_949, 891_250_949]}, "timestamp"),
+    "milliseconds": ({"createdAt": MILLIS}, "createdAt"),
+    "a span": ({"watch_time": [5, 3_600]}, None),
+    "another name": ({"phone": [1_706_659_200, 1_706_659_300]}, None),
+}
+
+
+@pytest.mark.parametrize(("columns", "expected"), NUMBERS.values(), ids=NUMBERS)
+def test_whole_numbers_are_times_where_name_and_value_say_so(tmp_path, columns, expected):
+    assert discover_tables(lake_of(tmp_path, rows=columns))["rows"].get("time_column") == expected
+
+
+def test_links_follow_from_plurals_and_words_without_lines(tmp_path):
+    lake = lake_of(
+        tmp_path,
+        companies={"id": [1]},
+        people={"id": [1]},
+        driver_standings={"driverStandingsId": [1]},
+        facts={"company_id": [1], "personId": [1], "driver_standings_id": [1]},
+    )
+    content = {"recipe": "r", "lake": {"uri": "x"}, "query": {"name": "q", "text": "PREDICT"}}
+    graph = build_graph_schema(build_settings({**content, "tables": discover_tables(lake)}))
+    columns = {"facts": ["company_id", "personId", "driver_standings_id"]}
+    assert {link.parent for link in graph.infer_links(columns)} == {"companies", "people", "driver_standings"}
+
+
+def test_keys_that_are_not_found_are_told_with_the_setting_that_says_them(tmp_path):
+    lake = lake_of(tmp_path, users={"user_id": [1]}, products={"product": ["a"]}, sales={"user_id": [1], "item": ["a"]})
+    content = {"recipe": "r", "lake": {"uri": "x"}, "query": {"name": "q", "text": "PREDICT"}}
+    tables = discover_tables(lake)
+    kinds = {name: column_kinds(find_source(name, table["source"])) for name, table in tables.items()}
+    graph = build_graph_schema(build_settings({**content, "tables": tables}), kinds)
+    graph.infer_links(kinds)
+    with pytest.raises(SchemaError, match=r"products: none, .*users: user_id.*tables\.products\.primary_key=product"):
+        graph.validate()
 
 
 KEY = [1]

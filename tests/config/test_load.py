@@ -265,3 +265,25 @@ def test_a_column_or_text_that_is_told_wrongly_is_an_error(conf, override, says)
 def test_keys_of_earlier_versions_are_told_what_they_are_called_now(conf, override, message):
     with pytest.raises(ConfigError, match=message):
         load(conf, override)
+
+
+def test_a_query_may_be_its_text_alone(conf):
+    text = "PREDICT COUNT(facts.*, 0, 7, days) = 0 FOR EACH customers.id"
+    (conf / "recipes" / "brief.yaml").write_text(yaml.safe_dump({**RECIPE, "query": text}))
+    query = load(conf, recipe="brief").query
+    assert query.text == text and query.name.startswith("q_count_facts_0_7_days")
+    assert load(conf, "query.name=mine", recipe="brief").query.name == "mine"
+
+
+FAULTY = {
+    "anchors.start=2024-03-01 anchors.end=2024-02-01": "configuration key 'anchors': start is 2024-03-01",
+    "anchors.validation=2024-03-01 anchors.test=2024-03-01": "validation must be before test",
+    "tables.facts.time_format=dd.MM.yyyy": "'tables.facts.time_format': time_format 'dd.MM.yyyy' is none",
+}
+
+
+@pytest.mark.parametrize("overrides", FAULTY)
+def test_what_can_not_be_is_told_before_anything_runs(conf, overrides):
+    with pytest.raises(ConfigError) as raised:
+        load(conf, *overrides.split())
+    assert FAULTY[overrides] in str(raised.value) and "\n" not in str(raised.value)

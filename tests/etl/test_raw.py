@@ -64,12 +64,68 @@ def test_times_are_whole_seconds_rounded_up(spark, place, column, expected):
     assert [time - NEW_YEAR for time in facts_times(spark, place, column)] == expected
 
 
+WRITTEN = {
+    "milliseconds": ([NEW_YEAR * 1_000, NEW_YEAR * 1_000 + 1], None, [0, 1]),
+    "microseconds": ([NEW_YEAR * 10**6, NEW_YEAR * 10**6 + 1], None, [0, 1]),
+    "nanoseconds": ([NEW_YEAR * 10**9, NEW_YEAR * 10**9 + 1], None, [0, 1]),
+    "milliseconds as said": ([-1, 1_500], "milliseconds", [-NEW_YEAR, 2 - NEW_YEAR]),
+    "month first": (["1/01/2024 00:01", "01/2/2024 0:00"], "%m/%d/%Y %H:%M", [60, 86_400]),
+    "days as numbers": ([20240101, 20240102], "%Y%m%d", [0, 86_400]),
+    "months as text": (["202401", "202402"], "%Y%m", [0, 31 * 86_400]),
+    "years": ([2024, 2023], "%Y", [0, -365 * 86_400]),
+    "nanoseconds of a type": (pa.array([NEW_YEAR * 10**9, NEW_YEAR * 10**9 + 1], pa.timestamp("ns")), None, [0, 1]),
+}
+
+
+def test_times_are_read_as_they_are_written(spark, place):
+    tables, expected = [people(place)], {}
+    for number, (column, form, seconds) in enumerate(WRITTEN.values()):
+        source = place(f"facts{number}", pid=[1] * len(column), i=list(range(len(column))), at=column)
+        tables.append(Table(f"facts{number}", source, time_column="at", time_format=form))
+        expected[f"facts{number}"] = [NEW_YEAR + second for second in seconds]
+    raw = read(spark, *tables)
+    found = {name: [row[TIME] for row in raw[name].frame.orderBy("i").collect()] for name in expected}
+    assert found == expected
+
+
+def test_sources_of_every_kind_are_read_alike_in_tasks_and_in_memory(spark, tmp_path, place):
+    from deltalake import write_deltalake
+
+    from gnnscale.lake import read_rows
+
+    for folder in ("path-[1]", "path-1"):
+        (tmp_path / folder).mkdir()
+        pq.write_table(pa.table({"pid": [1], "folder": [folder]}), tmp_path / folder / "t.parquet")
+    (tmp_path / "odd.csv").write_text('pid,said\n1,"a ""b"", c"\n2,"two\nlines"\n')
+    chan = pa.table({"pid": [1, 2, 1], "chan": ["é", "a b", None]})
+    write_deltalake(str(tmp_path / "log"), chan, partition_by=["chan"])
+    (tmp_path / "grown").mkdir()
+    pq.write_table(pa.table({"pid": pa.array([1], pa.int32())}), tmp_path / "grown" / "a")
+    pq.write_table(pa.table({"pid": [2], "new": [0.5]}), tmp_path / "grown" / "b.parquet")
+    (tmp_path / "days" / "day=2024-01-31").mkdir(parents=True)
+    pq.write_table(pa.table({"pid": [1]}), tmp_path / "days" / "day=2024-01-31" / "a.parquet")
+    places = {"one": "path-[1]/t.parquet", "two": "odd.csv", "three": "log", "four": "grown", "five": "days"}
+    tables = [Table(name, str(tmp_path / path)) for name, path in places.items()]
+    graph = GraphSchema([people(place), *tables])
+    sources = find_sources(graph, {})
+    raw = read_raw_tables(spark, graph, sources, {})
+    for name in places:
+        found = raw[name].frame.drop(TIME).toArrow().to_pylist()
+        assert sorted(found, key=str) == sorted(read_rows(sources[name]).to_pylist(), key=str)
+    assert [row["folder"] for row in raw["one"].frame.collect()] == ["path-[1]"]
+    assert {row["chan"] for row in raw["three"].frame.collect()} == {"é", "a b", None}
+
+
 BAD_TIMES = {
     "text": (["2024-01-01", "soon"], "1 values are not times, such as 'soon'"),
     "seconds as text": (["1704067200.5"], "'1704067200.5'"),
     "null": (pa.array([NEW_YEAR, None], pa.int64()), "such as null"),
     "truth": ([True], "is of type boolean"),
     "nan": (pa.array([NEW_YEAR + 0.0, float("nan")]), "1 values are not times"),
+    "a time of a day": (["2024-01-01", "10:15:00"], "1 values are not times, such as '10:15:00'"),
+    "month first": (["12/31/2010 08:26"], "tables.facts.time_format='%m/%d/%Y %H:%M'"),
+    "days as numbers": ([20240131, 20240201], "time_format='%Y%m%d'"),
+    "two units": ([NEW_YEAR, NEW_YEAR * 1000], "one unit"),
 }
 
 

@@ -92,6 +92,14 @@ def test_records_are_replaced_whole(lake):
     assert [p.name for p in Path(lake.uri, "_records").iterdir()] == ["r.json"]
 
 
+@pytest.mark.parametrize("content", [b"", b'{"a": ', b"[1]", b"\xff"])
+def test_a_broken_record_is_named(lake, content):
+    lake.write_record("graph", {})
+    Path(lake.uri, "_records", "graph.json").write_bytes(content)
+    with pytest.raises(LakeError, match=r"^record .*/_records/graph\.json is broken: .*; remove it"):
+        lake.read_record("graph")
+
+
 def test_a_record_that_cannot_be_written_leaves_the_old_one(lake):
     lake.write_record("r", {"a": 1})
     with pytest.raises(TypeError):

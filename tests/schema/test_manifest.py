@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +11,7 @@ from gnnscale.schema import (
     EdgeType,
     FeatureManifest,
     GraphManifest,
+    LakeError,
     LinkManifest,
     RelationManifest,
     TableManifest,
@@ -113,3 +115,9 @@ def test_every_feature_is_of_one_group_in_order():
     assert [f.column for f in table.embedded] == ["f", "g"]
     encoded = ["num_a", "cat_b", "num_c", "cat_d", "multi_e", "emb_f", "emb_g"]
     assert [f.encoded for f in table.features] == encoded
+
+
+@pytest.mark.parametrize("data", [{}, {"tables": [{}], "links": [], "origin": 0, "fit_until": None}, {"tables": 5}])
+def test_a_record_that_is_no_graphs_is_told(data):
+    with pytest.raises(LakeError, match=r"record 'graph' of the lake is no graph of this version .*--force"):
+        GraphManifest.from_dict(data)

@@ -17,7 +17,7 @@ from gnnscale.etl.labels.label_checks import LARGEST, warn_of_little
 from gnnscale.etl.labels.label_stage import MAX_CLASSES, TASK
 from gnnscale.lake import Lake, find_source, read_rows
 from gnnscale.query import AnchorPlan, PredictiveQuery, Split, show_time
-from gnnscale.schema import DataError, GraphManifest, nearest
+from gnnscale.schema import EPOCH_UNITS, DataError, GraphManifest, SchemaError, epoch_unit, nearest
 
 log = logging.getLogger(__name__)
 
@@ -230,10 +230,8 @@ def _figures(rows: pa.Table, query: PredictiveQuery, split: Split) -> dict[str, 
 def _seconds(times: pa.ChunkedArray) -> pa.ChunkedArray:
     """Times as whole epoch seconds, rounded down: nothing that follows them is known then."""
     kind = times.type
-    if pa.types.is_integer(kind):
-        return times.cast(pa.int64())
-    if pa.types.is_floating(kind):
-        return pc.floor(times).cast(pa.int64())
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return _whole_seconds(times)
     # Text may have a zone; times without one are UTC.
     for zone in (getattr(kind, "tz", None), "UTC"):
         try:
@@ -242,6 +240,20 @@ def _seconds(times: pa.ChunkedArray) -> pa.ChunkedArray:
             continue
         return pc.floor_temporal(exact, unit="second").cast(pa.timestamp("s", zone)).cast(pa.int64())
     raise DataError(f"examples: column anchor_time is {kind}; allowed are times, ISO text and epoch seconds")
+
+
+def _whole_seconds(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
+    span = pc.min_max(numbers)
+    if span["min"].as_py() is None:
+        return numbers.cast(pa.int64())
+    try:
+        parts = EPOCH_UNITS[epoch_unit(span["min"].as_py(), span["max"].as_py())]
+    except SchemaError as error:
+        raise DataError(f"examples: the numbers of column anchor_time {error}") from None
+    whole = numbers.cast(pa.int64()) if pa.types.is_integer(numbers.type) else pc.floor(numbers).cast(pa.int64())
+    # Nanoseconds as doubles would lose their last digits; divided, whole numbers are cut towards 1970.
+    seconds = pc.divide(whole, parts)
+    return pc.subtract(seconds, pc.less(whole, pc.multiply(seconds, parts)).cast(pa.int64()))
 
 
 def _cast(values: pa.ChunkedArray, wanted: pa.DataType, name: str) -> pa.ChunkedArray:

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from py4j.protocol import Py4JJavaError
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.utils import AnalysisException
 
 from gnnscale.etl.ids.key_columns import exact_cast, is_missing, key_kind
+from gnnscale.etl.sources.read_times import refuse_faulty, seconds_of
 from gnnscale.etl.spark.delta_source import has_jvm_delta, read_delta
 from gnnscale.etl.spark.source_scan import scan_source
 from gnnscale.lake import Source, SourceFormat, SourceSnapshot, find_source, snapshot_rows
@@ -188,47 +189,17 @@ def add_times(table: Table, frame: DataFrame) -> DataFrame:
 def _add_time(table: Table, frame: DataFrame) -> DataFrame:
     if not table.time_column:
         return frame.withColumn(TIME, F.lit(None).cast("long"))
-    frame = frame.withColumn(TIME, _seconds(frame, table, table.time_column))
-    _check_times(frame.where(F.col(TIME).isNull()), table, table.time_column)
+    frame = frame.withColumn(TIME, seconds_of(frame, table, table.time_column))
+    refuse_faulty(frame.where(F.col(TIME).isNull()), table, table.time_column)
     return frame
 
 
 def _add_end(table: Table, frame: DataFrame) -> DataFrame:
     if not table.end_time:
         return frame
-    frame = frame.withColumn(END, _seconds(frame, table, table.end_time))
-    _check_times(frame.where(F.col(END).isNull() & F.col(table.end_time).isNotNull()), table, table.end_time)
+    frame = frame.withColumn(END, seconds_of(frame, table, table.end_time))
+    refuse_faulty(frame.where(F.col(END).isNull() & F.col(table.end_time).isNotNull()), table, table.end_time)
     return frame
-
-
-def _check_times(faulty: DataFrame, table: Table, name: str) -> None:
-    bad = faulty.select(F.col(name).cast("string")).limit(1_000).collect()
-    if bad:
-        shown = ", ".join(sorted({repr(row[0]) if row[0] is not None else "null" for row in bad})[:3])
-        count = f"{len(bad):,}{' or more' if len(bad) == 1_000 else ''}"
-        raise DataError(
-            f"time column {table.name}.{name}: {count} values are not times, such as {shown}; "
-            "allowed are timestamps, dates, ISO 8601 text and epoch seconds"
-        )
-
-
-def _seconds(frame: DataFrame, table: Table, name: str) -> Column:
-    column, physical = F.col(name), frame.schema[name].dataType
-    if isinstance(physical, T.NumericType):
-        value = column.cast("double")
-        endless = F.isnan(value) | (F.abs(value) == float("inf"))
-        return F.when(endless, F.lit(None)).otherwise(F.ceil(column)).cast("long")
-    if isinstance(physical, T.StringType):
-        column = F.try_to_timestamp(column)
-    elif isinstance(physical, T.DateType | T.TimestampNTZType):
-        column = column.cast("timestamp")
-    elif not isinstance(physical, T.TimestampType):
-        raise DataError(
-            f"time column {table.name}.{name} is of type {physical.simpleString()}; "
-            "allowed are timestamps, dates, text and numbers (epoch seconds)"
-        )
-    # Rounded up, whole-second anchors divide rows as the exact times would.
-    return F.ceil(F.unix_micros(column) / F.lit(1_000_000)).cast("long")
 
 
 def _add_keys(table: Table, frames: Mapping[str, DataFrame], graph: GraphSchema) -> DataFrame:

@@ -8,8 +8,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from gnnscale.schema import DataError, SchemaError, Table, epoch_unit, fitting_formats, spark_pattern
-from gnnscale.schema import EPOCH_UNITS as UNITS
+from gnnscale.schema import EPOCH_UNITS, DataError, SchemaError, Table, epoch_unit, fitting_formats, spark_pattern
 
 log = logging.getLogger(__name__)
 
@@ -36,16 +35,16 @@ def seconds_of(frame: DataFrame, table: Table, name: str) -> Column:
     """
     column, physical = F.col(name), frame.schema[name].dataType
     written = isinstance(physical, T.NumericType | T.StringType)
-    if table.time_format and table.time_format not in UNITS and written:
+    if table.time_format and table.time_format not in EPOCH_UNITS and written:
         whole = column.try_cast("long") if isinstance(physical, T.NumericType) else column
         text = F.trim(whole.cast("string"))
         return _of_timestamp(F.try_to_timestamp(text, F.lit(spark_pattern(table.time_format))))
     if isinstance(physical, T.NumericType):
         unit = table.time_format or _found_unit(frame, table, name)
-        return _of_number(column, physical, UNITS[unit])
+        return _of_number(column, physical, EPOCH_UNITS[unit])
     if isinstance(physical, T.StringType):
         if table.time_format:
-            return _of_number(column.try_cast("decimal(38,9)"), T.DecimalType(38, 9), UNITS[table.time_format])
+            return _of_number(column.try_cast("decimal(38,9)"), T.DecimalType(38, 9), EPOCH_UNITS[table.time_format])
         column = F.when(column.rlike(ISO), F.try_to_timestamp(column))
     elif isinstance(physical, T.DateType | T.TimestampNTZType):
         column = column.cast("timestamp")
@@ -109,9 +108,7 @@ def _found_unit(frame: DataFrame, table: Table, name: str) -> str:
     try:
         unit = epoch_unit(row[0], row[1])
     except SchemaError as error:
-        raise DataError(
-            f"time column {table.name}.{name}: its numbers {error} under tables.{table.name}"
-        ) from None
+        raise DataError(f"time column {table.name}.{name}: its numbers {error} under tables.{table.name}") from None
     if unit != "seconds":
         log.info("time column %s.%s is taken for epoch %s", table.name, name, unit)
     return unit

@@ -1,0 +1,85 @@
+"""Which files and folders of a lake are tables of its owner, and which gnnscale has written itself."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from gnnscale.lake import Lake, SourceFormat, find_source, name_format, open_delta, take_snapshot, tell_once
+from gnnscale.schema import GnnscaleError
+
+EXAMPLES: Final = frozenset({"entity", "anchor_time"})
+
+MADE: Final = {
+    "ids_": frozenset({"key", "node_id"}),
+    "nodes_": frozenset({"node_id", "time"}),
+    "edges_": frozenset({"source", "target", "time"}),
+    "labels_": EXAMPLES,
+    "population_": frozenset({"entity"}),
+    "predictions_": EXAMPLES,
+    "holdout_": EXAMPLES,
+    "embeddings_": frozenset({"node_id", "vector"}),
+    "pairs_": EXAMPLES,
+    "shards_": EXAMPLES,
+}
+"""Prefixes of the tables that gnnscale writes itself, and columns that these have."""
+
+_PREFERRED: Final = tuple(SourceFormat)
+
+
+def lake_sources(lake: Lake) -> dict[str, str]:
+    """Tables of a lake that gnnscale has not written: Delta tables, and files and folders of Parquet, CSV and JSON.
+
+    Args:
+        lake: where they lie.
+
+    Returns:
+        Name -> where the rows are. What is left out is told.
+    """
+    if not lake.local:
+        return {name: lake.table_uri(name) for name in lake.tables() if not _is_made(lake, name)}
+    if not Path(lake.uri).is_dir():
+        return {}
+    found: dict[str, list[tuple[int, str]]] = {}
+    for path in sorted(Path(lake.uri).iterdir()):
+        form = _format(path)
+        if form is None or path.name.startswith(("_", ".")) or (path.is_dir() and _is_made(lake, path.name)):
+            continue
+        name = re.sub(r"\W", "_", path.name if path.is_dir() and not name_format(path.name) else _stem(path.name))
+        found.setdefault(name, []).append((_PREFERRED.index(form), str(path)))
+    sources = {}
+    for name, places in found.items():
+        (_, sources[name]), *others = sorted(places)
+        for _, other in others:
+            tell_once(f"{other} is left out: table '{name}' is taken from {sources[name]}")
+    return dict(sorted(sources.items()))
+
+
+def _format(path: Path) -> SourceFormat | None:
+    if path.is_file():
+        return name_format(path.name)
+    if not path.is_dir():
+        return None
+    if (path / "_delta_log").is_dir():
+        return SourceFormat.DELTA
+    if path.name.startswith(("_", ".")) or not any(part.is_file() for part in path.rglob("*")):
+        return None
+    try:
+        found = find_source(path.name, str(path))
+    except GnnscaleError as error:
+        tell_once(f"{error}; it is left out")
+        return None
+    return found.format if take_snapshot(found).files else None
+
+
+def _stem(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _is_made(lake: Lake, name: str) -> bool:
+    wanted = next((columns for prefix, columns in MADE.items() if name.startswith(prefix)), None)
+    if wanted is None or not lake.exists(name):
+        return False
+    columns = {field.name for field in open_delta(lake.table_uri(name), lake.storage_options).schema().fields}
+    return columns == wanted if name.startswith("population_") else columns >= wanted
