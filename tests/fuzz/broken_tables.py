@@ -65,7 +65,9 @@ def sound_shop(rng: np.random.Generator) -> Shop:
     bought, what = rng.choice(users, EVENTS), rng.choice(items, EVENTS)
     seconds = np.sort(rng.integers(0, DAYS * 86_400, EVENTS)) + int(START.timestamp())
     tables = {
-        "users": pa.table({"user_id": users, "age": rng.integers(18, 80, USERS), "city": rng.choice(["a", "b"], USERS)}),
+        "users": pa.table(
+            {"user_id": users, "age": rng.integers(18, 80, USERS), "city": rng.choice(["a", "b"], USERS)}
+        ),
         "items": pa.table({"item_id": items, "price": rng.gamma(2.0, 5.0, ITEMS).round(2)}),
         "events": pa.table(
             {
@@ -168,8 +170,8 @@ def _events_of(shop: Shop, which: np.ndarray, user: object) -> None:
     if len(values) != len(which):
         return
     kind = shop.tables["events"].schema.field("user_id").type
-    shop.column("events", "user_id", pa.array([user if w else v for w, v in zip(which, values)], kind))
-    shop.event_users = [user if w else v for w, v in zip(which, shop.event_users)]
+    shop.column("events", "user_id", pa.array([user if w else v for w, v in zip(which, values, strict=True)], kind))
+    shop.event_users = [user if w else v for w, v in zip(which, shop.event_users, strict=True)]
 
 
 @breaks
