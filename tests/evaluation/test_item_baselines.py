@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnnscale.config import build_settings
-from gnnscale.evaluation import link_baselines
+from gnnscale.evaluation.baselines.baseline import link_baselines
 from gnnscale.evaluation.baselines.item_baselines import Interactions, ease_weights, item_knn_weights
 from gnnscale.evaluation.baselines.link_baselines import DAY
 from gnnscale.evaluation.link_holdout import share_of_repeats

@@ -29,7 +29,7 @@ def test_records_hold_no_secret(tmp_path: Path) -> None:
 def test_a_damaged_record_is_named(tmp_path: Path, content: bytes) -> None:
     lake = Lake(tmp_path)
     lake.write_bytes("_records/graph.json", content)
-    with pytest.raises(LakeError, match=r"graph\.json is damaged"):
+    with pytest.raises(LakeError, match=r"graph\.json is broken"):
         lake.read_record("graph")
 
 

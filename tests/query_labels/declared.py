@@ -15,6 +15,7 @@ COLUMNS = {
         "city_id": "number",
         "joined": "time",
         "left": "time",
+        "hobbies": "text",
     },
     "cities": {"city_id": "number", "name": "text", "size": "text", "founded": "time"},
     "items": {
@@ -36,7 +37,7 @@ COLUMNS = {
         "note": "text",
         "ordered_at": "time",
     },
-    "visits": {"user_id": "text", "page": "text", "seconds": "number", "at": "time"},
+    "visits": {"user_id": "text", "page": "text", "seconds": "number", "at": "time", "topics": "text"},
     "reviews": {"user_id": "text", "item_id": "number", "stars": "number", "text": "text"},
 }
 """Table -> column -> kind of its values."""
@@ -51,7 +52,7 @@ def declared_graph() -> GraphSchema:
                 primary_key="user_id",
                 time_column="joined",
                 end_time="left",
-                columns={"email": "ignore"},
+                columns={"email": "ignore", "hobbies": "multicategorical"},
                 foreign_keys={"city_id": "cities"},
                 kinds=COLUMNS["users"],
             ),
@@ -64,7 +65,13 @@ def declared_graph() -> GraphSchema:
                 foreign_keys={"user_id": "users", "item_id": "items"},
                 kinds=COLUMNS["orders"],
             ),
-            Table("visits", time_column="at", foreign_keys={"user_id": "users"}, kinds=COLUMNS["visits"]),
+            Table(
+                "visits",
+                time_column="at",
+                columns={"topics": "multicategorical"},
+                foreign_keys={"user_id": "users"},
+                kinds=COLUMNS["visits"],
+            ),
             Table("reviews", foreign_keys={"user_id": "users", "item_id": "items"}, kinds=COLUMNS["reviews"]),
         ]
     )
