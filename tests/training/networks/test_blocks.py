@@ -142,7 +142,10 @@ def test_walks_stand_in_for_fan_outs(shop: Shop, store: GraphStore) -> None:
     np.testing.assert_array_equal(block.weights[0], walked.weights())
     assert block.edges == walked.counts.sum() > 0
     categorical = store.features("products").categorical[np.maximum(walked.nodes, 0)]
-    np.testing.assert_array_equal(block.codes[1], categorical * (walked.nodes >= 0)[..., None])
+    there, single = (walked.nodes >= 0)[..., None], categorical.shape[-1]
+    np.testing.assert_array_equal(block.codes[1][..., :single], categorical * there)
+    # The tags of products stand behind.
+    assert block.codes[1].shape[-1] > single and block.codes[1][..., single:].any()
 
 
 def test_answers_of_a_node_level_task_are_read_back_as_they_were(shop: Shop, store: GraphStore, tmp_path: Path) -> None:
