@@ -183,7 +183,8 @@ class Binder:
                 f"unknown column '{name.column}' of table '{table.name}'.{nearest(name.column, known)}",
                 name.column_position,
             )
-        if table.kind(name.column) is ValueKind.OTHER:
+        is_key = name.column in linked or name.column == table.primary_key
+        if table.kind(name.column) is ValueKind.OTHER and not is_key:
             raise self.fail(
                 f"{table.name}.{name.column} holds lists or values of another kind, which are features alone: queries "
                 "take numbers, text, times and truth values",
