@@ -94,6 +94,7 @@ def key_of(value: Any, wanted: pa.DataType) -> Any:
 
 
 def _key_of(value: Any, wanted: pa.DataType) -> Any:
+    value = value.item() if hasattr(value, "item") else value
     kind = key_kind(wanted)
     if kind == "number":
         return _number(value, wanted)

@@ -13,7 +13,7 @@ import pandas as pd
 from mlflow.pyfunc import PythonModel, PythonModelContext
 from numpy.typing import NDArray
 
-from gnnscale.arrays import scratch_folder
+from gnnscale.arrays import key_array, scratch_folder
 from gnnscale.batches import EntityExamples, asked_examples
 from gnnscale.config import Settings, bind_query, build_settings, plan_query_anchors
 from gnnscale.inference.population import read_keys
@@ -107,7 +107,10 @@ class LakeModel(PythonModel, ABC):
         Raises:
             DataError: a key is not one of the entity table's.
         """
-        nodes: NDArray[np.int64] = self._known.get_indexer(pd.Index(keys)).astype(np.int64)
+        same = key_array(keys, self.entity_keys.type)
+        nodes: NDArray[np.int64] = self._known.get_indexer(pd.Index(same.to_pandas(integer_object_nulls=True)))
+        # What no key of the table can be is null, and no key is.
+        nodes = np.where(same.is_valid().to_numpy(zero_copy_only=False), nodes, -1)
         if (nodes < 0).any():
             unknown = keys[nodes < 0].drop_duplicates()
             shown = ", ".join(f"'{key}'" for key in unknown[:3]) + (", ..." if len(unknown) > 3 else "")

@@ -219,7 +219,9 @@ class Binder:
                 name.column_position,
             )
         meaning = table.meaning(name.column)
-        if table.kind(name.column) is ValueKind.OTHER and not (lists and meaning is ColumnType.MULTICATEGORICAL):
+        is_key = name.column in linked or name.column == table.primary_key
+        takes = is_key or (lists and meaning is ColumnType.MULTICATEGORICAL)
+        if table.kind(name.column) is ValueKind.OTHER and not takes:
             way_out = "" if meaning else f". If it is declared multicategorical, LIST_DISTINCT({name}) takes its values"
             raise self.fail(
                 f"{table.name}.{name.column} holds lists or values of another kind, which are features alone: queries "

@@ -214,11 +214,10 @@ def test_times_may_be_more_than_68_years_apart(built: Built) -> None:
     assert anchors.train[0] > origin
     assert anchor_fault(first, built.manifest.time_ranges).startswith("1950-03-01 00:00:00 is before ")
     assert anchor_fault(last + MOST_SECONDS, built.manifest.time_ranges)
+    far = settings.model_copy(update={"anchors": settings.anchors.model_copy(update={"latest": datetime(2400, 1, 1)})})
+    query = bind_query(far, built.manifest)
     with pytest.raises(DataError, match=r"latest anchor: 2400-01-01 00:00:00 is over 68 years from the times"):
-        far = settings.model_copy(
-            update={"anchors": settings.anchors.model_copy(update={"latest": datetime(2400, 1, 1)})}
-        )
-        plan_query_anchors(far, bind_query(far, built.manifest), built.manifest.time_ranges)
+        plan_query_anchors(far, query, built.manifest.time_ranges)
 
 
 def test_one_answer_alone_is_told(built: Built, caplog: pytest.LogCaptureFixture) -> None:

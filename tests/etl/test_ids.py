@@ -45,7 +45,7 @@ def test_rows_that_differ_only_in_which_column_is_null_keep_their_ids(spark):
     def ids(order: str) -> list[tuple]:
         frame = raw.frame.orderBy(order).coalesce(1)
         found = add_node_ids(RawTable(FACTS, frame), 1)
-        return sorted((row.node_id, str(row.x), str(row.y)) for row in found.collect())
+        return sorted((row[ROW_ID], str(row.x), str(row.y)) for row in found.collect())
 
     assert ids("x") == ids("y")
 

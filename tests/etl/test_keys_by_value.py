@@ -16,6 +16,7 @@ from gnnscale.config import bind_query, build_settings
 from gnnscale.etl.checks.checks import check_link, check_tables
 from gnnscale.etl.checks.isolated import count_isolated
 from gnnscale.etl.checks.key_checks import check_keys
+from gnnscale.etl.graph.extend import extend_graph
 from gnnscale.etl.graph.graph_stage import build_graph
 from gnnscale.etl.labels.label_stage import build_labels
 from gnnscale.etl.labels.own_examples import write_examples
@@ -125,6 +126,8 @@ def lake_content(folder):
     times = [start + timedelta(days=i / 4) for i in range(240)]
     users = [float(u) for u in rng.integers(1, 13, 240)]
     users[::24] = [float("nan"), None] * 5
+    # Who comes later.
+    users[5] = 13.0
     tables["events"] = {
         "user_id": pa.array(users),
         "item_id": pa.array([UUIDS[i] for i in rng.integers(0, 4, 240)]),
@@ -137,8 +140,9 @@ def lake_content(folder):
     keys = {"users": "user_id", "items": "item_id", "shops": "shop_id", "days": "day"}
     sections = {}
     for name, columns in tables.items():
-        pq.write_table(pa.table(columns), folder / "raw" / f"{name}.parquet")
-        sections[name] = {"source": str(folder / "raw" / f"{name}.parquet")}
+        (folder / "raw" / name).mkdir()
+        pq.write_table(pa.table(columns), folder / "raw" / name / "part-0.parquet")
+        sections[name] = {"source": str(folder / "raw" / name)}
         sections[name] |= {"primary_key": keys[name]} if name in keys else {"time_column": "at"}
     content = {
         "recipe": "kinds",
@@ -156,7 +160,11 @@ def test_a_graph_of_keys_of_every_kind(spark, tmp_path):
     manifest = build_graph(spark, lake, settings)
     events = raw["events"].to_pandas()
     links = {link.link.name: link for link in manifest.links}
-    assert (links["events.user_id"].edges, links["events.user_id"].nulls) == (230, 10)
+    assert (links["events.user_id"].edges, links["events.user_id"].dangling, links["events.user_id"].nulls) == (
+        229,
+        1,
+        10,
+    )
     assert {links[f"events.{key}"].edges for key in ("item_id", "shop_id", "day")} == {240}
     for table, key in (("users", "user_id"), ("items", "item_id"), ("shops", "shop_id"), ("days", "day")):
         known = read_keys(lake, table).to_pylist()
@@ -168,7 +176,7 @@ def test_a_graph_of_keys_of_every_kind(spark, tmp_path):
         got = dict.fromkeys(known, 0.0)
         for target, amount in zip(edges["target"], amounts, strict=True):
             got[known[target]] += amount
-        want = events.dropna(subset=[key]).groupby(key)["amount"].sum()
+        want = events[events[key] != 13.0].dropna(subset=[key]).groupby(key)["amount"].sum()
         assert {k: pytest.approx(v) for k, v in want.items()} == {k: v for k, v in got.items() if v}
         nodes = lake.read(f"nodes_{table}").sort_by("node_id")
         assert nodes["key"].to_pylist() == known
@@ -184,6 +192,11 @@ def test_a_graph_of_keys_of_every_kind(spark, tmp_path):
     assert asked("PREDICT SUM(events.amount, 0, 7, days) FOR days.day = '2024-01-03'") == [date(2024, 1, 3)]
     assert asked(f"PREDICT SUM(events.amount, 0, 7, days) FOR items.item_id = '{UUIDS[2].hex()}'") == [UUIDS[2]]
 
+    assert PredictiveQuery(
+        bind_query(settings, manifest).graph,
+        "PREDICT LIST_DISTINCT(events.item_id, 0, 7, days) RANK TOP 2 FOR EACH users.user_id",
+    ).task_type.predicts_links
+
     # A person's own examples name the same keys, whatever their type.
     days = [datetime(2024, 1, day, tzinfo=UTC) for day in (10, 20, 30)]
     given = pa.table({"user_id": [1.0, 2.0, 3.0], "anchor_time": days, "target": [1.0, 2.0, 3.0]})
@@ -192,3 +205,14 @@ def test_a_graph_of_keys_of_every_kind(spark, tmp_path):
     write_examples(lake, own, manifest)
     known = read_keys(lake, "users").to_pylist()
     assert [known[n] for n in lake.read("labels_q").sort_by("anchor_time")["entity"].to_pylist()] == [1, 2, 3]
+
+    # A user that came later is found by the row that named it before, and by new ones.
+    pq.write_table(pa.table({"user_id": [13.0], "age": [40]}), tmp_path / "raw" / "users" / "part-1.parquet")
+    more = raw["events"].slice(1, 3).set_column(0, "user_id", pa.array([13.0, 1.0, float("nan")]))
+    later = pa.array([time + timedelta(days=60) for time in more["at"].to_pylist()], more["at"].type)
+    pq.write_table(more.set_column(5, "at", later), tmp_path / "raw" / "events" / "part-1.parquet")
+    extended = extend_graph(spark, lake, settings)
+    (link,) = [link for link in extended.links if link.link.name == "events.user_id"]
+    assert (link.edges, link.dangling, link.nulls, link.parents) == (232, 0, 11, 13)
+    edges = lake.read("edges_events_user_id").to_pandas()
+    assert (edges["target"] == read_keys(lake, "users").to_pylist().index(13)).sum() == 2

@@ -148,7 +148,7 @@ def node_frame(
         words = [F.col(column).cast("string") for column in table.display]
         columns.append(F.concat_ws(", ", *words).alias("display"))
     linked = {link.column for link in graph.links if link.table == table.name}
-    columns += [_plain(frame, name, name in linked).alias(f"{RAW}{name}") for name in _kept(graph, table)]
+    columns += [_plain(frame, name, name in linked).alias(f"{RAW}{name}") for name in _kept(graph, table, linked)]
     encoded = encode_features(frame, features, columns)
     if table.primary_key:
         # Ids are dense, so that their ranges need no look at the rows.
@@ -158,10 +158,11 @@ def node_frame(
     return encode_lists(encoded, features, encoder)
 
 
-def _kept(graph: GraphSchema, table: Table) -> list[str]:
-    """Columns whose values queries may ask for; the primary key has a column of its own."""
+def _kept(graph: GraphSchema, table: Table, linked: set[str]) -> list[str]:
+    """Columns whose values queries may ask for, foreign keys of any type among them; the primary key has its own."""
     kinds = graph.table(table.name).kinds
-    return [name for name, kind in kinds.items() if kind is not ValueKind.OTHER and name != table.primary_key]
+    asked = [name for name, kind in kinds.items() if kind is not ValueKind.OTHER or name in linked]
+    return [name for name in asked if name != table.primary_key]
 
 
 def _plain(frame: DataFrame, name: str, is_key: bool) -> Column:

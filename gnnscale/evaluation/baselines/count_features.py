@@ -17,6 +17,8 @@ from gnnscale.schema import EdgeType, FeatureManifest, Link
 from gnnscale.store import ALWAYS, GraphStore
 
 DAY: Final = 86_400
+
+_LARGEST: Final = 1e30
 """Seconds."""
 
 WINDOWS: Final = (7, 28, 90)
@@ -153,6 +155,8 @@ def _decoded(store: GraphStore, table: str, columns: list[int]) -> NDArray[np.fl
 def _decode(encoded: NDArray[np.float64], feature: FeatureManifest) -> NDArray[np.float64]:
     value = encoded * feature.std + feature.mean
     value = np.sign(value) * np.expm1(np.abs(value)) if feature.log else value
+    # Sums of what is larger would leave the range of 32 bits.
+    value = np.clip(value, -_LARGEST, _LARGEST)
     # A missing value is encoded as the mean, 0, which a value that is there hardly ever hits.
     return np.where((encoded == 0) & (feature.missing > 0), 0.0, value)
 

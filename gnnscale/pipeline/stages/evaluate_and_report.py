@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -70,7 +71,8 @@ def comparison_in_words(comparison: Comparison) -> str:
     value = comparison.result(MODEL).metrics[metric.name]
     others = rivals_of(comparison.methods)
     verdicts = [f"{VERDICTS[comparison.verdict(MODEL, other=name)]} {name}" for name in others]
-    return f"{metric.title} {value:.4g} over {comparison.examples:,} examples: {', '.join(verdicts)}"
+    shown = "undefined" if math.isnan(value) else f"{value:.4g}"
+    return f"{metric.title} {shown} over {comparison.examples:,} examples: {', '.join(verdicts)}"
 
 
 def search_details(lake: Lake, query: str) -> dict[str, str]:
