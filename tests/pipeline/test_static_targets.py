@@ -73,7 +73,7 @@ def make_bank(folder: Path) -> dict[str, Any]:
         "disputes": pd.DataFrame(
             {
                 "oid": 1_000 + known,
-                "opened": at.iloc[known].to_numpy() + np.timedelta64(3, "D"),
+                "opened": (at.iloc[known] + pd.Timedelta(days=3)).reset_index(drop=True),
                 "cost": rng.integers(1, 9, len(known)).astype(float),
             }
         ),
