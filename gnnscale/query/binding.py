@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from gnnscale.query.bound import Aggregate, All, Any, Column, Condition, Not, Test, Value
 from gnnscale.query.tree import Aggregation, ColumnName, Comparison, Expression, Junction, Literal, Negation
 from gnnscale.query.window import Window
-from gnnscale.query.writing import write
+from gnnscale.query.writing import write, write_comparison, write_count
 from gnnscale.schema import ColumnType, GraphSchema, Link, QueryError, Table, ValueKind, nearest
 
 NUMERIC = ("SUM", "AVG", "MIN", "MAX")
@@ -62,7 +62,9 @@ class Binder:
         left = self.operand(expression, rule, own)
         if isinstance(left, Column) and left.kind is ValueKind.BOOLEAN:
             return Test(left, "=", (True,), False)
-        raise self.fail(f"{write(expression)} is no condition: {_compared(expression, left)}", expression.position)
+        raise self.fail(
+            f"{write(expression)} is no condition: {write_comparison(expression, left.kind)}", expression.position
+        )
 
     def operand(
         self, expression: ColumnName | Aggregation, rule: WindowRule, own: Table | None = None
@@ -263,7 +265,7 @@ class Binder:
         left = self.operand(node.left, rule, own)
         if isinstance(left, Aggregate) and left.function == "LIST_DISTINCT" and node.operator != "IS NULL":
             raise self.fail(
-                f"a list can't be compared; count instead, as in {_counted(node)}",
+                f"a list can't be compared; count instead, as in {write_count(node)}",
                 node.position,
             )
         if isinstance(left, Aggregate) and left.function in NEVER_MISSING and node.operator == "IS NULL":
@@ -322,27 +324,6 @@ class Binder:
         aware = time if time.tzinfo else time.replace(tzinfo=UTC)
         delta = aware - datetime(1970, 1, 1, tzinfo=UTC)
         return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
-
-
-def _compared(expression: Expression, left: Column | Aggregate) -> str:
-    """How what is no condition becomes one."""
-    if isinstance(left, Aggregate) and left.function == "LIST_DISTINCT":
-        assert isinstance(expression, Aggregation)
-        return f"count instead, as in {write(replace(expression, function='COUNT'))} > 0"
-    values = {ValueKind.TEXT: "= 'word'", ValueKind.TIME: "> '2024-01-31'", ValueKind.BOOLEAN: "= TRUE"}
-    return f"compare it, as in {write(expression)} {values.get(left.kind or ValueKind.NUMBER, '> 0')}"
-
-
-def _counted(node: Comparison) -> str:
-    """What a comparison of a list means, as a count of the events that hold the value."""
-    listed = node.left
-    assert isinstance(listed, Aggregation) and isinstance(listed.argument, ColumnName)
-    compared: Expression = replace(node, left=listed.argument, operator="=", values=node.values[:1], negated=False)
-    if len(node.values) > 1:
-        compared = replace(node, left=listed.argument, negated=False)
-    where = compared if listed.where is None else Junction("AND", (listed.where, compared), node.position)
-    none = node.negated or node.operator == "!="
-    return f"{write(replace(listed, function='COUNT', where=where))} {'=' if none else '>'} 0"
 
 
 KINDS = {ValueKind.NUMBER: "a number", ValueKind.TEXT: "text", ValueKind.BOOLEAN: "a truth value"}

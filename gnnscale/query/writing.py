@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from gnnscale.query.tree import Aggregation, ColumnName, Comparison, Expression, Junction, Negation
 from gnnscale.query.window import Window
+from gnnscale.schema import ValueKind
 
 _PLAIN: Final = re.compile(r"[^\W\d]\w*")
 _KEYWORDS: Final = frozenset(
@@ -46,6 +48,30 @@ def write_window(window: Window | None) -> str:
     if window is None:
         return ""
     return f", {'-INF' if window.start is None else window.start}, {window.end}, {window.unit}"
+
+
+def write_comparison(expression: Expression, kind: ValueKind | None) -> str:
+    """How an expression that is no condition becomes one.
+
+    Args:
+        expression: a column or an aggregation.
+        kind: what its values are.
+    """
+    if isinstance(expression, Aggregation) and expression.function == "LIST_DISTINCT":
+        return f"count instead, as in {write(replace(expression, function='COUNT'))} > 0"
+    values = {ValueKind.TEXT: "= 'word'", ValueKind.TIME: "> '2024-01-31'", ValueKind.BOOLEAN: "= TRUE"}
+    return f"compare it, as in {write(expression)} {values.get(kind or ValueKind.NUMBER, '> 0')}"
+
+
+def write_count(node: Comparison) -> str:
+    """What a comparison of a list means, as a count of the events that hold the value."""
+    listed = node.left
+    assert isinstance(listed, Aggregation) and isinstance(listed.argument, ColumnName)
+    operator = node.operator if len(node.values) > 1 else "="
+    compared = replace(node, left=listed.argument, operator=operator, negated=False)
+    where = compared if listed.where is None else Junction("AND", (listed.where, compared), node.position)
+    none = node.negated or node.operator == "!="
+    return f"{write(replace(listed, function='COUNT', where=where))} {'=' if none else '>'} 0"
 
 
 def _comparison(expression: Comparison) -> str:

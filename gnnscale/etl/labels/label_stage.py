@@ -59,7 +59,7 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
     table = f"labels_{settings.query.name}"
     asked = asked_frame(session, lake, query, plan, manifest).cache()
     left_out = count_left_out(asked, query)
-    labels = split_known(asked, query, plan).cache()
+    labels = split_known(asked, query, plan)
     counts = {row["split"]: row["count"] for row in labels.groupBy("split").count().collect()}
     for split in Split:
         if not counts.get(split):
@@ -74,7 +74,6 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
         labels, order = labels.select("entity", part, "split", "targets"), [PART, "entity"]
     ordered = labels.repartition(1) if few else labels.repartitionByRange(*order)
     write_table(lake, table, ordered.sortWithinPartitions(*order))
-    labels.unpersist()
     asked.unpersist()
     if query.where is not None:
         build_population(session, lake, settings, manifest)
