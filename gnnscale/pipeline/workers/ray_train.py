@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import tempfile
@@ -50,6 +51,7 @@ MOST_PATH = 44
 
 _SESSION = ExitStack()
 """Holds the folder of the Ray that this process has begun."""
+atexit.register(_SESSION.close)
 
 _OWN: list[int] = []
 """Process that has begun or joined a Ray which nobody had before."""
