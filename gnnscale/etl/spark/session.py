@@ -99,7 +99,7 @@ def jvm_status() -> int | None:
         return None
     try:
         # A connection breaks before the process that had its other end is gone.
-        status: int = process.wait(timeout=1)
+        status: int = process.wait(timeout=0.5)
     except subprocess.TimeoutExpired:
         return None
     return status
