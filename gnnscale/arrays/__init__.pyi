@@ -7,6 +7,7 @@ from .host_arrays import build_once as build_once
 from .host_arrays import hold_built as hold_built
 from .host_arrays import locked as locked
 from .host_arrays import name_folder as name_folder
+from .host_arrays import remove_abandoned as remove_abandoned
 from .host_arrays import remove_left as remove_left
 from .host_arrays import remove_older as remove_older
 from .host_arrays import scratch_folder as scratch_folder

@@ -70,12 +70,25 @@ def remove_left(
 ) -> None:
     """Remove the folders of :func:`scratch_folder` that processes of this host which were killed have left."""
     family = _family(cache, kind, owner)
-    for left in family.parent.glob(f"{family.name}-*"):
-        with suppress(OSError), (left / "lock").open("r+") as lock:
+    remove_abandoned(family.parent, f"{family.name}-*", before_removal)
+
+
+def remove_abandoned(
+    folder: Path, pattern: str = "*", before_removal: Callable[[Path], None] = lambda folder: None
+) -> None:
+    """Remove every folder of :func:`scratch_folder` in a folder whose process of this host was killed.
+
+    Args:
+        folder: that they are in.
+        pattern: of their names.
+        before_removal: called with each.
+    """
+    for lock_file in folder.glob(f"{pattern}/lock"):
+        with suppress(OSError), lock_file.open("r+") as lock:
             # Who lives holds it.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            before_removal(left)
-            shutil.rmtree(left, ignore_errors=True)
+            before_removal(lock_file.parent)
+            shutil.rmtree(lock_file.parent, ignore_errors=True)
 
 
 def _family(cache: str | Path | None, kind: str, owner: str) -> Path:

@@ -75,18 +75,22 @@ def interruptible(cause: Cause = lambda: None) -> Iterator[None]:
     adopt_orphans()
     for number in WORDS:
         signal.signal(number, _raise_once)
+    ends = False
     try:
         yield
     except KeyboardInterrupt:
-        # What ends the process now is not to be interrupted again.
+        # What ends the process now is not to be interrupted again, and is watched to its end.
+        ends = True
         for number in WORDS:
             signal.signal(number, signal.SIG_IGN)
         raise
-    signal.set_wakeup_fd(wakeup)
-    for number, handler in before.items():
-        signal.signal(number, handler)
-    # Its thread reads the end of the stream, and ends.
-    told.close()
+    finally:
+        if not ends:
+            signal.set_wakeup_fd(wakeup)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            # Its thread reads the end of the stream, and ends.
+            told.close()
 
 
 def _raise_once(number: int, frame: FrameType | None) -> None:

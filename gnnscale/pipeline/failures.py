@@ -13,7 +13,7 @@ from typing import Final
 from gnnscale.lake import Lake
 from gnnscale.schema import GnnscaleError, LakeError, LostProcessError, mask_text
 
-NO_ROOM: Final = re.compile(r"no space left on device|disk quota exceeded|OSError.*\b28\b|OutOfDiskError", re.I)
+NO_ROOM: Final = re.compile(r"no space left on device|disk quota exceeded|OutOfDiskError", re.I)
 READ_ONLY: Final = re.compile(r"read-only file system|permission denied|EROFS", re.I)
 NO_HEAP: Final = re.compile(r"java heap space|gc overhead limit|OutOfMemoryError", re.I)
 NO_MEMORY: Final = re.compile(
@@ -43,11 +43,11 @@ def explain_failure(error: BaseException, lake: Lake, driver_memory: str = "auto
         )
     if any(isinstance(link, MemoryError) for link in chain) or NO_MEMORY.search(text):
         return GnnscaleError(
-            f"no memory is left on this machine or within its limits ({_first_line(error)}); give more, or take "
+            f"no memory is left on this machine or within its limits ({first_line(error)}); give more, or take "
             "smaller batches (training.batch_size, embedding.batch_size), and run again"
         )
     if numbers & {errno.EROFS, errno.EACCES, errno.EPERM} or READ_ONLY.search(text):
-        return LakeError(f"can't write: {_first_line(error)}")
+        return LakeError(f"a file or folder can't be used: {first_line(error)}")
     return None
 
 
@@ -92,6 +92,7 @@ def _free(lake: Lake) -> str:
     return " and ".join(found)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, secrets masked; its name where it has none."""
     lines = [line.strip() for line in mask_text(str(error)).splitlines() if line.strip()]
     return lines[0][:300] if lines else type(error).__name__

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from gnnscale.arrays import MemoryLimits, memory_limits, private_folder
+from gnnscale.arrays import MemoryLimits, end_processes, memory_limits, private_folder, remove_abandoned
 from gnnscale.config import Settings
 from gnnscale.lake import Lake, SourceFormat, column_kinds, find_source
 from gnnscale.schema import ColumnType, ConfigError, GnnscaleError, LakeError
@@ -33,7 +33,7 @@ LEAST_ADDRESSES: Final = 32 * 1024 * MIB
 
 
 def check_room(lake: Lake) -> None:
-    """Refuse, before work begins, what would fail after minutes.
+    """Refuse, before work begins, what would fail after minutes, and remove what runs that were killed have left.
 
     Args:
         lake: that is written to.
@@ -43,10 +43,12 @@ def check_room(lake: Lake) -> None:
         GnnscaleError: memory is limited to less than the smallest run takes.
     """
     check_memory(memory_limits())
-    private_folder()
+    remove_abandoned(private_folder(), "*", end_processes)
     check_folder(Path(tempfile.gettempdir()), "the temporary folder", "TMPDIR", LEAST_FREE)
     if lake.local:
         check_folder(Path(lake.uri), "lake", "lake.uri", LEAST_FREE)
+        remove_abandoned(Path(lake.uri), "_checkpoints-*")
+        remove_abandoned(Path(f"{lake.cache_folder()}"))
 
 
 def check_disk_for_graph(settings: Settings, lake: Lake) -> None:

@@ -245,6 +245,8 @@ def main() -> int:
     parser.add_argument("--kinds", nargs="+", choices=list(STAGES), default=list(STAGES))
     parser.add_argument("--table", type=Path, help="gets the table of all faults")
     options = parser.parse_args()
+    if options.table:
+        options.table.parent.mkdir(parents=True, exist_ok=True)
     # At the lowest priority: a campaign of hours leaves the machine to others.
     os.nice(10)
     # Of a short path, since Ray's sockets are below it.

@@ -98,10 +98,17 @@ def test_training_that_is_interrupted_or_killed_runs_again_as_if_nothing_had_bee
 
 @pytest.mark.slow
 def test_a_killed_jvm_is_told_in_a_line(shop: Shop, place: Place, tmp_path: Path) -> None:
-    def has_jvm(pid: int, said: str) -> bool:
-        return "built in full" in said and any("java" in command_line(below)[0] for below in descendants([pid]))
+    commands: list[str] = []
 
-    write_recipe(place, shop.content)
+    def has_jvm(pid: int, said: str) -> bool:
+        commands.extend(" ".join(command_line(below)) for below in descendants([pid]))
+        return "built in full" in said
+
+    secret = {"spark.hadoop.fs.s3a.secret.key": "hidden-from-others", "spark.hadoop.shown": "shown-to-all"}
+    write_recipe(place, {**shop.content, "spark": {**shop.content["spark"], "conf": secret}})
     status, said = struck(place, "graph", "kill the JVM", has_jvm, tmp_path / "graph.log")
     assert status == 1 and "error: Spark's JVM is gone (killed by signal 9)" in said.splitlines()[-1]
     assert "Traceback" not in said and "at org.apache" not in said and len(said.splitlines()) < 12
+    # Everybody on the machine can read a command line.
+    assert any("shown-to-all" in command for command in commands)
+    assert not any("hidden-from-others" in command for command in commands)

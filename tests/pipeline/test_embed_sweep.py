@@ -21,8 +21,8 @@ from ray.cluster_utils import Cluster
 from gnnscale.config import Settings
 from gnnscale.inference import embed
 from gnnscale.lake import Lake
+from gnnscale.pipeline.workers.local_ray import stop_ray
 from gnnscale.pipeline.workers.ray_embed import embed_lake
-from gnnscale.pipeline.workers.ray_train import stop_ray
 from gnnscale.schema import GnnscaleError, LakeError
 from gnnscale.store import GraphStore
 from gnnscale.training import model_path

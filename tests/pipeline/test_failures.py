@@ -44,8 +44,8 @@ def wrapped(cause: BaseException) -> RuntimeError:
         (RuntimeError("java.lang.OutOfMemoryError: Java heap space\n\tat x"), "spark.driver_memory=1g"),
         (MemoryError("Unable to allocate 8. GiB"), "no memory is left"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "training.batch_size"),
-        (PermissionError(errno.EACCES, "Permission denied", "/lake/x"), "can't write: [Errno 13] Permission denied"),
-        (OSError(errno.EROFS, os.strerror(errno.EROFS), "/lake/x"), "can't write"),
+        (PermissionError(errno.EACCES, "Permission denied", "/lake/x"), "can't be used: [Errno 13] Permission denied"),
+        (OSError(errno.EROFS, os.strerror(errno.EROFS), "/lake/x"), "can't be used"),
     ],
 )
 def test_disk_and_memory_are_told_in_a_line_whatever_library_meets_them(

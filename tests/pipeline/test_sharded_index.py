@@ -14,8 +14,8 @@ import pyarrow as pa
 import pytest
 import ray
 
+from gnnscale.pipeline.workers.local_ray import stop_ray
 from gnnscale.pipeline.workers.ray_index import cpu_share, ray_shards
-from gnnscale.pipeline.workers.ray_train import stop_ray
 from gnnscale.retrieval import Retrieved, build_query_indexes, retrieve
 from gnnscale.retrieval.index_shards.index_shard import TargetShard
 from gnnscale.retrieval.index_shards.shard_pool import OpenShard, Question, ShardPool, StartShards

@@ -22,7 +22,8 @@ from gnnscale.pipeline.stages.open_graph import open_graph
 from gnnscale.pipeline.stages.retrieve_stage import RetrieveStage
 from gnnscale.pipeline.stages.stage import PipelineContext
 from gnnscale.pipeline.stages.train_stage import CURVES, TrainStage, train_and_track
-from gnnscale.pipeline.workers.ray_train import stop_ray, with_prefetch
+from gnnscale.pipeline.workers.local_ray import stop_ray
+from gnnscale.pipeline.workers.ray_train import with_prefetch
 from gnnscale.schema import LakeError
 from gnnscale.training import Trainer, build_task
 from gnnscale.training.throughput import THROUGHPUT

@@ -22,7 +22,8 @@ from gnnscale.etl.labels.label_stage import build_labels
 from gnnscale.etl.spark.session import open_session
 from gnnscale.lake import Lake
 from gnnscale.pipeline.stages.open_graph import open_graph
-from gnnscale.pipeline.workers.ray_train import stop_ray, train_with_ray
+from gnnscale.pipeline.workers.local_ray import stop_ray
+from gnnscale.pipeline.workers.ray_train import train_with_ray
 from gnnscale.schema import ConfigError
 from gnnscale.training import Trainer, TrainResult, build_task
 from tests.conftest import SPARK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import subprocess
@@ -24,6 +25,7 @@ LOGGING = Path(__file__).with_name("log4j2.properties")
 
 _FOLDER = ExitStack()
 """Holds the folder of the session that this process has started."""
+atexit.register(_FOLDER.close)
 
 
 def open_session(settings: SparkSettings, app: str = "gnnscale", heap_mib: int = 0) -> SparkSession:
@@ -97,7 +99,7 @@ def jvm_status() -> int | None:
         return None
     try:
         # A connection breaks before the process that had its other end is gone.
-        status: int = process.wait(timeout=1)
+        status: int = process.wait(timeout=0.5)
     except subprocess.TimeoutExpired:
         return None
     return status

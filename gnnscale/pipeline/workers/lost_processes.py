@@ -39,6 +39,10 @@ def find_lost() -> tuple[str, str] | None:
 def watched() -> Iterator[None]:
     """Interrupt the main thread, as Ctrl-C does, when one of those processes is gone; it would wait for a minute."""
     _LOST.clear()
+    if threading.current_thread() is not threading.main_thread():
+        # Whoever runs in the main thread does not wait for Ray.
+        yield
+        return
     done = threading.Event()
     threading.Thread(target=_watch, args=(done,), daemon=True).start()
     try:

@@ -14,8 +14,8 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from gnnscale.config import Settings
+from gnnscale.pipeline.workers.local_ray import start_ray, stop_ray
 from gnnscale.pipeline.workers.lost_processes import watched
-from gnnscale.pipeline.workers.ray_train import start_ray, stop_ray
 from gnnscale.retrieval import OpenShard, Question, ShardPool, StartShards, TargetShard
 from gnnscale.schema import Added, GnnscaleError, add_implementations, added_implementations
 

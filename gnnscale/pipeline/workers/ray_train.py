@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,31 +28,20 @@ from ray.train import (
 )
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 
-from gnnscale.arrays import compute_threads, end_processes, kept_signals, remove_left, scratch_folder
+from gnnscale.arrays import compute_threads, remove_left, scratch_folder
 from gnnscale.config import Settings, build_settings, candidate_networks, with_values
 from gnnscale.lake import Lake
+from gnnscale.pipeline.failures import first_line
 from gnnscale.pipeline.stages.open_graph import open_graph
+from gnnscale.pipeline.workers.local_ray import start_ray
 from gnnscale.pipeline.workers.lost_processes import watched
-from gnnscale.schema import Added, GnnscaleError, add_implementations, added_implementations
+from gnnscale.schema import Added, GnnscaleError, LostProcessError, add_implementations, added_implementations
 from gnnscale.training import DistributedContext, Trainer, TrainResult, build_task, read_checkpoint, write_checkpoint
 
 log = logging.getLogger(__name__)
 
-OBJECT_STORE_BYTES = 256 << 20
-"""Ray's shared memory on a machine of our own: only progress and settings pass through it."""
-
 CHECKPOINT = "checkpoint.pt"
 
-LOOPBACK = "127.0.0.1"
-
-MOST_PATH = 44
-"""Characters of the folder of Ray's sessions: 63 follow, and a socket has 107."""
-
-_SESSION = ExitStack()
-"""Holds the folder of the Ray that this process has begun."""
-
-_OWN: list[int] = []
-"""Process that has begun or joined a Ray which nobody had before."""
 POLL_SECONDS = 0.5
 
 SENDING_SECONDS = 10.0
@@ -112,6 +101,11 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Train
         for failure in getattr(error, "worker_failures", {}).values():
             if (fault := input_fault(failure)) is not None:
                 raise fault from error
+            if lost := _lost_worker(failure):
+                raise LostProcessError(
+                    f"training has lost more workers than training.max_failures={settings.training.max_failures} "
+                    f"({first_line(lost)}): something has killed them, as the kernel does where memory is short"
+                ) from error
         raise
     finally:
         done.set()
@@ -165,57 +159,12 @@ def input_fault(failure: BaseException) -> GnnscaleError | None:
     return inner if isinstance(inner, GnnscaleError) else None
 
 
-def start_ray(settings: Settings) -> int:
-    """Join the cluster that is there, or start Ray on this machine.
-
-    Returns:
-        GPUs of the cluster.
-    """
-    if not ray.is_initialized():
-        _OWN.append(os.getpid())
-        joins = "RAY_ADDRESS" in os.environ
-        cpus = max(os.cpu_count() or 1, settings.training.workers)
-        with kept_signals():
-            ray.init(
-                address=None if joins else "local",
-                num_cpus=None if joins else cpus,
-                object_store_memory=None if joins else OBJECT_STORE_BYTES,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                **({} if joins else _own_place()),
-            )
-        # Where a process is killed, Ray prints seventy lines of its log: they belong into ours.
-        ray._private.worker.print_to_stdstream = _log_messages
-    return int(ray.cluster_resources().get("GPU", 0))
-
-
-def stop_ray() -> None:
-    """End, or leave, the Ray that :func:`start_ray` began or joined in this process; one that was there before goes on.
-
-    Starting Spark forks this process, and Ray's connections don't survive that: a second training would wait for good.
-    """
-    if os.getpid() in _OWN and ray.is_initialized():
-        ray.shutdown()
-        _OWN.clear()
-        _SESSION.close()
-
-
-def _log_messages(data: Mapping[str, Any], ignore_prefix: bool) -> None:
-    """What Ray's processes tell the driver, for those who ask for details."""
-    for line in data["lines"]:
-        log.debug("%s: %s", data["pid"], line)
-
-
-def _own_place() -> dict[str, Any]:
-    """Where a Ray of our own listens and keeps its session: on this machine alone, and in a folder of the user's own.
-
-    What a process that was killed has left, its folder and processes that are still at work in it, goes first.
-    """
-    folder = _SESSION.enter_context(scratch_folder(None, "ray", "", end_processes))
-    place: dict[str, Any] = {"_node_ip_address": LOOPBACK}
-    # Sockets are in it, and their paths are limited.
-    return place | {"_temp_dir": str(folder)} if len(str(folder)) <= MOST_PATH else place
+def _lost_worker(failure: BaseException) -> BaseException | None:
+    """The loss of its process behind what failed in a worker; None where that lives."""
+    for link in (failure, getattr(failure, "health_check_failure", None), getattr(failure, "cause", None)):
+        if isinstance(link, ray.exceptions.RayActorError | ray.exceptions.OutOfMemoryError):
+            return link
+    return None
 
 
 def _share(workers: int, elastic: bool, use_gpu: bool) -> dict[str, float]:

@@ -1,0 +1,85 @@
+"""The Ray that work runs on: the cluster that is there, or one of our own on this machine, private to its user."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import ray
+
+from gnnscale.arrays import end_processes, kept_signals, scratch_folder
+from gnnscale.config import Settings
+
+log = logging.getLogger(__name__)
+
+OBJECT_STORE_BYTES = 256 << 20
+"""Ray's shared memory on a machine of our own: only progress and settings pass through it."""
+
+LOOPBACK = "127.0.0.1"
+
+MOST_PATH = 44
+"""Characters of the folder of Ray's sessions: 63 follow, and a socket has 107."""
+
+_SESSION = ExitStack()
+"""Holds the folder of the Ray that this process has begun."""
+atexit.register(_SESSION.close)
+
+_OWN: list[int] = []
+"""Process that has begun or joined a Ray which nobody had before."""
+
+
+def start_ray(settings: Settings) -> int:
+    """Join the cluster that is there, or start Ray on this machine.
+
+    Returns:
+        GPUs of the cluster.
+    """
+    if not ray.is_initialized():
+        _OWN.append(os.getpid())
+        joins = "RAY_ADDRESS" in os.environ
+        cpus = max(os.cpu_count() or 1, settings.training.workers)
+        with kept_signals():
+            ray.init(
+                address=None if joins else "local",
+                num_cpus=None if joins else cpus,
+                object_store_memory=None if joins else OBJECT_STORE_BYTES,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **({} if joins else _own_place()),
+            )
+        # Where a process is killed, Ray prints seventy lines of its log: they belong into ours.
+        ray._private.worker.print_to_stdstream = _log_messages
+    return int(ray.cluster_resources().get("GPU", 0))
+
+
+def stop_ray() -> None:
+    """End, or leave, the Ray that :func:`start_ray` began or joined in this process; one that was there before goes on.
+
+    Starting Spark forks this process, and Ray's connections don't survive that: a second training would wait for good.
+    """
+    if os.getpid() in _OWN and ray.is_initialized():
+        ray.shutdown()
+        _OWN.clear()
+        _SESSION.close()
+
+
+def _log_messages(data: Mapping[str, Any], ignore_prefix: bool) -> None:
+    """What Ray's processes tell the driver, for those who ask for details."""
+    for line in data["lines"]:
+        log.debug("%s: %s", data["pid"], line)
+
+
+def _own_place() -> dict[str, Any]:
+    """Where a Ray of our own listens and keeps its session: on this machine alone, and in a folder of the user's own.
+
+    What a process that was killed has left, its folder and processes that are still at work in it, goes first.
+    """
+    folder = _SESSION.enter_context(scratch_folder(None, "ray", "", end_processes))
+    place: dict[str, Any] = {"_node_ip_address": LOOPBACK}
+    # Sockets are in it, and their paths are limited.
+    return place | {"_temp_dir": str(folder)} if len(str(folder)) <= MOST_PATH else place
