@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gnnscale.config import RECIPE, build_graph_schema, recipe_record
-from gnnscale.lake import find_source, source_state
+from gnnscale.lake import source_state, table_source
 from gnnscale.pipeline.stages.stage import Stage
 from gnnscale.schema import MANIFEST_NAME
 
@@ -22,7 +22,7 @@ class GraphStage(Stage):
         """Sources, tables and how they are encoded: nothing of any query."""
         options = self.settings.lake.storage_options
         sources = {
-            t.name: source_state(find_source(t.name, t.source, options), options)
+            t.name: source_state(table_source(t, options), options)
             for t in build_graph_schema(self.settings).tables.values()
         }
         return {
