@@ -24,6 +24,7 @@ from .load import build_graph_schema as build_graph_schema
 from .load import build_settings as build_settings
 from .load import build_tables as build_tables
 from .load import load_settings as load_settings
+from .load import mentioned_kinds as mentioned_kinds
 from .load import table_graph as table_graph
 from .network_choice import candidate_networks as candidate_networks
 from .network_choice import changed_keys as changed_keys

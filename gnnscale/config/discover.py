@@ -116,11 +116,19 @@ def describe_tables(
 
 def _said(table: str, overrides: Sequence[str]) -> dict[str, Any]:
     """What overrides say of a table."""
-    pairs = (override.partition("=") for override in overrides)
+    pairs = _pairs(overrides)
     words = {
         key.removeprefix(f"tables.{table}."): value for key, _, value in pairs if key.startswith(f"tables.{table}.")
     }
-    return {key.partition(".")[0]: value for key, value in words.items()}
+    said = {key.partition(".")[0]: value for key, value in words.items()}
+    # A table that takes keys from this one is a parent, whether it has rows of its own or not.
+    if any(key.endswith(".keys_from") and f"{table}." in value for key, _, value in _pairs(overrides)):
+        said.setdefault("foreign_keys", True)
+    return said
+
+
+def _pairs(overrides: Sequence[str]) -> list[tuple[str, str, str]]:
+    return [override.partition("=") for override in overrides]
 
 
 def _time_column(table: str, kinds: Mapping[str, ValueKind], keyed: bool, linked: bool) -> str | None:

@@ -14,7 +14,7 @@ from yaml import YAMLError
 
 from gnnscale.config.search_space import take_lists, with_values
 from gnnscale.config.settings import Settings, TableSettings, query_name
-from gnnscale.schema import ConfigError, GraphSchema, Table, ValueKind, nearest
+from gnnscale.schema import ConfigError, GraphSchema, SchemaError, Table, ValueKind, nearest
 
 RENAMED_KEYS: Final = {
     "model.siblings": "group_columns",
@@ -151,6 +151,33 @@ def table_graph(tables: Mapping[str, TableSettings], kinds: Mapping[str, Mapping
         kinds: table -> its columns and what their values are, where the rows have been looked at.
     """
     return GraphSchema([_table(name, table, kinds.get(name, {})) for name, table in tables.items()])
+
+
+def mentioned_kinds(
+    graph: GraphSchema, kinds: Mapping[str, Mapping[str, ValueKind]]
+) -> dict[str, dict[str, ValueKind]]:
+    """What the keys are of tables whose rows are the keys that others mention.
+
+    Args:
+        graph: its tables count.
+        kinds: table -> its columns and what their values are, of the other tables.
+
+    Raises:
+        SchemaError: they are taken from a column that is not there.
+    """
+    found = {}
+    for table in graph.tables.values():
+        if table.name in kinds or not table.keys_from:
+            continue
+        place, _, column = table.keys_from[0].partition(".")
+        if column not in kinds.get(place, {}):
+            known = [f"{name}.{other}" for name, columns in kinds.items() for other in columns]
+            raise SchemaError(
+                f"table '{table.name}': keys_from '{table.keys_from[0]}' is no column."
+                f"{nearest(table.keys_from[0], known)}"
+            )
+        found[table.name] = {table.primary_key or "": kinds[place][column]}
+    return found
 
 
 def build_tables(content: Mapping[str, Any]) -> dict[str, TableSettings]:

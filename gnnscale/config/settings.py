@@ -63,7 +63,7 @@ class ColumnSettings(Section):
 class TableSettings(Section):
     """One raw table; see :class:`gnnscale.schema.Table`."""
 
-    source: str
+    source: str = ""
     primary_key: str | None = None
     time_column: str | None = None
     columns: dict[str, ColumnSettings] = Field(default_factory=dict)

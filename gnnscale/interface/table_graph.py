@@ -8,7 +8,7 @@ from typing import Any
 from gnnscale.config import ColumnSettings, TableSettings, build_tables, describe_tables, table_graph
 from gnnscale.interface.graph_query import Query
 from gnnscale.interface.graph_words import graph_page, graph_text
-from gnnscale.interface.table_inputs import TableInput, read_input
+from gnnscale.interface.table_inputs import TableInput, mentioned_table, read_input
 from gnnscale.lake import Lake
 from gnnscale.schema import ColumnType, ConfigError, GraphSchema, Link, SchemaError, Table, ValueKind, nearest
 
@@ -62,7 +62,8 @@ class Graph:
                 gzipped, also a folder) or of a Delta table; or a name in the catalog of the active Spark session.
             settings: name of a table -> what is known of it: ``primary_key``, ``time_column``, ``foreign_keys``
                 (column -> table), ``columns`` (column -> type) and whatever else section ``tables`` of a recipe takes.
-                What stands here is not inferred; None says that there is none.
+                What stands here is not inferred; None says that there is none. A table that was not given, with
+                ``primary_key`` and ``keys_from``, has a row for each key that others mention.
             storage_options: of object stores, as delta-rs names them.
 
         Raises:
@@ -73,10 +74,12 @@ class Graph:
         """
         settings, options = settings or {}, storage_options or {}
         _check_mappings(tables, settings)
-        for name in settings:
-            if name not in tables:
-                raise ConfigError(f"settings of unknown table '{name}'.{nearest(str(name), tables)}")
         inputs = {name: read_input(name, given, options) for name, given in tables.items()}
+        for name, said in settings.items():
+            if name not in tables and not said.get("keys_from"):
+                raise ConfigError(f"settings of unknown table '{name}'.{nearest(str(name), tables)}")
+            if name not in tables:
+                inputs[name] = mentioned_table(name, said, inputs)
         inferred = describe_tables({name: {**table.kinds, **table.epochs} for name, table in inputs.items()}, settings)
         content = {name: {"source": "", **inferred[name], **settings.get(name, {})} for name in inputs}
         return cls(inputs, build_tables(content), inferred, options)

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from gnnscale.config import epoch_kinds, with_epochs
 from gnnscale.interface.plain_columns import arrow_table, dictionary_columns, pandas_table, plain_table
 from gnnscale.lake import Lake, arrow_kinds, count_rows, find_source, name_format, open_rows, read_schema
-from gnnscale.schema import LakeError, SchemaError, ValueKind
+from gnnscale.schema import LakeError, SchemaError, ValueKind, nearest
 
 if TYPE_CHECKING:
     from gnnscale.etl import DataFrame
@@ -180,6 +180,42 @@ class SparkTable(TableInput):
             lake.remove_folder(f"{SOURCES}/{self.name}")
             write_frame(self.frame, f"{lake.uri}/{path}")
         return f"{lake.uri}/{path}"
+
+
+@dataclass(frozen=True)
+class MentionedTable(TableInput):
+    """A table whose rows are the keys that other tables mention."""
+
+    name: str
+    form: str
+    schema: pa.Schema
+
+    def store(self, lake: Lake) -> str:
+        """Nowhere."""
+        return ""
+
+
+def mentioned_table(name: str, said: Mapping[str, Any], inputs: Mapping[str, TableInput]) -> MentionedTable:
+    """A table that was not given, made of keys that others mention.
+
+    Args:
+        name: of the table.
+        said: its settings, ``primary_key`` and ``keys_from`` among them.
+        inputs: the tables that were given.
+
+    Raises:
+        SchemaError: the keys have no name, or are those of no column.
+    """
+    links = said["keys_from"]
+    links = [links] if isinstance(links, str) else list(links)
+    place, _, column = str(links[0]).partition(".")
+    known = {f"{table}.{found}" for table, given in inputs.items() for found in given.schema.names}
+    if links[0] not in known:
+        raise SchemaError(f"table '{name}': keys_from '{links[0]}' is no column.{nearest(str(links[0]), known)}")
+    if not said.get("primary_key"):
+        raise SchemaError(f"table '{name}': keys_from needs a primary_key")
+    schema = pa.schema([(said["primary_key"], inputs[place].schema.field(column).type)])
+    return MentionedTable(name, f"keys of {', '.join(links)}", schema)
 
 
 def read_input(name: str, given: Any, storage_options: Mapping[str, str]) -> TableInput:

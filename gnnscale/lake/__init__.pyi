@@ -21,10 +21,12 @@ from .snapshot import growth_since as growth_since
 from .snapshot import snapshot_rows as snapshot_rows
 from .snapshot import source_state as source_state
 from .snapshot import take_snapshot as take_snapshot
+from .source import NO_SOURCE as NO_SOURCE
 from .source import Source as Source
 from .source import SourceFormat as SourceFormat
 from .source import find_source as find_source
 from .source import name_format as name_format
+from .source import table_source as table_source
 from .source import text_format as text_format
 from .source_rows import RowPart as RowPart
 from .source_rows import SourceRows as SourceRows

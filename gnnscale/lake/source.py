@@ -13,7 +13,7 @@ import pyarrow.fs
 from deltalake import DeltaTable
 
 from gnnscale.lake.places import local_path, open_place
-from gnnscale.schema import LakeError
+from gnnscale.schema import LakeError, Table
 
 
 class SourceFormat(StrEnum):
@@ -55,6 +55,21 @@ class Source:
     format: SourceFormat
 
 
+NO_SOURCE: Final = Source("", SourceFormat.PARQUET)
+"""Of a table whose rows are the keys that other tables mention."""
+
+
+def table_source(table: Table, storage_options: dict[str, str] | None = None) -> Source:
+    """Where a table's rows are: :data:`NO_SOURCE` where it is made of ``keys_from`` alone.
+
+    Raises:
+        LakeError: as in :func:`find_source`.
+    """
+    if table.keys_from and not table.source:
+        return NO_SOURCE
+    return find_source(table.name, table.source, storage_options)
+
+
 def find_source(table: str, location: str, storage_options: dict[str, str] | None = None) -> Source:
     """Resolve a table's ``source`` and see that it is there.
 
@@ -67,7 +82,7 @@ def find_source(table: str, location: str, storage_options: dict[str, str] | Non
         LakeError: nothing is there, the package is not installed, or it is nothing that can be read.
     """
     if not location:
-        raise LakeError(f"table '{table}' has no source")
+        raise LakeError(f"table '{table}' has no source; say where its rows are, or whose keys they are in keys_from")
     if location.startswith("package://"):
         location = _package_file(table, location)
     try:

@@ -17,7 +17,16 @@ from gnnscale.lake.delta_log import log_files, open_delta
 from gnnscale.lake.partitions import Partition, is_told, path_partition, read_partitions
 from gnnscale.lake.places import open_place
 from gnnscale.lake.plain_types import is_read_by_spark, stored_array, stored_type
-from gnnscale.lake.source import Source, SourceFormat, files_under, is_hidden, is_parquet, is_read, name_format
+from gnnscale.lake.source import (
+    NO_SOURCE,
+    Source,
+    SourceFormat,
+    files_under,
+    is_hidden,
+    is_parquet,
+    is_read,
+    name_format,
+)
 from gnnscale.lake.text_files import TextColumns, TextFile, find_columns, read_text
 from gnnscale.schema import LakeError
 
@@ -177,6 +186,8 @@ def list_files(
     source: Source, storage_options: Mapping[str, str] | None = None
 ) -> list[tuple[str, pyarrow.fs.FileInfo]]:
     """The files of a source that hold rows, by their paths under it (empty for a single file); not of Delta tables."""
+    if source == NO_SOURCE:
+        return []
     filesystem, inside = open_place(source.uri, storage_options or {})
     start = len(source.uri.rstrip("/")) + 1
     return [(file.path[start:], info) for file, info in _listed(source, filesystem, inside)]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from gnnscale.query.bound import Aggregate, All, Any, Column, Condition, Not, Test, Value
-from gnnscale.query.tree import Aggregation, ColumnName, Comparison, Expression, Junction, Literal, Negation
+from gnnscale.query.tree import Aggregation, ByColumn, ColumnName, Comparison, Expression, Junction, Literal, Negation
 from gnnscale.query.window import Window
 from gnnscale.query.writing import write, write_comparison, write_count
 from gnnscale.schema import ColumnType, GraphSchema, Link, QueryError, Table, ValueKind, nearest
@@ -145,7 +145,8 @@ class Binder:
             self._check_argument(node, column, reference, name)
         self._check_window(node, event_table, rule)
         where = self.condition(node.where, rule, event_table) if node.where is not None else None
-        return Aggregate(node.function, link, column, where, node.window, reference)
+        several = [k for k in self.graph.links if (k.table, k.parent) == (link.table, link.parent)]
+        return Aggregate(node.function, link, column, where, node.window, reference, len(several) > 1)
 
     def event_table(self, name: ColumnName, node: Aggregation) -> tuple[Link, Link | None]:
         """The link from the event table to the entity, and that to the column's table where it is another.
@@ -155,11 +156,21 @@ class Binder:
         """
         table = self.table(name)
         to_entity = [k for k in self.graph.links if k.parent == self.entity.name]
+        if node.by is not None:
+            to_entity = self._chosen(node.by, to_entity)
         direct = [k for k in to_entity if k.table == table.name]
+        others = [k for k in direct if k.column != name.column]
+        if len(direct) == 2 and len(others) == 1:
+            # The rows that one foreign key names are asked for those that the other names.
+            direct = others
         if len(direct) == 1:
             return direct[0], None
         if direct:
-            raise self.fail(f"{' and '.join(k.name for k in direct)} both link to '{self.entity.name}'", name.position)
+            raise self.fail(
+                f"{' and '.join(k.name for k in direct)} both link to '{self.entity.name}': say which counts, as in "
+                f"{node.function}({table.name}.{name.column} BY {direct[0].column})",
+                name.position,
+            )
         if table.name == self.entity.name:
             raise self.fail(
                 f"'{table.name}' is the table of the entity itself: "
@@ -185,6 +196,16 @@ class Binder:
             f"to it. Tables that have: {self.event_table_names()}",
             name.position,
         )
+
+    def _chosen(self, by: ByColumn, links: list[Link]) -> list[Link]:
+        found = [link for link in links if link.column == by.name]
+        if not found:
+            known = sorted({link.column for link in links})
+            raise self.fail(
+                f"BY takes a foreign key to '{self.entity.name}', and '{by.name}' is none.{nearest(by.name, known)}",
+                by.position,
+            )
+        return found
 
     def event_table_names(self) -> str:
         """The tables whose rows name the entity, for messages."""

@@ -44,6 +44,7 @@ class Aggregate:
         where: which events count; None for all.
         window: None for events without times.
         reference: the event table's own foreign key that ``column`` is, where it is one.
+        chosen: whether ``link`` is one of several to the entity.
     """
 
     function: str
@@ -52,6 +53,7 @@ class Aggregate:
     where: Condition | None
     window: Window | None
     reference: Link | None = None
+    chosen: bool = False
 
     @property
     def event_table(self) -> str:
@@ -68,7 +70,8 @@ class Aggregate:
     def __str__(self) -> str:
         where = " WHERE ..." if self.where else ""
         window = f" over {self.window}" if self.window else ""
-        return f"{self.function}({self.column or f'{self.event_table}.*'}{where}){window}"
+        by = f" BY {self.link.column}" if self.chosen else ""
+        return f"{self.function}({self.column or f'{self.event_table}.*'}{by}{where}){window}"
 
 
 @dataclass(frozen=True)

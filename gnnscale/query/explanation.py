@@ -56,7 +56,8 @@ def _target(query: PredictiveQuery) -> str:
         when = f" {_when(query.aggregate.window)}" if query.aggregate.window else ""
         where = f" where {_condition(query.aggregate.where)}" if query.aggregate.where else ""
         first = {"FIRST": " first", "LAST": " last"}.get(query.aggregate.function, "")
-        return f"{which}{first} by {query.event_table.name}{where}{when}"
+        by = f"{query.event_table.name}" + (f" by {query.aggregate.link.column}" if query.aggregate.chosen else "")
+        return f"{which}{first} by {by}{where}{when}"
     if isinstance(expression, Column | Aggregate):
         text = _operand(expression)
         if query.task_type.answer == "values" and isinstance(expression, Aggregate) and expression.window:
@@ -171,6 +172,7 @@ def _operand(operand: Column | Aggregate) -> str:
     if isinstance(operand, Column):
         return str(operand)
     of = f"{operand.event_table} rows" if operand.column is None else str(operand.column)
+    of += f" by {operand.link.column}" if operand.chosen else ""
     where = f" where {_condition(operand.where)}" if operand.where else ""
     when = f" {_when(operand.window)}" if operand.window else ""
     return f"the {WORDS[operand.function]} of {of}{where}{when}"

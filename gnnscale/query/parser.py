@@ -11,6 +11,7 @@ from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedEOF, 
 
 from gnnscale.query.tree import (
     Aggregation,
+    ByColumn,
     ColumnName,
     Comparison,
     Entities,
@@ -212,14 +213,19 @@ class _Builder(Transformer[Token, QueryTree]):
     def missing(self, left: Any, operator: Token, negated: Token | None) -> Comparison:
         return Comparison(left, "IS NULL", (), negated is not None, operator.start_pos or 0)
 
-    def aggregation(self, name: Token, argument: Any, where: Any, window: Window | None) -> Expression:
+    def by(self, column: Token) -> ByColumn:
+        return ByColumn(_name(column), column.start_pos or 0)
+
+    def aggregation(
+        self, name: Token, argument: Any, by: ByColumn | None, where: Any, window: Window | None
+    ) -> Expression:
         function = str(name).upper()
         position = name.start_pos or 0
         if function not in (*FUNCTIONS, SUGAR):
             close = nearest(function, (*FUNCTIONS, SUGAR))
             raise _FaultError(f"unknown aggregation '{_short(name)}'.{close}", position)
         counted = "COUNT" if function == SUGAR else function
-        node = Aggregation(counted, argument, where[0] if where else None, window, position)
+        node = Aggregation(counted, argument, where[0] if where else None, window, position, by)
         return Comparison(node, ">", (Literal(0, position),), False, position) if function == SUGAR else node
 
     def window(self, start: Token, end: Token, unit: Token | None) -> Window:

@@ -41,6 +41,14 @@ class Literal:
 
 
 @dataclass(frozen=True)
+class ByColumn:
+    """The foreign key of the event table that an aggregation goes by."""
+
+    name: str
+    position: int
+
+
+@dataclass(frozen=True)
 class Aggregation:
     """``function(column WHERE where, window)``: one value an entity and anchor time.
 
@@ -50,6 +58,7 @@ class Aggregation:
         where: which events count; None for all.
         window: None where the query gives none.
         position: of the function's name.
+        by: which of several foreign keys to the entity counts; None where the query does not say.
     """
 
     function: str
@@ -57,6 +66,7 @@ class Aggregation:
     where: Condition | None
     window: Window | None
     position: int
+    by: ByColumn | None = None
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,8 @@ class GraphSchema:
     def infer_links(self, columns: Mapping[str, Iterable[str]] | None = None) -> list[Link]:
         """Add the links that names give away: a column called like another table's primary key.
 
-        A column ``customer_id`` also matches table ``customers`` (or ``customer``) with primary key ``id``.
+        A column ``customer_id`` also matches table ``customers`` (or ``customer``) with primary key ``id``; case and
+        lines make no difference. Columns that ``keys_from`` names are links, too.
 
         Args:
             columns: all column names of each table; without it, those that the declarations name.
@@ -88,6 +89,12 @@ class GraphSchema:
                     )
                 if parents:
                     added.append(self.add_link(table.name, column, parents[0]))
+        known = {link.name for link in self.links}
+        for table in self.tables.values():
+            for name in table.keys_from:
+                place, _, column = name.partition(".")
+                if name not in known and place in self.tables and column in (columns or {}).get(place, ()):
+                    added.append(self.add_link(place, column, table.name))
         return added
 
     def validate(self) -> None:
@@ -117,13 +124,14 @@ class GraphSchema:
     def _advice(self, *names: str) -> str:
         """What is known of the keys of all tables, and the settings that say more of some."""
         keys = ", ".join(f"{t.name}: {t.primary_key or 'none'}" for t in self.tables.values())
-        keyless = next((table for table in self.tables.values() if not table.primary_key), None)
+        linked = {link.table for link in self.links}
+        keyless = next((t for t in self.tables.values() if not t.primary_key and t.name not in linked), None)
         table = self.tables[names[0]]
         column = next(iter(sorted(table.column_names - {table.primary_key})), "column")
         parent = next((t.name for t in self.tables.values() if t.primary_key and t is not table), None)
         ways = [f"tables.{table.name}.foreign_keys.{column}={parent}"] if parent else []
-        if keyless is not None:
-            own = likely_key(keyless.name, sorted(keyless.column_names)) or "column"
+        own = likely_key(keyless.name, sorted(keyless.column_names)) if keyless else None
+        if keyless and own:
             ways.insert(0, f"tables.{keyless.name}.primary_key={own}")
         ways = ways or [f"tables.{table.name}.foreign_keys.column=table"]
         return f"the primary keys are taken to be {keys}; say what is so, as in {' or '.join(ways)}"

@@ -61,7 +61,8 @@ class Table:
         columns: meaning of the feature columns; a column not named here is inferred from its physical type.
         foreign_keys: column -> name of the table whose primary key it holds.
         keys_from: ``table.column`` names whose keys belong to this table too, for dimension tables that lack
-            rows for some keys that event tables mention; such rows have only their key.
+            rows for some keys that event tables mention; such rows have only their key. With it, a table needs no
+            source: its rows are those keys.
         time_from: foreign-key column through which rows take the parent's time, for tables that have no time of
             their own but did not hold before their parent did.
         display: columns whose values name a row to a person.

@@ -250,3 +250,27 @@ def test_any_names_bind_or_raise_a_query_error(table, column, start, end, entity
     column_found = query.aggregate.column
     assert column_found is not None and (column_found.table, column_found.name) == (table, column)
     assert 0 <= start < end and query.aggregate.window == Window(start, end)
+
+
+def follows() -> GraphSchema:
+    """Users that follow users."""
+    graph = GraphSchema([Table("users", primary_key="user_id"), Table("follows", time_column="at")])
+    for column in ("follower", "followee"):
+        graph.add_link("follows", column, "users")
+    return graph
+
+
+def test_of_several_foreign_keys_a_query_says_which_it_goes_by():
+    ask = "PREDICT {} FOR EACH users.user_id"
+    for column in ("follower", "followee"):
+        query = PredictiveQuery(follows(), ask.format(f"COUNT(follows.* BY {column}, 0, 7)"))
+        assert query.entity_link.column == column
+        assert f"the number of follows rows by {column}" in query.explain()
+    query = PredictiveQuery(follows(), ask.format("COUNT_DISTINCT(follows.followee, 0, 7)"))
+    assert query.entity_link.column == "follower"
+    with pytest.raises(QueryError, match=r"say which counts, as in COUNT\(follows\.\* BY follower\)"):
+        PredictiveQuery(follows(), ask.format("COUNT(follows.*, 0, 7)"))
+    with pytest.raises(
+        QueryError, match=r"BY takes a foreign key to 'users', and 'at' is none\. Known: followee, follower"
+    ):
+        PredictiveQuery(follows(), ask.format("COUNT(follows.* BY at, 0, 7)"))

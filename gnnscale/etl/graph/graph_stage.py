@@ -16,6 +16,7 @@ from gnnscale.etl.edges.edge_sort import write_sorted_edges
 from gnnscale.etl.edges.write_edges import UNDATED, LinkEdges
 from gnnscale.etl.ids.node_column import NodeColumn
 from gnnscale.etl.nodes.column_features import feature_types, fit_features
+from gnnscale.etl.nodes.identifiers import without_identifiers
 from gnnscale.etl.nodes.write_nodes import node_frame, number_keys, raw_keys
 from gnnscale.etl.relations.derive_relations import write_relations
 from gnnscale.etl.sources.graph_sources import count_left_out, read_sources, record_graph
@@ -60,7 +61,7 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
         check_windows(raw[name], plan)
     fit_until = _fit_until(settings, figures)
     log.info("statistics of the columns count what is known by %s", show_time(fit_until))
-    types = {name: feature_types(table, graph) for name, table in raw.items()}
+    types = {name: without_identifiers(table, feature_types(table, graph)) for name, table in raw.items()}
     encoder = open_encoder(settings.graph.text)
     # A model is not read where no column is text.
     dims = encoder.dims if any(ColumnType.TEXT in kinds.values() for kinds in types.values()) else 0

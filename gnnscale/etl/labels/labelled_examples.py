@@ -167,11 +167,11 @@ def _aggregates(
     manifest: GraphManifest,
     own_times: DataFrame | None,
 ) -> dict[str, DataFrame]:
-    """Event table -> its measures for every entity and anchor; of one anchor an entity without the anchor."""
+    """Link from an event table -> its measures for every entity and anchor; of one anchor an entity without the anchor."""
     frames = {}
-    for table in dict.fromkeys(aggregate.event_table for aggregate, _ in measures):
-        chosen = {key: name for key, name in measures.items() if key[0].event_table == table}
-        frames[table] = _aggregate(session, lake, query, table, chosen, anchors, manifest, own_times)
+    for link in dict.fromkeys(aggregate.link for aggregate, _ in measures):
+        chosen = {key: name for key, name in measures.items() if key[0].link == link}
+        frames[link.name] = _aggregate(session, lake, query, link.table, chosen, anchors, manifest, own_times)
     return frames
 
 
@@ -230,13 +230,13 @@ def _names_rows(aggregate: bound.Aggregate) -> bool:
 
 
 def _needed(query: PredictiveQuery) -> str | None:
-    """A table without whose events, in a window, an entity makes no example."""
+    """A link without whose events, in a window, an entity makes no example."""
     if isinstance(query.expression, bound.Aggregate) and query.expression.function in DROPPING:
-        return query.expression.event_table
+        return query.expression.link.name
     for condition in (query.where, query.assuming):
         for part in condition.parts if isinstance(condition, bound.All) else (condition,):
             if isinstance(part, bound.Test) and isinstance(part.left, bound.Aggregate) and _wants_an_event(part):
-                return part.left.event_table
+                return part.left.link.name
     return None
 
 

@@ -16,8 +16,18 @@ from gnnscale.etl.ids.key_columns import exact_cast, is_missing, key_kind
 from gnnscale.etl.sources.read_times import refuse_faulty, seconds_of
 from gnnscale.etl.spark.delta_source import has_jvm_delta, read_delta
 from gnnscale.etl.spark.source_scan import scan_source
-from gnnscale.lake import Source, SourceFormat, SourceSnapshot, find_source, snapshot_rows
-from gnnscale.schema import RESERVED, DataError, GraphSchema, LakeError, Link, SchemaError, Table, ValueKind
+from gnnscale.lake import NO_SOURCE, Source, SourceFormat, SourceSnapshot, snapshot_rows, table_source
+from gnnscale.schema import (
+    RESERVED,
+    DataError,
+    GraphSchema,
+    LakeError,
+    Link,
+    SchemaError,
+    Table,
+    ValueKind,
+    nearest,
+)
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +67,7 @@ def find_sources(graph: GraphSchema, storage_options: Mapping[str, str]) -> dict
     Raises:
         LakeError: a file, folder or package is missing.
     """
-    return {t.name: find_source(t.name, t.source, dict(storage_options)) for t in graph.tables.values()}
+    return {t.name: table_source(t, dict(storage_options)) for t in graph.tables.values()}
 
 
 def read_raw_tables(
@@ -82,7 +92,11 @@ def read_raw_tables(
         LakeError: a source is not readable.
     """
     frames = {}
-    for table in graph.tables.values():
+    # Tables of keys alone come last: the tables that mention these tell their type.
+    for table in sorted(graph.tables.values(), key=lambda table: sources[table.name] == NO_SOURCE):
+        if sources[table.name] == NO_SOURCE:
+            frames[table.name] = _keys_alone(session, table, frames)
+            continue
         snapshot = (snapshots or {}).get(table.name)
         frame = read_source(session, table.name, sources[table.name], dict(storage_options), snapshot)
         frames[table.name] = _without_maps(table.name, frame)
@@ -103,6 +117,18 @@ def _without_maps(table: str, frame: DataFrame) -> DataFrame:
     if maps:
         log.warning("table '%s': left out are columns of maps: %s", table, ", ".join(maps))
     return frame.drop(*maps)
+
+
+def _keys_alone(session: SparkSession, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
+    """A frame without rows, to which those keys come that others mention."""
+    place, _, column = table.keys_from[0].partition(".")
+    if place not in frames or column not in frames[place].columns:
+        known = [f"{name}.{found}" for name, frame in frames.items() for found in frame.columns]
+        raise SchemaError(
+            f"table '{table.name}': keys_from '{table.keys_from[0]}' is no column.{nearest(column, known)}"
+        )
+    field = T.StructField(table.primary_key or "", frames[place].schema[column].dataType)
+    return session.createDataFrame([], T.StructType([field]))
 
 
 def parents_first(graph: GraphSchema) -> list[str]:

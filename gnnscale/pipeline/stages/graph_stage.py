@@ -6,7 +6,7 @@ from typing import Any
 
 from gnnscale.arrays import memory_limits
 from gnnscale.config import RECIPE, build_graph_schema, recipe_record
-from gnnscale.lake import find_source, source_state
+from gnnscale.lake import source_state, table_source
 from gnnscale.pipeline.room import check_disk_for_graph, java_heap
 from gnnscale.pipeline.stages.stage import Stage
 from gnnscale.schema import MANIFEST_NAME
@@ -24,7 +24,7 @@ class GraphStage(Stage):
         """Sources, tables and how they are encoded: nothing of any query."""
         options = self.settings.lake.storage_options
         sources = {
-            t.name: source_state(find_source(t.name, t.source, options), options)
+            t.name: source_state(table_source(t, options), options)
             for t in build_graph_schema(self.settings).tables.values()
         }
         return {

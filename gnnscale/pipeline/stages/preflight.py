@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gnnscale.config import Settings, build_graph_schema, declared_relations
-from gnnscale.lake import column_kinds, find_source
+from gnnscale.config import Settings, build_graph_schema, declared_relations, mentioned_kinds
+from gnnscale.lake import NO_SOURCE, column_kinds, table_source
 from gnnscale.query import PredictiveQuery
-from gnnscale.schema import relation_links
+from gnnscale.schema import ValueKind, relation_links
 
 
 def check_inputs(settings: Settings) -> PredictiveQuery:
@@ -22,11 +22,14 @@ def check_inputs(settings: Settings) -> PredictiveQuery:
     """
     graph = build_graph_schema(settings)
     options = settings.lake.storage_options
-    kinds = {}
+    kinds: dict[str, dict[str, ValueKind]] = {}
     for table in graph.tables.values():
-        found = column_kinds(find_source(table.name, table.source, options), options)
-        table.check_columns(found)
-        kinds[table.name] = found
+        source = table_source(table, options)
+        if source != NO_SOURCE:
+            found = column_kinds(source, options)
+            table.check_columns(found)
+            kinds[table.name] = found
+    kinds |= mentioned_kinds(graph, kinds)
     graph = build_graph_schema(settings, kinds)
     graph.infer_links(kinds)
     graph.validate()
