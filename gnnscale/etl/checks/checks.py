@@ -58,9 +58,10 @@ def check_tables(raw: Mapping[str, RawTable], time_range: tuple[int, int] | None
         if key:
             own = own_keys(table)
             aggregates += [F.count(own).alias("keyed"), F.count_distinct(own).alias("distinct")]
-        floats = [f.name for f in table.frame.schema if isinstance(f.dataType, T.FloatType | T.DoubleType)]
-        endless = [F.count(F.when(F.abs(F.col(f"`{name}`")) == float("inf"), True)) for name in floats]
-        aggregates += [count.alias(f"endless|{name}") for count, name in zip(endless, floats, strict=True)]
+        sizes = _sizes(table.frame)
+        if sizes:
+            endless = F.array_contains(F.array(*sizes.values()), float("inf"))
+            aggregates.append(F.count(F.when(endless, True)).alias("endless"))
         if time_range:
             aggregates.append(F.count(F.when(~F.col(TIME).between(*time_range), True)).alias("outside"))
         row = table.frame.agg(*aggregates).first()
@@ -71,9 +72,8 @@ def check_tables(raw: Mapping[str, RawTable], time_range: tuple[int, int] | None
             raise DataError(f"primary key {name}.{key} is null in {row['rows'] - row['keyed']:,} rows")
         if key and row["distinct"] < row["rows"]:
             raise DataError(_duplicates(table, key))
-        for column in floats:
-            if row[f"endless|{column}"]:
-                log.warning("%s.%s: %s infinities count as missing", name, column, f"{row[f'endless|{column}']:,}")
+        if sizes and row["endless"]:
+            _tell_infinities(table, sizes)
         span = (row["first"], row["last"]) if row["first"] is not None else None
         outside = row["outside"] if time_range else None
         # Rows with a primary key differ in it.
@@ -81,6 +81,20 @@ def check_tables(raw: Mapping[str, RawTable], time_range: tuple[int, int] | None
         figures[name] = TableFigures(row["rows"], span, duplicates, outside)
     _check_range(raw, figures)
     return figures
+
+
+def _sizes(frame: DataFrame) -> dict[str, Column]:
+    """Floating-point columns -> their absolute values."""
+    floats = [f.name for f in frame.schema if isinstance(f.dataType, T.FloatType | T.DoubleType)]
+    return {name: F.abs(F.col(name).cast("double")) for name in floats}
+
+
+def _tell_infinities(table: RawTable, sizes: Mapping[str, Column]) -> None:
+    row = table.frame.agg(*(F.count(F.when(size == float("inf"), True)) for size in sizes.values())).first()
+    assert row is not None
+    for column, count in zip(sizes, row, strict=True):
+        if count:
+            log.warning("%s.%s: %s infinities count as missing", table.table.name, column, f"{count:,}")
 
 
 def count_repeats(frame: DataFrame, row_hash: Column, rows: int, compared: int = COMPARED) -> int:

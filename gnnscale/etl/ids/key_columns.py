@@ -12,7 +12,16 @@ from pyspark.sql import types as T
 from gnnscale.arrays import EXACT
 from gnnscale.etl.ids.key_lookup import KeyMap
 
-_FLOATS = T.FloatType | T.DoubleType
+_FLOATS = (T.FloatType, T.DoubleType)
+
+_KINDS: dict[str, tuple[type[T.DataType], ...]] = {
+    "numbers": (T.NumericType,),
+    "text": (T.StringType, T.CharType, T.VarcharType),
+    "times": (T.TimestampType, T.TimestampNTZType),
+    "dates": (T.DateType,),
+    "octets": (T.BinaryType,),
+    "truth values": (T.BooleanType,),
+}
 
 
 def key_type(physical: T.DataType) -> T.DataType:
@@ -24,14 +33,7 @@ def key_type(physical: T.DataType) -> T.DataType:
 
 def key_kind(physical: T.DataType) -> str | None:
     """What keys of a type are: keys of two kinds are never the same. None where values of the type are no keys."""
-    if isinstance(physical, T.NumericType):
-        return "numbers"
-    if isinstance(physical, T.StringType | T.CharType | T.VarcharType):
-        return "text"
-    if isinstance(physical, T.TimestampType | T.TimestampNTZType):
-        return "times"
-    kinds = {T.DateType: "dates", T.BinaryType: "octets", T.BooleanType: "truth values"}
-    return kinds.get(type(physical))  # type: ignore[call-overload, no-any-return]
+    return next((kind for kind, types in _KINDS.items() if isinstance(physical, types)), None)
 
 
 def key_form(column: Column, physical: T.DataType, key: T.DataType) -> Column:
