@@ -266,9 +266,9 @@ def _population(
     entities, own = read_rows(session, lake, query.graph, query.entity.name, keep, wanted)
     if plan.own_times is not None:
         base = entities.where(F.col("valid_from").isNull() | (F.col("valid_from") <= plan.latest))
+        base = _there(base.withColumn("anchor_time", F.coalesce("valid_from", F.lit(plan.latest))), figures.has_end)
         base = base.withColumn("anchor_time", F.col("valid_from")).withColumn("split", F.lit(None).cast("string"))
-        base = base if needed is None else base.join(needed, "entity")
-        return _there(base, figures.has_end), own
+        return (base if needed is None else base.join(needed, "entity")), own
     rows = [(anchor, str(split)) for anchor, split in plan.splits().items()] or [(plan.latest, str(Split.TRAIN))]
     asked = F.broadcast(session.createDataFrame(rows, "anchor_time long, split string"))
     base = entities.crossJoin(asked)
