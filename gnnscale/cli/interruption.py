@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-SECONDS: Final = 8.0
+SECONDS: Final = 7.0
 """After which what has not ended in order is killed."""
 
 CHILD_SECONDS: Final = 2.0

@@ -132,13 +132,14 @@ class Query:
         verbose: bool,
         stages: Sequence[str] | None = None,
     ) -> Lake:
-        from gnnscale.pipeline import Pipeline, PipelineContext, prepare_environment
+        from gnnscale.pipeline import Pipeline, PipelineContext, check_room, prepare_environment
         from gnnscale.tracking import kept_store, shown_logging
 
         prepare_environment()
         home, words = Lake(str(lake), self._graph.storage_options), override_words(overrides or ())
-        # What is wrong with the configuration should show before a frame is written.
+        # What is wrong with the configuration, or the lake, should show before a frame is written.
         self._settings(home, {}, words, mode)
+        check_room(home)
         given = None if examples is None else read_input(f"examples_{self.name}", examples, home.storage_options)
         with kept_store(), shown_logging(verbose) as console:
             stored = {"tables": self._graph.store(home), **(self._store_examples(home, given) if given else {})}

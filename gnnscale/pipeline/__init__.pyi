@@ -1,5 +1,6 @@
 from .ending import find_loss as find_loss
 from .environment import prepare_environment as prepare_environment
+from .room import check_room as check_room
 from .spark_lease import SparkLease as SparkLease
 from .spark_lease import active_session as active_session
 from .stage_order import Pipeline as Pipeline

@@ -28,8 +28,8 @@ HEAP_MIB: Final = 256
 COLUMN_MIB: Final = 1
 """MiB of Java heap that the statistics of one column, and its part in Spark's plans, take; 500 columns took 490."""
 
-LEAST_ADDRESSES: Final = 32 * 1024 * MIB
-"""Bytes of addresses that Java, torch and numba reserve beside what they use; ``ulimit -v`` bounds these."""
+LEAST_ADDRESSES: Final = 8 * 1024 * MIB
+"""Bytes of addresses that the smallest run has room in: training takes 4.6 GB of those that ``ulimit -v`` bounds."""
 
 
 def check_room(lake: Lake) -> None:

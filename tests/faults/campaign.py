@@ -10,11 +10,13 @@ import argparse
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -247,25 +249,35 @@ def main() -> int:
     options = parser.parse_args()
     if options.table:
         options.table.parent.mkdir(parents=True, exist_ok=True)
-    # At the lowest priority: a campaign of hours leaves the machine to others.
+    # At a low priority: a campaign of hours leaves the machine to others.
     os.nice(10)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     # Of a short path, since Ray's sockets are below it.
     with tempfile.TemporaryDirectory(prefix="gf-", dir="/tmp") as name:
         folder = Path(name)
         write_tables(folder, options.seed)
         (folder / "t").mkdir()
-        unbroken = {kind: run_unbroken(folder, kind, folder / "t") for kind in options.kinds}
-        outcomes: list[Outcome] = []
-        for run, stage, fault, moment in plan_faults(options.faults, options.seed, unbroken):
-            outcomes.append(strike(run, stage, fault, moment, len(outcomes) + 1, folder))
-            sys.stdout.write(f"{outcomes[-1].row}  {outcomes[-1].said[:160] if outcomes[-1].wrong else ''}\n")
-            sys.stdout.flush()
-            if options.table:
-                # After each, for a campaign that is itself interrupted.
-                options.table.write_text("\n".join([HEAD, *(outcome.row for outcome in outcomes)]) + "\n")
+        # Whatever ends the campaign, nothing of its runs outlives it.
+        end = ExitStack()
+        end.callback(Place(folder, folder, folder / "t").kill_all)
+        with end:
+            outcomes = _run_all(options, folder)
     bad = [outcome for outcome in outcomes if outcome.wrong]
     sys.stdout.write(f"{len(outcomes)} faults, {len(bad)} of which did what they should not\n")
     return 1 if bad else 0
+
+
+def _run_all(options: argparse.Namespace, folder: Path) -> list[Outcome]:
+    """Do all faults, and write the table after each, for a campaign that is itself interrupted."""
+    unbroken = {kind: run_unbroken(folder, kind, folder / "t") for kind in options.kinds}
+    outcomes: list[Outcome] = []
+    for run, stage, fault, moment in plan_faults(options.faults, options.seed, unbroken):
+        outcomes.append(strike(run, stage, fault, moment, len(outcomes) + 1, folder))
+        sys.stdout.write(f"{outcomes[-1].row}  {outcomes[-1].said[:160] if outcomes[-1].wrong else ''}\n")
+        sys.stdout.flush()
+        if options.table:
+            options.table.write_text("\n".join([HEAD, *(outcome.row for outcome in outcomes)]) + "\n")
+    return outcomes
 
 
 if __name__ == "__main__":

@@ -5,11 +5,14 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-from collections.abc import Mapping
-from contextlib import ExitStack
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import ray
+from ray._private import ray_constants
+from ray._raylet import AuthenticationTokenLoader
 
 from gnnscale.arrays import end_processes, kept_signals, scratch_folder
 from gnnscale.config import Settings
@@ -18,8 +21,6 @@ log = logging.getLogger(__name__)
 
 OBJECT_STORE_BYTES = 256 << 20
 """Ray's shared memory on a machine of our own: only progress and settings pass through it."""
-
-LOOPBACK = "127.0.0.1"
 
 MOST_PATH = 44
 """Characters of the folder of Ray's sessions: 63 follow, and a socket has 107."""
@@ -75,11 +76,36 @@ def _log_messages(data: Mapping[str, Any], ignore_prefix: bool) -> None:
 
 
 def _own_place() -> dict[str, Any]:
-    """Where a Ray of our own listens and keeps its session: on this machine alone, and in a folder of the user's own.
+    """Where a Ray of our own keeps its session, and has it listen on this machine alone, behind a token of its own.
 
     What a process that was killed has left, its folder and processes that are still at work in it, goes first.
     """
     folder = _SESSION.enter_context(scratch_folder(None, "ray", "", end_processes))
-    place: dict[str, Any] = {"_node_ip_address": LOOPBACK}
+    _SESSION.enter_context(_listening_here())
     # Sockets are in it, and their paths are limited.
-    return place | {"_temp_dir": str(folder)} if len(str(folder)) <= MOST_PATH else place
+    return {"_temp_dir": str(folder)} if len(str(folder)) <= MOST_PATH else {}
+
+
+@contextmanager
+def _listening_here() -> Iterator[None]:
+    """Have every process of a Ray that begins listen on the loopback address, which Ray does where it has no cluster.
+
+    Its token is in the environment, for this user's eyes; Ray would write it to a file that everybody may read.
+    """
+    values = {ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0"}
+    if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        values["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    before = {name: os.environ.get(name) for name in values}
+    clusters = ray_constants.ENABLE_RAY_CLUSTER
+    os.environ.update(values)
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    AuthenticationTokenLoader.instance().reset_cache()
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = clusters
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        AuthenticationTokenLoader.instance().reset_cache()

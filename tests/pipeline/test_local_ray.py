@@ -1,0 +1,65 @@
+"""A Ray of our own is private: it listens on this machine alone, behind a token, in a folder of the user's own."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import ROOT
+
+PROGRAM = """
+import os, sys, tempfile
+from pathlib import Path
+import ray
+from gnnscale.config import build_settings
+from gnnscale.pipeline.workers.local_ray import start_ray, stop_ray
+from tests.cluster import descendants
+import json
+
+own_names = ("RAY_AUTH_TOKEN", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER")
+start_ray(build_settings(json.loads(sys.argv[1])))
+own = {os.getpid(), *descendants([os.getpid()])}
+sockets = set()
+for pid in own:
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            sockets.add(os.readlink(link))
+        except OSError:
+            pass
+listening = set()
+for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+    for line in Path(table).read_text().splitlines()[1:]:
+        words = line.split()
+        if words[3] == "0A" and f"socket:[{words[9]}]" in sockets:
+            listening.add(words[1].split(":")[0])
+here = ray.util.get_node_ip_address()
+(session,) = Path(tempfile.gettempdir()).glob("gnnscale-*/ray-*/session_2*")
+mode = session.parents[1].stat().st_mode & 0o777
+tokens = {b"RAY_AUTH_TOKEN=" in Path(f"/proc/{pid}/environ").read_bytes() for pid in own - {os.getpid()}}
+stop_ray()
+left = list(session.parents[1].glob("ray-*"))
+restored = not set(own_names) & os.environ.keys()
+print(json.dumps([here, sorted(listening), mode, sorted(tokens), os.environ["RAY_AUTH_MODE"], len(left), restored]))
+"""
+
+LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+"""127.0.0.1 of IPv4 and within IPv6, and ::1, as the kernel lists them."""
+
+
+@pytest.mark.slow
+def test_nothing_but_this_user_reaches_a_ray_of_our_own(shop_content) -> None:
+    with tempfile.TemporaryDirectory(prefix="gf-", dir="/tmp") as folder:
+        environment = {**os.environ, "TMPDIR": folder, "PYTHONPATH": str(ROOT)}
+        for name in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+            environment.pop(name, None)
+        command = [sys.executable, "-c", PROGRAM, json.dumps(shop_content)]
+        run = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=300)
+        assert run.returncode == 0, run.stderr
+        here, listening, mode, tokens, auth, left, restored = json.loads(run.stdout.splitlines()[-1])
+        assert not list(Path(folder).glob("*/ray-*"))
+    assert here == "127.0.0.1" and listening and set(listening) <= LOOPBACK
+    assert mode == 0o700 and tokens == [True] and auth == "token" and left == 0 and restored
