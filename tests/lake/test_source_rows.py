@@ -58,6 +58,20 @@ def test_nanoseconds_are_read_as_microseconds_rounded_up(tmp_path):
     assert column_kinds(find_source("t", str(tmp_path / "polars.parquet"))) == {"at": ValueKind.TIME}
 
 
+def test_times_of_96_bits_are_instants(tmp_path):
+    at = [datetime(1500, 1, 1), datetime(2024, 1, 31, 12)]
+    table = pa.table({"at": pa.array(at, pa.timestamp("us"))})
+    pq.write_table(table, tmp_path / "t.parquet", use_deprecated_int96_timestamps=True)
+    assert [row["at"] for row in rows_of(tmp_path / "t.parquet")] == [moment.replace(tzinfo=UTC) for moment in at]
+    assert open_rows(find_source("t", str(tmp_path / "t.parquet"))).plain
+
+
+def test_a_file_with_names_alone_has_columns(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n")
+    assert rows_of(tmp_path / "t.csv") == []
+    assert column_kinds(find_source("t", str(tmp_path / "t.csv"))) == {"a": ValueKind.TEXT, "b": ValueKind.TEXT}
+
+
 def test_a_folder_may_hold_units_of_time_and_numbers_of_several_widths_and_columns_that_came_later(tmp_path):
     first = pa.table({"x": pa.array([1], pa.int32()), "at": pa.array([1_000], pa.timestamp("ns"))})
     pq.write_table(first, tmp_path / "a.parquet", version="2.6")
