@@ -10,9 +10,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from gnnscale.etl.checks.degrees import DegreeHistogram, key_end
-from gnnscale.etl.sources.raw_tables import TIME, RawTable
+from gnnscale.etl.sources.raw_tables import END, TIME, RawTable
 from gnnscale.query import AnchorPlan, Split, show_time
-from gnnscale.schema import DataError, Link, LinkManifest
+from gnnscale.schema import DataError, Link, LinkManifest, Table
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,9 @@ def check_tables(raw: Mapping[str, RawTable], time_range: tuple[int, int] | None
         aggregates = [F.count(F.lit(1)).alias("rows"), F.min(TIME).alias("first"), F.max(TIME).alias("last")]
         if key:
             aggregates += [F.count(key).alias("keyed"), F.count_distinct(F.col(key)).alias("distinct")]
+        if table.table.end_time:
+            early = F.col(END) < F.col(TIME)
+            aggregates += [F.count(F.when(early, True)).alias("early"), F.count(END).alias("ended")]
         if time_range:
             aggregates.append(F.count(F.when(~F.col(TIME).between(*time_range), True)).alias("outside"))
         row = table.frame.agg(*aggregates).first()
@@ -64,6 +67,8 @@ def check_tables(raw: Mapping[str, RawTable], time_range: tuple[int, int] | None
             raise DataError(f"primary key {name}.{key} is null in {row['rows'] - row['keyed']:,} rows")
         if key and row["distinct"] < row["rows"]:
             raise DataError(_duplicates(table, key))
+        if table.table.end_time:
+            _check_ends(table.table, row["early"], row["ended"])
         span = (row["first"], row["last"]) if row["first"] is not None else None
         outside = row["outside"] if time_range else None
         # Rows with a primary key differ in it.
@@ -71,6 +76,19 @@ def check_tables(raw: Mapping[str, RawTable], time_range: tuple[int, int] | None
         figures[name] = TableFigures(row["rows"], span, duplicates, outside)
     _check_range(figures)
     return figures
+
+
+def _check_ends(table: Table, early: int, ended: int) -> None:
+    """Tell of rows that end before they begin: they are never there."""
+    if not early:
+        return
+    said = f"{table.name}.{table.end_time} is before {table.name}.{table.time_column or table.time_from}"
+    if early == ended:
+        raise DataError(
+            f"{said} in all {ended:,} rows that have it: tables.{table.name}.end_time is when a row ends, and its "
+            "time when it begins"
+        )
+    log.warning("%s in %s of %s rows, which are never there", said, f"{early:,}", f"{ended:,}")
 
 
 def count_repeats(frame: DataFrame, row_hash: Column, rows: int, compared: int = COMPARED) -> int:
