@@ -220,6 +220,22 @@ def test_a_gap_in_a_delta_table_is_told(tmp_path):
     assert "its log (_delta_log) is empty or missing" in fault_of(tmp_path / "t")
 
 
+@pytest.mark.parametrize(
+    ("feature", "reason"),
+    [("catalogManaged", "it is managed by a catalog"), ("brandNew", "'brandNew' is not supported")],
+)
+def test_a_delta_table_of_unknown_features_is_told(tmp_path, feature, reason):
+    write_deltalake(str(tmp_path / "t"), pa.table({"x": [1]}))
+    log = tmp_path / "t" / "_delta_log" / "00000000000000000000.json"
+    actions = [json.loads(line) for line in log.read_text().splitlines()]
+    features = {"readerFeatures": [feature], "writerFeatures": [feature]}
+    for action in actions:
+        if "protocol" in action:
+            action["protocol"] = {"minReaderVersion": 3, "minWriterVersion": 7, **features}
+    log.write_text("\n".join(map(json.dumps, actions)) + "\n")
+    assert reason in fault_of(tmp_path / "t")
+
+
 def test_partitions_of_a_delta_table_are_those_of_its_log(tmp_path):
     uri = tmp_path / "t"
     write_deltalake(str(uri), pa.table({"x": [1, 2, 3], "chan": ["é", "a b", None]}), partition_by=["chan"])
