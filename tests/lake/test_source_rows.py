@@ -265,6 +265,15 @@ def test_a_folder_of_any_name_is_read_and_no_neighbor_is(tmp_path, folder):
         assert rows_of(f"file://{tmp_path}/{folder}/{file}") == [{"x": folder}]
 
 
+def test_a_delta_table_in_a_folder_that_delta_would_take_for_another_is_refused(tmp_path):
+    for folder in ("a b", "path-[1]", "path-1", "a#b"):
+        write_deltalake(f"{tmp_path}/{folder}/t", pa.table({"x": [folder]}))
+        assert rows_of(f"{tmp_path}/{folder}/t") == [{"x": folder}]
+    (tmp_path / "a b").rename(tmp_path / "a%20b")
+    write_deltalake(f"{tmp_path}/a b/t", pa.table({"x": ["a neighbor's"]}))
+    assert "'%' in its path" in fault_of(tmp_path / "a%20b" / "t")
+
+
 def test_places_are_resolved_and_odd_schemes_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     pq.write_table(pa.table({"x": [1]}), tmp_path / "t.parquet")
