@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
-from gnnscale.lake import column_kinds, count_rows, find_source, local_path, open_rows, read_rows, tell_once
+from gnnscale.lake import Lake, column_kinds, count_rows, find_source, local_path, open_rows, read_rows, tell_once
 from gnnscale.schema import LakeError, ValueKind
 
 
@@ -267,7 +267,7 @@ def test_a_folder_of_any_name_is_read_and_no_neighbor_is(tmp_path, folder):
 
 def test_a_delta_table_in_a_folder_that_delta_would_take_for_another_is_refused(tmp_path):
     for folder in ("a b", "path-[1]", "path-1", "a#b"):
-        write_deltalake(f"{tmp_path}/{folder}/t", pa.table({"x": [folder]}))
+        Lake(tmp_path / folder).write("t", pa.table({"x": [folder]}))
         assert rows_of(f"{tmp_path}/{folder}/t") == [{"x": folder}]
     (tmp_path / "a b").rename(tmp_path / "a%20b")
     write_deltalake(f"{tmp_path}/a b/t", pa.table({"x": ["a neighbor's"]}))
