@@ -16,7 +16,8 @@ from gnnscale.schema import ColumnType, ConfigError, GraphSchema, Link, SchemaEr
 class Graph:
     """Tables, their keys and times, and the links between them; :meth:`from_tables` makes one.
 
-    Nothing is read but columns and their types; rows are, when a query is fitted.
+    Nothing is read but columns and their types, for which files of text are looked through, and the first rows of whole
+    numbers that may be times; rows are, when a query is fitted.
 
     Attributes:
         schema: tables and links, as queries are bound to them.

@@ -188,7 +188,12 @@ class MentionedTable(TableInput):
 
     name: str
     form: str
-    schema: pa.Schema
+    key: pa.Field
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The key."""
+        return pa.schema([self.key])
 
     def store(self, lake: Lake) -> str:
         """Nowhere."""
@@ -214,8 +219,8 @@ def mentioned_table(name: str, said: Mapping[str, Any], inputs: Mapping[str, Tab
         raise SchemaError(f"table '{name}': keys_from '{links[0]}' is no column.{nearest(str(links[0]), known)}")
     if not said.get("primary_key"):
         raise SchemaError(f"table '{name}': keys_from needs a primary_key")
-    schema = pa.schema([(said["primary_key"], inputs[place].schema.field(column).type)])
-    return MentionedTable(name, f"keys of {', '.join(links)}", schema)
+    key = pa.field(said["primary_key"], inputs[place].schema.field(column).type)
+    return MentionedTable(name, f"keys of {', '.join(links)}", key)
 
 
 def read_input(name: str, given: Any, storage_options: Mapping[str, str]) -> TableInput:

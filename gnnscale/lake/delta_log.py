@@ -34,6 +34,9 @@ def open_delta(uri: str, storage_options: Mapping[str, str] | None = None, versi
     Raises:
         LakeError: there is none, its log can't be read, or it uses a feature that would be read wrong here.
     """
+    if "://" not in uri and unquote(uri) != uri:
+        # delta-rs would read a neighbor, whose name has the letter that the escape stands for.
+        raise LakeError(f"a Delta table can't be in a folder with '%' in its path, as {uri} has; rename the folder")
     try:
         table = DeltaTable(uri, version, dict(storage_options or {}) or None)
     except (DeltaError, OSError, ValueError) as error:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.fs
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
+from gnnscale.lake.delta_files import WrittenFile, commit_files
 from gnnscale.lake.delta_log import check_readable, log_fault
-from gnnscale.lake.places import local_path
+from gnnscale.lake.places import local_path, open_folder
 from gnnscale.schema import LakeError, mask_secrets, nearest
 
 
@@ -105,6 +109,8 @@ class Lake:
         Returns:
             The version committed.
         """
+        if not self.is_writable_by_delta:
+            return self._write_one_file(table, data, mode, metadata or {})
         write_deltalake(
             self.table_uri(table),
             data,
@@ -115,6 +121,29 @@ class Lake:
             commit_properties=CommitProperties(custom_metadata=metadata or {}),
         )
         return self.version(table)
+
+    @property
+    def is_writable_by_delta(self) -> bool:
+        """Whether delta-rs writes rows here itself: it takes paths for URIs, which have no room for some signs."""
+        return not (self.local and re.search(r"[\[\]|^]", self.uri))
+
+    def _write_one_file(
+        self,
+        table: str,
+        data: pa.Table | pa.RecordBatchReader,
+        mode: Literal["overwrite", "append"],
+        metadata: dict[str, str],
+    ) -> int:
+        schema = pa.schema(Schema.from_arrow(data.schema).to_arrow())
+        folder, name = self.table_uri(table), f"part-{uuid.uuid4()}.parquet"
+        filesystem, root = open_folder(folder, {}, make=True)
+        rows = 0
+        with filesystem.open_output_stream(root + name) as sink, pq.ParquetWriter(sink, schema) as writer:
+            for batch in data.to_batches() if isinstance(data, pa.Table) else data:
+                writer.write_table(pa.Table.from_batches([batch]).cast(schema))
+                rows += batch.num_rows
+        written = WrittenFile(name, filesystem.get_file_info(root + name).size, rows)
+        return commit_files(folder, schema, [written], mode, {}, metadata)
 
     def read_record(self, name: str) -> dict[str, Any] | None:
         """The JSON record of that name, or None where it was never written.

@@ -161,7 +161,10 @@ def _file_format(table: str, place: str, filesystem: pyarrow.fs.FileSystem, insi
 def _folder_format(
     table: str, place: str, filesystem: pyarrow.fs.FileSystem, inside: str, storage_options: dict[str, str] | None
 ) -> SourceFormat:
-    if _is_folder(filesystem, f"{inside}/_delta_log") or DeltaTable.is_deltatable(place, storage_options or None):
+    remote = "://" in place
+    if _is_folder(filesystem, f"{inside}/_delta_log") or (
+        remote and DeltaTable.is_deltatable(place, storage_options or None)
+    ):
         # Files alone would give rows that the log has removed.
         return SourceFormat.DELTA
     names = files_under(filesystem, inside)

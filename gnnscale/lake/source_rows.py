@@ -317,7 +317,7 @@ def _footers(files: Sequence[DataFile], options: dict[str, str]) -> list[_Footer
         try:
             with _open_parquet(filesystem, path) as file:
                 groups = tuple(file.metadata.row_group(i).num_rows for i in range(file.num_row_groups))
-                return _Footer(file.schema_arrow, groups)
+                return _Footer(_with_instants(file), groups)
         except (OSError, pa.ArrowException) as error:
             raise _unreadable(data.path, SourceFormat.PARQUET, error) from None
 
@@ -328,6 +328,14 @@ def _footers(files: Sequence[DataFile], options: dict[str, str]) -> list[_Footer
 def _open_parquet(filesystem: pyarrow.fs.FileSystem, path: str) -> pq.ParquetFile:
     # The times of old writers, of 96 bits, reach further than 64 bits of nanoseconds.
     return pq.ParquetFile(filesystem.open_input_file(path), coerce_int96_timestamp_unit="us", pre_buffer=False)
+
+
+def _with_instants(file: pq.ParquetFile) -> pa.Schema:
+    """Columns of a file; times of 96 bits, which old writers and Spark write, are of UTC."""
+    schema, leaves = file.schema_arrow, [file.schema.column(place) for place in range(len(file.schema))]
+    for name in [leaf.path for leaf in leaves if leaf.physical_type == "INT96" and leaf.path in schema.names]:
+        schema = schema.set(schema.get_field_index(name), pa.field(name, pa.timestamp("us", "UTC")))
+    return schema
 
 
 def _merge(known: pa.Schema, found: pa.Schema, path: str) -> pa.Schema:

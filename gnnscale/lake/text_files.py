@@ -139,10 +139,10 @@ def _csv_tables(filesystem: pyarrow.fs.FileSystem, file: TextFile) -> Iterator[p
         filesystem.open_input_stream(file.path) as stream,
         pyarrow.csv.open_csv(stream, options, parsed, converted) as reader,
     ):
+        # A file with names alone has columns, and no batch to tell them.
+        yield pa.table({name: pa.array([], pa.string()) for name in names})
         for batch in reader:
             yield pa.Table.from_batches([batch])
-        if not names:
-            raise pa.ArrowInvalid("it has no line of names")
 
 
 def _names(head: bytes, delimiter: str) -> list[str]:

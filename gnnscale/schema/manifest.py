@@ -273,7 +273,7 @@ class GraphManifest:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise LakeError(
                 f"record '{MANIFEST_NAME}' of the lake is no graph of this version ({type(error).__name__}: {error}); "
-                "build the graph again with --force"
+                "remove it, and the graph is built again"
             ) from None
 
     @classmethod

@@ -12,12 +12,14 @@ from typing import Any
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
 import gnnscale as gs
 from gnnscale.config import build_settings
 from gnnscale.interface.graph_query import override_words
+from gnnscale.lake import Lake
 from gnnscale.pipeline import check_inputs
 from gnnscale.schema import ConfigError, LakeError, QueryError, SchemaError
 
@@ -297,3 +299,29 @@ def test_a_column_of_categories_is_categorical_whatever_its_values(tmp_path: Pat
         assert told["shop"].split() == ["number", "categorical", "categories,", "by", "type"]
         assert told["rank"].split() == ["number", "numerical"]
         assert graph.store(gs.Lake(tmp_path / "lake"))["orders"]["columns"]["shop"] == {"type": "categorical"}
+
+
+def test_a_log_alone_is_a_graph_and_its_numbers_are_times() -> None:
+    log = pd.DataFrame({"user": [1, 2], "item": ["a", "b"], "timestamp": [1_706_659_200_000, 1_706_659_300_000]})
+    settings: dict[str, dict[str, Any]] = {
+        "users": {"primary_key": "user", "keys_from": ["log.user"]},
+        "items": {"primary_key": "item", "keys_from": ["log.item"]},
+    }
+    graph = gs.Graph.from_tables({"log": log}, settings=settings)
+    assert graph.inferred("log") == {"time_column": "timestamp"}
+    assert {link.name: link.parent for link in graph.schema.links} == {"log.user": "users", "log.item": "items"}
+    query = graph.query("PREDICT LIST_DISTINCT(log.item, 0, 7) RANK TOP 1 FOR EACH users.user")
+    assert query.bound.target.name == "items"
+    settings["users"]["keys_from"] = ["log.usr"]
+    with pytest.raises(
+        SchemaError, match=r"table 'users': keys_from 'log\.usr' is no column\. Did you mean 'log\.user'"
+    ):
+        gs.Graph.from_tables({"log": log}, settings=settings)
+
+
+def test_nanoseconds_of_a_frame_are_kept_to_the_microsecond_above(tmp_path: Path) -> None:
+    at = pa.array([1_000_000_000, 1_000_000_001], pa.timestamp("ns"))
+    orders = pa.table({"order_id": [1, 2], "user_id": [1, 2], "at": at})
+    graph = gs.Graph.from_tables({"users": USERS, "orders": orders})
+    stored = pq.read_table(graph.store(Lake(tmp_path))["orders"]["source"])
+    assert [moment.microsecond for moment in stored["at"].to_pylist()] == [0, 1]

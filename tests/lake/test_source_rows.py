@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
-from gnnscale.lake import column_kinds, count_rows, find_source, local_path, open_rows, read_rows, tell_once
+from gnnscale.lake import Lake, column_kinds, count_rows, find_source, local_path, open_rows, read_rows, tell_once
 from gnnscale.schema import LakeError, ValueKind
 
 
@@ -56,6 +56,20 @@ def test_nanoseconds_are_read_as_microseconds_rounded_up(tmp_path):
     pl.DataFrame([times]).write_parquet(tmp_path / "polars.parquet")
     assert rows_of(tmp_path / "polars.parquet") == [{"at": datetime(2010, 12, 1, 8, 26)}]
     assert column_kinds(find_source("t", str(tmp_path / "polars.parquet"))) == {"at": ValueKind.TIME}
+
+
+def test_times_of_96_bits_are_instants(tmp_path):
+    at = [datetime(1500, 1, 1), datetime(2024, 1, 31, 12)]
+    table = pa.table({"at": pa.array(at, pa.timestamp("us"))})
+    pq.write_table(table, tmp_path / "t.parquet", use_deprecated_int96_timestamps=True)
+    assert [row["at"] for row in rows_of(tmp_path / "t.parquet")] == [moment.replace(tzinfo=UTC) for moment in at]
+    assert open_rows(find_source("t", str(tmp_path / "t.parquet"))).plain
+
+
+def test_a_file_with_names_alone_has_columns(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n")
+    assert rows_of(tmp_path / "t.csv") == []
+    assert column_kinds(find_source("t", str(tmp_path / "t.csv"))) == {"a": ValueKind.TEXT, "b": ValueKind.TEXT}
 
 
 def test_a_folder_may_hold_units_of_time_and_numbers_of_several_widths_and_columns_that_came_later(tmp_path):
@@ -206,6 +220,22 @@ def test_a_gap_in_a_delta_table_is_told(tmp_path):
     assert "its log (_delta_log) is empty or missing" in fault_of(tmp_path / "t")
 
 
+@pytest.mark.parametrize(
+    ("feature", "reason"),
+    [("catalogManaged", "it is managed by a catalog"), ("brandNew", "'brandNew' is not supported")],
+)
+def test_a_delta_table_of_unknown_features_is_told(tmp_path, feature, reason):
+    write_deltalake(str(tmp_path / "t"), pa.table({"x": [1]}))
+    log = tmp_path / "t" / "_delta_log" / "00000000000000000000.json"
+    actions = [json.loads(line) for line in log.read_text().splitlines()]
+    features = {"readerFeatures": [feature], "writerFeatures": [feature]}
+    for action in actions:
+        if "protocol" in action:
+            action["protocol"] = {"minReaderVersion": 3, "minWriterVersion": 7, **features}
+    log.write_text("\n".join(map(json.dumps, actions)) + "\n")
+    assert reason in fault_of(tmp_path / "t")
+
+
 def test_partitions_of_a_delta_table_are_those_of_its_log(tmp_path):
     uri = tmp_path / "t"
     write_deltalake(str(uri), pa.table({"x": [1, 2, 3], "chan": ["é", "a b", None]}), partition_by=["chan"])
@@ -233,6 +263,15 @@ def test_a_folder_of_any_name_is_read_and_no_neighbor_is(tmp_path, folder):
     for file in ("t.parquet", "t.csv"):
         assert rows_of(tmp_path / folder / file) == [{"x": folder}]
         assert rows_of(f"file://{tmp_path}/{folder}/{file}") == [{"x": folder}]
+
+
+def test_a_delta_table_in_a_folder_that_delta_would_take_for_another_is_refused(tmp_path):
+    for folder in ("a b", "path-[1]", "path-1", "a#b"):
+        Lake(tmp_path / folder).write("t", pa.table({"x": [folder]}))
+        assert rows_of(f"{tmp_path}/{folder}/t") == [{"x": folder}]
+    (tmp_path / "a b").rename(tmp_path / "a%20b")
+    write_deltalake(f"{tmp_path}/a b/t", pa.table({"x": ["a neighbor's"]}))
+    assert "'%' in its path" in fault_of(tmp_path / "a%20b" / "t")
 
 
 def test_places_are_resolved_and_odd_schemes_refused(tmp_path, monkeypatch):

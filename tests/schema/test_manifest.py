@@ -119,5 +119,5 @@ def test_every_feature_is_of_one_group_in_order():
 
 @pytest.mark.parametrize("data", [{}, {"tables": [{}], "links": [], "origin": 0, "fit_until": None}, {"tables": 5}])
 def test_a_record_that_is_no_graphs_is_told(data):
-    with pytest.raises(LakeError, match=r"record 'graph' of the lake is no graph of this version .*--force"):
+    with pytest.raises(LakeError, match=r"record 'graph' of the lake is no graph of this version .*remove it"):
         GraphManifest.from_dict(data)

@@ -13,9 +13,9 @@ from pyspark.sql import types as T
 from gnnscale.config import graph_origin
 from gnnscale.etl.checks.degrees import DegreeHistogram, key_end
 from gnnscale.etl.checks.key_checks import link_keys, own_keys, shown_key, strange_keys
-from gnnscale.etl.sources.raw_tables import TIME, RawTable
+from gnnscale.etl.sources.raw_tables import END, TIME, RawTable
 from gnnscale.query import AnchorPlan, Split, show_time
-from gnnscale.schema import DataError, Link, LinkManifest
+from gnnscale.schema import DataError, Link, LinkManifest, Table
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,9 @@ def check_tables(raw: Mapping[str, RawTable], time_range: tuple[int, int] | None
         if sizes:
             endless = F.array_contains(F.array(*sizes.values()), float("inf"))
             aggregates.append(F.count(F.when(endless, True)).alias("endless"))
+        if table.table.end_time:
+            early = F.col(END) < F.col(TIME)
+            aggregates += [F.count(F.when(early, True)).alias("early"), F.count(END).alias("ended")]
         if time_range:
             aggregates.append(F.count(F.when(~F.col(TIME).between(*time_range), True)).alias("outside"))
         row = table.frame.agg(*aggregates).first()
@@ -74,6 +77,8 @@ def check_tables(raw: Mapping[str, RawTable], time_range: tuple[int, int] | None
             raise DataError(_duplicates(table, key))
         if sizes and row["endless"]:
             _tell_infinities(table, sizes)
+        if table.table.end_time:
+            _check_ends(table.table, row["early"], row["ended"])
         span = (row["first"], row["last"]) if row["first"] is not None else None
         outside = row["outside"] if time_range else None
         # Rows with a primary key differ in it.
@@ -95,6 +100,19 @@ def _tell_infinities(table: RawTable, sizes: Mapping[str, Column]) -> None:
     for column, count in zip(sizes, row, strict=True):
         if count:
             log.warning("%s.%s: %s infinities count as missing", table.table.name, column, f"{count:,}")
+
+
+def _check_ends(table: Table, early: int, ended: int) -> None:
+    """Tell of rows that end before they begin: they are never there."""
+    if not early:
+        return
+    said = f"{table.name}.{table.end_time} is before {table.name}.{table.time_column or table.time_from}"
+    if early == ended:
+        raise DataError(
+            f"{said} in all {ended:,} rows that have it: tables.{table.name}.end_time is when a row ends, and its "
+            "time when it begins"
+        )
+    log.warning("%s in %s of %s rows, which are never there", said, f"{early:,}", f"{ended:,}")
 
 
 def count_repeats(frame: DataFrame, row_hash: Column, rows: int, compared: int = COMPARED) -> int:

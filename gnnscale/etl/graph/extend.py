@@ -61,6 +61,8 @@ def extend_graph(session: SparkSession, lake: Lake, settings: Settings, max_runs
         NotGrownError: the graph must be built in full; nothing has changed.
         DataError: the new rows are at fault.
     """
+    if not lake.is_writable_by_delta:
+        raise NotGrownError(f"delta-rs can't change rows in a folder of that name, {lake.uri}")
     options = settings.lake.storage_options
     sources = find_sources(build_graph_schema(settings), options)
     growth = find_growth(lake, settings, {name: take_snapshot(source, options) for name, source in sources.items()})

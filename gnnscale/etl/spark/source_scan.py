@@ -23,7 +23,8 @@ def scan_source(session: SparkSession, rows: SourceRows) -> DataFrame:
     schema = from_arrow_schema(rows.schema, prefer_timestamp_ntz=True)
     if not rows.files:
         return session.createDataFrame([], schema)
-    if rows.plain:
+    # Spark is not told of options that delta-rs takes.
+    if rows.plain and not rows.storage_options:
         # Files that have changed under the same path must not come from what Spark remembers of them.
         session.catalog.refreshByPath(rows.source.uri)
         return read_files(session, rows.root, [file.path for file in rows.files], schema)
