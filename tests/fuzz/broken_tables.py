@@ -121,7 +121,7 @@ def small_keys(shop, rng):
 def decimal_keys(shop, rng):
     if pa.types.is_integer(shop.tables["events"].schema.field("user_id").type):
         values = [None if v is None else decimal.Decimal(v) for v in shop.plain("events", "user_id")]
-        shop.column("events", "user_id", pa.array(values, pa.decimal128(12, 2)))
+        shop.column("events", "user_id", pa.array(values, pa.decimal128(24, 2)))
 
 
 @breaks
