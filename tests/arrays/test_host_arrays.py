@@ -176,3 +176,15 @@ def test_scratch_folders_are_of_one_process_each_and_what_a_killed_one_left_goes
         assert left.exists()
     with scratch_folder(tmp_path, "search", "a"):
         assert not left.exists()
+
+
+def test_a_scratch_folder_of_a_process_that_is_gone_goes_with_what_works_in_it(tmp_path):
+    with scratch_folder(tmp_path, "ray", "") as kept:
+        abandoned = tmp_path / "ray-abandoned"
+        (abandoned / "logs").mkdir(parents=True)
+        (abandoned / "lock").touch()
+        (tmp_path / "ray-of-somebody").mkdir()
+        process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", str(abandoned / "socket")])
+        remove_abandoned(tmp_path, "*", end_processes)
+        assert process.wait(10) == -9 and not abandoned.exists()
+        assert kept.name.startswith("ray-") and kept.exists() and (tmp_path / "ray-of-somebody").exists()
