@@ -3,17 +3,21 @@
 import multiprocessing
 import os
 import random
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from gnnscale.arrays.ended_processes import end_processes
 from gnnscale.arrays.host_arrays import (
     KEPT,
     build_file_once,
     build_once,
     hold_built,
     name_folder,
+    remove_abandoned,
     remove_older,
     scratch_folder,
 )
