@@ -50,7 +50,7 @@ def scratch_folder(
         cache: folder on a local disk; default: the user's own in the temporary folder.
         kind: what is in it, a word.
         owner: what it is for; several processes may work on the same. Without one, the folder has a short name.
-        before_removal: called with each folder that was left, before it is removed.
+        before_removal: called with each folder, this one too, before it is removed.
     """
     remove_left(cache, kind, owner, before_removal)
     family = _family(cache, kind, owner)
@@ -62,7 +62,7 @@ def scratch_folder(
             (folder / "unlocked").rename(folder / "lock")
             yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder, before_removal)
 
 
 def remove_left(
@@ -87,8 +87,16 @@ def remove_abandoned(
         with suppress(OSError), lock_file.open("r+") as lock:
             # Who lives holds it.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            before_removal(lock_file.parent)
-            shutil.rmtree(lock_file.parent, ignore_errors=True)
+            _remove(lock_file.parent, before_removal)
+
+
+def _remove(folder: Path, before_removal: Callable[[Path], None]) -> None:
+    before_removal(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.is_dir():
+        # A process that was ending has written to it meanwhile: whoever looks next finds it.
+        with suppress(OSError):
+            (folder / "lock").touch()
 
 
 def _family(cache: str | Path | None, kind: str, owner: str) -> Path:

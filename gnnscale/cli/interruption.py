@@ -24,6 +24,9 @@ CHILD_SECONDS: Final = 2.0
 WORDS: Final = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 """What a signal did, in a word."""
 
+_HEARD: Final[list[int]] = []
+"""Signals that were acted on."""
+
 _SUBREAPER: Final = 36
 """Linux's PR_SET_CHILD_SUBREAPER: who loses its parent becomes a child of this process."""
 
@@ -67,6 +70,7 @@ def interruptible(cause: Cause = lambda: None) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    _HEARD.clear()
     before = {number: signal.getsignal(number) for number in WORDS}
     heard, told = socket.socketpair()
     told.setblocking(False)
@@ -93,7 +97,15 @@ def interruptible(cause: Cause = lambda: None) -> Iterator[None]:
             told.close()
 
 
+def as_interruption(error: KeyboardInterrupt) -> Interruption:
+    """What has interrupted the run: libraries that hear of a signal while they wait raise a Ctrl-C of their own."""
+    if isinstance(error, Interruption):
+        return error
+    return Interruption(_HEARD[-1] if _HEARD else signal.SIGINT)
+
+
 def _raise_once(number: int, frame: FrameType | None) -> None:
+    _HEARD.append(number)
     for each in WORDS:
         signal.signal(each, signal.SIG_IGN)
     raise Interruption(number)

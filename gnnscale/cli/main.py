@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from rich.console import Console
 
 import gnnscale
 from gnnscale.cli.dry_run import say_dry_run
-from gnnscale.cli.interruption import Interruption, end_children, interruptible
+from gnnscale.cli.interruption import as_interruption, end_children, interruptible
 from gnnscale.cli.query import add_query_verb
 from gnnscale.pipeline import prepare_environment, stage_help
 from gnnscale.schema import GnnscaleError, LostProcessError, mask_text
@@ -54,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {mask_text(str(error))}", file=sys.stderr)
         return EXIT_FAULT
     except KeyboardInterrupt as error:
-        interruption = error if isinstance(error, Interruption) else Interruption(signal.SIGINT)
+        interruption = as_interruption(error)
         print(interruption.line, file=sys.stderr)
         end_children()
         return interruption.status

@@ -139,8 +139,8 @@ class Query:
         home, words = Lake(str(lake), self._graph.storage_options), override_words(overrides or ())
         # What is wrong with the configuration, or the lake, should show before a frame is written.
         self._settings(home, {}, words, mode)
-        check_room(home)
         given = None if examples is None else read_input(f"examples_{self.name}", examples, home.storage_options)
+        check_room(home)
         with kept_store(), shown_logging(verbose) as console:
             stored = {"tables": self._graph.store(home), **(self._store_examples(home, given) if given else {})}
             settings = self._settings(home, stored, words, mode)

@@ -3,17 +3,21 @@
 import multiprocessing
 import os
 import random
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from gnnscale.arrays.ended_processes import end_processes
 from gnnscale.arrays.host_arrays import (
     KEPT,
     build_file_once,
     build_once,
     hold_built,
     name_folder,
+    remove_abandoned,
     remove_older,
     scratch_folder,
 )
@@ -176,3 +180,15 @@ def test_scratch_folders_are_of_one_process_each_and_what_a_killed_one_left_goes
         assert left.exists()
     with scratch_folder(tmp_path, "search", "a"):
         assert not left.exists()
+
+
+def test_a_scratch_folder_of_a_process_that_is_gone_goes_with_what_works_in_it(tmp_path):
+    with scratch_folder(tmp_path, "ray", "") as kept:
+        abandoned = tmp_path / "ray-abandoned"
+        (abandoned / "logs").mkdir(parents=True)
+        (abandoned / "lock").touch()
+        (tmp_path / "ray-of-somebody").mkdir()
+        process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", str(abandoned / "socket")])
+        remove_abandoned(tmp_path, "*", end_processes)
+        assert process.wait(10) == -9 and not abandoned.exists()
+        assert kept.name.startswith("ray-") and kept.exists() and (tmp_path / "ray-of-somebody").exists()

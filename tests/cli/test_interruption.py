@@ -32,6 +32,7 @@ sys.exit(cli.main([]))
 """
 
 WAITS = "time.sleep(600)"
+AS_CTRL_C = "try:\n        time.sleep(600)\n    except KeyboardInterrupt:\n        raise KeyboardInterrupt from None"
 HANGS = "try:\n        time.sleep(600)\n    finally:\n        time.sleep(600)"
 TAKEN = "signal.signal(signal.SIGINT, lambda *a: None); signal.signal(signal.SIGTERM, lambda *a: None)"
 
@@ -70,6 +71,11 @@ def test_one_signal_or_three_end_it_in_a_line(tmp_path: Path, number: int, statu
     found, said, _ = interrupted(tmp_path, number, 3, WAITS)
     word = "interrupted" if status == 130 else "terminated"
     assert (found, said) == (status, f"{word}: tables that were committed stay; run again to go on\n")
+
+
+def test_sigterm_that_a_library_raises_as_ctrl_c_stays_sigterm(tmp_path: Path) -> None:
+    found, said, _ = interrupted(tmp_path, signal.SIGTERM, 1, AS_CTRL_C)
+    assert found == 143 and said.startswith("terminated: ")
 
 
 @pytest.mark.parametrize(("work", "before"), [(HANGS, "pass"), (WAITS, TAKEN)], ids=["hangs", "handler is taken"])
