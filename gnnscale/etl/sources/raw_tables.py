@@ -77,7 +77,7 @@ def read_raw_tables(
         DataError: a time does not parse or is missing.
         LakeError: a source is not readable.
     """
-    frames = {}
+    frames: dict[str, DataFrame] = {}
     # Tables of keys alone come last: the tables that mention these tell their type.
     for table in sorted(graph.tables.values(), key=lambda table: sources[table.name] == NO_SOURCE):
         if sources[table.name] == NO_SOURCE:
