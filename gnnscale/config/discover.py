@@ -120,7 +120,7 @@ def _said(table: str, overrides: Sequence[str]) -> dict[str, Any]:
     words = {
         key.removeprefix(f"tables.{table}."): value for key, _, value in pairs if key.startswith(f"tables.{table}.")
     }
-    said = {key.partition(".")[0]: value for key, value in words.items()}
+    said: dict[str, Any] = {key.partition(".")[0]: value for key, value in words.items()}
     # A table that takes keys from this one is a parent, whether it has rows of its own or not.
     if any(key.endswith(".keys_from") and f"{table}." in value for key, _, value in _pairs(overrides)):
         said.setdefault("foreign_keys", True)
