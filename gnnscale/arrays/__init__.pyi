@@ -11,6 +11,7 @@ from .host_arrays import remove_abandoned as remove_abandoned
 from .host_arrays import remove_left as remove_left
 from .host_arrays import remove_older as remove_older
 from .host_arrays import scratch_folder as scratch_folder
+from .kept_signals import kept_signals as kept_signals
 from .key_values import EXACT as EXACT
 from .key_values import as_keys as as_keys
 from .key_values import key_array as key_array
@@ -18,7 +19,6 @@ from .key_values import key_kind as key_kind
 from .key_values import key_text as key_text
 from .key_values import plain_keys as plain_keys
 from .key_values import show_key as show_key
-from .kept_signals import kept_signals as kept_signals
 from .memory_limits import MemoryLimits as MemoryLimits
 from .memory_limits import memory_limits as memory_limits
 from .prefetch import compute_threads as compute_threads

@@ -138,7 +138,6 @@ class MemoryTable(TableInput):
         """A column."""
         return self.table[column]
 
-
     @property
     def epochs(self) -> Mapping[str, ValueKind]:
         """By all rows."""

@@ -8,13 +8,13 @@ from .delta_log import table_files as table_files
 from .lake import Lake as Lake
 from .part_files import PartFiles as PartFiles
 from .part_files import committed_by as committed_by
-from .portable import from_portable as from_portable
-from .portable import to_portable as to_portable
 from .partitions import is_told as is_told
 from .places import local_path as local_path
 from .places import open_folder as open_folder
 from .plain_types import plain_array as plain_array
 from .plain_types import plain_type as plain_type
+from .portable import from_portable as from_portable
+from .portable import to_portable as to_portable
 from .snapshot import SourceGrowth as SourceGrowth
 from .snapshot import SourceSnapshot as SourceSnapshot
 from .snapshot import growth_since as growth_since
