@@ -167,7 +167,7 @@ def _aggregates(
     manifest: GraphManifest,
     own_times: DataFrame | None,
 ) -> dict[str, DataFrame]:
-    """Link from an event table -> its measures for every entity and anchor; of one anchor an entity without the anchor."""
+    """Link from an event table -> its measures by entity and anchor; of one anchor an entity without the anchor."""
     frames = {}
     for link in dict.fromkeys(aggregate.link for aggregate, _ in measures):
         chosen = {key: name for key, name in measures.items() if key[0].link == link}
