@@ -9,6 +9,7 @@ from dataclasses import replace
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from gnnscale.etl.checks.key_checks import link_keys, own_keys
 from gnnscale.etl.sources.raw_tables import TIME, RawTable
 from gnnscale.schema import DataError, LinkManifest, Table
 
@@ -33,8 +34,8 @@ def check_precedence(raw: Mapping[str, RawTable], link: LinkManifest, most: floa
     # What takes its time from a parent is as old as that.
     if not child.table.time_column or not parent.table.time_column:
         return link
-    rows = child.frame.select(F.col(link.column).alias("key"), F.col(TIME).alias("time"))
-    parents = parent.frame.select(F.col(parent.table.primary_key or "").alias("key"), F.col(TIME).alias("came"))
+    rows = child.frame.select(link_keys(raw, link.link).alias("key"), F.col(TIME).alias("time"))
+    parents = parent.frame.select(own_keys(parent).alias("key"), F.col(TIME).alias("came"))
     counted = replace(link, early=count_early(rows, parents))
     check_early_rate(counted, parent.table, most)
     return counted
