@@ -83,8 +83,9 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
         "classes": _classes(written, query),
         "frames": query.frames,
         "splits": {str(split): {"examples": counts[split]} for split in Split},
-        "left_out": left_out.to_dict(),
     }
+    if left_out.asked:
+        record["left_out"] = left_out.to_dict()
     if plan.own_times is not None:
         spans = written.groupBy("split").agg(F.min("anchor_time").alias("first"), F.max("anchor_time").alias("last"))
         for row in spans.collect():
