@@ -26,6 +26,8 @@ class SparkLease:
         self._settings = settings
         self._found = active_session()
         self._session: SparkSession | None = None
+        self._begun = False
+        """Whether a session was being started: what has come of it goes, also where that has failed."""
 
     def open(self, heap_mib: int = 0) -> SparkSession:
         """The session.
@@ -40,12 +42,13 @@ class SparkLease:
 
         if self._session is None:
             lent = self._found is not None
+            self._begun = not lent
             self._session = borrow_session(self._settings) if lent else open_session(self._settings, heap_mib=heap_mib)
         return self._session
 
     def find_lost(self) -> tuple[str, str] | None:
         """Name and end of the JVM, where it was started here and is gone; None where it lives."""
-        if self._session is None or self._found is not None:
+        if not self._begun:
             return None
         from gnnscale.etl import jvm_status
 
@@ -60,9 +63,9 @@ class SparkLease:
         """
         from gnnscale.etl import activate_session, close_session
 
-        if self._session is None:
+        if self._session is None and not self._begun:
             return
-        self._session = None
+        self._session, self._begun = None, False
         if self._found is not None:
             activate_session(self._found)
         else:
