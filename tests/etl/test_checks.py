@@ -31,11 +31,11 @@ def test_rows_and_range_of_times_are_counted(spark):
 
 def test_rows_that_end_before_they_begin_are_told(spark, caplog):
     table = Table("t", time_column="since", end_time="until")
-    some = raw_table(spark, table, [5, 5, 5], since=[5, 5, 5], until=[4, 6, None], _end=[4, 6, None])
+    some = raw_table(spark, table, [5, 5, 5], since=[5, 5, 5], until=[4, 6, None], **{END: [4, 6, None]})
     check_tables({"t": some})
     assert "t.until is before t.since in 1 of 2 rows, which are never there" in caplog.text
     with pytest.raises(DataError, match=r"t\.until is before t\.since in all 1 rows that have it"):
-        check_tables({"t": raw_table(spark, table, [5, 5], since=[5, 5], until=[4, None], _end=[4, None])})
+        check_tables({"t": raw_table(spark, table, [5, 5], since=[5, 5], until=[4, None], **{END: [4, None]})})
 
 
 def test_link_figures_are_counted(spark):

@@ -284,9 +284,9 @@ def ancient_times(shop, rng):
     column = shop.tables["events"].schema.field("created_at").type
     if pa.types.is_timestamp(column) and column.unit == "us":
         values = shop.plain("events", "created_at")
-        shop.column("events", "created_at", pa.array([values[0].replace(year=1801), *values[1:]], column))
+        shop.column("events", "created_at", pa.array([*values[:5], values[5].replace(year=1801), *values[6:]], column))
         shop.refusable.add("events")
-        shop.event_times[0] = int(values[0].replace(year=1801, tzinfo=dt.UTC).timestamp())
+        shop.event_times[5] = int(values[5].replace(year=1801, tzinfo=dt.UTC).timestamp())
 
 
 @breaks
