@@ -10,6 +10,7 @@ import pytest
 from gnnscale.config import build_settings
 from gnnscale.etl.checks.checks import check_link, check_tables, check_windows
 from gnnscale.etl.graph.graph_stage import build_graph
+from gnnscale.etl.sources.raw_tables import END
 from gnnscale.lake import Lake
 from gnnscale.query.anchors import AnchorPlan, show_time
 from gnnscale.query.horizon import Horizon
