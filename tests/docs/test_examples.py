@@ -43,7 +43,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     file = tmp_path_factory.mktemp("examples") / "told.json"
     order = [name for name in NAMES if name != LAST] + [LAST]
     command = [sys.executable, "-c", PROGRAM, str(file), *order]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=2400)
     assert run.returncode == 0, run.stderr[-3000:]
     return json.loads(file.read_text())
 

@@ -71,7 +71,7 @@ def lake(sampled_journey: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     there += ["--driver-java-options", f"-Dlog4j2.configurationFile={LOGGING.as_uri()}"]
     output = ""
     for command in ([*own, *asked[0]], [*there, str(program), json.dumps(asked[1:])]):
-        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=900)
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=2400)
         assert run.returncode == 0, run.stderr[-4000:]
         output += run.stdout
     assert graph_versions(folder) == versions, "a question built the graph again"
