@@ -90,7 +90,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
         "num_amount": pa.array(np.arange(240.0)),
         "huge": pa.array([1.0] * 100 + [1e300] + [1.0] * 139),
         "_Time": pa.array([f"t{i % 3}" for i in range(240)]),
-        "KEY": pa.array([row // 2 for row in range(240)]),
+        "KEY": pa.array([100 if row == 100 else row // 3 for row in range(240)]),
         "count": pa.array(range(240)),
     }
     # Races since 1950: further apart than seconds of 32 bits tell.
