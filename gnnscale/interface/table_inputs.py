@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from gnnscale.config import epoch_kinds, with_epochs
 from gnnscale.interface.plain_columns import arrow_table, dictionary_columns, pandas_table, plain_table
 from gnnscale.lake import Lake, arrow_kinds, count_rows, find_source, name_format, open_rows, read_schema
-from gnnscale.schema import LakeError, SchemaError, ValueKind, nearest
+from gnnscale.schema import LakeError, SchemaError, ValueKind, nearest, twin_names
 
 if TYPE_CHECKING:
     from gnnscale.etl import DataFrame
@@ -293,10 +293,5 @@ def _named_input(name: str, given: str, storage_options: Mapping[str, str]) -> T
 
 
 def _refuse_twins(name: str, columns: Sequence[str]) -> None:
-    """See that Spark, for which case makes no difference, can tell the columns apart."""
-    seen: dict[str, str] = {}
-    for column in columns:
-        if other := seen.get(column.lower()):
-            both = f"'{column}'" if other == column else f"'{other}' and '{column}', which are one to Spark"
-            raise SchemaError(f"table '{name}' has two columns called {both}; rename one, or leave it out")
-        seen[column.lower()] = column
+    if both := twin_names(columns):
+        raise SchemaError(f"table '{name}' has two columns called {both}; rename one, or leave it out")

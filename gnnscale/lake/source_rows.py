@@ -28,7 +28,7 @@ from gnnscale.lake.source import (
     name_format,
 )
 from gnnscale.lake.text_files import TextColumns, TextFile, find_columns, read_text
-from gnnscale.schema import LakeError
+from gnnscale.schema import LakeError, twin_names
 
 log = logging.getLogger(__name__)
 
@@ -395,12 +395,8 @@ def _stored(column: pa.ChunkedArray, wanted: pa.Field, path: str) -> pa.ChunkedA
 
 
 def _refuse_twins(place: str, names: Sequence[str]) -> None:
-    seen: dict[str, str] = {}
-    for name in names:
-        if other := seen.get(name.lower()):
-            both = f"'{name}'" if other == name else f"'{other}' and '{name}', which are one to Spark"
-            raise LakeError(f"{place}: two columns are called {both}; rename one, or leave it out")
-        seen[name.lower()] = name
+    if both := twin_names(names):
+        raise LakeError(f"{place}: two columns are called {both}; rename one, or leave it out")
 
 
 def _unreadable(path: str, form: SourceFormat, error: Exception) -> LakeError:

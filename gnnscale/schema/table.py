@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -218,3 +218,13 @@ class EdgeType:
     def table_name(self) -> str:
         """Name of its table in the lake: ``edges_[rev_]<table>_<column>``."""
         return f"edges_{'rev_' if self.reverse else ''}{self.link.table}_{self.link.column}"
+
+
+def twin_names(names: Iterable[str]) -> str | None:
+    """Two names that are one to Spark, for which case makes no difference, as messages show them; None without any."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if other := seen.get(name.lower()):
+            return f"'{name}'" if other == name else f"'{other}' and '{name}', which are one to Spark"
+        seen[name.lower()] = name
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
@@ -110,7 +111,7 @@ def _no_options(settings: Settings) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinkBaseline(Baseline):
+class LinkBaseline(Baseline, ABC):
     """A baseline that ranks targets.
 
     Args:
@@ -119,6 +120,7 @@ class LinkBaseline(Baseline):
 
     needs_repeats: bool = False
 
+    @abstractmethod
     def lists(self, settings: Settings, history: History, entities: Ids, k: int) -> dict[Part, Ids]:
         """The ranked lists of some entities.
 
@@ -132,7 +134,6 @@ class LinkBaseline(Baseline):
             Part to int64 ``[N, k]``, best first, -1 where a list ends early: drawn from all targets, from those that
             the entity has had (``repeat``) and from the others (``explore``).
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
