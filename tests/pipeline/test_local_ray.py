@@ -11,6 +11,8 @@ import pytest
 
 from tests.cluster import ROOT
 
+# What asks for the token is the two servers; the titles that other processes give themselves overwrite what /proc shows
+# of their environment.
 PROGRAM = """
 import os, sys, tempfile
 from pathlib import Path
@@ -39,11 +41,13 @@ for table in ("/proc/net/tcp", "/proc/net/tcp6"):
 here = ray.util.get_node_ip_address()
 (session,) = Path(tempfile.gettempdir()).glob("gnnscale-*/ray-*/session_2*")
 mode = session.parents[1].stat().st_mode & 0o777
-tokens = {b"RAY_AUTH_TOKEN=" in Path(f"/proc/{pid}/environ").read_bytes() for pid in own - {os.getpid()}}
+servers = [pid for pid in own if Path(f"/proc/{pid}/comm").read_text().strip() in ("gcs_server", "raylet")]
+tokens = {b"RAY_AUTH_TOKEN=" in Path(f"/proc/{pid}/environ").read_bytes() for pid in servers}
 stop_ray()
 left = list(session.parents[1].glob("ray-*"))
 restored = not set(own_names) & os.environ.keys()
-print(json.dumps([here, sorted(listening), mode, sorted(tokens), os.environ["RAY_AUTH_MODE"], len(left), restored]))
+auth = os.environ["RAY_AUTH_MODE"]
+print(json.dumps([here, sorted(listening), mode, len(servers), sorted(tokens), auth, len(left), restored]))
 """
 
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
@@ -59,7 +63,7 @@ def test_nothing_but_this_user_reaches_a_ray_of_our_own(shop_content) -> None:
         command = [sys.executable, "-c", PROGRAM, json.dumps(shop_content)]
         run = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=300)
         assert run.returncode == 0, run.stderr
-        here, listening, mode, tokens, auth, left, restored = json.loads(run.stdout.splitlines()[-1])
+        here, listening, mode, servers, tokens, auth, left, restored = json.loads(run.stdout.splitlines()[-1])
         assert not list(Path(folder).glob("*/ray-*"))
     assert here == "127.0.0.1" and listening and set(listening) <= LOOPBACK
-    assert mode == 0o700 and tokens == [True] and auth == "token" and left == 0 and restored
+    assert mode == 0o700 and servers == 2 and tokens == [True] and auth == "token" and left == 0 and restored
