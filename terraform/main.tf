@@ -71,6 +71,8 @@ module "jobs" {
   tasks                     = module.tasks.tasks
   parameters                = module.tasks.parameters
   arguments                 = module.tasks.arguments
+  timeout_seconds           = module.tasks.timeout_seconds
+  retries                   = module.tasks.retries
   wheel                     = var.wheel
   policies                  = module.compute.policies
   spark_versions            = { spark = var.spark_version, gpu = var.gpu_spark_version, cpu = var.spark_version }

@@ -81,6 +81,13 @@ ARGUMENTS: Final = (
 """What every task is started with; names in braces are filled in by the platform."""
 
 
+TIMEOUT_SECONDS: Final = 12 * 3600
+"""After which a task is ended."""
+
+RETRIES: Final = 1
+"""How often a task that has failed is run again; its stage goes on from what it has committed."""
+
+
 def job_tasks(answers: Answers) -> list[JobTask]:
     """The tasks of a job, in the order of the pipeline: each waits for the one before.
 
@@ -101,6 +108,8 @@ def job_plan() -> dict[str, Any]:
         "package": PACKAGE,
         "parameters": [vars(parameter) for parameter in PARAMETERS],
         "arguments": list(ARGUMENTS),
+        "timeout_seconds": TIMEOUT_SECONDS,
+        "retries": RETRIES,
         "tasks": {
             answers: [{**vars(task), "after": list(task.after)} for task in job_tasks(answers)] for answers in ORDERS
         },

@@ -75,7 +75,7 @@ resource "databricks_job" "this" {
       task_key                  = task.key
       description               = task.value.description
       job_cluster_key           = task.value.compute
-      timeout_seconds           = var.timeout_hours * 3600
+      timeout_seconds           = var.timeout_seconds
       max_retries               = var.retries
       min_retry_interval_millis = 60000
       retry_on_timeout          = false

@@ -133,13 +133,12 @@ variable "spark_workers" {
   }
 }
 
-variable "timeout_hours" {
+variable "timeout_seconds" {
   type        = number
   description = "After which a task is ended."
-  default     = 12
 
   validation {
-    condition     = var.timeout_hours > 0 && var.timeout_hours <= 168
+    condition     = var.timeout_seconds > 0 && var.timeout_seconds <= 7 * 86400
     error_message = "Between nothing and a week."
   }
 }
@@ -147,7 +146,6 @@ variable "timeout_hours" {
 variable "retries" {
   type        = number
   description = "How often a failed task is run again; a stage begins where its last commit is."
-  default     = 1
 
   validation {
     condition     = var.retries >= 0 && var.retries <= 5

@@ -20,3 +20,13 @@ output "arguments" {
   description = "What every task is started with."
   value       = local.plan.arguments
 }
+
+output "timeout_seconds" {
+  description = "After which a task is ended."
+  value       = local.plan.timeout_seconds
+}
+
+output "retries" {
+  description = "How often a failed task is run again."
+  value       = local.plan.retries
+}
