@@ -135,7 +135,7 @@ def test_answers_that_there_are_not_are_told() -> None:
 
 
 def test_a_misspelt_field_is_refused_by_the_typed_models() -> None:
-    source, names = (ROOT / "bundle/job.py").read_text(), {"__name__": "misspelt"}
+    source, names = (ROOT / "bundle/job.py").read_text(), {"__name__": "bundle.job"}
     assert "max_retries=" in source
     exec(compile(source.replace("max_retries=", "max_retrys="), "misspelt", "exec"), names)
     with pytest.raises(TypeError, match="unexpected keyword argument 'max_retrys'"):
