@@ -14,6 +14,7 @@ import gnnscale
 from gnnscale.cli.dry_run import say_dry_run
 from gnnscale.cli.interruption import as_interruption, end_children, interruptible
 from gnnscale.cli.query import add_query_verb
+from gnnscale.cli.runs import add_runs_verb
 from gnnscale.pipeline import prepare_environment, stage_help
 from gnnscale.schema import GnnscaleError, LostProcessError, mask_text
 
@@ -87,6 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_options(explain, writes=False)
     explain.set_defaults(handle=_explain, mode=None)
+    add_runs_verb(verbs)
     return parser
 
 

@@ -63,6 +63,7 @@ class TrainStage(ModelStage):
 
     name = "train"
     help = "train a model on the labelled examples (Ray Train)"
+    on_gpu = True
     after = LabelStage
 
     def inputs(self) -> dict[str, Any]:
