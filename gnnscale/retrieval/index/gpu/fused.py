@@ -11,8 +11,13 @@ from gnnscale.retrieval.index.gpu.compared import Asked, Compared
 
 TILE = (128, 64)
 """Queries and targets of one product; compiled for compute capability 9.0, larger ones spill registers."""
-CHUNK = 128
-"""Channels of one product, or 64 where the width is no multiple."""
+WHOLE = 128
+"""Widths up to which a product is of all channels."""
+CHUNK = 64
+"""Channels of one product of wider vectors: of 128, three stages of both sides would take 262,144 bytes of shared
+memory where there are 256; a block has 232,448 at compute capability 9.0, and 166,912 at 8.0."""
+WARPS, STAGES = 8, 3
+"""Of a scan: what its products are compiled for."""
 STEPS = 128
 """Tiles of targets that one program looks at."""
 SCORED = 32
@@ -27,7 +32,6 @@ def scan(
     span = STEPS * TILE[1]
     # Programs side by side look at the same targets for other queries, so that these are read from memory once.
     grid = (triton.cdiv(rows, TILE[0]), triton.cdiv(stop - start, span))
-    chunk = width if width <= CHUNK else CHUNK if width % CHUNK == 0 else CHUNK // 2
     with torch.cuda.device_of(asked.values):
         _scan[grid](
             asked.values,
@@ -43,14 +47,19 @@ def scan(
             stop,
             positions.shape[1],
             WIDTH=width,
-            CHUNK=chunk,
+            CHUNK=chunk_of(width),
             SPAN=span,
             QUERIES=TILE[0],
             TARGETS=TILE[1],
             WIDEN=is_interpreted(),
-            num_warps=8,
-            num_stages=3,
+            num_warps=WARPS,
+            num_stages=STAGES,
         )
+
+
+def chunk_of(width: int) -> int:
+    """Channels of one product, of vectors of a width of :func:`~gnnscale.retrieval.index.gpu.compared.width_for`."""
+    return width if width <= WHOLE else CHUNK
 
 
 def score(queries: Tensor, vectors: Tensor, positions: Tensor, counts: Tensor, euclidean: bool) -> Tensor:
@@ -68,7 +77,7 @@ def score(queries: Tensor, vectors: Tensor, positions: Tensor, counts: Tensor, e
             width,
             positions.stride(0),
             CHANNELS=channels,
-            CHUNK=min(CHUNK, triton.next_power_of_2(channels)),
+            CHUNK=min(WHOLE, triton.next_power_of_2(channels)),
             SCORED=SCORED,
             EUCLIDEAN=euclidean,
             num_warps=4,
