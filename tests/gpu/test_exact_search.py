@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnnscale.retrieval.index.gpu import fused, plain
-from gnnscale.retrieval.index.gpu.compared import Compared
+from gnnscale.retrieval.index.gpu.compared import Asked, Compared
 from gnnscale.retrieval.index.gpu.device_index import DeviceIndex
 from gnnscale.retrieval.index.gpu.device_targets import DeviceTargets
 from gnnscale.retrieval.index.gpu.plan import SearchPlan
@@ -97,6 +97,33 @@ def test_the_kernels_append_and_score_what_plain_torch_does(device):
             found.append((counts, places.gather(1, order), scores.gather(1, order[:20])))
         assert 0 < int(found[0][0].sum()) < 140 * 270
         assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+class Launched:
+    """In the place of a kernel: the grids that it was to be launched on."""
+
+    def __init__(self) -> None:
+        self.grids: list[tuple[int, ...]] = []
+
+    def __getitem__(self, grid):
+        self.grids.append(grid)
+        return lambda *_, **__: None
+
+
+@pytest.mark.parametrize(("queries", "targets"), [(1, 2_100_001), (2, 4_000_000), (100_000, 300)])
+def test_grids_are_within_what_a_device_launches(monkeypatch, queries, targets):
+    monkeypatch.setattr(fused, "_scan", scan := Launched())
+    monkeypatch.setattr(fused, "_score", score := Launched())
+    vectors = torch.zeros(queries, 1)
+    positions, counts = torch.empty(queries, 1, dtype=torch.int32).expand(-1, targets), torch.zeros(queries)
+    fused.score(vectors, torch.zeros(1, 1), positions, counts, False)
+    asked = Asked(vectors, torch.empty(queries, 16), vectors[:, 0], None)
+    compared = Compared(torch.empty(1, 16), torch.empty(1), None, 0.0, 1)
+    # As many targets as an int32 counts.
+    fused.scan(asked, vectors[:, 0], compared, 0, 2**31 - 1, counts, positions)
+    for grid in (*score.grids, *scan.grids):
+        assert all(size <= most for size, most in zip(grid, (2**31 - 1, 65_535, 65_535), strict=False)), grid
+    assert len(score.grids) == len(scan.grids) == 1
 
 
 @pytest.mark.parametrize("place", ["device", "pinned"])

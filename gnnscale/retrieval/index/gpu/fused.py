@@ -30,10 +30,11 @@ def scan(
     """As :func:`gnnscale.retrieval.index.gpu.plain.scan`; candidates of a query come in any order."""
     rows, width = asked.values.shape
     span = STEPS * TILE[1]
-    # Programs side by side look at the same targets for other queries, so that these are read from memory once.
-    grid = (triton.cdiv(rows, TILE[0]), triton.cdiv(stop - start, span))
+    # One axis: CUDA's others end at 65,535. Programs side by side look at the same targets for other queries, so that
+    # these are read from memory once.
+    programs = triton.cdiv(rows, TILE[0]) * triton.cdiv(stop - start, span)
     with torch.cuda.device_of(asked.values):
-        _scan[grid](
+        _scan[(programs,)](
             asked.values,
             asked.slack,
             limits,
@@ -68,7 +69,7 @@ def score(queries: Tensor, vectors: Tensor, positions: Tensor, counts: Tensor, e
     found = torch.empty((rows, width), device=queries.device)
     channels = queries.shape[1]
     with torch.cuda.device_of(queries):
-        _score[(rows, triton.cdiv(width, SCORED))](
+        _score[(rows * triton.cdiv(width, SCORED),)](
             queries,
             vectors,
             positions,
@@ -120,9 +121,10 @@ def _scan(  # type: ignore[no-untyped-def]
     TARGETS: tl.constexpr,  # noqa: N803
     WIDEN: tl.constexpr,  # noqa: N803
 ):
-    row = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
+    blocks = tl.cdiv(rows, QUERIES)
+    row = tl.program_id(0) % blocks * QUERIES + tl.arange(0, QUERIES)
     inside = row < rows
-    first = start + tl.program_id(1) * SPAN
+    first = start + tl.program_id(0) // blocks * SPAN
     last = tl.minimum(first + SPAN, stop)
     channel = tl.arange(0, CHUNK)
     margin = tl.load(slack + row, mask=inside, other=0)[:, None]
@@ -164,12 +166,14 @@ def _score(  # type: ignore[no-untyped-def]
     SCORED: tl.constexpr,  # noqa: N803
     EUCLIDEAN: tl.constexpr,  # noqa: N803
 ):
-    row = tl.program_id(0).to(tl.int64)
-    slot = tl.program_id(1) * SCORED + tl.arange(0, SCORED)
+    pieces = tl.cdiv(width, SCORED)
+    row = (tl.program_id(0) // pieces).to(tl.int64)
+    beginning = tl.program_id(0) % pieces * SCORED
+    slot = beginning + tl.arange(0, SCORED)
     count = tl.minimum(tl.load(counts + row), width)
     total = tl.zeros((SCORED,), tl.float32)
     meant = slot < count
-    if tl.program_id(1) * SCORED < count:
+    if beginning < count:
         place = tl.load(positions + row * stride + slot, mask=meant, other=0).to(tl.int64)
         for first in range(0, CHANNELS, CHUNK):
             channel = first + tl.arange(0, CHUNK)
