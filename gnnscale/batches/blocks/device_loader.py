@@ -64,7 +64,8 @@ class DeviceBlockLoader:
         feature_type: that features are stored in.
         dtype: that they are gathered in: float32 or bfloat16.
         placement: where the graph's arrays, features and codes live; default: by size, topology first.
-        memory: bytes that features and codes may take; default: most of what the graph left free.
+        memory: bytes that graph, features and codes may take together; default: most of what is free.
+        processes: of this host that train together, and share its memory where none is given.
 
     Raises:
         ConfigError: a placement that there is not.
@@ -78,6 +79,7 @@ class DeviceBlockLoader:
         dtype: torch.dtype = torch.float32,
         placement: Placement | Mapping[str, Any] | str | None = None,
         memory: Memory | None = None,
+        processes: int = 1,
     ) -> None:
         own = loader.sampler
         self.loader, self.device, self.dtype = loader, device, dtype
@@ -92,13 +94,13 @@ class DeviceBlockLoader:
             own.rule.cap,
             device,
             placement,
-            memory,
+            memory or Memory.measure(device, processes),
         )
         self.sampler.paths = own.paths
         stored = {table: store_as(np.asarray(values), feature_type) for table, values in loader.features.items()}
         sizes = {(table, "features"): values.nbytes for table, (values, _) in stored.items()}
         sizes |= {(table, "codes"): code_bytes(columns) for table, columns in loader.codes.items()}
-        chosen = choose_placement(sizes, memory or Memory.measure(device), Placement.of(placement))
+        chosen = choose_placement(sizes, self.sampler.memory_left, Placement.of(placement))
         self.features = {
             table: FeatureTable.of(values, device, chosen[table, "features"], scale)
             for table, (values, scale) in stored.items()

@@ -223,7 +223,7 @@ class BlocksNetwork(LinkNetwork, NodeNetwork):
         loader = memory_source(settings, self.store, self.query, seeds, training)
         if device is None or isinstance(loader, WalkLoader):
             return loader
-        return place_source(loader, settings.training, device)
+        return place_source(loader, settings.training, device, self.host_processes)
 
 
 def check_shapes(settings: Settings, target: TableManifest) -> None:

@@ -92,12 +92,30 @@ class Memory:
     pinned: int
 
     @classmethod
-    def measure(cls, device: torch.device) -> Memory:
-        """Six tenths of what is free on the device, and half of what the host has to give."""
-        host = _available_bytes()
+    def measure(cls, device: torch.device, processes: int = 1) -> Memory:
+        """Six tenths of what is free on the device, and this process's part of half of what the host has to give.
+
+        Args:
+            device: of this process.
+            processes: of this host that place arrays, each on a device of its own.
+        """
+        host = available_bytes() // processes
         if device.type != "cuda":
             return cls(int(host * _DEVICE_SHARE), 0)
         return cls(int(torch.cuda.mem_get_info(device)[0] * _DEVICE_SHARE), int(host * _HOST_SHARE))
+
+    def without(self, sizes: Mapping[Key, int], placed: Mapping[Key, Location]) -> Memory:
+        """What is left beside some arrays.
+
+        Args:
+            sizes: array -> bytes.
+            placed: where they are.
+        """
+        left = {"device": self.device, "pinned": self.pinned}
+        for key, location in placed.items():
+            if location != "mapped":
+                left[location] -= _taken(sizes[key], location)
+        return Memory(left["device"], left["pinned"])
 
 
 def choose_placement(sizes: Mapping[Key, int], memory: Memory, wanted: Placement) -> dict[Key, Location]:
@@ -184,7 +202,7 @@ def _taken(size: int, location: str) -> int:
     return 1 << (size - 1).bit_length() if location == "pinned" and size else size
 
 
-def _available_bytes() -> int:
+def available_bytes() -> int:
     """Of the host's memory, within what a container may use."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
