@@ -113,9 +113,10 @@ def test_a_placed_array_has_the_same_bits(device, tmp_path):
             assert found.cpu().numpy().tobytes() == array.tobytes()
 
 
-def test_an_array_of_several_chunks_comes_whole():
+def test_an_array_of_several_chunks_comes_whole(monkeypatch):
+    monkeypatch.setattr(placement, "CHUNK_BYTES", 100)
     array = np.arange(33 * 4, dtype=np.int32).reshape(33, 4)
-    assert torch.equal(place_array(array, "device", torch.device("cpu"), chunk_bytes=100), torch.from_numpy(array))
+    assert torch.equal(place_array(array, "device", torch.device("cpu")), torch.from_numpy(array))
 
 
 def test_there_is_memory_to_measure(device):
