@@ -75,6 +75,24 @@ def test_features_that_do_not_fit_stay_mapped(shop: GraphStore, device: torch.de
     assert {table.placement for table in (*whole.features.values(), *whole.codes.values())} == {"device"}
 
 
+def test_a_limit_of_memory_is_for_graph_and_features_together(shop: GraphStore, device: torch.device) -> None:
+    whole = DeviceBlockLoader(loader_of(shop), device, memory=Memory(1 << 30, 0))
+    graph = (1 << 30) - whole.sampler.memory_left.device
+    features = {name: table.values.nbytes for name, table in whole.features.items()}
+    limit = graph + sum(features.values()) - 1
+    loader = DeviceBlockLoader(loader_of(shop), device, memory=Memory(limit, 0))
+    assert set(loader.sampler.placement.values()) == {"device"}
+    taken = [table.values.nbytes for table in loader.features.values() if table.placement == "device"]
+    taken += [codes.values.values.nbytes for codes in loader.codes.values() if codes.placement == "device"]
+    assert 0 < sum(taken) <= limit - graph and "mapped" in {t.placement for t in loader.features.values()}
+
+
+def test_memory_is_shared_with_the_other_processes_of_the_host(shop: GraphStore, device: torch.device) -> None:
+    loader = DeviceBlockLoader(loader_of(shop), device, processes=10**15)
+    placed = {*loader.sampler.placement.values(), *(table.placement for table in loader.features.values())}
+    assert placed == ({"device"} if device.type == "cuda" else {"mapped"})
+
+
 def test_the_next_block_is_made_on_a_stream_of_its_own(shop: GraphStore, cuda: torch.device) -> None:
     loader = DeviceBlockLoader(loader_of(shop), cuda)
     block = loader.build(np.arange(9))

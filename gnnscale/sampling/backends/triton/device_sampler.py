@@ -81,8 +81,11 @@ class GPUNeighborSampler:
             ]
             for edge_type in self._edge_types()
         }
-        self.placement = choose_for_readers(sizes, readers, memory or Memory.measure(self.device), wanted)
+        memory = memory or Memory.measure(self.device)
+        self.placement = choose_for_readers(sizes, readers, memory, wanted)
         """(name of an edge type or table, array) -> where it is."""
+        self.memory_left = memory.without(sizes, self.placement)
+        """Of the memory that the arrays may take."""
         self._tensors = {
             key: place_array(arrays[key], location, self.device)
             for key, location in self.placement.items()
