@@ -6,9 +6,9 @@ import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gnnscale.collaborative import Interactions, ease_weights, item_knn_weights
 from gnnscale.config import build_settings
 from gnnscale.evaluation.baselines.baseline import link_baselines
-from gnnscale.evaluation.baselines.item_baselines import Interactions, ease_weights, item_knn_weights
 from gnnscale.evaluation.baselines.link_baselines import DAY
 from gnnscale.evaluation.link_holdout import share_of_repeats
 from gnnscale.query import TEMPORAL_LINK_PREDICTION

@@ -1,0 +1,14 @@
+from .hold_out import hold_out as hold_out
+from .interactions import MOST_ITEMS as MOST_ITEMS
+from .interactions import Events as Events
+from .interactions import Interactions as Interactions
+from .interactions import Scores as Scores
+from .ranking import evaluate_scorer as evaluate_scorer
+from .ranking import item_sets as item_sets
+from .ranking import rank_items as rank_items
+from .recommender import Recommender as Recommender
+from .recommender import make_recommender as make_recommender
+from .recommenders.item_weights import ease_weights as ease_weights
+from .recommenders.item_weights import item_knn_weights as item_knn_weights
+from .sparse_kernels import best_items as best_items
+from .weights import learn_weights as learn_weights
