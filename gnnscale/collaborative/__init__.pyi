@@ -6,9 +6,16 @@ from .interactions import Scores as Scores
 from .ranking import evaluate_scorer as evaluate_scorer
 from .ranking import item_sets as item_sets
 from .ranking import rank_items as rank_items
+from .reading.log import InteractionLog as InteractionLog
+from .reading.read_log import read_interactions as read_interactions
+from .reading.split import InteractionSplit as InteractionSplit
+from .reading.split import split_interactions as split_interactions
 from .recommender import Recommender as Recommender
 from .recommender import make_recommender as make_recommender
 from .recommenders.item_weights import ease_weights as ease_weights
 from .recommenders.item_weights import item_knn_weights as item_knn_weights
 from .sparse_kernels import best_items as best_items
+from .tuning import TunedMethod as TunedMethod
+from .tuning import answer_of as answer_of
+from .tuning import compare_methods as compare_methods
 from .weights import learn_weights as learn_weights

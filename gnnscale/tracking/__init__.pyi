@@ -5,4 +5,5 @@ from .console import shown_logging as shown_logging
 from .kept_store import kept_store as kept_store
 from .runs import Run as Run
 from .runs import last_run as last_run
+from .runs import start_named_run as start_named_run
 from .runs import start_run as start_run
