@@ -277,7 +277,14 @@ class TrackingSettings(Section):
 
 
 class Settings(Section):
-    """The whole configuration of a recipe."""
+    """The whole configuration of a recipe.
+
+    Args:
+        recipe: its name; the lake's default folder is called so.
+        seed: of every random choice.
+        tables: their names, and what is said of each.
+        relations: edges that follow from tables, by their names.
+    """
 
     recipe: str
     seed: int = 0
