@@ -6,8 +6,6 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from gnnscale.schema import DataError
-
 
 def held_ranks(users: NDArray[np.int64], keys: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The rank of each row among those of its user by a key, and the number of its user's rows, int64 ``[E]``."""
@@ -30,16 +28,11 @@ def hold_out(
         seed: of the draws.
 
     Returns:
-        The rest, and what was drawn.
-
-    Raises:
-        DataError: the share leaves nothing, or draws nothing.
+        The rest, and what was drawn: nothing, where users have too few.
     """
     users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     rank, count = held_ranks(users, np.random.default_rng(seed).random(matrix.nnz))
     held = rank < np.minimum(np.rint(count * share), count - 1)
-    if not held.any():
-        raise DataError(f"a share of {share:g} of each user's edges holds out none: users have too few")
     return _part(matrix, users, ~held), _part(matrix, users, held)
 
 

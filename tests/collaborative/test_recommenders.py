@@ -100,6 +100,8 @@ def test_ials_solves_each_row() -> None:
 def test_weights_of_a_mix_go_to_what_helps() -> None:
     mix = make_recommender({"name": "mix", "parts": ["random", "ease"], "held_out": 0.25}).fit(two_tastes(200, 60, 9))
     assert [part.title for part in mix.parts] == ["EASE"]
+    few = make_recommender({"name": "mix", "parts": ["popularity", "ease"]}).fit(scipy.sparse.eye(4, format="csr"))
+    assert few.weights.tolist() == [0.5, 0.5]  # there was nothing to learn from
     given = make_recommender({"name": "mix", "parts": ["popularity", "ease"], "weights": [1, 3]}).fit(two_tastes())
     assert given.weights.tolist() == [0.25, 0.75]
 

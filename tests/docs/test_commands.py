@@ -12,7 +12,7 @@ import yaml
 
 from gnnscale.batches import ShardReader, dense_features
 from gnnscale.cli.main import main
-from gnnscale.config import load_interaction_settings, load_settings, recipe_kind
+from gnnscale.config import load_settings, recipe_kind
 from gnnscale.lake import Lake
 from gnnscale.sampling import NeighborSampler
 from gnnscale.store import GraphStore

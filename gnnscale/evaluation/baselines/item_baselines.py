@@ -1,7 +1,7 @@
-"""Baselines from item-item weights: what goes with what the entity has had, ItemKNN and EASE.
+"""Baselines from what was had together: ItemKNN, EASE, and the mix of graph filters and EASE.
 
-Both score an item by the sum, over what the entity has had, of a weight for the pair of items; they differ in how the
-weights come about. Events count ``2^(-age / half-life)``, as for recency-weighted frequency.
+Each scores the items that have the most events from what the entity has had, and then goes by popularity. Events count
+``2^(-age / half-life)``, as for recency-weighted frequency.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import scipy.sparse
 from numpy.typing import NDArray
 
 from gnnscale.arrays import Ids
-from gnnscale.collaborative import MOST_ITEMS, Interactions, Scores, ease_weights, item_knn_weights
-from gnnscale.config import Settings
+from gnnscale.collaborative import MOST_ITEMS, Interactions, Scores, make_recommender
+from gnnscale.config import Implementation, Settings
 from gnnscale.evaluation.baselines.baseline import LinkBaseline
 from gnnscale.evaluation.baselines.link_baselines import DAY, fill_lists, popular_items
 from gnnscale.evaluation.comparison import Part
@@ -27,31 +26,29 @@ from gnnscale.schema import BASELINES
 BLOCK_SCORES: Final = 1 << 24
 """Scores that are looked at together: 64 MiB."""
 
-ItemWeights = Callable[[Interactions, Settings], "scipy.sparse.csr_matrix | Scores"]
-"""Weights of item pairs, ``[C, C]``: from what was had (rows) to what is scored (columns)."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class ItemWeightBaseline(LinkBaseline):
-    """A baseline that ranks targets by their weights with what the entity has had, and then by popularity.
+class RecommenderBaseline(LinkBaseline):
+    """A baseline that ranks targets by a recommender of :mod:`gnnscale.collaborative`, and then by popularity.
 
     Args:
-        weights: of item pairs, from what every entity has had.
+        recommender: as the settings of a run have it.
+        signed: whether its scores may be below 0 for items that it knows; of others, only those above 0 are listed.
     """
 
-    weights: ItemWeights
+    recommender: Callable[[Settings], Implementation]
+    signed: bool = False
 
     def lists(self, settings: Settings, history: History, entities: Ids, k: int) -> dict[Part, Ids]:
         """The ranked lists of some entities, drawn from all targets, from those they had and from the others."""
-        seen = Interactions.of(history, settings.evaluation.half_life_days * DAY)
-        weights = self.weights(seen, settings)
         found: dict[Part, Ids] = {part: np.full((len(entities), k), -1, np.int64) for part in PARTS}
-        for rows, scores in _scored(seen, weights, entities):
+        seen = self._seen(settings, history)
+        for rows, scores in self._scored(settings, seen, entities):
             past = history.past.take(entities[rows])
             had = past.contains(np.broadcast_to(seen.items, scores.shape))
             allowed: dict[Part, NDArray[np.bool_] | None] = {"all": None, "repeat": had, "explore": ~had}
             for part in PARTS:
-                found[part][rows] = _top(seen, scores, allowed[part], k)
+                found[part][rows] = _top(seen, scores, allowed[part], k)[0]
         popular = popular_items(history, settings.evaluation.popularity_days * DAY)
         past = history.past.take(entities)
         return {
@@ -60,46 +57,80 @@ class ItemWeightBaseline(LinkBaseline):
             "explore": fill_lists(found["explore"], popular, past),
         }
 
+    def scored_lists(self, settings: Settings, history: History, entities: Ids, k: int) -> tuple[Ids, Scores]:
+        """The best targets of some entities among all; those that popularity adds have score 0."""
+        seen = self._seen(settings, history)
+        ranked, values = np.full((len(entities), k), -1, np.int64), np.zeros((len(entities), k), np.float32)
+        for rows, scores in self._scored(settings, seen, entities):
+            ranked[rows], values[rows] = _top(seen, scores, None, k)
+        popular = popular_items(history, settings.evaluation.popularity_days * DAY)
+        ranked = fill_lists(ranked, popular, history.past.take(entities))
+        return ranked, np.where(ranked >= 0, values, -np.inf).astype(np.float32)
 
-def _scored(
-    seen: Interactions, weights: scipy.sparse.csr_matrix | Scores, entities: Ids
-) -> Iterator[tuple[slice, Scores]]:
-    step = max(1, BLOCK_SCORES // max(1, len(seen.items)))
-    for start in range(0, len(entities), step):
-        rows = slice(start, start + step)
-        scores = seen.weights[entities[rows]] @ weights
-        yield rows, scores.toarray() if scipy.sparse.issparse(scores) else np.asarray(scores, np.float32)
+    def _seen(self, settings: Settings, history: History) -> Interactions:
+        return Interactions.of(history, settings.evaluation.half_life_days * DAY)
+
+    def _scored(self, settings: Settings, seen: Interactions, entities: Ids) -> Iterator[tuple[slice, Scores]]:
+        """Scores of the items of ``seen``, not above 0 where there is nothing to say."""
+        if not seen.weights.nnz:
+            return
+        model = make_recommender(self.recommender(settings), settings.seed).fit(seen.weights)
+        step = max(1, BLOCK_SCORES // len(seen.items))
+        for start in range(0, len(entities), step):
+            rows = slice(start, start + step)
+            scores = model.score(entities[rows])
+            if self.signed:
+                known = np.diff(seen.weights.indptr)[entities[rows]] > 0
+                # Above 0 from the lowest on, in the same distances.
+                scores = np.where(known[:, None], scores - scores.min(axis=1, keepdims=True) + np.float32(1e-3), 0)
+            yield rows, scores
 
 
-def _top(seen: Interactions, scores: Scores, allowed: NDArray[np.bool_] | None, k: int) -> Ids:
-    """The k best items by a score above 0, ties by events and then the smaller id, -1 after the last."""
+def _top(seen: Interactions, scores: Scores, allowed: NDArray[np.bool_] | None, k: int) -> tuple[Ids, Scores]:
+    """The k best items by a score above 0, ties by events and then the smaller id, -1 after the last; their scores."""
     if allowed is not None:
         scores = np.where(allowed, scores, 0.0)
     width = min(k, scores.shape[1])
-    ranked = np.full((len(scores), k), -1, np.int64)
-    if not width:
-        return ranked
+    ranked, found = np.full((len(scores), k), -1, np.int64), np.zeros((len(scores), k), np.float32)
     # Among equals at the edge, a partition would take any.
     order = np.lexsort((seen.items, -seen.totals))
     best = np.argsort(-scores[:, order], axis=1, kind="stable")[:, :width]
     values = np.take_along_axis(scores[:, order], best, axis=1)
     ranked[:, :width] = np.where(values > 0, seen.items[order][best], -1)
-    return ranked
+    found[:, :width] = np.maximum(values, 0)
+    return ranked, found
 
 
 BASELINES.register("item_knn")(
-    ItemWeightBaseline(
+    RecommenderBaseline(
         "item_knn",
         "ItemKNN",
         "What those had who had the same, by the cosine of items; then what is popular.",
-        weights=lambda seen, settings: item_knn_weights(seen, settings.evaluation.similar_items),
+        recommender=lambda settings: {"name": "item_knn", "nearest": settings.evaluation.similar_items},
     )
 )
 BASELINES.register("ease")(
-    ItemWeightBaseline(
+    RecommenderBaseline(
         "ease",
         "EASE",
         f"A linear model of each item from all others, over the {MOST_ITEMS:,} items with the most events.",
-        weights=lambda seen, settings: ease_weights(seen, settings.evaluation.ease_l2),
+        recommender=lambda settings: {"name": "ease", "l2": settings.evaluation.ease_l2},
+    )
+)
+BASELINES.register("graph_filter")(
+    RecommenderBaseline(
+        "graph_filter",
+        "Graph filter mix",
+        "Smoothed co-occurrence, a spectral low-pass filter and EASE, standardized and summed by weights learned on "
+        f"held-out events, over the {MOST_ITEMS:,} items with the most events; then what is popular.",
+        recommender=lambda settings: {
+            "name": "mix",
+            "parts": [
+                "co_occurrence",
+                {"name": "low_pass", "dims": 64},
+                {"name": "ease", "l2": settings.evaluation.ease_l2},
+            ],
+        },
+        signed=True,
     )
 )
