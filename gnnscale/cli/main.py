@@ -110,6 +110,11 @@ def _add_options(parser: argparse.ArgumentParser, writes: bool) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from gnnscale.cli.interactions import run_interaction_recipe
+    from gnnscale.config import recipe_kind
+
+    if recipe_kind(options.recipe, options.conf) == "interactions":
+        return run_interaction_recipe(options)
     from gnnscale.cli.summary import print_summary
     from gnnscale.pipeline import Pipeline, PipelineContext
     from gnnscale.tracking import configure_logging

@@ -9,4 +9,5 @@ from .run_comparison import list_runs as list_runs
 from .run_comparison import run_store as run_store
 from .runs import Run as Run
 from .runs import last_run as last_run
+from .runs import start_named_run as start_named_run
 from .runs import start_run as start_run

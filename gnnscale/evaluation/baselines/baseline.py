@@ -135,6 +135,24 @@ class LinkBaseline(Baseline, ABC):
             the entity has had (``repeat``) and from the others (``explore``).
         """
 
+    def scored_lists(
+        self, settings: Settings, history: History, entities: Ids, k: int
+    ) -> tuple[Ids, NDArray[np.float32]]:
+        """Candidates among all targets with a score, for blends and for models that learn from it.
+
+        Args:
+            settings: of the run.
+            history: events before the anchor.
+            entities: rows of the entities, int64 ``[N]``.
+            k: length of the lists.
+
+        Returns:
+            Targets, int64 ``[N, k]``, best first, -1 where a list ends early, and scores, float32 ``[N, k]``, falling,
+            minus infinity there. A baseline without scores of its own gives 1 / rank.
+        """
+        ranked = self.lists(settings, history, entities, k)["all"]
+        return ranked, np.where(ranked >= 0, 1 / np.arange(1, k + 1), -np.inf).astype(np.float32)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RankBaseline(LinkBaseline):
