@@ -40,6 +40,7 @@ from .section import Section as Section
 from .settings import ChecksSettings as ChecksSettings
 from .settings import ColumnSettings as ColumnSettings
 from .settings import GraphSettings as GraphSettings
+from .settings import PublishSettings as PublishSettings
 from .settings import Settings as Settings
 from .settings import SparkSettings as SparkSettings
 from .settings import TableSettings as TableSettings
