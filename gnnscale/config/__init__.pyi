@@ -45,6 +45,7 @@ from .settings import ChecksSettings as ChecksSettings
 from .settings import ColumnSettings as ColumnSettings
 from .settings import GraphSettings as GraphSettings
 from .settings import LakeSettings as LakeSettings
+from .settings import PublishSettings as PublishSettings
 from .settings import Settings as Settings
 from .settings import SparkSettings as SparkSettings
 from .settings import TableSettings as TableSettings

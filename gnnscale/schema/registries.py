@@ -44,3 +44,6 @@ RECOMMENDERS: Final = Registry[Any]("recommender", "gnnscale.collaborative.recom
 
 INDEX_KINDS: Final = Registry[Any]("index_kind", "gnnscale.retrieval.index.kinds")
 """Indexes of target vectors."""
+
+KEY_VALUE_STORES: Final = Registry[Any]("store", "gnnscale.publish.stores")
+"""Where readers look up what was published, by the schemes of their URIs."""

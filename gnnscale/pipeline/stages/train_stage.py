@@ -33,7 +33,7 @@ TRAINED = "trained_{query}"
 ANSWERING: Final = ("anchors", "embedding", "retrieval")
 """Sections that the model answers by, and that a stage after the training may be given anew."""
 
-OUTSIDE: Final = ("lake", "spark", "tracking")
+OUTSIDE: Final = ("lake", "spark", "publish", "tracking")
 """Sections that belong to the place where the model is used, and not to the model."""
 
 Hear = Callable[[str, Mapping[str, float]], None]
