@@ -30,11 +30,12 @@ def build(kernel, types, constants, warps, stages=3):
     assert built.metadata.shared <= SHARED, (kernel, constants, built.metadata.shared)
 
 words = dict.fromkeys(("neighbors", "stamps", "frontier", "anchors", "nodes", "times"), "*i32")
-words |= {"indptr": "*i64", "keys": "*i64", "rows": "i32", "width": "i32"}
+words |= {**dict.fromkeys(("indptr", "keys", "stream", "edges"), "*i64"), "rows": "i32", "width": "i32"}
 for strategy in (0, 1, 2):
     for fanout, columns, block, cap in ((1, 1, 1024, "i32"), (10, 16, 64, "i64")):
         types = {**words, "cap": cap, **({"cumulative": "*i64"} if strategy == 2 else {"valid_until": "*i32"})}
         constants = {"STRATEGY": strategy, "FANOUT": fanout, "COLUMNS": columns, "BLOCK": block}
+        constants["OF_SEEDS"] = strategy == 1
         build(_sample, types, {**constants, ("valid_until" if strategy == 2 else "cumulative"): None}, 2)
 kinds = [("fp32", "i32", "fp16"), ("fp16", "i64", "bf16"), ("bf16", "i32", "fp32"), ("i8", "i64", "fp32")]
 kinds += [("i32", "i32", "i32")]

@@ -48,7 +48,8 @@ class DeviceBlock(FeatureBlock):
             stream = torch.cuda.current_stream(self.nodes[0].device)
             stream.wait_event(self.ready)
             # Their memory was taken on another stream, and must not be given to it again before this one is done.
-            for tensor in (*self.nodes, *self.features, *self.codes):
+            for tensor in (*self.nodes, *self.features, *self.codes, self.edges):
+                assert isinstance(tensor, torch.Tensor)
                 tensor.record_stream(stream)
         return super().to(device)
 
@@ -148,12 +149,11 @@ class DeviceBlockLoader:
             tables = (block.table, *(hop.table for hop in block.hops.values()))
             found = tuple(gather(self.features[t], n, self.dtype) for t, n in zip(tables, nodes, strict=True))
             codes = self._gather_codes(tables, nodes)
-            # Waits for this stream, in the thread that makes batches ahead.
-            edges = int(sum((hop >= 0).sum() for hop in nodes[1:]))
             ready = torch.cuda.Event() if self._stream is not None else None
             if ready is not None:
                 ready.record(self._stream)
-        return DeviceBlock(torch.from_numpy(rows), ((), *block.hops), nodes, found, edges, codes=codes, ready=ready)
+        hops = ((), *block.hops)
+        return DeviceBlock(torch.from_numpy(rows), hops, nodes, found, block.edges, codes=codes, ready=ready)
 
     def _gather_codes(self, tables: tuple[str, ...], nodes: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         if not self.codes:
