@@ -103,9 +103,7 @@ class SqliteValues(KeyValues):
         if found is None:
             uri = f"file:{quote(str(self.path))}?mode={'rwc' if self._make else 'ro'}"
             # The thread that closes is not always the one that opened.
-            found = sqlite3.connect(
-                uri, uri=True, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False
-            )
+            found = sqlite3.connect(uri, uri=True, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False)
             found.execute("PRAGMA synchronous = NORMAL")
             self._local.connection = found
             self._opened.append(found)
