@@ -251,10 +251,11 @@ def _write(
     table, state, size = TABLE.format(query=settings.query.name), plan.state, plan.state.partition_rows
     inputs = {
         "state": asdict(state),
-        "version": plan.last.version if plan.last else _version(lake, settings.query.name),
+        "version": plan.last.latest if plan.last else _version(lake, settings.query.name),
+        "graph": store.manifest.to_dict(),
+        "events": hashlib.sha256(plan.events.tobytes()).hexdigest(),
     }
-    digest = hashlib.sha256(plan.events.tobytes()).hexdigest()
-    parts = PartFiles(lake, table, KIND, settings.query.name, fingerprint({**inputs, "events": digest}))
+    parts = PartFiles(lake, table, KIND, settings.query.name, fingerprint(inputs))
     # Whole files that no run has committed go with those of old versions: another run may be at work.
     parts.remove_unfinished(whole=False)
     there, names, replaced = parts.sizes(), [], []
