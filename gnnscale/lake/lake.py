@@ -122,6 +122,18 @@ class Lake:
         )
         return self.version(table)
 
+    def vacuum(self, table: str, days: int) -> int:
+        """Remove files that no version of the table has needed for some days: earlier versions can't be read then.
+
+        Returns:
+            Files removed.
+        """
+        opened = self.open(table)
+        old = opened.vacuum(retention_hours=24 * days, enforce_retention_duration=False)
+        if old:
+            opened.vacuum(retention_hours=24 * days, dry_run=False, enforce_retention_duration=False)
+        return len(old)
+
     @property
     def is_writable_by_delta(self) -> bool:
         """Whether delta-rs writes rows here itself: it takes paths for URIs, which have no room for some signs."""

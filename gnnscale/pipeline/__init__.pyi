@@ -17,6 +17,7 @@ from .stages.evaluate_and_report import EVALUATION as EVALUATION
 from .stages.evaluate_and_report import report_path as report_path
 from .stages.open_graph import open_graph as open_graph
 from .stages.preflight import check_inputs as check_inputs
+from .stages.refresh_stage import REFRESH_ORDER as REFRESH_ORDER
 from .stages.stage import PipelineContext as PipelineContext
 from .stages.stage import Stage as Stage
 from .stages.train_stage import trained_record as trained_record

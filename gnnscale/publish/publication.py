@@ -121,8 +121,8 @@ class Publication:
     def _write(self, pairs: dict[bytes, bytes], removed: Iterable[bytes] = ()) -> None:
         if not self._values.write(pairs, tuple(removed), (self._names.writer, self._token)):
             raise StoreError(
-                f"another run publishes '{self._names.name}' to this store, and has taken over; readers see its version "
-                "as soon as it is whole"
+                f"another run publishes '{self._names.name}' to this store, and has taken over; readers see its "
+                "version as soon as it is whole"
             )
 
     def _tidy(self) -> None:
@@ -148,7 +148,7 @@ class Publication:
             yield number
 
     def _settle(self, table: str, generation: int, number: int, switched: bool) -> None:
-        """Leave the rows of a page as the current version has them, and in the page those that were new to the table."""
+        """Leave the rows of a page as the current version has them, and in the page those that are new to the table."""
         page = self._names.page(table, generation, number)
         names = _keys(self._values.read([page])[0])
         keys = [self._names.row(table, generation, name) for name in names]

@@ -122,24 +122,33 @@ class Store:
         Raises:
             StoreError: the entity has no vector, or the vectors of both sides are not of one model.
         """
-        candidates = list(candidates)
-        sides = self.state(query).tables
-        of = {table.layout.get("side"): name for name, table in sides.items() if table.layout["kind"] == VECTORS}
-        if missing := {"entities", "targets"} - set(of):
-            raise StoreError(f"store has no vectors of the {' and '.join(sorted(missing))} of query '{query}'")
-        wanted = [(of["entities"], [entity]), (of["targets"], candidates)]
-        state, (own, others) = self._read(Namespace(query), wanted)
-        entities, targets = (state.tables[of[side]] for side in ("entities", "targets"))
+        candidates, names = list(candidates), self.sides(query)
+        state, (own, others) = self._read(Namespace(query), [(names[0], [entity]), (names[1], candidates)])
+        entities, targets = (state.tables[name] for name in names)
         if entities.source["model"] != targets.source["model"]:
-            raise StoreError(f"vectors of {of['entities']} and of {of['targets']} are not of one model; publish again")
+            raise StoreError(f"vectors of {names[0]} and of {names[1]} are not of one model; publish again")
         if own[0] is None:
-            raise StoreError(f"{entity!r} has no vector in {query}/{of['entities']}")
-        vectors, there = _stacked(targets, of["targets"], others)
+            raise StoreError(f"{entity!r} has no vector in {query}/{names[0]}")
+        vectors, there = _stacked(targets, names[1], others)
         scores = _scores(read_vector(own[0])[1], vectors, targets.layout["metric"])
         scores = np.where(there, scores, np.nan)
         # NaN sorts last, and equal scores keep their order.
         order = np.argsort(-scores, kind="stable")
         return [(candidates[place], float(scores[place])) for place in order]
+
+    def sides(self, query: str) -> tuple[str, str]:
+        """Tables of a query's vectors: that of the entities, and that of the targets.
+
+        Raises:
+            StoreError: one of them was not published.
+        """
+        # Tables have the same names in every version of a query, so that the one that was seen last says it.
+        found = _sides(self._states[query][1]) if query in self._states else {}
+        if len(found) < 2:
+            found = _sides(self.state(query))
+        if missing := {"entities", "targets"} - set(found):
+            raise StoreError(f"store has no vectors of the {' and '.join(sorted(missing))} of query '{query}'")
+        return found["entities"], found["targets"]
 
     def parse_keys(self, table: str, texts: Iterable[str]) -> list[Any]:
         """Keys that somebody typed, as plain values of the table's type."""
@@ -175,13 +184,20 @@ class Store:
         raise StoreError(f"{ATTEMPTS} versions of query '{names.name}' came while one lookup was read")
 
 
+def _sides(state: State) -> dict[str, str]:
+    """Side -> table of its vectors."""
+    return {table.layout["side"]: name for name, table in state.tables.items() if table.layout["kind"] == VECTORS}
+
+
 def _row_keys(names: Namespace, state: State, wanted: Wanted) -> list[bytes]:
-    keys = []
+    keys: list[bytes] = []
     for name, given in wanted:
         table = _table(names, state, name)
-        for text in key_texts(given, text_type(table.key_type)):
-            # No row has this key: what can be no key of the table is looked up in vain.
-            keys.append(names.row(name, table.generation, text) if text is not None else names.row(name, 0, ""))
+        # What can be no key of the table is looked up in vain: no row is of generation 0.
+        keys += [
+            names.row(name, 0, "") if text is None else names.row(name, table.generation, text)
+            for text in key_texts(given, text_type(table.key_type))
+        ]
     return keys
 
 

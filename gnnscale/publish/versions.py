@@ -1,8 +1,8 @@
 """How versions lie in a store of keys and values.
 
-One pair, the state, says which version readers see. A row's value holds its payload with the version that wrote it; while
-a version is being written, rows that it changes hold two. A table that is written anew gets other keys, those of a new
-generation. Pages list a generation's keys, so that rows can be found again without the store being searched.
+One pair, the state, says which version readers see. A row's value holds its payload with the version that wrote it;
+while a version is being written, rows that it changes hold two. A table that is written anew gets other keys, those of
+a new generation. Pages list a generation's keys, so that rows can be found again without the store being searched.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def test_nothing_is_left_of_what_nobody_reads(uri: str) -> None:
         assert pairs_of(values) == 3
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -101,7 +101,7 @@ class Breaking(KeyValues):
 
     def write(self, pairs: Any, removed: Any = (), only_if: Any = None) -> bool:
         if not self.left:
-            raise Killed
+            raise KilledError
         self.left -= 1
         return self.values.write(pairs, removed, only_if)
 
@@ -124,15 +124,15 @@ def test_a_writer_may_be_killed_at_every_write(uri: str, changes: bool) -> None:
             try:
                 publish(Breaking(values, writes), new, changes)
                 done = True
-            except Killed:
+            except KilledError:
                 pass
             found = read(store, asked)
             assert found in ([old.get(key) for key in asked], [after.get(key) for key in asked])
             seen_before += found[0] == 1
             seen_after += found[0] == 2
-            # Killed once more, in the midst of tidying up.
+            # KilledError once more, in the midst of tidying up.
             if not done:
-                with pytest.raises(Killed):
+                with pytest.raises(KilledError):
                     publish(Breaking(values, 2), {"k0": 5}, changes=True)
                 assert read(store, asked) == found
             publish(values, new, changes)
@@ -200,7 +200,7 @@ def test_what_is_not_there_is_named(uri: str) -> None:
 
 
 def test_stores_that_are_not_there_are_named(tmp_path: Any) -> None:
-    with pytest.raises(StoreError, match="there is no store .*none; publish to it first"):
+    with pytest.raises(StoreError, match=r"there is no store .*none; publish to it first"):
         Store.open(str(tmp_path / "none"))
     (tmp_path / "text").write_text("no database, and longer than its header would be " * 30)
     with pytest.raises(StoreError, match="file is not a database"):

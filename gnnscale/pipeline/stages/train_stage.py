@@ -117,7 +117,7 @@ def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
     training.check_task(settings, lake, *open_graph(settings, lake, edges=settings.training.source == "memory"))
     try:
         with tracking.start_run(settings, lake) as run:
-            run.log_parameters(settings.model_dump(mode="json", exclude={"tables", "lake", "spark"}))
+            run.log_parameters(settings.model_dump(mode="json", exclude={"tables", "lake", "spark", "publish"}))
             if settings.search.space:
                 with progress_bar(console, "search", len(workers.choose_trials(settings)), "trials") as bar:
                     settings = workers.search_settings(settings, lake, run, bar)
