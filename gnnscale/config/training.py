@@ -25,6 +25,8 @@ class TreesSettings(Section):
         rows: share of the training rows that a tree sees.
         l2: penalty of squared leaves.
         bins: that a feature's values are cut into.
+        refit: whether the trees that are kept are grown again, as many as the validation examples have told, on these
+            examples too: they are the latest that there are.
         max_rows: training rows (for rankings: candidates) that are kept in memory; of more, a sample is taken.
         own, new: of rankings: most targets that are scored for an entity, of those that it has had, and of others.
         own_negatives, new_negatives: of rankings: most of each kind that are learned from beside what came true.
@@ -39,8 +41,9 @@ class TreesSettings(Section):
     rows: Annotated[float, Field(gt=0, le=1)] = 0.7
     l2: Annotated[float, Field(ge=0)] = 1.0
     bins: Annotated[int, Field(ge=2, le=255)] = 127
+    refit: bool = True
     max_rows: Positive = 2_000_000
-    own: Positive = 400
+    own: Positive = 1000
     new: Positive = 200
     own_negatives: Positive = 60
     new_negatives: Positive = 40

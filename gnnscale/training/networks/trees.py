@@ -36,10 +36,11 @@ from gnnscale.training.objectives.node_validation import selection_of
 from gnnscale.training.objectives.ranking import validate_ranking
 from gnnscale.training.predictors.link_predictor import ScoredEntities
 from gnnscale.training.train_result import TrainResult
-from gnnscale.training.trees.boosted_trees import BoostedTrees, TreeLoss
+from gnnscale.training.trees.boosted_trees import BoostedTrees
 from gnnscale.training.trees.link_model import LinkTrees, LinkTreesPredictor, PairFeatureSource
 from gnnscale.training.trees.link_rows import fit_links
 from gnnscale.training.trees.node_model import FeatureSource, TreesModel
+from gnnscale.training.trees.tree_loss import TreeLoss
 
 Hear = Callable[[str, Mapping[str, float]], None]
 """Called with ``step`` and ``validation``, and the figures."""
@@ -105,7 +106,7 @@ class TreesNetwork(LinkNetwork, NodeNetwork):
             ConfigError: naming it, and what is allowed.
         """
         if self.query.task_type.predicts_links:
-            if self._loss.name not in ("auto", "lambda_rank"):
+            if self._loss.name != "auto":
                 raise ConfigError(f"training.loss={self._loss.name} is not for trees of links; allowed: auto")
             return
         self._loss.objectives(read_answer_shape(lake, self.settings.query.name).task)
@@ -164,15 +165,17 @@ class TreesNetwork(LinkNetwork, NodeNetwork):
             losses.append((trees, loss))
             hear("step", {"step": trees, "steps": options.rounds, "loss": loss})
 
-        seen = fit_links(model, source, examples, options, self.settings.seed, told)
         context = DistributedContext()
         predictor = self.predictor(model, source, context.device)
         rows, count = examples.validation, self.store.node_count(self.query.target.name)
-        metrics = self.query.task_type.validation
-        found = examples.examples
-        figures = validate_ranking(predictor, source.build, found, rows, count, metrics, context)
-        figures |= {"epoch": 1.0, "loss": losses[-1][1] if losses else float("nan")}
-        hear("validation", figures)
+        metrics, figures = self.query.task_type.validation, {"epoch": 1.0}
+
+        def validate() -> None:
+            found = validate_ranking(predictor, source.build, examples.examples, rows, count, metrics, context)
+            figures.update(found | {"loss": losses[-1][1] if losses else float("nan")})
+            hear("validation", figures)
+
+        seen = fit_links(model, source, examples, options, self.settings.seed, told, validate)
         kept = link_selection(self.query.task_type).metric
         return TrainResult(model.state_dict(), figures, [figures], losses, kept, {}, seen)
 
@@ -198,6 +201,9 @@ class TreesNetwork(LinkNetwork, NodeNetwork):
         figures = validate_task(shape.task, scores, values[validation], self.query.top)
         figures |= {"epoch": 1.0, "loss": losses[-1][1] if losses else float("nan")}
         hear("validation", figures)
+        if self.settings.model.trees.refit:
+            rows = np.concatenate([training, validation])
+            model.trees.refit(source.table(rows), values[rows])
         kept = selection_of(shape, self.query.top).metric
         state = model.state_dict()
         return TrainResult(state, figures, [figures], losses, kept, knowledge.to_dict(), len(training))

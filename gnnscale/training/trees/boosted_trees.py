@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gnnscale.config import TreesSettings
 from gnnscale.query import TaskSpec
-from gnnscale.schema import ConfigError, DataError
+from gnnscale.schema import DataError
 from gnnscale.training.trees.boosters import (
     Array,
     Hear,
@@ -20,6 +20,7 @@ from gnnscale.training.trees.boosters import (
     grow,
     scores,
 )
+from gnnscale.training.trees.tree_loss import TreeLoss
 
 CLASSES: Final = 30
 """Classes that multiclass trees tell apart, the most frequent ones: each costs a tree at every step."""
@@ -32,17 +33,6 @@ BLOCK: Final = 1 << 25
 
 UNJUDGED: Final = 100
 """Trees where no examples tell when to stop."""
-
-VALUE_LOSSES: Final = ("l1", "l2")
-"""Losses that values are fitted to where none is named: what has the smaller error on the validation examples stays."""
-
-OBJECTIVES: Final = {
-    "truth": {"bce": "binary"},
-    "classes": {"bce": "binary"},
-    "class": {"cross_entropy": "multiclass"},
-    "value": {"l1": "l1", "l2": "l2", "huber": "huber", "quantile": "quantile"},
-}
-"""Answer -> loss -> LightGBM's objective; values of frames are fitted as values are."""
 
 
 class TreeInputs(Protocol):
@@ -66,31 +56,21 @@ class TreeInputs(Protocol):
     def __len__(self) -> int: ...
 
 
-@dataclass(frozen=True)
-class TreeLoss:
-    """The loss that trees are grown by.
+@dataclass(frozen=True, eq=False)
+class Grown:
+    """Trees, and how they came about.
 
     Args:
-        name: as of ``training.loss``; ``auto`` for the task's own.
-        level: of quantiles.
+        booster: LightGBM's.
+        objective: that they were grown by.
+        rounds: trees (of several classes: of each).
+        rows: that they learned from.
     """
 
-    name: str = "auto"
-    level: float = 0.5
-
-    def objectives(self, task: TaskSpec) -> list[dict[str, Any]]:
-        """LightGBM's objectives for a task; of several, the best is kept.
-
-        Raises:
-            ConfigError: trees have none for it.
-        """
-        known = OBJECTIVES["value" if task.predicts_values else task.answer]
-        names = (VALUE_LOSSES if task.predicts_values else tuple(known)) if self.name == "auto" else (self.name,)
-        for name in names:
-            if name not in known:
-                allowed = ", ".join(("auto", *known))
-                raise ConfigError(f"training.loss={name} is not for trees of {task}; allowed: {allowed}")
-        return [{"objective": known[name], **({"alpha": self.level} if name == "quantile" else {})} for name in names]
+    booster: Any
+    objective: dict[str, Any]
+    rounds: int
+    rows: int
 
 
 class BoostedTrees:
@@ -106,7 +86,7 @@ class BoostedTrees:
         seed: of the trees and of the rows that are drawn.
         options: of the trees.
         rows: most training rows or, for multilabel, pairs; of more, that many are drawn.
-        loss: that they are grown by.
+        loss: that they are grown by; default: the task's own.
     """
 
     def __init__(
@@ -116,15 +96,16 @@ class BoostedTrees:
         seed: int = 0,
         options: TreesSettings | None = None,
         rows: int = 200_000,
-        loss: TreeLoss = TreeLoss(),
+        loss: TreeLoss | None = None,
     ) -> None:
         self.task, self.classes, self.seed, self.rows = task, classes, seed, rows
         self.options = options or TreesSettings()
-        self.objectives = loss.objectives(task)
+        self.objectives = (loss or TreeLoss()).objectives(task)
         self.models: list[Any] = []
         self.shares: NDArray[np.float64] = np.zeros(0)
         self.told = np.zeros(0, np.int64)
-        """Classes that the multiclass trees tell apart."""
+        """Classes that the trees tell apart."""
+        self._chosen_by: list[Grown | None] = []
 
     def fit(
         self,
@@ -146,23 +127,31 @@ class BoostedTrees:
         """
         if not len(values):
             raise DataError("there are no training examples to grow trees from")
-        if self.task.answer == "classes":
-            self._fit_pairs(inputs, values, validation, hear)
-            return self
-        table, kept = self._columns(inputs), self._drawn(len(values))
-        held = (self._columns(validation[0]), validation[1]) if validation and len(validation[1]) else None
         self.shares = np.nanmean(values, axis=0, dtype=np.float64)
         if self.task.answer == "class":
             self.shares = (values.astype(np.int64) == np.arange(self.classes)).mean(axis=0)
-            kept = kept[self._told_apart(values[kept, 0])]
-            if held:
-                known = self._told_apart(held[1][:, 0])
-                held = held[0][known], held[1][known]
-        self.models = []
-        for column in range(values.shape[1]):
-            train = _known(table[kept], values[kept, column])
-            judge = _known(held[0], held[1][:, column]) if held else None
-            self.models.append((self._regressor if self.task.predicts_values else self._classifier)(train, judge, hear))
+        held = self._rows(*validation) if validation and len(validation[1]) else None
+        train = self._rows(inputs, values)
+        grown = [self._chosen(rows, held[i] if held else None, hear) for i, rows in enumerate(train)]
+        self.models = [own and own.booster for own in grown]
+        self._chosen_by = grown
+        return self
+
+    def refit(self, inputs: TreeInputs, values: Array, hear: Hear = lambda trees, loss: None) -> Self:
+        """Grow the trees again on more examples: as many as :meth:`fit` has kept, and more by as much as rows are.
+
+        Args:
+            inputs: of all examples, those that have told when to stop among them.
+            values: labels, float32 ``[N, W]``.
+            hear: called after each tree.
+        """
+        for i, rows in enumerate(self._rows(inputs, values)):
+            before = self._chosen_by[i]
+            if before is not None:
+                rows = self._without_new(rows)
+                rounds = max(1, round(before.rounds * len(rows) / before.rows))
+                options = self.options.model_copy(update={"rounds": rounds})
+                self.models[i] = grow(before.objective, rows, None, options, self.seed, hear=hear)
         return self
 
     def predict(self, inputs: TreeInputs) -> Array:
@@ -203,58 +192,54 @@ class BoostedTrees:
             parts.append(inputs.pairs[:, :PAIRED].reshape(len(inputs), -1))
         return np.concatenate(parts, axis=1)
 
-    def _told_apart(self, labels: Array) -> NDArray[np.int64]:
-        """Rows whose class the trees tell apart; classes are numbered by how frequent they are."""
-        return np.flatnonzero((labels >= 0) & (labels < CLASSES))
+    def _rows(self, inputs: TreeInputs, values: Array) -> list[TreeRows]:
+        """What each model learns from: of every column of the labels, or of all pairs."""
+        if self.task.answer == "classes":
+            cells = self._drawn(values.size)
+            row, label = np.divmod(cells, values.shape[1])
+            return [_known(self._pair_columns(inputs, row, label), values[row, label])]
+        table, kept = self._columns(inputs), self._drawn(len(values))
+        if self.task.answer == "class":
+            # Classes are numbered by how frequent they are.
+            kept = kept[(values[kept, 0] >= 0) & (values[kept, 0] < CLASSES)]
+        return [_known(table[kept], values[kept, column]) for column in range(values.shape[1])]
 
     def _drawn(self, count: int) -> NDArray[np.int64]:
         if count <= self.rows:
             return np.arange(count)
         return np.sort(np.random.default_rng(self.seed).choice(count, self.rows, replace=False))
 
-    def _classifier(self, train: TreeRows, judge: TreeRows | None, hear: Hear) -> Any:
-        """A classifier, or None where the training examples are all of one class."""
-        told = np.unique(train.values)
-        if len(told) < 2:
-            return None
-        objective = dict(self.objectives[0])
-        if self.task.answer == "class":
-            objective["num_class"] = len(told)
-            self.told = told.astype(np.int64)
-            # LightGBM wants them numbered without gaps.
-            train = TreeRows(train.table, np.searchsorted(told, train.values).astype(np.float32))
-        if judge is not None:
+    def _chosen(self, train: TreeRows, judge: TreeRows | None, hear: Hear) -> Grown | None:
+        """The trees of the objective that judges best; None where the training examples are all of one class."""
+        if not self.task.predicts_values:
+            self.told = np.unique(train.values).astype(np.int64)
+            if len(self.told) < 2:
+                return None
+            train = self._without_new(train)
             # What training has not shown can't be judged.
-            seen = np.isin(judge.values, told)
-            kept = np.searchsorted(told, judge.values[seen]) if self.task.answer == "class" else judge.values[seen]
-            judge = TreeRows(judge.table[seen], kept.astype(np.float32)) if seen.any() else None
-        return self._grown(objective, train, judge, hear)
-
-    def _regressor(self, train: TreeRows, judge: TreeRows | None, hear: Hear) -> Any:
-        if judge is None or len(self.objectives) == 1:
-            return self._grown(self.objectives[0], train, judge, hear)
-        found = [self._grown(objective, train, judge, hear) for objective in self.objectives]
+            judge = judge and self._without_new(judge)
+        objectives = self.objectives if judge else self.objectives[:1]
+        found = [self._grown(objective, train, judge, hear) for objective in objectives]
+        if judge is None or len(found) == 1:
+            return found[0]
         table, values = judge.table, judge.values
-        return min(found, key=lambda model: float(np.abs(scores(model, table) - values).mean()))
+        return min(found, key=lambda grown: float(np.abs(scores(grown.booster, table) - values).mean()))
 
-    def _grown(self, objective: dict[str, Any], train: TreeRows, judge: TreeRows | None, hear: Hear) -> Any:
+    def _without_new(self, rows: TreeRows) -> TreeRows:
+        """Rows of the classes that the trees know, numbered without gaps, as LightGBM wants them."""
+        if self.task.predicts_values:
+            return rows
+        seen = np.isin(rows.values, self.told)
+        return TreeRows(rows.table[seen], np.searchsorted(self.told, rows.values[seen]).astype(np.float32))
+
+    def _grown(self, objective: dict[str, Any], train: TreeRows, judge: TreeRows | None, hear: Hear) -> Grown:
+        if self.task.answer == "class":
+            objective = {**objective, "num_class": len(self.told)}
         options = self.options
-        if judge is None:
+        if judge is None or not len(judge):
             options = options.model_copy(update={"rounds": min(options.rounds, UNJUDGED)})
-        return grow(objective, train, judge, options, self.seed, hear=hear)
-
-    def _fit_pairs(
-        self, inputs: TreeInputs, values: Array, validation: tuple[TreeInputs, Array] | None, hear: Hear
-    ) -> None:
-        self.shares = np.nanmean(values, axis=0, dtype=np.float64)
-        train = self._drawn_pairs(inputs, values)
-        judge = self._drawn_pairs(*validation) if validation and len(validation[1]) else None
-        self.models = [self._classifier(train, judge, hear)]
-
-    def _drawn_pairs(self, inputs: TreeInputs, values: Array) -> TreeRows:
-        cells = self._drawn(values.size)
-        row, label = np.divmod(cells, values.shape[1])
-        return _known(self._pair_columns(inputs, row, label), values[row, label])
+        booster = grow(objective, train, judge, options, self.seed, hear=hear)
+        return Grown(booster, objective, booster.current_iteration(), len(train))
 
     def _pair_columns(self, inputs: TreeInputs, row: NDArray[np.int64], label: NDArray[np.int64]) -> Array:
         """Features of pairs, float32 ``[pairs, features]``: share and past of the class, pair, example."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +26,7 @@ def fit_links(
     options: TreesSettings,
     seed: int,
     hear: Hear,
+    validate: Callable[[], None],
 ) -> int:
     """Grow trees by LambdaRank (Burges, 2010), judged by the MAP of the validation examples' candidates.
 
@@ -34,6 +37,7 @@ def fit_links(
         options: of the trees.
         seed: of what is drawn.
         hear: called after each tree.
+        validate: called when the trees are grown that know nothing of the validation examples.
 
     Returns:
         Examples that were learned from.
@@ -56,7 +60,22 @@ def fit_links(
     }
     model.booster = grow(objective, train, judge, options, seed, hear=hear)
     model.lowest = float(scores(model.booster, train.table, raw=True).min())
+    validate()
+    if options.refit:
+        rounds = max(1, round(model.booster.current_iteration() * (len(kept) + len(judged)) / len(kept)))
+        both = options.model_copy(update={"rounds": rounds})
+        model.booster = grow(objective, _joined(train, judge), None, both, seed)
+        model.lowest = float(scores(model.booster, train.table, raw=True).min())
     return len(kept)
+
+
+def _joined(one: TreeRows, other: TreeRows) -> TreeRows:
+    assert one.groups is not None and other.groups is not None
+    return TreeRows(
+        np.concatenate([one.table, other.table]),
+        np.concatenate([one.values, other.values]),
+        np.concatenate([one.groups, other.groups]),
+    )
 
 
 def _rows(

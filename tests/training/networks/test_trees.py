@@ -19,18 +19,18 @@ from tests.conftest import Shop
 from tests.entity_shop import OtherFuture, entity_settings, write_labels
 from tests.node_tasks import NODE_TASKS
 
-TREES = {"rounds": 40, "min_rows": 5, "learning_rate": 0.2, "columns": 1.0, "rows": 1.0}
+TREES = {"rounds": 40, "min_rows": 5, "learning_rate": 0.2, "columns": 1.0, "rows": 1.0, "refit": False}
 
 
-def tree_settings(shop: Shop, folder: Path, task: TaskSpec, **training):
+def tree_settings(shop: Shop, folder: Path, task: TaskSpec, trees=TREES, **training):
     settings = entity_settings(shop.content, folder, task, **training)
     content = settings.model_dump(mode="json")
-    return build_settings({**content, "model": {"network": "trees", "trees": TREES}})
+    return build_settings({**content, "model": {"network": "trees", "trees": trees}})
 
 
-def fitted(shop: Shop, store: GraphStore, folder: Path, task: TaskSpec, **training):
+def fitted(shop: Shop, store: GraphStore, folder: Path, task: TaskSpec, trees=TREES, **training):
     """Settings, lake and outcome of trees that are trained and kept."""
-    settings = tree_settings(shop, folder, task, **training)
+    settings = tree_settings(shop, folder, task, trees, **training)
     lake, query = Lake(settings.lake.uri), bind_query(settings, store.manifest)
     write_labels(lake, shop.lake, store, query)
     check_task(settings, lake, store, query)
@@ -53,6 +53,23 @@ def test_trees_learn_are_kept_and_answer_as_they_were_judged(
     assert figures[outcome.kept] == pytest.approx(outcome.best[outcome.kept], abs=1e-5)
     # The labels follow from the purchases of the last seven days, which is a feature.
     assert figures[outcome.kept] < 0.5 if task.predicts_values else figures[outcome.kept] > 0.8
+
+
+@pytest.mark.parametrize("task", [REGRESSION, MULTICLASS_CLASSIFICATION])
+def test_trees_that_are_grown_again_have_learned_from_the_validation_examples(
+    shop: Shop, store: GraphStore, tmp_path: Path, task: TaskSpec
+) -> None:
+    found = {}
+    for refit in (False, True):
+        trees = {**TREES, "refit": refit, "rounds": 30, "patience": 30}
+        settings, lake, outcome = fitted(shop, store, tmp_path / str(refit), task, trees)
+        examples = read_entity_examples(lake, "asked", Split.VALIDATION, store.manifest.origin)
+        model = load_node_model(settings, lake, store)
+        figures = validate_task(task, model.predict(examples), examples.values, model.query.top)
+        found[refit] = outcome.best[outcome.kept], figures[outcome.kept]
+    # What is told of the validation is of the trees that have not seen it.
+    assert found[True][0] == found[False][0]
+    assert found[True][1] < found[False][1] if task.predicts_values else found[True][1] >= found[False][1]
 
 
 def test_the_future_changes_no_answer(shop: Shop, store: GraphStore, tmp_path: Path) -> None:
