@@ -53,3 +53,4 @@ from .settings import TextSettings as TextSettings
 from .settings import TrackingSettings as TrackingSettings
 from .settings import query_name as query_name
 from .training import TrainingSettings as TrainingSettings
+from .training import TreesSettings as TreesSettings

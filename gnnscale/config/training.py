@@ -12,12 +12,50 @@ from gnnscale.config.section import Positive, Probability, Section, Share
 from gnnscale.schema import CONVOLUTIONS, LOSSES, NEGATIVES, ConfigError
 
 
+class TreesSettings(Section):
+    """Boosted trees, of ``model.network: trees``.
+
+    Args:
+        rounds: most trees (of several classes: of each); the validation examples stop them earlier.
+        patience: trees without a smaller loss on the validation examples after which growth stops.
+        learning_rate: what each tree adds.
+        leaves: of a tree.
+        min_rows: least training rows of a leaf.
+        columns: share of the features that a tree sees.
+        rows: share of the training rows that a tree sees.
+        l2: penalty of squared leaves.
+        bins: that a feature's values are cut into.
+        refit: whether the trees that are kept are grown again, as many as the validation examples have told, on these
+            examples too: they are the latest that there are.
+        max_rows: training rows (for rankings: candidates) that are kept in memory; of more, a sample is taken.
+        own, new: of rankings: most targets that are scored for an entity, of those that it has had, and of others.
+        own_negatives, new_negatives: of rankings: most of each kind that are learned from beside what came true.
+    """
+
+    rounds: Positive = 1000
+    patience: Positive = 50
+    learning_rate: Annotated[float, Field(gt=0)] = 0.05
+    leaves: Annotated[int, Field(ge=2)] = 15
+    min_rows: Positive = 50
+    columns: Annotated[float, Field(gt=0, le=1)] = 0.3
+    rows: Annotated[float, Field(gt=0, le=1)] = 0.7
+    l2: Annotated[float, Field(ge=0)] = 1.0
+    bins: Annotated[int, Field(ge=2, le=255)] = 127
+    refit: bool = True
+    max_rows: Positive = 2_000_000
+    own: Positive = 1000
+    new: Positive = 200
+    own_negatives: Positive = 60
+    new_negatives: Positive = 40
+
+
 class ModelSettings(Section):
     """The network and its widths.
 
     Args:
         network: ``two_branch`` for links, ``neighborhood`` for node-level tasks, ``blocks`` for convolutions on sampled
-            blocks of fixed shape, for both, or another that is registered; ``auto`` is the first or the second.
+            blocks of fixed shape, for both, ``trees`` for boosted trees on point-in-time features, for both, or another
+            that is registered; ``auto`` is the first or the second.
         convolution: of blocks: GraphSAGE with ``mean``, ``sum`` or ``max`` of the neighbors, ``attention`` over them,
             ``importance`` pooling by their weights, or another that is registered; by name, or as a mapping of ``name``
             and options such as ``heads``. ``auto`` is importance pooling on walks, and the mean on fan-outs.
@@ -35,6 +73,7 @@ class ModelSettings(Section):
             rows divided among the workers; a step then costs what it looks up, optimized by row-wise Adagrad.
         new_targets: whether targets that no training example names are ranked as others are; false ranks them, but
             for the pair branch, after all others.
+        trees: of boosted trees.
     """
 
     network: str = "auto"
@@ -50,6 +89,7 @@ class ModelSettings(Section):
     target_embedding: Literal["lookup", "feature", "fusion"] = "fusion"
     sharded_lookup_rows: Positive = 5_000_000
     new_targets: bool = True
+    trees: TreesSettings = TreesSettings()
 
     @field_validator("convolution")
     @classmethod

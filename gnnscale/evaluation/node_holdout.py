@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from gnnscale.batches import AnswerShape, EntityExamples, read_answer_shape, read_entity_examples
 from gnnscale.config import Settings
 from gnnscale.evaluation.baselines.baseline import BaselineInputs, node_baselines
-from gnnscale.evaluation.baselines.class_features import ClassPath, class_features
-from gnnscale.evaluation.baselines.count_features import CountFeatures
 from gnnscale.evaluation.comparison import MODEL
 from gnnscale.evaluation.holdout import Holdout, node_ids, read_answers
 from gnnscale.evaluation.score_comparison import MethodScores, compare_scores
+from gnnscale.features import ClassFeatures, EntityFeatures
 from gnnscale.lake import Lake
-from gnnscale.query import Aggregate, PredictiveQuery, Split
+from gnnscale.query import PredictiveQuery, Split
 from gnnscale.sampling import permutation, stream_key
 from gnnscale.store import GraphStore
 
@@ -55,8 +54,8 @@ def evaluate_nodes(settings: Settings, lake: Lake, store: GraphStore, query: Pre
     examples = {split: read_entity_examples(lake, name, split, origin) for split in Split}
     test = examples[Split.TEST]
     scores = read_scores(lake, name, query, shape, test)
-    inputs = _Inputs(store, query, shape)
-    baselines = node_baselines(shape.task, len(shape.classes), settings.seed, pairs=inputs.path is not None)
+    inputs = _Inputs(settings, store, query, shape)
+    baselines = node_baselines(shape.task, len(shape.classes), settings.seed, pairs=inputs.classes is not None)
     training = _sample(examples[Split.TRAIN], settings.seed)
     learned = inputs.of(training)
     judged = (inputs.of(examples[Split.VALIDATION]), examples[Split.VALIDATION].values)
@@ -99,29 +98,17 @@ def read_scores(
 
 
 class _Inputs:
-    """What baselines may know of examples: their past, counts of their events, and of each class among them."""
+    """What baselines may know of examples: their past, features of the entity, and of each class among its events."""
 
-    def __init__(self, store: GraphStore, query: PredictiveQuery, shape: AnswerShape) -> None:
-        self.store, self.shape = store, shape
-        self.counts = CountFeatures(store, query.entity.name, query.hidden_columns, query.hidden_tables)
-        self.path = _class_path(store, query) if shape.classes else None
+    def __init__(self, settings: Settings, store: GraphStore, query: PredictiveQuery, shape: AnswerShape) -> None:
+        hidden = query.hidden_columns, query.hidden_tables
+        self.entity = EntityFeatures(store, query.entity.name, *hidden, threads=settings.sampling.threads)
+        self.classes = ClassFeatures.find(store, query, shape.classes) if shape.classes else None
 
     def of(self, examples: EntityExamples) -> BaselineInputs:
-        features = self.counts.compute(examples.entities, examples.anchors)
-        pairs = None
-        if self.path is not None:
-            pairs = class_features(self.store, self.path, self.shape.classes, examples.entities, examples.anchors)
+        features = self.entity.compute(examples.entities, examples.anchors)
+        pairs = None if self.classes is None else self.classes.compute(examples.entities, examples.anchors)
         return BaselineInputs(examples.past, features, pairs)
-
-
-def _class_path(store: GraphStore, query: PredictiveQuery) -> ClassPath | None:
-    target = query.expression
-    if not isinstance(target, Aggregate) or target.column is None:
-        return None
-    known = [f.column for f in store.manifest.table(target.column.table).categorical]
-    if target.column.name not in known:
-        return None
-    return ClassPath(target.link, target.column.name, target.column.via)
 
 
 def _sample(examples: EntityExamples, seed: int) -> EntityExamples:

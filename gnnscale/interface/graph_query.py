@@ -148,6 +148,32 @@ class Query:
         self._run(lake, mode, overrides, None, force, verbose, stages, done)
         return done
 
+    def features(
+        self,
+        lake: str | Path,
+        mode: str = "normal",
+        overrides: Overrides | None = None,
+        *,
+        force: bool = False,
+        verbose: bool = False,
+    ) -> pa.Table:
+        """Build the graph, label examples and compute their features, for a model of one's own.
+
+        Args:
+            lake, mode, overrides, force, verbose: as of :meth:`fit`.
+
+        Returns:
+            ``features_<query>`` in order of anchor and entity: ``entity`` (node id), ``anchor_time`` (epoch seconds),
+            ``split`` (``predict`` for who is predicted for), of rankings ``target`` (node id) and ``had``, and a column
+            a feature, null where it is not known.
+
+        Raises:
+            GnnscaleError: the configuration or a table is at fault; what is done stays done.
+        """
+        home = self._run(lake, mode, overrides, None, force, verbose, ["graph", "labels", "features"])
+        order = ["anchor_time", "entity"] + (["target"] if self.bound.task_type.predicts_links else [])
+        return home.read(f"features_{self.name}").sort_by([(name, "ascending") for name in order])
+
     def _run(
         self,
         lake: str | Path,

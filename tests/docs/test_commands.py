@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 ANY_QUERY = "PREDICT COUNT(purchases.*, 0, 7, days) > 2 FOR EACH customers.customer_id"
 SMALL = ["training.epochs=1", "training.workers=1", "anchors.train=2", "evaluation.resamples=50"]
-STAGES = ("graph", "labels", "shards", "train", "embed", "index", "retrieve", "predict", "evaluate")
+STAGES = ("graph", "labels", "features", "shards", "train", "embed", "index", "retrieve", "predict", "evaluate")
 SERVING = ("publish", "refresh", "lookup")
 
 

@@ -114,11 +114,13 @@ def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
     if not lake.exists(f"labels_{settings.query.name}"):
         raise LakeError(f"lake {lake.uri} holds no labels_{settings.query.name}; run the labels stage first")
     # What is wrong with the sampling or the model shows here, before any worker is started.
-    training.check_task(settings, lake, *open_graph(settings, lake, edges=settings.training.source == "memory"))
+    store, query = open_graph(settings, lake, edges=settings.training.source == "memory")
+    training.check_task(settings, lake, store, query)
+    at_once = training.fits_at_once(settings, query)
     try:
         with tracking.start_run(settings, lake) as run:
             run.log_parameters(settings.model_dump(mode="json", exclude={"tables", "lake", "spark", "publish"}))
-            if settings.search.space:
+            if settings.search.space and not at_once:
                 with progress_bar(console, "search", len(workers.choose_trials(settings)), "trials") as bar:
                     settings = workers.search_settings(settings, lake, run, bar)
             return _train_and_record(settings, lake, console, run)
@@ -150,6 +152,7 @@ def trained_record(lake: Lake, query: str) -> dict[str, Any]:
 
 def _train_and_record(settings: Settings, lake: Lake, console: Console, run: Run) -> str:
     speeds: list[tuple[int, Mapping[str, float]]] = []
+    store, query = open_graph(settings, lake, edges=settings.training.source == "memory")
     with progress_bar(console, "train", 1, "steps") as bar:
 
         def hear(kind: str, figures: Mapping[str, float]) -> None:
@@ -165,7 +168,10 @@ def _train_and_record(settings: Settings, lake: Lake, console: Console, run: Run
                 words = f"{training.metrics_in_words(figures)}, {training.throughput_in_words(figures)}"
                 bar.say(f"epoch {figures['epoch']:.0f}: validation {words}")
 
-        outcome = _train(settings, lake, hear)
+        if training.fits_at_once(settings, query):
+            outcome = training.fit_at_once(settings, lake, store, query, hear)
+        else:
+            outcome = _train(settings, lake, hear)
         training.save_model(lake, settings.query.name, outcome)
         run.log_curve(speeds)
         _record(run, lake, settings.query.name, outcome)
