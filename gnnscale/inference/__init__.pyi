@@ -13,6 +13,7 @@ from .encode import PartitionEncoder as PartitionEncoder
 from .population import query_population as query_population
 from .population import read_keys as read_keys
 from .predict_entities import predict as predict
+from .predict_entities import score_in_batches as score_in_batches
 from .registered_model import AnswerModel as AnswerModel
 from .registered_model import LakeModel as LakeModel
 from .registered_model import log_model as log_model

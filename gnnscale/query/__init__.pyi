@@ -5,7 +5,9 @@ from .anchors import Split as Split
 from .anchors import epoch_seconds as epoch_seconds
 from .anchors import plan_anchors as plan_anchors
 from .anchors import show_time as show_time
+from .bound import NEEDS_EVENTS as NEEDS_EVENTS
 from .bound import Aggregate as Aggregate
+from .bound import aggregates as aggregates
 from .explanation import explain as explain
 from .horizon import Horizon as Horizon
 from .left_out import LeftOut as LeftOut
@@ -29,3 +31,4 @@ from .tasks.regression import REGRESSION as REGRESSION
 from .window import LONG_AGO as LONG_AGO
 from .window import UNIT_SECONDS as UNIT_SECONDS
 from .window import Window as Window
+from .window import shift as shift

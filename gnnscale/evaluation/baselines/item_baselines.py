@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import scipy.linalg
 import scipy.sparse
 from numpy.typing import NDArray
 
-from gnnscale.arrays import Ids
+from gnnscale.arrays import Ids, Ragged
 from gnnscale.config import Settings
 from gnnscale.evaluation.baselines.baseline import LinkBaseline
 from gnnscale.evaluation.baselines.link_baselines import DAY, fill_lists, popular_items
@@ -87,6 +88,11 @@ ItemWeights = Callable[[Interactions, Settings], "scipy.sparse.csr_matrix | Scor
 """Weights of item pairs, ``[C, C]``: from what was had (rows) to what is scored (columns)."""
 
 
+Fitted = tuple[Interactions, "scipy.sparse.csr_matrix | Scores"]
+
+_FITTED: WeakKeyDictionary[History, dict[tuple[object, ...], Fitted]] = WeakKeyDictionary()
+
+
 def item_knn_weights(seen: Interactions, nearest: int) -> scipy.sparse.csr_matrix:
     """Cosines of the items' columns, of each item's nearest ones (Sarwar et al., 2001); none with itself.
 
@@ -154,8 +160,7 @@ class ItemWeightBaseline(LinkBaseline):
 
     def lists(self, settings: Settings, history: History, entities: Ids, k: int) -> dict[Part, Ids]:
         """The ranked lists of some entities, drawn from all targets, from those they had and from the others."""
-        seen = Interactions.of(history, settings.evaluation.half_life_days * DAY)
-        weights = self.weights(seen, settings)
+        seen, weights = self._fitted(settings, history)
         found: dict[Part, Ids] = {part: np.full((len(entities), k), -1, np.int64) for part in PARTS}
         for rows, scores in _scored(seen, weights, entities):
             past = history.past.take(entities[rows])
@@ -166,10 +171,39 @@ class ItemWeightBaseline(LinkBaseline):
         popular = popular_items(history, settings.evaluation.popularity_days * DAY)
         past = history.past.take(entities)
         return {
-            "all": fill_lists(found["all"], popular, past),
+            "all": _filled(found["all"], popular, past),
             "repeat": found["repeat"],
-            "explore": fill_lists(found["explore"], popular, past),
+            "explore": _filled(found["explore"], popular, past),
         }
+
+    def scored_lists(
+        self, settings: Settings, history: History, entities: Ids, k: int, among: Part = "all"
+    ) -> tuple[Ids, Scores]:
+        """The items with a score above 0, and then popular ones with a score of 0."""
+        seen, weights = self._fitted(settings, history)
+        ranked = np.full((len(entities), k), -1, np.int64)
+        values = np.zeros((len(entities), k), np.float32)
+        for rows, scores in _scored(seen, weights, entities):
+            past = history.past.take(entities[rows])
+            allowed = None if among == "all" else ~past.contains(np.broadcast_to(seen.items, scores.shape))
+            ranked[rows] = _top(seen, scores, allowed, k)
+            column = np.searchsorted(seen.items, np.maximum(ranked[rows], 0)).clip(max=max(0, len(seen.items) - 1))
+            if len(seen.items):
+                found = np.take_along_axis(scores, column, axis=1)
+                values[rows] = np.where(ranked[rows] >= 0, found, 0)
+        popular = popular_items(history, settings.evaluation.popularity_days * DAY)
+        ranked = _filled(ranked, popular, history.past.take(entities))
+        return ranked, np.where(ranked >= 0, values, -np.inf).astype(np.float32)
+
+    def _fitted(self, settings: Settings, history: History) -> Fitted:
+        """What is learned of a history; kept as long as that is in use, so that blocks of entities share it."""
+        options = settings.evaluation
+        key = (self.name, options.half_life_days, options.similar_items, options.ease_l2)
+        known = _FITTED.setdefault(history, {})
+        if key not in known:
+            seen = Interactions.of(history, options.half_life_days * DAY)
+            known[key] = seen, self.weights(seen, settings)
+        return known[key]
 
 
 def _scored(
@@ -180,6 +214,20 @@ def _scored(
         rows = slice(start, start + step)
         scores = seen.weights[entities[rows]] @ weights
         yield rows, scores.toarray() if scipy.sparse.issparse(scores) else np.asarray(scores, np.float32)
+
+
+def _filled(ranked: Ids, popular: Ids, past: Ragged) -> Ids:
+    """The lists, filled with popular items that are neither listed nor had."""
+    short = np.flatnonzero(ranked[:, -1] < 0)
+    if not short.size:
+        return ranked
+    had, listed = past.take(short), ranked[short]
+    row, place = np.nonzero(listed >= 0)
+    rows = np.concatenate([had.row_of_value, row])
+    known = Ragged.from_pairs(rows, np.concatenate([had.values, listed[row, place]]), len(short))
+    filled = ranked.copy()
+    filled[short] = fill_lists(listed, popular, known)
+    return filled
 
 
 def _top(seen: Interactions, scores: Scores, allowed: NDArray[np.bool_] | None, k: int) -> Ids:

@@ -11,6 +11,8 @@ import gnnscale
 from gnnscale.config import Settings
 from gnnscale.evaluation import (
     MODEL,
+    BlendedAnswerModel,
+    BlendedRankingModel,
     Comparison,
     Curve,
     ReportInputs,
@@ -19,12 +21,12 @@ from gnnscale.evaluation import (
     render_report,
     rivals_of,
 )
-from gnnscale.inference import AnswerModel, log_model
+from gnnscale.inference import log_model
 from gnnscale.lake import Lake
 from gnnscale.pipeline.stages.retrieve_stage import RETRIEVAL
 from gnnscale.pipeline.stages.train_stage import CURVES, trained_settings
 from gnnscale.query import AnchorPlan, PredictiveQuery
-from gnnscale.retrieval import IndexSetting, RankingModel, Recall
+from gnnscale.retrieval import IndexSetting, Recall
 from gnnscale.store import GraphStore, view_for
 from gnnscale.tracking import Run, last_run
 from gnnscale.training import FIGURES_BESIDE
@@ -60,7 +62,7 @@ def evaluate_and_report(
     lake.write_bytes(report_path(name), page.encode())
     if run:
         track(run, holdout.comparison, page)
-        model = RankingModel() if query.task_type.predicts_links else AnswerModel()
+        model = BlendedRankingModel() if query.task_type.predicts_links else BlendedAnswerModel()
         log_model(run.run_id, settings, lake, model)
     return comparison_in_words(holdout.comparison)
 
