@@ -26,7 +26,16 @@ from gnnscale.query import (
     shift,
     show_time,
 )
-from gnnscale.schema import SEPARATOR, ColumnType, DataError, GraphManifest, QueryError, ValueKind
+from gnnscale.schema import (
+    SEPARATOR,
+    ColumnType,
+    ConfigError,
+    DataError,
+    GraphManifest,
+    QueryError,
+    ValueKind,
+    nearest,
+)
 
 MANY: Final = 50
 """Classes that are too many where they are more than half of the rows."""
@@ -54,7 +63,28 @@ def bind_query(settings: Settings, manifest: GraphManifest) -> PredictiveQuery:
         graph.add_link(link.table, link.column, link.parent)
     query = PredictiveQuery(graph, settings.query.text)
     _refuse_unique(query, manifest)
+    if settings.query.split is None:
+        return query
+    query = query.with_split(settings.query.split)
+    _check_split(query, settings.query.split, manifest)
     return query
+
+
+def _check_split(query: PredictiveQuery, column: str, manifest: GraphManifest) -> None:
+    """See that a column of the events can tell their split, and that no network sees it.
+
+    Raises:
+        ConfigError: there is no such column, it is no text, or it is a feature.
+    """
+    table = query.event_table
+    if table.kinds.get(column) is not ValueKind.TEXT:
+        known = [name for name, kind in table.kinds.items() if kind is ValueKind.TEXT]
+        why = "is no text" if column in table.kinds else f"is not there.{nearest(column, known)}"
+        raise ConfigError(f"query.split={column}: column '{column}' of '{table.name}' {why}")
+    if any(feature.column == column for feature in manifest.table(table.name).features):
+        raise ConfigError(
+            f"query.split={column}: the network would see it. Set tables.{table.name}.columns.{column}=ignore"
+        )
 
 
 def _refuse_unique(query: PredictiveQuery, manifest: GraphManifest) -> None:

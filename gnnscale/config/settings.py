@@ -191,11 +191,14 @@ class QuerySettings(Section):
         text: the query.
         examples: labelled examples that replace those of the query: a table, given as in ``tables.*.source``, with the
             entity's key, ``anchor_time``, ``target`` (``targets`` for rankings) and perhaps ``split``.
+        split: of a ranking without a window: column of the event table, of type ``ignore``, which says ``train``,
+            ``validation`` or ``test`` of each event; default: parts at random.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     text: str
     examples: str | None = None
+    split: str | None = None
 
     @model_validator(mode="before")
     @classmethod

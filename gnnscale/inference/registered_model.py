@@ -74,7 +74,7 @@ class LakeModel(PythonModel, ABC):
         self.at_own_times = self.query.asks_at_own_time and anchor is None
         self.entity_keys = read_keys(self.lake, self.query.entity.name)
         self._known = pd.Index(self.entity_keys.to_pandas())
-        self.store = view_for(store, self.query.pseudo_timed_tables)
+        self.store = view_for(store, self.query, self.lake)
         self.load_weights(weights)
         return self
 

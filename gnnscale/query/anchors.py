@@ -24,6 +24,9 @@ MOST_TRAIN: Final = 520
 ENOUGH: Final = 500
 """Validation examples that are enough to choose weights by; of fewer, the choice is mostly chance."""
 
+MOST_VALIDATION: Final = 8
+"""Validation anchors that are never passed by themselves: training would end long before the test."""
+
 MOST_SHARE: Final = 4
 """Of the anchors before the test, one in so many at most validates by itself."""
 
@@ -177,7 +180,7 @@ def plan_anchors(
     if len(validations) == 1:
         if validation_count == "auto":
             before = _count_back(validations[0], first, step, unit)
-            count = 1 if not rows else max(1, min(math.ceil(ENOUGH / rows), before // MOST_SHARE))
+            count = 1 if not rows else max(1, min(math.ceil(ENOUGH / rows), before // MOST_SHARE, MOST_VALIDATION))
         else:
             count = validation_count
         validations = _back_from(validations[0], count, step, unit)

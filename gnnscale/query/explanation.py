@@ -96,6 +96,11 @@ def _unknown(query: PredictiveQuery, left_out: LeftOut | None) -> str:
 
 
 def _anchors(query: PredictiveQuery, plan: AnchorPlan) -> list[tuple[str, str]]:
+    if query.pseudo_timed_tables and query.split_column is not None:
+        return [
+            ("split", f"{query.event_table.name} as column {query.split_column} says; training by parts at random"),
+            ("predictions", f"what comes after all of {query.event_table.name}"),
+        ]
     if query.pseudo_timed_tables:
         return [
             ("split", f"{query.event_table.name} by ten parts, at random but fixed: what comes after the parts before"),

@@ -9,12 +9,24 @@ from pyspark.sql import functions as F
 
 from gnnscale.etl.ids.assign_ids import NODE_ID
 from gnnscale.etl.labels.class_lists import class_list, is_listed
-from gnnscale.etl.labels.condition_columns import columns_of, condition_column, read_rows
+from gnnscale.etl.labels.condition_columns import RAW, columns_of, condition_column, read_rows
 from gnnscale.etl.labels.label_rule import Key, LabelInputs, before, find_rule
 from gnnscale.etl.labels.time_split import split_by_time
 from gnnscale.etl.labels.windows import Measure, aggregate_own_windows, aggregate_windows, fill_empty
 from gnnscale.lake import Lake
-from gnnscale.query import DAY, NEEDS_EVENTS, WINDOW, AnchorPlan, PredictiveQuery, Split, Window, bound, part_of
+from gnnscale.query import (
+    DAY,
+    GIVEN_PARTS,
+    NEEDS_EVENTS,
+    WINDOW,
+    AnchorPlan,
+    PredictiveQuery,
+    Split,
+    Window,
+    bound,
+    part_of,
+    training_part_of,
+)
 from gnnscale.schema import GraphManifest, ValueKind
 
 PAST = "past"
@@ -203,9 +215,12 @@ def _aggregate(
     references = {a.reference.column for a, _ in measures if a.reference and _names_rows(a)} - {link.column}
     keep = {f"fk_{link.column}": "entity", "time": "time", NODE_ID: "number"}
     keep |= {f"fk_{column}": f"fk_{column}" for column in sorted(references)}
+    if query.split_column is not None:
+        keep[f"{RAW}{query.split_column}"] = "given"
     rows, values = read_rows(session, lake, query.graph, table, keep, wanted)
     if query.pseudo_timed_tables:
-        rows = rows.withColumn("time", (part_of(F.col("number")) + 1).cast("long") * DAY + manifest.origin)
+        part = part_of(F.col("number")) if query.split_column is None else given_part(F.col("given"), F.col("number"))
+        rows = rows.withColumn("time", (part + 1).cast("long") * DAY + manifest.origin)
     found = []
     for (aggregate, window), name in measures.items():
         value = None
@@ -225,6 +240,14 @@ def _aggregate(
     if own_times is not None:
         return aggregate_own_windows(rows.join(own_times, "entity"), found)
     return aggregate_windows(rows, found, anchors)
+
+
+def given_part(split: Column, number: Column) -> Column:
+    """Part of each event by its given split; null where that is none, which no window holds."""
+    part = F.when(split == str(Split.TRAIN), training_part_of(number))
+    for name, aside in GIVEN_PARTS.items():
+        part = part.when(split == str(name), F.lit(aside))
+    return part
 
 
 def _gives_classes(aggregate: bound.Aggregate, query: PredictiveQuery) -> bool:

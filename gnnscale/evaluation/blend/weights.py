@@ -31,6 +31,9 @@ PRIOR: Final = 100
 LEAST: Final = 0.01
 """A weight below is none."""
 
+GAIN: Final = 1e-4
+"""Share of the loss that a step has to gain at least: less is rounding, or not worth another method."""
+
 
 @dataclass(frozen=True, eq=False)
 class Found:
@@ -76,7 +79,7 @@ def _best_step(
     loss_of: Callable[[Weights], Losses], weights: Weights, losses: Losses, owner: Ids, count: int
 ) -> tuple[Weights, Losses] | None:
     """The step of the largest gain among those that pass their standard error; None where there is none."""
-    found, most = None, 0.0
+    found, most = None, GAIN * abs(float(losses.mean()))
     for method in np.eye(len(weights)):
         for share in STEPS:
             tried = (1 - share) * weights + share * method

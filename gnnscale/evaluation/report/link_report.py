@@ -90,6 +90,8 @@ def build_link_report(inputs: ReportInputs, holdout: LinkHoldout) -> LinkReport:
 
 def _anchors(query: PredictiveQuery, plan: AnchorPlan) -> dict[str, str]:
     """When the query was asked; without a window, at no time."""
+    if query.split_column is not None:
+        return {"Split": f"{query.event_table.name} as column {query.split_column} says"}
     if query.pseudo_timed_tables:
         return {"Split": f"{query.event_table.name} by {PARTS} parts at random, each asked for after those before it"}
     return {

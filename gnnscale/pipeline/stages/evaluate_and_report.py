@@ -50,7 +50,7 @@ def evaluate_and_report(
     Returns:
         What was found, in a few words.
     """
-    store = view_for(GraphStore.open(lake, settings.lake.cache), query.pseudo_timed_tables)
+    store = view_for(GraphStore.open(lake, settings.lake.cache), query, lake)
     settings = trained_settings(settings, lake)
     holdout = evaluate_holdout(settings, lake, store, query, plan)
     name = settings.query.name
