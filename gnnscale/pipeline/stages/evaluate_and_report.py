@@ -18,6 +18,7 @@ from gnnscale.evaluation import (
     ReportInputs,
     build_report,
     evaluate_holdout,
+    read_blend,
     render_report,
     rivals_of,
 )
@@ -54,7 +55,10 @@ def evaluate_and_report(
     settings = trained_settings(settings, lake)
     holdout = evaluate_holdout(settings, lake, store, query, plan)
     name = settings.query.name
-    lake.write_record(EVALUATION.format(query=name), {**holdout.comparison.to_dict(), **holdout.figures()})
+    blend = read_blend(lake, name)
+    record = holdout.comparison.to_dict() | holdout.figures()
+    record |= {"blend": blend.in_words(), "against": against_rivals(holdout.comparison)}
+    lake.write_record(EVALUATION.format(query=name), record)
     run = last_run(settings, lake)
     details = search_details(lake, name) | run_details(settings, run)
     inputs = ReportInputs(settings, lake, store, query, plan, read_curves(lake, name), stages, details)
@@ -64,7 +68,17 @@ def evaluate_and_report(
         track(run, holdout.comparison, page)
         model = BlendedRankingModel() if query.task_type.predicts_links else BlendedAnswerModel()
         log_model(run.run_id, settings, lake, model)
-    return comparison_in_words(holdout.comparison)
+    return f"{comparison_in_words(holdout.comparison)}; blend: {blend.in_words()}"
+
+
+def against_rivals(comparison: Comparison) -> dict[str, dict[str, float | None]]:
+    """Each baseline -> the model less it, by the headline metric, with the ends of its interval; None if undefined."""
+    found = {}
+    for name in rivals_of(comparison.methods):
+        gap = comparison.difference(MODEL, name, comparison.headline.name)
+        values = {"difference": gap.mean, "low": gap.interval.low, "high": gap.interval.high}
+        found[name] = {key: None if math.isnan(value) else value for key, value in values.items()}
+    return found
 
 
 def comparison_in_words(comparison: Comparison) -> str:
