@@ -17,8 +17,6 @@ from typing import Any
 from tests.benchmarks.measure import arguments, finish, measured, surroundings
 from tests.benchmarks.quality_tasks import JOURNEY, QUESTIONS, SHORT, MissingDataError, Places, run_journey
 
-COLUMNS = ("task", "seed", "metric", "network", "blend", "baseline", "best", "difference_low", "seconds")
-
 
 def main() -> None:
     """Run, print a table, and with ``--json`` one line more."""
