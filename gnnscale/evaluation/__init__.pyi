@@ -11,7 +11,7 @@ from .blend.blended_answers import BlendedAnswerModel as BlendedAnswerModel
 from .blend.blended_answers import FittedAnswers as FittedAnswers
 from .blend.blended_ranking import BlendedRankingModel as BlendedRankingModel
 from .blend.link_blend import LinkBlender as LinkBlender
-from .blend.link_blend import fit_link_blend as fit_link_blend
+from .blend.link_fit import fit_link_blend as fit_link_blend
 from .comparison import MODEL as MODEL
 from .comparison import Comparison as Comparison
 from .comparison import rivals_of as rivals_of

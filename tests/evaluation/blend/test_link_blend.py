@@ -20,11 +20,10 @@ from gnnscale.evaluation.blend.candidates import comparable, pool_candidates
 from gnnscale.evaluation.blend.link_blend import (
     LinkBlender,
     blend_depth,
-    fit_link_blend,
-    fit_pools,
     serving_baselines,
     share_of_repeats,
 )
+from gnnscale.evaluation.blend.link_fit import fit_link_blend, fit_pools
 from gnnscale.evaluation.link_holdout import LinkHoldout, evaluate_links
 from gnnscale.inference import embed
 from gnnscale.lake import Lake
