@@ -71,6 +71,8 @@ class ModelSettings(Section):
             ``fusion`` for both.
         sharded_lookup_rows: targets from which on the embeddings of ``lookup`` are a sharded embedding,
             rows divided among the workers; a step then costs what it looks up, optimized by row-wise Adagrad.
+        blend: ``auto`` answers with network and baselines together, by weights found on the validation examples;
+            ``off`` with the network alone. Both are evaluated.
         new_targets: whether targets that no training example names are ranked as others are; false ranks them, but
             for the pair branch, after all others.
         trees: of boosted trees.
@@ -90,6 +92,7 @@ class ModelSettings(Section):
     sharded_lookup_rows: Positive = 5_000_000
     new_targets: bool = True
     trees: TreesSettings = TreesSettings()
+    blend: Literal["auto", "off"] = "auto"
 
     @field_validator("convolution")
     @classmethod

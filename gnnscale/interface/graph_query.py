@@ -234,13 +234,13 @@ class Query:
         return settings
 
     def _store_examples(self, lake: Lake, given: TableInput) -> dict[str, Any]:
-        """Examples of one's own as configuration: where they are, and the anchor that rankings are tested at."""
-        from gnnscale.etl import holdout_anchor
+        """Examples of one's own as configuration: where they are, and the anchors that rankings are tested at."""
+        from gnnscale.etl import holdout_anchors
 
         content: dict[str, Any] = {"query": {"examples": given.store(lake)}}
         if self.bound.task_type.predicts_links:
-            test = holdout_anchor(lake, content["query"]["examples"])
-            content["anchors"] = {"test": test.isoformat() if test else None}
+            tests = holdout_anchors(lake, content["query"]["examples"])
+            content["anchors"] = {"test": [time.isoformat() for time in tests] or None}
         return content
 
     def __repr__(self) -> str:

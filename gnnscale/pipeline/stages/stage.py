@@ -70,7 +70,7 @@ class PipelineContext:
     def plan(self) -> AnchorPlan:
         """Anchors of the query."""
         query = self.query
-        return plan_query_anchors(self.settings, query, self.manifest.time_ranges)
+        return plan_query_anchors(self.settings, query, self.manifest.time_ranges, self.manifest.rows)
 
 
 class Stage(ABC):

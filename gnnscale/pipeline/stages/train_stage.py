@@ -55,7 +55,9 @@ class ModelStage(Stage):
         record = self.work.lake.read_record(name)
         if record is not None:
             given = _portable(self.settings, self.work.lake)
-            self.work.lake.write_record(name, {**record, **{section: given[section] for section in ANSWERING}})
+            answering = {section: given[section] for section in ANSWERING}
+            model = {**record["model"], "blend": self.settings.model.blend}
+            self.work.lake.write_record(name, {**record, **answering, "model": model})
 
 
 class TrainStage(ModelStage):
@@ -73,7 +75,7 @@ class TrainStage(ModelStage):
         return {
             source.name: self.upstream(source),
             "sampling": self.settings.sampling.model_dump(exclude={"threads"}),
-            "model": self.settings.model.model_dump(),
+            "model": self.settings.model.model_dump(exclude={"blend"}),
             "training": training,
             "search": self.settings.search.model_dump(exclude={"parallel"}),
             "seed": self.settings.seed,
