@@ -128,7 +128,7 @@ class LinkBlender:
         self, anchor: int, rows: Ids, found: Neighbors, keep: Filter, diversity: Diversity | None, k: int
     ) -> Neighbors:
         """Lists of some entities; see :class:`gnnscale.retrieval.Reranker`."""
-        parts = [Neighbors(np.zeros((0, k), np.int64), np.zeros((0, k), np.float32))]
+        parts = [(np.zeros((0, k), np.int64), np.zeros((0, k), np.float32))]
         for start in range(0, len(rows), BLOCK):
             block = slice(start, start + BLOCK)
             own = self.candidates(anchor, rows[block])
@@ -138,7 +138,7 @@ class LinkBlender:
                 pool = self.pool([(ids[part], scores[part]) for ids, scores in lists])
                 pool = pool.allowed(keep.keep(rows[block][part], pool.targets))
                 categories, cap = (None, 0) if diversity is None else (diversity.categories, diversity.cap)
-                parts.append(Neighbors(*best_of(pool.targets, pool.scores(self.weights), k, categories, cap)))
+                parts.append(best_of(pool.targets, pool.scores(self.weights), k, categories, cap))
         return Neighbors(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
     def candidates(self, anchor: int, entities: Ids) -> list[Lists]:
