@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gnnscale.config import Settings
-from gnnscale.inference import read_keys, read_refreshed
+from gnnscale.inference import Refreshed, read_keys, read_refreshed
 from gnnscale.lake import Lake, fingerprint
 from gnnscale.publish.key_values import connect
 from gnnscale.publish.keys import type_text
@@ -154,10 +154,7 @@ def lake_tables(settings: Settings, lake: Lake, query: PredictiveQuery) -> dict[
     name = settings.query.name
     found = {}
     if query.task_type.predicts_links:
-        targets = f"embeddings_{query.target.name}"
-        if lake.exists(targets):
-            found[query.target.name] = _embeddings(settings, lake, query.target.name, "targets")
-            found[query.entity.name] = _entities(settings, lake, query)
+        found |= _vectors(settings, lake, query)
     predictions = f"predictions_{name}"
     if lake.exists(predictions):
         version = lake.version(predictions)
@@ -204,12 +201,22 @@ def _embeddings(settings: Settings, lake: Lake, table: str, side: str) -> LakeTa
     return LakeTable(new, lambda: embedding_rows(lake, name, version, read_keys(lake, table), anchor))
 
 
-def _entities(settings: Settings, lake: Lake, query: PredictiveQuery) -> LakeTable:
-    """Vectors of the last refresh, where they are of the targets' model; else those of the embed stage."""
-    embedded = _embeddings(settings, lake, query.entity.name, "entities")
+def _vectors(settings: Settings, lake: Lake, query: PredictiveQuery) -> dict[str, LakeTable]:
+    """Vectors of targets, and of entities: those of the last refresh, where they can be compared with the targets'."""
+    found = {}
+    for table, side in ((query.target.name, "targets"), (query.entity.name, "entities")):
+        if lake.exists(f"embeddings_{table}"):
+            found[table] = _embeddings(settings, lake, table, side)
     last = read_refreshed(lake, settings.query.name)
-    if last is None or last.weights != embedded.new.source["model"]:
-        return embedded
+    other = found.get(query.target.name)
+    if last is not None and (
+        query.entity.name not in found or other is None or other.new.source["model"] == last.weights
+    ):
+        found[query.entity.name] = _refreshed(settings, lake, query, last)
+    return found
+
+
+def _refreshed(settings: Settings, lake: Lake, query: PredictiveQuery, last: Refreshed) -> LakeTable:
     source = {
         "table": last.table,
         "version": last.version,
@@ -219,7 +226,7 @@ def _entities(settings: Settings, lake: Lake, query: PredictiveQuery) -> LakeTab
         "as_of": last.as_of,
     }
     layout = _layout(settings, lake, last.table, last.version, "entities")
-    new = NewTable(embedded.new.key_type, layout, source)
+    new = NewTable(type_text(column_type(lake, f"ids_{query.entity.name}", "key")), layout, source)
     return LakeTable(
         new,
         lambda: refreshed_rows(lake, last.table, last.version, 0),

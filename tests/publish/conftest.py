@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from gnnscale.publish import connect
-from gnnscale.schema import StoreError
+from tests.redis_server import has_redis, redis_server
 
 
 @pytest.fixture(scope="session")
 def redis_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real server on a socket of its own, that keeps nothing on disk."""
-    server = shutil.which("redis-server")
-    if server is None:
+    """A real server."""
+    if not has_redis():
         pytest.skip("redis-server is not installed")
-    socket = tmp_path_factory.mktemp("redis") / "r.sock"
-    words = [server, "--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "no"]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, cwd=socket.parent)
-    try:
-        yield _once_up(f"unix://{socket}")
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _once_up(uri: str) -> str:
-    end = time.monotonic() + 20
-    while True:
-        try:
-            connect(uri).close()
-            return uri
-        except StoreError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.02)
+    with redis_server(tmp_path_factory.mktemp("redis")) as uri:
+        yield uri
 
 
 @pytest.fixture(params=["sqlite", "redis"])
