@@ -293,6 +293,6 @@ class _Extension:
         figures = {t.name: TableFigures(rows[t.name], t.time_range, t.duplicates or 0, t.out_of_range) for t in tables}
         check_thresholds(self.settings.graph.checks, figures, {t.name: t.isolated for t in tables}, links)
         query = PredictiveQuery(self.graph, self.settings.query.text)
-        plan = plan_query_anchors(self.settings, query, {t.name: t.time_range for t in tables})
+        plan = plan_query_anchors(self.settings, query, {t.name: t.time_range for t in tables}, rows)
         for name in query.timed_event_tables:
             check_windows(RawTable(self.graph.table(name), nodes[name].select(F.col("time").alias(TIME))), plan)

@@ -61,7 +61,8 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     relations = declared_relations(settings.relations)
     relation_links(relations, graph)
     figures, links, isolated = check_rows(raw, graph, settings.graph)
-    plan = plan_query_anchors(settings, query, {name: f.time_range for name, f in figures.items()})
+    spans = {name: figure.time_range for name, figure in figures.items()}
+    plan = plan_query_anchors(settings, query, spans, {name: figure.rows for name, figure in figures.items()})
     for name in query.timed_event_tables:
         check_windows(raw[name], plan)
     fit_until = _fit_until(settings, figures)
@@ -83,7 +84,7 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
         return write_table(lake, f"nodes_{name}", node_frame(table, graph, features[name], keys, rows[name], encoder))
 
     versions = _by_table(raw, write_nodes)
-    origin = graph_origin({name: f.time_range for name, f in figures.items()})
+    origin = graph_origin(spans)
     dated = {name for name in keys if figures[name].time_range is not None}
     times = {
         name: NodeColumn.of_table(lake, name, "time", keys[name].count, UNDATED, cache) if name in dated else None
