@@ -15,6 +15,7 @@ from gnnscale.cli.dry_run import say_dry_run
 from gnnscale.cli.interruption import as_interruption, end_children, interruptible
 from gnnscale.cli.lookup import add_lookup_verb
 from gnnscale.cli.query import add_query_verb
+from gnnscale.cli.runs import add_runs_verb
 from gnnscale.pipeline import prepare_environment, stage_help
 from gnnscale.schema import GnnscaleError, LostProcessError, mask_text
 
@@ -92,6 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_options(explain, writes=False)
     explain.set_defaults(handle=_explain, mode=None)
+    add_runs_verb(verbs)
     return parser
 
 
@@ -130,6 +132,11 @@ def _add_options(parser: argparse.ArgumentParser, writes: bool) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from gnnscale.cli.interactions import run_interaction_recipe
+    from gnnscale.config import recipe_kind
+
+    if recipe_kind(options.recipe, options.conf) == "interactions":
+        return run_interaction_recipe(options)
     from gnnscale.cli.summary import print_summary
     from gnnscale.pipeline import Pipeline, PipelineContext
     from gnnscale.tracking import configure_logging

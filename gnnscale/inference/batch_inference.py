@@ -97,7 +97,7 @@ def model_key(settings: Settings, lake: Lake, query: PredictiveQuery, device: st
         "model": weights_digest(lake, settings.query.name),
         "query": query.text,
         "sampling": settings.sampling.model_dump(mode="json"),
-        "network": settings.model.model_dump(mode="json"),
+        "network": settings.model.model_dump(mode="json", exclude={"blend"}),
         "seed": settings.seed,
         "device": device,
     }

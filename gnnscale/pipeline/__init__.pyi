@@ -1,5 +1,12 @@
 from .ending import find_loss as find_loss
 from .environment import prepare_environment as prepare_environment
+from .interactions import COMPARISON as COMPARISON
+from .interactions import InteractionResult as InteractionResult
+from .interactions import run_interactions as run_interactions
+from .job_plan import Answers as Answers
+from .job_plan import JobTask as JobTask
+from .job_plan import job_plan as job_plan
+from .job_plan import job_tasks as job_tasks
 from .room import check_room as check_room
 from .spark_lease import SparkLease as SparkLease
 from .spark_lease import active_session as active_session

@@ -13,6 +13,7 @@ from gnnscale.pipeline.failures import explain_failure, lost_process
 from gnnscale.pipeline.room import check_room
 from gnnscale.pipeline.stages.embed_stage import EmbedStage
 from gnnscale.pipeline.stages.evaluate_stage import EvaluateAnswersStage, EvaluateStage
+from gnnscale.pipeline.stages.feature_stage import FeatureStage
 from gnnscale.pipeline.stages.graph_stage import GraphStage
 from gnnscale.pipeline.stages.index_stage import IndexStage
 from gnnscale.pipeline.stages.label_stage import LabelStage
@@ -38,6 +39,7 @@ ENTITY_STAGES: Stages = (GraphStage, LabelStage, TrainStage, PredictStage, Evalu
 ALL_STAGES: Stages = (
     GraphStage,
     LabelStage,
+    FeatureStage,
     ShardStage,
     TrainStage,
     EmbedStage,
@@ -92,7 +94,7 @@ class Pipeline:
             ConfigError: the query's task has none.
         """
         links: Stages = (IndexStage, RefreshStage) if self.query.task_type.predicts_links else ()
-        stages: Stages = tuple(dict.fromkeys((*self.stages, ShardStage, PublishStage, *links)))
+        stages: Stages = tuple(dict.fromkeys((*self.stages, FeatureStage, ShardStage, PublishStage, *links)))
         for stage in stages:
             if stage.name == name:
                 return stage

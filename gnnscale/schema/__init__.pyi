@@ -26,6 +26,7 @@ from .registries import LOSSES as LOSSES
 from .registries import METRICS as METRICS
 from .registries import NEGATIVES as NEGATIVES
 from .registries import NETWORKS as NETWORKS
+from .registries import RECOMMENDERS as RECOMMENDERS
 from .registries import SAMPLERS as SAMPLERS
 from .registries import TASKS as TASKS
 from .registries import TEXT_ENCODERS as TEXT_ENCODERS

@@ -39,6 +39,9 @@ LOSSES: Final = Registry[Any]("loss", "gnnscale.nn.losses")
 NETWORKS: Final = Registry[Any]("network", "gnnscale.training.networks")
 """Networks with what makes their batches."""
 
+RECOMMENDERS: Final = Registry[Any]("recommender", "gnnscale.collaborative.recommenders")
+"""Scores of items from what all users have had."""
+
 INDEX_KINDS: Final = Registry[Any]("index_kind", "gnnscale.retrieval.index.kinds")
 """Indexes of target vectors."""
 
