@@ -13,6 +13,7 @@ from rich.console import Console
 import gnnscale
 from gnnscale.cli.dry_run import say_dry_run
 from gnnscale.cli.interruption import as_interruption, end_children, interruptible
+from gnnscale.cli.leave_last_out import run_protocol
 from gnnscale.cli.query import add_query_verb
 from gnnscale.pipeline import prepare_environment, stage_help
 from gnnscale.schema import GnnscaleError, LostProcessError, mask_text
@@ -112,7 +113,10 @@ def _run(options: argparse.Namespace) -> int:
     from gnnscale.pipeline import Pipeline, PipelineContext
     from gnnscale.tracking import configure_logging
 
-    work = PipelineContext(_settings(options), configure_logging(options.verbose), options.force)
+    settings = _settings(options)
+    if settings.leave_last_out is not None:
+        return run_protocol(settings, options)
+    work = PipelineContext(settings, configure_logging(options.verbose), options.force)
     with Pipeline(work) as pipeline:
         if options.dry_run:
             return say_dry_run(pipeline)

@@ -20,6 +20,7 @@ from .implementation import NoOptions as NoOptions
 from .implementation import options_section as options_section
 from .implementation import read_options as read_options
 from .implementation import split_implementation as split_implementation
+from .leave_last_out import LeaveLastOutSettings as LeaveLastOutSettings
 from .load import build_graph_schema as build_graph_schema
 from .load import build_settings as build_settings
 from .load import build_tables as build_tables
@@ -37,6 +38,8 @@ from .sampling import WalkSettings as WalkSettings
 from .search_space import with_values as with_values
 from .section import Positive as Positive
 from .section import Section as Section
+from .section import Share as Share
+from .sequence import SequenceSettings as SequenceSettings
 from .settings import ChecksSettings as ChecksSettings
 from .settings import ColumnSettings as ColumnSettings
 from .settings import GraphSettings as GraphSettings

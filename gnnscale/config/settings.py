@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from gnnscale.config.implementation import options_section, read_options
+from gnnscale.config.leave_last_out import LeaveLastOutSettings
 from gnnscale.config.network_choice import check_network
 from gnnscale.config.relations import RelationSettings, declared_relations
 from gnnscale.config.retrieval import RetrievalSettings
@@ -296,6 +297,7 @@ class Settings(Section):
     embedding: EmbeddingSettings = EmbeddingSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    leave_last_out: LeaveLastOutSettings | None = None
     tracking: TrackingSettings = TrackingSettings()
 
     @model_validator(mode="after")

@@ -111,7 +111,7 @@ def test_searches_and_explanations_are_read(recipe: Path, capsys: pytest.Capture
 
 
 def test_the_recipe_of_the_demo_takes_what_is_written() -> None:
-    written = [words for words in COMMANDS if words[1] == "run"]
+    written = [words for words in COMMANDS if words[1] == "run" and words[2] != "sequences"]
     assert written
     for words in written:
         settings = load_settings(words[2], words[3:])
