@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -24,6 +24,10 @@ from gnnscale.training.objectives.node_objective import NodeObjective
 from gnnscale.training.objectives.node_validation import selection_of
 from gnnscale.training.objectives.objective import ModelSelection, Objective
 from gnnscale.training.task import Task
+from gnnscale.training.train_result import TrainResult
+
+Hear = Callable[[str, Mapping[str, float]], None]
+"""Called with ``step`` or ``validation`` and the figures."""
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +65,9 @@ def build_task(
         ConfigError: sampling, network, negatives or loss don't fit the query.
     """
     context = context or DistributedContext()
-    parts = _parts(find_network(settings, query)(settings, store, query), lake, context.device)
+    network = find_network(settings, query)(settings, store, query)
+    network.host_processes = context.host_workers
+    parts = _parts(network, lake, context.device)
     return Task(parts.source, parts.model(context), parts.objective, context)
 
 
@@ -71,9 +77,37 @@ def check_task(settings: Settings, lake: Lake, store: GraphStore, query: Predict
     What is of no use to the network is logged.
     """
     network = find_network(settings, query)(settings, store, query)
-    _parts(network, lake, None)
+    if network.fits_at_once:
+        network.check_fit(lake)
+    else:
+        _parts(network, lake, None)
     if ignored := ignored_keys(settings, network):
         log.warning("model.network=%s has no use for %s", network.name, ", ".join(ignored))
+
+
+def fits_at_once(settings: Settings, query: PredictiveQuery) -> bool:
+    """Whether :func:`fit_at_once` trains what a configuration asks for, and not the training loop."""
+    found: bool = find_network(settings, query).fits_at_once
+    return found
+
+
+def fit_at_once(settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery, hear: Hear) -> TrainResult:
+    """Train what is fitted as a whole, in this process.
+
+    Args:
+        settings: names the query.
+        lake: holds its labels.
+        store: of the graph.
+        query: bound query.
+        hear: called with ``step`` or ``validation`` and the figures.
+
+    Raises:
+        LakeError: labels are missing.
+        DataError: a split is empty.
+        ConfigError: the loss does not fit the query.
+    """
+    fitted: TrainResult = find_network(settings, query)(settings, store, query).fit(lake, hear)
+    return fitted
 
 
 def find_selection(lake: Lake, name: str, query: PredictiveQuery) -> ModelSelection:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from gnnscale.batches import Examples, KnownActions, SequenceBuilder, SequenceSource
-from gnnscale.config import Settings
-from gnnscale.evaluation.leave_last_out.interactions import Interactions, read_interactions
+from gnnscale.config import SequenceRecipeSettings
+from gnnscale.evaluation.leave_last_out.interactions import OrderedItems, read_ordered_items
 from gnnscale.evaluation.leave_last_out.protocol import Scores, list_figures, rank_last
 from gnnscale.lake import Lake, fingerprint, local_path
 from gnnscale.metrics import Interval, bootstrap_means, percentile_interval
@@ -99,45 +99,42 @@ class _Kept(Callback):
         whole.replace(self.path)
 
 
-def run_leave_last_out(settings: Settings) -> ProtocolResult:
+def run_leave_last_out(settings: SequenceRecipeSettings) -> ProtocolResult:
     """Train on the rows that train, choose weights by the validation rows, and look at the test rows once.
 
     Args:
-        settings: sections ``leave_last_out``, ``model`` and ``training`` count, and the seed.
+        settings: of the recipe.
 
     Raises:
         ConfigError: another network than ``sequence``, or a lake that is no folder.
         DataError: the file does not fit.
     """
-    own = settings.leave_last_out
-    assert own is not None
     if settings.model.network != "sequence":
         raise ConfigError(f"model.network={settings.model.network} reads no interactions; set it to sequence")
     lake = Lake(settings.lake.uri)
     folder = local_path(lake.uri)
     if folder is None:
         raise ConfigError(f"lake.uri={lake.uri} is no local folder, which leave-last-out keeps its training in")
-    torch.set_num_threads(max(1, torch.get_num_threads()))
-    data = read_interactions(own, settings.seed)
+    data = read_ordered_items(settings)
     task = build_protocol_task(settings, data)
     digest = fingerprint(settings.model_dump(mode="json", exclude={"lake", "tracking"}))
     kept = _Kept(Path(folder) / "_leave_last_out" / "training.pt", digest)
     resume = kept.resume()
-    result = Trainer(settings, task, callback=kept).run(resume)
+    result = Trainer(settings.of_training(), task, callback=kept).run(resume)
     task.model.load_state_dict(result.weights)
     ranks = rank_last(
         _scores(task.model.eval(), task.source),
         data.log,
         data.users,
         data.test,
-        own.seen,
-        own.negatives,
+        settings.seen,
+        settings.negatives,
         settings.seed,
     )
-    values = list_figures(ranks[0], own.length)
-    if own.negatives:
-        values |= {f"sampled_{name}": each for name, each in list_figures(ranks[1], own.length).items()}
-    means = bootstrap_means(np.stack(list(values.values()), axis=1), settings.evaluation.resamples, settings.seed)
+    values = list_figures(ranks[0], settings.length)
+    if settings.negatives:
+        values |= {f"sampled_{name}": each for name, each in list_figures(ranks[1], settings.length).items()}
+    means = bootstrap_means(np.stack(list(values.values()), axis=1), settings.resamples, settings.seed)
     epochs = len(result.history)
     found = ProtocolResult(
         {name: float(each.mean()) for name, each in values.items()},
@@ -152,22 +149,21 @@ def run_leave_last_out(settings: Settings) -> ProtocolResult:
     return found
 
 
-def build_protocol_task(settings: Settings, data: Interactions) -> Task[SequenceSource]:
+def build_protocol_task(settings: SequenceRecipeSettings, data: OrderedItems) -> Task[SequenceSource]:
     """Sequences of the rows that train, the network, and a validation that ranks the validation rows' items.
 
     Args:
         settings: as in :func:`run_leave_last_out`.
         data: of the file.
     """
-    own, sequence, model = settings.leave_last_out, settings.model.sequence, settings.model
-    assert own is not None
+    sequence, model, whole = settings.model.sequence, settings.model, settings.of_training()
     none = np.zeros((data.items, 0), np.float32)
     features = NodeFeatures(none, none.astype(np.int32), np.zeros(data.items, np.int32))
     builder = SequenceBuilder(data.log, features, sequence.length)
     until = None if data.log.times is None else int(data.log.times.max(initial=0))
     known = KnownActions(data.log, data.train, until, sequence.length)
     nobody = Examples.unlabelled(np.zeros(0, np.int64), 0)
-    objective = build_sequence_objective(settings)
+    objective = build_sequence_objective(whole)
     size = settings.training.batch_size
     source = SequenceSource(builder, known, objective, nobody, nobody.entities, size, settings.seed)
     rows = np.repeat(np.arange(data.log.entities), np.diff(data.log.indptr))
@@ -188,11 +184,11 @@ def build_protocol_task(settings: Settings, data: Interactions) -> Task[Sequence
 
     def validate(network: nn.Module, own_source: SequenceSource, context: DistributedContext) -> dict[str, float]:
         scores = _scores(network, own_source)
-        ranks, _ = rank_last(scores, data.log, data.users, data.validation, own.seen)
-        return {name: float(each.mean()) for name, each in list_figures(ranks, own.length).items()}
+        ranks, _ = rank_last(scores, data.log, data.users, data.validation, settings.seen)
+        return {name: float(each.mean()) for name, each in list_figures(ranks, settings.length).items()}
 
-    selection = ModelSelection(f"ndcg@{own.length}")
-    training = build_sequence_training(settings, counts, features, validate, selection)
+    selection = ModelSelection(f"ndcg@{settings.length}")
+    training = build_sequence_training(whole, counts, features, validate, selection)
     return Task(source, towers, training)
 
 

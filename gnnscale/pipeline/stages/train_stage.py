@@ -33,7 +33,7 @@ TRAINED = "trained_{query}"
 ANSWERING: Final = ("anchors", "embedding", "retrieval")
 """Sections that the model answers by, and that a stage after the training may be given anew."""
 
-OUTSIDE: Final = ("lake", "spark", "tracking")
+OUTSIDE: Final = ("lake", "spark", "publish", "tracking")
 """Sections that belong to the place where the model is used, and not to the model."""
 
 Hear = Callable[[str, Mapping[str, float]], None]
@@ -55,7 +55,9 @@ class ModelStage(Stage):
         record = self.work.lake.read_record(name)
         if record is not None:
             given = _portable(self.settings, self.work.lake)
-            self.work.lake.write_record(name, {**record, **{section: given[section] for section in ANSWERING}})
+            answering = {section: given[section] for section in ANSWERING}
+            model = {**record["model"], "blend": self.settings.model.blend}
+            self.work.lake.write_record(name, {**record, **answering, "model": model})
 
 
 class TrainStage(ModelStage):
@@ -63,6 +65,7 @@ class TrainStage(ModelStage):
 
     name = "train"
     help = "train a model on the labelled examples (Ray Train)"
+    on_gpu = True
     after = LabelStage
 
     def inputs(self) -> dict[str, Any]:
@@ -72,7 +75,7 @@ class TrainStage(ModelStage):
         return {
             source.name: self.upstream(source),
             "sampling": self.settings.sampling.model_dump(exclude={"threads"}),
-            "model": self.settings.model.model_dump(),
+            "model": self.settings.model.model_dump(exclude={"blend"}),
             "training": training,
             "search": self.settings.search.model_dump(exclude={"parallel"}),
             "seed": self.settings.seed,
@@ -113,11 +116,13 @@ def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
     if not lake.exists(f"labels_{settings.query.name}"):
         raise LakeError(f"lake {lake.uri} holds no labels_{settings.query.name}; run the labels stage first")
     # What is wrong with the sampling or the model shows here, before any worker is started.
-    training.check_task(settings, lake, *open_graph(settings, lake, edges=settings.training.source == "memory"))
+    store, query = open_graph(settings, lake, edges=settings.training.source == "memory")
+    training.check_task(settings, lake, store, query)
+    at_once = training.fits_at_once(settings, query)
     try:
         with tracking.start_run(settings, lake) as run:
-            run.log_parameters(settings.model_dump(mode="json", exclude={"tables", "lake", "spark"}))
-            if settings.search.space:
+            run.log_parameters(settings.model_dump(mode="json", exclude={"tables", "lake", "spark", "publish"}))
+            if settings.search.space and not at_once:
                 with progress_bar(console, "search", len(workers.choose_trials(settings)), "trials") as bar:
                     settings = workers.search_settings(settings, lake, run, bar)
             return _train_and_record(settings, lake, console, run)
@@ -149,6 +154,7 @@ def trained_record(lake: Lake, query: str) -> dict[str, Any]:
 
 def _train_and_record(settings: Settings, lake: Lake, console: Console, run: Run) -> str:
     speeds: list[tuple[int, Mapping[str, float]]] = []
+    store, query = open_graph(settings, lake, edges=settings.training.source == "memory")
     with progress_bar(console, "train", 1, "steps") as bar:
 
         def hear(kind: str, figures: Mapping[str, float]) -> None:
@@ -164,7 +170,10 @@ def _train_and_record(settings: Settings, lake: Lake, console: Console, run: Run
                 words = f"{training.metrics_in_words(figures)}, {training.throughput_in_words(figures)}"
                 bar.say(f"epoch {figures['epoch']:.0f}: validation {words}")
 
-        outcome = _train(settings, lake, hear)
+        if training.fits_at_once(settings, query):
+            outcome = training.fit_at_once(settings, lake, store, query, hear)
+        else:
+            outcome = _train(settings, lake, hear)
         training.save_model(lake, settings.query.name, outcome)
         run.log_curve(speeds)
         _record(run, lake, settings.query.name, outcome)

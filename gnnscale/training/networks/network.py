@@ -54,11 +54,16 @@ class Network:
     samples_blocks: ClassVar[bool] = False
     """Whether compiled code makes its batches: that gains from a core of its own beside those of the network. Other
     batches are made in good part under the interpreter's lock, and there the network had better take all cores."""
+    fits_at_once: ClassVar[bool] = False
+    """Whether it is fitted as a whole, by its ``fit``, and not step by step by the training loop and its workers."""
     uses: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     """Those of :data:`gnnscale.config.network_choice.NETWORK_KEYS` that it can use, with the values, or ``()`` for any;
     others have to be at their default."""
     ignores: ClassVar[tuple[str, ...]] = ()
     """Keys that it has no use for, but that a recipe may hold for other networks: they are logged, and not refused."""
+
+    host_processes: int = 1
+    """Processes of this host that train together, and share its memory."""
 
     def __init__(self, settings: Settings, store: GraphStore, query: PredictiveQuery) -> None:
         self.settings, self.store, self.query = settings, store, query
@@ -83,6 +88,13 @@ class Network:
 
         Raises:
             ConfigError: naming them.
+        """
+
+    def check_fit(self, lake: Lake) -> None:
+        """Raise what ``fit`` would of the configuration, where the network is fitted at once.
+
+        Args:
+            lake: holds the labels.
         """
 
     def labels(self, lake: Lake) -> pa.Table:
