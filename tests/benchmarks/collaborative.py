@@ -1,9 +1,9 @@
-"""Collaborative filtering on a generated graph: LightGCN's time to the quality of a straightforward one, and closed forms.
+"""Collaborative filtering on a generated graph: LightGCN's time to the quality of a straightforward one, closed forms.
 
-The peer multiplies the whole graph for every batch of 2,048 pairs, three layers forward and, by autograd, backward, with
-one uniform negative a pair: LightGCN as it is usually written. Ours is timed until its Recall@20 is that of the peer after
-20 epochs. The closed-form mix is timed from the matrix to everybody's list. With ``--full`` the graph has the size of
-Gowalla, and the peer takes hours.
+The peer multiplies the whole graph for every batch of 2,048 pairs, three layers forward and, by autograd, backward,
+with one uniform negative a pair: LightGCN as it is usually written. Ours is timed until its Recall@20 is that of the
+peer after 20 epochs. The closed-form mix is timed from the matrix to everybody's list. With ``--full`` the graph has
+the size of Gowalla, and the peer takes hours.
 """
 
 from __future__ import annotations
