@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-fast test-faults lint setup clean
+.PHONY: demo test test-fast test-faults site lint setup clean
 
 demo: $(STAMP)
 	@$(BIN)/gnnscale run complete_journey
@@ -21,6 +21,10 @@ FAULTS ?= 200
 SEED ?= 0
 test-faults: $(STAMP)
 	@nice -n 10 $(BIN)/python -m tests.faults.campaign --faults $(FAULTS) --seed $(SEED) --table build/faults.md
+
+# The documentation, its links checked, in build/site.
+site: $(STAMP)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

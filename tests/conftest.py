@@ -166,7 +166,7 @@ def shop(shop_content: dict[str, Any], tmp_path_factory: pytest.TempPathFactory)
     counts = json.loads((built_once(tmp_path_factory, "shop_labels", build) / "labels.json").read_text())
     manifest = GraphManifest.from_dict(lake.read_record(MANIFEST_NAME))
     query = bind_query(settings, manifest)
-    plan = plan_query_anchors(settings, query, manifest.time_ranges)
+    plan = plan_query_anchors(settings, query, manifest.time_ranges, manifest.rows)
     return Shop(shop_content, settings, lake, manifest, query, plan, shop_tables(shop_content), counts)
 
 

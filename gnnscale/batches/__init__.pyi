@@ -22,6 +22,7 @@ from .blocks.walk_loader import WalkLoader as WalkLoader
 from .examples.entity_examples import AnswerShape as AnswerShape
 from .examples.entity_examples import EntityExamples as EntityExamples
 from .examples.entity_examples import asked_examples as asked_examples
+from .examples.entity_examples import known_past as known_past
 from .examples.entity_examples import read_answer_shape as read_answer_shape
 from .examples.entity_examples import read_entity_examples as read_entity_examples
 from .examples.link_examples import Examples as Examples

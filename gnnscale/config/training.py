@@ -73,6 +73,8 @@ class ModelSettings(Section):
             ``fusion`` for both.
         sharded_lookup_rows: targets from which on the embeddings of ``lookup`` are a sharded embedding,
             rows divided among the workers; a step then costs what it looks up, optimized by row-wise Adagrad.
+        blend: ``auto`` answers with network and baselines together, by weights found on the validation examples;
+            ``off`` with the network alone. Both are evaluated.
         new_targets: whether targets that no training example names are ranked as others are; false ranks them, but
             for the pair branch, after all others.
         trees: of boosted trees.
@@ -92,6 +94,7 @@ class ModelSettings(Section):
     sharded_lookup_rows: Positive = 5_000_000
     new_targets: bool = True
     trees: TreesSettings = TreesSettings()
+    blend: Literal["auto", "off"] = "auto"
 
     @field_validator("convolution")
     @classmethod
@@ -125,7 +128,8 @@ class TrainingSettings(Section):
             memory; the gradient is that of the whole.
         precision: of the network's arithmetic; ``bf16`` is autocast, and weights stay ``fp32``.
         compile: whether the network is compiled by ``torch.compile``; on the CPU that takes a C++ compiler.
-        cuda_graphs: whether the compiled network is replayed as CUDA graphs, which need batches of fixed shape.
+        cuda_graphs: whether the compiled network is replayed as CUDA graphs, which need batches of fixed shape and
+            take a process's share of a batch whole.
         sampler: where blocks are sampled: ``gpu``, ``cpu``, or ``auto`` for the device that trains.
         feature_type: that features of blocks are stored in on a GPU.
         prefetch: batches that a thread of its own samples and gathers before the network asks for them; default: 2
@@ -179,6 +183,12 @@ class TrainingSettings(Section):
         # The default is there, and costs no import.
         return value if value == "shared" else check_implementation(NEGATIVES, value)
 
+    @field_validator("gpu", mode="before")
+    @classmethod
+    def _read_yaml(cls, value: Any) -> Any:
+        # YAML reads yes and no without quotes as true and false.
+        return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+
     @field_validator("loss")
     @classmethod
     def _known_loss(cls, value: Implementation) -> Implementation:
@@ -188,6 +198,24 @@ class TrainingSettings(Section):
     def _ascending(self) -> Self:
         if self.max_workers is not None and self.max_workers < self.workers:
             raise ConfigError(f"max_workers is {self.max_workers}, less than workers, {self.workers}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_device(self) -> Self:
+        if self.cuda_graphs and self.micro_batches > 1:
+            # A replay writes where the one before it left the gradients that are to be added up.
+            raise ConfigError(
+                f"training.cuda_graphs=true does not go with training.micro_batches={self.micro_batches}: a replayed "
+                "graph overwrites the gradients of the part before; set micro_batches to 1, or cuda_graphs to false"
+            )
+        if self.gpu == "no":
+            asked = {"sampler": self.sampler == "gpu", "cuda_graphs": self.cuda_graphs}
+            asked["feature_type"] = self.feature_type != "fp32"
+            for name in (name for name, needs_gpu in asked.items() if needs_gpu):
+                value = str(getattr(self, name)).lower()
+                raise ConfigError(
+                    f"training.{name}={value} is for training on a GPU, and training.gpu=no; leave one out"
+                )
         return self
 
 

@@ -7,7 +7,7 @@ from .labels.label_stage import TASK as TASK
 from .labels.label_stage import build_labels as build_labels
 from .labels.label_stage import build_population as build_population
 from .labels.label_stage import describe_labels as describe_labels
-from .labels.own_examples import holdout_anchor as holdout_anchor
+from .labels.own_examples import holdout_anchors as holdout_anchors
 from .labels.own_examples import write_examples as write_examples
 from .sources.spark_frames import DataFrame as DataFrame
 from .sources.spark_frames import catalog_frame as catalog_frame

@@ -4,6 +4,14 @@ from .baselines.baseline import LinkBaseline as LinkBaseline
 from .baselines.baseline import NodeBaseline as NodeBaseline
 from .baselines.baseline import RankBaseline as RankBaseline
 from .baselines.baseline import TaskBaseline as TaskBaseline
+from .blend.blend import Blend as Blend
+from .blend.blend import read_blend as read_blend
+from .blend.blend import save_blend as save_blend
+from .blend.blended_answers import BlendedAnswerModel as BlendedAnswerModel
+from .blend.blended_answers import FittedAnswers as FittedAnswers
+from .blend.blended_ranking import BlendedRankingModel as BlendedRankingModel
+from .blend.link_blend import LinkBlender as LinkBlender
+from .blend.link_fit import fit_link_blend as fit_link_blend
 from .comparison import MODEL as MODEL
 from .comparison import Comparison as Comparison
 from .comparison import rivals_of as rivals_of

@@ -19,6 +19,8 @@ from gnnscale.pipeline.stages.index_stage import IndexStage
 from gnnscale.pipeline.stages.label_stage import LabelStage
 from gnnscale.pipeline.stages.predict_stage import PredictStage
 from gnnscale.pipeline.stages.preflight import check_inputs
+from gnnscale.pipeline.stages.publish_stage import PublishStage
+from gnnscale.pipeline.stages.refresh_stage import RefreshStage
 from gnnscale.pipeline.stages.retrieve_stage import RetrieveStage
 from gnnscale.pipeline.stages.shard_stage import ShardStage
 from gnnscale.pipeline.stages.stage import PipelineContext, Stage
@@ -45,6 +47,8 @@ ALL_STAGES: Stages = (
     RetrieveStage,
     PredictStage,
     EvaluateStage,
+    PublishStage,
+    RefreshStage,
 )
 """Every stage that can be run alone, in the order in which they are listed."""
 
@@ -89,10 +93,8 @@ class Pipeline:
         Raises:
             ConfigError: the query's task has none.
         """
-        beside: Stages = (FeatureStage, ShardStage)
-        if self.query.task_type.predicts_links:
-            beside = (*beside, IndexStage)
-        stages: Stages = tuple(dict.fromkeys((*self.stages, *beside)))
+        links: Stages = (IndexStage, RefreshStage) if self.query.task_type.predicts_links else ()
+        stages: Stages = tuple(dict.fromkeys((*self.stages, FeatureStage, ShardStage, PublishStage, *links)))
         for stage in stages:
             if stage.name == name:
                 return stage

@@ -39,5 +39,11 @@ LOSSES: Final = Registry[Any]("loss", "gnnscale.nn.losses")
 NETWORKS: Final = Registry[Any]("network", "gnnscale.training.networks")
 """Networks with what makes their batches."""
 
+RECOMMENDERS: Final = Registry[Any]("recommender", "gnnscale.collaborative.recommenders")
+"""Scores of items from what all users have had."""
+
 INDEX_KINDS: Final = Registry[Any]("index_kind", "gnnscale.retrieval.index.kinds")
 """Indexes of target vectors."""
+
+KEY_VALUE_STORES: Final = Registry[Any]("store", "gnnscale.publish.stores")
+"""Where readers look up what was published, by the schemes of their URIs."""

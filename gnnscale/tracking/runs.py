@@ -27,20 +27,20 @@ def tracking_uri(settings: TrackingSettings, lake: Lake) -> str:
     return open_lake_store(Path(lake.uri)) if lake.local else f"sqlite:///{Path.cwd() / DATABASE}"
 
 
-def connect(settings: Settings, lake: Lake) -> str:
+def connect(tracking: TrackingSettings, lake: Lake) -> str:
     """Point MLflow at the store and the experiment of the configuration.
 
     Returns:
         The experiment's id.
     """
     quiet()
-    mlflow.set_tracking_uri(tracking_uri(settings.tracking, lake))
-    found = mlflow.get_experiment_by_name(settings.tracking.experiment)
+    mlflow.set_tracking_uri(tracking_uri(tracking, lake))
+    found = mlflow.get_experiment_by_name(tracking.experiment)
     if found is not None:
         return str(found.experiment_id)
-    local = settings.tracking.uri is None and lake.local
+    local = tracking.uri is None and lake.local
     location = (Path(lake.uri) / ARTIFACTS).as_uri() if local else None
-    return str(mlflow.create_experiment(settings.tracking.experiment, artifact_location=location))
+    return str(mlflow.create_experiment(tracking.experiment, artifact_location=location))
 
 
 class Run:
@@ -105,9 +105,24 @@ def start_run(settings: Settings, lake: Lake) -> Iterator[Run]:
 
     Its id is kept in the lake, so that later stages add to it.
     """
-    experiment = connect(settings, lake)
+    name = settings.query.name
+    with start_named_run(settings.tracking, lake, f"{settings.recipe}/{name}/seed {settings.seed}", name) as run:
+        yield run
+
+
+@contextmanager
+def start_named_run(tracking: TrackingSettings, lake: Lake, title: str, name: str) -> Iterator[Run]:
+    """A new run, as :func:`start_run` has it.
+
+    Args:
+        tracking: says where.
+        lake: keeps its id.
+        title: of the run.
+        name: that its tables carry.
+    """
+    experiment = connect(tracking, lake)
     client = mlflow.MlflowClient()
-    created = client.create_run(experiment, run_name=f"{settings.recipe}/{settings.query.name}/seed {settings.seed}")
+    created = client.create_run(experiment, run_name=title)
     run = Run(created.info.run_id)
     try:
         yield run
@@ -115,7 +130,7 @@ def start_run(settings: Settings, lake: Lake) -> Iterator[Run]:
         client.set_terminated(run.run_id, RunStatus.to_string(RunStatus.FAILED))
         raise
     client.set_terminated(run.run_id)
-    lake.write_record(RUN_RECORD.format(query=settings.query.name), {"run_id": run.run_id})
+    lake.write_record(RUN_RECORD.format(query=name), {"run_id": run.run_id})
 
 
 def last_run(settings: Settings, lake: Lake) -> Run | None:
@@ -123,7 +138,7 @@ def last_run(settings: Settings, lake: Lake) -> Run | None:
     record = lake.read_record(RUN_RECORD.format(query=settings.query.name))
     if record is None:
         return None
-    connect(settings, lake)
+    connect(settings.tracking, lake)
     return Run(record["run_id"])
 
 

@@ -3,6 +3,7 @@ from .callback import NoOpCallback as NoOpCallback
 from .checkpoint_file import read_checkpoint as read_checkpoint
 from .checkpoint_file import write_checkpoint as write_checkpoint
 from .distributed_context import DistributedContext as DistributedContext
+from .model_file import blend_path as blend_path
 from .model_file import load_link_model as load_link_model
 from .model_file import load_node_model as load_node_model
 from .model_file import model_path as model_path

@@ -66,7 +66,9 @@ def build_task(
         ConfigError: sampling, network, negatives or loss don't fit the query.
     """
     context = context or DistributedContext()
-    parts = _parts(find_network(settings, query)(settings, store, query), lake, context.device)
+    network = find_network(settings, query)(settings, store, query)
+    network.host_processes = context.host_workers
+    parts = _parts(network, lake, context.device)
     return Task(parts.source, parts.model(context), parts.objective, context)
 
 

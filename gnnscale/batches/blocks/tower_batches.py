@@ -40,7 +40,7 @@ class TowerBatch(Batch):
 
     block: FeatureBlock
     targets: TargetRows
-    edges: int = 0
+    edges: int | Tensor = 0
 
     def inputs(self) -> tuple[Any, ...]:
         """Both."""

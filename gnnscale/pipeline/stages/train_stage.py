@@ -33,7 +33,7 @@ TRAINED = "trained_{query}"
 ANSWERING: Final = ("anchors", "embedding", "retrieval")
 """Sections that the model answers by, and that a stage after the training may be given anew."""
 
-OUTSIDE: Final = ("lake", "spark", "tracking")
+OUTSIDE: Final = ("lake", "spark", "publish", "tracking")
 """Sections that belong to the place where the model is used, and not to the model."""
 
 Hear = Callable[[str, Mapping[str, float]], None]
@@ -55,7 +55,9 @@ class ModelStage(Stage):
         record = self.work.lake.read_record(name)
         if record is not None:
             given = _portable(self.settings, self.work.lake)
-            self.work.lake.write_record(name, {**record, **{section: given[section] for section in ANSWERING}})
+            answering = {section: given[section] for section in ANSWERING}
+            model = {**record["model"], "blend": self.settings.model.blend}
+            self.work.lake.write_record(name, {**record, **answering, "model": model})
 
 
 class TrainStage(ModelStage):
@@ -63,6 +65,7 @@ class TrainStage(ModelStage):
 
     name = "train"
     help = "train a model on the labelled examples (Ray Train)"
+    on_gpu = True
     after = LabelStage
 
     def inputs(self) -> dict[str, Any]:
@@ -72,7 +75,7 @@ class TrainStage(ModelStage):
         return {
             source.name: self.upstream(source),
             "sampling": self.settings.sampling.model_dump(exclude={"threads"}),
-            "model": self.settings.model.model_dump(),
+            "model": self.settings.model.model_dump(exclude={"blend"}),
             "training": training,
             "search": self.settings.search.model_dump(exclude={"parallel"}),
             "seed": self.settings.seed,
@@ -118,7 +121,7 @@ def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
     at_once = training.fits_at_once(settings, query)
     try:
         with tracking.start_run(settings, lake) as run:
-            run.log_parameters(settings.model_dump(mode="json", exclude={"tables", "lake", "spark"}))
+            run.log_parameters(settings.model_dump(mode="json", exclude={"tables", "lake", "spark", "publish"}))
             if settings.search.space and not at_once:
                 with progress_bar(console, "search", len(workers.choose_trials(settings)), "trials") as bar:
                     settings = workers.search_settings(settings, lake, run, bar)

@@ -188,9 +188,10 @@ class _QuietTrainer(TorchTrainer):
 def _train_worker(config: dict[str, Any]) -> None:
     settings = config["settings"].open()
     ray_context = ray.train.get_context()
-    context = DistributedContext(ray_context.get_world_rank(), ray_context.get_world_size(), get_device())
-    local_workers = max(1, ray_context.get_local_world_size())
-    cores = max(1, (os.cpu_count() or 1) // local_workers)
+    host_workers = max(1, ray_context.get_local_world_size())
+    own = ray_context.get_world_rank(), ray_context.get_world_size(), get_device()
+    context = DistributedContext(*own, host_workers)
+    cores = max(1, (os.cpu_count() or 1) // host_workers)
     cuda = context.device.type == "cuda"
     settings = with_prefetch(settings, cores, cuda)
     prefetch = 0 if cuda else settings.training.prefetch or 0

@@ -33,7 +33,7 @@ from gnnscale.config import Settings
 from gnnscale.lake import Lake
 from gnnscale.nn import NOT_YET, BlockNetwork, BlockTowers, ProcessGroup, TowerVectors, build_convolution, build_lookup
 from gnnscale.query import PredictiveQuery
-from gnnscale.schema import NETWORKS, ConfigError
+from gnnscale.schema import NETWORKS, ConfigError, TableManifest
 from gnnscale.store import NodeFeatures
 from gnnscale.training.networks.block_sources import block_paths, memory_source, shard_source
 from gnnscale.training.networks.network import LinkNetwork, NodeNetwork
@@ -158,6 +158,7 @@ class BlocksNetwork(LinkNetwork, NodeNetwork):
 
     def link_source(self, lake: Lake, examples: SplitExamples[Examples], device: torch.device | None) -> TowerSource:
         """Blocks around the examples' entities, and rows of targets."""
+        check_shapes(self.settings, self.store.manifest.table(self.query.target.name))
         return TowerSource(self._blocks(lake, examples, device), self.store.features(self.query.target.name))
 
     def node_source(
@@ -222,7 +223,25 @@ class BlocksNetwork(LinkNetwork, NodeNetwork):
         loader = memory_source(settings, self.store, self.query, seeds, training)
         if device is None or isinstance(loader, WalkLoader):
             return loader
-        return place_source(loader, settings.training, device)
+        return place_source(loader, settings.training, device, self.host_processes)
+
+
+def check_shapes(settings: Settings, target: TableManifest) -> None:
+    """Refuse CUDA graphs where batches of a query that ranks rows differ in shape: none would be replayed.
+
+    Args:
+        settings: ``model.target_embedding`` and ``training.cuda_graphs`` count.
+        target: the targets' table.
+
+    Raises:
+        ConfigError: the targets' columns that the network reads have lists, of which a batch has now more, now fewer.
+    """
+    if settings.training.cuda_graphs and settings.model.target_embedding != "lookup" and target.multicategorical:
+        columns = ", ".join(feature.column for feature in target.multicategorical)
+        raise ConfigError(
+            f"training.cuda_graphs=true needs batches of fixed shape, and {target.name}.{columns} has lists of any "
+            "length; set it to false, or model.target_embedding=lookup"
+        )
 
 
 def build_block_network(settings: Settings, source: BlockSource, out: int) -> BlockNetwork:

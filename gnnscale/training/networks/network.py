@@ -60,6 +60,9 @@ class Network:
     ignores: ClassVar[tuple[str, ...]] = ()
     """Keys that it has no use for, but that a recipe may hold for other networks: they are logged, and not refused."""
 
+    host_processes: int = 1
+    """Processes of this host that train together, and share its memory."""
+
     def __init__(self, settings: Settings, store: GraphStore, query: PredictiveQuery) -> None:
         self.settings, self.store, self.query = settings, store, query
 

@@ -10,8 +10,8 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from gnnscale.lake.delta_log import log_files, open_delta
-from gnnscale.lake.source import Source, SourceFormat
-from gnnscale.lake.source_rows import SourceRows, list_files, open_rows
+from gnnscale.lake.sources.source import Source, SourceFormat
+from gnnscale.lake.sources.source_rows import SourceRows, list_files, open_rows
 from gnnscale.schema import LakeError, mask_text
 
 

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.fs
-import pyarrow.parquet as pq
 
 from gnnscale.lake.delta_log import log_files, open_delta
-from gnnscale.lake.partitions import Partition, is_told, path_partition, read_partitions
 from gnnscale.lake.places import open_place
-from gnnscale.lake.plain_types import is_read_by_spark, stored_array, stored_type
-from gnnscale.lake.source import (
+from gnnscale.lake.sources.parquet_files import (
+    DataFile,
+    Footer,
+    is_plain,
+    merge_columns,
+    open_parquet,
+    read_footers,
+    unreadable,
+)
+from gnnscale.lake.sources.partitions import is_told, path_partition, read_partitions
+from gnnscale.lake.sources.plain_types import stored_array, stored_type
+from gnnscale.lake.sources.source import (
     NO_SOURCE,
     Source,
     SourceFormat,
@@ -27,26 +34,13 @@ from gnnscale.lake.source import (
     is_read,
     name_format,
 )
-from gnnscale.lake.text_files import TextColumns, TextFile, find_columns, read_text
+from gnnscale.lake.sources.text_files import TextColumns, TextFile, find_columns, read_text
 from gnnscale.schema import LakeError, twin_names
 
 log = logging.getLogger(__name__)
 
 PART_ROWS: Final = 1 << 20
 """Rows that a task reads, where row groups are no larger."""
-
-
-@dataclass(frozen=True)
-class DataFile:
-    """A file of a source.
-
-    Args:
-        path: in full: a path or an object-store URI.
-        partition: column -> value, of columns whose values its folder, or a log, tells.
-    """
-
-    path: str
-    partition: Partition = ()
 
 
 @dataclass(frozen=True)
@@ -104,7 +98,7 @@ class SourceRows:
                 for table in read(filesystem, path, part):
                     yield from self._whole(table, file).combine_chunks().to_batches()
             except (OSError, pa.ArrowException) as error:
-                raise _unreadable(file.path, self.source.format, error) from None
+                raise unreadable(file.path, self.source.format, error) from None
 
     def table(self) -> pa.Table:
         """All rows, in memory."""
@@ -115,7 +109,7 @@ class SourceRows:
         return read_text(filesystem, _text_file(path, self.source.format), self.text)
 
     def _parquet_tables(self, filesystem: pyarrow.fs.FileSystem, path: str, part: RowPart) -> Iterator[pa.Table]:
-        with _open_parquet(filesystem, path) as file:
+        with open_parquet(filesystem, path) as file:
             wanted = [name for name in file.schema_arrow.names if name in set(self.schema.names)]
             groups = range(part.first, part.last or file.num_row_groups)
             for batch in file.iter_batches(1 << 17, list(groups), wanted, use_threads=False):
@@ -250,19 +244,13 @@ def _text_rows(
     return SourceRows(source, options, tuple(files), schema, frozenset(), parts, False, columns.rows, columns)
 
 
-@dataclass(frozen=True)
-class _Footer:
-    schema: pa.Schema
-    groups: tuple[int, ...]
-
-
 def _parquet_rows(
     source: Source, options: dict[str, str], files: Sequence[DataFile], told: Mapping[str, pa.DataType]
 ) -> SourceRows:
-    footers = _footers(files, options)
+    footers = read_footers(files, options)
     merged = footers[0].schema
     for file, footer in zip(files, footers, strict=True):
-        merged = _merge(merged, footer.schema, file.path)
+        merged = merge_columns(merged, footer.schema, file.path)
     merged = pa.schema([merged.field(place).remove_metadata() for place in range(len(merged.names))])
     schema = _with_told(_kept(source.uri, merged), told)
     _refuse_twins(source.uri, schema.names)
@@ -280,7 +268,7 @@ def _delta_rows(
         files = [file for file in files if file.path in only]
     known = (source, tuple(sorted(options.items())), tuple(files))
     if known not in _KNOWN:
-        footers = _footers(files, options)
+        footers = read_footers(files, options)
         _KNOWN[known] = _rows_of_parquet(source, options, files, footers, _kept(source.uri, merged))
     return _KNOWN[known]
 
@@ -289,10 +277,10 @@ def _rows_of_parquet(
     source: Source,
     options: dict[str, str],
     files: Sequence[DataFile],
-    footers: Sequence[_Footer],
+    footers: Sequence[Footer],
     schema: pa.Schema,
 ) -> SourceRows:
-    plain = all(_is_plain(footer.schema, schema) for footer in footers)
+    plain = all(is_plain(footer.schema, schema) for footer in footers)
     plain = plain and all(
         file.path.startswith(source.uri) and is_told(file.path[len(source.uri) :], file.partition) for file in files
     )
@@ -311,58 +299,6 @@ def _rows_of_parquet(
     return SourceRows(source, options, tuple(files), schema, categories, tuple(parts), plain, rows)
 
 
-def _footers(files: Sequence[DataFile], options: dict[str, str]) -> list[_Footer]:
-    def footer(data: DataFile) -> _Footer:
-        filesystem, path = open_place(data.path, options)
-        try:
-            with _open_parquet(filesystem, path) as file:
-                groups = tuple(file.metadata.row_group(i).num_rows for i in range(file.num_row_groups))
-                return _Footer(_with_instants(file), groups)
-        except (OSError, pa.ArrowException) as error:
-            raise _unreadable(data.path, SourceFormat.PARQUET, error) from None
-
-    with ThreadPoolExecutor(16) as threads:
-        return list(threads.map(footer, files))
-
-
-def _open_parquet(filesystem: pyarrow.fs.FileSystem, path: str) -> pq.ParquetFile:
-    # The times of old writers, of 96 bits, reach further than 64 bits of nanoseconds.
-    return pq.ParquetFile(filesystem.open_input_file(path), coerce_int96_timestamp_unit="us", pre_buffer=False)
-
-
-def _with_instants(file: pq.ParquetFile) -> pa.Schema:
-    """Columns of a file; times of 96 bits, which old writers and Spark write, are of UTC."""
-    schema, leaves = file.schema_arrow, [file.schema.column(place) for place in range(len(file.schema))]
-    for name in [leaf.path for leaf in leaves if leaf.physical_type == "INT96" and leaf.path in schema.names]:
-        schema = schema.set(schema.get_field_index(name), pa.field(name, pa.timestamp("us", "UTC")))
-    return schema
-
-
-def _merge(known: pa.Schema, found: pa.Schema, path: str) -> pa.Schema:
-    if known.equals(found):
-        return known
-    for wanted in found:
-        places = known.get_all_field_indices(wanted.name)
-        if len(places) == 1:
-            before = known.field(places[0])
-            try:
-                both = [pa.schema([(f.name, _value_type(f.type))]) for f in (before, wanted)]
-                kind = pa.unify_schemas(both, promote_options="permissive").field(0).type
-            except (pa.ArrowTypeError, pa.ArrowInvalid):
-                raise LakeError(
-                    f"{path}: column '{wanted.name}' holds {wanted.type}, and {before.type} in files before it; "
-                    "make it one type"
-                ) from None
-            known = known.set(places[0], before if kind == before.type else pa.field(wanted.name, kind))
-        elif not places:
-            known = known.append(wanted)
-    return known
-
-
-def _value_type(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
 def _kept(place: str, schema: pa.Schema) -> pa.Schema:
     """Columns in the types that the graph takes; those that have none are left out, and told."""
     kinds = {column.name: stored_type(column.type) for column in schema}
@@ -377,16 +313,6 @@ def _with_told(schema: pa.Schema, told: Mapping[str, pa.DataType]) -> pa.Schema:
     return pa.schema([*(column for column in schema if column.name not in told), *told.items()])
 
 
-def _is_plain(found: pa.Schema, schema: pa.Schema) -> bool:
-    """Whether Spark reads a file's columns as they are in the source."""
-    types = dict(zip(schema.names, schema.types, strict=True))
-    return all(
-        is_read_by_spark(column.type) and stored_type(column.type) == types[column.name]
-        for column in found
-        if column.name in types
-    )
-
-
 def _stored(column: pa.ChunkedArray, wanted: pa.Field, path: str) -> pa.ChunkedArray:
     try:
         return pa.chunked_array([stored_array(chunk, wanted.type) for chunk in column.chunks], wanted.type)
@@ -397,9 +323,3 @@ def _stored(column: pa.ChunkedArray, wanted: pa.Field, path: str) -> pa.ChunkedA
 def _refuse_twins(place: str, names: Sequence[str]) -> None:
     if both := twin_names(names):
         raise LakeError(f"{place}: two columns are called {both}; rename one, or leave it out")
-
-
-def _unreadable(path: str, form: SourceFormat, error: Exception) -> LakeError:
-    if isinstance(error, FileNotFoundError):
-        return LakeError(f"{path} can't be read: there is no such file")
-    return LakeError(f"{path} can't be read as {form}: {str(error).splitlines()[0]}")

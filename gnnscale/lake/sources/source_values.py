@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from gnnscale.lake.source import Source
-from gnnscale.lake.source_rows import open_rows
+from gnnscale.lake.sources.source import Source
+from gnnscale.lake.sources.source_rows import open_rows
 from gnnscale.schema import ValueKind
 
 
