@@ -28,6 +28,7 @@ class TreesSettings(Section):
         bins: that a feature's values are cut into.
         refit: whether the trees that are kept are grown again, as many as the validation examples have told, on these
             examples too: they are the latest that there are.
+        seeds: how often they are grown again, each time by another seed; answers are the mean.
         max_rows: training rows (for rankings: candidates) that are kept in memory; of more, a sample is taken.
         own, new: of rankings: most targets that are scored for an entity, of those that it has had, and of others.
         own_negatives, new_negatives: of rankings: most of each kind that are learned from beside what came true.
@@ -37,12 +38,13 @@ class TreesSettings(Section):
     patience: Positive = 50
     learning_rate: Annotated[float, Field(gt=0)] = 0.05
     leaves: Annotated[int, Field(ge=2)] = 15
-    min_rows: Positive = 50
-    columns: Annotated[float, Field(gt=0, le=1)] = 0.3
+    min_rows: Positive = 100
+    columns: Annotated[float, Field(gt=0, le=1)] = 0.2
     rows: Annotated[float, Field(gt=0, le=1)] = 0.7
-    l2: Annotated[float, Field(ge=0)] = 1.0
+    l2: Annotated[float, Field(ge=0)] = 5.0
     bins: Annotated[int, Field(ge=2, le=255)] = 127
     refit: bool = True
+    seeds: Positive = 2
     max_rows: Positive = 2_000_000
     own: Positive = 1000
     new: Positive = 200
