@@ -4,12 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-fast test-faults lint setup clean
+.PHONY: demo test test-fast test-faults pytest site lint setup clean
 
 demo: $(STAMP)
 	@$(BIN)/gnnscale run complete_journey
 
-test: $(STAMP) lint
+# Lint beside the tests, which leave a core idle now and then.
+test: $(STAMP)
+	@$(MAKE) --no-print-directory -j 2 pytest lint
+
+pytest: $(STAMP)
 	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 # What needs neither Spark nor Ray.
@@ -21,6 +25,10 @@ FAULTS ?= 200
 SEED ?= 0
 test-faults: $(STAMP)
 	@nice -n 10 $(BIN)/python -m tests.faults.campaign --faults $(FAULTS) --seed $(SEED) --table build/faults.md
+
+# The documentation, its links checked, in build/site.
+site: $(STAMP)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

@@ -5,25 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, get_args, get_origin
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from yaml import YAMLError
 
+from gnnscale.config.faults import explain_fault
+from gnnscale.config.interactions import InteractionSettings
 from gnnscale.config.search_space import take_lists, with_values
+from gnnscale.config.sequence_recipe import SequenceRecipeSettings
 from gnnscale.config.settings import Settings, TableSettings, query_name
 from gnnscale.schema import ConfigError, GraphSchema, SchemaError, Table, ValueKind, nearest
 
-RENAMED_KEYS: Final = {
-    "model.siblings": "group_columns",
-    "training.ahead": "prefetch",
-    "relations.*.facts": "event_table",
-    "retrieval.index.effort": "nprobe (of hnsw: ef_search)",
-    "retrieval.index.lists": "nlist",
-}
-"""Keys of earlier versions, ``*`` for any name, and what their last part is called now."""
+S = TypeVar("S", InteractionSettings, SequenceRecipeSettings)
 
 
 def conf_folder() -> Path:
@@ -58,7 +54,12 @@ def compose_settings(
     Raises:
         ConfigError: an unknown mode or key (the message names the nearest), or a value out of range.
     """
-    folder = folder or conf_folder()
+    return build_settings(_compose(parts, overrides, mode, folder or conf_folder(), source))
+
+
+def _compose(
+    parts: Sequence[Mapping[str, Any]], overrides: Sequence[str], mode: str | None, folder: Path, source: str
+) -> Any:
     layers: list[Any] = [_read(folder / "defaults.yaml")]
     if mode is not None:
         if mode not in mode_names(folder):
@@ -72,7 +73,7 @@ def compose_settings(
     except OmegaConfBaseException as error:
         given = f" with {' '.join(overrides)}" if overrides else ""
         raise ConfigError(f"{source}{given}: {_first_line(error)}") from None
-    return build_settings(content)
+    return content
 
 
 def literal(data: Any) -> Any:
@@ -108,11 +109,61 @@ def load_settings(
         ConfigError: an unknown recipe or key (the message names the nearest), or a value out of range.
     """
     folder = folder or conf_folder()
+    path = _recipe_path(recipe, folder)
+    content: Any = _read(path)
+    return compose_settings([content, {"recipe": path.stem}], overrides, mode, folder, str(path))
+
+
+def recipe_kind(recipe: str, folder: Path | None = None) -> str:
+    """What a recipe is about: ``graph`` for tables and a query, ``interactions`` for a matrix of users and items,
+    ``sequences`` for users' items in their order.
+
+    Raises:
+        ConfigError: there is no such recipe.
+    """
+    return str(_read(_recipe_path(recipe, folder or conf_folder())).get("kind", "graph"))
+
+
+def load_interaction_settings(
+    recipe: str, overrides: Sequence[str] = (), folder: Path | None = None
+) -> InteractionSettings:
+    """Compose ``defaults.yaml``, a recipe of interactions and the overrides, in this order.
+
+    Args:
+        recipe: a recipe's name, or the path of a YAML file.
+        overrides: ``key=value`` with dots between levels; values are YAML.
+        folder: configuration folder; default: the one that ships with gnnscale.
+
+    Raises:
+        ConfigError: an unknown recipe or key (the message names the nearest), or a value out of range.
+    """
+    return _load_kind(InteractionSettings, recipe, overrides, folder)
+
+
+def load_sequence_settings(
+    recipe: str, overrides: Sequence[str] = (), folder: Path | None = None
+) -> SequenceRecipeSettings:
+    """The same of a recipe of the leave-last-out protocol."""
+    return _load_kind(SequenceRecipeSettings, recipe, overrides, folder)
+
+
+def _load_kind(kind: type[S], recipe: str, overrides: Sequence[str], folder: Path | None) -> S:
+    folder = folder or conf_folder()
+    path = _recipe_path(recipe, folder)
+    content: Any = _read(path)
+    composed = _compose([content, {"recipe": path.stem}], overrides, None, folder, str(path))
+    try:
+        return kind.model_validate(composed)
+    except ValidationError as error:
+        faults = [explain_fault(dict(fault), kind) for fault in error.errors()]
+        raise ConfigError("\n".join(dict.fromkeys(faults))) from None
+
+
+def _recipe_path(recipe: str, folder: Path) -> Path:
     path = Path(recipe) if recipe.endswith((".yaml", ".yml")) else folder / "recipes" / f"{recipe}.yaml"
     if not path.is_file():
         raise ConfigError(f"no recipe '{recipe}' ({path}).{nearest(recipe, recipe_names(folder))}")
-    content: Any = _read(path)
-    return compose_settings([content, {"recipe": path.stem}], overrides, mode, folder, str(path))
+    return path
 
 
 def build_settings(content: Any) -> Settings:
@@ -129,7 +180,7 @@ def build_settings(content: Any) -> Settings:
                 Settings.model_validate(with_values(settings.model_dump(mode="json"), {name: value}))
         return settings
     except ValidationError as error:
-        faults = [_explain(dict(fault)) for fault in error.errors()]
+        faults = [explain_fault(dict(fault)) for fault in error.errors()]
         raise ConfigError("\n".join(dict.fromkeys(faults))) from None
 
 
@@ -189,7 +240,7 @@ def build_tables(content: Mapping[str, Any]) -> dict[str, TableSettings]:
     try:
         return TypeAdapter(dict[str, TableSettings]).validate_python(content)
     except ValidationError as error:
-        faults = [_explain({**fault, "loc": ("tables", *fault["loc"])}) for fault in error.errors()]
+        faults = [explain_fault({**fault, "loc": ("tables", *fault["loc"])}) for fault in error.errors()]
         raise ConfigError("\n".join(dict.fromkeys(faults))) from None
 
 
@@ -219,72 +270,6 @@ def _read_overrides(overrides: Sequence[str]) -> DictConfig:
         return OmegaConf.from_dotlist(list(overrides))
     except (OmegaConfBaseException, YAMLError) as error:
         raise ConfigError(f"overrides {' '.join(overrides)}: {_first_line(error)}") from None
-
-
-def _explain(fault: dict[str, Any]) -> str:
-    loc = fault["loc"]
-    path, _ = _walk(loc)
-    name = ".".join(path)
-    if fault["type"] == "extra_forbidden":
-        if now := _renamed(path):
-            return f"configuration key '{name}' is called '{now}' now"
-        return f"unknown configuration key '{name}'.{nearest(path[-1], _known_keys(loc[:-1]))}"
-    if fault["type"] == "missing":
-        return f"configuration key '{name}' is missing"
-    if fault["type"] == "union_tag_not_found":
-        return f"configuration key '{name}.kind' is missing.{nearest('', _kinds(_walk(loc)[1]))}"
-    if fault["type"] == "union_tag_invalid":
-        tag = fault["ctx"]["tag"]
-        return f"configuration key '{name}.kind' is unknown '{tag}'.{nearest(tag, _kinds(_walk(loc)[1]))}"
-    if fault["type"] == "value_error":
-        return f"configuration key '{name}': {fault['ctx']['error']}"
-    return f"configuration key '{name}': {fault['msg'].lower()}; it is {fault['input']!r}"
-
-
-def _renamed(path: Sequence[str]) -> str | None:
-    """What a key of earlier versions is called now, under its full name."""
-    for old, now in RENAMED_KEYS.items():
-        before = old.split(".")
-        if len(before) == len(path) and all(a in ("*", b) for a, b in zip(before, path, strict=True)):
-            return ".".join([*path[:-1], now])
-    return None
-
-
-def _known_keys(path: Sequence[Any]) -> list[str]:
-    _, section = _walk(path)
-    return list(section.model_fields) if _is_section(section) else []
-
-
-def _walk(path: Sequence[Any]) -> tuple[list[str], Any]:
-    """The keys of a fault's place as a person wrote them, and the type of what stands there."""
-    section: Any = Settings
-    names = []
-    for part in path:
-        kinds = _kinds(section)
-        if part in kinds:
-            # The kind that pydantic has chosen by is no key.
-            section = kinds[part]
-            continue
-        names.append(str(part))
-        if _is_section(section) and part in section.model_fields:
-            section = section.model_fields[part].annotation
-        elif get_origin(section) in (dict, Mapping):
-            section = get_args(section)[1]
-        else:
-            section = None
-    return names, section
-
-
-def _kinds(section: Any) -> dict[str, type[BaseModel]]:
-    """Kind -> section, of a place where several may stand."""
-    if get_origin(section) is not Annotated:
-        return {}
-    members = [member for member in get_args(get_args(section)[0]) if _is_section(member)]
-    return {get_args(member.model_fields["kind"].annotation)[0]: member for member in members}
-
-
-def _is_section(section: Any) -> bool:
-    return isinstance(section, type) and issubclass(section, BaseModel)
 
 
 def _first_line(error: Exception) -> str:

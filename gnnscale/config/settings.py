@@ -17,7 +17,7 @@ from gnnscale.config.sampling import SamplingSettings
 from gnnscale.config.section import Positive, Section, Share
 from gnnscale.config.training import EmbeddingSettings, ModelSettings, SearchSettings, TrainingSettings
 from gnnscale.query import epoch_seconds
-from gnnscale.schema import EPOCH_UNITS, TEXT_ENCODERS, ColumnType, ConfigError, spark_pattern
+from gnnscale.schema import EPOCH_UNITS, KEY_VALUE_STORES, TEXT_ENCODERS, ColumnType, ConfigError, spark_pattern
 
 
 class LakeSettings(Section):
@@ -289,6 +289,28 @@ class EvaluationSettings(Section):
     examples: Annotated[int, Field(ge=0)] = 5
 
 
+class PublishSettings(Section):
+    """The key-value store that readers look answers up in.
+
+    Args:
+        store: ``redis://host:port/database``, ``unix://socket``, or the path of an SQLite file; default:
+            ``_serving/store.sqlite`` in a local lake.
+        batch_rows: rows that are written in one transaction, where the store takes as many.
+        keep_days: days after which files that no version of the refreshed vectors needs any more are removed.
+    """
+
+    store: str | None = None
+    batch_rows: Positive = 1000
+    keep_days: Positive = 7
+
+    @field_validator("store")
+    @classmethod
+    def _registered(cls, value: str | None) -> str | None:
+        if value is not None and "://" in value:
+            KEY_VALUE_STORES.find(value.partition("://")[0])
+        return value
+
+
 class TrackingSettings(Section):
     """MLflow: default is an SQLite store inside a local lake."""
 
@@ -298,7 +320,14 @@ class TrackingSettings(Section):
 
 
 class Settings(Section):
-    """The whole configuration of a recipe."""
+    """The whole configuration of a recipe.
+
+    Args:
+        recipe: its name; the lake's default folder is called so.
+        seed: of every random choice.
+        tables: their names, and what is said of each.
+        relations: edges that follow from tables, by their names.
+    """
 
     recipe: str
     seed: int = 0
@@ -317,6 +346,7 @@ class Settings(Section):
     embedding: EmbeddingSettings = EmbeddingSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    publish: PublishSettings = PublishSettings()
     tracking: TrackingSettings = TrackingSettings()
 
     @model_validator(mode="after")

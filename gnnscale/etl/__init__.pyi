@@ -1,3 +1,5 @@
+from .features.feature_stage import FEATURES as FEATURES
+from .features.feature_stage import build_features as build_features
 from .graph.graph_update import update_graph as update_graph
 from .labels.label_rule import LabelInputs as LabelInputs
 from .labels.label_rule import LabelRule as LabelRule

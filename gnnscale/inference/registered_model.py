@@ -192,7 +192,7 @@ def log_model(run_id: str, settings: Settings, lake: Lake, model: LakeModel) -> 
     if weights is None:
         raise LakeError(f"lake {lake.uri} holds no model of query '{settings.query.name}'")
     # Credentials don't belong into a model; where it is loaded, the environment has them.
-    resolved = mask_secrets(settings.model_dump(mode="json", exclude={"lake", "spark", "tracking"}))
+    resolved = mask_secrets(settings.model_dump(mode="json", exclude={"lake", "spark", "publish", "tracking"}))
     # A model that is kept in its lake moves with it.
     inside = lake.local and settings.tracking.uri is None
     blend = lake.read_bytes(blend_path(settings.query.name))

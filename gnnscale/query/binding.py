@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 
-from gnnscale.query.bound import Aggregate, All, Any, Column, Condition, Not, Test, Value
-from gnnscale.query.tree import Aggregation, ByColumn, ColumnName, Comparison, Expression, Junction, Literal, Negation
+from gnnscale.query.bound import Aggregate, All, Any, Column, Condition, Not, Test
+from gnnscale.query.literals import Fail, bind_literal
+from gnnscale.query.tree import Aggregation, ByColumn, ColumnName, Comparison, Expression, Junction, Negation
 from gnnscale.query.window import Window
 from gnnscale.query.writing import write, write_comparison, write_count
 from gnnscale.schema import ColumnType, GraphSchema, Link, QueryError, Table, ValueKind, nearest
 
 NUMERIC = ("SUM", "AVG", "MIN", "MAX")
-TEXT_OPERATORS = ("LIKE", "CONTAINS", "STARTS WITH", "ENDS WITH")
-ORDERINGS = ("<", "<=", ">", ">=")
 LISTED = ("FIRST", "LAST", "LIST_DISTINCT")
 """Aggregations whose values are those of the column."""
 
@@ -298,66 +296,8 @@ class Binder:
                 f"{'some events' if node.negated else 'none'}, as in {counted} {'>' if node.negated else '='} 0",
                 node.position,
             )
-        values = tuple(self._value(node, literal, left) for literal in node.values)
+        values = tuple(bind_literal(self.fail, node, literal, left) for literal in node.values)
         return Test(left, node.operator, values, node.negated)
-
-    def _value(self, node: Comparison, literal: Literal, left: Column | Aggregate) -> Value:
-        kind, value, operator = left.kind, literal.value, node.operator
-        assert value is not None
-        if operator in TEXT_OPERATORS:
-            if kind not in (None, ValueKind.TEXT):
-                raise self.fail(f"{operator} needs text, and {left} holds {_values(kind)}", node.position)
-            if not isinstance(value, str):
-                raise self.fail(f"{operator} needs text in quotes, not {literal}", literal.position)
-            if operator == "LIKE" and "%" not in value:
-                equal = "!=" if node.negated else "="
-                raise self.fail(
-                    f"LIKE {literal} has no %: write {equal} {literal}, or put % where any text may stand",
-                    literal.position,
-                )
-            return value
-        if kind is ValueKind.TIME:
-            return self._time(literal, left)
-        given = ValueKind.BOOLEAN if isinstance(value, bool) else ValueKind.NUMBER
-        given = ValueKind.TEXT if isinstance(value, str) else given
-        if kind not in (None, given):
-            hint = " (write it without quotes)" if kind is ValueKind.NUMBER and given is ValueKind.TEXT else ""
-            hint = f" (write '{value}')" if kind is ValueKind.TEXT else hint
-            raise self.fail(f"{left} holds {_values(kind)}, and {literal} is {KINDS[given]}{hint}", literal.position)
-        if operator in ORDERINGS and kind in (ValueKind.TEXT, ValueKind.BOOLEAN):
-            raise self.fail(
-                f"{operator} needs numbers or times, and {left} holds {_values(kind)}: compare with = != IN"
-                + (" LIKE CONTAINS STARTS WITH ENDS WITH" if kind is ValueKind.TEXT else ""),
-                node.position,
-            )
-        return value
-
-    def _time(self, literal: Literal, left: Column | Aggregate) -> int:
-        try:
-            if not isinstance(literal.value, str):
-                raise ValueError
-            time = datetime.fromisoformat(literal.value)
-        except ValueError:
-            raise self.fail(
-                f"{left} holds times, and {literal} is none: write '2024-01-31' or '2024-01-31 12:00:00' (UTC)",
-                literal.position,
-            ) from None
-        aware = time if time.tzinfo else time.replace(tzinfo=UTC)
-        delta = aware - datetime(1970, 1, 1, tzinfo=UTC)
-        return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
-
-
-KINDS = {ValueKind.NUMBER: "a number", ValueKind.TEXT: "text", ValueKind.BOOLEAN: "a truth value"}
-
-
-def _values(kind: ValueKind | None) -> str:
-    names = {
-        ValueKind.NUMBER: "numbers",
-        ValueKind.TEXT: "text",
-        ValueKind.TIME: "times",
-        ValueKind.BOOLEAN: "TRUE and FALSE",
-    }
-    return names.get(kind or ValueKind.OTHER, "values of another kind")
 
 
 def _what(column: Column) -> str:
@@ -366,7 +306,7 @@ def _what(column: Column) -> str:
     return str(column.meaning)
 
 
-def future(fail: Callable[[str, int], QueryError], clause: str) -> WindowRule:
+def future(fail: Fail, clause: str) -> WindowRule:
     """Windows of a target or of ASSUMING: they start at the anchor or later."""
 
     def rule(node: Aggregation) -> None:
@@ -381,7 +321,7 @@ def future(fail: Callable[[str, int], QueryError], clause: str) -> WindowRule:
     return rule
 
 
-def past(fail: Callable[[str, int], QueryError], static: bool = False) -> WindowRule:
+def past(fail: Fail, static: bool = False) -> WindowRule:
     """Windows of WHERE: they end at the anchor or earlier.
 
     Args:

@@ -33,11 +33,20 @@ NEGATIVES: Final = Registry[Any]("negative", "gnnscale.sampling.negatives")
 CONVOLUTIONS: Final = Registry[Any]("convolution", "gnnscale.nn.conv")
 """Messages from sampled neighbors to a node."""
 
+SEQUENCE_OBJECTIVES: Final = Registry[Any]("sequence_objective", "gnnscale.batches.sequences")
+"""What training asks of a sequence of actions."""
+
 LOSSES: Final = Registry[Any]("loss", "gnnscale.nn.losses")
 """What training minimizes."""
 
 NETWORKS: Final = Registry[Any]("network", "gnnscale.training.networks")
 """Networks with what makes their batches."""
 
+RECOMMENDERS: Final = Registry[Any]("recommender", "gnnscale.collaborative.recommenders")
+"""Scores of items from what all users have had."""
+
 INDEX_KINDS: Final = Registry[Any]("index_kind", "gnnscale.retrieval.index.kinds")
 """Indexes of target vectors."""
+
+KEY_VALUE_STORES: Final = Registry[Any]("store", "gnnscale.publish.stores")
+"""Where readers look up what was published, by the schemes of their URIs."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-from mlflow.entities import Metric, RunStatus
+from mlflow.entities import Metric, Param, RunStatus
 
 from gnnscale.config import Settings, TrackingSettings
 from gnnscale.lake import Lake
@@ -18,6 +18,9 @@ from gnnscale.schema import mask_secrets, mask_text
 from gnnscale.tracking.lake_store import ARTIFACTS, DATABASE, open_lake_store
 
 RUN_RECORD = "run_{query}"
+
+BATCH = 100
+"""Parameters that MLflow takes at once."""
 
 
 def tracking_uri(settings: TrackingSettings, lake: Lake) -> str:
@@ -27,20 +30,20 @@ def tracking_uri(settings: TrackingSettings, lake: Lake) -> str:
     return open_lake_store(Path(lake.uri)) if lake.local else f"sqlite:///{Path.cwd() / DATABASE}"
 
 
-def connect(settings: Settings, lake: Lake) -> str:
+def connect(tracking: TrackingSettings, lake: Lake) -> str:
     """Point MLflow at the store and the experiment of the configuration.
 
     Returns:
         The experiment's id.
     """
     quiet()
-    mlflow.set_tracking_uri(tracking_uri(settings.tracking, lake))
-    found = mlflow.get_experiment_by_name(settings.tracking.experiment)
+    mlflow.set_tracking_uri(tracking_uri(tracking, lake))
+    found = mlflow.get_experiment_by_name(tracking.experiment)
     if found is not None:
         return str(found.experiment_id)
-    local = settings.tracking.uri is None and lake.local
+    local = tracking.uri is None and lake.local
     location = (Path(lake.uri) / ARTIFACTS).as_uri() if local else None
-    return str(mlflow.create_experiment(settings.tracking.experiment, artifact_location=location))
+    return str(mlflow.create_experiment(tracking.experiment, artifact_location=location))
 
 
 class Run:
@@ -54,13 +57,12 @@ class Run:
         self.run_id = run_id
         self._client = mlflow.MlflowClient()
 
-    def log_parameters(self, parameters: Mapping[str, Any], prefix: str = "") -> None:
+    def log_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Record nested settings under dotted names, secrets masked; long values are cut at MLflow's limit."""
-        for key, value in mask_secrets(parameters).items():
-            if isinstance(value, Mapping):
-                self.log_parameters(value, f"{prefix}{key}.")
-            else:
-                self._client.log_param(self.run_id, f"{prefix}{key}", str(value)[:6000])
+        found = [Param(name, str(value)[:6000]) for name, value in _dotted(mask_secrets(parameters))]
+        # One at a time would be a transaction each.
+        for start in range(0, len(found), BATCH):
+            self._client.log_batch(self.run_id, params=found[start : start + BATCH])
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Record figures of one step; ``@`` in a name becomes ``_at_``, as MLflow allows no ``@``."""
@@ -105,9 +107,24 @@ def start_run(settings: Settings, lake: Lake) -> Iterator[Run]:
 
     Its id is kept in the lake, so that later stages add to it.
     """
-    experiment = connect(settings, lake)
+    name = settings.query.name
+    with start_named_run(settings.tracking, lake, f"{settings.recipe}/{name}/seed {settings.seed}", name) as run:
+        yield run
+
+
+@contextmanager
+def start_named_run(tracking: TrackingSettings, lake: Lake, title: str, name: str) -> Iterator[Run]:
+    """A new run, as :func:`start_run` has it.
+
+    Args:
+        tracking: says where.
+        lake: keeps its id.
+        title: of the run.
+        name: that its tables carry.
+    """
+    experiment = connect(tracking, lake)
     client = mlflow.MlflowClient()
-    created = client.create_run(experiment, run_name=f"{settings.recipe}/{settings.query.name}/seed {settings.seed}")
+    created = client.create_run(experiment, run_name=title)
     run = Run(created.info.run_id)
     try:
         yield run
@@ -115,7 +132,7 @@ def start_run(settings: Settings, lake: Lake) -> Iterator[Run]:
         client.set_terminated(run.run_id, RunStatus.to_string(RunStatus.FAILED))
         raise
     client.set_terminated(run.run_id)
-    lake.write_record(RUN_RECORD.format(query=settings.query.name), {"run_id": run.run_id})
+    lake.write_record(RUN_RECORD.format(query=name), {"run_id": run.run_id})
 
 
 def last_run(settings: Settings, lake: Lake) -> Run | None:
@@ -123,7 +140,7 @@ def last_run(settings: Settings, lake: Lake) -> Run | None:
     record = lake.read_record(RUN_RECORD.format(query=settings.query.name))
     if record is None:
         return None
-    connect(settings, lake)
+    connect(settings.tracking, lake)
     return Run(record["run_id"])
 
 
@@ -132,3 +149,11 @@ def quiet() -> None:
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="mlflow.*")
+
+
+def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

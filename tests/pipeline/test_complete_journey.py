@@ -128,7 +128,16 @@ def test_links_and_their_counts(lake: Path) -> None:
 
 def test_baselines_stand_beside_the_model(lake: Path) -> None:
     rows = evaluation(lake)
-    methods = {"model", "tower", "popularity", "personal_frequency", "recency_weighted_frequency", "item_knn", "ease"}
+    methods = {
+        "model",
+        "tower",
+        "popularity",
+        "personal_frequency",
+        "recency_weighted_frequency",
+        "item_knn",
+        "ease",
+        "graph_filter",
+    }
     assert {method for method, _ in rows} == methods
     assert rows["popularity", "all"]["map@10"] == pytest.approx(0.054, abs=0.001)
     assert rows["recency_weighted_frequency", "all"]["map@10"] == pytest.approx(0.166, abs=0.001)

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from gnnscale.batches import AnswerShape, EntityExamples, read_answer_shape, read_entity_examples
 from gnnscale.config import Settings
 from gnnscale.evaluation.baselines.baseline import BaselineInputs, TaskBaseline, node_baselines
-from gnnscale.evaluation.baselines.class_features import ClassPath, class_features
-from gnnscale.evaluation.baselines.count_features import CountFeatures
+from gnnscale.features import ClassFeatures, EntityFeatures
 from gnnscale.lake import Lake
-from gnnscale.query import Aggregate, PredictiveQuery, Split
+from gnnscale.query import PredictiveQuery, Split
 from gnnscale.sampling import permutation, stream_key
 from gnnscale.store import GraphStore
 
@@ -53,8 +52,8 @@ class FittedBaselines:
     ) -> None:
         name, origin = settings.query.name, store.manifest.origin
         self.shape = read_answer_shape(lake, name)
-        self._inputs = _Inputs(store, query, self.shape, past)
-        pairs = self._inputs.path is not None
+        self._inputs = _Inputs(settings, store, query, self.shape, past)
+        pairs = self._inputs.classes is not None
         found = node_baselines(self.shape.task, len(self.shape.classes), settings.seed, pairs)
         self.baselines: dict[str, TaskBaseline] = {n: b for n, b in found.items() if names is None or n in names}
         if not self.baselines:
@@ -81,32 +80,23 @@ class FittedBaselines:
 
 
 class _Inputs:
-    """What baselines may know of examples: their past, counts of their events, and of each class among them."""
+    """What baselines may know of examples: their past, features of the entity, and of each class among its events."""
 
-    def __init__(self, store: GraphStore, query: PredictiveQuery, shape: AnswerShape, past: bool) -> None:
-        self.store, self.shape, self.past = store, shape, past
-        self.counts = CountFeatures(store, query.entity.name, query.hidden_columns, query.hidden_tables)
-        self.path = _class_path(store, query) if shape.classes else None
+    def __init__(
+        self, settings: Settings, store: GraphStore, query: PredictiveQuery, shape: AnswerShape, past: bool
+    ) -> None:
+        self.labels, self.past = shape.labels, past
+        hidden = query.hidden_columns, query.hidden_tables
+        self.entity = EntityFeatures(store, query.entity.name, *hidden, threads=settings.sampling.threads)
+        self.classes = ClassFeatures.find(store, query, shape.classes) if shape.classes else None
 
     def of(self, examples: EntityExamples) -> BaselineInputs:
-        features = self.counts.compute(examples.entities, examples.anchors)
-        pairs = None
-        if self.path is not None:
-            pairs = class_features(self.store, self.path, self.shape.classes, examples.entities, examples.anchors)
+        features = self.entity.compute(examples.entities, examples.anchors)
+        pairs = None if self.classes is None else self.classes.compute(examples.entities, examples.anchors)
         past = examples.past
-        if not self.past or past.shape[1] != self.shape.labels:
-            past = np.full((len(examples), self.shape.labels), np.nan, np.float32)
+        if not self.past or past.shape[1] != self.labels:
+            past = np.full((len(examples), self.labels), np.nan, np.float32)
         return BaselineInputs(past, features, pairs)
-
-
-def _class_path(store: GraphStore, query: PredictiveQuery) -> ClassPath | None:
-    target = query.expression
-    if not isinstance(target, Aggregate) or target.column is None:
-        return None
-    known = [f.column for f in store.manifest.table(target.column.table).categorical]
-    if target.column.name not in known:
-        return None
-    return ClassPath(target.link, target.column.name, target.column.via)
 
 
 def _sample(examples: EntityExamples, seed: int) -> EntityExamples:

@@ -27,6 +27,7 @@ class EmbedStage(ModelStage):
 
     name = "embed"
     help = "compute embeddings of entities and targets, for ranking queries"
+    on_gpu = True
     after = TrainStage
 
     def inputs(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ class PredictStage(ModelStage):
 
     name = "predict"
     help = "predict a value or class for every entity"
+    on_gpu = True
     after = TrainStage
 
     def inputs(self) -> dict[str, Any]:

@@ -32,7 +32,14 @@ TEMPORAL_LINK_PREDICTION: Final = TASKS.register("temporal link prediction")(
         head="identity",
         metrics=("map@10", "recall@10", "recall@20", "ndcg@10", "coverage@10", "hit_rate@10", "mrr@10"),
         validation=("map@10", "recall@10", "recall@20", "ndcg@10"),
-        baselines=("popularity", "personal_frequency", "recency_weighted_frequency", "item_knn", "ease"),
+        baselines=(
+            "popularity",
+            "personal_frequency",
+            "recency_weighted_frequency",
+            "item_knn",
+            "ease",
+            "graph_filter",
+        ),
         reference="recency_weighted_frequency",
     )
 )

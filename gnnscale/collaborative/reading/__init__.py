@@ -1,0 +1,1 @@
+"""Interactions from files, and their parts for training and for tests."""

@@ -1,0 +1,1 @@
+"""Recommenders by name: each file registers its own."""

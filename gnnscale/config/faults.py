@@ -1,0 +1,92 @@
+"""What is wrong with a configuration, in the words of who wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, get_args, get_origin
+
+from pydantic import BaseModel
+
+from gnnscale.config.settings import Settings
+from gnnscale.schema import nearest
+
+RENAMED_KEYS: Final = {
+    "model.siblings": "group_columns",
+    "training.ahead": "prefetch",
+    "relations.*.facts": "event_table",
+    "retrieval.index.effort": "nprobe (of hnsw: ef_search)",
+    "retrieval.index.lists": "nlist",
+}
+"""Keys of earlier versions, ``*`` for any name, and what their last part is called now."""
+
+
+def explain_fault(fault: dict[str, Any], root: type[BaseModel] = Settings) -> str:
+    """One line for a fault that pydantic found, with the key's full name.
+
+    Args:
+        fault: one of ``ValidationError.errors()``.
+        root: section that was checked.
+    """
+    loc = fault["loc"]
+    path, _ = _walk(loc, root)
+    name = ".".join(path)
+    if fault["type"] == "extra_forbidden":
+        if now := _renamed(path):
+            return f"configuration key '{name}' is called '{now}' now"
+        return f"unknown configuration key '{name}'.{nearest(path[-1], _known_keys(loc[:-1], root))}"
+    if fault["type"] == "missing":
+        return f"configuration key '{name}' is missing"
+    if fault["type"] == "union_tag_not_found":
+        return f"configuration key '{name}.kind' is missing.{nearest('', _kinds(_walk(loc, root)[1]))}"
+    if fault["type"] == "union_tag_invalid":
+        tag = fault["ctx"]["tag"]
+        return f"configuration key '{name}.kind' is unknown '{tag}'.{nearest(tag, _kinds(_walk(loc, root)[1]))}"
+    if fault["type"] == "value_error":
+        return f"configuration key '{name}': {fault['ctx']['error']}"
+    return f"configuration key '{name}': {fault['msg'].lower()}; it is {fault['input']!r}"
+
+
+def _renamed(path: Sequence[str]) -> str | None:
+    """What a key of earlier versions is called now, under its full name."""
+    for old, now in RENAMED_KEYS.items():
+        before = old.split(".")
+        if len(before) == len(path) and all(a in ("*", b) for a, b in zip(before, path, strict=True)):
+            return ".".join([*path[:-1], now])
+    return None
+
+
+def _known_keys(path: Sequence[Any], root: type[BaseModel]) -> list[str]:
+    _, section = _walk(path, root)
+    return list(section.model_fields) if _is_section(section) else []
+
+
+def _walk(path: Sequence[Any], root: type[BaseModel]) -> tuple[list[str], Any]:
+    """The keys of a fault's place as a person wrote them, and the type of what stands there."""
+    section: Any = root
+    names = []
+    for part in path:
+        kinds = _kinds(section)
+        if part in kinds:
+            # The kind that pydantic has chosen by is no key.
+            section = kinds[part]
+            continue
+        names.append(str(part))
+        if _is_section(section) and part in section.model_fields:
+            section = section.model_fields[part].annotation
+        elif get_origin(section) in (dict, Mapping):
+            section = get_args(section)[1]
+        else:
+            section = None
+    return names, section
+
+
+def _kinds(section: Any) -> dict[str, type[BaseModel]]:
+    """Kind -> section, of a place where several may stand."""
+    if get_origin(section) is not Annotated:
+        return {}
+    members = [member for member in get_args(get_args(section)[0]) if _is_section(member)]
+    return {get_args(member.model_fields["kind"].annotation)[0]: member for member in members}
+
+
+def _is_section(section: Any) -> bool:
+    return isinstance(section, type) and issubclass(section, BaseModel)

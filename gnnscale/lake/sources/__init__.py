@@ -1,0 +1,1 @@
+"""Files and tables that rows come from, and one reading of them."""

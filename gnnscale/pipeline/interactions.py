@@ -1,0 +1,137 @@
+"""A recipe of interactions from its source to predictions: methods are compared, and the best one's lists written."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from gnnscale.collaborative import (
+    InteractionLog,
+    InteractionSplit,
+    TunedMethod,
+    answer_of,
+    compare_methods,
+    make_recommender,
+    rank_items,
+    read_interactions,
+    split_interactions,
+)
+from gnnscale.config import InteractionSettings
+from gnnscale.lake import Lake
+from gnnscale.metrics import find_list_metric
+from gnnscale.pipeline.room import check_room
+from gnnscale.tracking import start_named_run
+
+log = logging.getLogger(__name__)
+
+COMPARISON = "evaluation_{name}"
+
+
+@dataclass(frozen=True)
+class InteractionResult:
+    """What a run found.
+
+    Args:
+        methods: in the order of their figures, the best first.
+        answer: the one that the predictions are of.
+        record: what the lake keeps of it.
+    """
+
+    methods: list[TunedMethod]
+    answer: TunedMethod
+    record: dict[str, Any]
+
+
+def run_interactions(settings: InteractionSettings) -> InteractionResult:
+    """Compare the methods, and write ``predictions_<name>``: user, item, rank and score.
+
+    Raises:
+        GnnscaleError: the source or the settings are at fault.
+    """
+    started = time.monotonic()
+    for name in settings.metrics:
+        find_list_metric(name)
+    for method in settings.methods:
+        make_recommender(method)
+    lake = Lake(settings.lake.uri, settings.lake.storage_options)
+    check_room(lake)
+    table = read_interactions(settings)
+    split = split_interactions(table, settings)
+    users, items = split.whole.shape
+    log.info(
+        "%s users, %s items, %s interactions, split: %s", f"{users:,}", f"{items:,}", f"{len(table):,}", split.rule
+    )
+    title = f"{settings.recipe}/{settings.name}/seed {settings.seed}"
+    with start_named_run(settings.tracking, lake, title, settings.name) as run:
+        run.log_parameters(settings.model_dump(mode="json"))
+        methods = []
+        for method in compare_methods(split.validation, split.test, settings):
+            methods.append(method)
+            run.log_metrics({f"{method.name}/{metric}": method.mean(metric) for metric in settings.metrics})
+        headline = settings.metrics[0]
+        answer = answer_of(methods, headline)
+        run.set_tags({"answer": answer.name})
+        write_predictions(settings, lake, table, split, answer)
+    methods.sort(key=lambda method: -method.mean(headline))
+    record = comparison_record(settings, split, table, methods, answer, time.monotonic() - started)
+    lake.write_record(COMPARISON.format(name=settings.name), record)
+    return InteractionResult(methods, answer, record)
+
+
+def write_predictions(
+    settings: InteractionSettings, lake: Lake, table: InteractionLog, split: InteractionSplit, answer: TunedMethod
+) -> None:
+    """Fit the answer to everything, and write the lists of all users."""
+    model = make_recommender(answer.implementation, settings.seed).fit(split.whole)
+    users = np.flatnonzero(np.diff(split.whole.indptr))
+    ranked, scores = rank_items(model, users, split.had, settings.top)
+    row, place = np.nonzero(ranked >= 0)
+    rows = {
+        "user": table.user_keys.take(pa.array(users[row])),
+        "item": table.item_keys.take(pa.array(ranked[row, place])),
+        "rank": pa.array(place + 1, pa.int32()),
+        "score": pa.array(scores[row, place]),
+    }
+    lake.write(f"predictions_{settings.name}", pa.table(rows), metadata={"method": answer.name})
+
+
+def comparison_record(
+    settings: InteractionSettings,
+    split: InteractionSplit,
+    table: InteractionLog,
+    methods: list[TunedMethod],
+    answer: TunedMethod,
+    seconds: float,
+) -> dict[str, Any]:
+    """What the lake keeps: the figures of each method, and the answer."""
+    users, items = split.whole.shape
+    rows = [
+        {
+            "method": method.name,
+            "options": method.options,
+            "weight": round(method.weight, 4),
+            "seconds": round(method.seconds, 2),
+            "validation": method.validation,
+            "test": {name: float(np.mean(values)) for name, values in method.test.items()},
+            "deviation": {name: float(np.std(values)) for name, values in method.test.items()},
+        }
+        for method in methods
+    ]
+    return {
+        "users": users,
+        "items": items,
+        "interactions": len(table),
+        "split": split.rule,
+        "evaluated": int((np.diff(split.test.truth.indptr) > 0).sum()),
+        "held_out": int(split.test.truth.nnz),
+        "seeds": settings.seeds,
+        "metrics": list(settings.metrics),
+        "answer": answer.name,
+        "seconds": round(seconds, 1),
+        "rows": rows,
+    }
