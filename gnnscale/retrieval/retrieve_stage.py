@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,9 @@ from gnnscale.retrieval.targets import Targets, open_targets
 from gnnscale.store import GraphStore
 
 log = logging.getLogger(__name__)
+
+RERANKED = 65_536
+"""Entities whose candidates are held at once where a reranker orders them."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,16 @@ class _Side:
 
     def rank(self, rows: NDArray[np.int64]) -> Ranked:
         """Lists of entities."""
+        # A reranker asks for far more than a list, and not of all of a partition at once.
+        step = RERANKED if self.reranker is not None else max(1, len(rows))
+        starts = range(0, max(1, len(rows)), step)
+        parts = [self._rank(rows[start : start + step]) for start in starts]
+        if len(parts) == 1:
+            return parts[0]
+        names = [field.name for field in fields(Ranked)]
+        return Ranked(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def _rank(self, rows: NDArray[np.int64]) -> Ranked:
         return rank_batch(self.search, self.rule, self.entities[rows], rows, self.reranker, self.anchor)
 
     def measure(self, entities: NDArray[np.int64], count: int, seed: int) -> Recall:
