@@ -74,8 +74,8 @@ def retrieve(
     Columns: entity and target (keys of their tables), rank (from 1), score, anchor_time (null where a query without a
     window takes events without their times); with exploration also explored. Filters, diversity and exploration are
     those of the predictions; the holdout, which the model is judged by, has all targets that were there, but for what
-    ``new_only`` leaves out. Files are
-    written while the search goes on, and a run that was killed goes on after the last one that it finished.
+    ``new_only`` leaves out. Files are written while the search goes on, and a run that was killed goes on after the
+    last one that it finished.
 
     Args:
         settings: sections ``query`` and ``retrieval`` count.
