@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from gnnscale.retrieval.index.gpu import fused, plain
 from gnnscale.retrieval.index.gpu.compared import Asked, Compared
@@ -32,22 +30,6 @@ def test_the_best_are_those_of_brute_force(device, metric, channels):
     queries = rng.normal(size=(30, channels)).astype(np.float32)
     found = built(vectors, device, metric).search(queries, 7)
     assert_exact(found, exact_scores(vectors, queries, metric), 7, tolerance=1e-3 if metric is Metric.L2 else 1e-4)
-
-
-@settings(deadline=None, max_examples=12)
-@given(
-    seed=st.integers(0, 2**31),
-    targets=st.integers(1, 400),
-    channels=st.integers(1, 40),
-    k=st.integers(1, 30),
-    metric=st.sampled_from([Metric.INNER_PRODUCT, Metric.L2]),
-    most=st.integers(1, 100),
-)
-def test_ties_go_to_the_smaller_id(device, seed, targets, channels, k, metric, most):
-    rng = np.random.default_rng(seed)
-    vectors, queries = whole_numbers(rng, targets, channels, most), whole_numbers(rng, 5, channels, most)
-    found = built(vectors, device, metric).search(queries, k)
-    assert_exact(found, exact_scores(vectors, queries, metric), k)
 
 
 @pytest.mark.parametrize("metric", EVERY)

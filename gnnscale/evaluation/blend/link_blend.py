@@ -152,4 +152,4 @@ class LinkBlender:
     def pool(self, lists: Sequence[Lists]) -> Pool:
         """Candidates of the members' baselines, and then of the network, put together."""
         transform: Transform = "z" if self.blend.transform == "z" else "rank"
-        return pool_candidates(lists, transform)
+        return pool_candidates(lists, transform, self.depth)

@@ -17,7 +17,7 @@ from gnnscale.features import Candidates, PairFeatures
 from gnnscale.nn import NOT_YET
 from gnnscale.store import NodeFeatures
 from gnnscale.training.predictors.link_predictor import LinkPredictor, ScoredEntities
-from gnnscale.training.trees.boosters import boosters_from_text, boosters_to_text, scores
+from gnnscale.training.trees.boosters import boosters_from_text, boosters_to_text, mean_scores
 from gnnscale.training.trees.tree_state import state_of, text_of
 
 BELOW: Final = 100.0
@@ -100,25 +100,25 @@ class LinkTrees(nn.Module):
         names: of the features.
 
     Attributes:
-        booster: LightGBM's; None before it is grown.
+        boosters: LightGBM's, whose scores are averaged; none before they are grown.
         lowest: score of training.
     """
 
     def __init__(self, names: tuple[str, ...]) -> None:
         super().__init__()
         self.names, self.lowest = names, 0.0
-        self.booster: Any = None
+        self.boosters: list[Any] = []
 
     def forward(self, batch: CandidateBatch) -> Tensor:
         """Scores, float32 ``[pairs]``."""
         if not len(batch.features):
             return torch.zeros(0, device=batch.features.device)
-        found = scores(self.booster, batch.features.cpu().numpy(), raw=True)
+        found = mean_scores(self.boosters, batch.features.cpu().numpy(), raw=True)
         return torch.from_numpy(found.astype(np.float32)).to(batch.features.device)
 
     def get_extra_state(self) -> Tensor:
         """The names of the features and the trees' text, uint8 ``[bytes]``."""
-        return state_of(self.names, boosters_to_text([self.booster], {"lowest": self.lowest}))
+        return state_of(self.names, boosters_to_text([self.boosters], {"lowest": self.lowest}))
 
     def set_extra_state(self, state: Tensor) -> None:
         """Take the trees of a file.
@@ -127,7 +127,7 @@ class LinkTrees(nn.Module):
             RuntimeError: the features are others, or the trees are damaged.
         """
         try:
-            (self.booster,), beside = boosters_from_text(text_of(state, self.names))
+            (self.boosters,), beside = boosters_from_text(text_of(state, self.names))
             self.lowest = float(beside["lowest"])
         except (KeyError, TypeError, ValueError) as error:
             raise RuntimeError(str(error)) from None

@@ -12,7 +12,7 @@ from gnnscale.batches import Examples, SplitExamples
 from gnnscale.config import TreesSettings
 from gnnscale.features import Candidates
 from gnnscale.sampling import default_examples, draw, example_keys, permutation, stream_key
-from gnnscale.training.trees.boosters import Hear, TreeRows, grow, scores
+from gnnscale.training.trees.boosters import Hear, TreeRows, grow, mean_scores
 from gnnscale.training.trees.link_model import LinkTrees, PairFeatureSource
 
 WIDER = 4
@@ -58,14 +58,15 @@ def fit_links(
         "metric": "map",
         "eval_at": [10],
     }
-    model.booster = grow(objective, train, judge, options, seed, hear=hear)
-    model.lowest = float(scores(model.booster, train.table, raw=True).min())
+    model.boosters = [grow(objective, train, judge, options, seed, hear=hear)]
+    model.lowest = float(mean_scores(model.boosters, train.table, raw=True).min())
     validate()
     if options.refit:
-        rounds = max(1, round(model.booster.current_iteration() * (len(kept) + len(judged)) / len(kept)))
-        both = options.model_copy(update={"rounds": rounds})
-        model.booster = grow(objective, _joined(train, judge), None, both, seed)
-        model.lowest = float(scores(model.booster, train.table, raw=True).min())
+        trees = model.boosters[0].current_iteration() * (len(kept) + len(judged)) / len(kept)
+        both = options.model_copy(update={"rounds": max(1, round(trees))})
+        rows = _joined(train, judge)
+        model.boosters = [grow(objective, rows, None, both, own) for own in range(seed, seed + options.seeds)]
+        model.lowest = float(mean_scores(model.boosters, train.table, raw=True).min())
     return len(kept)
 
 

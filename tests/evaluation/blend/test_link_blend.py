@@ -163,7 +163,7 @@ def test_of_two_methods_that_know_different_things_both_are_taken():
         return ids, np.take_along_axis(scores, ids, axis=1).astype(np.float32)
 
     methods = [lists(slice(0, 2)), lists(slice(2, 4)), lists(slice(0, 0))]
-    pools = {"rank": pool_candidates(methods, "rank"), "z": pool_candidates(methods, "z")}
+    pools = {"rank": pool_candidates(methods, "rank", 20), "z": pool_candidates(methods, "z", 20)}
     right = Ragged.from_lists([own.tolist() for own in truth])
     found = fit_pools(TEMPORAL_LINK_PREDICTION, 10, pools, ["one", "two", "network"], right, np.arange(count))
     assert set(found.names) == {"one", "two"} and min(member.weight for member in found.members) > 0.25
@@ -185,4 +185,4 @@ def test_where_hardly_anything_repeats_what_was_had_is_left_out():
 
 def test_a_depth_is_as_wide_as_the_lists_need():
     assert (blend_depth(10), blend_depth(50)) == (100, 200)
-    assert comparable(np.zeros((0, 3), np.int64), np.zeros((0, 3), np.float32), "z").shape == (0, 3)
+    assert comparable(np.zeros((0, 3), np.int64), np.zeros((0, 3), np.float32), "z", 9).shape == (0, 3)
