@@ -104,36 +104,44 @@ def plan_refresh(
     name = settings.query.name
     model, weights = model_key(settings, lake, query, device.type), weights_digest(lake, name)
     encoding = _encoding(store)
-    keys, events = (
-        read_keys(lake, query.entity.name),
-        count_events(store, query.entity.name, as_of - store.manifest.origin),
-    )
+    keys = read_keys(lake, query.entity.name)
+    events = count_events(store, query.entity.name, as_of - store.manifest.origin)
     last = read_refreshed(lake, name)
     if last is not None and as_of < last.as_of and not force:
         raise ConfigError(
             f"{last.table} is of {show_time(last.as_of)}, and can't go back to {show_time(as_of)}; with --force all "
             "entities are embedded as of then"
         )
-    files, known, reason = {}, None, "forced" if force else "there was no run before"
+    reason = "forced" if force else "there was no run before"
+    known: _Known | None = None
     if last is not None and not force:
         reason = _why_all(last, model, encoding)
-        files, known = {}, None
-        if not reason:
-            files, known = _known_events(lake, last, keys, len(events))
-            reason = "" if known is not None else "keys or files are others than those of the last run"
-    if known is None:
-        changed, last = np.arange(len(events)), None
-        basis = fingerprint(
-            {"model": model, "as_of": as_of, "graph": store.manifest.to_dict(), "table": table_version(lake, name)}
-        )
-        state = RefreshState(as_of, 1, basis, model, weights, encoding, settings.embedding.partition_rows, len(changed))
-    else:
-        assert last is not None
-        changed = np.flatnonzero(known != events)
-        state = RefreshState(
-            as_of, last.run + 1, last.basis, model, weights, encoding, last.partition_rows, len(changed)
-        )
-    return RefreshPlan(query, state, last, reason, keys, events, changed, files)
+        known = None if reason else _known_rows(lake, last, keys)
+        if not reason and known is None:
+            reason = "keys or files are others than those of the last run"
+    if last is None or known is None:
+        graph = store.manifest.to_dict()
+        basis = fingerprint({"model": model, "as_of": as_of, "graph": graph, "table": table_version(lake, name)})
+        size, count = settings.embedding.partition_rows, len(events)
+        state = RefreshState(as_of, 1, basis, model, weights, encoding, size, count)
+        return RefreshPlan(query, state, None, reason, keys, events, np.arange(count), {})
+    changed = np.flatnonzero(known.events != events)
+    size, run = last.partition_rows, last.run + 1
+    state = RefreshState(as_of, run, last.basis, model, weights, encoding, size, len(changed))
+    return RefreshPlan(query, state, last, "", keys, events, changed, known.files)
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What the table holds.
+
+    Args:
+        files: first node id -> file.
+        events: known of each entity, int64 ``[entities]``; -1 of new ones.
+    """
+
+    files: dict[int, str]
+    events: NDArray[np.int64]
 
 
 def _why_all(last: Refreshed, model: str, encoding: str) -> str:
@@ -142,24 +150,24 @@ def _why_all(last: Refreshed, model: str, encoding: str) -> str:
     return "the graph's columns are encoded otherwise than in the last run" if last.encoding != encoding else ""
 
 
-def _known_events(
-    lake: Lake, last: Refreshed, keys: pa.Array, entities: int
-) -> tuple[dict[int, str], NDArray[np.int64] | None]:
-    """Files of the table, and events that it knows of each entity, -1 of new ones; None where keys or files are others.
+def _known_rows(lake: Lake, last: Refreshed, keys: pa.Array) -> _Known | None:
+    """What the table holds; None where its keys, or the way that it is cut into files, are others.
 
     Node ids are those of the last run as long as the graph is extended; a graph that was built anew may have others.
     """
     files = files_by_start(lake, last)
-    known = np.full(entities, -1)
-    for start, file in (files or {}).items():
+    if files is None:
+        return None
+    known = np.full(len(keys), -1, np.int64)
+    for start, file in files.items():
         rows = read_columns(lake, last.table, file, ["entity", "events"])
         stop = start + rows.num_rows
-        if start % last.partition_rows or stop > entities:
-            return {}, None
+        if start % last.partition_rows or stop > len(keys):
+            return None
         if not rows["entity"].combine_chunks().equals(keys.slice(start, rows.num_rows)):
-            return {}, None
+            return None
         known[start:stop] = rows["events"].to_numpy()
-    return (files, known) if files is not None else ({}, None)
+    return _Known(files, known)
 
 
 def _encoding(store: GraphStore) -> str:
