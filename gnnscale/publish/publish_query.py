@@ -152,7 +152,7 @@ def lake_tables(settings: Settings, lake: Lake, query: PredictiveQuery) -> dict[
         LakeError: there is none.
     """
     name = settings.query.name
-    found = {}
+    found: dict[str, LakeTable] = {}
     if query.task_type.predicts_links:
         found |= _vectors(settings, lake, query)
     predictions = f"predictions_{name}"
@@ -203,7 +203,7 @@ def _embeddings(settings: Settings, lake: Lake, table: str, side: str) -> LakeTa
 
 def _vectors(settings: Settings, lake: Lake, query: PredictiveQuery) -> dict[str, LakeTable]:
     """Vectors of targets, and of entities: those of the last refresh, where they can be compared with the targets'."""
-    found = {}
+    found: dict[str, LakeTable] = {}
     for table, side in ((query.target.name, "targets"), (query.entity.name, "entities")):
         if lake.exists(f"embeddings_{table}"):
             found[table] = _embeddings(settings, lake, table, side)

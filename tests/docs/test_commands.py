@@ -65,12 +65,15 @@ def test_stages_of_rankings_run_as_they_are_written(
 def test_answers_are_published_refreshed_and_looked_up_as_it_is_written(
     recipe: Path, spark: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """After the stages of rankings: who has new events is embedded at an anchor that the page does not know."""
+    """After the stages of rankings; without a date, the refresh is as of the end of the data."""
     written = [words for words in COMMANDS if words[1] in SERVING]
     assert {words[1] for words in written} == set(SERVING)
-    for words in sorted(written, key=lambda words: SERVING.index(words[1])):
+    for words in sorted(written, key=lambda words: (SERVING.index(words[1]), -len(words))):
         assert main([words[1], str(recipe), *words[3:]]) == 0, words
-    assert "as of 2024-02-20" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "c002: target " in shown and '"vector": [' in shown
+    refreshed = Lake(str(recipe.parent / "lake")).read_record("refreshed_next_week")
+    assert refreshed is not None and refreshed["since"] == 1_708_387_200 < refreshed["as_of"]
 
 
 def test_shards_are_loaded_as_they_are_written(recipe: Path, spark: Any) -> None:

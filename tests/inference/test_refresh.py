@@ -12,7 +12,7 @@ import pytest
 from gnnscale.config import Settings, build_settings
 from gnnscale.inference import read_refreshed, refresh_vectors
 from gnnscale.inference import refresh as refresh_module
-from gnnscale.inference.refresh import count_events
+from gnnscale.inference.refresh_plan import count_events
 from gnnscale.lake import Lake, PartFiles
 from gnnscale.schema import ConfigError, LakeError
 from gnnscale.store import GraphStore
