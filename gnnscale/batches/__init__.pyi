@@ -16,12 +16,14 @@ from .blocks.gather import gather_pooled as gather_pooled
 from .blocks.shard_loader import ShardLoader as ShardLoader
 from .blocks.shard_reader import ShardReader as ShardReader
 from .blocks.tower_batches import TargetRows as TargetRows
+from .blocks.tower_batches import TargetsThere as TargetsThere
 from .blocks.tower_batches import TowerBatch as TowerBatch
 from .blocks.tower_batches import TowerSource as TowerSource
 from .blocks.walk_loader import WalkLoader as WalkLoader
 from .examples.entity_examples import AnswerShape as AnswerShape
 from .examples.entity_examples import EntityExamples as EntityExamples
 from .examples.entity_examples import asked_examples as asked_examples
+from .examples.entity_examples import known_past as known_past
 from .examples.entity_examples import read_answer_shape as read_answer_shape
 from .examples.entity_examples import read_entity_examples as read_entity_examples
 from .examples.link_examples import Examples as Examples
@@ -51,3 +53,10 @@ from .rows import NOTHING as NOTHING
 from .rows import HiddenColumns as HiddenColumns
 from .rows import RowFeatures as RowFeatures
 from .rows import Tensors as Tensors
+from .sequences.action_log import ActionLog as ActionLog
+from .sequences.positions import Asked as Asked
+from .sequences.positions import KnownActions as KnownActions
+from .sequences.positions import SequenceObjective as SequenceObjective
+from .sequences.sequence_batch import SequenceBatch as SequenceBatch
+from .sequences.sequence_batch import SequenceBuilder as SequenceBuilder
+from .sequences.sequence_source import SequenceSource as SequenceSource

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gnnscale.batches.rows import Tensors
 
@@ -14,10 +15,10 @@ class Batch(Tensors):
     """What a network takes of some examples.
 
     Attributes:
-        edges: that were sampled.
+        edges: that were sampled; those that a device counts are a tensor there, so that nobody waits for it.
     """
 
-    edges: int
+    edges: int | Tensor
 
     def inputs(self) -> tuple[Any, ...]:
         """Arguments of the network; by default the batch itself."""

@@ -19,8 +19,12 @@ class Tensors:
     """A data class of tensors, numbers and further such data classes, which moves to a device as one."""
 
     def to(self, device: torch.device) -> Self:
-        """A copy with every tensor on the device."""
+        """A copy with every tensor on the device; what is page-locked goes there while the host goes on."""
         return type(self)(**{f.name: _move(getattr(self, f.name), device) for f in fields(self)})  # type: ignore[arg-type]
+
+    def pinned(self) -> Self:
+        """A copy whose tensors of the host are in page-locked memory, from which a GPU takes them by itself."""
+        return type(self)(**{f.name: _pin(getattr(self, f.name)) for f in fields(self)})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,15 @@ def gather_rows(features: NodeFeatures, nodes: NDArray[Any], hidden: HiddenColum
 def _move(value: Any, device: torch.device) -> Any:
     if isinstance(value, tuple):
         return tuple(_move(item, device) for item in value)
-    if isinstance(value, Tensor) or (is_dataclass(value) and hasattr(value, "to")):
-        return value.to(device)
-    return value
+    if isinstance(value, Tensor):
+        # Towards the host, what reads the copy would not wait for it.
+        return value.to(device, non_blocking=device.type != "cpu")
+    return value.to(device) if is_dataclass(value) and hasattr(value, "to") else value
+
+
+def _pin(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_pin(item) for item in value)
+    if isinstance(value, Tensor):
+        return value.pin_memory() if value.device.type == "cpu" else value
+    return value.pinned() if isinstance(value, Tensors) else value

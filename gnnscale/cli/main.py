@@ -13,7 +13,9 @@ from rich.console import Console
 import gnnscale
 from gnnscale.cli.dry_run import say_dry_run
 from gnnscale.cli.interruption import as_interruption, end_children, interruptible
+from gnnscale.cli.lookup import add_lookup_verb
 from gnnscale.cli.query import add_query_verb
+from gnnscale.cli.runs import add_runs_verb
 from gnnscale.pipeline import prepare_environment, stage_help
 from gnnscale.schema import GnnscaleError, LostProcessError, mask_text
 
@@ -79,19 +81,41 @@ def build_parser() -> argparse.ArgumentParser:
     run.set_defaults(handle=_run)
     add_query_verb(verbs)
     for name, text in stage_help().items():
+        if name == "refresh":
+            _add_refresh(verbs)
+            continue
         verb = verbs.add_parser(name, help=f"run one stage: {text}", description=f"Run one stage: {text}.")
         _add_options(verb, writes=True)
         verb.set_defaults(handle=_run_stage)
+    add_lookup_verb(verbs)
     explain = verbs.add_parser(
         "explain", help="print the meaning of a recipe's query", description="Parse and bind the query; write nothing."
     )
     _add_options(explain, writes=False)
     explain.set_defaults(handle=_explain, mode=None)
+    add_runs_verb(verbs)
     return parser
 
 
 RUN_DESCRIPTION = """Run a recipe from raw tables to predictions and a report. Stages whose inputs and configuration
 have not changed are skipped."""
+
+
+REFRESH_DESCRIPTION = """The daily refresh of a ranking: extend the graph by what is new in its sources, embed the
+entities that have new events, and publish. A missed day is caught up with; a day that is run twice changes nothing."""
+
+
+def _add_refresh(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = verbs.add_parser(
+        "refresh", help="extend the graph, embed entities with new events, and publish", description=REFRESH_DESCRIPTION
+    )
+    _add_options(verb, writes=True)
+    verb.add_argument(
+        "--as-of",
+        metavar="DATE",
+        help="anchor, such as 2024-02-13; default: midnight at the end of the last day that has events",
+    )
+    verb.set_defaults(handle=_refresh)
 
 
 def _add_options(parser: argparse.ArgumentParser, writes: bool) -> None:
@@ -109,10 +133,14 @@ def _add_options(parser: argparse.ArgumentParser, writes: bool) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from gnnscale.cli.interactions import run_interaction_recipe
+    from gnnscale.cli.sequences import run_sequence_recipe
     from gnnscale.config import recipe_kind
 
-    if recipe_kind(options.recipe, options.conf) == "interactions":
+    kind = recipe_kind(options.recipe, options.conf)
+    if kind == "interactions":
         return run_interaction_recipe(options)
+    if kind == "sequences":
+        return run_sequence_recipe(options)
     from gnnscale.cli.summary import print_summary
     from gnnscale.pipeline import Pipeline, PipelineContext
     from gnnscale.tracking import configure_logging
@@ -138,6 +166,23 @@ def _run_stage(options: argparse.Namespace) -> int:
         pipeline.run_one(options.verb)
     if options.verb == "evaluate":
         print_summary(work, Console())
+    return 0
+
+
+def _refresh(options: argparse.Namespace) -> int:
+    from gnnscale.pipeline import REFRESH_ORDER, Pipeline, PipelineContext
+    from gnnscale.tracking import configure_logging
+
+    if options.as_of is not None:
+        options.overrides = [*options.overrides, f"anchors.latest={options.as_of}"]
+    work = PipelineContext(_settings(options), configure_logging(options.verbose))
+    with Pipeline(work) as pipeline:
+        if options.dry_run:
+            return say_dry_run(pipeline, REFRESH_ORDER)
+        pipeline.run(REFRESH_ORDER[:1])
+        # It is the vectors that are wanted anew, and not a graph that is as it was.
+        work.force = options.force
+        pipeline.run(REFRESH_ORDER[1:])
     return 0
 
 

@@ -33,7 +33,9 @@ def print_summary(work: PipelineContext, console: Console) -> None:
     record = work.lake.read_record(EVALUATION.format(query=query))
     if record is None:
         return
-    print_comparison(record, console, f"{query}: {record['examples']:,} examples at the test anchor")
+    print_comparison(record, console, f"{query}: {record['examples']:,} examples of the test")
+    if blend := record.get("blend"):
+        console.print(f"made of      {blend}", soft_wrap=True, highlight=False)
     lake = work.lake.uri
     console.print(f"predictions  {lake}/predictions_{query}", soft_wrap=True, highlight=False)
     console.print(f"report       {lake}/{report_path(query)}", soft_wrap=True, highlight=False)

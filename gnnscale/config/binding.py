@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import pyarrow as pa
@@ -11,8 +13,29 @@ import pyarrow.compute as pc
 from gnnscale.config.load import build_graph_schema
 from gnnscale.config.settings import Settings
 from gnnscale.lake import Lake
-from gnnscale.query import AnchorPlan, Horizon, LeftOut, PredictiveQuery, plan_anchors, plan_pseudo_time, show_time
-from gnnscale.schema import SEPARATOR, ColumnType, DataError, GraphManifest, QueryError, ValueKind
+from gnnscale.query import (
+    NEEDS_EVENTS,
+    Aggregate,
+    AnchorPlan,
+    Horizon,
+    LeftOut,
+    PredictiveQuery,
+    aggregates,
+    plan_anchors,
+    plan_pseudo_time,
+    shift,
+    show_time,
+)
+from gnnscale.schema import (
+    SEPARATOR,
+    ColumnType,
+    ConfigError,
+    DataError,
+    GraphManifest,
+    QueryError,
+    ValueKind,
+    nearest,
+)
 
 MANY: Final = 50
 """Classes that are too many where they are more than half of the rows."""
@@ -40,7 +63,28 @@ def bind_query(settings: Settings, manifest: GraphManifest) -> PredictiveQuery:
         graph.add_link(link.table, link.column, link.parent)
     query = PredictiveQuery(graph, settings.query.text)
     _refuse_unique(query, manifest)
+    if settings.query.split is None:
+        return query
+    query = query.with_split(settings.query.split)
+    _check_split(query, settings.query.split, manifest)
     return query
+
+
+def _check_split(query: PredictiveQuery, column: str, manifest: GraphManifest) -> None:
+    """See that a column of the events can tell their split, and that no network sees it.
+
+    Raises:
+        ConfigError: there is no such column, it is no text, or it is a feature.
+    """
+    table = query.event_table
+    if table.kinds.get(column) is not ValueKind.TEXT:
+        known = [name for name, kind in table.kinds.items() if kind is ValueKind.TEXT]
+        why = "is no text" if column in table.kinds else f"is not there.{nearest(column, known)}"
+        raise ConfigError(f"query.split={column}: column '{column}' of '{table.name}' {why}")
+    if any(feature.column == column for feature in manifest.table(table.name).features):
+        raise ConfigError(
+            f"query.split={column}: the network would see it. Set tables.{table.name}.columns.{column}=ignore"
+        )
 
 
 def _refuse_unique(query: PredictiveQuery, manifest: GraphManifest) -> None:
@@ -77,13 +121,17 @@ def graph_origin(time_ranges: TimeRanges) -> int:
     return first if last - first < MOST_SECONDS else last - MOST_SECONDS + AHEAD
 
 
-def plan_query_anchors(settings: Settings, query: PredictiveQuery, time_ranges: TimeRanges) -> AnchorPlan:
+def plan_query_anchors(
+    settings: Settings, query: PredictiveQuery, time_ranges: TimeRanges, rows: Mapping[str, int] | None = None
+) -> AnchorPlan:
     """Anchors of the query over its events' times, as the configuration says.
 
     Args:
         settings: section ``anchors`` counts.
         query: whose windows are placed.
         time_ranges: table -> first and last time of its rows, in epoch seconds; None without times.
+        rows: table -> its rows, by which the number of anchors is chosen where the configuration leaves it; without it
+            one validates. Whoever needs more of the plan than ``test`` and ``latest`` gives it.
 
     Raises:
         DataError: the event table has no time, or no window fits.
@@ -101,12 +149,45 @@ def plan_query_anchors(settings: Settings, query: PredictiveQuery, time_ranges: 
     else:
         known = (max(origin, min(s for s, _ in spans)), min(e for _, e in spans))
     horizon = Horizon(()) if query.is_static else query.horizon
-    plan = plan_anchors(horizon, known, own_times=query.asks_at_own_time, **settings.anchors.model_dump())
-    named = {"train": plan.train[0], "validation": plan.validation, "test": plan.test, "latest": plan.latest}
+    expected = None if rows is None or query.is_static else _expected_examples(query, time_ranges, rows)
+    own_times, wanted = query.asks_at_own_time, settings.anchors.model_dump()
+    plan = plan_anchors(horizon, known, own_times=own_times, rows=expected, **wanted)
+    if not query.is_static:
+        plan = replace(plan, past=_past_anchor(query, plan.latest))
+    named = {"train": plan.train[0], "validation": plan.validations[0], "test": plan.tests[0], "latest": plan.latest}
     for name, anchor in named.items():
         if fault := anchor_fault(anchor, time_ranges):
             raise DataError(f"{name} anchor: {fault}; set section anchors to times nearer to those of the events")
     return plan
+
+
+def _past_anchor(query: PredictiveQuery, latest: int) -> int | None:
+    """The anchor whose target window ends at the anchor of the predictions; None where windows differ."""
+    windows = {aggregate.window for aggregate in aggregates(query.expression)}
+    window = windows.pop() if len(windows) == 1 else None
+    return None if window is None else shift(latest, -window.end, window.unit)
+
+
+def _expected_examples(query: PredictiveQuery, time_ranges: TimeRanges, rows: Mapping[str, int]) -> float:
+    """About how many examples an anchor has at most: the entities that have an event where one is needed.
+
+    An aggregate that is missing over nothing makes no example without an event in its window, and WHERE is taken to
+    want one in each of its windows. Events are taken to be spread evenly over time and entities.
+    """
+    entities = rows[query.entity.name]
+    wanted = aggregates(query.where, query.assuming)
+    target = query.expression
+    if isinstance(target, Aggregate) and target.function in NEEDS_EVENTS:
+        wanted = [*wanted, target]
+    expected = float(entities)
+    for aggregate in wanted:
+        span, window = time_ranges[aggregate.event_table], aggregate.window
+        if span is None or window is None or window.start is None or not entities:
+            continue
+        begin, end = window.span(span[1])
+        share = min(1.0, (end - begin) / max(1, span[1] - span[0]))
+        expected = min(expected, entities * -math.expm1(-rows[aggregate.event_table] * share / entities))
+    return max(1.0, expected)
 
 
 def anchor_fault(anchor: int, time_ranges: TimeRanges) -> str:

@@ -20,6 +20,7 @@ MADE: Final = {
     "predictions_": EXAMPLES,
     "holdout_": EXAMPLES,
     "embeddings_": frozenset({"node_id", "vector"}),
+    "refreshed_": frozenset({"node_id", "vector"}),
     "pairs_": EXAMPLES,
     "shards_": EXAMPLES,
 }

@@ -43,7 +43,8 @@ class FilterSettings(Section):
     """Which targets an entity may be given; by default all.
 
     Args:
-        bought: whether targets that the entity had before may be given.
+        bought: whether targets that the entity had before may be given; ``auto`` leaves them out where training shows
+            that few events repeat an earlier one.
         conditions: that every target must meet.
         category: compared with the entity's own.
         deny: table of the lake with columns ``entity`` and ``target`` (keys): pairs that are left out; a row without an
@@ -51,7 +52,7 @@ class FilterSettings(Section):
         allow: such a table: entities that it names are given nothing else.
     """
 
-    bought: bool = True
+    bought: bool | Literal["auto"] = "auto"
     conditions: tuple[ConditionSettings, ...] = ()
     category: CategorySettings | None = None
     deny: str | None = None

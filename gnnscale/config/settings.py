@@ -17,7 +17,7 @@ from gnnscale.config.sampling import SamplingSettings
 from gnnscale.config.section import Positive, Section, Share
 from gnnscale.config.training import EmbeddingSettings, ModelSettings, SearchSettings, TrainingSettings
 from gnnscale.query import epoch_seconds
-from gnnscale.schema import EPOCH_UNITS, TEXT_ENCODERS, ColumnType, ConfigError, spark_pattern
+from gnnscale.schema import EPOCH_UNITS, KEY_VALUE_STORES, TEXT_ENCODERS, ColumnType, ConfigError, spark_pattern
 
 
 class LakeSettings(Section):
@@ -191,11 +191,14 @@ class QuerySettings(Section):
         text: the query.
         examples: labelled examples that replace those of the query: a table, given as in ``tables.*.source``, with the
             entity's key, ``anchor_time``, ``target`` (``targets`` for rankings) and perhaps ``split``.
+        split: of a ranking without a window: column of the event table, of type ``ignore``, which says ``train``,
+            ``validation`` or ``test`` of each event; default: parts at random.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     text: str
     examples: str | None = None
+    split: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -207,18 +210,27 @@ class AnchorSettings(Section):
     """Anchor times; what is left out follows from the data and the query's windows.
 
     Args:
-        test: anchor of the test window; default: the last midnight whose window ends inside the data.
-        validation: anchor of the validation window; default: whole steps before ``test``, its window ended by then.
+        test: anchor of the last test window, or a list of all; default: the last midnight whose window ends inside the
+            data.
+        test_count: test anchors, a step apart; figures pool their examples, and intervals draw entities.
+        validation: anchor of the last validation window, or a list of all; default: whole steps before the first test
+            anchor, its window ended by then.
+        validation_count: validation anchors, a step apart; ``auto`` takes more than one where one has few examples.
         step_days: days between anchors; default: the end of the window.
-        train: most training anchors, counted back from the validation window.
+        train: most training anchors, counted back from the first validation window; ``auto`` takes as many as give
+            ``train_examples``, and no fewer than 26.
+        train_examples: training examples that are enough, where ``train`` is ``auto``.
         start, end: earliest and latest training anchor.
         latest: anchor of the predictions; default: midnight at the end of the last day that has events.
     """
 
-    test: datetime | None = None
-    validation: datetime | None = None
+    test: datetime | Annotated[tuple[datetime, ...], Field(min_length=1)] | None = None
+    test_count: Positive = 1
+    validation: datetime | Annotated[tuple[datetime, ...], Field(min_length=1)] | None = None
+    validation_count: Literal["auto"] | Positive = "auto"
     step_days: Positive | None = None
-    train: Positive = 26
+    train: Literal["auto"] | Positive = "auto"
+    train_examples: Positive = 20_000
     start: datetime | None = None
     end: datetime | None = None
     latest: datetime | None = None
@@ -226,10 +238,19 @@ class AnchorSettings(Section):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         for first, last in (("start", "end"), ("start", "validation"), ("validation", "test")):
-            begin, finish = getattr(self, first), getattr(self, last)
+            begin, finish = _extreme(getattr(self, first), max), _extreme(getattr(self, last), min)
             if begin and finish and epoch_seconds(begin) >= epoch_seconds(finish):
                 raise ValueError(f"{first} is {begin}, and {last} is {finish}: {first} must be before {last}")
+        for name, count in (("validation", self.validation_count), ("test", self.test_count)):
+            given = getattr(self, name)
+            if isinstance(given, tuple) and count not in ("auto", 1, len(given)):
+                raise ValueError(f"{name} lists {len(given)} times, and {name}_count is {count}: give one of them")
         return self
+
+
+def _extreme(times: datetime | tuple[datetime, ...] | None, which: Any) -> datetime | None:
+    """The first or last of some times, as ``which`` (``min`` or ``max``) says; None of none."""
+    return which(times, key=epoch_seconds) if isinstance(times, tuple) else times
 
 
 class ShardSettings(Section):
@@ -268,6 +289,28 @@ class EvaluationSettings(Section):
     examples: Annotated[int, Field(ge=0)] = 5
 
 
+class PublishSettings(Section):
+    """The key-value store that readers look answers up in.
+
+    Args:
+        store: ``redis://host:port/database``, ``unix://socket``, or the path of an SQLite file; default:
+            ``_serving/store.sqlite`` in a local lake.
+        batch_rows: rows that are written in one transaction, where the store takes as many.
+        keep_days: days after which files that no version of the refreshed vectors needs any more are removed.
+    """
+
+    store: str | None = None
+    batch_rows: Positive = 1000
+    keep_days: Positive = 7
+
+    @field_validator("store")
+    @classmethod
+    def _registered(cls, value: str | None) -> str | None:
+        if value is not None and "://" in value:
+            KEY_VALUE_STORES.find(value.partition("://")[0])
+        return value
+
+
 class TrackingSettings(Section):
     """MLflow: default is an SQLite store inside a local lake."""
 
@@ -303,6 +346,7 @@ class Settings(Section):
     embedding: EmbeddingSettings = EmbeddingSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    publish: PublishSettings = PublishSettings()
     tracking: TrackingSettings = TrackingSettings()
 
     @model_validator(mode="after")

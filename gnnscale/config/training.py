@@ -9,7 +9,47 @@ from pydantic import Field, field_validator, model_validator
 from gnnscale.config.implementation import Implementation, check_implementation
 from gnnscale.config.sampling import WalkSettings
 from gnnscale.config.section import Positive, Probability, Section, Share
-from gnnscale.schema import CONVOLUTIONS, LOSSES, NEGATIVES, ConfigError
+from gnnscale.config.sequence import SequenceSettings
+from gnnscale.schema import CONVOLUTIONS, LOSSES, NEGATIVES, SEQUENCE_OBJECTIVES, ConfigError
+
+
+class TreesSettings(Section):
+    """Boosted trees, of ``model.network: trees``.
+
+    Args:
+        rounds: most trees (of several classes: of each); the validation examples stop them earlier.
+        patience: trees without a smaller loss on the validation examples after which growth stops.
+        learning_rate: what each tree adds.
+        leaves: of a tree.
+        min_rows: least training rows of a leaf.
+        columns: share of the features that a tree sees.
+        rows: share of the training rows that a tree sees.
+        l2: penalty of squared leaves.
+        bins: that a feature's values are cut into.
+        refit: whether the trees that are kept are grown again, as many as the validation examples have told, on these
+            examples too: they are the latest that there are.
+        seeds: how often they are grown again, each time by another seed; answers are the mean.
+        max_rows: training rows (for rankings: candidates) that are kept in memory; of more, a sample is taken.
+        own, new: of rankings: most targets that are scored for an entity, of those that it has had, and of others.
+        own_negatives, new_negatives: of rankings: most of each kind that are learned from beside what came true.
+    """
+
+    rounds: Positive = 1000
+    patience: Positive = 50
+    learning_rate: Annotated[float, Field(gt=0)] = 0.05
+    leaves: Annotated[int, Field(ge=2)] = 15
+    min_rows: Positive = 100
+    columns: Annotated[float, Field(gt=0, le=1)] = 0.2
+    rows: Annotated[float, Field(gt=0, le=1)] = 0.7
+    l2: Annotated[float, Field(ge=0)] = 5.0
+    bins: Annotated[int, Field(ge=2, le=255)] = 127
+    refit: bool = True
+    seeds: Positive = 2
+    max_rows: Positive = 2_000_000
+    own: Positive = 1000
+    new: Positive = 200
+    own_negatives: Positive = 60
+    new_negatives: Positive = 40
 
 
 class ModelSettings(Section):
@@ -17,7 +57,9 @@ class ModelSettings(Section):
 
     Args:
         network: ``two_branch`` for links, ``neighborhood`` for node-level tasks, ``blocks`` for convolutions on sampled
-            blocks of fixed shape, for both, or another that is registered; ``auto`` is the first or the second.
+            blocks of fixed shape, for both, ``sequence`` for links by an entity's actions in their order, ``trees`` for
+            boosted trees on point-in-time features, for both, or another
+            that is registered; ``auto`` is the first or the second.
         convolution: of blocks: GraphSAGE with ``mean``, ``sum`` or ``max`` of the neighbors, ``attention`` over them,
             ``importance`` pooling by their weights, or another that is registered; by name, or as a mapping of ``name``
             and options such as ``heads``. ``auto`` is importance pooling on walks, and the mean on fan-outs.
@@ -33,8 +75,12 @@ class ModelSettings(Section):
             ``fusion`` for both.
         sharded_lookup_rows: targets from which on the embeddings of ``lookup`` are a sharded embedding,
             rows divided among the workers; a step then costs what it looks up, optimized by row-wise Adagrad.
+        blend: ``auto`` answers with network and baselines together, by weights found on the validation examples;
+            ``off`` with the network alone. Both are evaluated.
         new_targets: whether targets that no training example names are ranked as others are; false ranks them, but
             for the pair branch, after all others.
+        sequence: what ``model.network: sequence`` reads, and its transformer.
+        trees: of boosted trees.
     """
 
     network: str = "auto"
@@ -50,6 +96,9 @@ class ModelSettings(Section):
     target_embedding: Literal["lookup", "feature", "fusion"] = "fusion"
     sharded_lookup_rows: Positive = 5_000_000
     new_targets: bool = True
+    sequence: SequenceSettings = SequenceSettings()
+    trees: TreesSettings = TreesSettings()
+    blend: Literal["auto", "off"] = "auto"
 
     @field_validator("convolution")
     @classmethod
@@ -70,10 +119,13 @@ class TrainingSettings(Section):
         warmup_steps: steps of linear warm-up of the learning rate.
         source: of the blocks of ``model.network: blocks``: sampled in ``memory``, or ``shards`` of the shards stage,
             with features.
+        objective: what ``model.network: sequence`` is asked: at many positions of a sequence any action of the days
+            after (``dense_all_action``), or the next one (``sasrec``); at the latest alone either (``all_action``,
+            ``next_action``); by name, or as a mapping of ``name`` and options such as ``days``.
         negatives: targets sampled for the softmax over all targets, by popularity to ``negative_power``.
         negative_strategy: ``shared`` by a batch, ``in_batch`` for the targets of its other examples; and with
             ``model.network: blocks`` ``popularity`` and ``uniform`` for each example apart, or ``hard``: what walks
-            from its target visit often, but not most.
+            from its target visit often, but not most. ``mixed`` is in part in-batch, in part uniform.
         hard_walks, hard_ranks: of hard negatives: walks from a target to targets, and from which rank of visits to
             which.
         rank_depth: top ranks of an example's ranking that the loss of the two-branch network looks at.
@@ -83,7 +135,8 @@ class TrainingSettings(Section):
             memory; the gradient is that of the whole.
         precision: of the network's arithmetic; ``bf16`` is autocast, and weights stay ``fp32``.
         compile: whether the network is compiled by ``torch.compile``; on the CPU that takes a C++ compiler.
-        cuda_graphs: whether the compiled network is replayed as CUDA graphs, which need batches of fixed shape.
+        cuda_graphs: whether the compiled network is replayed as CUDA graphs, which need batches of fixed shape and
+            take a process's share of a batch whole.
         sampler: where blocks are sampled: ``gpu``, ``cpu``, or ``auto`` for the device that trains.
         feature_type: that features of blocks are stored in on a GPU.
         prefetch: batches that a thread of its own samples and gathers before the network asks for them; default: 2
@@ -108,6 +161,7 @@ class TrainingSettings(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     warmup_steps: Annotated[int, Field(ge=0)] = 50
     source: Literal["memory", "shards"] = "memory"
+    objective: Implementation = "auto"
     negatives: Positive = 1024
     negative_strategy: Implementation = "shared"
     hard_walks: WalkSettings | None = None
@@ -137,6 +191,17 @@ class TrainingSettings(Section):
         # The default is there, and costs no import.
         return value if value == "shared" else check_implementation(NEGATIVES, value)
 
+    @field_validator("objective")
+    @classmethod
+    def _known_objective(cls, value: Implementation) -> Implementation:
+        return check_implementation(SEQUENCE_OBJECTIVES, value)
+
+    @field_validator("gpu", mode="before")
+    @classmethod
+    def _read_yaml(cls, value: Any) -> Any:
+        # YAML reads yes and no without quotes as true and false.
+        return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+
     @field_validator("loss")
     @classmethod
     def _known_loss(cls, value: Implementation) -> Implementation:
@@ -146,6 +211,24 @@ class TrainingSettings(Section):
     def _ascending(self) -> Self:
         if self.max_workers is not None and self.max_workers < self.workers:
             raise ConfigError(f"max_workers is {self.max_workers}, less than workers, {self.workers}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_device(self) -> Self:
+        if self.cuda_graphs and self.micro_batches > 1:
+            # A replay writes where the one before it left the gradients that are to be added up.
+            raise ConfigError(
+                f"training.cuda_graphs=true does not go with training.micro_batches={self.micro_batches}: a replayed "
+                "graph overwrites the gradients of the part before; set micro_batches to 1, or cuda_graphs to false"
+            )
+        if self.gpu == "no":
+            asked = {"sampler": self.sampler == "gpu", "cuda_graphs": self.cuda_graphs}
+            asked["feature_type"] = self.feature_type != "fp32"
+            for name in (name for name, needs_gpu in asked.items() if needs_gpu):
+                value = str(getattr(self, name)).lower()
+                raise ConfigError(
+                    f"training.{name}={value} is for training on a GPU, and training.gpu=no; leave one out"
+                )
         return self
 
 

@@ -1,3 +1,5 @@
+from .features.feature_stage import FEATURES as FEATURES
+from .features.feature_stage import build_features as build_features
 from .graph.graph_update import update_graph as update_graph
 from .labels.label_rule import LabelInputs as LabelInputs
 from .labels.label_rule import LabelRule as LabelRule
@@ -5,7 +7,7 @@ from .labels.label_stage import TASK as TASK
 from .labels.label_stage import build_labels as build_labels
 from .labels.label_stage import build_population as build_population
 from .labels.label_stage import describe_labels as describe_labels
-from .labels.own_examples import holdout_anchor as holdout_anchor
+from .labels.own_examples import holdout_anchors as holdout_anchors
 from .labels.own_examples import write_examples as write_examples
 from .sources.spark_frames import DataFrame as DataFrame
 from .sources.spark_frames import catalog_frame as catalog_frame

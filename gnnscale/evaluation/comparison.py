@@ -19,6 +19,15 @@ MODEL: Final = "model"
 TOWER: Final = "tower"
 """Name of the model's embeddings alone, which are no rival of it."""
 
+NETWORK: Final = "network"
+"""Name of the network alone, where the model is a blend of it with baselines."""
+
+BLEND: Final = "blend"
+"""Name of the blend with baselines, where the model is the network alone."""
+
+OF_THE_MODEL: Final = (MODEL, TOWER, NETWORK, BLEND)
+"""Methods that are the model or parts of it, and so no rivals of each other."""
+
 Part = Literal["all", "repeat", "explore"]
 """Of the truth: everything, what entities had before, what is new to them; node-level tasks have the first alone."""
 
@@ -213,8 +222,8 @@ class Comparison:
 
 
 def rivals_of(methods: Iterable[str], subject: str = MODEL) -> list[str]:
-    """What a method is held against: the others, without the tower, which is a part of the model."""
-    return [name for name in methods if name not in (subject, TOWER)]
+    """What a method is held against: the others, without what is of the model itself."""
+    return [name for name in methods if name not in (subject, *OF_THE_MODEL)]
 
 
 def check_methods(names: Sequence[str], reference: str) -> None:

@@ -33,7 +33,11 @@ class Holdout:
 
 
 def read_answers(
-    lake: Lake, name: str, query: PredictiveQuery, entities: NDArray[np.int64]
+    lake: Lake,
+    name: str,
+    query: PredictiveQuery,
+    entities: NDArray[np.int64],
+    anchors: NDArray[np.int64] | None = None,
 ) -> tuple[pa.Table, NDArray[np.int64]]:
     """Rows of ``holdout_<query>`` that answer the test examples.
 
@@ -41,7 +45,8 @@ def read_answers(
         lake: holds the table.
         name: of the query.
         query: bound query.
-        entities: node ids of the test examples, each once.
+        entities: node ids of the test examples, each once an anchor.
+        anchors: epoch seconds of each, int64; None where rows have none, and entities stand once.
 
     Returns:
         The rows, and the example of each, int64 ``[rows]``.
@@ -51,17 +56,27 @@ def read_answers(
         DataError: an example has no answer.
     """
     rows = lake.read(f"holdout_{name}")
-    keys = read_keys(lake, query.entity.name)
-    entity = node_ids(rows["entity"], keys)
-    place = np.full(len(keys), -1, np.int64)
-    place[entities] = np.arange(len(entities))
-    example = np.where(entity >= 0, place[entity], -1)
-    known = example >= 0
+    entity = node_ids(rows["entity"], read_keys(lake, query.entity.name))
+    if anchors is None:
+        asked, given = entities, entity
+    else:
+        # (anchor, entity) as one number
+        times, code = np.unique(anchors, return_inverse=True)
+        told = pc.cast(rows["anchor_time"], pa.timestamp("s", "UTC"), safe=False).cast(pa.int64()).to_numpy()
+        place = np.searchsorted(times, told).clip(max=max(0, len(times) - 1))
+        width = max(int(entities.max(initial=0)), int(entity.max(initial=0))) + 1
+        asked = code * width + entities
+        there = (entity >= 0) & (times[place] == told) if len(times) else np.zeros(len(entity), np.bool_)
+        given = np.where(there, place * width + entity, -1)
+    order = np.argsort(asked, kind="stable")
+    at = np.searchsorted(asked, given, sorter=order).clip(max=max(0, len(asked) - 1))
+    known = (given >= 0) & (asked[order[at]] == given) if len(asked) else np.zeros(len(given), np.bool_)
+    example = order[at[known]] if len(asked) else np.zeros(0, np.int64)
     answered = np.zeros(len(entities), np.bool_)
-    answered[example[known]] = True
+    answered[example] = True
     if not answered.all():
         raise DataError(f"holdout_{name} lacks {int((~answered).sum()):,} of {len(entities):,} test examples")
-    return rows.filter(pa.array(known)), example[known]
+    return rows.filter(pa.array(known)), example
 
 
 def node_ids(column: pa.ChunkedArray, keys: pa.Array) -> NDArray[np.int64]:

@@ -1,9 +1,9 @@
-"""The holdout of links against what came true, with the tower alone and baselines beside it."""
+"""The holdout of links against what came true, with the network and its tower alone and baselines beside it."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -15,20 +15,28 @@ from gnnscale.arrays import Ragged
 from gnnscale.batches import Examples, read_examples
 from gnnscale.config import Settings
 from gnnscale.evaluation.baselines.baseline import link_baselines
-from gnnscale.evaluation.comparison import MODEL, TOWER
+from gnnscale.evaluation.blend.blend import Blend, read_blend
+from gnnscale.evaluation.blend.candidates import best_of
+from gnnscale.evaluation.blend.link_blend import FEW_REPEATS, LinkBlender, share_of_repeats
+from gnnscale.evaluation.comparison import BLEND, MODEL, NETWORK, TOWER, Part
 from gnnscale.evaluation.holdout import Holdout, node_ids, read_answers
 from gnnscale.evaluation.list_comparison import PARTS, MethodLists, compare_lists
 from gnnscale.inference import read_keys
 from gnnscale.lake import Lake
 from gnnscale.metrics import find_list_metric
 from gnnscale.query import AnchorPlan, PredictiveQuery, Split
-from gnnscale.retrieval import History, PairScores, rank_exact, read_history, read_pairs, read_vectors
+from gnnscale.retrieval import (
+    History,
+    Neighbors,
+    known_by,
+    rank_exact,
+    read_pairs,
+    read_vectors,
+    valid_nodes,
+)
 from gnnscale.store import GraphStore
 
 log = logging.getLogger(__name__)
-
-FEW_REPEATS = 0.05
-"""Share of the events that repeat an earlier one, below which a baseline does best to leave out what was had."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +47,10 @@ class LinkHoldout(Holdout):
         ranked: the model's targets for each evaluated entity, int64 ``[evaluated, top]``, node ids.
         scores: of ``ranked``, float32.
         truth: what came true for each evaluated entity.
-        entities: node ids of the evaluated entities.
-        history: events of all entities before the test anchor.
+        entities: node ids of the evaluated entities, each once an anchor.
+        anchors: epoch seconds of each.
+        history: events of all entities before the last test anchor.
+        blend: what the model's lists, or those beside them, are made of.
         index_recall: share of the exact top of the merged branches that the holdout table holds; another target of
             the same score is as good.
         beyond: metrics of the task that are left out, because they look further than lists reach and would repeat
@@ -51,7 +61,9 @@ class LinkHoldout(Holdout):
     scores: NDArray[np.float32]
     truth: Ragged
     entities: NDArray[np.int64]
+    anchors: NDArray[np.int64]
     history: History
+    blend: Blend
     index_recall: float
     beyond: tuple[str, ...] = ()
 
@@ -78,32 +90,77 @@ def metrics_beyond(names: Sequence[str], top: int) -> tuple[str, ...]:
 def evaluate_links(
     settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery, plan: AnchorPlan
 ) -> LinkHoldout:
-    """Compare ``holdout_<query>`` with the tower alone and with the baselines.
+    """Compare ``holdout_<query>`` with network and tower alone, or the blend, and with the baselines.
 
     Every method is scored three times: on all targets, on those that the entity had before (repeat), and on those
-    that it had not (explore); in the latter two it ranks only such targets.
+    that it had not (explore); in the latter two it ranks only such targets. Examples of all test anchors count
+    together.
 
     Raises:
         LakeError: a table is missing.
         DataError: the holdout table lacks entities.
     """
-    examples = read_examples(lake, settings.query.name, Split.TEST, store.manifest.origin)
-    truth = Ragged(examples.indptr, examples.targets)
-    history = read_history(store, query, plan.test)
-    past = history.past.take(examples.entities)
-    ranked, scores = _read_ranked(lake, settings, query, examples)
-    model, tower = _model_lists(settings, lake, query, plan, examples, past, ranked)
-    count = store.node_count(query.target.name)
-    methods = [model, tower, *_baseline_lists(settings, query, history, examples.entities)]
+    origin = store.manifest.origin
+    examples = read_examples(lake, settings.query.name, Split.TEST, origin)
+    blender = LinkBlender(settings, store, query, read_blend(lake, settings.query.name))
+    anchors = examples.anchors.astype(np.int64) + origin
+    ranked, scores = _read_ranked(lake, settings, query, examples, anchors)
+    lists = _Lists(len(examples), query.top_k)
+    pasts, recalls, history = [], [], None
+    order = [np.zeros(0, np.int64), *(np.flatnonzero(anchors == anchor) for anchor in np.unique(anchors))]
+    for rows in order[1:]:
+        history = blender.history(int(anchors[rows[0]]))
+        pasts.append(history.past.take(examples.entities[rows]))
+        found = _own_lists(settings, lake, blender, int(anchors[rows[0]]), examples.entities[rows], pasts[-1])
+        alone = settings.model.blend == "off" or blender.blend.is_network
+        answer = found[NETWORK if alone else BLEND]["all"]
+        recalls.append(((answer.targets == ranked[rows]) | tied(answer.scores, scores[rows])).ravel())
+        for name, parts in found.items():
+            lists.put(name, rows, {part: near.targets for part, near in parts.items()})
+        for name, own in _baseline_lists(settings, blender, history, examples.entities[rows]).items():
+            lists.put(name, rows, own)
+    assert history is not None
+    # The examples stand in the order of the anchors.
+    past = Ragged.from_pairs(
+        np.concatenate([rows[own.row_of_value] for rows, own in zip(order[1:], pasts, strict=True)]),
+        np.concatenate([own.values for own in pasts]),
+        len(examples),
+    )
+    methods = lists.methods(ranked, off=settings.model.blend == "off")
     resamples, seed = settings.evaluation.resamples, settings.seed
     beyond = metrics_beyond(query.task_type.metrics, query.top_k)
     if beyond:
         log.info("%s left out: lists have %d rows (TOP %d)", ", ".join(beyond), query.top_k, query.top_k)
     task = replace(query.task_type, metrics=tuple(m for m in query.task_type.metrics if m not in beyond))
-    comparison = compare_lists(task, methods, truth, past, count, resamples=resamples, seed=seed)
-    exact = rank_exact(*_branches(lake, settings, query, plan, examples), examples.entities, query.top_k)
-    index_recall = float(((exact.targets == ranked) | tied(exact.scores, scores)).mean())
-    return LinkHoldout(comparison, ranked, scores, truth, examples.entities, history, index_recall, beyond)
+    truth, count = Ragged(examples.indptr, examples.targets), store.node_count(query.target.name)
+    comparison = compare_lists(
+        task, methods, truth, past, count, resamples=resamples, seed=seed, entities=examples.entities
+    )
+    index_recall = float(np.concatenate(recalls).mean())
+    return LinkHoldout(
+        comparison, ranked, scores, truth, examples.entities, anchors, history, blender.blend, index_recall, beyond
+    )
+
+
+class _Lists:
+    """Lists of methods, gathered an anchor at a time."""
+
+    def __init__(self, examples: int, top: int) -> None:
+        self._shape = examples, top
+        self._found: dict[str, dict[Part, NDArray[np.int64]]] = {}
+
+    def put(self, name: str, rows: NDArray[np.int64], parts: Mapping[Part, NDArray[np.int64]]) -> None:
+        known = self._found.setdefault(name, {part: np.full(self._shape, -1, np.int64) for part in PARTS})
+        for part, targets in parts.items():
+            known[part][rows] = targets
+
+    def methods(self, ranked: NDArray[np.int64], off: bool) -> list[MethodLists]:
+        """The model, with the lists that it has written, then what is beside it."""
+        own, other = (NETWORK, BLEND) if off else (BLEND, NETWORK)
+        found = dict(self._found)
+        model = {**found.pop(own), "all": ranked}
+        beside = {name: found.pop(name) for name in (other, TOWER)}
+        return [MethodLists(name, **parts) for name, parts in {MODEL: model, **beside, **found}.items()]
 
 
 def tied(scores: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -113,9 +170,10 @@ def tied(scores: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np
 
 
 def _read_ranked(
-    lake: Lake, settings: Settings, query: PredictiveQuery, examples: Examples
+    lake: Lake, settings: Settings, query: PredictiveQuery, examples: Examples, anchors: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    rows, example = read_answers(lake, settings.query.name, query, examples.entities)
+    told = None if query.pseudo_timed_tables else anchors
+    rows, example = read_answers(lake, settings.query.name, query, examples.entities, told)
     at = (example, rows["rank"].to_numpy() - 1)
     ranked = np.full((len(examples), query.top_k), -1, np.int64)
     scores = np.full((len(examples), query.top_k), -np.inf, np.float32)
@@ -124,48 +182,50 @@ def _read_ranked(
     return ranked, scores
 
 
-def _branches(
-    lake: Lake, settings: Settings, query: PredictiveQuery, plan: AnchorPlan, examples: Examples
-) -> tuple[NDArray[np.float32], NDArray[np.float32], PairScores]:
-    entities = read_vectors(lake, query.entity.name, plan.test)[examples.entities]
-    return entities, read_vectors(lake, query.target.name, plan.test), read_pairs(lake, settings.query.name, plan.test)
+def _own_lists(
+    settings: Settings, lake: Lake, blender: LinkBlender, anchor: int, entities: NDArray[np.int64], past: Ragged
+) -> dict[str, dict[Part, Neighbors]]:
+    """Lists of network, tower and blend for entities at one anchor, from the vectors of all targets."""
+    query, k = blender.query, blender.query.top_k
+    vectors = read_vectors(lake, query.entity.name, anchor)[entities]
+    targets = read_vectors(lake, query.target.name, anchor)
+    pairs = read_pairs(lake, settings.query.name, anchor)
+    there = valid_nodes(lake, query.target, known_by(query, anchor))
+    rank = partial(rank_exact, vectors, targets, rows=entities, past=past)
+    deep = {part: _known(rank(pairs=pairs, k=blender.depth, among=part), there) for part in PARTS}
+    tower = {part: rank(pairs=None, k=k, among=part) for part in PARTS}
+    if blender.blend.new_only:
+        deep["all"], tower["all"] = deep["explore"], tower["explore"]
+    candidates = blender.candidates(anchor, entities)
+    blended: dict[Part, Neighbors] = {}
+    for part in PARTS:
+        pool = blender.pool([*candidates, (deep[part].targets, deep[part].scores)])
+        kept = there[pool.targets]
+        if part != "all" or blender.blend.new_only:
+            kept &= past.contains(pool.targets) == (part == "repeat")
+        pool = pool.allowed(kept)
+        blended[part] = Neighbors(*best_of(pool.targets, pool.scores(blender.weights), k))
+    network = {part: Neighbors(near.targets[:, :k], near.scores[:, :k]) for part, near in deep.items()}
+    return {BLEND: blended, NETWORK: network, TOWER: tower}
 
 
-def _model_lists(
-    settings: Settings,
-    lake: Lake,
-    query: PredictiveQuery,
-    plan: AnchorPlan,
-    examples: Examples,
-    past: Ragged,
-    ranked: NDArray[np.int64],
-) -> tuple[MethodLists, MethodLists]:
-    entities, targets, pairs = _branches(lake, settings, query, plan, examples)
-    rank = partial(rank_exact, entities, targets, rows=examples.entities, k=query.top_k, past=past)
-    fused = {part: rank(pairs=pairs, among=part).targets for part in PARTS[1:]}
-    tower = {part: rank(pairs=None, among=part).targets for part in PARTS}
-    return MethodLists(MODEL, ranked, **fused), MethodLists(TOWER, **tower)
+def _known(near: Neighbors, there: NDArray[np.bool_]) -> Neighbors:
+    """Lists without targets that are not there; such come last."""
+    kept = (near.targets >= 0) & there[near.targets]
+    return Neighbors(np.where(kept, near.targets, -1), np.where(kept, near.scores, np.float32(-np.inf)))
 
 
 def _baseline_lists(
-    settings: Settings, query: PredictiveQuery, history: History, entities: NDArray[np.int64]
-) -> list[MethodLists]:
-    repeated = share_of_repeats(history)
-    new_only = repeated < FEW_REPEATS
-    if new_only:
-        log.info("%.1f %% of the events repeat one: baselines leave out what an entity has had", 100 * repeated)
-    methods = []
-    for name, baseline in link_baselines(query.task_type).items():
+    settings: Settings, blender: LinkBlender, history: History, entities: NDArray[np.int64]
+) -> dict[str, dict[Part, NDArray[np.int64]]]:
+    repeats = blender.blend.repeats
+    new_only = (share_of_repeats(history) if repeats is None else repeats) < FEW_REPEATS
+    found = {}
+    for name, baseline in link_baselines(blender.query.task_type).items():
         if new_only and baseline.needs_repeats:
             continue
-        lists = baseline.lists(settings, history, entities, query.top_k)
+        lists = baseline.lists(settings, history, entities, blender.query.top_k)
         if new_only:
             lists["all"] = lists["explore"]
-        methods.append(MethodLists(name, **lists))
-    return methods
-
-
-def share_of_repeats(history: History) -> float:
-    """The share of the events whose entity had the item at an earlier time; 0 without events."""
-    times = np.unique(np.stack([history.entity, history.item, history.age], axis=1), axis=0)
-    return 1.0 - len(history.past.values) / len(times) if len(times) else 0.0
+        found[name] = lists
+    return found

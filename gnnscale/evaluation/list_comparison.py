@@ -11,7 +11,15 @@ import numpy as np
 
 from gnnscale.arrays import Ids, Ragged
 from gnnscale.evaluation.comparison import MODEL, Comparison, MethodResult, Part, check_methods, part_results, rivals_of
-from gnnscale.metrics import Floats, RankingMetrics, bootstrap_means, evaluate_lists, task_metrics
+from gnnscale.metrics import (
+    Floats,
+    RankingMetrics,
+    bootstrap_means,
+    entity_weights,
+    evaluate_lists,
+    ratio,
+    task_metrics,
+)
 from gnnscale.query import TaskSpec
 
 PARTS: Final[tuple[Part, ...]] = ("all", "repeat", "explore")
@@ -44,6 +52,7 @@ def compare_lists(
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
+    entities: Ids | None = None,
 ) -> Comparison:
     """Evaluate each method on all of the truth, on its repeats and on what is new.
 
@@ -58,10 +67,13 @@ def compare_lists(
         level: of the intervals.
         resamples: of the bootstrap.
         seed: of the bootstrap.
+        entities: of each of the N lists, int64 ``[N]``; those of one entity are drawn together. Default: each list is
+            of an entity of its own.
 
     Raises:
         DataError: two methods share a name, the reference isn't among them, or lists don't fit the truth.
     """
+    owners = np.arange(len(truth)) if entities is None else entities
     names = [method.name for method in methods]
     base = reference or (task.reference if task.reference in names else _strongest(task, methods, truth, n_items))
     check_methods(names, base)
@@ -76,12 +88,13 @@ def compare_lists(
     for part, right in truths.items():
         each = {m.name: evaluate_lists(wanted, getattr(m, part), right, n_items) for m in methods}
         values = {name: _values(ranking) for name, ranking in each.items()}
-        drawn = _draw(each, resamples, seed)
+        drawn = _draw(each, resamples, seed, owners[each[names[0]].rows])
         evaluated = each[names[0]].n_evaluated
         for result in part_results(part, evaluated, values, drawn, base, level):
             found[result.method, part] = result
     results = tuple(found[name, part] for name in names for part in PARTS)
-    return Comparison(task, base, results, metrics, len(truth), len(truth), level, seed, resamples)
+    count = len(np.unique(owners))
+    return Comparison(task, base, results, metrics, len(truth), count, level, seed, resamples)
 
 
 def _strongest(task: TaskSpec, methods: Sequence[MethodLists], truth: Ragged, n_items: int) -> str:
@@ -97,11 +110,15 @@ def _values(ranking: RankingMetrics) -> dict[str, float]:
     return ranking.means | undefined
 
 
-def _draw(each: dict[str, RankingMetrics], resamples: int, seed: int) -> dict[str, dict[str, Floats]]:
+def _draw(each: dict[str, RankingMetrics], resamples: int, seed: int, owners: Ids) -> dict[str, dict[str, Floats]]:
     """Method to metric to its mean in each draw; the same draws of entities for all methods."""
     keys = [(name, metric) for name, ranking in each.items() for metric in ranking.per_entity]
-    columns = [each[name].per_entity[metric] for name, metric in keys]
-    means = bootstrap_means(np.stack(columns, axis=1), resamples, seed)  # [resamples, methods x metrics]
+    columns = np.stack([each[name].per_entity[metric] for name, metric in keys], axis=1)
+    if len(np.unique(owners)) == len(owners):
+        means = bootstrap_means(columns, resamples, seed)  # [resamples, methods x metrics]
+    else:
+        draws = entity_weights(owners, resamples, seed)
+        means = np.concatenate([ratio(w @ columns, w.sum(axis=1, keepdims=True)) for w in draws])
     drawn: dict[str, dict[str, Floats]] = {name: {} for name in each}
     for column, (name, metric) in enumerate(keys):
         drawn[name][metric] = means[:, column]

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Final
 
 from gnnscale.evaluation.baselines.baseline import find_baselines
-from gnnscale.evaluation.comparison import MODEL, TOWER, Part
+from gnnscale.evaluation.comparison import BLEND, MODEL, NETWORK, TOWER, Part
 from gnnscale.evaluation.report.page import figure, metric
 from gnnscale.query import TaskSpec
 
 OWN_METHODS: Final = {
-    MODEL: ("Model", "The trained graph neural network."),
+    MODEL: ("Model", "The answer: the trained graph neural network and baselines, by the weights of the blend."),
+    NETWORK: ("Network alone", "The trained graph neural network, without baselines."),
+    BLEND: ("Blend", "Network and baselines together; the model's answer is the network alone, as model.blend=off."),
     TOWER: ("Two-tower only", "The model's embeddings alone, without what it knows of entity and target together."),
 }
 """What is of the model itself: name to title and what it does."""

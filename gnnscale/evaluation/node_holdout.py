@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,21 +10,14 @@ from numpy.typing import NDArray
 
 from gnnscale.batches import AnswerShape, EntityExamples, read_answer_shape, read_entity_examples
 from gnnscale.config import Settings
-from gnnscale.evaluation.baselines.baseline import BaselineInputs, node_baselines
-from gnnscale.evaluation.baselines.class_features import ClassPath, class_features
-from gnnscale.evaluation.baselines.count_features import CountFeatures
-from gnnscale.evaluation.comparison import MODEL
+from gnnscale.evaluation.baselines.fitted_baselines import FittedBaselines
+from gnnscale.evaluation.blend.node_blend import read_methods
+from gnnscale.evaluation.comparison import BLEND, MODEL, NETWORK
 from gnnscale.evaluation.holdout import Holdout, node_ids, read_answers
 from gnnscale.evaluation.score_comparison import MethodScores, compare_scores
 from gnnscale.lake import Lake
-from gnnscale.query import Aggregate, PredictiveQuery, Split
-from gnnscale.sampling import permutation, stream_key
+from gnnscale.query import PredictiveQuery, Split
 from gnnscale.store import GraphStore
-
-log = logging.getLogger(__name__)
-
-MOST_ROWS = 100_000
-"""Training examples that baselines learn from; of more, a sample that the seed decides."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,17 +46,14 @@ def evaluate_nodes(settings: Settings, lake: Lake, store: GraphStore, query: Pre
     shape = read_answer_shape(lake, name)
     examples = {split: read_entity_examples(lake, name, split, origin) for split in Split}
     test = examples[Split.TEST]
-    scores = read_scores(lake, name, query, shape, test)
-    inputs = _Inputs(store, query, shape)
-    baselines = node_baselines(shape.task, len(shape.classes), settings.seed, pairs=inputs.path is not None)
-    training = _sample(examples[Split.TRAIN], settings.seed)
-    learned = inputs.of(training)
-    judged = (inputs.of(examples[Split.VALIDATION]), examples[Split.VALIDATION].values)
-    asked = inputs.of(test)
-    methods = [MethodScores(MODEL, scores)]
-    for title, baseline in baselines.items():
-        log.debug("baseline %s", title)
-        methods.append(MethodScores(title, baseline.fit(learned, training.values, judged).predict(asked)))
+    scores = read_scores(lake, name, query, shape, test, origin)
+    said = read_methods(lake, name, test, origin)
+    if said is None:
+        said = FittedBaselines(settings, lake, store, query).predict(test)
+    # What the model is not, of network and blend, stands beside it.
+    own = BLEND if settings.model.blend == "off" else NETWORK
+    names = [*([own] if own in said else []), *(name for name in said if name not in (NETWORK, BLEND))]
+    methods = [MethodScores(MODEL, scores), *(MethodScores(name, said[name]) for name in names)]
     comparison = compare_scores(
         shape.task,
         methods,
@@ -77,7 +66,7 @@ def evaluate_nodes(settings: Settings, lake: Lake, store: GraphStore, query: Pre
 
 
 def read_scores(
-    lake: Lake, name: str, query: PredictiveQuery, shape: AnswerShape, test: EntityExamples
+    lake: Lake, name: str, query: PredictiveQuery, shape: AnswerShape, test: EntityExamples, origin: int
 ) -> NDArray[np.float32]:
     """The model's answers to the test examples, as the holdout table has them.
 
@@ -87,7 +76,7 @@ def read_scores(
     Raises:
         DataError: an example has no answer.
     """
-    rows, example = read_answers(lake, name, query, test.entities)
+    rows, example = read_answers(lake, name, query, test.entities, test.anchors.astype(np.int64) + origin)
     scores = np.full((len(test), shape.scores), 0.0 if shape.classes else np.nan, np.float32)
     column: NDArray[np.int64] = np.zeros(len(rows), np.int64)
     if "target" in shape.task.columns:
@@ -96,35 +85,3 @@ def read_scores(
         column = rows["frame"].to_numpy().astype(np.int64) - 1
     scores[example, column] = rows[shape.task.columns[-1]].to_numpy()
     return scores
-
-
-class _Inputs:
-    """What baselines may know of examples: their past, counts of their events, and of each class among them."""
-
-    def __init__(self, store: GraphStore, query: PredictiveQuery, shape: AnswerShape) -> None:
-        self.store, self.shape = store, shape
-        self.counts = CountFeatures(store, query.entity.name, query.hidden_columns, query.hidden_tables)
-        self.path = _class_path(store, query) if shape.classes else None
-
-    def of(self, examples: EntityExamples) -> BaselineInputs:
-        features = self.counts.compute(examples.entities, examples.anchors)
-        pairs = None
-        if self.path is not None:
-            pairs = class_features(self.store, self.path, self.shape.classes, examples.entities, examples.anchors)
-        return BaselineInputs(examples.past, features, pairs)
-
-
-def _class_path(store: GraphStore, query: PredictiveQuery) -> ClassPath | None:
-    target = query.expression
-    if not isinstance(target, Aggregate) or target.column is None:
-        return None
-    known = [f.column for f in store.manifest.table(target.column.table).categorical]
-    if target.column.name not in known:
-        return None
-    return ClassPath(target.link, target.column.name, target.column.via)
-
-
-def _sample(examples: EntityExamples, seed: int) -> EntityExamples:
-    if len(examples) <= MOST_ROWS:
-        return examples
-    return examples.take(np.sort(permutation(stream_key(seed, 0, "baselines"), len(examples))[:MOST_ROWS]))

@@ -13,6 +13,12 @@ from .encode import PartitionEncoder as PartitionEncoder
 from .population import query_population as query_population
 from .population import read_keys as read_keys
 from .predict_entities import predict as predict
+from .predict_entities import score_in_batches as score_in_batches
+from .refresh import RefreshSummary as RefreshSummary
+from .refresh import Shown as Shown
+from .refresh import refresh_vectors as refresh_vectors
+from .refreshed import Refreshed as Refreshed
+from .refreshed import read_refreshed as read_refreshed
 from .registered_model import AnswerModel as AnswerModel
 from .registered_model import LakeModel as LakeModel
 from .registered_model import log_model as log_model

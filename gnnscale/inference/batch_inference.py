@@ -92,19 +92,28 @@ def model_key(settings: Settings, lake: Lake, query: PredictiveQuery, device: st
     Raises:
         LakeError: the lake holds no model of the query.
     """
-    content = lake.read_bytes(model_path(settings.query.name))
-    if content is None:
-        raise LakeError(f"lake {lake.uri} holds no model of query '{settings.query.name}'; run the train stage first")
     parts = {
         "program": gnnscale.__version__,
-        "model": hashlib.sha256(content).hexdigest(),
+        "model": weights_digest(lake, settings.query.name),
         "query": query.text,
         "sampling": settings.sampling.model_dump(mode="json"),
-        "network": settings.model.model_dump(mode="json"),
+        "network": settings.model.model_dump(mode="json", exclude={"blend"}),
         "seed": settings.seed,
         "device": device,
     }
     return fingerprint(parts)
+
+
+def weights_digest(lake: Lake, query: str) -> str:
+    """Digest of a model's file: vectors can be compared where it is the same.
+
+    Raises:
+        LakeError: the lake holds no model of the query.
+    """
+    content = lake.read_bytes(model_path(query))
+    if content is None:
+        raise LakeError(f"lake {lake.uri} holds no model of query '{query}'; run the train stage first")
+    return hashlib.sha256(content).hexdigest()
 
 
 def plan_inference(

@@ -14,7 +14,7 @@ import torch
 
 from gnnscale.arrays import remove_older
 from gnnscale.config import Settings, bind_query
-from gnnscale.inference.batch_inference import BatchInference, model_key, plan_inference
+from gnnscale.inference.batch_inference import BatchInference, model_key, plan_inference, weights_digest
 from gnnscale.inference.embedding_rows import TIMESTAMP
 from gnnscale.inference.encode import InferenceTask, PartitionEncoder, PartitionTask
 from gnnscale.inference.layerwise_inference import LayerPlan, LayerTask, layers_folder
@@ -74,6 +74,7 @@ class PreparedInference:
         layers: states that are to be computed before the partitions; None where there are none.
         waves: of the layers, what is left to do: each needs all of the ones before.
         spared: states of nodes that are there, or that no partition needs any more.
+        weights: digest of the model's file.
     """
 
     inference: BatchInference
@@ -84,6 +85,7 @@ class PreparedInference:
     layers: LayerPlan | None = None
     waves: tuple[tuple[LayerTask, ...], ...] = ()
     spared: int = 0
+    weights: str = ""
 
     @property
     def done(self) -> int:
@@ -149,7 +151,7 @@ def prepare_inference(
         LakeError: there is no model.
     """
     query = bind_query(settings, store.manifest)
-    model = model_key(settings, lake, query, device)
+    model, weights = model_key(settings, lake, query, device), weights_digest(lake, settings.query.name)
     digests = _digests(settings, store, query, anchors) if settings.embedding.only_changed else None
     last = find_basis(lake, settings.query.name, model) if digests is not None and not run_nonce else None
     inference = plan_inference(settings, store, query, anchors, model, last.basis if last else None, run_nonce)
@@ -165,12 +167,12 @@ def prepare_inference(
     # Of this run's layers alone; a run that samples has none.
     remove_older(layers_folder(settings, lake, inference.fingerprint), kept=1)
     if not inference.layerwise:
-        return PreparedInference(inference, model, tasks, found, digests)
+        return PreparedInference(inference, model, tasks, found, digests, weights=weights)
     plan = LayerPlan.of(settings, lake, store, query, inference.fingerprint)
     left = sorted({task.partition.anchor for task in tasks if task.partition.side == "entities"})
     waves = plan.waves(store, left, settings.embedding.partition_rows)
     spared = len(anchors) * plan.rows(store) - sum(map(len, chain.from_iterable(waves)))
-    return PreparedInference(inference, model, tasks, found, digests, plan, waves, spared)
+    return PreparedInference(inference, model, tasks, found, digests, plan, waves, spared, weights)
 
 
 def finish_inference(lake: Lake, prepared: PreparedInference) -> InferenceSummary:
@@ -186,7 +188,7 @@ def finish_inference(lake: Lake, prepared: PreparedInference) -> InferenceSummar
         raise LakeError(
             f"{len(missing)} files of the run are gone, such as {inference.file_name(missing[0])}; run it again"
         )
-    versions = commit_inference(lake, inference, finished)
+    versions = commit_inference(lake, inference, finished, prepared.weights)
     if prepared.layers is not None:
         prepared.layers.remove()
     if prepared.digests is not None:

@@ -43,13 +43,14 @@ def find_finished(lake: Lake, inference: BatchInference) -> dict[Partition, tupl
     return finished
 
 
-def commit_inference(lake: Lake, inference: BatchInference, finished: Finished) -> dict[str, int]:
+def commit_inference(lake: Lake, inference: BatchInference, finished: Finished, weights: str = "") -> dict[str, int]:
     """Make the files the content of the tables, one transaction a table; one that holds them already stays.
 
     Args:
         lake: where the tables are.
         inference: whose partitions are all finished.
         finished: see :func:`find_finished`.
+        weights: digest of the model's file, kept with the commit.
 
     Returns:
         Table -> version that holds the files.
@@ -60,7 +61,7 @@ def commit_inference(lake: Lake, inference: BatchInference, finished: Finished) 
     versions = {}
     for table, files in _files(inference, finished).items():
         schema = PAIRS if table == f"pairs_{inference.query}" else EMBEDDINGS
-        versions[table] = _parts(lake, table, inference).commit(schema, files)
+        versions[table] = _parts(lake, table, inference).commit(schema, files, {"weights": weights})
         log.debug("%s: version %d of %d files", table, versions[table], len(files))
     return versions
 

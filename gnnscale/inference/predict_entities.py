@@ -23,6 +23,10 @@ from gnnscale.training import NodePredictor, load_node_model
 
 log = logging.getLogger(__name__)
 
+Answer = Callable[[EntityExamples, NDArray[np.float32], bool], NDArray[np.float32]]
+"""The answers to some examples, float32 ``[examples, scores]``, from what the network says of them; the last argument
+tells whether they are the test examples."""
+
 
 def predict(
     settings: Settings,
@@ -33,6 +37,7 @@ def predict(
     device: torch.device | None = None,
     advance: Callable[[int], None] = lambda rows: None,
     query: PredictiveQuery | None = None,
+    answer: Answer = lambda examples, scores, tested: scores,
 ) -> dict[str, int]:
     """Write ``predictions_<query>`` at the latest anchor and ``holdout_<query>`` for the labelled test examples.
 
@@ -50,6 +55,7 @@ def predict(
         device: for the model; default: the CPU.
         advance: called with the number of entities that are done.
         query: bound query; default: the configuration's.
+        answer: what is said; default: what the network says.
 
     Returns:
         Table -> entities in it.
@@ -69,7 +75,8 @@ def predict(
     tables = {}
     for table, examples in wanted.items():
         scores = score_in_batches(predictor, examples, settings.embedding.batch_size, advance)
-        tables[table] = answer_table(predictor, examples, scores, keys, origin, top)
+        found = answer(examples, scores, table.startswith("holdout_"))
+        tables[table] = answer_table(predictor, examples, found, keys, origin, top)
     for table, rows in tables.items():
         lake.write(table, rows, metadata={"query": name})
         log.info("%s: %s rows", table, f"{rows.num_rows:,}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
@@ -22,7 +24,7 @@ from gnnscale.lake import Lake, from_portable, to_portable
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import MANIFEST_NAME, DataError, LakeError, mask_secrets, mask_text
 from gnnscale.store import GraphStore, view_for
-from gnnscale.training import load_node_model, model_path
+from gnnscale.training import blend_path, load_node_model, model_path
 
 
 class LakeModel(PythonModel, ABC):
@@ -32,6 +34,8 @@ class LakeModel(PythonModel, ABC):
 
     Attributes:
         anchor: time of the answers, epoch seconds.
+        latest: anchor of the lake's predictions, epoch seconds.
+        blend: what the answers are made of beside the network; None for nothing.
         at_own_times: whether each entity is asked about at its own time instead, those without one at ``anchor``.
     """
 
@@ -44,30 +48,33 @@ class LakeModel(PythonModel, ABC):
         weights, config = Path(context.artifacts["weights"]), context.model_config
         uri = config.get("lake") or find_lake(weights)
         content = {**from_portable(Lake(uri), config["settings"]), "lake": {"uri": uri}}
-        self.open(build_settings(content), weights.read_bytes())
+        self.open(build_settings(content), weights.read_bytes(), blend=config.get("blend"))
 
-    def open(self, settings: Settings, weights: bytes, anchor: int | None = None) -> Self:
+    def open(
+        self, settings: Settings, weights: bytes, anchor: int | None = None, blend: Mapping[str, Any] | None = None
+    ) -> Self:
         """Read the graph and the keys from the lake, and build the network.
 
         Args:
             settings: as the model was trained with.
             weights: content of its file.
             anchor: of the answers, epoch seconds; default: the latest, or each entity's own where the query asks so.
+            blend: what baselines the answers are made of beside the network, as the model keeps it.
 
         Raises:
             LakeError: the model does not fit the graph any more.
         """
-        self.settings = settings
+        self.settings, self.blend = settings, blend
         self.lake = Lake(settings.lake.uri, settings.lake.storage_options)
         store = GraphStore.open(self.lake, settings.lake.cache)
         self.query: PredictiveQuery = bind_query(settings, store.manifest)
-        latest = plan_query_anchors(settings, self.query, store.manifest.time_ranges).latest
-        self.anchor = latest if anchor is None else anchor
+        self.latest = plan_query_anchors(settings, self.query, store.manifest.time_ranges).latest
+        self.anchor = self.latest if anchor is None else anchor
         # What is known at a time is asked for by name alone.
         self.at_own_times = self.query.asks_at_own_time and anchor is None
         self.entity_keys = read_keys(self.lake, self.query.entity.name)
         self._known = pd.Index(self.entity_keys.to_pandas())
-        self.store = view_for(store, self.query.pseudo_timed_tables)
+        self.store = view_for(store, self.query, self.lake)
         self.load_weights(weights)
         return self
 
@@ -137,9 +144,12 @@ class AnswerModel(LakeModel):
         examples = EntityExamples.unlabelled(nodes, self.anchor - origin)
         if self.at_own_times:
             examples = asked_examples(self.store, self.query, nodes, self.anchor - origin, there=False)
-        scores = score_in_batches(self.predictor, examples, self.settings.embedding.batch_size)
-        top = k or self.query.top
+        scores, top = self.scores(examples), k or self.query.top
         return answer_table(self.predictor, examples, scores, self.entity_keys, origin, top).to_pandas()
+
+    def scores(self, examples: EntityExamples) -> NDArray[np.float32]:
+        """Probabilities or values, float32 ``[examples, scores]``."""
+        return score_in_batches(self.predictor, examples, self.settings.embedding.batch_size)
 
     def entities(self) -> NDArray[np.int64]:
         """Node ids of all entities that are there at the anchor, ascending."""
@@ -182,10 +192,15 @@ def log_model(run_id: str, settings: Settings, lake: Lake, model: LakeModel) -> 
     if weights is None:
         raise LakeError(f"lake {lake.uri} holds no model of query '{settings.query.name}'")
     # Credentials don't belong into a model; where it is loaded, the environment has them.
-    resolved = mask_secrets(settings.model_dump(mode="json", exclude={"lake", "spark", "tracking"}))
+    resolved = mask_secrets(settings.model_dump(mode="json", exclude={"lake", "spark", "publish", "tracking"}))
     # A model that is kept in its lake moves with it.
     inside = lake.local and settings.tracking.uri is None
-    config = {"settings": to_portable(lake, resolved), "lake": "" if inside else mask_text(lake.uri)}
+    blend = lake.read_bytes(blend_path(settings.query.name))
+    config = {
+        "settings": to_portable(lake, resolved),
+        "lake": "" if inside else mask_text(lake.uri),
+        "blend": None if blend is None else json.loads(blend),
+    }
     with scratch_folder(None, "model", lake.uri) as folder, mlflow.start_run(run_id=run_id):
         path = folder / "model.pt"
         path.write_bytes(weights)

@@ -162,16 +162,15 @@ class Model:
     def _open(self, anchor: int | None) -> LakeModel:
         """The network with its graph; the last one is kept."""
         if self._answering is None or self._answering[0] != anchor:
-            self._answering = anchor, self._kind().open(self.settings, self._weights, anchor)
+            self._answering = anchor, self._kind().open(self.settings, self._weights, anchor, self._blend)
         return self._answering[1]
 
     def _kind(self) -> LakeModel:
-        from gnnscale.inference import AnswerModel
+        from gnnscale.evaluation import BlendedAnswerModel, BlendedRankingModel
         from gnnscale.pipeline import open_graph
-        from gnnscale.retrieval import RankingModel
 
         _, query = open_graph(self.settings, self._lake, edges=False)
-        return RankingModel() if query.task_type.predicts_links else AnswerModel()
+        return BlendedRankingModel() if query.task_type.predicts_links else BlendedAnswerModel()
 
     @cached_property
     def _weights(self) -> bytes:
@@ -181,6 +180,12 @@ class Model:
         if content is None:
             raise LakeError(f"lake {self.lake} holds no model of query '{self.name}'; run the train stage first")
         return content
+
+    @property
+    def _blend(self) -> dict[str, Any]:
+        from gnnscale.evaluation import read_blend
+
+        return read_blend(self._lake, self.name).to_dict()
 
     def __repr__(self) -> str:
         figures = repr(self.metrics) if self._evaluation() else "not evaluated"

@@ -122,6 +122,58 @@ class Query:
         time = "anchor_time" if "anchor_time" in found.column_names else PART
         return found.sort_by([(time, "ascending"), ("entity", "ascending")])
 
+    def run(
+        self,
+        lake: str | Path,
+        stages: Sequence[str],
+        mode: str = "normal",
+        overrides: Overrides | None = None,
+        *,
+        force: bool = False,
+        verbose: bool = False,
+    ) -> dict[str, str]:
+        """Run some of the stages, as cells of a notebook or tasks of a job do; those before them have run already.
+
+        Args:
+            lake, mode, overrides, force, verbose: as of :meth:`fit`.
+            stages: such as ``graph``, ``labels`` and ``train``, in this order.
+
+        Returns:
+            Stage -> what was done, in a few words.
+
+        Raises:
+            GnnscaleError: there is no such stage, one before it has not run, or what it takes is at fault.
+        """
+        done: dict[str, str] = {}
+        self._run(lake, mode, overrides, None, force, verbose, stages, done)
+        return done
+
+    def features(
+        self,
+        lake: str | Path,
+        mode: str = "normal",
+        overrides: Overrides | None = None,
+        *,
+        force: bool = False,
+        verbose: bool = False,
+    ) -> pa.Table:
+        """Build the graph, label examples and compute their features, for a model of one's own.
+
+        Args:
+            lake, mode, overrides, force, verbose: as of :meth:`fit`.
+
+        Returns:
+            ``features_<query>`` in order of anchor and entity: ``entity`` (node id), ``anchor_time`` (epoch seconds),
+            ``split`` (``predict`` for who is predicted for), of rankings ``target`` (node id) and ``had``, and a column
+            a feature, null where it is not known.
+
+        Raises:
+            GnnscaleError: the configuration or a table is at fault; what is done stays done.
+        """
+        home = self._run(lake, mode, overrides, None, force, verbose, ["graph", "labels", "features"])
+        order = ["anchor_time", "entity"] + (["target"] if self.bound.task_type.predicts_links else [])
+        return home.read(f"features_{self.name}").sort_by([(name, "ascending") for name in order])
+
     def _run(
         self,
         lake: str | Path,
@@ -131,6 +183,7 @@ class Query:
         force: bool,
         verbose: bool,
         stages: Sequence[str] | None = None,
+        done: dict[str, str] | None = None,
     ) -> Lake:
         from gnnscale.pipeline import Pipeline, PipelineContext, check_room, prepare_environment
         from gnnscale.tracking import kept_store, shown_logging
@@ -145,7 +198,8 @@ class Query:
             stored = {"tables": self._graph.store(home), **(self._store_examples(home, given) if given else {})}
             settings = self._settings(home, stored, words, mode)
             with Pipeline(PipelineContext(settings, console, force)) as pipeline:
-                pipeline.run(stages)
+                said = {} if done is None else done
+                pipeline.run(stages, lambda name, record: said.update({name: record.detail}))
         return home
 
     def _settings(self, lake: Lake, stored: Mapping[str, Any], words: Sequence[str], mode: str) -> Settings:
@@ -180,13 +234,13 @@ class Query:
         return settings
 
     def _store_examples(self, lake: Lake, given: TableInput) -> dict[str, Any]:
-        """Examples of one's own as configuration: where they are, and the anchor that rankings are tested at."""
-        from gnnscale.etl import holdout_anchor
+        """Examples of one's own as configuration: where they are, and the anchors that rankings are tested at."""
+        from gnnscale.etl import holdout_anchors
 
         content: dict[str, Any] = {"query": {"examples": given.store(lake)}}
         if self.bound.task_type.predicts_links:
-            test = holdout_anchor(lake, content["query"]["examples"])
-            content["anchors"] = {"test": test.isoformat() if test else None}
+            tests = holdout_anchors(lake, content["query"]["examples"])
+            content["anchors"] = {"test": [time.isoformat() for time in tests] or None}
         return content
 
     def __repr__(self) -> str:

@@ -40,6 +40,19 @@ class WrittenFile:
         return AddAction(self.path, self.size, {}, now, True, json.dumps({k: v for k, v in statistics.items() if v}))
 
 
+@dataclass(frozen=True)
+class Replaced:
+    """Files that make room for others.
+
+    Args:
+        version: of the table, that they were read from.
+        files: their paths under the table's root.
+    """
+
+    version: int
+    files: Sequence[str]
+
+
 def commit_files(
     path: str,
     schema: pa.Schema,
@@ -47,6 +60,7 @@ def commit_files(
     mode: Literal["overwrite", "append"],
     storage_options: Mapping[str, str],
     metadata: Mapping[str, str] | None = None,
+    replaced: Replaced | None = None,
 ) -> int:
     """Make files the content of a table, or a part of it, in one transaction.
 
@@ -55,20 +69,25 @@ def commit_files(
         schema: of the files.
         mode: ``overwrite`` replaces what the table holds, ``append`` adds to it.
         metadata: kept with the commit.
+        replaced: with ``append``, what makes room for them.
 
     Returns:
         The version committed.
 
     Raises:
         LakeError: rows are appended to a table of other columns.
+        CommitFailedError: files are replaced, and something has been committed since they were read.
     """
     now = int(time.time() * 1000)
     actions: list[AddAction | RemoveAction] = [file.action(now) for file in files]
+    actions += [RemoveAction(path, True, now) for path in (replaced.files if replaced else ())]
     options = dict(storage_options) or None
-    properties = CommitProperties(custom_metadata=dict(metadata or {}))
+    # Tried once, no commit of others can come between what was read and what is replaced.
+    retries = 0 if replaced else None
+    properties = CommitProperties(custom_metadata=dict(metadata or {}), max_commit_retries=retries)
     delta_schema = Schema.from_arrow(schema)
     if DeltaTable.is_deltatable(path, options):
-        table = DeltaTable(path, storage_options=options)
+        table = DeltaTable(path, replaced.version if replaced else None, options)
         if mode == "append" and table.schema() != delta_schema:
             raise LakeError(f"can't append to {path}: its columns are {table.schema()}, not {delta_schema}")
         table.create_write_transaction(actions, mode, delta_schema, commit_properties=properties)

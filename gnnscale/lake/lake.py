@@ -18,7 +18,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from gnnscale.lake.delta_files import WrittenFile, commit_files
 from gnnscale.lake.delta_log import check_readable, log_fault
-from gnnscale.lake.places import local_path, open_folder
+from gnnscale.lake.places import local_path, open_folder, open_place
 from gnnscale.schema import LakeError, mask_secrets, nearest
 
 
@@ -122,6 +122,18 @@ class Lake:
         )
         return self.version(table)
 
+    def vacuum(self, table: str, days: int) -> int:
+        """Remove files that no version of the table has needed for some days: earlier versions can't be read then.
+
+        Returns:
+            Files removed.
+        """
+        opened = self.open(table)
+        old = opened.vacuum(retention_hours=24 * days, enforce_retention_duration=False)
+        if old:
+            opened.vacuum(retention_hours=24 * days, dry_run=False, enforce_retention_duration=False)
+        return len(old)
+
     @property
     def is_writable_by_delta(self) -> bool:
         """Whether delta-rs writes rows here itself: it takes paths for URIs, which have no room for some signs."""
@@ -195,6 +207,11 @@ class Lake:
         """
         filesystem, root = self._filesystem()
         file = f"{root}/{path}"
+        if not self.local:
+            # An object is there when all of it has come.
+            with filesystem.open_output_stream(file) as stream:
+                stream.write(content)
+            return f"{self.uri}/{path}"
         filesystem.create_dir(file.rpartition("/")[0], recursive=True)
         with filesystem.open_output_stream(f"{file}.new") as stream:
             stream.write(content)
@@ -242,6 +259,4 @@ class Lake:
             filesystem.delete_dir(f"{root}/{path}")
 
     def _filesystem(self) -> tuple[pyarrow.fs.FileSystem, str]:
-        if self.local:
-            return pyarrow.fs.LocalFileSystem(), self.uri
-        return pyarrow.fs.FileSystem.from_uri(self.uri)
+        return open_place(self.uri, self.storage_options)

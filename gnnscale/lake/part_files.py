@@ -6,12 +6,13 @@ import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet as pq
 
-from gnnscale.lake.delta_files import WrittenFile, commit_files
+from gnnscale.lake.delta_files import Replaced, WrittenFile, commit_files
 from gnnscale.lake.delta_log import table_files
 from gnnscale.lake.lake import Lake
 from gnnscale.lake.places import open_folder
@@ -41,13 +42,19 @@ class PartFiles:
         """What the names of the run's files begin with."""
         return f"{self.kind}-{self.query}-{self.fingerprint}-"
 
-    def write(self, name: str, rows: pa.Table) -> None:
-        """Write a file; it appears whole or not at all, and replaces one that is there."""
+    def write(self, name: str, rows: pa.Table, numbers: Sequence[str] = ()) -> None:
+        """Write a file; it appears whole or not at all, and replaces one that is there.
+
+        Args:
+            name: of the file.
+            rows: to be written.
+            numbers: columns whose values hardly repeat, which no dictionary is tried for.
+        """
         filesystem, root = open_folder(self.lake.table_uri(self.table), self.lake.storage_options, make=True)
         # An object appears when it is whole; a local file gets its name when it is.
         path = f"{root}.{name}.{uuid.uuid4().hex[:8]}" if self.lake.local else root + name
         with filesystem.open_output_stream(path) as sink:
-            pq.write_table(rows, sink, compression="zstd")
+            pq.write_table(rows, sink, **_encoding(rows, numbers))
         if self.lake.local:
             filesystem.move(path, root + name)
 
@@ -85,8 +92,38 @@ class PartFiles:
         uri, options = self.lake.table_uri(self.table), self.lake.storage_options
         return commit_files(uri, schema, files, "overwrite", options, stamp)
 
-    def remove_unfinished(self) -> int:
+    def replace(
+        self,
+        schema: pa.Schema,
+        files: Sequence[WrittenFile],
+        replaced: Sequence[str],
+        version: int,
+        stamp: Mapping[str, str],
+    ) -> int:
+        """Put files in the place of some of the table's in one transaction; the others stay.
+
+        Args:
+            schema: columns, as Delta has them.
+            files: of this run.
+            replaced: files of the table.
+            version: of the table, that they were read from.
+            stamp: kept with the commit, as with :meth:`commit`.
+
+        Returns:
+            The version that holds them.
+
+        Raises:
+            CommitFailedError: something has been committed since that version.
+        """
+        stamp = {**stamp, "query": self.query, self.kind: self.fingerprint}
+        uri, options = self.lake.table_uri(self.table), self.lake.storage_options
+        return commit_files(uri, schema, files, "append", options, stamp, Replaced(version, replaced))
+
+    def remove_unfinished(self, whole: bool = True) -> int:
         """Remove files of the query's other runs of the kind that were never committed, and what killed writers left.
+
+        Args:
+            whole: whether files that are whole are removed, too, which another run may be about to commit.
 
         Returns:
             Files removed.
@@ -95,7 +132,8 @@ class PartFiles:
         filesystem, root = open_folder(self.lake.table_uri(self.table), self.lake.storage_options)
         for name, _ in self._all():
             match = self._pattern.fullmatch(name)
-            if match and match[1] == self.query and (match[2] not in kept or name.startswith(".")):
+            unfinished = match and match[1] == self.query and (match[2] not in kept or name.startswith("."))
+            if unfinished and (whole or name.startswith(".")):
                 filesystem.delete_file(root + name)
                 removed += 1
         return removed
@@ -122,6 +160,15 @@ class PartFiles:
         for entry in filesystem.get_file_info(selector):
             if entry.type == pyarrow.fs.FileType.File:
                 yield entry.base_name, entry.size
+
+
+def _encoding(rows: pa.Table, numbers: Sequence[str]) -> dict[str, Any]:
+    """How the columns of a file are written."""
+    if not numbers:
+        return {"compression": "zstd"}
+    repeating = [name for name in rows.column_names if name not in numbers]
+    compression = {name: "none" if name in numbers else "zstd" for name in rows.column_names}
+    return {"compression": compression, "use_dictionary": repeating, "write_statistics": repeating}
 
 
 def committed_by(lake: Lake, table: str, kind: str) -> str:

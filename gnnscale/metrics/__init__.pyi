@@ -19,3 +19,4 @@ from .task_evaluation import selection_metric as selection_metric
 from .task_evaluation import task_metrics as task_metrics
 from .task_evaluation import validate_task as validate_task
 from .weighted_draws import entity_weights as entity_weights
+from .weighted_draws import ratio as ratio

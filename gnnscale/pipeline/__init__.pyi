@@ -3,6 +3,10 @@ from .environment import prepare_environment as prepare_environment
 from .interactions import COMPARISON as COMPARISON
 from .interactions import InteractionResult as InteractionResult
 from .interactions import run_interactions as run_interactions
+from .job_plan import Answers as Answers
+from .job_plan import JobTask as JobTask
+from .job_plan import job_plan as job_plan
+from .job_plan import job_tasks as job_tasks
 from .room import check_room as check_room
 from .spark_lease import SparkLease as SparkLease
 from .spark_lease import active_session as active_session
@@ -13,6 +17,7 @@ from .stages.evaluate_and_report import EVALUATION as EVALUATION
 from .stages.evaluate_and_report import report_path as report_path
 from .stages.open_graph import open_graph as open_graph
 from .stages.preflight import check_inputs as check_inputs
+from .stages.refresh_stage import REFRESH_ORDER as REFRESH_ORDER
 from .stages.stage import PipelineContext as PipelineContext
 from .stages.stage import Stage as Stage
 from .stages.train_stage import trained_record as trained_record

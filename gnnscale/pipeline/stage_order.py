@@ -13,11 +13,14 @@ from gnnscale.pipeline.failures import explain_failure, lost_process
 from gnnscale.pipeline.room import check_room
 from gnnscale.pipeline.stages.embed_stage import EmbedStage
 from gnnscale.pipeline.stages.evaluate_stage import EvaluateAnswersStage, EvaluateStage
+from gnnscale.pipeline.stages.feature_stage import FeatureStage
 from gnnscale.pipeline.stages.graph_stage import GraphStage
 from gnnscale.pipeline.stages.index_stage import IndexStage
 from gnnscale.pipeline.stages.label_stage import LabelStage
 from gnnscale.pipeline.stages.predict_stage import PredictStage
 from gnnscale.pipeline.stages.preflight import check_inputs
+from gnnscale.pipeline.stages.publish_stage import PublishStage
+from gnnscale.pipeline.stages.refresh_stage import RefreshStage
 from gnnscale.pipeline.stages.retrieve_stage import RetrieveStage
 from gnnscale.pipeline.stages.shard_stage import ShardStage
 from gnnscale.pipeline.stages.stage import PipelineContext, Stage
@@ -36,6 +39,7 @@ ENTITY_STAGES: Stages = (GraphStage, LabelStage, TrainStage, PredictStage, Evalu
 ALL_STAGES: Stages = (
     GraphStage,
     LabelStage,
+    FeatureStage,
     ShardStage,
     TrainStage,
     EmbedStage,
@@ -43,6 +47,8 @@ ALL_STAGES: Stages = (
     RetrieveStage,
     PredictStage,
     EvaluateStage,
+    PublishStage,
+    RefreshStage,
 )
 """Every stage that can be run alone, in the order in which they are listed."""
 
@@ -87,8 +93,8 @@ class Pipeline:
         Raises:
             ConfigError: the query's task has none.
         """
-        beside = (ShardStage, IndexStage) if self.query.task_type.predicts_links else (ShardStage,)
-        stages: Stages = tuple(dict.fromkeys((*self.stages, *beside)))
+        links: Stages = (IndexStage, RefreshStage) if self.query.task_type.predicts_links else ()
+        stages: Stages = tuple(dict.fromkeys((*self.stages, FeatureStage, ShardStage, PublishStage, *links)))
         for stage in stages:
             if stage.name == name:
                 return stage

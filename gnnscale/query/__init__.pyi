@@ -5,17 +5,21 @@ from .anchors import Split as Split
 from .anchors import epoch_seconds as epoch_seconds
 from .anchors import plan_anchors as plan_anchors
 from .anchors import show_time as show_time
+from .bound import NEEDS_EVENTS as NEEDS_EVENTS
 from .bound import Aggregate as Aggregate
+from .bound import aggregates as aggregates
 from .explanation import explain as explain
 from .horizon import Horizon as Horizon
 from .left_out import LeftOut as LeftOut
 from .parser import parse as parse
 from .predictive_query import PredictiveQuery as PredictiveQuery
+from .pseudo_time import GIVEN_PARTS as GIVEN_PARTS
 from .pseudo_time import PART as PART
 from .pseudo_time import PARTS as PARTS
 from .pseudo_time import WINDOW as WINDOW
 from .pseudo_time import part_of as part_of
 from .pseudo_time import plan_pseudo_time as plan_pseudo_time
+from .pseudo_time import training_part_of as training_part_of
 from .task_spec import Question as Question
 from .task_spec import TaskSpec as TaskSpec
 from .task_spec import find_task as find_task
@@ -29,3 +33,4 @@ from .tasks.regression import REGRESSION as REGRESSION
 from .window import LONG_AGO as LONG_AGO
 from .window import UNIT_SECONDS as UNIT_SECONDS
 from .window import Window as Window
+from .window import shift as shift

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Final, Literal
 
 from gnnscale.query.horizon import Horizon
 from gnnscale.query.window import shift
 from gnnscale.schema import DataError
 
 DAY = 86_400
+
+TRAIN: Final = 26
+"""Training anchors where nothing is known of how many examples one has; more where it has few."""
+
+MOST_TRAIN: Final = 520
+"""Training anchors that are never passed by themselves: each costs a pass over the events."""
+
+ENOUGH: Final = 500
+"""Validation examples that are enough to choose weights by; of fewer, the choice is mostly chance."""
+
+MOST_VALIDATION: Final = 8
+"""Validation anchors that are never passed by themselves: training would end long before the test."""
+
+MOST_SHARE: Final = 4
+"""Of the anchors before the test, one in so many at most validates by itself."""
+
+Times = datetime | Sequence[datetime] | None
+"""One time, several, or none."""
 
 
 class Split(StrEnum):
@@ -41,15 +62,19 @@ class AnchorPlan:
     """Anchor times in epoch seconds, UTC.
 
     Args:
-        train: ascending; every training window ends at or before ``validation``.
-        validation: its window ends at or before ``test``.
-        test: anchor of the holdout.
+        train: ascending; every training window ends at or before the first validation anchor.
+        validation: the last one; every validation window ends at or before the first test anchor.
+        test: the last anchor of the holdout.
         latest: anchor of the predictions.
         horizon: the windows after each anchor.
         static: whether the query has no window: everything is asked at ``latest``, and entities are split instead.
         data_end: last time of the events that labels are made of; None where nothing hangs on it.
         own_times: of a static query whose entities have times: each is asked about at its own, those without at
             ``latest``, and the split goes by time.
+        earlier_validation, earlier_test: those before the last one, ascending.
+        rows: about how many examples an anchor has; None where that is not known.
+        past: anchor whose window ends at ``latest``: its labels are what is known as the past there; None where the
+            query's windows end at several times, or there are none.
     """
 
     train: tuple[int, ...]
@@ -60,6 +85,20 @@ class AnchorPlan:
     static: bool = False
     own_times: OwnTimes | None = None
     data_end: int | None = None
+    earlier_validation: tuple[int, ...] = ()
+    earlier_test: tuple[int, ...] = ()
+    rows: float | None = None
+    past: int | None = None
+
+    @property
+    def validations(self) -> tuple[int, ...]:
+        """Every anchor that validates, ascending."""
+        return (*self.earlier_validation, self.validation)
+
+    @property
+    def tests(self) -> tuple[int, ...]:
+        """Every anchor of the holdout, ascending."""
+        return (*self.earlier_test, self.test)
 
     @property
     def cut_short(self) -> tuple[int, int] | None:
@@ -73,90 +112,169 @@ class AnchorPlan:
         """Every labelled anchor and its split, ascending; empty for a static query."""
         if self.static:
             return {}
-        plan = dict.fromkeys(self.train, Split.TRAIN)
-        return {**plan, self.validation: Split.VALIDATION, self.test: Split.TEST}
+        return {anchor: split for split in Split for anchor in self.of(split)}
 
     def of(self, split: Split) -> tuple[int, ...]:
         """Anchors of one split, ascending."""
-        return {Split.TRAIN: self.train, Split.VALIDATION: (self.validation,), Split.TEST: (self.test,)}[split]
+        return {Split.TRAIN: self.train, Split.VALIDATION: self.validations, Split.TEST: self.tests}[split]
 
 
 def plan_anchors(
     horizon: Horizon,
     time_range: tuple[int, int],
-    test: datetime | None = None,
-    validation: datetime | None = None,
+    test: Times = None,
+    validation: Times = None,
     step_days: int | None = None,
-    train: int = 26,
+    train: int | Literal["auto"] = "auto",
     start: datetime | None = None,
     end: datetime | None = None,
     latest: datetime | None = None,
     own_times: bool = False,
+    validation_count: int | Literal["auto"] = "auto",
+    test_count: int = 1,
+    train_examples: int = 20_000,
+    rows: float | None = None,
 ) -> AnchorPlan:
     """Choose anchors from the range of the events' times.
 
     Args:
         horizon: of the query.
         time_range: first and last time of an event, in epoch seconds.
-        test: anchor of the test window; default: the last midnight whose window ends inside the data (the last full
-            hour, minute or second for windows that are shorter than a day).
-        validation: anchor of the validation window; default: the last one, whole steps before ``test``, whose window
-            ends by then.
+        test: anchor of the (last) test window, or all of them; default: the last midnight whose window ends inside the
+            data (the last full hour, minute or second for windows that are shorter than a day).
+        validation: anchor of the (last) validation window, or all of them; default: the last one, whole steps before
+            the first test anchor, whose window ends by then.
         step_days: days between anchors; default: the end of the window, rounded up to whole days.
-        train: most training anchors.
+        train: most training anchors; ``auto`` takes as many as give ``train_examples``, and never under 26.
         start, end: earliest and latest training anchor; default: as far as the data and the windows reach.
         latest: anchor of the predictions; default: the first midnight at or after the last event.
         own_times: whether a query without windows asks each entity at its own time; ``test`` and ``validation`` are
             then the times from which on entities test and validate, and ``start`` and ``end`` bound those that train.
+        validation_count, test_count: anchors of a split, a step apart, the last of which is given or found; ``auto``
+            takes more than one where one has few examples.
+        train_examples: training examples that are enough.
+        rows: about how many examples an anchor has; None where that is not known.
 
     Raises:
-        DataError: no event lies in the test window, none lies before the first training window, or windows overlap.
+        DataError: no event lies in the test windows, none lies before the first training window, or windows of
+            different splits overlap.
     """
     first, last = time_range
     if not horizon.windows:
-        at = epoch_seconds(latest) if latest else -(-last // DAY) * DAY
-        own = OwnTimes(*(epoch_seconds(t) if t else None for t in (validation, test, start, end)))
-        if own_times and own.validation is not None and own.test is not None and own.validation >= own.test:
-            raise DataError(
-                f"anchors.validation ({show_time(own.validation)}) is not before anchors.test ({show_time(own.test)})"
-            )
-        return AnchorPlan((at,), at, at, at, horizon, static=True, own_times=own if own_times else None)
+        return _static_plan(horizon, last, test, validation, start, end, latest, own_times)
     step, unit = (step_days, "days") if step_days else _default_step(horizon)
     grain = _grain(horizon)
-    test_at = epoch_seconds(test) if test else _last_inside(horizon, last, grain)
-    begin, finish = horizon.span(test_at)
-    if not first <= begin < last:
-        raise DataError(
-            f"the test window ({show_time(begin)}, {show_time(finish)}] holds no "
-            f"event: times run from {show_time(first)} to {show_time(last)}. Set anchors.test to an earlier time"
-        )
-    if validation:
-        validation_at = epoch_seconds(validation)
-        if horizon.span(validation_at)[1] > test_at:
+    tests = _several(test)
+    if not tests:
+        tests = (_last_inside(horizon, last, grain),)
+    if len(tests) == 1:
+        tests = _back_from(tests[0], test_count, step, unit)
+    _check_inside(horizon, tests, first, last)
+    validations = _several(validation) or (_step_back(horizon, tests[0], step, unit),)
+    for at in validations:
+        if horizon.span(at)[1] > tests[0]:
             raise DataError(
-                f"the validation window of {show_time(validation_at)} ends at "
-                f"{show_time(horizon.span(validation_at)[1])}, after the test anchor ({show_time(test_at)}). Set "
-                "anchors.validation to an earlier time"
+                f"the validation window of {show_time(at)} ends at {show_time(horizon.span(at)[1])}, after the test "
+                f"anchor ({show_time(tests[0])}). Set anchors.validation to an earlier time"
             )
-    else:
-        validation_at = _step_back(horizon, test_at, step, unit)
-    newest = _step_back(horizon, validation_at, step, unit)
+    if len(validations) == 1:
+        if validation_count == "auto":
+            before = _count_back(validations[0], first, step, unit)
+            count = 1 if not rows else max(1, min(math.ceil(ENOUGH / rows), before // MOST_SHARE, MOST_VALIDATION))
+        else:
+            count = validation_count
+        validations = _back_from(validations[0], count, step, unit)
+    newest = _step_back(horizon, validations[0], step, unit)
     earliest = max(first + 1, epoch_seconds(start)) if start else first + 1
     latest_train = epoch_seconds(end) if end else newest
+    if train == "auto":
+        most = TRAIN if not rows else min(max(TRAIN, math.ceil(train_examples / rows)), MOST_TRAIN)
+    else:
+        most = train
     anchors: list[int] = []
     index = 0
-    while len(anchors) < train and (at := shift(newest, -index * step, unit)) >= earliest:
+    while len(anchors) < most and (at := shift(newest, -index * step, unit)) >= earliest:
         if at <= latest_train:
             anchors.append(at)
         index += 1
     if not anchors:
         raise DataError(
             f"no training anchor fits between the first event ({show_time(first)}) and the validation window, "
-            f"which starts at {show_time(horizon.span(validation_at)[0])}: a later anchors.test or a shorter window "
+            f"which starts at {show_time(horizon.span(validations[0])[0])}: a later anchors.test or a shorter window "
             "would"
         )
     latest_at = epoch_seconds(latest) if latest else -(-last // grain) * grain
-    return AnchorPlan(tuple(reversed(anchors)), validation_at, test_at, latest_at, horizon, data_end=last)
+    return AnchorPlan(
+        tuple(reversed(anchors)),
+        validations[-1],
+        tests[-1],
+        latest_at,
+        horizon,
+        data_end=last,
+        earlier_validation=validations[:-1],
+        earlier_test=tests[:-1],
+        rows=rows,
+    )
+
+
+def _static_plan(
+    horizon: Horizon,
+    last: int,
+    test: Times,
+    validation: Times,
+    start: datetime | None,
+    end: datetime | None,
+    latest: datetime | None,
+    own_times: bool,
+) -> AnchorPlan:
+    """The plan of a query without windows, which is asked once, or of each entity at its own time."""
+    begins: list[int | None] = []
+    for name, given in (("validation", validation), ("test", test)):
+        times = _several(given)
+        if len(times) > 1:
+            raise DataError(
+                f"anchors.{name} are {len(times)} times, and a query without a window is split at one: set one time"
+            )
+        begins.append(times[0] if times else None)
+    at = epoch_seconds(latest) if latest else -(-last // DAY) * DAY
+    own = OwnTimes(*begins, *(epoch_seconds(t) if t else None for t in (start, end)))
+    if own_times and own.validation is not None and own.test is not None and own.validation >= own.test:
+        raise DataError(
+            f"anchors.validation ({show_time(own.validation)}) is not before anchors.test ({show_time(own.test)})"
+        )
+    return AnchorPlan((at,), at, at, at, horizon, static=True, own_times=own if own_times else None)
+
+
+def _several(times: Times) -> tuple[int, ...]:
+    """Times in epoch seconds, ascending, each once."""
+    if times is None:
+        return ()
+    given = [times] if isinstance(times, datetime) else times
+    return tuple(sorted({epoch_seconds(time) for time in given}))
+
+
+def _back_from(last: int, count: int, step: int, unit: str) -> tuple[int, ...]:
+    """So many anchors, whole steps apart, ascending to the last."""
+    return tuple(shift(last, -index * step, unit) for index in reversed(range(count)))
+
+
+def _count_back(last: int, first: int, step: int, unit: str) -> int:
+    """Anchors after the first event, whole steps back from the last; as many as could ever be of use."""
+    count = 0
+    while count <= MOST_TRAIN and shift(last, -count * step, unit) > first:
+        count += 1
+    return count
+
+
+def _check_inside(horizon: Horizon, tests: Sequence[int], first: int, last: int) -> None:
+    for at in tests:
+        begin, finish = horizon.span(at)
+        if not first <= begin < last:
+            earlier = "an earlier time" if at == tests[-1] else "fewer or later times, or anchors.test_count lower"
+            raise DataError(
+                f"the test window ({show_time(begin)}, {show_time(finish)}] holds no "
+                f"event: times run from {show_time(first)} to {show_time(last)}. Set anchors.test to {earlier}"
+            )
 
 
 def _grain(horizon: Horizon) -> int:

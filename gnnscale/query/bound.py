@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from gnnscale.query.window import Window
 from gnnscale.schema import ColumnType, Link, ValueKind
 
 Value = float | int | str | bool
 """A constant; times are epoch microseconds, UTC."""
+
+
+NEEDS_EVENTS: Final = ("AVG", "MIN", "MAX", "FIRST", "LAST", "LIST_DISTINCT")
+"""Aggregates that over nothing are missing, and as a target drop the example."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gnnscale.query.anchors import AnchorPlan, OwnTimes, show_time
@@ -95,6 +96,11 @@ def _unknown(query: PredictiveQuery, left_out: LeftOut | None) -> str:
 
 
 def _anchors(query: PredictiveQuery, plan: AnchorPlan) -> list[tuple[str, str]]:
+    if query.pseudo_timed_tables and query.split_column is not None:
+        return [
+            ("split", f"{query.event_table.name} as column {query.split_column} says; training by parts at random"),
+            ("predictions", f"what comes after all of {query.event_table.name}"),
+        ]
     if query.pseudo_timed_tables:
         return [
             ("split", f"{query.event_table.name} by ten parts, at random but fixed: what comes after the parts before"),
@@ -114,9 +120,9 @@ def _anchors(query: PredictiveQuery, plan: AnchorPlan) -> list[tuple[str, str]]:
     first, last = plan.train[0], plan.train[-1]
     step = f", {(plan.train[1] - first) / 86_400:g} days apart" if len(plan.train) > 1 else ""
     return [
-        ("training", f"{len(plan.train)} anchors, {show_time(first)} to {show_time(last)}{step}"),
-        ("validation", _window(plan, plan.validation)),
-        ("test", _window(plan, plan.test) + _cut_short(plan)),
+        ("training", f"{len(plan.train)} anchors, {show_time(first)} to {show_time(last)}{step}{_examples(plan)}"),
+        ("validation", _windows(plan, plan.validations)),
+        ("test", _windows(plan, plan.tests) + _cut_short(plan)),
         ("predictions", f"at {show_time(plan.latest)}"),
         ("leakage", _leakage(plan, last)),
     ]
@@ -132,9 +138,22 @@ def _split_by_time(own: OwnTimes) -> str:
     return f"by time: {', '.join(begins)}"
 
 
-def _window(plan: AnchorPlan, anchor: int) -> str:
-    start, end = plan.horizon.span(anchor)
-    return f"anchor {show_time(anchor)}, labels from ({show_time(start)}, {show_time(end)}]"
+def _examples(plan: AnchorPlan) -> str:
+    """About how many examples training has, where that can be told before anything is labelled."""
+    if plan.rows is None:
+        return ""
+    return f"; some {plan.rows:,.0f} examples each at most, {plan.rows * len(plan.train):,.0f} in all"
+
+
+def _windows(plan: AnchorPlan, anchors: Sequence[int]) -> str:
+    if len(anchors) > 1:
+        start, end = plan.horizon.span(anchors[0])[0], plan.horizon.span(anchors[-1])[1]
+        return (
+            f"{len(anchors)} anchors, {show_time(anchors[0])} to {show_time(anchors[-1])}, labels from "
+            f"({show_time(start)}, {show_time(end)}]"
+        )
+    start, end = plan.horizon.span(anchors[0])
+    return f"anchor {show_time(anchors[0])}, labels from ({show_time(start)}, {show_time(end)}]"
 
 
 def _cut_short(plan: AnchorPlan) -> str:

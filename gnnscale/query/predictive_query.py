@@ -15,7 +15,7 @@ from gnnscale.query.task_spec import Question, TaskSpec
 from gnnscale.query.tree import Aggregation, ColumnName, Entities, Literal, QueryTree, aggregations
 from gnnscale.query.window import Window
 from gnnscale.query.writing import write, write_name
-from gnnscale.schema import GraphSchema, Link, QueryError, Table, ValueKind
+from gnnscale.schema import ConfigError, GraphSchema, Link, QueryError, Table, ValueKind
 
 
 class PredictiveQuery:
@@ -37,6 +37,8 @@ class PredictiveQuery:
         positions: of the clauses in the text, by keyword.
         target_position: of the target in the text.
         class_column: the column whose values are the classes; None where the target is no class.
+        split_column: of the event table, which says of each event whether it trains, validates or tests; None where
+            that goes by time, or by parts at random.
         hidden_columns: (table, column) pairs that are no inputs, because the target is made of them.
         hidden_tables: tables that are not sampled, because a target without window is made of them.
 
@@ -72,6 +74,7 @@ class PredictiveQuery:
         self.hidden_columns = frozenset((o.table, o.name) for o in own)
         untimed = {a.event_table for a in aggregates(self.expression) if a.window is None}
         self.hidden_tables = frozenset() if self.pseudo_timed_tables else frozenset(untimed)
+        self.split_column: str | None = None
 
     @property
     def is_static(self) -> bool:
@@ -125,6 +128,21 @@ class PredictiveQuery:
         """The same query with a window on its one aggregate, for events that were given an order."""
         bound = copy(self)
         bound.expression = replace(self.aggregate, window=window)
+        return bound
+
+    def with_split(self, column: str) -> PredictiveQuery:
+        """The same query, its events split as a column of their table says.
+
+        Raises:
+            ConfigError: events are not put in an order for it, since they have times or the target is no ranking.
+        """
+        if self.pseudo_timed_tables is None:
+            raise ConfigError(
+                f"query.split={column} is for rankings without a window, whose events have no times; others are split "
+                "in time, by section anchors"
+            )
+        bound = copy(self)
+        bound.split_column = column
         return bound
 
     # What link prediction is made of.

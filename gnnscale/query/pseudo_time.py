@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from gnnscale.query.anchors import DAY, AnchorPlan
+from gnnscale.query.anchors import DAY, AnchorPlan, Split
 from gnnscale.query.horizon import Horizon
 from gnnscale.query.window import Window
 
@@ -19,6 +19,9 @@ FIRST_ASKED: Final = 3
 
 PART: Final = "part"
 """Column of labels that says which part an example asks for, where there is no time to ask at."""
+
+GIVEN_PARTS: Final = {Split.VALIDATION: PARTS - 2, Split.TEST: PARTS - 1}
+"""Parts of events that a given split sets aside; those of training are in the parts before, by their numbers."""
 
 WINDOW: Final = Window(0, 1, "days")
 
@@ -33,6 +36,11 @@ def part_of(number: Any) -> Any:
         mixed = ((number % 1_048_576) * 1_103_515_245 + 12_345) % 2_147_483_648
         number = (mixed - mixed % 2_048) / 2_048
     return (number - number % 32) / 32 % PARTS
+
+
+def training_part_of(number: Any) -> Any:
+    """Part of an event that a given split trains on, 0 to 7, from its node id; see :func:`part_of`."""
+    return part_of(number) % (PARTS - len(GIVEN_PARTS))
 
 
 def plan_pseudo_time(origin: int) -> AnchorPlan:

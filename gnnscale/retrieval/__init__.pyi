@@ -1,8 +1,12 @@
 from .embeddings import PairScores as PairScores
 from .embeddings import read_pairs as read_pairs
 from .embeddings import read_vectors as read_vectors
+from .filters.diversity import Diversity as Diversity
+from .filters.filter import Filter as Filter
 from .filters.history import History as History
 from .filters.history import read_history as read_history
+from .filters.query_filters import known_by as known_by
+from .filters.query_filters import valid_nodes as valid_nodes
 from .index.kind import Index as Index
 from .index.kind import IndexKind as IndexKind
 from .index.kind import SavedIndex as SavedIndex
@@ -17,7 +21,9 @@ from .index_shards.shard_pool import Question as Question
 from .index_shards.shard_pool import ShardPool as ShardPool
 from .index_shards.shard_pool import StartShards as StartShards
 from .index_stage import build_query_indexes as build_query_indexes
+from .ranking.allowed_search import AllowedSearch as AllowedSearch
 from .ranking.exact import rank_exact as rank_exact
+from .ranking.rank_batch import Reranker as Reranker
 from .registered_ranking import RankingModel as RankingModel
 from .retrieve_stage import Retrieved as Retrieved
 from .retrieve_stage import retrieve as retrieve

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -25,13 +25,13 @@ Rank = Callable[[NDArray[np.int64]], Ranked]
 
 @dataclass(frozen=True)
 class Answers:
-    """A table of ranked targets at one anchor, or at none.
+    """A table of ranked targets at some anchors.
 
     Args:
         lake: gets the table.
         table: its name.
         query: whose answers these are.
-        anchor: epoch seconds; None where events were taken without their times.
+        timed: whether rows tell their anchor; not where events were taken without their times.
         entity_keys, target_keys: in order of node id.
         explored: whether a column says which targets were drawn at random.
         fingerprint: of all that the answers depend on, and of how they are cut into files.
@@ -40,7 +40,7 @@ class Answers:
     lake: Lake
     table: str
     query: str
-    anchor: int | None
+    timed: bool
     entity_keys: pa.Array
     target_keys: pa.Array
     explored: bool
@@ -48,20 +48,47 @@ class Answers:
 
     def write(
         self,
+        anchor: int,
         entities: NDArray[np.int64],
         partition_rows: int,
         rank: Rank,
         advance: Callable[[int], None] = lambda rows: None,
-    ) -> int:
-        """Write the lists of some entities and commit them once.
+    ) -> list[str]:
+        """Write the lists of some entities at one anchor; :meth:`commit` makes them the table.
 
         Partitions that a run which was killed has finished are not made again.
 
         Args:
+            anchor: epoch seconds.
             entities: node ids, ascending; the others have no rows.
             partition_rows: entities of a file.
             rank: makes lists.
             advance: called with the number of entities that are done.
+
+        Returns:
+            Names of the files.
+        """
+        parts = self._parts
+        there = parts.sizes()
+        names = []
+        # An empty table has one file, without rows.
+        for start in range(0, max(1, len(entities)), partition_rows):
+            rows = entities[start : start + partition_rows]
+            names.append(f"{parts.prefix}{anchor}-{start:010d}.parquet")
+            if names[-1] not in there:
+                parts.write(names[-1], self.rows(rank(rows), rows, anchor))
+            advance(len(rows))
+        return names
+
+    def remove_unfinished(self) -> None:
+        """Remove what runs of other inputs have left behind."""
+        self._parts.remove_unfinished()
+
+    def commit(self, written: Mapping[int, Sequence[str]]) -> int:
+        """Make files the table, at once.
+
+        Args:
+            written: anchor (epoch seconds) -> names of its files.
 
         Returns:
             Rows of the table.
@@ -69,38 +96,35 @@ class Answers:
         Raises:
             LakeError: files that were written are gone.
         """
-        parts = PartFiles(self.lake, self.table, KIND, self.query, self.fingerprint)
-        parts.remove_unfinished()
-        there = parts.sizes()
-        names = []
-        # An empty table has one file, without rows.
-        for start in range(0, max(1, len(entities)), partition_rows):
-            rows = entities[start : start + partition_rows]
-            names.append(f"{parts.prefix}{start:010d}.parquet")
-            if names[-1] not in there:
-                parts.write(names[-1], self.rows(rank(rows), rows))
-            advance(len(rows))
+        parts = self._parts
         sizes = parts.sizes()
+        names = [name for files in written.values() for name in files]
         if gone := [name for name in names if name not in sizes]:
             raise LakeError(
                 f"{len(gone)} files of {self.table} are gone, such as {gone[0]}: does another run write it?"
             )
-        bounds = {}
-        if self.anchor is not None:
-            bounds["anchor_time"] = f"{datetime.fromtimestamp(self.anchor, UTC):%Y-%m-%dT%H:%M:%S}.000000Z"
-        files = [WrittenFile(name, sizes[name], parts.count_rows(name), bounds, bounds) for name in names]
+        files = []
+        for anchor, own in written.items():
+            time = f"{datetime.fromtimestamp(anchor, UTC):%Y-%m-%dT%H:%M:%S}.000000Z"
+            bounds = {"anchor_time": time} if self.timed else {}
+            files += [WrittenFile(name, sizes[name], parts.count_rows(name), bounds, bounds) for name in own]
         none = np.zeros((0, 1), np.int64)
         empty = Ranked(none, none.astype(np.float32), none.astype(bool), none[:, 0])
-        parts.commit(self.rows(empty, none[:, 0]).schema, files)
+        parts.commit(self.rows(empty, none[:, 0], 0).schema, files)
         return sum(file.rows for file in files)
 
-    def rows(self, ranked: Ranked, entities: NDArray[np.int64]) -> pa.Table:
+    def rows(self, ranked: Ranked, entities: NDArray[np.int64], anchor: int) -> pa.Table:
         """Lists of entities as rows of the table."""
         found = Neighbors(ranked.targets, ranked.scores)
-        table = ranked_table(found, self.entity_keys.take(pa.array(entities)), self.target_keys, self.anchor)
+        told = anchor if self.timed else None
+        table = ranked_table(found, self.entity_keys.take(pa.array(entities)), self.target_keys, told)
         if not self.explored:
             return table
         return table.append_column("explored", pa.array(ranked.explored[ranked.targets >= 0]))
+
+    @property
+    def _parts(self) -> PartFiles:
+        return PartFiles(self.lake, self.table, KIND, self.query, self.fingerprint)
 
 
 def ranked_table(found: Neighbors, entity_keys: pa.Array, target_keys: pa.Array, anchor: int | None) -> pa.Table:

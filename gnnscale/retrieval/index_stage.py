@@ -13,6 +13,7 @@ from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery, show_time
 from gnnscale.retrieval.embeddings import read_sample, read_vectors
 from gnnscale.retrieval.index.choose import Workload, configured_setting
+from gnnscale.retrieval.index.installed_faiss import log_faiss
 from gnnscale.retrieval.index.metric import Metric
 from gnnscale.retrieval.index.recall import Sample, build_for_recall, exact_neighbors
 from gnnscale.retrieval.index.saved import VECTORS, IndexManifest, building_folder, save_index
@@ -43,6 +44,7 @@ def build_query_indexes(
         LakeError, DataError: embeddings are missing or broken, or the recall is below what is asked for and is not to
             be raised.
     """
+    log_faiss()
     shards = settings.retrieval.index.shards
     if shards > 1 and start_workers is None:
         raise ConfigError(f"retrieval.index.shards={shards} needs Ray to hold them; run the index stage")

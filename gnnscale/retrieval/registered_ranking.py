@@ -31,7 +31,8 @@ class RankingModel(LakeModel):
         """Build the network from its file, and read who may be given what, at the same time as the graph."""
         self.model = load_link_model(self.settings, self.lake, self.store, content=weights)
         self.target_keys = read_keys(self.lake, self.query.target.name)
-        self._keep = settings_filter(self.settings, self.lake, self.query, self.anchor, self.store)
+        new_only = bool((self.blend or {}).get("new_only"))
+        self._keep = settings_filter(self.settings, self.lake, self.query, self.anchor, self.store, new_only)
         self._diversity = read_diversity(self.settings, self.lake, self.query)
 
     @property
@@ -64,8 +65,21 @@ class RankingModel(LakeModel):
         pairs = PairScores(np.concatenate([[0], np.cumsum(counts)]), scores.targets, scores.scores)
         check_metric(pairs, Metric(self._targets.metric))
         search = AllowedSearch(EveryTarget(self._targets), self._keep, self._targets, pairs, self._diversity)
-        found = search.search(scores.vectors, entities, k, k)
+        found = self.ranked(search, scores.vectors, entities, k)
         return found.targets, found.scores
+
+    def ranked(
+        self, search: AllowedSearch, vectors: NDArray[np.float32], entities: NDArray[np.int64], k: int
+    ) -> Neighbors:
+        """The lists of some entities.
+
+        Args:
+            search: of all targets.
+            vectors: of the entities, float32 ``[entities, channels]``.
+            entities: node ids, int64.
+            k: targets wanted.
+        """
+        return search.search(vectors, entities, k, k)
 
     def _table(self, found: Neighbors, nodes: NDArray[np.int64]) -> pd.DataFrame:
         keys = self.entity_keys.take(nodes)

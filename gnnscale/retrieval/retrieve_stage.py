@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +21,10 @@ from gnnscale.retrieval.embeddings import PairScores, check_metric, read_pairs, 
 from gnnscale.retrieval.filters.diversity import Diversity
 from gnnscale.retrieval.filters.filter import Filter
 from gnnscale.retrieval.filters.query_filters import (
+    holdout_filter,
     known_by,
     read_diversity,
     settings_filter,
-    valid_filter,
     valid_nodes,
 )
 from gnnscale.retrieval.index.recall import Recall, measure_recall
@@ -32,7 +32,7 @@ from gnnscale.retrieval.index.saved import IndexManifest, current_manifest
 from gnnscale.retrieval.index_shards.shard_pool import StartShards
 from gnnscale.retrieval.ranking.allowed_search import AllowedSearch
 from gnnscale.retrieval.ranking.exploration import Exploration
-from gnnscale.retrieval.ranking.rank_batch import Ranked, RankingRule, rank_batch
+from gnnscale.retrieval.ranking.rank_batch import Ranked, RankingRule, Reranker, rank_batch
 from gnnscale.retrieval.targets import Targets, open_targets
 from gnnscale.store import GraphStore
 
@@ -63,12 +63,15 @@ def retrieve(
     advance: Callable[[int], None] = lambda rows: None,
     run_nonce: str = "",
     start_workers: StartShards | None = None,
+    reranker: Reranker | None = None,
+    new_only: bool = False,
 ) -> Retrieved:
-    """Write ``predictions_<query>`` at the latest anchor and ``holdout_<query>`` at the test anchor.
+    """Write ``predictions_<query>`` at the latest anchor and ``holdout_<query>`` at the test anchors.
 
     Columns: entity and target (keys of their tables), rank (from 1), score, anchor_time (null where a query without a
     window takes events without their times); with exploration also explored. Filters, diversity and exploration are
-    those of the predictions; the holdout, which the model is judged by, has all targets that were there. Files are
+    those of the predictions; the holdout, which the model is judged by, has all targets that were there, but for what
+    ``new_only`` leaves out. Files are
     written while the search goes on, and a run that was killed goes on after the last one that it finished.
 
     Args:
@@ -80,6 +83,8 @@ def retrieve(
         advance: called with the number of entities that are done.
         run_nonce: a word that no run of these inputs had, to make what is there again.
         start_workers: starts processes, for an index of several shards.
+        reranker: orders what the search finds anew; None leaves it.
+        new_only: whether nothing is given that the entity had before the anchor, where filters leave that open.
 
     Raises:
         ConfigError: the index is in several shards, and there is nothing to start processes by.
@@ -88,29 +93,37 @@ def retrieve(
     """
     keys = read_keys(lake, query.entity.name), read_keys(lake, query.target.name)
     # What is at fault is reported before anything is written.
-    for anchor in (plan.test, plan.latest):
+    for anchor in (*plan.tests, plan.latest):
         current_manifest(lake, settings.query.name, anchor)
-    rules = settings_filter(settings, lake, query, plan.latest, store), read_diversity(settings, lake, query)
+    rules = (
+        settings_filter(settings, lake, query, plan.latest, store, new_only),
+        read_diversity(settings, lake, query),
+    )
     owner = f"{lake.uri} {settings.query.name}"
-    for final, anchor in ((False, plan.test), (True, plan.latest)):
-        with (
-            scratch_folder(lake.cache_folder(settings.lake.cache), "search", owner) as folder,
-            open_targets(settings, lake, query, anchor, start_workers) as targets,
-        ):
-            file = folder / "entities.npy"
-            keep = rules if final else (valid_filter(lake, query, anchor), None)
-            side = _Side.open(settings, lake, query, targets, anchor, final, keep, file)
-            entities = side.entities_asked(settings, lake, query)
-            table = f"{'predictions' if final else 'holdout'}_{settings.query.name}"
-            explored = final and settings.retrieval.exploration > 0
-            digest = _fingerprint(settings, lake, query, side, run_nonce)
-            told = None if query.pseudo_timed_tables else anchor
-            answers = Answers(lake, table, settings.query.name, told, *keys, explored, digest)
-            rows = answers.write(entities, settings.retrieval.partition_rows, side.rank, advance)
-            log.info("%s: %s rows", table, f"{rows:,}")
-            if final:
-                recall = side.measure(entities, settings.retrieval.index.sample, settings.seed)
-                log.info("%s: %s against exact search", table, recall)
+    timed = not query.pseudo_timed_tables
+    for final, anchors in ((False, plan.tests), (True, (plan.latest,))):
+        table = f"{'predictions' if final else 'holdout'}_{settings.query.name}"
+        explored = final and settings.retrieval.exploration > 0
+        beside = [reranker.stamp if reranker else "", new_only, run_nonce]
+        digest = _fingerprint(settings, lake, query, anchors, final, beside)
+        answers = Answers(lake, table, settings.query.name, timed, *keys, explored, digest)
+        answers.remove_unfinished()
+        written = {}
+        for anchor in anchors:
+            with (
+                scratch_folder(lake.cache_folder(settings.lake.cache), "search", owner) as folder,
+                open_targets(settings, lake, query, anchor, start_workers) as targets,
+            ):
+                file = folder / "entities.npy"
+                keep = rules if final else (holdout_filter(settings, lake, query, anchor, store, new_only), None)
+                side = _Side.open(settings, lake, query, targets, anchor, final, keep, file, reranker)
+                entities = side.entities_asked(settings, lake, query)
+                written[anchor] = answers.write(anchor, entities, settings.retrieval.partition_rows, side.rank, advance)
+                if final:
+                    recall = side.measure(entities, settings.retrieval.index.sample, settings.seed)
+                    log.info("%s: %s against exact search", table, recall)
+        rows = answers.commit(written)
+        log.info("%s: %s rows", table, f"{rows:,}")
     return Retrieved(rows, side.targets.manifest, recall)
 
 
@@ -124,6 +137,7 @@ class _Side:
     targets: Targets
     anchor: int
     final: bool
+    reranker: Reranker | None
 
     @classmethod
     def open(
@@ -136,6 +150,7 @@ class _Side:
         final: bool,
         rules: tuple[Filter, Diversity | None],
         file: Path,
+        reranker: Reranker | None,
     ) -> _Side:
         metric = targets.manifest.setting.metric
         pairs = read_pairs(lake, settings.query.name, anchor)
@@ -147,7 +162,8 @@ class _Side:
         share = settings.retrieval.exploration if final else 0.0
         exploration = Exploration(share, settings.seed, anchor) if share else None
         rule = RankingRule(query.top_k, _depth(settings, query.top_k, pairs, keep), exploration)
-        return cls(search, rule, read_vectors(lake, query.entity.name, anchor, file), targets, anchor, final)
+        vectors = read_vectors(lake, query.entity.name, anchor, file)
+        return cls(search, rule, vectors, targets, anchor, final, reranker)
 
     def entities_asked(self, settings: Settings, lake: Lake, query: PredictiveQuery) -> NDArray[np.int64]:
         """Node ids of the entities that get lists: those that are there, of those asked about."""
@@ -157,7 +173,7 @@ class _Side:
 
     def rank(self, rows: NDArray[np.int64]) -> Ranked:
         """Lists of entities."""
-        return rank_batch(self.search, self.rule, self.entities[rows], rows)
+        return rank_batch(self.search, self.rule, self.entities[rows], rows, self.reranker, self.anchor)
 
     def measure(self, entities: NDArray[np.int64], count: int, seed: int) -> Recall:
         """Lists of some entities, before exploration, against what they would be if every target were scored."""
@@ -181,23 +197,31 @@ def _depth(settings: Settings, k: int, pairs: PairScores, keep: Filter) -> int:
     return int((k + (np.quantile(other, 0.9) if len(other) else 0)) / max(share, 0.05)) + (0 if share == 1 else k)
 
 
-def _fingerprint(settings: Settings, lake: Lake, query: PredictiveQuery, side: _Side, run_nonce: str) -> str:
+def _fingerprint(
+    settings: Settings,
+    lake: Lake,
+    query: PredictiveQuery,
+    anchors: Sequence[int],
+    final: bool,
+    beside: Sequence[object],
+) -> str:
     names = [query.entity.name, query.target.name]
     tables = [f"{kind}_{name}" for kind in ("embeddings", "nodes", "ids") for name in names]
     tables.append(f"pairs_{settings.query.name}")
-    if side.final:
+    if final:
         tables += settings.retrieval.filters.tables
         tables += [f"population_{settings.query.name}"] if query.where is not None else []
+    manifests = [current_manifest(lake, settings.query.name, anchor) for anchor in anchors]
     inputs = {
         "program": gnnscale.__version__,
         "query": query.text,
         "seed": settings.seed,
-        "anchor": side.anchor,
+        "anchors": list(anchors),
         "ends": [query.entity.end_time, query.target.end_time],
         "retrieval": settings.retrieval.model_dump(mode="json"),
-        "index": side.targets.manifest.to_dict()["files"],
-        "search_width": side.targets.manifest.setting.search_width,
+        "indexes": [manifest.to_dict()["files"] for manifest in manifests],
+        "search_widths": [manifest.setting.search_width for manifest in manifests],
         "versions": {name: lake.version(name) for name in dict.fromkeys(tables)},
-        "run_nonce": run_nonce,
+        "beside": list(beside),
     }
     return fingerprint(inputs)

@@ -1,18 +1,14 @@
-"""The keys of :mod:`gnnscale.sampling.keys` as tensors: int64 of the same bits, which torch computes with."""
+"""The hash of :mod:`gnnscale.sampling.keys` on tensors: int64 of the same bits, which torch computes with."""
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-
-from gnnscale.sampling.keys import GOLDEN
 
 
 def _signed(value: int) -> int:
     return value - 2**64 if value >= 2**63 else value
 
 
-_GOLDEN = _signed(int(GOLDEN))
 _M1, _M2 = _signed(0xBF58476D1CE4E5B9), _signed(0x94D049BB133111EB)
 
 
@@ -26,21 +22,3 @@ def mix_tensor(value: torch.Tensor) -> torch.Tensor:
     value = (value ^ _shift(value, 30)) * _M1
     value = (value ^ _shift(value, 27)) * _M2
     return value ^ _shift(value, 31)
-
-
-def default_examples(seeds: torch.Tensor, anchors: torch.Tensor) -> torch.Tensor:
-    """As :func:`gnnscale.sampling.keys.default_examples`.
-
-    Args:
-        seeds: int64 ``[batch]``.
-        anchors: int32 ``[batch]``, seconds after the graph's origin.
-
-    Returns:
-        int64 ``[batch]``, on the seeds' device.
-    """
-    return mix_tensor(mix_tensor(seeds) ^ anchors.to(torch.int64))
-
-
-def example_keys(key: np.uint64, examples: torch.Tensor) -> torch.Tensor:
-    """One key an example under a stream's key, int64 ``[len(examples)]`` on the examples' device."""
-    return mix_tensor(_signed(int(key)) + _GOLDEN * (examples + 1))

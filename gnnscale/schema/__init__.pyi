@@ -5,6 +5,7 @@ from .errors import LakeError as LakeError
 from .errors import LostProcessError as LostProcessError
 from .errors import QueryError as QueryError
 from .errors import SchemaError as SchemaError
+from .errors import StoreError as StoreError
 from .errors import nearest as nearest
 from .graph import GraphSchema as GraphSchema
 from .key_names import key_column as key_column
@@ -19,6 +20,7 @@ from .registries import BASELINES as BASELINES
 from .registries import CHARTS as CHARTS
 from .registries import CONVOLUTIONS as CONVOLUTIONS
 from .registries import INDEX_KINDS as INDEX_KINDS
+from .registries import KEY_VALUE_STORES as KEY_VALUE_STORES
 from .registries import LABELS as LABELS
 from .registries import LOSSES as LOSSES
 from .registries import METRICS as METRICS
@@ -26,6 +28,7 @@ from .registries import NEGATIVES as NEGATIVES
 from .registries import NETWORKS as NETWORKS
 from .registries import RECOMMENDERS as RECOMMENDERS
 from .registries import SAMPLERS as SAMPLERS
+from .registries import SEQUENCE_OBJECTIVES as SEQUENCE_OBJECTIVES
 from .registries import TASKS as TASKS
 from .registries import TEXT_ENCODERS as TEXT_ENCODERS
 from .registry import Added as Added

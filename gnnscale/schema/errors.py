@@ -26,6 +26,10 @@ class LakeError(GnnscaleError):
     """A table or file that is missing, or that this installation can't read safely."""
 
 
+class StoreError(GnnscaleError):
+    """A key-value store that can't be reached, or does not hold what is asked of it."""
+
+
 class LostProcessError(GnnscaleError):
     """A process that the work runs in is gone; nothing that was given is at fault, and the CLI exits 1."""
 

@@ -257,6 +257,11 @@ class GraphManifest:
         """Table -> first and last time of its rows."""
         return {table.name: table.time_range for table in self.tables}
 
+    @property
+    def rows(self) -> dict[str, int]:
+        """Table -> its rows."""
+        return {table.name: table.rows for table in self.tables}
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON-serialisable data."""
         return asdict(self)

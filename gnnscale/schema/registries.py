@@ -33,6 +33,9 @@ NEGATIVES: Final = Registry[Any]("negative", "gnnscale.sampling.negatives")
 CONVOLUTIONS: Final = Registry[Any]("convolution", "gnnscale.nn.conv")
 """Messages from sampled neighbors to a node."""
 
+SEQUENCE_OBJECTIVES: Final = Registry[Any]("sequence_objective", "gnnscale.batches.sequences")
+"""What training asks of a sequence of actions."""
+
 LOSSES: Final = Registry[Any]("loss", "gnnscale.nn.losses")
 """What training minimizes."""
 
@@ -44,3 +47,6 @@ RECOMMENDERS: Final = Registry[Any]("recommender", "gnnscale.collaborative.recom
 
 INDEX_KINDS: Final = Registry[Any]("index_kind", "gnnscale.retrieval.index.kinds")
 """Indexes of target vectors."""
+
+KEY_VALUE_STORES: Final = Registry[Any]("store", "gnnscale.publish.stores")
+"""Where readers look up what was published, by the schemes of their URIs."""

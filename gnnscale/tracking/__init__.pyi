@@ -3,6 +3,10 @@ from .console import configure_logging as configure_logging
 from .console import progress_bar as progress_bar
 from .console import shown_logging as shown_logging
 from .kept_store import kept_store as kept_store
+from .run_comparison import RunRow as RunRow
+from .run_comparison import compare_runs as compare_runs
+from .run_comparison import list_runs as list_runs
+from .run_comparison import run_store as run_store
 from .runs import Run as Run
 from .runs import last_run as last_run
 from .runs import start_named_run as start_named_run

@@ -3,6 +3,7 @@ from .callback import NoOpCallback as NoOpCallback
 from .checkpoint_file import read_checkpoint as read_checkpoint
 from .checkpoint_file import write_checkpoint as write_checkpoint
 from .distributed_context import DistributedContext as DistributedContext
+from .model_file import blend_path as blend_path
 from .model_file import load_link_model as load_link_model
 from .model_file import load_node_model as load_node_model
 from .model_file import model_path as model_path
@@ -13,6 +14,8 @@ from .networks.network import LinkNetwork as LinkNetwork
 from .networks.network import Network as Network
 from .networks.network import NodeNetwork as NodeNetwork
 from .networks.network import find_network as find_network
+from .networks.sequence import build_sequence_objective as build_sequence_objective
+from .networks.sequence import build_sequence_training as build_sequence_training
 from .objectives.objective import ModelSelection as ModelSelection
 from .objectives.objective import Objective as Objective
 from .predictors.link_predictor import EntityScores as EntityScores
@@ -23,9 +26,12 @@ from .task import Task as Task
 from .task_builder import build_task as build_task
 from .task_builder import check_task as check_task
 from .task_builder import find_selection as find_selection
+from .task_builder import fit_at_once as fit_at_once
+from .task_builder import fits_at_once as fits_at_once
 from .throughput import THROUGHPUT as THROUGHPUT
 from .throughput import throughput_in_words as throughput_in_words
 from .train_result import FIGURES_BESIDE as FIGURES_BESIDE
 from .train_result import TrainResult as TrainResult
 from .train_result import metrics_in_words as metrics_in_words
 from .trainer import Trainer as Trainer
+from .trees.boosted_trees import BoostedTrees as BoostedTrees

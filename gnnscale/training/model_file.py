@@ -27,6 +27,11 @@ def model_path(query: str) -> str:
     return f"_models/{query}/model.pt"
 
 
+def blend_path(query: str) -> str:
+    """Where is written what a query's answers are made of beside the network, under the lake's root."""
+    return f"_models/{query}/blend.json"
+
+
 def save_model(lake: Lake, query: str, outcome: TrainResult) -> str:
     """Write the best weights, and what is known from the training labels beside them.
 

@@ -49,7 +49,8 @@ class Task(Generic[S]):
 
         Every random choice is a function of (seed, epoch, step).
         """
-        return self.objective.prepare(self.source, rows, epoch, step, self.batches(epoch)[step])
+        batch = self.objective.prepare(self.source, rows, epoch, step, self.batches(epoch)[step])
+        return batch.pinned() if self.context.device.type == "cuda" else batch
 
     def loss(self, model: nn.Module, prepared: TrainingBatch) -> Tensor:
         """Sum of the training loss over the rows; drop-out follows torch's generator, which the loop seeds."""

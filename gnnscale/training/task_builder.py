@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -19,12 +18,16 @@ from gnnscale.query import PredictiveQuery, TaskSpec
 from gnnscale.store import GraphStore
 from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.networks.network import LinkNetwork, NodeNetwork, find_network
-from gnnscale.training.objectives.link_objective import LinkObjective, link_selection
+from gnnscale.training.objectives.link_objective import link_selection
 from gnnscale.training.objectives.node_knowledge import NodeKnowledge
 from gnnscale.training.objectives.node_objective import NodeObjective
 from gnnscale.training.objectives.node_validation import selection_of
 from gnnscale.training.objectives.objective import ModelSelection, Objective
 from gnnscale.training.task import Task
+from gnnscale.training.train_result import TrainResult
+
+Hear = Callable[[str, Mapping[str, float]], None]
+"""Called with ``step`` or ``validation`` and the figures."""
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +65,9 @@ def build_task(
         ConfigError: sampling, network, negatives or loss don't fit the query.
     """
     context = context or DistributedContext()
-    parts = _parts(find_network(settings, query)(settings, store, query), lake, context.device)
+    network = find_network(settings, query)(settings, store, query)
+    network.host_processes = context.host_workers
+    parts = _parts(network, lake, context.device)
     return Task(parts.source, parts.model(context), parts.objective, context)
 
 
@@ -72,9 +77,37 @@ def check_task(settings: Settings, lake: Lake, store: GraphStore, query: Predict
     What is of no use to the network is logged.
     """
     network = find_network(settings, query)(settings, store, query)
-    _parts(network, lake, None)
+    if network.fits_at_once:
+        network.check_fit(lake)
+    else:
+        _parts(network, lake, None)
     if ignored := ignored_keys(settings, network):
         log.warning("model.network=%s has no use for %s", network.name, ", ".join(ignored))
+
+
+def fits_at_once(settings: Settings, query: PredictiveQuery) -> bool:
+    """Whether :func:`fit_at_once` trains what a configuration asks for, and not the training loop."""
+    found: bool = find_network(settings, query).fits_at_once
+    return found
+
+
+def fit_at_once(settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery, hear: Hear) -> TrainResult:
+    """Train what is fitted as a whole, in this process.
+
+    Args:
+        settings: names the query.
+        lake: holds its labels.
+        store: of the graph.
+        query: bound query.
+        hear: called with ``step`` or ``validation`` and the figures.
+
+    Raises:
+        LakeError: labels are missing.
+        DataError: a split is empty.
+        ConfigError: the loss does not fit the query.
+    """
+    fitted: TrainResult = find_network(settings, query)(settings, store, query).fit(lake, hear)
+    return fitted
 
 
 def find_selection(lake: Lake, name: str, query: PredictiveQuery) -> ModelSelection:
@@ -106,14 +139,8 @@ def _link_parts(network: LinkNetwork, lake: Lake, device: torch.device | None) -
     name, origin = settings.query.name, store.manifest.origin
     examples = split_links(network.labels(lake), name, origin, named=loss.one_positive)
     source = network.link_source(lake, examples, device)
-    targets = store.node_count(query.target.name)
-    counts = np.bincount(examples.examples.take(examples.training).targets, minlength=targets)
-
-    def predictor(model: nn.Module) -> Any:
-        return network.predictor(model, source, next(model.parameters()).device)
-
-    negatives = network.negatives(counts)
-    objective = LinkObjective(query.task_type, examples, negatives, loss, predictor, targets, settings.seed)
+    counts = network.target_counts(source, examples)
+    objective = network.link_objective(source, examples, loss, counts)
 
     def model(context: DistributedContext) -> nn.Module:
         group = ProcessGroup(context.rank, context.workers, context.device)

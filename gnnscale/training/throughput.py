@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -54,6 +54,19 @@ class Throughput:
         if self.device.type == "cuda":
             figures["peak_device_gb"] = torch.cuda.max_memory_allocated(self.device) / 1e9
         return figures
+
+
+def total_edges(counts: Sequence[int | torch.Tensor], device: torch.device) -> torch.Tensor:
+    """Their sum, float64, on a device, which is not waited for.
+
+    Args:
+        counts: numbers, and tensors of one number on the device.
+        device: of the sum.
+    """
+    known = sum(count for count in counts if isinstance(count, int))
+    there = [count.reshape(1) for count in counts if isinstance(count, torch.Tensor)]
+    total = torch.full((), float(known), dtype=torch.float64, device=device)
+    return total + torch.cat(there).sum() if there else total
 
 
 def throughput_in_words(figures: Mapping[str, float]) -> str:

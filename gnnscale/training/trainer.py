@@ -33,7 +33,7 @@ from gnnscale.training.objectives.objective import TrainingBatch
 from gnnscale.training.optimizer import WeightAverage, build_optimizer
 from gnnscale.training.schedule import learning_rate
 from gnnscale.training.task import Task
-from gnnscale.training.throughput import Throughput
+from gnnscale.training.throughput import Throughput, total_edges
 from gnnscale.training.train_result import TrainResult
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class MicroBatches:
     batch: int
     weight: float
     parts: list[TrainingBatch]
-    edges: int
+    edges: list[int | torch.Tensor]
 
 
 @dataclass
@@ -71,7 +71,7 @@ class RunningStats:
 
     losses: list[torch.Tensor] = field(default_factory=list)
     seeds: int = 0
-    edges: int = 0
+    edges: list[int | torch.Tensor] = field(default_factory=list)
     waited: float = 0.0
 
 
@@ -211,7 +211,7 @@ class Trainer:
         least = max(1, len(rows) // self.context.workers)
         parts = np.array_split(mine, min(least, self.settings.training.micro_batches))
         prepared = [self.task.prepare(part, epoch, step) for part in parts]
-        return MicroBatches(len(rows), weight, prepared, sum(part.edges for part in prepared))
+        return MicroBatches(len(rows), weight, prepared, [part.edges for part in prepared])
 
     def _step(self, model: nn.Module, batch: MicroBatches, epoch: int, step: int, steps: int) -> float:
         settings, context = self.settings.training, self.context
@@ -256,7 +256,7 @@ class Trainer:
     def _record(self, step: int) -> dict[str, float]:
         """The mean loss and the throughput of the steps since the last record, over all processes."""
         recent, self._recent = self._recent, RunningStats()
-        edges = torch.tensor(recent.edges, dtype=torch.float64, device=self.context.device)
+        edges = total_edges(recent.edges, self.context.device)
         own = torch.stack([torch.stack(recent.losses).mean().double(), edges])
         loss, sampled = self.context.total(own).tolist()
         if not math.isfinite(loss):

@@ -1,9 +1,13 @@
 """Features of rows as tensors: those of the nodes asked for, and nothing of hidden columns."""
 
-import numpy as np
-import torch
+from typing import Any
 
-from gnnscale.batches.rows import HiddenColumns, gather_rows
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from gnnscale.batches.rows import CodeBags, HiddenColumns, RowFeatures, gather_rows
 
 
 def test_rows_are_those_of_the_nodes_table(shop, store):
@@ -35,3 +39,30 @@ def test_hidden_columns_are_as_if_missing_and_the_others_stay(store):
 def test_features_move_as_one(store):
     rows = gather_rows(store.features("products"), np.arange(3)).to(torch.device("meta"))
     assert {rows.multicategorical[0].codes.device.type, rows.embedded[1].device.type} == {"meta"}
+
+
+class Copied(TorchDispatchMode):
+    """Which copies to a device the host goes on beside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asynchronous: list[bool] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function.overloadpacket is torch.ops.aten._to_copy:
+            self.asynchronous.append(kwargs.get("non_blocking", False))
+        return function(*args, **kwargs)
+
+
+def test_a_batch_goes_to_a_device_while_the_host_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = RowFeatures(torch.ones(2, 3), torch.ones(2, 1), (CodeBags(torch.ones(4), torch.ones(3)),), (torch.ones(2),))
+    with Copied() as copied:
+        there = rows.to(torch.device("meta"))
+    assert copied.asynchronous == [True] * 5 and there.multicategorical[0].codes.is_meta
+    # What reads on the host waits for no device, so that a copy to it is waited for.
+    with Copied() as copied:
+        RowFeatures(torch.ones(1, 1, dtype=torch.float64), torch.ones(1)).to(torch.device("cpu"))
+    assert not any(copied.asynchronous)
+    locked: list[torch.Tensor] = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda own: locked.append(own) or own)
+    assert isinstance(rows.pinned().multicategorical[0], CodeBags) and len(locked) == 5

@@ -8,7 +8,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -80,11 +80,14 @@ def surroundings(packages: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """``--full`` and ``--json``."""
+def arguments(
+    description: str, more: Callable[[argparse.ArgumentParser], None] = lambda parser: None
+) -> argparse.Namespace:
+    """``--full`` and ``--json``, and what ``more`` adds to them."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--full", action="store_true", help="the sizes that are claimed; minutes")
     parser.add_argument("--json", action="store_true", help="end with one JSON object on a line")
+    more(parser)
     return parser.parse_args()
 
 

@@ -57,6 +57,25 @@ def test_a_mode_may_search_and_a_single_value_ends_that(conf):
     }
 
 
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (
+            ("cuda_graphs=true", "micro_batches=2"),
+            r"training.cuda_graphs=true does not go with training.micro_batches=2",
+        ),
+        (("cuda_graphs=true", "gpu=no"), r"training.cuda_graphs=true is for training on a GPU, and training.gpu=no"),
+        (("sampler=gpu", "gpu=no"), r"training.sampler=gpu is for training on a GPU, and training.gpu=no"),
+        (("feature_type=int8", "gpu=no"), r"training.feature_type=int8 is for training on a GPU, and training.gpu=no"),
+    ],
+)
+def test_what_of_a_gpu_does_not_go_together_is_refused_by_name(conf, overrides, says):
+    given = ["model.network=blocks", *(f"training.{each}" for each in overrides)]
+    assert load(conf, *given[:2]).model.network == "blocks"
+    with pytest.raises(ConfigError, match=says):
+        load(conf, *given)
+
+
 def test_an_unknown_mode_names_the_nearest(conf):
     with pytest.raises(ConfigError, match=r"unknown run mode 'quik'. Did you mean 'quick'"):
         load(conf, mode="quik")

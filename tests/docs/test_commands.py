@@ -24,7 +24,8 @@ pytestmark = pytest.mark.slow
 
 ANY_QUERY = "PREDICT COUNT(purchases.*, 0, 7, days) > 2 FOR EACH customers.customer_id"
 SMALL = ["training.epochs=1", "training.workers=1", "anchors.train=2", "evaluation.resamples=50"]
-STAGES = ("graph", "labels", "shards", "train", "embed", "index", "retrieve", "predict", "evaluate")
+STAGES = ("graph", "labels", "features", "shards", "train", "embed", "index", "retrieve", "predict", "evaluate")
+SERVING = ("publish", "refresh", "lookup")
 
 
 def expanded() -> list[list[str]]:
@@ -59,6 +60,17 @@ def test_stages_of_rankings_run_as_they_are_written(
     for words in sorted(plain, key=lambda words: STAGES.index(words[1])) + [w for w in written if len(w) > 3]:
         assert main([words[1], str(recipe), *words[3:]]) == 0, words
     assert "popularity" in capsys.readouterr().out.lower()
+
+
+def test_answers_are_published_refreshed_and_looked_up_as_it_is_written(
+    recipe: Path, spark: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After the stages of rankings: who has new events is embedded at an anchor that the page does not know."""
+    written = [words for words in COMMANDS if words[1] in SERVING]
+    assert {words[1] for words in written} == set(SERVING)
+    for words in sorted(written, key=lambda words: SERVING.index(words[1])):
+        assert main([words[1], str(recipe), *words[3:]]) == 0, words
+    assert "as of 2024-02-20" in capsys.readouterr().out
 
 
 def test_shards_are_loaded_as_they_are_written(recipe: Path, spark: Any) -> None:
@@ -126,7 +138,7 @@ def test_the_question_of_the_readme_is_one_that_is_tested() -> None:
 def test_every_command_was_run_or_is_known() -> None:
     """What none of these tests has taken up would show here."""
     for words in COMMANDS:
-        assert words[1] in (*STAGES, "run", "query", "explain"), words
+        assert words[1] in (*STAGES, *SERVING, "run", "query", "explain"), words
     for place, words in commands():
         if words[0] == "make":
             assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.M), (place, words)

@@ -7,16 +7,22 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 
 import gnnscale as gs
-from gnnscale.config import Section
+from gnnscale.config import Section, plan_query_anchors
+from gnnscale.inference import embed
 from gnnscale.nn import BlockNetwork, NodeLoss
+from gnnscale.pipeline import open_graph
+from gnnscale.publish import Publication, Store, connect, publish_query
 from gnnscale.sampling import NeighborSampler
-from gnnscale.schema import INDEX_KINDS, LOSSES
+from gnnscale.schema import INDEX_KINDS, KEY_VALUE_STORES, LOSSES
 from gnnscale.store import GraphStore
+from tests.conftest import Shop
 from tests.docs.pages import Block, blocks
+from tests.embedded_shop import copy_shop
 
 DAY = 86_400
 SNIPPETS = {str(block): block for block in blocks("python")}
@@ -86,6 +92,32 @@ def test_a_kind_of_index_is_registered() -> None:
         assert INDEX_KINDS.find("mine").width == "beams"
 
 
+def test_a_store_is_registered() -> None:
+    with KEY_VALUE_STORES.temporarily():
+        run(snippet("serving.md", "KEY_VALUE_STORES"), {"__name__": "a_page"})
+        uri = "memory://here"
+        with connect(uri) as values:
+            publication = Publication(values, "q", 10)
+            publication.switch()
+        assert Store.open(uri).state("q").version == 1
+
+
+def test_a_store_is_read(shop: Shop, tmp_path: Path) -> None:
+    """As a search service would, from the store of a shop with vectors."""
+    settings, lake = copy_shop(shop, tmp_path)
+    store, query = open_graph(settings, lake)
+    plan = plan_query_anchors(settings, query, store.manifest.time_ranges)
+    embed(settings, lake, store, [plan.test, plan.latest])
+    answers = lake.read("ids_customers").to_pandas()["key"]
+    rows = pa.table({"entity": answers, "target": ["p001"] * 40, "rank": [1] * 40, "score": [0.5] * 40})
+    lake.write("predictions_next_week", rows.append_column("anchor_time", pa.nulls(40, pa.timestamp("us", "UTC"))))
+    publish_query(settings, lake, query)
+    told = snippet("serving.md", "Store.open")
+    content = told.content.replace("lake/shop", lake.uri)
+    found = run(Block(told.page, told.line, content), {})
+    assert found["rows"][0]["target"] == ["p001"] and {key for key, _ in found["ranked"]} == {"p001", "p002", "p003"}
+
+
 class TestFromPython:
     """Of the page on the Python interface; that a fit works is tested in ``tests/interface``."""
 
@@ -143,6 +175,8 @@ def test_every_snippet_is_looked_at() -> None:
             ("python.md", "from_tables(\n    {"),
             ("python.md", "paid_at"),
             ("README.md", "from_tables"),
+            ("serving.md", "Store.open"),
+            ("serving.md", "KEY_VALUE_STORES"),
         )
     ]
     assert sorted(map(str, taken)) == sorted(SNIPPETS)

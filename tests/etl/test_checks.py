@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from gnnscale.config import build_settings
-from gnnscale.etl.checks.checks import check_link, check_tables, check_windows
+from gnnscale.etl.checks.checks import check_links, check_tables, check_windows
 from gnnscale.etl.graph.graph_stage import build_graph
 from gnnscale.etl.sources.raw_tables import END
 from gnnscale.lake import Lake
@@ -44,12 +44,12 @@ def test_link_figures_are_counted(spark):
         "parents": raw_table(spark, Table("parents", primary_key="k"), k=["a", "b", "c"]),
         "rows": raw_table(spark, Table("rows"), k=["a", "a", "b", None, "x", "y", "a", None]),
     }
-    found = check_link(raw, Link("rows", "k", "parents"), 3, 0.5)
+    (found,) = check_links(raw, [Link("rows", "k", "parents")], {"parents": 3}, 0.5)
     assert (found.edges, found.nulls, found.dangling) == (4, 2, 2)
     assert (found.parents, found.parents_matched, found.max_degree) == (3, 2, 3)
     assert found.match_rate == 4 / 6
     with pytest.raises(DataError, match=r"rows\.k matches 4 of 6 keys in parents\.k \(66\.7%; at least 70%.*'[xy]'"):
-        check_link(raw, Link("rows", "k", "parents"), 3, 0.7)
+        check_links(raw, [Link("rows", "k", "parents")], {"parents": 3}, 0.7)
 
 
 def test_the_shops_figures_equal_pandas(shop):

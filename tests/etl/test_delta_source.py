@@ -110,6 +110,13 @@ def test_a_task_that_fails_leaves_the_table_as_it_was(spark, tmp_path, before):
             assert sorted(row["id"] for row in read.collect()) == [1, 2, 3]
 
 
+def test_a_table_that_could_not_be_written_leaves_no_file(spark, tmp_path):
+    broken = F.when(F.col("id") == 19, F.raise_error(F.lit("stop here"))).otherwise(F.col("id"))
+    with pytest.raises(PySparkException, match="stop here"):
+        write_table(Lake(tmp_path), "t", spark.range(20, numPartitions=4).select(broken.cast("long").alias("id")))
+    assert not list((tmp_path / "t").rglob("*"))
+
+
 def test_a_sorted_frame_stays_sorted_over_its_files(spark, tmp_path):
     uri = tmp_path / "t"
     frame = spark.range(1_000).withColumn("id", F.pmod(F.col("id") * 7919, F.lit(1_000)))

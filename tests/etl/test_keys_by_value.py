@@ -13,7 +13,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from gnnscale.config import bind_query, build_settings
-from gnnscale.etl.checks.checks import check_link, check_tables
+from gnnscale.etl.checks.checks import check_links, check_tables
 from gnnscale.etl.checks.isolated import count_isolated
 from gnnscale.etl.checks.key_checks import check_keys
 from gnnscale.etl.graph.extend import extend_graph
@@ -74,10 +74,10 @@ def test_checks_and_ids_agree_on_what_matches(spark, tmp_path, keys, named, matc
     link = Link("rows", "fk", "parents")
     check_keys(raw, [link])
     assert check_tables(raw)["parents"].rows == 3
-    found = check_link(raw, link, 3, 0.1)
+    (found,) = check_links(raw, [link], {"parents": 3}, 0.1)
     assert (found.edges, found.dangling, found.nulls, found.parents_matched) == (2, 1, 1, 2)
     with pytest.raises(DataError, match=r"rows\.fk matches 2 of 3 keys .*, such as "):
-        check_link(raw, link, 3, 0.9)
+        check_links(raw, [link], {"parents": 3}, 0.9)
     assert count_isolated(raw, [found, found])["parents"] == 1
     lake = Lake(tmp_path)
     ids = raw_keys(

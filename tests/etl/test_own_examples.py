@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from gnnscale.config import Settings, build_settings
-from gnnscale.etl import holdout_anchor, write_examples
+from gnnscale.etl import holdout_anchors, write_examples
 from gnnscale.lake import Lake
 from gnnscale.schema import DataError
 from tests.conftest import Shop
@@ -55,7 +55,7 @@ def test_rankings_by_key_are_the_labels_of_the_query_again(shop: Shop, lake: Lak
     before = lake.read_record("task_next_week")
     rows = by_key(shop, expected).sample(frac=1, random_state=0)
     settings = settings_of(shop, lake, rows)
-    assert holdout_anchor(lake, settings.query.examples or "") == pd.Timestamp(shop.plan.test, unit="s", tz="UTC")
+    assert holdout_anchors(lake, settings.query.examples or "") == (pd.Timestamp(shop.plan.test, unit="s", tz="UTC"),)
     counts = write_examples(lake, settings, shop.manifest)
     assert counts == shop.label_counts
     found = lake.read("labels_next_week").to_pandas()

@@ -135,3 +135,19 @@ def test_the_tower_is_no_rival_of_the_model_that_it_is_a_part_of(
     assert best == comparison.best("map@10", list(BASELINES))
     words = comparison_in_words(comparison)
     assert TOWER not in words and all(name in words for name in BASELINES)
+
+
+def test_lists_of_one_entity_are_drawn_together(past, truth):
+    once = [MethodLists(name, *(b(past, 20, among=part) for part in PARTS)) for name, b in BASELINES.items()]
+    thrice = [MethodLists(m.name, *(np.concatenate([getattr(m, part)] * 3) for part in PARTS)) for m in once]
+    rows = np.tile(np.arange(N), 3)
+    found = compare_lists(LINKS, thrice, truth.take(rows), past.past.take(rows), ITEMS, entities=rows, resamples=400)
+    alone = compare_lists(LINKS, once, truth, past.past, ITEMS, resamples=400)
+    apart = compare_lists(LINKS, thrice, truth.take(rows), past.past.take(rows), ITEMS, resamples=400)
+    assert (found.examples, found.entities) == (3 * N, N)
+    for name in BASELINES:
+        own, single, loose = (c.result(name).intervals["recall@10"] for c in (found, alone, apart))
+        assert found.result(name).metrics == pytest.approx(alone.result(name).metrics)
+        # What comes three times tells no more than once.
+        assert own.high - own.low == pytest.approx(single.high - single.low, rel=0.2)
+        assert loose.high - loose.low < 0.8 * (own.high - own.low)

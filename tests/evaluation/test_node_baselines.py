@@ -5,17 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gnnscale.config import TreesSettings
 from gnnscale.evaluation import BaselineInputs, TaskBaseline
 from gnnscale.evaluation.baselines.baseline import node_baselines
-from gnnscale.evaluation.baselines.boosted_trees import BoostedTrees
 from gnnscale.metrics.task_evaluation import evaluate_task
 from gnnscale.query import BINARY_CLASSIFICATION, STATIC_LINK_PREDICTION, TaskSpec
 from gnnscale.schema.errors import DataError
+from gnnscale.training import BoostedTrees
 from tests.node_tasks import NODE_TASKS
 
 NAN = np.nan
 BINARY, REGRESSION, FORECASTING, MULTICLASS, MULTILABEL = NODE_TASKS
 CLASSES = 4
+FEW = {"learning_rate": 0.08, "min_rows": 20, "columns": 1.0, "rows": 1.0}
+TREES = TreesSettings(rounds=20, **FEW)
+"""Twenty trees that see all there is."""
 
 
 def simple_baselines(task: TaskSpec, classes: int = 0) -> dict[str, TaskBaseline]:
@@ -87,7 +91,7 @@ def learnable(task: TaskSpec, n: int, seed: int) -> tuple[BaselineInputs, np.nda
 def test_trees_find_what_the_features_hold(task, validated):
     train, test = learnable(task, 500, 0), learnable(task, 200, 1)
     validation = learnable(task, 150, 2) if validated else None
-    scores = BoostedTrees(task, CLASSES, steps=20).fit(*train, validation=validation).predict(test[0])
+    scores = BoostedTrees(task, CLASSES, options=TREES).fit(*train, validation=validation).predict(test[0])
     assert scores.dtype == np.float32
     mine = evaluate_task(task, scores, test[1])
     for baseline in simple_baselines(task, CLASSES).values():
@@ -97,7 +101,7 @@ def test_trees_find_what_the_features_hold(task, validated):
             assert mine[name] < theirs[name] / 2
         else:
             assert mine[name] > theirs[name] + 0.1
-    again = BoostedTrees(task, CLASSES, steps=20).fit(*train, validation=validation).predict(test[0])
+    again = BoostedTrees(task, CLASSES, options=TREES).fit(*train, validation=validation).predict(test[0])
     assert (scores == again).all()
 
 
@@ -105,7 +109,11 @@ def test_classes_that_trees_never_saw_get_their_share():
     train = learnable(MULTICLASS, 300, 0)
     validation = learnable(MULTICLASS, 100, 1)
     validation[1][:5] = -1
-    scores = BoostedTrees(MULTICLASS, CLASSES + 2, steps=5).fit(*train, validation=validation).predict(train[0])
+    scores = (
+        BoostedTrees(MULTICLASS, CLASSES + 2, options=TreesSettings(rounds=5, **FEW))
+        .fit(*train, validation=validation)
+        .predict(train[0])
+    )
     assert scores.shape == (300, CLASSES + 2) and (scores[:, CLASSES:] == 0).all()
     assert scores.sum(axis=1) == pytest.approx(np.ones(300), abs=1e-5)
 
@@ -123,7 +131,7 @@ def test_pairs_beyond_the_cap_are_drawn_by_the_seed():
     train, (asked, values) = learnable(MULTILABEL, 800, 0), learnable(MULTILABEL, 200, 1)
 
     def scores(rows: int, seed: int = 0) -> np.ndarray:
-        return BoostedTrees(MULTILABEL, CLASSES, seed, steps=20, rows=rows).fit(*train).predict(asked)
+        return BoostedTrees(MULTILABEL, CLASSES, seed, TREES, rows).fit(*train).predict(asked)
 
     few, other, whole = scores(400), scores(400, seed=1), scores(3200)
     assert (few != other).any() and (whole == scores(3200, seed=1)).all()
@@ -151,5 +159,5 @@ def test_trees_do_without_columns_that_have_no_value(task: TaskSpec) -> None:
     features[:, 1] = np.nan
     values = (features[:, :1] > 0).astype(np.float32)
     inputs = BaselineInputs(np.full((200, 1), np.nan, np.float32), features)
-    scores = BoostedTrees(task).fit(inputs, values).predict(inputs)
+    scores = BoostedTrees(task, options=TreesSettings(rounds=100, **FEW)).fit(inputs, values).predict(inputs)
     assert np.abs(scores - values).mean() < 0.1

@@ -30,7 +30,7 @@ from gnnscale.evaluation import (
 from gnnscale.evaluation.baselines.baseline import link_baselines, node_baselines
 from gnnscale.evaluation.baselines.link_baselines import popularity
 from gnnscale.evaluation.list_comparison import MethodLists, compare_lists
-from gnnscale.inference import read_keys
+from gnnscale.inference import TIMESTAMP, read_keys
 from gnnscale.lake import Lake
 from gnnscale.metrics import (
     ListMetric,
@@ -107,7 +107,9 @@ def write_holdout(lake: Lake, origin: int) -> None:
     """A model that says one more than last time."""
     test = read_entity_examples(lake, "asked", Split.TEST, origin)
     keys = read_keys(lake, "customers").take(pa.array(test.entities))
-    lake.write("holdout_asked", pa.table({"entity": keys, "value": np.nan_to_num(test.past[:, 0]) + 1}))
+    times = pa.array(test.anchors.astype(np.int64) + origin).cast(pa.timestamp("s", "UTC")).cast(TIMESTAMP)
+    said = {"entity": keys, "value": np.nan_to_num(test.past[:, 0]) + 1, "anchor_time": times}
+    lake.write("holdout_asked", pa.table(said))
 
 
 @pytest.mark.usefixtures("registered")

@@ -11,9 +11,13 @@ import sys
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from gnnscale.retrieval.index.gpu.fused import TILE, _scan, _score
+from gnnscale.retrieval.index.gpu.compared import width_for
+from gnnscale.retrieval.index.gpu.fused import STAGES, TILE, WARPS, _scan, _score, chunk_of
 from gnnscale.sampling.backends.triton.device_features import _gather
 from gnnscale.sampling.backends.triton.neighbor_kernel import _sample
+
+# Bytes that a block of threads may have, by the programming guide of CUDA.
+SHARED = {80: 166_912, 90: 232_448}[int(sys.argv[1])]
 
 def build(kernel, types, constants, warps, stages=3):
     signature = {name: types.get(name, "constexpr") for name in kernel.arg_names}
@@ -21,14 +25,17 @@ def build(kernel, types, constants, warps, stages=3):
     aligned = {(i,): [["tt.divisibility", 16]] for i, kind in enumerate(signature.values()) if kind.startswith("*")}
     source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=aligned)
     target = GPUTarget("cuda", int(sys.argv[1]), 32)
-    assert triton.compile(source, target=target, options={"num_warps": warps, "num_stages": stages}).asm["cubin"]
+    built = triton.compile(source, target=target, options={"num_warps": warps, "num_stages": stages})
+    assert built.asm["cubin"]
+    assert built.metadata.shared <= SHARED, (kernel, constants, built.metadata.shared)
 
 words = dict.fromkeys(("neighbors", "stamps", "frontier", "anchors", "nodes", "times"), "*i32")
-words |= {"indptr": "*i64", "keys": "*i64", "rows": "i32", "width": "i32"}
+words |= {**dict.fromkeys(("indptr", "keys", "stream", "edges"), "*i64"), "rows": "i32", "width": "i32"}
 for strategy in (0, 1, 2):
     for fanout, columns, block, cap in ((1, 1, 1024, "i32"), (10, 16, 64, "i64")):
         types = {**words, "cap": cap, **({"cumulative": "*i64"} if strategy == 2 else {"valid_until": "*i32"})}
         constants = {"STRATEGY": strategy, "FANOUT": fanout, "COLUMNS": columns, "BLOCK": block}
+        constants["OF_SEEDS"] = strategy == 1
         build(_sample, types, {**constants, ("valid_until" if strategy == 2 else "cumulative"): None}, 2)
 kinds = [("fp32", "i32", "fp16"), ("fp16", "i64", "bf16"), ("bf16", "i32", "fp32"), ("i8", "i64", "fp32")]
 kinds += [("i32", "i32", "i32")]
@@ -41,9 +48,9 @@ for stored, node, result in kinds:
 types = {"queries": "*bf16", "targets": "*bf16", **dict.fromkeys(("slack", "limits", "lengths"), "*fp32")}
 types |= {"counts": "*i32", "positions": "*i32", **dict.fromkeys(("rows", "start", "stop", "room"), "i32")}
 tile = {"SPAN": 8192, "QUERIES": TILE[0], "TARGETS": TILE[1], "WIDEN": False}
-for width, chunk in ((16, 16), (128, 128), (192, 64), (256, 128)):
-    build(_scan, types, {**tile, "WIDTH": width, "CHUNK": chunk, "halves": None}, 8, 3)
-build(_scan, {**types, "halves": "*fp32"}, {**tile, "WIDTH": 128, "CHUNK": 128}, 8, 3)
+for width in sorted({width_for(channels) for channels in range(1, 257)}):
+    build(_scan, types, {**tile, "WIDTH": width, "CHUNK": chunk_of(width), "halves": None}, WARPS, STAGES)
+build(_scan, {**types, "halves": "*fp32"}, {**tile, "WIDTH": 128, "CHUNK": chunk_of(128)}, WARPS, STAGES)
 types = {**dict.fromkeys(("queries", "vectors", "scores"), "*fp32"), "positions": "*i32", "counts": "*i32"}
 types |= {"width": "i32", "stride": "i64"}
 for channels, euclidean in ((1, False), (128, True), (200, False)):

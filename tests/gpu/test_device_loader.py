@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gnnscale.arrays import Ragged
 from gnnscale.batches import CategoryCodes, ListColumn
 from gnnscale.batches.blocks.block_loader import BlockLoader
 from gnnscale.batches.blocks.device_loader import DeviceBlockLoader
 from gnnscale.sampling import NeighborSampler
+from gnnscale.sampling.backends.triton import device_features, neighbor_kernel
 from gnnscale.sampling.backends.triton.placement import Memory
 from gnnscale.store import GraphStore
 from tests.gpu.graphs import DAY
@@ -73,6 +77,67 @@ def test_features_that_do_not_fit_stay_mapped(shop: GraphStore, device: torch.de
     assert {table.placement for table in (*loader.features.values(), *loader.codes.values())} == {"mapped"}
     whole = DeviceBlockLoader(loader_of(shop), device, memory=Memory(1 << 30, 0))
     assert {table.placement for table in (*whole.features.values(), *whole.codes.values())} == {"device"}
+
+
+def test_a_limit_of_memory_is_for_graph_and_features_together(shop: GraphStore, device: torch.device) -> None:
+    whole = DeviceBlockLoader(loader_of(shop), device, memory=Memory(1 << 30, 0))
+    graph = (1 << 30) - whole.sampler.memory_left.device
+    features = {name: table.values.nbytes for name, table in whole.features.items()}
+    limit = graph + sum(features.values()) - 1
+    loader = DeviceBlockLoader(loader_of(shop), device, memory=Memory(limit, 0))
+    assert set(loader.sampler.placement.values()) == {"device"}
+    taken = [table.values.nbytes for table in loader.features.values() if table.placement == "device"]
+    taken += [codes.values.values.nbytes for codes in loader.codes.values() if codes.placement == "device"]
+    assert 0 < sum(taken) <= limit - graph and "mapped" in {t.placement for t in loader.features.values()}
+
+
+class Launched:
+    """In the place of a kernel: how often it was to be launched."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __getitem__(self, grid: object) -> object:
+        self.times += 1
+        return lambda *_, **__: None
+
+
+class Computed(TorchDispatchMode):
+    """What torch computes on a device, beside views and memory that it takes."""
+
+    FREE = ("view", "empty", "slice", "detach", "lift_fresh")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names += [] if function.overloadpacket.__name__.startswith(self.FREE) else [function.name()]
+        return function(*args, **(kwargs or {}))
+
+
+def test_a_batch_takes_a_kernel_a_hop_and_a_table_and_little_beside(
+    shop: GraphStore, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = loader_of(shop)
+    plain.codes = {}
+    loader = DeviceBlockLoader(plain, device)
+    loader.build(np.arange(9))
+    monkeypatch.setattr(neighbor_kernel, "_sample", sampled := Launched())
+    monkeypatch.setattr(device_features, "_gather", gathered := Launched())
+    with Computed() as computed:
+        loader.build(np.arange(9))
+    hops = len(loader.paths)
+    assert (sampled.times, gathered.times) == (hops, hops + 1)
+    # The range of the seeds is looked at on the host; that no neighbor is counted yet, and seeds as int32, are left.
+    on_host = ["aten::min", "aten::_local_scalar_dense", "aten::max", "aten::_local_scalar_dense"]
+    assert sorted(computed.names) == sorted([*on_host, "aten::zeros", "aten::_to_copy"])
+
+
+def test_memory_is_shared_with_the_other_processes_of_the_host(shop: GraphStore, device: torch.device) -> None:
+    loader = DeviceBlockLoader(loader_of(shop), device, processes=10**15)
+    placed = {*loader.sampler.placement.values(), *(table.placement for table in loader.features.values())}
+    assert placed == ({"device"} if device.type == "cuda" else {"mapped"})
 
 
 def test_the_next_block_is_made_on_a_stream_of_its_own(shop: GraphStore, cuda: torch.device) -> None:

@@ -1,9 +1,12 @@
 """Gathered rows are those of the table, of every type and from every place."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 
+from gnnscale.sampling.backends.triton import placement
 from gnnscale.sampling.backends.triton.device_features import FeatureTable, gather, quantise_columns
 from gnnscale.schema import ConfigError
 
@@ -39,6 +42,25 @@ def test_rows_are_those_of_the_table(device, stored, dims, place):
 
 
 @pytest.mark.parametrize("place", ["device", "pinned", "mapped"])
+@pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16, torch.int8])
+def test_features_are_stored_smaller_by_parts(device, stored, place, tmp_path, monkeypatch):
+    np.save(tmp_path / "values.npy", np.tile(VALUES, (400, 1)))
+    mapped = np.load(tmp_path / "values.npy", mmap_mode="r")
+    monkeypatch.setattr(placement, "CHUNK_BYTES", mapped.nbytes // 100)
+    tracemalloc.start()
+    table = FeatureTable.of(mapped, device, place, dtype=stored)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # Not even of the smallest type does the host hold a copy on the way.
+    assert most < mapped.nbytes / 10
+    assert table.values is mapped if place == "mapped" else table.values.dtype == stored
+    whole = torch.from_numpy(VALUES).to(stored)
+    wanted = np.multiply(*quantise_columns(VALUES), dtype=np.float32) if stored == torch.int8 else whole.float().numpy()
+    found = gather(table, torch.from_numpy(NODES).to(device)).cpu().numpy()
+    np.testing.assert_array_equal(found, rows_of(wanted))
+
+
+@pytest.mark.parametrize("place", ["device", "pinned", "mapped"])
 def test_codes_are_gathered_as_they_are(device, place):
     # Past what a float32 tells apart.
     codes = (2**30 + np.arange(150).reshape(50, 3)).astype(np.int32)
@@ -69,6 +91,10 @@ def test_what_cannot_be_gathered_is_an_error(device):
         FeatureTable.of(VALUES.astype(np.int8), device)
     with pytest.raises(ConfigError, match="int8 features, and only those, have a scale"):
         FeatureTable.of(VALUES, device, scale=np.ones(130, np.float32))
+    with pytest.raises(
+        ConfigError, match=r"stored as torch.int32; float32 ones as one of torch.float32, torch.float16"
+    ):
+        FeatureTable.of(VALUES, device, dtype=torch.int32)
     nodes = torch.zeros(1, dtype=torch.int32, device=device)
     with pytest.raises(ConfigError, match=r"gathered as torch.int8; one of torch.float32"):
         gather(FeatureTable.of(VALUES, device), nodes, torch.int8)

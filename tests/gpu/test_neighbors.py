@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from gnnscale.sampling import Rule
-from gnnscale.sampling.backends.triton.neighbor_kernel import sample_neighbors
+from gnnscale.sampling.backends.triton.neighbor_kernel import DrawKeys, sample_neighbors
+from gnnscale.sampling.keys import default_examples, example_keys, stream_key
 from gnnscale.store import ALWAYS
 from tests.gpu.graphs import csr, expected, keys_of, random_graph, tensors_of
 
@@ -104,3 +105,31 @@ def test_ended_nodes_leave_their_slot_empty(device):
     assert times[0, 0].tolist() == [9, *[ALWAYS] * 4, 4, 3, *[ALWAYS] * 3]
     # At the end of time nothing has ended.
     assert nodes[1, 0].tolist() == ten[::-1].tolist()
+
+
+def test_keys_are_made_in_the_kernel_as_the_reference_makes_them(device):
+    rng = np.random.default_rng(11)
+    adjacency, edges = random_graph(seed=4, nodes=50, edges=900), np.array([0, 1, -1, 2**63 - 1, -(2**63), 2**32])
+    examples = np.concatenate([edges, rng.integers(-(2**63), 2**63 - 1, 30)])
+    frontier = rng.integers(-1, 50, (36, 3)).astype(np.int32)
+    seeds, anchors = rng.integers(0, 2**31, 36), rng.integers(-(2**31), 2**31, 36).astype(np.int32)
+    streams = np.array([stream_key(seed, 3, "hop/edges_rev") for seed in (0, 5, 2**64 - 1)], np.uint64)
+    on_device = torch.from_numpy(streams.view(np.int64)).to(device)
+    rows, limits = torch.from_numpy(frontier).to(device), torch.from_numpy(anchors).to(device)
+    graph, rule, total = (
+        tensors_of(adjacency, device),
+        Rule("uniform"),
+        torch.zeros(1, dtype=torch.int64, device=device),
+    )
+    wanted = 0
+    for number, stream in enumerate(streams):
+        own = on_device[number : number + 1]
+        for values, of_seeds in ((examples, False), (seeds, True)):
+            identities = default_examples(seeds, anchors) if of_seeds else values
+            made = DrawKeys(torch.from_numpy(values).to(device), own, of_seeds)
+            found = sample_neighbors(graph, rows, limits, made, 4, rule, edges=total)
+            nodes, times = expected(adjacency, frontier, anchors, example_keys(stream, identities), 4, rule)
+            np.testing.assert_array_equal(found[0].cpu().numpy(), nodes)
+            np.testing.assert_array_equal(found[1].cpu().numpy(), times)
+            wanted += (nodes >= 0).sum()
+    assert int(total) == wanted > 0

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from gnnscale.sampling.backends.triton import placement
 from gnnscale.sampling.backends.triton.placement import (
     Memory,
     Placement,
@@ -35,6 +36,21 @@ def test_what_is_configured_holds_and_takes_its_room_first():
     found = places(Memory(1200, 0), {"neighbors": "device"})
     assert found == {"indptr": "device", "valid_until": "device", "times": "mapped", "neighbors": "device"}
     assert places(Memory(5000, 5000), {"times": "pinned", "valid_until": None})["times"] == "pinned"
+
+
+def test_page_locked_memory_is_shared_out_to_the_processes_of_a_host(monkeypatch):
+    monkeypatch.setattr(placement, "available_bytes", lambda: 8_000)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1_000, 9_000))
+    assert Memory.measure(torch.device("cuda")) == Memory(600, 4_000)
+    shares = [Memory.measure(torch.device("cuda"), processes=8) for _ in range(8)]
+    # Each has a device of its own, and all have one host.
+    assert {share.device for share in shares} == {600} and sum(share.pinned for share in shares) <= 4_000
+
+
+def test_what_arrays_take_is_no_longer_there():
+    placed = choose_placement(SIZES, Memory(1200, 1024), Placement())
+    left = Memory(1200, 1024).without(SIZES, placed)
+    assert left == Memory(1200 - 100 - 40 - 1000, 0) and placed["e", "neighbors"] == "pinned"
 
 
 def test_who_lacks_one_array_gives_up_its_others():
@@ -97,9 +113,10 @@ def test_a_placed_array_has_the_same_bits(device, tmp_path):
             assert found.cpu().numpy().tobytes() == array.tobytes()
 
 
-def test_an_array_of_several_chunks_comes_whole():
+def test_an_array_of_several_chunks_comes_whole(monkeypatch):
+    monkeypatch.setattr(placement, "CHUNK_BYTES", 100)
     array = np.arange(33 * 4, dtype=np.int32).reshape(33, 4)
-    assert torch.equal(place_array(array, "device", torch.device("cpu"), chunk_bytes=100), torch.from_numpy(array))
+    assert torch.equal(place_array(array, "device", torch.device("cpu")), torch.from_numpy(array))
 
 
 def test_there_is_memory_to_measure(device):

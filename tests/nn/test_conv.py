@@ -14,7 +14,7 @@ from gnnscale.nn.conv.importance import ImportanceConv
 from gnnscale.nn.conv.sage import SAGEConv, pool
 from gnnscale.sampling import NeighborSampler
 from gnnscale.sampling.hetero_data import pyg_edge_type
-from gnnscale.schema import ConfigError, EdgeType, RelationManifest
+from gnnscale.schema import ConfigError, EdgeType, Link, RelationManifest
 
 DAY = 86_400
 PARENTS, CHILDREN = torch.Size([3, 4, 5]), torch.Size([3, 4, 6, 7])
@@ -152,3 +152,19 @@ def test_a_pooling_or_heads_that_are_not_there_are_named():
         SAGEConv(1, 1, 1, "men")
     with pytest.raises(ConfigError, match="3 heads don't divide 8 channels"):
         GATv2Conv(1, 1, 8, heads=3)
+
+
+@pytest.mark.parametrize("categories", [{}, {"b": (7,)}])
+def test_features_of_half_the_width_go_with_weights_of_the_full_one(categories):
+    path = (EdgeType(Link("b", "b_id", "a"), reverse=True),)
+    torch.manual_seed(0)
+    network = BlockNetwork((path,), "a", {"a": 3, "b": 5}, 4, 2, categories=categories)
+    features = {(): torch.randn(6, 3), path: torch.randn(6, 4, 5)}
+    present = {(): torch.ones(6, dtype=torch.bool), path: torch.rand(6, 4) < 0.7}
+    codes = {(): torch.zeros(6, 0, dtype=torch.int32), path: torch.ones(6, 4, 1, dtype=torch.int32)}
+    small = {path: values.bfloat16() for path, values in features.items()}
+    found, expected = (network(values, present, None, codes) for values in (small, features))
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=0.05, atol=0.05)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(network(small, present, None, codes).float(), expected, rtol=0.1, atol=0.1)

@@ -24,7 +24,7 @@ from gnnscale.config import (
 )
 from gnnscale.etl.graph.graph_stage import build_graph
 from gnnscale.etl.labels.label_stage import build_labels, describe_labels
-from gnnscale.evaluation.baselines.count_features import CountFeatures
+from gnnscale.features import EntityFeatures
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery, Split, explain
 from gnnscale.retrieval.answers import ranked_table
@@ -171,7 +171,7 @@ def test_what_happens_after_a_row_changes_nothing_that_its_answer_is_made_of(ban
     query, store, origin = bank.query(), bank.store, bank.manifest.origin
     examples = read_entity_examples(bank.lake, "fraud", Split.TEST, origin)
     assert len(examples) > 12
-    features = CountFeatures(store, "orders", query.hidden_columns, query.hidden_tables)
+    features = EntityFeatures(store, "orders", query.hidden_columns, query.hidden_tables)
     disputed = False
     for row in range(len(examples)):
         one = examples.take(np.array([row]))
@@ -183,7 +183,7 @@ def test_what_happens_after_a_row_changes_nothing_that_its_answer_is_made_of(ban
         assert [name for name in before if not torch.equal(before[name], after[name])] == []
         np.testing.assert_array_equal(
             features.compute(one.entities, one.anchors),
-            CountFeatures(other, "orders", query.hidden_columns, query.hidden_tables).compute(
+            EntityFeatures(other, "orders", query.hidden_columns, query.hidden_tables).compute(
                 one.entities, one.anchors
             ),
         )

@@ -204,3 +204,71 @@ def test_any_time_can_be_shown():
     assert show_time(START) == "2024-01-01 00:00:00"
     assert show_time(-1) == "1969-12-31 23:59:59"
     assert "from 1970" in show_time(LONG_AGO)
+
+
+def days_of(anchors):
+    return [(anchor - START) // DAY for anchor in anchors]
+
+
+def test_several_anchors_validate_and_test_and_no_split_overlaps_another():
+    plan = plan_anchors(WEEK, SIXTY, validation_count=2, test_count=3)
+    assert days_of(plan.tests) == [39, 46, 53] and days_of(plan.validations) == [25, 32]
+    assert days_of(plan.train) == [4, 11, 18] and (plan.test, plan.validation) == (plan.tests[-1], plan.validations[-1])
+    assert plan.of(Split.TEST) == plan.tests and plan.of(Split.VALIDATION) == plan.validations
+    assert list(plan.splits().values()) == ["train"] * 3 + ["validation"] * 2 + ["test"] * 3
+    assert list(plan.splits()) == sorted(plan.splits())
+
+
+@given(
+    days=st.integers(60, 400),
+    length=st.integers(1, 15),
+    step=st.none() | st.integers(1, 20),
+    tests=st.integers(1, 4),
+    validations=st.integers(1, 4) | st.just("auto"),
+    rows=st.none() | st.floats(1, 2_000),
+)
+def test_windows_of_a_split_end_before_the_next_one_begins(days, length, step, tests, validations, rows):
+    horizon = Horizon((Window(0, length),))
+    try:
+        plan = plan_anchors(
+            horizon,
+            (START, START + days * DAY),
+            step_days=step,
+            test_count=tests,
+            validation_count=validations,
+            rows=rows,
+        )
+    except DataError:
+        return
+    assert len(plan.tests) == tests and (validations == "auto" or len(plan.validations) == validations)
+    for earlier, later in ((plan.train, plan.validations), (plan.validations, plan.tests)):
+        assert horizon.span(earlier[-1])[1] <= later[0], "a window of one split overlaps another's"
+    assert all(at >= START and horizon.span(at)[1] <= START + days * DAY for at in plan.tests)
+
+
+def test_lists_of_anchors_are_taken_as_they_are():
+    tests, validations = [datetime(2024, 2, 20), datetime(2024, 2, 15)], [datetime(2024, 2, 1)]
+    plan = plan_anchors(WEEK, SIXTY, test=tests, validation=validations)
+    assert [show_time(at)[:10] for at in plan.tests] == ["2024-02-15", "2024-02-20"]
+    assert [show_time(at)[:10] for at in plan.validations] == ["2024-02-01"]
+    with pytest.raises(DataError, match=r"after the test anchor .2024-02-15"):
+        plan_anchors(WEEK, SIXTY, test=tests, validation=[datetime(2024, 2, 1), datetime(2024, 2, 10)])
+    with pytest.raises(DataError, match=r"no event.*fewer or later times, or anchors.test_count lower"):
+        plan_anchors(WEEK, SIXTY, test_count=20)
+    with pytest.raises(DataError, match=r"anchors.test are 2 times, and a query without a window is split at one"):
+        plan_anchors(Horizon(()), SIXTY, test=tests, own_times=True)
+
+
+def test_few_examples_an_anchor_give_more_of_them():
+    year = (START, START + 700 * DAY)
+    assert len(plan_anchors(WEEK, year).validations) == 1 and len(plan_anchors(WEEK, year).train) == 26
+    many = plan_anchors(WEEK, year, rows=1_000.0)
+    assert (len(many.validations), len(many.train)) == (1, 26)
+    some = plan_anchors(WEEK, year, rows=300.0)
+    assert (len(some.validations), len(some.train)) == (2, 67), "two validate 600, and 67 train 20,100"
+    few = plan_anchors(WEEK, year, rows=14.0)
+    assert len(few.validations) == 8 and few.train[0] - START <= 7 * DAY, "eight at most, and all that are left"
+    short = plan_anchors(WEEK, (START, START + 100 * DAY), rows=14.0)
+    assert len(short.validations) == 3, "a quarter of the 13 before the test"
+    assert len(plan_anchors(WEEK, year, rows=14.0, train=5, validation_count=1).train) == 5
+    assert len(plan_anchors(WEEK, year, rows=14.0, train_examples=500).train) == 36

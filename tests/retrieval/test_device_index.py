@@ -14,6 +14,7 @@ from gnnscale.lake import Lake
 from gnnscale.retrieval.index.gpu.compared import Compared
 from gnnscale.retrieval.index.gpu.device_index import DeviceIndex
 from gnnscale.retrieval.index.gpu.device_targets import choose_placement
+from gnnscale.retrieval.index.gpu.equal_targets import find_equal, hash_rows
 from gnnscale.retrieval.index.gpu.ordered import as_keys, ids_of, scores_of
 from gnnscale.retrieval.index.gpu.plan import SearchPlan
 from gnnscale.retrieval.index.make_index import build_index
@@ -90,11 +91,55 @@ def test_no_score_passes_its_limit_in_fp32_and_not_in_bf16(seed, channels, eucli
     assert (upper >= limits).all()
 
 
-def test_equal_vectors_overflow_all_room_and_are_found_in_order():
+def test_vectors_that_are_equal_in_bf16_overflow_all_room_and_are_found_in_order():
     vectors = np.full((3000, 20), 0.7, np.float32)
     vectors[1000:] = 0.1
-    found = built(vectors).search(vectors[:60], 4)
-    assert (found.targets == np.arange(4)).all()
+    # Equal scores, and equal vectors in bf16; in fp32 each is another.
+    vectors[:, 0] += np.arange(3000, dtype=np.float32) * 2.0**-22
+    index = built(vectors)
+    assert len(index.targets.ids) == 3000
+    queries = np.tile(vectors[:1], (60, 1))
+    queries[:, 0] = 0
+    assert (index.search(queries, 4).targets == np.arange(4)).all()
+
+
+def test_equal_vectors_are_searched_as_one_and_found_in_order(tmp_path):
+    vectors = np.full((3000, 20), 0.7, np.float32)
+    vectors[1000:] = 0.1
+    index = built(vectors)
+    assert len(index.targets.ids) == 2 and index.size == 3000
+    found = index.search(vectors[:60], 1005)
+    assert (found.targets == np.arange(1005)).all()
+    assert (np.diff(found.scores[0]) != 0).nonzero()[0].tolist() == [999]
+    index.write(tmp_path)
+    np.testing.assert_array_equal(np.load(tmp_path / "exact.npy"), vectors)
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 2**31), vectors=st.integers(1, 12), k=st.integers(1, 400), euclidean=st.booleans())
+def test_some_vectors_that_many_targets_have(seed, vectors, k, euclidean):
+    rng = np.random.default_rng(seed)
+    several = whole_numbers(rng, vectors, 3, 1)[rng.integers(0, vectors, 300)]
+    # Others have vectors of their own, which score between them.
+    alone = np.arange(100, dtype=np.float32)[:, None] / 50 - 1
+    targets = rng.permutation(np.concatenate([several, np.repeat(alone, 3, axis=1)]))
+    queries, metric = whole_numbers(rng, 4, 3, 1), Metric.L2 if euclidean else Metric.INNER_PRODUCT
+    index = built(targets, metric)
+    assert len(index.targets.ids) == len(np.unique(targets + 0.0, axis=0))
+    found, scores = index.search(queries, k), exact_scores(targets, queries, metric)
+    assert_exact(found, scores, k, 1e-5)
+    order = np.lexsort((found.targets, -found.scores))
+    np.testing.assert_array_equal(order, np.broadcast_to(np.arange(found.targets.shape[1]), order.shape))
+
+
+def test_what_has_the_hash_of_another_by_chance_stands_for_itself():
+    vectors = torch.from_numpy(whole_numbers(np.random.default_rng(4), 50, 2, 1))
+    position = torch.randperm(50)
+    equal = find_equal(torch.zeros(50, dtype=torch.int64), vectors[position.argsort()], position)
+    same = (vectors[:, None] == vectors[None]).all(2)
+    # Those of the first vector are found, and no other is taken for one of them.
+    assert torch.equal(equal.first_of(), torch.where(same[0], 0, torch.arange(50)))
+    assert find_equal(hash_rows(vectors[:1]), vectors[:1], position[:1] * 0) is None
 
 
 def test_targets_that_lie_by_cluster_do_not_fill_the_room():

@@ -17,18 +17,3 @@ def test_mix_is_that_of_the_reference():
     values = whole_range(0)
     found = keys.mix_tensor(torch.from_numpy(values)).numpy().view(np.uint64)
     np.testing.assert_array_equal(found, reference.mix(values.view(np.uint64)))
-
-
-def test_example_keys_are_those_of_the_reference():
-    examples = whole_range(1)
-    for seed in (0, 5, 2**64 - 1):
-        key = reference.stream_key(seed, 3, "hop/edges_rev_purchases_customer_id")
-        found = keys.example_keys(key, torch.from_numpy(examples)).numpy().view(np.uint64)
-        np.testing.assert_array_equal(found, reference.example_keys(key, examples))
-
-
-def test_examples_without_an_identity_get_that_of_the_reference():
-    rng = np.random.default_rng(2)
-    seeds, anchors = rng.integers(0, 2**31, 300), rng.integers(-(2**31), 2**31, 300).astype(np.int32)
-    found = keys.default_examples(torch.from_numpy(seeds), torch.from_numpy(anchors)).numpy()
-    np.testing.assert_array_equal(found, reference.default_examples(seeds, anchors))

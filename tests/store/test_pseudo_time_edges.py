@@ -3,13 +3,16 @@
 import shutil
 
 import numpy as np
+import pyarrow as pa
+import pytest
 from pyspark.sql import functions as F
 
+from gnnscale.etl.labels.labelled_examples import given_part
 from gnnscale.query.anchors import DAY, Split
 from gnnscale.query.pseudo_time import PARTS, part_of, plan_pseudo_time
-from gnnscale.schema import EdgeType
+from gnnscale.schema import DataError, EdgeType
 from gnnscale.store import ALWAYS, GraphStore
-from gnnscale.store.pseudo_time_edges import ArrivalStore
+from gnnscale.store.pseudo_time_edges import ArrivalStore, given_parts
 
 
 def test_spark_and_numpy_put_a_fact_into_the_same_part(spark):
@@ -70,3 +73,29 @@ def test_every_part_that_is_asked_for_arrives_after_its_anchor_and_the_parts_bef
     assert (pseudo_time <= plan.latest - store.manifest.origin).all()
     assert list(plan.splits().values())[-2:] == [Split.VALIDATION, Split.TEST]
     assert plan.latest - plan.test == DAY
+
+
+def test_a_given_split_comes_in_its_own_parts_and_training_before_them(store):
+    events = store.node_count("purchases")
+    names = np.array(["train", "train", "validation", "test"])[np.arange(events) % 4]
+    parts = given_parts(pa.chunked_array([pa.array(names)]), "purchases")
+    assert set(parts[names == "validation"]) == {8} and set(parts[names == "test"]) == {9}
+    assert set(parts[names == "train"]) == set(range(8))
+    view = ArrivalStore(store, "purchases", pa.chunked_array([pa.array(names)]))
+    plan = plan_pseudo_time(store.manifest.origin)
+    inside = {}
+    for anchor, split in plan.splits().items():
+        start, end = (second - store.manifest.origin for second in plan.horizon.span(anchor))
+        inside.setdefault(split, []).extend(np.flatnonzero((view.pseudo_time() > start) & (view.pseudo_time() <= end)))
+    assert sorted(inside[Split.TEST]) == np.flatnonzero(names == "test").tolist()
+    assert sorted(inside[Split.VALIDATION]) == np.flatnonzero(names == "validation").tolist()
+    assert set(names[inside[Split.TRAIN]]) == {"train"}
+    with pytest.raises(DataError, match="1 rows of 'purchases' are of split 'tset'; allowed are train, validation"):
+        given_parts(pa.chunked_array([pa.array(["train", "tset"])]), "purchases")
+
+
+def test_spark_and_numpy_put_a_given_split_into_the_same_parts(spark):
+    names = np.array(["train", "validation", "test", "train", "train"])[np.arange(400) % 5]
+    frame = spark.createDataFrame([(int(n), str(name)) for n, name in enumerate(names)], "number long, split string")
+    found = [row[0] for row in frame.select(given_part(F.col("split"), F.col("number")).cast("long")).collect()]
+    assert found == given_parts(pa.chunked_array([pa.array(names)]), "events").tolist()

@@ -12,12 +12,14 @@ import torch
 
 from gnnscale.batches.blocks.block_loader import BlockLoader
 from gnnscale.batches.blocks.category_codes import CategoryCodes
+from gnnscale.config import Settings, build_settings
 from gnnscale.config.training import TrainingSettings
 from gnnscale.nn.conv.block_network import BlockNetwork
 from gnnscale.sampling import NeighborSampler
-from gnnscale.schema import ConfigError
+from gnnscale.schema import ConfigError, FeatureManifest, TableManifest
 from gnnscale.training.compiled_model import compile_model
 from gnnscale.training.distributed_context import DistributedContext
+from gnnscale.training.networks.blocks import check_shapes
 from gnnscale.training.networks.source_device import place_source
 from tests.gpu.graphs import shop_store
 from tests.training.block_job import train, write_shop
@@ -67,6 +69,21 @@ def test_without_the_setting_nothing_is_compiled(loader: BlockLoader) -> None:
     model = BlockNetwork(loader.paths, loader.table, loader.widths, 4, 2)
     compile_model(model, TrainingSettings(), CPU)
     assert model._compiled_call_impl is None
+
+
+def test_cuda_graphs_of_links_need_targets_of_fixed_shape() -> None:
+    def settings(**model: str) -> Settings:
+        shop = {"recipe": "shop", "lake": {"uri": "lake"}, "tables": {"products": {"source": "products.csv"}}}
+        query, chosen = {"name": "asked", "text": "PREDICT"}, {"network": "blocks", **model}
+        return build_settings({**shop, "query": query, "model": chosen, "training": {"cuda_graphs": True}})
+
+    tags = FeatureManifest("tags", "multicategorical", categories=("red", "blue"))
+    plain = TableManifest("products", 3, None, ())
+    listed = TableManifest("products", 3, None, (tags,))
+    check_shapes(settings(), plain)
+    check_shapes(settings(target_embedding="lookup"), listed)
+    with pytest.raises(ConfigError, match=r"needs batches of fixed shape, and products\.tags has lists"):
+        check_shapes(settings(), listed)
 
 
 def test_cuda_graphs_and_the_gpu_sampler_need_a_gpu(loader: BlockLoader) -> None:

@@ -3,8 +3,9 @@
 import time
 
 import pytest
+import torch
 
-from gnnscale.training.throughput import THROUGHPUT, Throughput, throughput_in_words
+from gnnscale.training.throughput import THROUGHPUT, Throughput, throughput_in_words, total_edges
 
 
 def test_rates_are_counts_over_the_time_since_the_start():
@@ -29,3 +30,10 @@ def test_words_take_a_unit_that_fits(edges, words):
     figures = {"seeds_per_second": 12.4, "edges_per_second": edges, "loader_wait": 0.25, "peak_memory_gb": 1.26}
     assert throughput_in_words(figures) == f"12 seeds/s, {words}, waiting 25%, 1.3 GB"
     assert throughput_in_words(figures | {"peak_device_gb": 2.0}).endswith(", 1.3 GB, 2.0 GB of the GPU")
+
+
+def test_edges_are_counted_on_the_host_and_where_they_are() -> None:
+    counted = [3, torch.tensor([2**40]), 5, torch.tensor(7)]
+    total = total_edges(counted, torch.device("cpu"))
+    assert total.dtype == torch.float64 and int(total) == 2**40 + 15
+    assert int(total_edges([4, 5], torch.device("cpu"))) == 9 and int(total_edges([], torch.device("cpu"))) == 0

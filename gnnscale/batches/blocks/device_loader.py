@@ -24,11 +24,12 @@ from gnnscale.sampling import (
     Placement,
     choose_placement,
     gather,
-    quantise_columns,
 )
 
 FeatureType = Literal["fp32", "fp16", "bf16", "int8"]
 """How features are stored; they are gathered as ``fp32`` or ``bf16``, what the network computes with."""
+
+STORED_AS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "int8": torch.int8}
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class DeviceBlock(FeatureBlock):
             stream = torch.cuda.current_stream(self.nodes[0].device)
             stream.wait_event(self.ready)
             # Their memory was taken on another stream, and must not be given to it again before this one is done.
-            for tensor in (*self.nodes, *self.features, *self.codes):
+            for tensor in (*self.nodes, *self.features, *self.codes, self.edges):
+                assert isinstance(tensor, torch.Tensor)
                 tensor.record_stream(stream)
         return super().to(device)
 
@@ -64,7 +66,8 @@ class DeviceBlockLoader:
         feature_type: that features are stored in.
         dtype: that they are gathered in: float32 or bfloat16.
         placement: where the graph's arrays, features and codes live; default: by size, topology first.
-        memory: bytes that features and codes may take; default: most of what the graph left free.
+        memory: bytes that graph, features and codes may take together; default: most of what is free.
+        processes: of this host that train together, and share its memory where none is given.
 
     Raises:
         ConfigError: a placement that there is not.
@@ -78,6 +81,7 @@ class DeviceBlockLoader:
         dtype: torch.dtype = torch.float32,
         placement: Placement | Mapping[str, Any] | str | None = None,
         memory: Memory | None = None,
+        processes: int = 1,
     ) -> None:
         own = loader.sampler
         self.loader, self.device, self.dtype = loader, device, dtype
@@ -92,16 +96,16 @@ class DeviceBlockLoader:
             own.rule.cap,
             device,
             placement,
-            memory,
+            memory or Memory.measure(device, processes),
         )
         self.sampler.paths = own.paths
-        stored = {table: store_as(np.asarray(values), feature_type) for table, values in loader.features.items()}
-        sizes = {(table, "features"): values.nbytes for table, (values, _) in stored.items()}
+        stored, known = STORED_AS[feature_type], {name: np.asarray(own) for name, own in loader.features.items()}
+        sizes = {(table, "features"): values.size * stored.itemsize for table, values in known.items()}
         sizes |= {(table, "codes"): code_bytes(columns) for table, columns in loader.codes.items()}
-        chosen = choose_placement(sizes, memory or Memory.measure(device), Placement.of(placement))
+        chosen = choose_placement(sizes, self.sampler.memory_left, Placement.of(placement))
         self.features = {
-            table: FeatureTable.of(values, device, chosen[table, "features"], scale)
-            for table, (values, scale) in stored.items()
+            table: FeatureTable.of(values, device, chosen[table, "features"], dtype=stored)
+            for table, values in known.items()
         }
         self.codes = {
             table: DeviceCodes.of(columns, device, chosen[table, "codes"]) for table, columns in loader.codes.items()
@@ -145,12 +149,11 @@ class DeviceBlockLoader:
             tables = (block.table, *(hop.table for hop in block.hops.values()))
             found = tuple(gather(self.features[t], n, self.dtype) for t, n in zip(tables, nodes, strict=True))
             codes = self._gather_codes(tables, nodes)
-            # Waits for this stream, in the thread that makes batches ahead.
-            edges = int(sum((hop >= 0).sum() for hop in nodes[1:]))
             ready = torch.cuda.Event() if self._stream is not None else None
             if ready is not None:
                 ready.record(self._stream)
-        return DeviceBlock(torch.from_numpy(rows), ((), *block.hops), nodes, found, edges, codes=codes, ready=ready)
+        hops = ((), *block.hops)
+        return DeviceBlock(torch.from_numpy(rows), hops, nodes, found, block.edges, codes=codes, ready=ready)
 
     def _gather_codes(self, tables: tuple[str, ...], nodes: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         if not self.codes:
@@ -161,21 +164,3 @@ class DeviceBlockLoader:
             else slots.new_zeros((*slots.shape, 0), dtype=torch.int32)
             for table, slots in zip(tables, nodes, strict=True)
         )
-
-
-def store_as(
-    values: NDArray[np.float32], feature_type: FeatureType
-) -> tuple[NDArray[Any] | torch.Tensor, NDArray[np.float32] | None]:
-    """Features in the type that they are stored in, and the scale of int8 ones.
-
-    Args:
-        values: ``[nodes, channels]``.
-        feature_type: to store them in.
-    """
-    if feature_type == "fp32":
-        return values, None
-    if feature_type == "fp16":
-        return values.astype(np.float16), None
-    if feature_type == "bf16":
-        return torch.from_numpy(np.array(values)).to(torch.bfloat16), None
-    return quantise_columns(values)

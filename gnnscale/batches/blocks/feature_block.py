@@ -26,7 +26,7 @@ class FeatureBlock(Batch):
         hops: of the sampler, ``()`` first.
         nodes: of every hop, int32 ``[batch, fanout 1, ..., fanout n]``, -1 where absent.
         features: of every hop, ``[batch, fanout 1, ..., fanout n, channels]``, zeros where absent.
-        edges: that were sampled.
+        edges: that were sampled; on a device, int64 ``[1]`` there.
         weights: of the nodes of every hop but the seeds, as ``nodes``; empty where all weigh the same.
         codes: of every hop's categorical and multicategorical columns, as :class:`gnnscale.batches.CategoryCodes`
             gathers them: int32 ``[batch, fanout 1, ..., fanout n, codes]``, 0 where a value is missing and where
@@ -37,7 +37,7 @@ class FeatureBlock(Batch):
     hops: tuple[Path, ...]
     nodes: tuple[Tensor, ...]
     features: tuple[Tensor, ...]
-    edges: int = 0
+    edges: int | Tensor = 0
     weights: tuple[Tensor, ...] = ()
     codes: tuple[Tensor, ...] = ()
 

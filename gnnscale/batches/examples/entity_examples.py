@@ -125,6 +125,41 @@ def read_entity_examples(lake: Lake, query: str, split: Split, origin: int) -> E
     return entity_examples_of(read_labels(lake, query, split), origin, shape)
 
 
+def known_past(
+    lake: Lake, query: str, shape: AnswerShape, entities: NDArray[np.int64], anchor: int, latest: int
+) -> Floats | None:
+    """What was true of entities over the window that ends at an anchor, as ``EntityExamples.past`` has it.
+
+    Args:
+        lake: where the label stage wrote.
+        query: name of the query.
+        shape: of its answers.
+        entities: node ids, int64 ``[entities]``.
+        anchor: epoch seconds.
+        latest: anchor of the predictions, epoch seconds.
+
+    Returns:
+        float32 ``[entities, labels]``, NaN of entities that nothing is known of; None where the label stage has not
+        looked at that anchor.
+    """
+    labels = lake.read(f"labels_{query}", ["entity", "anchor_time", "past"])
+    if labels["past"].null_count == len(labels):
+        return np.full((len(entities), shape.labels), np.nan, np.float32)
+    rows = labels.filter(pc.equal(labels["anchor_time"], anchor))
+    if anchor == latest and lake.exists(f"past_{query}"):
+        rows = lake.read(f"past_{query}")
+    if not rows.num_rows:
+        return None
+    order = np.argsort(known := rows["entity"].to_numpy())
+    values = label_values(rows["past"], shape)
+    if shape.task.answer == "values":
+        # Of every frame the past is that of the window that ends at the anchor.
+        values = np.repeat(values[:, :1], shape.labels, axis=1)
+    place = np.searchsorted(known, entities, sorter=order).clip(max=len(known) - 1)
+    found = order[place]
+    return np.where((known[found] == entities)[:, None], values[found], np.nan).astype(np.float32)
+
+
 def entity_examples_of(table: pa.Table, origin: int, shape: AnswerShape) -> EntityExamples:
     """Rows of the label stage as examples, in their order.
 

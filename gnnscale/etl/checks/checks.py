@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -14,6 +16,7 @@ from gnnscale.config import graph_origin
 from gnnscale.etl.checks.degrees import DegreeHistogram, key_end
 from gnnscale.etl.checks.key_checks import link_keys, own_keys, shown_key, strange_keys
 from gnnscale.etl.sources.raw_tables import END, TIME, RawTable
+from gnnscale.etl.spark.side_by_side import run_side_by_side
 from gnnscale.query import AnchorPlan, Split, show_time
 from gnnscale.schema import DataError, Link, LinkManifest, Table
 
@@ -51,41 +54,48 @@ def check_tables(raw: Mapping[str, RawTable], time_range: tuple[int, int] | None
     Raises:
         DataError: a table without rows, or keys that are missing or duplicate; the message shows some.
     """
+    counted = run_side_by_side([partial(_count_table, table, time_range) for table in raw.values()])
     figures = {}
-    for name, table in raw.items():
+    for (name, table), row in zip(raw.items(), counted, strict=True):
         key = table.table.primary_key
-        aggregates = [F.count(F.lit(1)).alias("rows"), F.min(TIME).alias("first"), F.max(TIME).alias("last")]
-        if key:
-            own = own_keys(table)
-            aggregates += [F.count(own).alias("keyed"), F.count_distinct(own).alias("distinct")]
-        sizes = _sizes(table.frame)
-        if sizes:
-            endless = F.array_contains(F.array(*sizes.values()), float("inf"))
-            aggregates.append(F.count(F.when(endless, True)).alias("endless"))
-        if table.table.end_time:
-            early = F.col(END) < F.col(TIME)
-            aggregates += [F.count(F.when(early, True)).alias("early"), F.count(END).alias("ended")]
-        if time_range:
-            aggregates.append(F.count(F.when(~F.col(TIME).between(*time_range), True)).alias("outside"))
-        row = table.frame.agg(*aggregates).first()
-        assert row is not None
         if row["rows"] == 0:
             raise DataError(f"table '{name}' has no rows")
         if key and row["keyed"] < row["rows"]:
             raise DataError(f"primary key {name}.{key} is null in {row['rows'] - row['keyed']:,} rows")
         if key and row["distinct"] < row["rows"]:
             raise DataError(_duplicates(table, key))
-        if sizes and row["endless"]:
-            _tell_infinities(table, sizes)
+        if row.get("endless"):
+            _tell_infinities(table, _sizes(table.frame))
         if table.table.end_time:
             _check_ends(table.table, row["early"], row["ended"])
         span = (row["first"], row["last"]) if row["first"] is not None else None
-        outside = row["outside"] if time_range else None
-        # Rows with a primary key differ in it.
-        duplicates = 0 if key else count_repeats(table.frame, _row_hash(table), row["rows"])
-        figures[name] = TableFigures(row["rows"], span, duplicates, outside)
+        figures[name] = TableFigures(row["rows"], span, row["duplicates"], row.get("outside"))
     _check_range(raw, figures)
     return figures
+
+
+def _count_table(table: RawTable, time_range: tuple[int, int] | None) -> dict[str, Any]:
+    """What :func:`check_tables` tells, or judges, a table by."""
+    key = table.table.primary_key
+    aggregates = [F.count(F.lit(1)).alias("rows"), F.min(TIME).alias("first"), F.max(TIME).alias("last")]
+    if key:
+        own = own_keys(table)
+        aggregates += [F.count(own).alias("keyed"), F.count_distinct(own).alias("distinct")]
+    sizes = _sizes(table.frame)
+    if sizes:
+        endless = F.array_contains(F.array(*sizes.values()), float("inf"))
+        aggregates.append(F.count(F.when(endless, True)).alias("endless"))
+    if table.table.end_time:
+        early = F.col(END) < F.col(TIME)
+        aggregates += [F.count(F.when(early, True)).alias("early"), F.count(END).alias("ended")]
+    if time_range:
+        aggregates.append(F.count(F.when(~F.col(TIME).between(*time_range), True)).alias("outside"))
+    found = table.frame.agg(*aggregates).first()
+    assert found is not None
+    row = found.asDict()
+    # Rows with a primary key differ in it.
+    row["duplicates"] = 0 if key or not row["rows"] else count_repeats(table.frame, _row_hash(table), row["rows"])
+    return row
 
 
 def _sizes(frame: DataFrame) -> dict[str, Column]:
@@ -161,26 +171,34 @@ def _check_range(raw: Mapping[str, RawTable], figures: Mapping[str, TableFigures
     log.warning("%s; what is from before %s counts as of then for the ages that a model sees", reach, show_time(origin))
 
 
-def check_link(
+def check_links(
     raw: Mapping[str, RawTable],
-    link: Link,
-    parents: int,
+    links: Sequence[Link],
+    parents: Mapping[str, int],
     min_match_rate: float,
     setting: str = "graph.min_match_rate",
-) -> LinkManifest:
-    """Count which rows of the link find their parent, in one pass over both tables.
+) -> list[LinkManifest]:
+    """Count which rows of each link find their parent, in one pass over both tables.
 
     Args:
         raw: the tables.
-        link: one of theirs.
-        parents: rows of its parent.
+        links: theirs.
+        parents: table -> rows.
         min_match_rate: least share of the rows with a key.
         setting: where that share is set, for the message.
 
     Raises:
         DataError: nothing matches, or less than ``min_match_rate`` of the rows that have a key.
     """
-    parent_key = raw[link.parent].table.primary_key or ""
+    counted = run_side_by_side([partial(_count_link, raw, link, parents[link.parent]) for link in links])
+    for figures, example in counted:
+        parent_key = raw[figures.parent].table.primary_key or ""
+        check_match_rate(figures, parent_key, min_match_rate, setting, example)
+    return [figures for figures, _ in counted]
+
+
+def _count_link(raw: Mapping[str, RawTable], link: Link, parents: int) -> tuple[LinkManifest, object]:
+    """Figures of a link, and a key that matches nothing, where there is one."""
     keys = raw[link.parent].frame.select(own_keys(raw[link.parent]).alias("key"), F.lit(True).alias("found"))
     # What no such key can be, as 1.40 among whole numbers, counts by itself.
     values = raw[link.table].frame.groupBy(link_keys(raw, link).alias("key"), strange_keys(raw, link).alias("strange"))
@@ -205,9 +223,7 @@ def check_link(
         max_degree=found.largest,
         degree_quantiles=found.quantiles(),
     )
-    strange = min((row["strange"] for row in rows if row["strange"] is not None), default=found.example)
-    check_match_rate(figures, parent_key, min_match_rate, setting, strange)
-    return figures
+    return figures, min((row["strange"] for row in rows if row["strange"] is not None), default=found.example)
 
 
 def check_match_rate(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from pyspark.sql import functions as F
 
 from gnnscale.etl.checks.key_checks import link_keys, own_keys
 from gnnscale.etl.sources.raw_tables import RawTable
+from gnnscale.etl.spark.side_by_side import run_side_by_side
 from gnnscale.schema import LinkManifest
 
 
@@ -21,16 +23,17 @@ def count_isolated(raw: Mapping[str, RawTable], links: Sequence[LinkManifest]) -
         raw: the tables.
         links: figures of all links.
     """
-    isolated: dict[str, int | None] = {}
-    for name, table in raw.items():
-        own = [link for link in links if link.table == name]
-        pointing = [link for link in links if link.parent == name]
-        if table.table.primary_key is None:
-            isolated[name] = None
-        else:
-            known = least_untouched(own, pointing)
-            isolated[name] = _untouched(raw, name, own, pointing) if known is None else known
-    return isolated
+    counts = run_side_by_side([partial(_count_isolated, raw, name, links) for name in raw])
+    return dict(zip(raw, counts, strict=True))
+
+
+def _count_isolated(raw: Mapping[str, RawTable], name: str, links: Sequence[LinkManifest]) -> int | None:
+    if raw[name].table.primary_key is None:
+        return None
+    own = [link for link in links if link.table == name]
+    pointing = [link for link in links if link.parent == name]
+    known = least_untouched(own, pointing)
+    return _untouched(raw, name, own, pointing) if known is None else known
 
 
 def least_untouched(own: Sequence[LinkManifest], pointing: Sequence[LinkManifest]) -> int | None:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from gnnscale.etl.checks.key_checks import link_keys, own_keys
 from gnnscale.etl.sources.raw_tables import TIME, RawTable
+from gnnscale.etl.spark.side_by_side import run_side_by_side
 from gnnscale.schema import DataError, LinkManifest, Table
 
 log = logging.getLogger(__name__)
 
 
-def check_precedence(raw: Mapping[str, RawTable], link: LinkManifest, most: float) -> LinkManifest:
-    """Count the rows of a link that are older than their parent; they are seen from the parent's time on.
+def check_precedence(raw: Mapping[str, RawTable], links: Sequence[LinkManifest], most: float) -> list[LinkManifest]:
+    """Count the rows of each link that are older than their parent; they are seen from the parent's time on.
 
     Args:
         raw: the tables.
-        link: figures of one of theirs.
+        links: figures of theirs.
         most: most of the rows that match a parent which may be older than it.
 
     Returns:
@@ -30,15 +32,20 @@ def check_precedence(raw: Mapping[str, RawTable], link: LinkManifest, most: floa
     Raises:
         DataError: more of them are.
     """
+    counted = run_side_by_side([partial(_with_early, raw, link) for link in links])
+    for link in counted:
+        check_early_rate(link, raw[link.parent].table, most)
+    return counted
+
+
+def _with_early(raw: Mapping[str, RawTable], link: LinkManifest) -> LinkManifest:
     child, parent = raw[link.table], raw[link.parent]
     # What takes its time from a parent is as old as that.
     if not child.table.time_column or not parent.table.time_column:
         return link
     rows = child.frame.select(link_keys(raw, link.link).alias("key"), F.col(TIME).alias("time"))
     parents = parent.frame.select(own_keys(parent).alias("key"), F.col(TIME).alias("came"))
-    counted = replace(link, early=count_early(rows, parents))
-    check_early_rate(counted, parent.table, most)
-    return counted
+    return replace(link, early=count_early(rows, parents))
 
 
 def check_early_rate(link: LinkManifest, parent: Table, most: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from gnnscale.config import ChecksSettings, GraphSettings
-from gnnscale.etl.checks.checks import TableFigures, check_link, check_tables
+from gnnscale.etl.checks.checks import TableFigures, check_links, check_tables
 from gnnscale.etl.checks.isolated import count_isolated
 from gnnscale.etl.checks.key_checks import check_keys
 from gnnscale.etl.checks.precedence import check_precedence
@@ -29,8 +29,8 @@ def check_rows(
     check_keys(raw, graph.links)
     tables = check_tables(raw, (epoch_seconds(span[0]), epoch_seconds(span[1])) if span else None)
     rate, setting = match_threshold(settings)
-    links = [check_link(raw, link, tables[link.parent].rows, rate, setting) for link in graph.links]
-    links = [check_precedence(raw, link, settings.checks.max_early_rate) for link in links]
+    links = check_links(raw, graph.links, {name: table.rows for name, table in tables.items()}, rate, setting)
+    links = check_precedence(raw, links, settings.checks.max_early_rate)
     isolated = count_isolated(raw, links)
     check_thresholds(settings.checks, tables, isolated, links)
     return tables, links, isolated

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
@@ -29,6 +29,7 @@ from gnnscale.etl.relations.derive_relations import from_later_end, write_relati
 from gnnscale.etl.sources.graph_sources import GraphGrowth, ReadSource, find_growth, record_graph
 from gnnscale.etl.sources.new_rows import NewRows, NotGrownError, read_new_rows
 from gnnscale.etl.sources.raw_tables import TIME, RawTable, find_sources
+from gnnscale.etl.spark.side_by_side import run_side_by_side
 from gnnscale.etl.spark.write_tables import read_table, write_table
 from gnnscale.etl.text import open_encoder
 from gnnscale.lake import Lake, take_snapshot
@@ -128,12 +129,13 @@ class _Extension:
             table.name: self._keys(table) for table in self.before.tables if self.graph.table(table.name).primary_key
         }
         resolved = {link.link.name: self._resolve(link, keys) for link in self.before.links}
-        for table in self.new.raw:
-            self._append_nodes(table, keys)
+        run_side_by_side([partial(self._append_nodes, table, keys) for table in self.new.raw])
         extended = {name: read_table(self.session, self.lake, f"nodes_{name}") for name in self.nodes}
         rows = {t.name: t.rows - t.deleted + self._came(t.name) for t in self.before.tables}
-        links = [self._link(link, resolved[link.link.name], extended, rows) for link in self.before.links]
-        tables = [self._table(table, keys, extended[table.name], rows) for table in self.before.tables]
+        links = run_side_by_side(
+            [partial(self._link, k, resolved[k.link.name], extended, rows) for k in self.before.links]
+        )
+        tables = run_side_by_side([partial(self._table, t, keys, extended[t.name], rows) for t in self.before.tables])
         isolated = {
             table.name: count_isolated_nodes(extended, table.name, links) if table.name in keys else None
             for table in tables
@@ -291,6 +293,6 @@ class _Extension:
         figures = {t.name: TableFigures(rows[t.name], t.time_range, t.duplicates or 0, t.out_of_range) for t in tables}
         check_thresholds(self.settings.graph.checks, figures, {t.name: t.isolated for t in tables}, links)
         query = PredictiveQuery(self.graph, self.settings.query.text)
-        plan = plan_query_anchors(self.settings, query, {t.name: t.time_range for t in tables})
+        plan = plan_query_anchors(self.settings, query, {t.name: t.time_range for t in tables}, rows)
         for name in query.timed_event_tables:
             check_windows(RawTable(self.graph.table(name), nodes[name].select(F.col("time").alias(TIME))), plan)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 from pyspark.sql import SparkSession
 
@@ -17,11 +19,12 @@ from gnnscale.etl.edges.write_edges import UNDATED, LinkEdges
 from gnnscale.etl.ids.node_column import NodeColumn
 from gnnscale.etl.nodes.column_features import feature_types, fit_features
 from gnnscale.etl.nodes.identifiers import without_identifiers
-from gnnscale.etl.nodes.write_nodes import node_frame, number_keys, raw_keys
+from gnnscale.etl.nodes.write_nodes import TableKeys, node_frame, number_keys, raw_keys
 from gnnscale.etl.relations.derive_relations import write_relations
 from gnnscale.etl.sources.graph_sources import count_left_out, read_sources, record_graph
-from gnnscale.etl.sources.raw_tables import column_kinds, find_sources, read_raw_tables
+from gnnscale.etl.sources.raw_tables import RawTable, column_kinds, find_sources, read_raw_tables
 from gnnscale.etl.spark.parquet_scan import ParquetScan
+from gnnscale.etl.spark.side_by_side import run_side_by_side
 from gnnscale.etl.spark.write_tables import write_table
 from gnnscale.etl.text import open_encoder
 from gnnscale.lake import Lake, take_snapshot
@@ -29,6 +32,8 @@ from gnnscale.query import PredictiveQuery, epoch_seconds, show_time
 from gnnscale.schema import ColumnType, EdgeType, GraphManifest, LinkManifest, TableManifest, relation_links
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 
 def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphManifest:
@@ -56,38 +61,36 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     relations = declared_relations(settings.relations)
     relation_links(relations, graph)
     figures, links, isolated = check_rows(raw, graph, settings.graph)
-    plan = plan_query_anchors(settings, query, {name: f.time_range for name, f in figures.items()})
+    spans = {name: figure.time_range for name, figure in figures.items()}
+    plan = plan_query_anchors(settings, query, spans, {name: figure.rows for name, figure in figures.items()})
     for name in query.timed_event_tables:
         check_windows(raw[name], plan)
     fit_until = _fit_until(settings, figures)
     log.info("statistics of the columns count what is known by %s", show_time(fit_until))
-    types = {name: without_identifiers(table, feature_types(table, graph)) for name, table in raw.items()}
+    types = _by_table(raw, lambda name, table: without_identifiers(table, feature_types(table, graph)))
     encoder = open_encoder(settings.graph.text)
     # A model is not read where no column is text.
     dims = encoder.dims if any(ColumnType.TEXT in kinds.values() for kinds in types.values()) else 0
-    features = {
-        name: fit_features(table, types[name], fit_until, settings.graph.max_categories, dims)
-        for name, table in raw.items()
-    }
+    most = settings.graph.max_categories
+    features = _by_table(raw, lambda name, table: fit_features(table, types[name], fit_until, most, dims))
     log.info("checked %d tables and %d links; writing to %s", len(raw), len(links), lake.uri)
 
     cache = lake.cache_folder(settings.lake.cache)
-    keys = {}
-    for name, table in raw.items():
-        if key := table.table.primary_key:
-            rows = figures[name].rows
-            keys[name] = raw_keys(lake, table, number_keys(lake, name, table.frame, key, rows, cache), rows)
-    versions = {}
-    for name, table in raw.items():
-        frame = node_frame(table, graph, features[name], keys, figures[name].rows, encoder)
-        versions[name] = write_table(lake, f"nodes_{name}", frame)
-    origin = graph_origin({name: f.time_range for name, f in figures.items()})
+    rows = {name: table.rows for name, table in figures.items()}
+    keyed = {name: table for name, table in raw.items() if table.table.primary_key}
+    keys = _by_table(keyed, lambda name, table: _number(lake, table, rows[name], cache))
+
+    def write_nodes(name: str, table: RawTable) -> int:
+        return write_table(lake, f"nodes_{name}", node_frame(table, graph, features[name], keys, rows[name], encoder))
+
+    versions = _by_table(raw, write_nodes)
+    origin = graph_origin(spans)
     dated = {name for name in keys if figures[name].time_range is not None}
     times = {
         name: NodeColumn.of_table(lake, name, "time", keys[name].count, UNDATED, cache) if name in dated else None
         for name in keys
     }
-    written = [_write_edges(session, lake, link, times[link.parent], origin) for link in links]
+    written = run_side_by_side([partial(_write_edges, session, lake, k, times[k.parent], origin) for k in links])
     timed = {name for name, f in figures.items() if f.time_range}
     derived = write_relations(session, lake, graph, relations, timed, origin)
     tables = tuple(
@@ -109,9 +112,19 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     manifest = GraphManifest(tables, tuple(written), origin, fit_until, derived)
     left = {name: count_left_out(session, raw[name], snapshots[name], options, figures[name].rows) for name in raw}
     record_graph(lake, settings, manifest, read_sources(raw, snapshots, left))
-    for table in raw.values():
-        table.frame.unpersist()
+    for raw_table in raw.values():
+        raw_table.frame.unpersist()
     return manifest
+
+
+def _by_table(raw: Mapping[str, RawTable], work: Callable[[str, RawTable], Result]) -> dict[str, Result]:
+    """Table -> what the work on it has returned."""
+    return dict(zip(raw, run_side_by_side([partial(work, name, table) for name, table in raw.items()]), strict=True))
+
+
+def _number(lake: Lake, table: RawTable, rows: int, cache: str | None) -> TableKeys:
+    name, key = table.table.name, table.table.primary_key or ""
+    return raw_keys(lake, table, number_keys(lake, name, table.frame, key, rows, cache), rows)
 
 
 def _fit_until(settings: Settings, figures: Mapping[str, TableFigures]) -> int:

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from gnnscale.config import Settings, bind_query, plan_query_anchors
 from gnnscale.etl.labels.label_checks import check_sizes, warn_of_little
 from gnnscale.etl.labels.label_rule import find_rule
-from gnnscale.etl.labels.labelled_examples import asked_frame, population_frame, split_known
+from gnnscale.etl.labels.labelled_examples import PAST, asked_frame, population_frame, split_known
 from gnnscale.etl.labels.left_out import count_left_out
 from gnnscale.etl.spark.write_tables import read_table, write_table
 from gnnscale.lake import Lake
@@ -27,11 +27,17 @@ TASK: Final = "task_{query}"
 POPULATION: Final = "population_{query}"
 """Table of the entities that WHERE lets through at the anchor of the predictions."""
 
+PAST_TABLE: Final = "past_{query}"
+"""Table of what was true of entities over the window that ends at the anchor of the predictions."""
+
 MAX_CLASSES: Final = 1_000
 
 
 def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest: GraphManifest) -> dict[str, int]:
     """Write ``labels_<query>``, record ``task_<query>`` and, where there is a WHERE, ``population_<query>``.
+
+    Where examples tell what was true over the window that ends at their anchor, ``past_<query>`` has that of the anchor
+    of the predictions.
 
     Where events are taken without times, labels have ``part`` in place of ``anchor_time``.
 
@@ -47,9 +53,9 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
         DataError: a split has no example for another reason.
     """
     query = bind_query(settings, manifest)
-    plan = plan_query_anchors(settings, query, manifest.time_ranges)
+    plan = plan_query_anchors(settings, query, manifest.time_ranges, manifest.rows)
     if manifest.fit_until is not None and not plan.static and not query.pseudo_timed_tables:
-        _warn_of_statistics(manifest.fit_until, plan.validation, plan.test)
+        _warn_of_statistics(manifest.fit_until, plan.validations[0], plan.tests[0])
     if plan.cut_short is not None:
         log.warning(
             "the test window ends at %s, and the data at %s: its labels lack what is missing. Set anchors.test to an "
@@ -57,7 +63,8 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
             *map(show_time, plan.cut_short),
         )
     table = f"labels_{settings.query.name}"
-    asked = asked_frame(session, lake, query, plan, manifest).cache()
+    everyone = asked_frame(session, lake, query, plan, manifest).cache()
+    asked = everyone.where(F.col("split").isNull() | (F.col("split") != PAST))
     left_out = count_left_out(asked, query)
     labels = split_known(asked, query, plan)
     counts = {row["split"]: row["count"] for row in labels.groupBy("split").count().collect()}
@@ -74,7 +81,11 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
         labels, order = labels.select("entity", part, "split", "targets"), [PART, "entity"]
     ordered = labels.repartition(1) if few else labels.repartitionByRange(*order)
     write_table(lake, table, ordered.sortWithinPartitions(*order))
-    asked.unpersist()
+    if plan.past is not None and find_rule(query).has_past:
+        known = everyone.where((F.col("anchor_time") == plan.past) & F.col("target").isNotNull())
+        past = known.select("entity", F.col("target").alias("past"))
+        write_table(lake, PAST_TABLE.format(query=settings.query.name), past.repartition(1).sort("entity"))
+    everyone.unpersist()
     if query.where is not None:
         build_population(session, lake, settings, manifest)
     written = read_table(session, lake, table)

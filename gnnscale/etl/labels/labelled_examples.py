@@ -9,16 +9,28 @@ from pyspark.sql import functions as F
 
 from gnnscale.etl.ids.assign_ids import NODE_ID
 from gnnscale.etl.labels.class_lists import class_list, is_listed
-from gnnscale.etl.labels.condition_columns import columns_of, condition_column, read_rows
+from gnnscale.etl.labels.condition_columns import RAW, columns_of, condition_column, read_rows
 from gnnscale.etl.labels.label_rule import Key, LabelInputs, before, find_rule
 from gnnscale.etl.labels.time_split import split_by_time
 from gnnscale.etl.labels.windows import Measure, aggregate_own_windows, aggregate_windows, fill_empty
 from gnnscale.lake import Lake
-from gnnscale.query import DAY, WINDOW, AnchorPlan, PredictiveQuery, Split, Window, bound, part_of
+from gnnscale.query import (
+    DAY,
+    GIVEN_PARTS,
+    NEEDS_EVENTS,
+    WINDOW,
+    AnchorPlan,
+    PredictiveQuery,
+    Split,
+    Window,
+    bound,
+    part_of,
+    training_part_of,
+)
 from gnnscale.schema import GraphManifest, ValueKind
 
-DROPPING = ("AVG", "MIN", "MAX", "FIRST", "LAST", "LIST_DISTINCT")
-"""Aggregates that over nothing are missing, and as a target drop the example."""
+PAST = "past"
+"""In place of a split: of the anchor whose labels are the past of the predictions, where no split has it."""
 
 STATIC_SHARES = {Split.TEST: (0, 1), Split.VALIDATION: (1, 2), Split.TRAIN: (2, 10)}
 """Tenths of the entities that a query without windows gives to each split, by the hash of their node id."""
@@ -45,7 +57,7 @@ def label_frame(
         DataError: the split goes by time, and there are fewer times than splits.
     """
     asked = asked_frame(session, lake, query, plan, manifest)
-    return split_known(asked, query, plan)
+    return split_known(asked.where(F.col("split").isNull() | (F.col("split") != PAST)), query, plan)
 
 
 def asked_frame(
@@ -53,12 +65,13 @@ def asked_frame(
 ) -> DataFrame:
     """Whoever is asked about at each anchor, columns as of :func:`label_frame`; null answers are not known.
 
-    Where entities are asked about at their own times, ``anchor_time`` is null without one, and ``split`` always.
+    Where entities are asked about at their own times, ``anchor_time`` is null without one, and ``split`` always. It is
+    ``past`` of the rows of ``plan.past``, where no split has that anchor.
     """
     if query.pseudo_timed_tables:
         query = query.with_window(WINDOW)
-    anchors = [plan.latest] if plan.static else list(plan.splits())
     rule = find_rule(query)
+    anchors = [plan.latest] if plan.static else list(asked_anchors(query, plan))
     past = rule.has_past and not plan.static
     measures = _measures(query, past)
     own_times = _own_times(session, lake, query, plan)
@@ -78,6 +91,14 @@ def asked_frame(
     if isinstance(target, bound.Column):
         own = {**own, target: class_list(query.graph, manifest, target, own[target])}
     return base.select("entity", "anchor_time", "split", *rule.targets(LabelInputs(query, values, own, past)))
+
+
+def asked_anchors(query: PredictiveQuery, plan: AnchorPlan) -> dict[int, str]:
+    """Every anchor that is asked at, and its split: those of the plan, and the one of the predictions' past."""
+    splits = {anchor: str(split) for anchor, split in plan.splits().items()}
+    if plan.past is None or not find_rule(query).has_past:
+        return splits
+    return {plan.past: PAST} | splits
 
 
 def split_known(asked: DataFrame, query: PredictiveQuery, plan: AnchorPlan) -> DataFrame:
@@ -194,9 +215,12 @@ def _aggregate(
     references = {a.reference.column for a, _ in measures if a.reference and _names_rows(a)} - {link.column}
     keep = {f"fk_{link.column}": "entity", "time": "time", NODE_ID: "number"}
     keep |= {f"fk_{column}": f"fk_{column}" for column in sorted(references)}
+    if query.split_column is not None:
+        keep[f"{RAW}{query.split_column}"] = "given"
     rows, values = read_rows(session, lake, query.graph, table, keep, wanted)
     if query.pseudo_timed_tables:
-        rows = rows.withColumn("time", (part_of(F.col("number")) + 1).cast("long") * DAY + manifest.origin)
+        part = part_of(F.col("number")) if query.split_column is None else given_part(F.col("given"), F.col("number"))
+        rows = rows.withColumn("time", (part + 1).cast("long") * DAY + manifest.origin)
     found = []
     for (aggregate, window), name in measures.items():
         value = None
@@ -218,6 +242,14 @@ def _aggregate(
     return aggregate_windows(rows, found, anchors)
 
 
+def given_part(split: Column, number: Column) -> Column:
+    """Part of each event by its given split; null where that is none, which no window holds."""
+    part = F.when(split == str(Split.TRAIN), training_part_of(number))
+    for name, aside in GIVEN_PARTS.items():
+        part = part.when(split == str(name), F.lit(aside))
+    return part
+
+
 def _gives_classes(aggregate: bound.Aggregate, query: PredictiveQuery) -> bool:
     """Whether a row has several values of what is aggregated; conditions compare the text as it is."""
     target = aggregate == query.expression or aggregate.function == "LIST_DISTINCT"
@@ -231,7 +263,7 @@ def _names_rows(aggregate: bound.Aggregate) -> bool:
 
 def _needed(query: PredictiveQuery) -> str | None:
     """A link without whose events, in a window, an entity makes no example."""
-    if isinstance(query.expression, bound.Aggregate) and query.expression.function in DROPPING:
+    if isinstance(query.expression, bound.Aggregate) and query.expression.function in NEEDS_EVENTS:
         return query.expression.link.name
     for condition in (query.where, query.assuming):
         for part in condition.parts if isinstance(condition, bound.All) else (condition,):
@@ -269,7 +301,7 @@ def _population(
         base = _there(base.withColumn("anchor_time", F.coalesce("valid_from", F.lit(plan.latest))), figures.has_end)
         base = base.withColumn("anchor_time", F.col("valid_from")).withColumn("split", F.lit(None).cast("string"))
         return (base if needed is None else base.join(needed, "entity")), own
-    rows = [(anchor, str(split)) for anchor, split in plan.splits().items()] or [(plan.latest, str(Split.TRAIN))]
+    rows = list(asked_anchors(query, plan).items()) or [(plan.latest, str(Split.TRAIN))]
     asked = F.broadcast(session.createDataFrame(rows, "anchor_time long, split string"))
     base = entities.crossJoin(asked)
     if needed is not None:

@@ -69,7 +69,7 @@ def write_examples(lake: Lake, settings: Settings, manifest: GraphManifest) -> d
         if not counts[str(split)]:
             raise DataError(f"examples: none are for the {split} split")
     if query.task_type.predicts_links:
-        _check_test_anchor(rows, plan_query_anchors(settings, query, manifest.time_ranges))
+        _check_test_anchors(rows, plan_query_anchors(settings, query, manifest.time_ranges, manifest.rows))
     lake.write(f"labels_{settings.query.name}", rows, metadata={"query": settings.query.name})
     record = {
         "task": str(query.task_type),
@@ -82,19 +82,21 @@ def write_examples(lake: Lake, settings: Settings, manifest: GraphManifest) -> d
     return {str(split): counts[str(split)] for split in Split}
 
 
-def holdout_anchor(lake: Lake, location: str) -> datetime | None:
-    """The last anchor of a table of examples, of those that test where it tells; None where it has no anchors.
+def holdout_anchors(lake: Lake, location: str) -> tuple[datetime, ...]:
+    """The anchors that a table of examples tests at, ascending: those of its split, or else the last one.
 
     Args:
         lake: whose storage options open the table.
         location: of the table.
     """
     rows = read_rows(find_source("examples", location, lake.storage_options), lake.storage_options)
-    if "split" in rows.column_names:
+    split = "split" in rows.column_names
+    if split:
         rows = rows.filter(pc.equal(rows["split"], str(Split.TEST)))
     if "anchor_time" not in rows.column_names or not rows.num_rows:
-        return None
-    return datetime.fromtimestamp(pc.max(_seconds(rows["anchor_time"])).as_py(), UTC)
+        return ()
+    times = sorted(_seconds(rows["anchor_time"]).unique().drop_null().to_pylist())
+    return tuple(datetime.fromtimestamp(time, UTC) for time in (times if split else times[-1:]))
 
 
 def _columns(given: pa.Table, query: PredictiveQuery) -> pa.Table:
@@ -191,13 +193,12 @@ def _splits_by_time(anchors: pa.ChunkedArray) -> pa.Array:
     return pa.array(splits, pa.string())
 
 
-def _check_test_anchor(rows: pa.Table, plan: AnchorPlan) -> None:
-    tested = rows.filter(pc.equal(rows["split"], str(Split.TEST)))["anchor_time"].unique().to_pylist()
-    if tested != [plan.test]:
-        shown = ", ".join(map(show_time, tested[:3]))
+def _check_test_anchors(rows: pa.Table, plan: AnchorPlan) -> None:
+    tested = sorted(rows.filter(pc.equal(rows["split"], str(Split.TEST)))["anchor_time"].unique().to_pylist())
+    if tuple(tested) != plan.tests:
+        shown, wanted = (", ".join(map(show_time, times[:3])) for times in (tested, plan.tests))
         raise DataError(
-            f"examples: rankings are tested at one anchor, anchors.test, which is {show_time(plan.test)}; the test "
-            f"examples are of {shown}"
+            f"examples: rankings are tested at anchors.test, which is {wanted}; the test examples are of {shown}"
         )
 
 

@@ -19,7 +19,7 @@ from gnnscale.etl.sources.graph_sources import GraphGrowth
 from gnnscale.etl.sources.raw_tables import (
     TIME,
     RawTable,
-    add_times,
+    add_all_times,
     mentioned_keys,
     parent_times,
     parents_first,
@@ -72,7 +72,7 @@ def read_new_rows(
     """
     assert growth.before is not None and growth.manifest is not None
     options = settings.lake.storage_options
-    frames = {name: add_times(t, _new_frame(session, growth, name, options)) for name, t in graph.tables.items()}
+    frames = add_all_times(graph, {name: _new_frame(session, growth, name, options) for name in graph.tables})
     for table in graph.tables.values():
         if table.keys_from:
             frames[table.name] = _with_mentioned(table, frames, graph, nodes[table.name])

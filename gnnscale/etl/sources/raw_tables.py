@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
@@ -15,6 +16,7 @@ from pyspark.sql.utils import AnalysisException
 from gnnscale.etl.ids.key_columns import exact_cast, is_missing, key_kind
 from gnnscale.etl.sources.read_times import refuse_faulty, seconds_of
 from gnnscale.etl.spark.delta_source import has_jvm_delta, read_delta
+from gnnscale.etl.spark.side_by_side import run_side_by_side
 from gnnscale.etl.spark.source_scan import scan_source
 from gnnscale.lake import NO_SOURCE, Source, SourceFormat, SourceSnapshot, snapshot_rows, table_source
 from gnnscale.schema import (
@@ -103,7 +105,7 @@ def read_raw_tables(
         table.check_columns(frames[table.name].columns)
     graph.infer_links({name: frame.columns for name, frame in frames.items()})
     graph.validate()
-    timed = {t.name: add_times(t, frames[t.name]) for t in graph.tables.values()}
+    timed = add_all_times(graph, frames)
     check_key_types(timed, graph)
     whole = {t.name: _add_keys(t, timed, graph) for t in graph.tables.values()}
     for name in parents_first(graph):
@@ -201,6 +203,12 @@ def read_source(
         return scan_source(session, snapshot_rows(source, storage_options, snapshot))
     except (AnalysisException, Py4JJavaError, LakeError) as error:
         raise LakeError(f"table '{name}': {_headline(error)}") from None
+
+
+def add_all_times(graph: GraphSchema, frames: Mapping[str, DataFrame]) -> dict[str, DataFrame]:
+    """As :func:`add_times`, of every table."""
+    works = [partial(add_times, table, frames[table.name]) for table in graph.tables.values()]
+    return dict(zip(graph.tables, run_side_by_side(works), strict=True))
 
 
 def add_times(table: Table, frame: DataFrame) -> DataFrame:

@@ -141,24 +141,8 @@ class _DeltaWriter(DataSourceArrowWriter):
         self.options, self.arrow_schema, self.overwrite = options, schema, overwrite
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> WriterCommitMessage:
-        filesystem, root = open_folder(self.options["path"], _storage_options(self.options), make=True)
-        context = TaskContext.get()
-        part = context.partitionId() if context else 0
-        # Sorted by name, the files of a range-sorted frame are in order.
-        name = f"part-{part:06d}-{uuid.uuid4()}.parquet"
-        batches = (batch for batch in iterator if batch.num_rows)
-        first = next(batches, None)
-        if first is None:
-            return _WrittenFiles([])
-        rows = 0
-        with (
-            filesystem.open_output_stream(root + name) as sink,
-            pq.ParquetWriter(sink, self.arrow_schema) as writer,
-        ):
-            for batch in itertools.chain([first], batches):
-                writer.write_table(pa.Table.from_batches([batch]).cast(self.arrow_schema))
-                rows += batch.num_rows
-        return _WrittenFiles([WrittenFile(name, filesystem.get_file_info(root + name).size, rows)])
+        file = write_part(self.options["path"], _storage_options(self.options), self.arrow_schema, iterator)
+        return _WrittenFiles([] if file is None else [file])
 
     def commit(self, messages: list[Any]) -> None:
         files = [file for message in messages if message is not None for file in message.files]
@@ -171,6 +155,39 @@ class _DeltaWriter(DataSourceArrowWriter):
         for message in messages:
             for file in message.files if message is not None else []:
                 filesystem.delete_file(root + file.path)
+
+
+def write_part(
+    uri: str, storage_options: Mapping[str, str], schema: pa.Schema, batches: Iterator[pa.RecordBatch], job: str = ""
+) -> WrittenFile | None:
+    """Write the rows of one task as a file of a table; its name begins with the partition.
+
+    Sorted by name, the files of a range-sorted frame are in order.
+
+    Args:
+        uri: root of the table.
+        storage_options: as delta-rs names them.
+        schema: that the rows are cast to.
+        batches: rows of the task.
+        job: that stands in the file's name between dashes, where there is one.
+
+    Returns:
+        The file; None where there are no rows.
+    """
+    filled = (batch for batch in batches if batch.num_rows)
+    first = next(filled, None)
+    if first is None:
+        return None
+    filesystem, root = open_folder(uri, dict(storage_options), make=True)
+    context = TaskContext.get()
+    part = context.partitionId() if context else 0
+    name = f"part-{part:06d}-{f'{job}-' if job else ''}{uuid.uuid4()}.parquet"
+    rows = 0
+    with filesystem.open_output_stream(root + name) as sink, pq.ParquetWriter(sink, schema) as writer:
+        for batch in itertools.chain([first], filled):
+            writer.write_table(pa.Table.from_batches([batch]).cast(schema))
+            rows += batch.num_rows
+    return WrittenFile(name, filesystem.get_file_info(root + name).size, rows)
 
 
 def _storage_options(options: Mapping[str, str]) -> dict[str, str]:

@@ -116,9 +116,11 @@ class LinkBaseline(Baseline, ABC):
 
     Args:
         needs_repeats: whether it only orders what the entity has had, and so says nothing where nothing repeats.
+        serves: whether it can give every entity a list, at any anchor; a blend leaves out those that can't.
     """
 
     needs_repeats: bool = False
+    serves: bool = True
 
     @abstractmethod
     def lists(self, settings: Settings, history: History, entities: Ids, k: int) -> dict[Part, Ids]:
@@ -136,22 +138,32 @@ class LinkBaseline(Baseline, ABC):
         """
 
     def scored_lists(
-        self, settings: Settings, history: History, entities: Ids, k: int
-    ) -> tuple[Ids, NDArray[np.float32]]:
-        """Candidates among all targets with a score, for blends and for models that learn from it.
+        self, settings: Settings, history: History, entities: Ids, k: int, among: Part = "all"
+    ) -> tuple[Ids, Array]:
+        """The candidates of some entities with their scores; by default those of :meth:`lists`, by their ranks.
 
         Args:
             settings: of the run.
             history: events before the anchor.
-            entities: rows of the entities, int64 ``[N]``.
-            k: length of the lists.
+            entities: rows of the entities, int64 ``[N]``; a part of all, so that memory is bounded.
+            k: most candidates an entity.
+            among: ``all`` targets, or those that the entity has not had (``explore``).
 
         Returns:
-            Targets, int64 ``[N, k]``, best first, -1 where a list ends early, and scores, float32 ``[N, k]``, falling,
-            minus infinity there. A baseline without scores of its own gives 1 / rank.
+            Targets, int64 ``[N, k]``, best first, -1 where a list ends early; and their scores, float32 ``[N, k]``,
+            falling, -inf where there is no target.
         """
-        ranked = self.lists(settings, history, entities, k)["all"]
-        return ranked, np.where(ranked >= 0, 1 / np.arange(1, k + 1), -np.inf).astype(np.float32)
+        ranked = self.lists(settings, history, entities, k)[among]
+        scores = np.broadcast_to(1.0 / np.arange(2, k + 2, dtype=np.float32), ranked.shape)
+        return ranked, np.where(ranked >= 0, scores, -np.inf).astype(np.float32)
+
+
+class ScoreItems(Protocol):
+    """Candidates of some entities; see :meth:`LinkBaseline.scored_lists`."""
+
+    def __call__(self, history: History, entities: Ids, k: int, *, among: Part = "all") -> tuple[Ids, Array]:
+        """Targets and their scores, both ``[N, k]``."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,11 +172,21 @@ class RankBaseline(LinkBaseline):
 
     Args:
         rank: the lists of every entity.
-        options: further arguments of ``rank`` that the configuration decides.
+        scored: the candidates of some with their scores; None for those of ``rank``.
+        options: further arguments of both that the configuration decides.
     """
 
     rank: RankItems
+    scored: ScoreItems | None = None
     options: Callable[[Settings], dict[str, Any]] = _no_options
+
+    def scored_lists(
+        self, settings: Settings, history: History, entities: Ids, k: int, among: Part = "all"
+    ) -> tuple[Ids, Array]:
+        """The candidates of some entities with their scores."""
+        if self.scored is None:
+            return super().scored_lists(settings, history, entities, k, among)
+        return self.scored(history, entities, k, among=among, **self.options(settings))
 
     def lists(self, settings: Settings, history: History, entities: Ids, k: int) -> dict[Part, Ids]:
         """The ranked lists of some entities, a call of ``rank`` for each part."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnscale.arrays import Ids
-from gnnscale.collaborative import MOST_ITEMS, Interactions, Scores, make_recommender
+from gnnscale.arrays import Ids, Ragged
+from gnnscale.collaborative import MOST_ITEMS, Interactions, Recommender, Scores, make_recommender
 from gnnscale.config import Implementation, Settings
 from gnnscale.evaluation.baselines.baseline import LinkBaseline
 from gnnscale.evaluation.baselines.link_baselines import DAY, fill_lists, popular_items
@@ -25,6 +26,10 @@ from gnnscale.schema import BASELINES
 
 BLOCK_SCORES: Final = 1 << 24
 """Scores that are looked at together: 64 MiB."""
+
+Fitted = tuple[Interactions, Recommender | None]
+
+_FITTED: WeakKeyDictionary[History, dict[tuple[object, ...], Fitted]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +47,8 @@ class RecommenderBaseline(LinkBaseline):
     def lists(self, settings: Settings, history: History, entities: Ids, k: int) -> dict[Part, Ids]:
         """The ranked lists of some entities, drawn from all targets, from those they had and from the others."""
         found: dict[Part, Ids] = {part: np.full((len(entities), k), -1, np.int64) for part in PARTS}
-        seen = self._seen(settings, history)
-        for rows, scores in self._scored(settings, seen, entities):
+        seen, model = self._fitted(settings, history)
+        for rows, scores in self._scored(seen, model, entities):
             past = history.past.take(entities[rows])
             had = past.contains(np.broadcast_to(seen.items, scores.shape))
             allowed: dict[Part, NDArray[np.bool_] | None] = {"all": None, "repeat": had, "explore": ~had}
@@ -52,29 +57,40 @@ class RecommenderBaseline(LinkBaseline):
         popular = popular_items(history, settings.evaluation.popularity_days * DAY)
         past = history.past.take(entities)
         return {
-            "all": fill_lists(found["all"], popular, past),
+            "all": _filled(found["all"], popular, past),
             "repeat": found["repeat"],
-            "explore": fill_lists(found["explore"], popular, past),
+            "explore": _filled(found["explore"], popular, past),
         }
 
-    def scored_lists(self, settings: Settings, history: History, entities: Ids, k: int) -> tuple[Ids, Scores]:
-        """The best targets of some entities among all; those that popularity adds have score 0."""
-        seen = self._seen(settings, history)
+    def scored_lists(
+        self, settings: Settings, history: History, entities: Ids, k: int, among: Part = "all"
+    ) -> tuple[Ids, Scores]:
+        """The items that it scores, and then popular ones with a score of 0."""
+        seen, model = self._fitted(settings, history)
         ranked, values = np.full((len(entities), k), -1, np.int64), np.zeros((len(entities), k), np.float32)
-        for rows, scores in self._scored(settings, seen, entities):
-            ranked[rows], values[rows] = _top(seen, scores, None, k)
+        for rows, scores in self._scored(seen, model, entities):
+            past = history.past.take(entities[rows])
+            allowed = None if among == "all" else ~past.contains(np.broadcast_to(seen.items, scores.shape))
+            ranked[rows], values[rows] = _top(seen, scores, allowed, k)
         popular = popular_items(history, settings.evaluation.popularity_days * DAY)
-        ranked = fill_lists(ranked, popular, history.past.take(entities))
+        ranked = _filled(ranked, popular, history.past.take(entities))
         return ranked, np.where(ranked >= 0, values, -np.inf).astype(np.float32)
 
-    def _seen(self, settings: Settings, history: History) -> Interactions:
-        return Interactions.of(history, settings.evaluation.half_life_days * DAY)
+    def _fitted(self, settings: Settings, history: History) -> Fitted:
+        """What is learned of a history; kept as long as that is in use, so that blocks of entities share it."""
+        options, how = settings.evaluation, self.recommender(settings)
+        key = (self.name, options.half_life_days, settings.seed, repr(how))
+        known = _FITTED.setdefault(history, {})
+        if key not in known:
+            seen = Interactions.of(history, options.half_life_days * DAY)
+            model = make_recommender(how, settings.seed).fit(seen.weights) if seen.weights.nnz else None
+            known[key] = seen, model
+        return known[key]
 
-    def _scored(self, settings: Settings, seen: Interactions, entities: Ids) -> Iterator[tuple[slice, Scores]]:
+    def _scored(self, seen: Interactions, model: Recommender | None, entities: Ids) -> Iterator[tuple[slice, Scores]]:
         """Scores of the items of ``seen``, not above 0 where there is nothing to say."""
-        if not seen.weights.nnz:
+        if model is None:
             return
-        model = make_recommender(self.recommender(settings), settings.seed).fit(seen.weights)
         step = max(1, BLOCK_SCORES // len(seen.items))
         for start in range(0, len(entities), step):
             rows = slice(start, start + step)
@@ -84,6 +100,20 @@ class RecommenderBaseline(LinkBaseline):
                 # Above 0 from the lowest on, in the same distances.
                 scores = np.where(known[:, None], scores - scores.min(axis=1, keepdims=True) + np.float32(1e-3), 0)
             yield rows, scores
+
+
+def _filled(ranked: Ids, popular: Ids, past: Ragged) -> Ids:
+    """The lists, filled with popular items that are neither listed nor had."""
+    short = np.flatnonzero(ranked[:, -1] < 0)
+    if not short.size:
+        return ranked
+    had, listed = past.take(short), ranked[short]
+    row, place = np.nonzero(listed >= 0)
+    rows = np.concatenate([had.row_of_value, row])
+    known = Ragged.from_pairs(rows, np.concatenate([had.values, listed[row, place]]), len(short))
+    filled = ranked.copy()
+    filled[short] = fill_lists(listed, popular, known)
+    return filled
 
 
 def _top(seen: Interactions, scores: Scores, allowed: NDArray[np.bool_] | None, k: int) -> tuple[Ids, Scores]:

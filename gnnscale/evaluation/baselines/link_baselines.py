@@ -7,12 +7,13 @@ so that the same history gives the same lists whatever the order of its rows.
 from __future__ import annotations
 
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from gnnscale.arrays import Ids, Ragged
 from gnnscale.config import Settings
-from gnnscale.evaluation.baselines.baseline import RankBaseline
+from gnnscale.evaluation.baselines.baseline import Array, RankBaseline
 from gnnscale.evaluation.comparison import Part
 from gnnscale.metrics import Floats
 from gnnscale.retrieval import History
@@ -95,6 +96,70 @@ def recency_weighted_frequency(
     return _personal(history, np.exp2(-history.age / half_life_seconds), k, among, pad)
 
 
+def popular_candidates(
+    history: History, entities: Ids, k: int, window_seconds: int = 30 * DAY, *, among: Part = "all"
+) -> tuple[Ids, Array]:
+    """The items of :func:`popularity` for some entities, by their number of events in the window.
+
+    Returns:
+        int64 and float32, both ``[N, k]``; see :meth:`LinkBaseline.scored_lists`.
+    """
+    _check(k, among, window_seconds=window_seconds)
+    recent = _recent_counts(history, window_seconds)
+    order = _popular(history, recent)
+    nothing = np.full((len(entities), k), -1, np.int64)
+    if among == "explore":
+        ranked = fill_lists(nothing, order, history.past.take(entities))
+    else:
+        nothing[:, : min(k, order.size)] = order[:k]
+        ranked = nothing
+    return ranked, _falling(recent[ranked], ranked)
+
+
+def frequent_candidates(
+    history: History, entities: Ids, k: int, half_life_seconds: int | None = None, *, among: Part = "all"
+) -> tuple[Ids, Array]:
+    """The items of :func:`recency_weighted_frequency`, or without a half-life of :func:`personal_frequency`.
+
+    Scores are the sums of the weights; of what only fills a list up, 0.
+
+    Returns:
+        int64 and float32, both ``[N, k]``; see :meth:`LinkBaseline.scored_lists`.
+    """
+    _check(k, among, half_life_seconds=1 if half_life_seconds is None else half_life_seconds)
+    ranked = np.full((len(entities), k), -1, np.int64)
+    scores = np.zeros((len(entities), k))
+    past = history.past.take(entities)
+    if among != "explore":
+        age = np.zeros(history.age.size) if half_life_seconds is None else history.age
+        summed = _sums_of(history, np.exp2(-age / (half_life_seconds or 1)), half_life_seconds)
+        score = Ragged(history.past.indptr, summed, checked=False).take(entities).values
+        row, item = past.row_of_value, past.values
+        order = np.lexsort((item, -history.totals[item], -score, row))
+        rank = np.arange(item.size) - past.indptr[row]
+        kept = rank < k
+        ranked[row[kept], rank[kept]] = item[order][kept]
+        scores[row[kept], rank[kept]] = score[order][kept]
+    ranked = fill_lists(ranked, popular_items(history, 30 * DAY), past)
+    return ranked, _falling(scores, ranked)
+
+
+_SUMS: WeakKeyDictionary[History, dict[int | None, Floats]] = WeakKeyDictionary()
+"""Sums of the event weights by half-life, as long as a history is in use: blocks of entities share them."""
+
+
+def _sums_of(history: History, weight: Floats, half_life_seconds: int | None) -> Floats:
+    known = _SUMS.setdefault(history, {})
+    if half_life_seconds not in known:
+        known[half_life_seconds] = _summed_weights(history, weight)
+    return known[half_life_seconds]
+
+
+def _falling(scores: Floats | Ids, ranked: Ids) -> Array:
+    """Scores as float32, -inf where there is no item."""
+    return np.where(ranked >= 0, scores, -np.inf).astype(np.float32)
+
+
 def _popularity_options(settings: Settings) -> dict[str, Any]:
     return {"window_seconds": settings.evaluation.popularity_days * DAY}
 
@@ -109,6 +174,7 @@ BASELINES.register("popularity")(
         "Popularity",
         "What most events named lately, for everyone.",
         rank=popularity,
+        scored=popular_candidates,
         options=_popularity_options,
     )
 )
@@ -118,6 +184,7 @@ BASELINES.register("personal_frequency")(
         "Personal frequency",
         "What the entity has had, by how often; then what is popular.",
         rank=personal_frequency,
+        scored=frequent_candidates,
         needs_repeats=True,
     )
 )
@@ -127,6 +194,7 @@ BASELINES.register("recency_weighted_frequency")(
         "Recency-weighted frequency",
         "What the entity has had, by how often, the latest counting most; then what is popular.",
         rank=recency_weighted_frequency,
+        scored=frequent_candidates,
         needs_repeats=True,
         options=_frequency_options,
     )

@@ -12,6 +12,7 @@ import pyarrow as pa
 from gnnscale.arrays import key_text, show_key
 from gnnscale.evaluation.comparison import Part
 from gnnscale.evaluation.link_holdout import LinkHoldout
+from gnnscale.evaluation.report.blend_lines import blend_lines
 from gnnscale.evaluation.report.report import Report
 from gnnscale.evaluation.report.report_inputs import ReportInputs
 from gnnscale.inference import read_keys
@@ -77,7 +78,8 @@ def build_link_report(inputs: ReportInputs, holdout: LinkHoldout) -> LinkReport:
     summary = {
         "Task": str(query.task_type),
         **_anchors(query, plan),
-        "Entities evaluated": f"{len(holdout.entities):,} of {store.node_count(query.entity.name):,}",
+        **blend_lines(holdout.blend, inputs.settings.model.blend),
+        "Entities evaluated": f"{len(np.unique(holdout.entities)):,} of {store.node_count(query.entity.name):,}",
         "Candidates": f"{store.node_count(query.target.name):,} {query.target.name}",
         "Holdout rows equal to exact search": f"{holdout.index_recall:.2%}",
         **({"Left out": f"{', '.join(holdout.beyond)}: lists have {query.top_k} rows"} if holdout.beyond else {}),
@@ -88,12 +90,14 @@ def build_link_report(inputs: ReportInputs, holdout: LinkHoldout) -> LinkReport:
 
 def _anchors(query: PredictiveQuery, plan: AnchorPlan) -> dict[str, str]:
     """When the query was asked; without a window, at no time."""
+    if query.split_column is not None:
+        return {"Split": f"{query.event_table.name} as column {query.split_column} says"}
     if query.pseudo_timed_tables:
         return {"Split": f"{query.event_table.name} by {PARTS} parts at random, each asked for after those before it"}
     return {
         "Training anchors": f"{len(plan.train)}, {show_time(plan.train[0])} to {show_time(plan.train[-1])}",
-        "Validation anchor": show_time(plan.validation),
-        "Test anchor": show_time(plan.test),
+        "Validation anchor": ", ".join(map(show_time, plan.validations)),
+        "Test anchor": ", ".join(map(show_time, plan.tests)),
         "Predictions at": show_time(plan.latest),
     }
 
@@ -103,6 +107,8 @@ def _examples(inputs: ReportInputs, holdout: LinkHoldout) -> list[EntityExample]
     names = _names(inputs.lake, query.target.name)
     entity_keys = read_keys(inputs.lake, query.entity.name)
     told = None if query.pseudo_timed_tables else inputs.plan.test
+    # What they had is known of the last anchor.
+    last = np.flatnonzero(holdout.anchors == holdout.anchors.max(initial=0))
     return [
         EntityExample(
             key=f"{query.entity.primary_key} {show_key(entity_keys[int(holdout.entities[row])])}",
@@ -110,7 +116,7 @@ def _examples(inputs: ReportInputs, holdout: LinkHoldout) -> list[EntityExample]
             history=_history(holdout, int(holdout.entities[row]), names, told),
             recommendations=_recommendations(holdout, int(row), names),
         )
-        for row in inputs.draw(len(holdout.entities))
+        for row in last[inputs.draw(len(last))]
     ]
 
 

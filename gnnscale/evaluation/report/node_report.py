@@ -9,8 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from gnnscale.arrays import show_key
+from gnnscale.evaluation.blend.blend import read_blend
 from gnnscale.evaluation.node_holdout import NodeHoldout
 from gnnscale.evaluation.report.answer_charts.chart import AnswerChart, answer_charts
+from gnnscale.evaluation.report.blend_lines import blend_lines
 from gnnscale.evaluation.report.formatting import TaskExample, label_rate, task_example
 from gnnscale.evaluation.report.report import Report
 from gnnscale.evaluation.report.report_inputs import ReportInputs
@@ -56,10 +58,11 @@ def build_node_report(inputs: ReportInputs, holdout: NodeHoldout) -> NodeReport:
         holdout: its evaluation.
     """
     test = holdout.examples[Split.TEST]
+    blend = read_blend(inputs.lake, inputs.settings.query.name)
     return NodeReport.of(
         inputs,
         holdout.comparison,
-        inputs.details,
+        {**blend_lines(blend, inputs.settings.model.blend), **inputs.details},
         explanation=explain(inputs.query, inputs.plan, _left_out(inputs.lake, inputs.settings.query.name)),
         labels=_labels(holdout, inputs.plan, inputs.store.manifest.origin),
         charts=answer_charts(holdout.shape.task, holdout.scores, test.values, holdout.shape.classes),

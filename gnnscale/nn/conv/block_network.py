@@ -147,6 +147,9 @@ class BlockNetwork(nn.Module):
         Raises:
             ConfigError: the network was built for the table's categories, and there are no codes.
         """
+        if not torch.is_autocast_enabled(features.device.type):
+            # What was gathered for a network under autocast meets weights of another type without it.
+            features = features.to(next(self.own.parameters()).dtype)
         if own_name(table) not in self.categories:
             return features
         if codes is None:

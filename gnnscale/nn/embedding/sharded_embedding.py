@@ -7,8 +7,9 @@ data-parallel training, nor the optimizer, nor the running average touches it, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +20,9 @@ from torch import Tensor, nn
 from gnnscale.nn.embedding.embedding_init import EmbeddingInit, start_rows
 from gnnscale.nn.embedding.row_adagrad import RowAdagrad
 from gnnscale.schema import SchemaError
+
+PIECE = 1 << 16
+"""Rows that reach a checkpoint at once."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,39 @@ class ProcessGroup:
         got = sent.new_empty(sum(sizes), *sent.shape[1:])
         dist.all_to_all_single(got, sent, sizes, counts.tolist())
         return list(got.split(sizes))
+
+    def collect(self, own: Tensor, counts: list[int]) -> Iterator[tuple[int, int, Tensor]]:
+        """Bring the rows of every process to rank 0, in pieces, from memory of one host to memory of the other.
+
+        All have to take part, and to take all that is yielded.
+
+        Args:
+            own: this process's rows, ``[counts[rank], ...]``, of equal trailing shape and type.
+            counts: rows of each process.
+
+        Yields:
+            On rank 0: whose rows, from which of them on, and up to ``PIECE`` rows on the CPU.
+        """
+        # Tensors of the CPU don't pass through NCCL, whose buffers would be on rank 0's GPU.
+        channel = _host_channel(dist.group.WORLD) if self.workers > 1 and self.device.type != "cpu" else None
+        for rank, count in enumerate(counts):
+            for start in range(0, count, PIECE):
+                size = min(PIECE, count - start)
+                if rank == self.rank:
+                    piece = own[start : start + size].cpu().contiguous()
+                    if rank != 0:
+                        dist.send(piece, 0, channel)
+                elif self.rank == 0:
+                    piece = torch.empty(size, *own.shape[1:], dtype=own.dtype)
+                    dist.recv(piece, rank, channel)
+                if self.rank == 0:
+                    yield rank, start, piece
+
+
+@cache
+def _host_channel(world: Any) -> Any:
+    """The processes of the group of all, exchanging what is in memory of their hosts; all have to ask."""
+    return dist.new_group(backend="gloo")
 
 
 @dataclass(frozen=True)
@@ -133,14 +170,12 @@ class ShardedEmbedding(nn.Module):
             to ask.
         """
         found = {}
+        counts = [len(range(rank, self.rows, self.group.workers)) for rank in range(self.group.workers)]
         for name, own in (("table", self.table), ("squares", self.adagrad.squares)):
-            everyone = [own, *(own[:0] for _ in range(self.group.workers - 1))]
-            parts = self.group.exchange(everyone)
             if self.group.rank == 0:
-                whole = torch.empty(self.rows, *own.shape[1:])
-                for rank, part in enumerate(parts):
-                    whole[rank :: self.group.workers] = part.cpu()
-                found[name] = whole
+                found[name] = torch.empty(self.rows, *own.shape[1:])
+            for rank, start, piece in self.group.collect(own, counts):
+                found[name][rank :: self.group.workers][start : start + len(piece)] = piece
         return found
 
     def load(self, whole: Mapping[str, Tensor]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, cast
 
+import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
@@ -57,3 +58,27 @@ class HuberLoss(NodeLoss):
         """As in :meth:`NodeLoss.terms`."""
         own, other = transform.decode(outputs) / transform.scale, values / transform.scale
         return functional.huber_loss(own, other, reduction="none", delta=cast(HuberOptions, self.options).delta)
+
+
+class QuantileOptions(Section):
+    """Of :class:`QuantileLoss`.
+
+    Args:
+        level: share of the values that lie below the prediction.
+    """
+
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+
+@LOSSES.register("quantile")
+class QuantileLoss(NodeLoss):
+    """Distance, weighed by the side that the value is on; its optimum is the quantile (Koenker and Bassett, 1978)."""
+
+    heads = ("identity",)
+    Options = QuantileOptions
+
+    def terms(self, outputs: Tensor, values: Tensor, transform: TargetTransform) -> Tensor:
+        """As in :meth:`NodeLoss.terms`."""
+        over = (values - transform.decode(outputs)) / transform.scale
+        level = cast(QuantileOptions, self.options).level
+        return torch.maximum(level * over, (level - 1) * over)

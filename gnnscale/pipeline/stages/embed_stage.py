@@ -27,12 +27,13 @@ class EmbedStage(ModelStage):
 
     name = "embed"
     help = "compute embeddings of entities and targets, for ranking queries"
+    on_gpu = True
     after = TrainStage
 
     def inputs(self) -> dict[str, Any]:
         """The model and the anchors."""
         plan = self.work.plan
-        return {"train": self.upstream(TrainStage), "anchors": [plan.test, plan.latest]}
+        return {"train": self.upstream(TrainStage), "anchors": [*plan.tests, plan.latest]}
 
     def upstream(self, stage: type[Stage]) -> str:
         """Fingerprint of an earlier stage; with ``embedding.only_changed`` the model may be older than the graph.
@@ -62,7 +63,7 @@ class EmbedStage(ModelStage):
 
 
 def embed_and_describe(settings: Settings, lake: Lake, plan: AnchorPlan, console: Console, force: bool) -> str:
-    """Write the embeddings at the test anchor and at that of the predictions.
+    """Write the embeddings at the test anchors and at that of the predictions.
 
     Args:
         settings: the configuration.
@@ -78,7 +79,7 @@ def embed_and_describe(settings: Settings, lake: Lake, plan: AnchorPlan, console
         GnnscaleError: see :func:`gnnscale.pipeline.workers.ray_embed.embed_lake`.
     """
     store, query = open_graph(settings, lake)
-    anchors = list(dict.fromkeys((plan.test, plan.latest)))
+    anchors = list(dict.fromkeys((*plan.tests, plan.latest)))
     tables = (query.target.name, query.entity.name)
     counts = [store.node_count(table) for table in tables]
     run_nonce = uuid.uuid4().hex if force else ""

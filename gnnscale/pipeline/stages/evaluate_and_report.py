@@ -11,20 +11,23 @@ import gnnscale
 from gnnscale.config import Settings
 from gnnscale.evaluation import (
     MODEL,
+    BlendedAnswerModel,
+    BlendedRankingModel,
     Comparison,
     Curve,
     ReportInputs,
     build_report,
     evaluate_holdout,
+    read_blend,
     render_report,
     rivals_of,
 )
-from gnnscale.inference import AnswerModel, log_model
+from gnnscale.inference import log_model
 from gnnscale.lake import Lake
 from gnnscale.pipeline.stages.retrieve_stage import RETRIEVAL
 from gnnscale.pipeline.stages.train_stage import CURVES, trained_settings
 from gnnscale.query import AnchorPlan, PredictiveQuery
-from gnnscale.retrieval import IndexSetting, RankingModel, Recall
+from gnnscale.retrieval import IndexSetting, Recall
 from gnnscale.store import GraphStore, view_for
 from gnnscale.tracking import Run, last_run
 from gnnscale.training import FIGURES_BESIDE
@@ -48,11 +51,14 @@ def evaluate_and_report(
     Returns:
         What was found, in a few words.
     """
-    store = view_for(GraphStore.open(lake, settings.lake.cache), query.pseudo_timed_tables)
+    store = view_for(GraphStore.open(lake, settings.lake.cache), query, lake)
     settings = trained_settings(settings, lake)
     holdout = evaluate_holdout(settings, lake, store, query, plan)
     name = settings.query.name
-    lake.write_record(EVALUATION.format(query=name), {**holdout.comparison.to_dict(), **holdout.figures()})
+    blend = read_blend(lake, name)
+    record = holdout.comparison.to_dict() | holdout.figures()
+    record |= {"blend": blend.in_words(), "against": against_rivals(holdout.comparison)}
+    lake.write_record(EVALUATION.format(query=name), record)
     run = last_run(settings, lake)
     details = search_details(lake, name) | run_details(settings, run)
     inputs = ReportInputs(settings, lake, store, query, plan, read_curves(lake, name), stages, details)
@@ -60,9 +66,19 @@ def evaluate_and_report(
     lake.write_bytes(report_path(name), page.encode())
     if run:
         track(run, holdout.comparison, page)
-        model = RankingModel() if query.task_type.predicts_links else AnswerModel()
+        model = BlendedRankingModel() if query.task_type.predicts_links else BlendedAnswerModel()
         log_model(run.run_id, settings, lake, model)
-    return comparison_in_words(holdout.comparison)
+    return f"{comparison_in_words(holdout.comparison)}; blend: {blend.in_words()}"
+
+
+def against_rivals(comparison: Comparison) -> dict[str, dict[str, float | None]]:
+    """Each baseline -> the model less it, by the headline metric, with the ends of its interval; None if undefined."""
+    found = {}
+    for name in rivals_of(comparison.methods):
+        gap = comparison.difference(MODEL, name, comparison.headline.name)
+        values = {"difference": gap.mean, "low": gap.interval.low, "high": gap.interval.high}
+        found[name] = {key: None if math.isnan(value) else value for key, value in values.items()}
+    return found
 
 
 def comparison_in_words(comparison: Comparison) -> str:

@@ -21,7 +21,7 @@ class IndexStage(ModelStage):
         wanted = self.settings.retrieval.index.model_dump()
         return {
             "embed": self.upstream(EmbedStage),
-            "anchors": [plan.test, plan.latest],
+            "anchors": [*plan.tests, plan.latest],
             "places": top_k,
             "index": wanted,
             "seed": self.settings.seed,
@@ -36,14 +36,14 @@ class IndexStage(ModelStage):
         from gnnscale.retrieval import is_intact
 
         name, plan = self.settings.query.name, self.work.plan
-        return all(is_intact(self.work.lake, name, anchor) for anchor in (plan.test, plan.latest))
+        return all(is_intact(self.work.lake, name, anchor) for anchor in (*plan.tests, plan.latest))
 
     def make(self) -> str:
         """Build the indexes and measure their recall."""
         from gnnscale.pipeline.workers import ray_shards
         from gnnscale.retrieval import build_query_indexes
 
-        work, anchors = self.work, [self.work.plan.test, self.work.plan.latest]
+        work, anchors = self.work, [*self.work.plan.tests, self.work.plan.latest]
         with ray_shards(self.settings) as start_workers:
             latest = build_query_indexes(self.settings, work.lake, work.query, anchors, start_workers)[-1]
         return f"{latest.size:,} {work.query.target.name}, {latest.in_words()}: {latest.recall}"

@@ -22,4 +22,4 @@ def open_graph(settings: Settings, lake: Lake, edges: bool = True) -> tuple[Grap
     """
     store = GraphStore.open(lake, settings.lake.cache, edges)
     query = bind_query(settings, store.manifest)
-    return view_for(store, query.pseudo_timed_tables), query
+    return view_for(store, query, lake), query

@@ -13,19 +13,30 @@ class PredictStage(ModelStage):
 
     name = "predict"
     help = "predict a value or class for every entity"
+    on_gpu = True
     after = TrainStage
 
     def inputs(self) -> dict[str, Any]:
         """The model, the anchors, and who is asked for."""
         plan = self.work.plan
-        return {"train": self.upstream(TrainStage), "anchors": [plan.test, plan.latest], "text": self.work.query.text}
+        return {
+            "train": self.upstream(TrainStage),
+            "anchors": [*plan.tests, plan.latest],
+            "text": self.work.query.text,
+            "blend": self.settings.model.blend,
+        }
 
     def outputs(self) -> list[str]:
-        """Predictions and the holdout."""
-        return [f"predictions_{self.settings.query.name}", f"holdout_{self.settings.query.name}"]
+        """Predictions, the holdout, and what every method says of the test examples."""
+        return [f"{kind}_{self.settings.query.name}" for kind in ("predictions", "holdout", "methods")]
+
+    def intact(self) -> bool:
+        """Whether the model's blend is there."""
+        return self.work.lake.has_file(f"_models/{self.settings.query.name}/blend.json")
 
     def make(self) -> str:
         """Predict for the whole population."""
+        from gnnscale.evaluation import FittedAnswers
         from gnnscale.inference import predict, query_population
         from gnnscale.store import GraphStore
 
@@ -36,5 +47,7 @@ class PredictStage(ModelStage):
         rows = store.node_count(query.entity.name) if nodes is None else len(nodes)
         rows += record.get("splits", {}).get("test", {}).get("examples", 0)
         with progress_bar(self.work.console, "predict", rows, query.entity.name) as bar:
-            counts = predict(settings, lake, store, plan.latest, nodes, advance=bar.advance)
-        return f"{query.task_type} for {counts[f'predictions_{self.settings.query.name}']:,} {query.entity.name}"
+            answer = FittedAnswers(settings, lake, store, query, plan.latest)
+            counts = predict(settings, lake, store, plan.latest, nodes, advance=bar.advance, answer=answer)
+        many = f"{counts[f'predictions_{self.settings.query.name}']:,} {query.entity.name}"
+        return f"{query.task_type} for {many}; blend: {answer.blend.in_words()}"

@@ -16,7 +16,7 @@ from gnnscale.pipeline import workers
 from gnnscale.pipeline.stages.embed_stage import EmbedStage
 from gnnscale.pipeline.stages.index_stage import IndexStage
 from gnnscale.pipeline.stages.open_graph import open_graph
-from gnnscale.pipeline.stages.train_stage import ModelStage
+from gnnscale.pipeline.stages.train_stage import ModelStage, trained_settings
 from gnnscale.query import AnchorPlan, PredictiveQuery
 from gnnscale.tracking import progress_bar
 
@@ -35,7 +35,17 @@ class RetrieveStage(ModelStage):
         """Embeddings and how they are searched."""
         lake, wanted = self.work.lake, self.settings.retrieval
         lists = {name: lake.version(name) for name in wanted.filters.tables if lake.exists(name)}
-        return {"embed": self.upstream(EmbedStage), "retrieval": wanted.model_dump(), "lists": lists}
+        return {
+            "embed": self.upstream(EmbedStage),
+            "retrieval": wanted.model_dump(),
+            "lists": lists,
+            "blend": self.settings.model.blend,
+            "baselines": self.settings.evaluation.model_dump(exclude={"resamples", "examples"}),
+        }
+
+    def intact(self) -> bool:
+        """Whether the model's blend is there."""
+        return self.work.lake.has_file(f"_models/{self.settings.query.name}/blend.json")
 
     def outputs(self) -> list[str]:
         """Predictions and the holdout."""
@@ -63,14 +73,22 @@ def retrieve_and_describe(settings: Settings, lake: Lake, plan: AnchorPlan, cons
     Raises:
         GnnscaleError: see :func:`gnnscale.retrieval.retrieve_stage`.
     """
+    from gnnscale.evaluation import LinkBlender, fit_link_blend, save_blend
+
     store, query = open_graph(settings, lake)
+    blend = fit_link_blend(trained_settings(settings, lake), lake, store, query)
+    save_blend(lake, settings.query.name, blend)
+    off = settings.model.blend == "off" or blend.is_network
+    reranker = None if off else LinkBlender(settings, store, query, blend)
     entities = store.node_count(query.entity.name)
     run_nonce = uuid.uuid4().hex if force else ""
     with (
-        progress_bar(console, "retrieve", 2 * entities, query.entity.name) as bar,
+        progress_bar(console, "retrieve", (len(plan.tests) + 1) * entities, query.entity.name) as bar,
         workers.ray_shards(settings) as start_workers,
     ):
-        done = retrieval.retrieve(settings, lake, query, plan, store, bar.advance, run_nonce, start_workers)
+        done = retrieval.retrieve(
+            settings, lake, query, plan, store, bar.advance, run_nonce, start_workers, reranker, blend.new_only
+        )
     index = done.index
     lake.write_record(
         RETRIEVAL.format(query=settings.query.name),
@@ -86,7 +104,7 @@ def retrieve_and_describe(settings: Settings, lake: Lake, plan: AnchorPlan, cons
             }
         )
     lists = _lists(query, store.node_count(query.target.name))
-    return f"{lists} for each of {entities:,} {query.entity.name}; {done.recall}"
+    return f"{lists} for each of {entities:,} {query.entity.name}; {done.recall}; blend: {blend.in_words()}"
 
 
 def _lists(query: PredictiveQuery, targets: int) -> str:

@@ -70,7 +70,7 @@ class PipelineContext:
     def plan(self) -> AnchorPlan:
         """Anchors of the query."""
         query = self.query
-        return plan_query_anchors(self.settings, query, self.manifest.time_ranges)
+        return plan_query_anchors(self.settings, query, self.manifest.time_ranges, self.manifest.rows)
 
 
 class Stage(ABC):
@@ -80,6 +80,7 @@ class Stage(ABC):
         name: what the command line calls it.
         help: what it turns into what, for the command line.
         on_spark: whether Spark does the work; it closes before the first stage that it does not do.
+        on_gpu: whether a network runs, which GPUs are faster at.
         per_query: whether every query has its own result.
         after: the stage whose result it takes.
     """
@@ -87,6 +88,7 @@ class Stage(ABC):
     name: ClassVar[str]
     help: ClassVar[str]
     on_spark: ClassVar[bool] = False
+    on_gpu: ClassVar[bool] = False
     per_query: ClassVar[bool] = True
     after: ClassVar[type[Stage] | None] = None
 

@@ -1,4 +1,4 @@
-"""The train stage: Ray Train under an MLflow run, the model into the lake."""
+"""The train stage: Ray Train, or this process alone, under an MLflow run, and the model into the lake."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TRAINED = "trained_{query}"
 ANSWERING: Final = ("anchors", "embedding", "retrieval")
 """Sections that the model answers by, and that a stage after the training may be given anew."""
 
-OUTSIDE: Final = ("lake", "spark", "tracking")
+OUTSIDE: Final = ("lake", "spark", "publish", "tracking")
 """Sections that belong to the place where the model is used, and not to the model."""
 
 Hear = Callable[[str, Mapping[str, float]], None]
@@ -55,7 +55,9 @@ class ModelStage(Stage):
         record = self.work.lake.read_record(name)
         if record is not None:
             given = _portable(self.settings, self.work.lake)
-            self.work.lake.write_record(name, {**record, **{section: given[section] for section in ANSWERING}})
+            answering = {section: given[section] for section in ANSWERING}
+            model = {**record["model"], "blend": self.settings.model.blend}
+            self.work.lake.write_record(name, {**record, **answering, "model": model})
 
 
 class TrainStage(ModelStage):
@@ -63,6 +65,7 @@ class TrainStage(ModelStage):
 
     name = "train"
     help = "train a model on the labelled examples (Ray Train)"
+    on_gpu = True
     after = LabelStage
 
     def inputs(self) -> dict[str, Any]:
@@ -72,7 +75,7 @@ class TrainStage(ModelStage):
         return {
             source.name: self.upstream(source),
             "sampling": self.settings.sampling.model_dump(exclude={"threads"}),
-            "model": self.settings.model.model_dump(),
+            "model": self.settings.model.model_dump(exclude={"blend"}),
             "training": training,
             "search": self.settings.search.model_dump(exclude={"parallel"}),
             "seed": self.settings.seed,
@@ -92,7 +95,7 @@ class TrainStage(ModelStage):
         return self.work.lake.has_file(self.model_file)
 
     def make(self) -> str:
-        """Train with Ray, under a new MLflow run."""
+        """Train under a new MLflow run."""
         return train_and_track(self.settings, self.work.lake, self.work.console)
 
     def remember(self) -> None:
@@ -113,16 +116,20 @@ def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
     if not lake.exists(f"labels_{settings.query.name}"):
         raise LakeError(f"lake {lake.uri} holds no labels_{settings.query.name}; run the labels stage first")
     # What is wrong with the sampling or the model shows here, before any worker is started.
-    training.check_task(settings, lake, *open_graph(settings, lake, edges=settings.training.source == "memory"))
+    store, query = open_graph(settings, lake, edges=settings.training.source == "memory")
+    training.check_task(settings, lake, store, query)
+    at_once = training.fits_at_once(settings, query)
+    alone = at_once or (not settings.search.space and workers.trains_alone(settings))
     try:
         with tracking.start_run(settings, lake) as run:
-            run.log_parameters(settings.model_dump(mode="json", exclude={"tables", "lake", "spark"}))
-            if settings.search.space:
+            run.log_parameters(settings.model_dump(mode="json", exclude={"tables", "lake", "spark", "publish"}))
+            if settings.search.space and not at_once:
                 with progress_bar(console, "search", len(workers.choose_trials(settings)), "trials") as bar:
                     settings = workers.search_settings(settings, lake, run, bar)
             return _train_and_record(settings, lake, console, run)
     finally:
-        workers.stop_ray()
+        if not alone:
+            workers.stop_ray()
 
 
 def trained_settings(settings: Settings, lake: Lake) -> Settings:
@@ -149,6 +156,7 @@ def trained_record(lake: Lake, query: str) -> dict[str, Any]:
 
 def _train_and_record(settings: Settings, lake: Lake, console: Console, run: Run) -> str:
     speeds: list[tuple[int, Mapping[str, float]]] = []
+    store, query = open_graph(settings, lake, edges=settings.training.source == "memory")
     with progress_bar(console, "train", 1, "steps") as bar:
 
         def hear(kind: str, figures: Mapping[str, float]) -> None:
@@ -164,7 +172,10 @@ def _train_and_record(settings: Settings, lake: Lake, console: Console, run: Run
                 words = f"{training.metrics_in_words(figures)}, {training.throughput_in_words(figures)}"
                 bar.say(f"epoch {figures['epoch']:.0f}: validation {words}")
 
-        outcome = _train(settings, lake, hear)
+        if training.fits_at_once(settings, query):
+            outcome = training.fit_at_once(settings, lake, store, query, hear)
+        else:
+            outcome = _train(settings, lake, hear)
         training.save_model(lake, settings.query.name, outcome)
         run.log_curve(speeds)
         _record(run, lake, settings.query.name, outcome)
@@ -173,6 +184,8 @@ def _train_and_record(settings: Settings, lake: Lake, console: Console, run: Run
 
 
 def _train(settings: Settings, lake: Lake, hear: Hear) -> TrainResult:
+    if workers.trains_alone(settings):
+        return workers.train_alone(settings, hear)
     if not lake.local:
         return workers.train_with_ray(settings, hear, f"{lake.uri}/_checkpoints")
     # Checkpoints serve this run alone; the best weights are kept in the lake.

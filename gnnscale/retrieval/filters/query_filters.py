@@ -25,8 +25,32 @@ def valid_filter(lake: Lake, query: PredictiveQuery, anchor: int) -> Filter:
     return Filter(valid_nodes(lake, query.target, known_by(query, anchor)))
 
 
+def holdout_filter(
+    settings: Settings, lake: Lake, query: PredictiveQuery, anchor: int, store: GraphStore | None, new_only: bool
+) -> Filter:
+    """Targets that the model is judged on: all that are there at the anchor, or those new to the entity.
+
+    Args:
+        settings: ``retrieval.filters.bought`` counts, which says more than ``new_only``.
+        lake: holds nodes and ids.
+        query: bound query.
+        anchor: epoch seconds.
+        store: of the graph; needed to know what was bought.
+        new_only: whether what an entity had before is left out.
+    """
+    mask = valid_filter(lake, query, anchor).mask
+    if not new_only or settings.retrieval.filters.bought != "auto" or store is None:
+        return Filter(mask)
+    return Filter(mask, read_history(store, query, anchor).past)
+
+
 def settings_filter(
-    settings: Settings, lake: Lake, query: PredictiveQuery, anchor: int, store: GraphStore | None
+    settings: Settings,
+    lake: Lake,
+    query: PredictiveQuery,
+    anchor: int,
+    store: GraphStore | None,
+    new_only: bool = False,
 ) -> Filter:
     """What section ``retrieval.filters`` lets through, of the targets that are there at an anchor.
 
@@ -36,6 +60,7 @@ def settings_filter(
         query: bound query.
         anchor: epoch seconds.
         store: of the graph; needed to know what was bought.
+        new_only: whether what an entity had before is left out where ``retrieval.filters.bought`` is ``auto``.
 
     Raises:
         LakeError: a table is missing.
@@ -43,9 +68,9 @@ def settings_filter(
         ConfigError: nothing can be given to anyone, or what was bought is not known.
     """
     wanted = settings.retrieval.filters
-    category = wanted.category
+    category, bought = wanted.category, not new_only if wanted.bought == "auto" else wanted.bought
     rule = FilterRule(
-        wanted.bought,
+        bought,
         tuple(TargetCondition(c.column, c.operator, c.value, c.table) for c in wanted.conditions),
         category.own if category else "any",
         category.entity if category else None,
@@ -53,7 +78,7 @@ def settings_filter(
         wanted.allow,
         wanted.deny,
     )
-    past = read_history(store, query, anchor).past if not wanted.bought and store is not None else None
+    past = read_history(store, query, anchor).past if not bought and store is not None else None
     found = read_filter(lake, query, rule, valid_filter(lake, query, anchor).mask, past)
     if not found.mask.any():
         raise ConfigError(f"the filters of retrieval let none of {len(found.mask):,} {query.target.name} through")

@@ -12,6 +12,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from gnnscale.retrieval.index.installed_faiss import faiss_packages
 from gnnscale.retrieval.index.metric import Metric, as_searched
 from gnnscale.retrieval.index.neighbors import Neighbors
 from gnnscale.retrieval.index.setting import IndexSetting
@@ -128,7 +129,11 @@ def to_gpu(index: faiss.Index) -> faiss.Index:
         ConfigError: this FAISS has no GPU forms, or the machine no GPU.
     """
     if not hasattr(faiss, "StandardGpuResources"):
-        raise ConfigError("an index on cuda needs FAISS for GPUs; install it with: pip install 'gnnscale[gpu]'")
+        here = " and ".join(faiss_packages()) or "another"
+        raise ConfigError(
+            f"an index of this kind on cuda needs FAISS for GPUs, and here is {here}; uninstall that and install "
+            "faiss-gpu in its place (both go into one folder), or take retrieval.index.kind=flat, which needs none"
+        )
     if not faiss.get_num_gpus():
         raise ConfigError("an index on cuda needs a GPU, and FAISS sees none")
     options = faiss.GpuMultipleClonerOptions()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,7 +22,7 @@ from gnnscale.batches import (
     ShardReader,
     SplitExamples,
     TargetRows,
-    Tensors,
+    TargetsThere,
     TowerBatch,
     TowerSource,
     WalkLoader,
@@ -33,21 +32,13 @@ from gnnscale.config import Settings
 from gnnscale.lake import Lake
 from gnnscale.nn import NOT_YET, BlockNetwork, BlockTowers, ProcessGroup, TowerVectors, build_convolution, build_lookup
 from gnnscale.query import PredictiveQuery
-from gnnscale.schema import NETWORKS, ConfigError
+from gnnscale.schema import NETWORKS, ConfigError, TableManifest
 from gnnscale.store import NodeFeatures
 from gnnscale.training.networks.block_sources import block_paths, memory_source, shard_source
 from gnnscale.training.networks.network import LinkNetwork, NodeNetwork
 from gnnscale.training.networks.source_device import place_source
 from gnnscale.training.objectives.node_knowledge import NodeKnowledge
 from gnnscale.training.predictors.link_predictor import LinkPredictor, ScoredEntities
-
-
-@dataclass(frozen=True)
-class TargetsThere(Tensors):
-    """Some targets, and which of them are there at the anchor, bool ``[targets]``."""
-
-    rows: TargetRows
-    valid: Tensor
 
 
 class TowersPredictor(LinkPredictor):
@@ -81,8 +72,7 @@ class TowersPredictor(LinkPredictor):
 
     def target_batch(self, nodes: NDArray[np.int64], anchor: int) -> TargetsThere:
         """Some targets with their columns."""
-        valid = self.features.is_valid_at(nodes, anchor)
-        return TargetsThere(TargetRows.of(self.features, nodes), torch.from_numpy(np.asarray(valid)))
+        return TargetsThere.of(self.features, nodes, anchor)
 
     def entity_batch(self, nodes: NDArray[np.int64], anchor: int) -> TowerBatch:
         """Blocks around some entities, sampled as in the first epoch, and no targets."""
@@ -158,6 +148,7 @@ class BlocksNetwork(LinkNetwork, NodeNetwork):
 
     def link_source(self, lake: Lake, examples: SplitExamples[Examples], device: torch.device | None) -> TowerSource:
         """Blocks around the examples' entities, and rows of targets."""
+        check_shapes(self.settings, self.store.manifest.table(self.query.target.name))
         return TowerSource(self._blocks(lake, examples, device), self.store.features(self.query.target.name))
 
     def node_source(
@@ -222,7 +213,25 @@ class BlocksNetwork(LinkNetwork, NodeNetwork):
         loader = memory_source(settings, self.store, self.query, seeds, training)
         if device is None or isinstance(loader, WalkLoader):
             return loader
-        return place_source(loader, settings.training, device)
+        return place_source(loader, settings.training, device, self.host_processes)
+
+
+def check_shapes(settings: Settings, target: TableManifest) -> None:
+    """Refuse CUDA graphs where batches of a query that ranks rows differ in shape: none would be replayed.
+
+    Args:
+        settings: ``model.target_embedding`` and ``training.cuda_graphs`` count.
+        target: the targets' table.
+
+    Raises:
+        ConfigError: the targets' columns that the network reads have lists, of which a batch has now more, now fewer.
+    """
+    if settings.training.cuda_graphs and settings.model.target_embedding != "lookup" and target.multicategorical:
+        columns = ", ".join(feature.column for feature in target.multicategorical)
+        raise ConfigError(
+            f"training.cuda_graphs=true needs batches of fixed shape, and {target.name}.{columns} has lists of any "
+            "length; set it to false, or model.target_embedding=lookup"
+        )
 
 
 def build_block_network(settings: Settings, source: BlockSource, out: int) -> BlockNetwork:

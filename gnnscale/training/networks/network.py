@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,12 +23,14 @@ from gnnscale.batches import (
 )
 from gnnscale.config import Settings, candidate_networks, changed_keys, refuse_keys, split_implementation
 from gnnscale.lake import Lake
-from gnnscale.nn import ProcessGroup
+from gnnscale.nn import LinkLoss, ProcessGroup
 from gnnscale.query import PredictiveQuery
 from gnnscale.sampling import Negative, NegativeRule, WalkRule, WalkSampler, build_negatives
 from gnnscale.schema import NEGATIVES, NETWORKS, ConfigError
 from gnnscale.store import GraphStore
+from gnnscale.training.objectives.link_objective import LinkObjective
 from gnnscale.training.objectives.node_knowledge import NodeKnowledge
+from gnnscale.training.objectives.objective import Objective
 from gnnscale.training.predictors.link_predictor import LinkPredictor
 
 LINK_KEYS = ("training.negative_strategy", "training.hard_walks", "training.rank_depth")
@@ -52,11 +54,16 @@ class Network:
     samples_blocks: ClassVar[bool] = False
     """Whether compiled code makes its batches: that gains from a core of its own beside those of the network. Other
     batches are made in good part under the interpreter's lock, and there the network had better take all cores."""
+    fits_at_once: ClassVar[bool] = False
+    """Whether it is fitted as a whole, by its ``fit``, and not step by step by the training loop and its workers."""
     uses: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     """Those of :data:`gnnscale.config.network_choice.NETWORK_KEYS` that it can use, with the values, or ``()`` for any;
     others have to be at their default."""
     ignores: ClassVar[tuple[str, ...]] = ()
     """Keys that it has no use for, but that a recipe may hold for other networks: they are logged, and not refused."""
+
+    host_processes: int = 1
+    """Processes of this host that train together, and share its memory."""
 
     def __init__(self, settings: Settings, store: GraphStore, query: PredictiveQuery) -> None:
         self.settings, self.store, self.query = settings, store, query
@@ -81,6 +88,13 @@ class Network:
 
         Raises:
             ConfigError: naming them.
+        """
+
+    def check_fit(self, lake: Lake) -> None:
+        """Raise what ``fit`` would of the configuration, where the network is fitted at once.
+
+        Args:
+            lake: holds the labels.
         """
 
     def labels(self, lake: Lake) -> pa.Table:
@@ -135,6 +149,40 @@ class LinkNetwork(Network, ABC):
         Raises:
             ConfigError: it may read anything.
         """
+
+    def target_counts(self, source: Any, examples: SplitExamples[Examples]) -> NDArray[np.int64]:
+        """How often each target is something to learn from, ``[targets]``: here, of how many training examples it is
+        one.
+
+        Args:
+            source: of batches.
+            examples: with targets.
+        """
+        targets = self.store.node_count(self.query.target.name)
+        return np.bincount(examples.examples.take(examples.training).targets, minlength=targets)
+
+    def link_objective(
+        self, source: Any, examples: SplitExamples[Examples], loss: LinkLoss, counts: NDArray[np.int64]
+    ) -> Objective[Any]:
+        """What the network is trained on: here, to rank the targets of the examples.
+
+        Args:
+            source: of batches.
+            examples: with targets.
+            loss: that fits the network.
+            counts: of :meth:`target_counts`.
+        """
+        targets, negatives = len(counts), self.negatives(counts)
+        task, seed = self.query.task_type, self.settings.seed
+        return LinkObjective(task, examples, negatives, loss, self.predictor_of(source), targets, seed)
+
+    def predictor_of(self, source: Any) -> Callable[[nn.Module], LinkPredictor]:
+        """What makes a predictor of a network, on the device that it is on.
+
+        Args:
+            source: of its batches.
+        """
+        return lambda model: self.predictor(model, source, next(model.parameters()).device)
 
     def negatives(self, counts: NDArray[np.int64]) -> Negative:
         """What a positive is compared with.

@@ -11,13 +11,16 @@ from gnnscale.config import TrainingSettings
 from gnnscale.schema import ConfigError
 
 
-def place_source(loader: BlockLoader, settings: TrainingSettings, device: torch.device) -> BlockSource:
+def place_source(
+    loader: BlockLoader, settings: TrainingSettings, device: torch.device, processes: int = 1
+) -> BlockSource:
     """The loader itself, or one that gives the same blocks on the device.
 
     Args:
         loader: of blocks in memory.
         settings: ``sampler``, ``feature_type`` and ``precision`` count.
         device: that trains.
+        processes: of this host that train together, and share its page-locked memory.
 
     Raises:
         ConfigError: the GPU's sampler is asked for without one, or features are to be small on the host.
@@ -35,4 +38,4 @@ def place_source(loader: BlockLoader, settings: TrainingSettings, device: torch.
     from gnnscale.batches import DeviceBlockLoader
 
     dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
-    return DeviceBlockLoader(loader, device, settings.feature_type, dtype)
+    return DeviceBlockLoader(loader, device, settings.feature_type, dtype, processes=processes)

@@ -40,7 +40,7 @@ class TrainingBatch(Tensors):
     sample: Batch
 
     @property
-    def edges(self) -> int:
+    def edges(self) -> int | Tensor:
         """That were sampled."""
         return self.sample.edges
 

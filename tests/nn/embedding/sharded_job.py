@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -12,6 +14,7 @@ from gnnscale.nn.embedding.embedding_init import EmbeddingInit
 from gnnscale.nn.embedding.sharded_embedding import ProcessGroup, ShardedEmbedding
 
 ROWS, CHANNELS, BATCH, STEPS, RATE = 37, 6, 24, 5, 0.1
+LARGE = 300_001
 LAW = EmbeddingInit(seed=4, table="items", deviation=0.5)
 
 
@@ -63,3 +66,26 @@ def main(rank: int, workers: int, folder: str) -> None:
     if rank == 0:
         again = {"items": whole["items"], "layer": whole["layer"]}
         torch.save({"whole": whole, "resumed": resumed, "left": again}, Path(folder) / f"{workers}.pt")
+
+
+def gather_large(rank: int, workers: int, folder: str) -> None:
+    """Gather a table of which every process's rows are several pieces, and note what rank 0 was sent at a time."""
+    torch.set_num_threads(1)
+    received: list[int] = []
+    exchange, receive = dist.all_to_all_single, dist.recv
+
+    def note_exchange(got: Tensor, *rest: Any, **options: Any) -> Any:
+        received.append(len(got))
+        return exchange(got, *rest, **options)
+
+    def note_receive(got: Tensor, *rest: Any, **options: Any) -> Any:
+        received.append(len(got))
+        return receive(got, *rest, **options)
+
+    dist.all_to_all_single, dist.recv = note_exchange, note_receive
+    table = ShardedEmbedding(LARGE, 1, LAW, ProcessGroup(rank, workers))
+    found = table.gather()
+    if rank == 0:
+        torch.save({"found": found, "received": received}, Path(folder) / "large.pt")
+    else:
+        assert found == {}

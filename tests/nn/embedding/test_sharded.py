@@ -15,7 +15,20 @@ from gnnscale.nn.embedding.row_adagrad import EPSILON
 from gnnscale.nn.embedding.sharded_embedding import ProcessGroup, ShardedEmbedding, sharded_tables
 from gnnscale.schema import SchemaError
 from tests.gloo_group import run_group
-from tests.nn.embedding.sharded_job import BATCH, CHANNELS, LAW, RATE, ROWS, STEPS, Lookup, batch_of, main, train
+from tests.nn.embedding.sharded_job import (
+    BATCH,
+    CHANNELS,
+    LARGE,
+    LAW,
+    RATE,
+    ROWS,
+    STEPS,
+    Lookup,
+    batch_of,
+    gather_large,
+    main,
+    train,
+)
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-6}
 """A row's gradient is summed by each process first, then over processes: sums of floats depend on how they are cut."""
@@ -61,6 +74,14 @@ def test_one_process_learns_as_a_dense_table_does(runs: dict[int, dict[str, Any]
     assert found["losses"] == pytest.approx(losses, rel=1e-5)
     torch.testing.assert_close(found["items"]["table"], dense.weight.detach(), **TOLERANCE)
     torch.testing.assert_close(found["items"]["squares"], dense.squares, **TOLERANCE)
+
+
+def test_a_table_reaches_a_checkpoint_in_pieces(tmp_path: Path) -> None:
+    run_group(gather_large, 2, tmp_path)
+    saved = torch.load(tmp_path / "large.pt")
+    assert torch.equal(saved["found"]["table"], start_rows(LAW, np.arange(LARGE), 1))
+    assert torch.equal(saved["found"]["squares"], torch.zeros(LARGE))
+    assert len(saved["received"]) > 2 and max(saved["received"]) <= 1 << 16
 
 
 @pytest.mark.parametrize("workers", [2, 4])

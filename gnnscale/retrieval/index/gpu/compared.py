@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,6 +12,8 @@ from gnnscale.schema import DataError
 
 LONGEST = 1e18
 """Lengths up to which no product overflows."""
+TAKEN = 65_536
+"""Rows that are moved at once."""
 _UP = 1 + 2.0**-20
 """More than single precision may round numbers down by."""
 
@@ -63,6 +65,11 @@ class Compared:
         if self.halves is not None:
             self.halves[positions] = (lengths.square() / (2 * _UP)).float()
         return float((losses / lengths.clamp(min=torch.finfo(torch.float64).tiny)).max())
+
+    def take(self, rows: Tensor) -> Compared:
+        """Some of the targets, by ascending positions, int64 ``[rows]``; these may be used no more."""
+        halves = None if self.halves is None else take_rows(self.halves, rows)
+        return replace(self, values=take_rows(self.values, rows), lengths=take_rows(self.lengths, rows), halves=halves)
 
     def ask(self, queries: Tensor) -> Asked:
         """Queries as they are compared with these targets.
@@ -118,6 +125,21 @@ class Asked:
         # A squared distance is a sum of squares, right to its channels' share of itself.
         share = (self.vectors.shape[1] + 16) * 2.0**-23
         return ((scores.double() * (1 + share) + self.squares / _UP) / 2).float()
+
+
+def take_rows(values: Tensor, rows: Tensor) -> Tensor:
+    """Some rows of a large tensor, in its own memory, which is overwritten.
+
+    Args:
+        values: ``[..., ...]``, on any device.
+        rows: ascending, int64 ``[rows]``.
+    """
+    rows = rows.to(values.device)
+    for start in range(0, len(rows), TAKEN):
+        # No row comes from before where it goes to.
+        part = rows[start : start + TAKEN]
+        values[start : start + len(part)] = values[part]
+    return values[: len(rows)]
 
 
 def width_for(channels: int) -> int:

@@ -35,7 +35,8 @@ class DeviceIndex:
     limit of the next stretch. A limit is a score that k targets have, so it is never too high, and what bf16 may take
     off a score is allowed for (:class:`gnnscale.retrieval.index.gpu.compared.Compared`): the result is that of
     exact search in fp32, ties to the smaller id. Queries with more candidates than there is room for go round again
-    with the limit that they found and more room, and at last have every target scored in fp32.
+    with the limit that they found and more room, and at last have every target scored in fp32. Targets of equal vectors
+    are searched as one.
 
     Args:
         targets: on the device.
@@ -84,6 +85,11 @@ class DeviceIndex:
     @property
     def size(self) -> int:
         """Number of targets."""
+        return self.targets.count
+
+    @property
+    def vectors(self) -> int:
+        """Number of different vectors that they have."""
         return len(self.targets.ids)
 
     @property
@@ -112,11 +118,14 @@ class DeviceIndex:
         found = Neighbors(np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32))
         if not k:
             return found
-        step = self.plan.together(k, self.size)
+        most = min(k, self.vectors)
+        step = self.plan.together(most, self.vectors)
         for start in range(0, len(queries), step):
             rows = slice(start, start + step)
             asked = self.targets.compared.ask(torch.from_numpy(np.array(queries[rows])).to(self.device))
-            keys = self._search(asked, k)
+            keys = self._search(asked, most)
+            if self.targets.equal is not None:
+                keys = self.targets.equal.expand(keys, k)
             found.targets[rows], found.scores[rows] = ids_of(keys).cpu().numpy(), scores_of(keys).cpu().numpy()
         return found
 
@@ -134,7 +143,7 @@ class DeviceIndex:
 
     def _search(self, asked: Asked, k: int) -> Tensor:
         """Keys of the best targets of some queries, descending, int64 ``[queries, k]``."""
-        size, plan = self.size, self.plan
+        size, plan = self.vectors, self.plan
         room = plan.room(k, size)
         best, full = self._collect(asked, self._first_limits(asked, k), k, room, plan.stretches(k, size))
         left = full.nonzero().ravel()
@@ -154,7 +163,7 @@ class DeviceIndex:
 
     def _first_limits(self, asked: Asked, k: int) -> Tensor:
         """Scores that k of the first targets have, float32 ``[queries]``."""
-        sample = slice(0, self.plan.sampled(k, self.size))
+        sample = slice(0, self.plan.sampled(k, self.vectors))
         positions = plain.products(asked.values.float(), self.targets.compared, sample).topk(k, dim=1).indices.int()
         counts = torch.full((len(positions),), k, dtype=torch.int32, device=self.device)
         return self._score_positions(asked, positions, counts).amin(1)
@@ -191,8 +200,8 @@ class DeviceIndex:
         count = len(asked.vectors)
         best = torch.full((count, k), NONE, dtype=torch.int64, device=self.device)
         step = max(1, CELLS // (8 * count))
-        for start in range(0, self.size, step):
-            piece = torch.arange(start, min(self.size, start + step), dtype=torch.int32, device=self.device)
+        for start in range(0, self.vectors, step):
+            piece = torch.arange(start, min(self.vectors, start + step), dtype=torch.int32, device=self.device)
             counts = torch.full((count,), len(piece), dtype=torch.int32, device=self.device)
             best = best_of(best, self._keys(asked, piece.expand(count, -1), counts))
         return best

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gnnscale.retrieval.index.gpu.compared import Compared, width_for
+from gnnscale.retrieval.index.gpu.compared import Compared, take_rows, width_for
+from gnnscale.retrieval.index.gpu.equal_targets import EqualTargets, find_equal, hash_rows
 from gnnscale.retrieval.index.metric import Metric, as_searched
 from gnnscale.schema import ConfigError
 
@@ -25,17 +26,25 @@ SHARE = 0.8
 
 @dataclass(frozen=True)
 class DeviceTargets:
-    """Targets in random order, so that any stretch of them is a sample of all.
+    """Target vectors, each once, in random order, so that any stretch of them is a sample of all.
 
     Args:
-        compared: bf16 ``[targets, width]`` on the device, with lengths.
-        vectors: float32 ``[targets, channels]``, on the device or in page-locked memory of the host.
-        ids: of the target at each position, int32 ``[targets]`` on the device.
+        compared: bf16 ``[vectors, width]`` on the device, with lengths.
+        vectors: float32 ``[vectors, channels]``, on the device or in page-locked memory of the host.
+        ids: of the target at each position, the smallest of those that have its vector, int32 ``[vectors]`` on the
+            device.
+        equal: targets of one vector; None where no two have the same.
     """
 
     compared: Compared
     vectors: Tensor
     ids: Tensor
+    equal: EqualTargets | None = None
+
+    @property
+    def count(self) -> int:
+        """Number of targets."""
+        return len(self.ids) if self.equal is None else len(self.equal.members)
 
     @classmethod
     def build(
@@ -70,21 +79,35 @@ class DeviceTargets:
         order = np.random.default_rng(seed).permutation(count)
         placed = np.empty(count, np.int64)
         placed[order] = np.arange(count)
-        loss = 0.0
+        loss, hashes = 0.0, torch.empty(count, dtype=torch.int64, device=device)
         for start in range(0, count, ROWS):
             part = torch.from_numpy(np.array(as_searched(metric, vectors[start : start + ROWS], "target vectors")))
-            positions = torch.from_numpy(placed[start : start + ROWS])
-            loss = max(loss, compared.put(positions.to(device), part.to(device)))
-            exact[positions.to(exact.device)] = part.to(exact.device)
-        log.debug("%d targets on %s, in fp32 on %s; bf16 loses up to %.2g", count, device, exact.device, loss)
-        return cls(replace(compared, loss=loss), exact, torch.from_numpy(order.astype(np.int32)).to(device))
+            positions, there = torch.from_numpy(placed[start : start + ROWS]), part.to(device)
+            loss = max(loss, compared.put(positions.to(device), there))
+            hashes[start : start + ROWS] = hash_rows(there)
+            exact[positions.to(exact.device)] = there if exact.device == there.device else part
+        found = cls(replace(compared, loss=loss), exact, torch.from_numpy(order.astype(np.int32)).to(device))
+        found = found._without_equal(find_equal(hashes, exact, torch.from_numpy(placed).to(device)))
+        numbers = count, len(found.ids), device, exact.device, loss
+        log.debug("%d targets of %d vectors on %s, in fp32 on %s; bf16 loses up to %.2g", *numbers)
+        return found
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Vectors of the targets from ``start`` up to ``stop`` in order of their ids, float32 ``[rows, channels]``."""
-        position = torch.empty_like(self.ids)
+        position = self.ids.new_empty(self.count)
         position[self.ids.long()] = torch.arange(len(self.ids), dtype=position.dtype, device=position.device)
+        if self.equal is not None:
+            position = position[self.equal.first_of()]
         taken: NDArray[np.float32] = self.vectors[position[start:stop].to(self.vectors.device).long()].cpu().numpy()
         return taken
+
+    def _without_equal(self, equal: EqualTargets | None) -> DeviceTargets:
+        """These with every vector once."""
+        if equal is None:
+            return self
+        kept = torch.isin(self.ids, equal.first).nonzero().ravel()
+        compared = self.compared.take(kept)
+        return DeviceTargets(compared, take_rows(self.vectors, kept), take_rows(self.ids, kept), equal)
 
 
 def choose_placement(targets: int, channels: int, free: int) -> Literal["device", "pinned"]:

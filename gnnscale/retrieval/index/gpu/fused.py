@@ -11,8 +11,13 @@ from gnnscale.retrieval.index.gpu.compared import Asked, Compared
 
 TILE = (128, 64)
 """Queries and targets of one product; compiled for compute capability 9.0, larger ones spill registers."""
-CHUNK = 128
-"""Channels of one product, or 64 where the width is no multiple."""
+WHOLE = 128
+"""Widths up to which a product is of all channels."""
+CHUNK = 64
+"""Channels of one product of wider vectors: of 128, three stages of both sides would take 262,144 bytes of shared
+memory where there are 256; a block has 232,448 at compute capability 9.0, and 166,912 at 8.0."""
+WARPS, STAGES = 8, 3
+"""Of a scan: what its products are compiled for."""
 STEPS = 128
 """Tiles of targets that one program looks at."""
 SCORED = 32
@@ -25,11 +30,11 @@ def scan(
     """As :func:`gnnscale.retrieval.index.gpu.plain.scan`; candidates of a query come in any order."""
     rows, width = asked.values.shape
     span = STEPS * TILE[1]
-    # Programs side by side look at the same targets for other queries, so that these are read from memory once.
-    grid = (triton.cdiv(rows, TILE[0]), triton.cdiv(stop - start, span))
-    chunk = width if width <= CHUNK else CHUNK if width % CHUNK == 0 else CHUNK // 2
+    # One axis: CUDA's others end at 65,535. Programs side by side look at the same targets for other queries, so that
+    # these are read from memory once.
+    programs = triton.cdiv(rows, TILE[0]) * triton.cdiv(stop - start, span)
     with torch.cuda.device_of(asked.values):
-        _scan[grid](
+        _scan[(programs,)](
             asked.values,
             asked.slack,
             limits,
@@ -43,14 +48,19 @@ def scan(
             stop,
             positions.shape[1],
             WIDTH=width,
-            CHUNK=chunk,
+            CHUNK=chunk_of(width),
             SPAN=span,
             QUERIES=TILE[0],
             TARGETS=TILE[1],
             WIDEN=is_interpreted(),
-            num_warps=8,
-            num_stages=3,
+            num_warps=WARPS,
+            num_stages=STAGES,
         )
+
+
+def chunk_of(width: int) -> int:
+    """Channels of one product, of vectors of a width of :func:`~gnnscale.retrieval.index.gpu.compared.width_for`."""
+    return width if width <= WHOLE else CHUNK
 
 
 def score(queries: Tensor, vectors: Tensor, positions: Tensor, counts: Tensor, euclidean: bool) -> Tensor:
@@ -59,7 +69,7 @@ def score(queries: Tensor, vectors: Tensor, positions: Tensor, counts: Tensor, e
     found = torch.empty((rows, width), device=queries.device)
     channels = queries.shape[1]
     with torch.cuda.device_of(queries):
-        _score[(rows, triton.cdiv(width, SCORED))](
+        _score[(rows * triton.cdiv(width, SCORED),)](
             queries,
             vectors,
             positions,
@@ -68,7 +78,7 @@ def score(queries: Tensor, vectors: Tensor, positions: Tensor, counts: Tensor, e
             width,
             positions.stride(0),
             CHANNELS=channels,
-            CHUNK=min(CHUNK, triton.next_power_of_2(channels)),
+            CHUNK=min(WHOLE, triton.next_power_of_2(channels)),
             SCORED=SCORED,
             EUCLIDEAN=euclidean,
             num_warps=4,
@@ -111,9 +121,10 @@ def _scan(  # type: ignore[no-untyped-def]
     TARGETS: tl.constexpr,  # noqa: N803
     WIDEN: tl.constexpr,  # noqa: N803
 ):
-    row = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
+    blocks = tl.cdiv(rows, QUERIES)
+    row = tl.program_id(0) % blocks * QUERIES + tl.arange(0, QUERIES)
     inside = row < rows
-    first = start + tl.program_id(1) * SPAN
+    first = start + tl.program_id(0) // blocks * SPAN
     last = tl.minimum(first + SPAN, stop)
     channel = tl.arange(0, CHUNK)
     margin = tl.load(slack + row, mask=inside, other=0)[:, None]
@@ -155,12 +166,14 @@ def _score(  # type: ignore[no-untyped-def]
     SCORED: tl.constexpr,  # noqa: N803
     EUCLIDEAN: tl.constexpr,  # noqa: N803
 ):
-    row = tl.program_id(0).to(tl.int64)
-    slot = tl.program_id(1) * SCORED + tl.arange(0, SCORED)
+    pieces = tl.cdiv(width, SCORED)
+    row = (tl.program_id(0) // pieces).to(tl.int64)
+    beginning = tl.program_id(0) % pieces * SCORED
+    slot = beginning + tl.arange(0, SCORED)
     count = tl.minimum(tl.load(counts + row), width)
     total = tl.zeros((SCORED,), tl.float32)
     meant = slot < count
-    if tl.program_id(1) * SCORED < count:
+    if beginning < count:
         place = tl.load(positions + row * stride + slot, mask=meant, other=0).to(tl.int64)
         for first in range(0, CHANNELS, CHUNK):
             channel = first + tl.arange(0, CHUNK)

@@ -38,12 +38,14 @@ class DeviceBlock:
         seeds: int64 ``[batch]``, node ids of ``table``.
         times: int32 ``[batch]``, anchor of each seed in seconds after the graph's origin.
         hops: one for each path, shorter paths first.
+        edges: that were sampled, int64 ``[1]``.
     """
 
     table: str
     seeds: torch.Tensor
     times: torch.Tensor
     hops: dict[Path, DeviceHop]
+    edges: torch.Tensor
 
     def to_host(self) -> Block:
         """The same block as NumPy arrays; waits for the device."""

@@ -10,10 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from gnnscale.sampling.backends.triton.installed import tl, triton
-from gnnscale.sampling.backends.triton.placement import Location, place_array
+from gnnscale.sampling.backends.triton.placement import Location, chunks, dtype_of, place_array
 from gnnscale.schema import ConfigError
 
 STORED = (torch.float32, torch.float16, torch.bfloat16, torch.int8, torch.int32)
+NARROWED = (torch.float32, torch.float16, torch.bfloat16, torch.int8)
+"""What float32 features may be stored as."""
 GATHERED = (torch.float32, torch.float16, torch.bfloat16)
 """What features are gathered as; codes of categories are stored and gathered as int32."""
 _TILE = 1024
@@ -25,21 +27,24 @@ class FeatureTable:
     """Features of the nodes of a table, where they live; made by :meth:`of`.
 
     Args:
-        values: ``[nodes, dims]`` of a type of ``STORED``; a NumPy array where it is mapped.
+        values: ``[nodes, dims]`` of the stored type; as they came where they are mapped, rows are then converted when
+            they are gathered.
         scale: float32 ``[dims]``, what int8 values are times to be features; None for others.
         placement: where ``values`` are.
         device: that gathers.
+        dtype: that they are stored in, of ``STORED``.
     """
 
     values: torch.Tensor | NDArray[Any]
     scale: torch.Tensor | None
     placement: Location
     device: torch.device
+    dtype: torch.dtype
 
     @property
     def whole(self) -> bool:
         """Whether values are whole numbers that are gathered as they are."""
-        return self.values.dtype in (torch.int32, np.int32)
+        return self.dtype == torch.int32
 
     @classmethod
     def of(
@@ -48,28 +53,37 @@ class FeatureTable:
         device: torch.device,
         placement: Location = "device",
         scale: NDArray[np.float32] | None = None,
+        dtype: torch.dtype | None = None,
     ) -> FeatureTable:
-        """Bring features to where they are to live.
+        """Bring features to where they are to live, by parts: the whole is never held twice.
 
         Args:
             values: ``[nodes, dims]``, float32, float16, bfloat16 (a tensor), int8 or int32; as they are mapped, or a
                 tensor on the host.
             device: that gathers.
             placement: see :class:`gnnscale.sampling.Placement`.
-            scale: ``[dims]``, for int8 and only for it; :func:`quantise_columns` gives it.
+            scale: ``[dims]``, for int8 values and only for them; :func:`quantise_columns` gives it.
+            dtype: to store float32 values in; default: as they are.
 
         Raises:
             ConfigError: another type, or int8 without its scale.
         """
-        dtype = torch.from_numpy(np.empty(0, values.dtype)).dtype if isinstance(values, np.ndarray) else values.dtype
-        if dtype not in STORED:
-            raise ConfigError(f"features are {dtype}; one of {', '.join(map(str, STORED))}")
-        if (scale is not None) != (dtype == torch.int8) or (scale is not None and scale.shape != values.shape[1:]):
+        own, given = dtype_of(values), scale is not None
+        if own not in STORED:
+            raise ConfigError(f"features are {own}; one of {', '.join(map(str, STORED))}")
+        if given != (own == torch.int8) or (scale is not None and scale.shape != values.shape[1:]):
             shape = None if scale is None else scale.shape
-            raise ConfigError(f"int8 features, and only those, have a scale of [dims]; {dtype} came with {shape}")
-        placed = values if placement == "mapped" else place_array(values, placement, device)
-        factors = None if scale is None else torch.from_numpy(np.array(scale, np.float32)).to(device)
-        return cls(placed, factors, placement, device)
+            raise ConfigError(f"int8 features, and only those, have a scale of [dims]; {own} came with {shape}")
+        dtype = dtype or own
+        if dtype != own and (own != torch.float32 or dtype not in NARROWED):
+            raise ConfigError(f"features are stored as {dtype}; float32 ones as one of {', '.join(map(str, NARROWED))}")
+        if dtype == torch.int8 and scale is None:
+            scale = column_scale(values)
+        factors = None if scale is None else torch.from_numpy(np.array(scale, np.float32))
+        placed = values
+        if placement != "mapped":
+            placed = place_array(values, placement, device, dtype, lambda part: narrow(part, dtype, factors))
+        return cls(placed, None if factors is None else factors.to(device), placement, device, dtype)
 
 
 def quantise_columns(values: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -81,9 +95,37 @@ def quantise_columns(values: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDA
     Returns:
         int8 ``[nodes, dims]`` and float32 ``[dims]``; their product is within half a scale of the features.
     """
-    largest = np.abs(values).max(axis=0, initial=0).astype(np.float32)
-    scale = np.where(largest > 0, largest / np.float32(127), np.float32(1)).astype(np.float32)
-    return np.clip(np.rint(values / scale), -127, 127).astype(np.int8), scale
+    scale = column_scale(values)
+    small = place_array(
+        values,
+        "device",
+        torch.device("cpu"),
+        torch.int8,
+        lambda part: narrow(part, torch.int8, torch.from_numpy(scale)),
+    )
+    return small.numpy(), scale
+
+
+def column_scale(values: NDArray[np.float32] | torch.Tensor) -> NDArray[np.float32]:
+    """Of each column, a 127th of its largest magnitude; 1 where that is zero, float32 ``[dims]``."""
+    largest = np.zeros(values.shape[1], np.float32)
+    for rows in chunks(values):
+        np.maximum(largest, np.abs(np.asarray(values[rows])).max(axis=0, initial=0), out=largest)
+    return np.where(largest > 0, largest / np.float32(127), np.float32(1)).astype(np.float32)
+
+
+def narrow(part: torch.Tensor, dtype: torch.dtype, scale: torch.Tensor | None) -> torch.Tensor:
+    """Some rows as they are stored.
+
+    Args:
+        part: float32 ``[rows, dims]``, or what has the type already.
+        dtype: to store them in.
+        scale: of int8, float32 ``[dims]``.
+    """
+    if dtype == torch.int8 and part.dtype != torch.int8:
+        assert scale is not None
+        part = (part / scale).round_().clamp_(-127, 127)
+    return part.to(dtype)
 
 
 def gather(table: FeatureTable, nodes: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -108,7 +150,7 @@ def gather(table: FeatureTable, nodes: torch.Tensor, dtype: torch.dtype = torch.
         # The host takes the rows; then they are a table whose rows are in order.
         wanted = rows.cpu().to(torch.int64).clamp(min=0)
         part = torch.from_numpy(values[wanted.numpy()]) if isinstance(values, np.ndarray) else values[wanted]
-        values = part.to(table.device)
+        values = narrow(part, table.dtype, None if table.scale is None else table.scale.cpu()).to(table.device)
         rows = torch.where(rows < 0, -1, torch.arange(len(rows), device=rows.device))
     assert isinstance(values, torch.Tensor)
     count, dims = len(rows), values.shape[1]

@@ -13,13 +13,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from gnnscale.sampling.backends.numba_backend import NumbaBackend
 from gnnscale.sampling.backends.triton.device_block import DeviceBlock, DeviceHop
-from gnnscale.sampling.backends.triton.neighbor_kernel import AdjacencyTensors, is_interpreted, sample_neighbors
+from gnnscale.sampling.backends.triton.neighbor_kernel import (
+    AdjacencyTensors,
+    DrawKeys,
+    is_interpreted,
+    sample_neighbors,
+)
 from gnnscale.sampling.backends.triton.placement import Key, Memory, Placement, choose_for_readers, place_array
-from gnnscale.sampling.keys import hop_key
+from gnnscale.sampling.keys import default_examples, example_keys, hop_key
 from gnnscale.sampling.neighbor_sampler import END_OF_TIME, drop_ended, only_table
 from gnnscale.sampling.paths import Fanouts, plan_paths
 from gnnscale.sampling.sampling_rule import Rule, Strategy
-from gnnscale.sampling.tensor_keys import default_examples, example_keys
 from gnnscale.schema import ConfigError, EdgeType, SchemaError
 
 if TYPE_CHECKING:
@@ -81,13 +85,17 @@ class GPUNeighborSampler:
             ]
             for edge_type in self._edge_types()
         }
-        self.placement = choose_for_readers(sizes, readers, memory or Memory.measure(self.device), wanted)
+        memory = memory or Memory.measure(self.device)
+        self.placement = choose_for_readers(sizes, readers, memory, wanted)
         """(name of an edge type or table, array) -> where it is."""
+        self.memory_left = memory.without(sizes, self.placement)
+        """Of the memory that the arrays may take."""
         self._tensors = {
             key: place_array(arrays[key], location, self.device)
             for key, location in self.placement.items()
             if location != "mapped"
         }
+        self._known_keys: tuple[int, torch.Tensor] | None = None
         log.debug("arrays of the graph are at %s", self.placement)
 
     def sample(
@@ -108,53 +116,80 @@ class GPUNeighborSampler:
         Raises:
             SchemaError: a seed is not a node of the table.
         """
-        chosen = _tensor(seeds, torch.int64)
         count = self.store.node_count(self.table)
+        chosen = _tensor(seeds, torch.int64)
         if chosen.numel() and (int(chosen.min()) < 0 or int(chosen.max()) >= count):
             raise SchemaError(
                 f"seeds of '{self.table}' must be in 0 .. {count - 1}, not {int(chosen.min())} .. {int(chosen.max())}"
             )
-        chosen = chosen.to(self.device)
+        chosen = to_device(chosen, self.device)
         if times is None:
             anchors = torch.full((len(chosen),), int(END_OF_TIME), dtype=torch.int32, device=self.device)
         else:
-            anchors = _tensor(times, torch.int32).to(self.device)
-        if examples is None:
-            identities = default_examples(chosen, anchors)
-        else:
-            identities = _tensor(examples, torch.int64).to(self.device)
-        block = DeviceBlock(self.table, chosen, anchors, {})
-        for path, fanout in self.paths.items():
-            parent = block.hops[path[:-1]].nodes if len(path) > 1 else chosen.to(torch.int32)
+            anchors = to_device(_tensor(times, torch.int32), self.device)
+        identities = None if examples is None else to_device(_tensor(examples, torch.int64), self.device)
+        streams = self._hop_keys(epoch)
+        block = DeviceBlock(self.table, chosen, anchors, {}, torch.zeros(1, dtype=torch.int64, device=self.device))
+        for number, (path, fanout) in enumerate(self.paths.items()):
+            parent = block.hops[path[:-1]].nodes if len(path) > 1 else chosen
             # [batch, fanout 1, ..., fanout n - 1] -> [batch, width]
             frontier = parent.reshape(len(chosen), math.prod(parent.shape[1:]))
-            keys = example_keys(hop_key(self.seed, epoch, path), identities)
-            nodes, stamps = self._follow(path[-1], frontier, anchors, keys, fanout)
+            values = chosen if identities is None else identities
+            keys = DrawKeys(values, streams[number : number + 1], of_seeds=identities is None)
+            nodes, stamps = self._follow(path[-1], frontier, anchors, keys, fanout, block.edges)
             shape = (*parent.shape, fanout)
             block.hops[path] = DeviceHop(path, nodes.reshape(shape), stamps.reshape(shape))
         return block
 
+    def _hop_keys(self, epoch: int) -> torch.Tensor:
+        """The bits of the key of every hop's draws, int64 ``[paths]`` on the device; copied once an epoch."""
+        known = self._known_keys
+        if known is None or known[0] != epoch or len(known[1]) != len(self.paths):
+            keys = np.array([hop_key(self.seed, epoch, path) for path in self.paths], np.uint64)
+            known = epoch, torch.from_numpy(keys.view(np.int64)).to(self.device)
+            if self.device.type == "cuda":
+                # Whichever stream samples next finds them there.
+                torch.cuda.current_stream(self.device).synchronize()
+            self._known_keys = known
+        return known[1]
+
     def _follow(
-        self, edge_type: EdgeType, frontier: torch.Tensor, anchors: torch.Tensor, keys: torch.Tensor, fanout: int
+        self,
+        edge_type: EdgeType,
+        frontier: torch.Tensor,
+        anchors: torch.Tensor,
+        keys: DrawKeys,
+        fanout: int,
+        edges: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Neighbors ``[batch, width, fanout]`` and their times, without those that have ended."""
+        """Neighbors ``[batch, width, fanout]`` and their times, without those that have ended; ``edges`` counts on."""
         name = edge_type.table_name
         if self.placement[name, "indptr"] == "mapped":
-            return self._follow_on_host(edge_type, frontier, anchors, keys, fanout)
+            return self._follow_on_host(edge_type, frontier, anchors, keys, fanout, edges)
         tensors = {array: self._tensors[name, array] for array in _ORDER if (name, array) in self._tensors}
-        valid_until = self._tensors.get(_ends_of(edge_type))
-        return sample_neighbors(AdjacencyTensors(**tensors), frontier, anchors, keys, fanout, self.rule, valid_until)
+        ends, graph = self._tensors.get(_ends_of(edge_type)), AdjacencyTensors(**tensors)
+        return sample_neighbors(graph, frontier, anchors, keys, fanout, self.rule, ends, edges)
 
     def _follow_on_host(
-        self, edge_type: EdgeType, frontier: torch.Tensor, anchors: torch.Tensor, keys: torch.Tensor, fanout: int
+        self,
+        edge_type: EdgeType,
+        frontier: torch.Tensor,
+        anchors: torch.Tensor,
+        keys: DrawKeys,
+        fanout: int,
+        edges: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         shape = (*frontier.shape, fanout)
         nodes, stamps = np.empty(shape, np.int32), np.empty(shape, np.int32)
-        rows, limits, bits = (tensor.cpu().numpy() for tensor in (frontier, anchors, keys))
+        rows, limits, own = (tensor.cpu().numpy() for tensor in (frontier, anchors, keys.values))
+        assert keys.stream is not None
+        stream = keys.stream.cpu().numpy().view(np.uint64)[0]
+        bits = example_keys(stream, default_examples(own, limits) if keys.of_seeds else own)
         adjacency = self.store.adjacency(edge_type)
-        NumbaBackend().fill_neighbors(adjacency, rows, limits, bits.view(np.uint64), self.rule, nodes, stamps)
+        NumbaBackend().fill_neighbors(adjacency, rows.astype(np.int32), limits, bits, self.rule, nodes, stamps)
         drop_ended(nodes, stamps, self.store.features(edge_type.target), limits)
-        return torch.from_numpy(nodes).to(self.device), torch.from_numpy(stamps).to(self.device)
+        edges += int((nodes >= 0).sum())
+        return to_device(torch.from_numpy(nodes), self.device), to_device(torch.from_numpy(stamps), self.device)
 
     def _edge_types(self) -> list[EdgeType]:
         """Those that a path ends in, each once."""
@@ -199,6 +234,13 @@ def find_device(name: str | torch.device) -> torch.device:
             "and is for tests alone; NeighborSampler samples on the CPU"
         )
     return device
+
+
+def to_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Values on a device; what is on the host goes there through page-locked memory, and the host does not wait."""
+    if device.type != "cuda" or values.device.type != "cpu":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
 
 
 def _ends_of(edge_type: EdgeType) -> Key:

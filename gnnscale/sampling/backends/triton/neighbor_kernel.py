@@ -36,14 +36,31 @@ class AdjacencyTensors:
     cumulative: torch.Tensor | None = None
 
 
+@dataclass(frozen=True)
+class DrawKeys:
+    """What the kernel makes the key of each example of.
+
+    Args:
+        values: int64 ``[batch]``: bits of the keys; with a stream, identities of the examples, and of seeds, their ids.
+        stream: int64 ``[1]``, the bits of the key of a hop's draws, which identities are mixed with as in
+            :func:`gnnscale.sampling.keys.example_keys`; None for keys that are made.
+        of_seeds: whether an identity is the hash of seed and anchor, :func:`gnnscale.sampling.keys.default_examples`.
+    """
+
+    values: torch.Tensor
+    stream: torch.Tensor | None = None
+    of_seeds: bool = False
+
+
 def sample_neighbors(
     adjacency: AdjacencyTensors,
     frontier: torch.Tensor,
     anchors: torch.Tensor,
-    keys: torch.Tensor,
+    keys: torch.Tensor | DrawKeys,
     fanout: int,
     rule: Rule,
     valid_until: torch.Tensor | None = None,
+    edges: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What :meth:`gnnscale.sampling.SamplerBackend.fill_neighbors` gives, on the frontier's device.
 
@@ -52,20 +69,22 @@ def sample_neighbors(
 
     Args:
         adjacency: of the edge type to follow.
-        frontier: int32 ``[batch, width]``, -1 where absent.
+        frontier: int32 or int64 ``[batch, width]``, -1 where absent.
         anchors: int32 ``[batch]``, seconds after the graph's origin.
-        keys: int64 (or uint64) ``[batch]``, the bits of one key an example.
+        keys: int64 (or uint64) ``[batch]``, the bits of one key an example, or what the kernel makes them of.
         fanout: most neighbors a node.
         rule: strategy and cap.
-        ends: int32 ``[nodes of the target]``, from when on a node no longer holds, device or page-locked: slots of
-            nodes that have ended by their anchor stay empty, as :func:`~gnnscale.sampling.neighbor_sampler.drop_ended`
-            leaves them. None where none ends.
+        valid_until: int32 ``[nodes of the target]``, from when on a node no longer holds, device or page-locked: slots
+            of nodes that have ended by their anchor stay empty, as
+            :func:`~gnnscale.sampling.neighbor_sampler.drop_ended` leaves them. None where none ends.
+        edges: int64 ``[1]``, which the number of neighbors that are found is added to.
 
     Returns:
         Nodes and edge times, each int32 ``[batch, width, fanout]``, -1 and ``ALWAYS`` where absent.
     """
     batch, width = frontier.shape
-    assert frontier.dtype == anchors.dtype == torch.int32 and anchors.shape == keys.shape == (batch,)
+    keys = keys if isinstance(keys, DrawKeys) else DrawKeys(keys)
+    assert anchors.dtype == torch.int32 and anchors.shape == keys.values.shape == (batch,)
     nodes = torch.empty((batch, width, fanout), dtype=torch.int32, device=frontier.device)
     times = torch.empty_like(nodes)
     rows = batch * width
@@ -86,9 +105,11 @@ def sample_neighbors(
             valid_until,
             frontier.contiguous(),
             anchors.contiguous(),
-            keys.view(torch.int64).contiguous(),
+            keys.values.view(torch.int64).contiguous(),
+            keys.stream,
             nodes,
             times,
+            edges,
             rows,
             width,
             _NO_CAP if rule.cap is None else rule.cap,
@@ -96,6 +117,7 @@ def sample_neighbors(
             FANOUT=fanout,
             COLUMNS=columns,
             BLOCK=block,
+            OF_SEEDS=keys.of_seeds,
             num_warps=2,
         )
     return nodes, times
@@ -107,12 +129,17 @@ def is_interpreted() -> bool:
 
 
 @triton.jit
-def _draw(keys, slots):  # type: ignore[no-untyped-def]
-    """As :func:`gnnscale.sampling.keys.draw`: uint64, of uint64 keys and int64 slots."""
-    value = keys + (slots + 1).to(tl.uint64) * 0x9E3779B97F4A7C15
+def _mix(value):  # type: ignore[no-untyped-def]
+    """As :func:`gnnscale.sampling.keys.mix`, of uint64."""
     value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9
     value = (value ^ (value >> 27)) * 0x94D049BB133111EB
     return value ^ (value >> 31)
+
+
+@triton.jit
+def _draw(keys, slots):  # type: ignore[no-untyped-def]
+    """As :func:`gnnscale.sampling.keys.draw`: uint64, of uint64 keys and int64 slots."""
+    return _mix(keys + (slots + 1).to(tl.uint64) * 0x9E3779B97F4A7C15)
 
 
 @triton.jit
@@ -203,8 +230,10 @@ def _sample(  # type: ignore[no-untyped-def]
     frontier,
     anchors,
     keys,
+    stream,
     nodes,
     times,
+    edges,
     rows,
     width,
     cap,
@@ -212,6 +241,7 @@ def _sample(  # type: ignore[no-untyped-def]
     FANOUT: tl.constexpr,  # noqa: N803
     COLUMNS: tl.constexpr,  # noqa: N803
     BLOCK: tl.constexpr,  # noqa: N803
+    OF_SEEDS: tl.constexpr,  # noqa: N803
 ):
     entry = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = entry < rows
@@ -219,6 +249,10 @@ def _sample(  # type: ignore[no-untyped-def]
     node = tl.load(frontier + entry, mask=inside, other=-1)
     anchor = tl.load(anchors + example, mask=inside, other=0)
     key = tl.load(keys + example, mask=inside, other=0).to(tl.uint64, bitcast=True)
+    if OF_SEEDS:
+        key = _mix(_mix(key) ^ anchor.to(tl.int64).to(tl.uint64, bitcast=True))
+    if stream is not None:
+        key = _mix(tl.load(stream).to(tl.uint64, bitcast=True) + (key + 1) * 0x9E3779B97F4A7C15)
     low = tl.load(indptr + node, mask=node >= 0, other=0)
     high = tl.load(indptr + node + 1, mask=node >= 0, other=0)
     # The latest edge tells mostly that all are early enough, and then there is nothing to search.
@@ -244,6 +278,8 @@ def _sample(  # type: ignore[no-untyped-def]
         ended = taken & (end <= anchor[:, None]) & (anchor < _END_OF_TIME)[:, None]
         found = tl.where(ended, -1, found)
         time = tl.where(ended, _ALWAYS, time)
+    if edges is not None:
+        tl.atomic_add(edges, tl.sum(tl.sum((found >= 0).to(tl.int64), axis=1), axis=0), sem="relaxed")
     out = entry[:, None] * FANOUT + column
     kept = inside[:, None] & (column < FANOUT)
     tl.store(nodes + out, found, mask=kept)

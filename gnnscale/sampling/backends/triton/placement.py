@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -92,12 +92,30 @@ class Memory:
     pinned: int
 
     @classmethod
-    def measure(cls, device: torch.device) -> Memory:
-        """Six tenths of what is free on the device, and half of what the host has to give."""
-        host = _available_bytes()
+    def measure(cls, device: torch.device, processes: int = 1) -> Memory:
+        """Six tenths of what is free on the device, and this process's part of half of what the host has to give.
+
+        Args:
+            device: of this process.
+            processes: of this host that place arrays, each on a device of its own.
+        """
+        host = available_bytes() // processes
         if device.type != "cuda":
             return cls(int(host * _DEVICE_SHARE), 0)
         return cls(int(torch.cuda.mem_get_info(device)[0] * _DEVICE_SHARE), int(host * _HOST_SHARE))
+
+    def without(self, sizes: Mapping[Key, int], placed: Mapping[Key, Location]) -> Memory:
+        """What is left beside some arrays.
+
+        Args:
+            sizes: array -> bytes.
+            placed: where they are.
+        """
+        left = {"device": self.device, "pinned": self.pinned}
+        for key, location in placed.items():
+            if location != "mapped":
+                left[location] -= _taken(sizes[key], location)
+        return Memory(left["device"], left["pinned"])
 
 
 def choose_placement(sizes: Mapping[Key, int], memory: Memory, wanted: Placement) -> dict[Key, Location]:
@@ -151,7 +169,11 @@ def choose_for_readers(
 
 
 def place_array(
-    array: NDArray[Any] | torch.Tensor, location: Location, device: torch.device, chunk_bytes: int = CHUNK_BYTES
+    array: NDArray[Any] | torch.Tensor,
+    location: Location,
+    device: torch.device,
+    dtype: torch.dtype | None = None,
+    convert: Callable[[torch.Tensor], torch.Tensor] = lambda part: part,
 ) -> torch.Tensor:
     """Copy an array to where kernels of the device read it.
 
@@ -159,24 +181,34 @@ def place_array(
         array: mapped or not; never held twice in memory on the way. uint64 becomes int64 of the same bits.
         location: ``device``, or ``pinned``; where the device is the CPU (Triton's interpreter), both are plain memory.
         device: whose kernels read it.
-        chunk_bytes: copied at once.
+        dtype: of the copy; default: the array's.
+        convert: some rows, on the host, to that type.
     """
     assert location != "mapped"
     if isinstance(array, np.ndarray):
         array = array.view(np.int64) if array.dtype == np.uint64 else array
-        dtype = torch.from_numpy(np.empty(0, array.dtype)).dtype
-    else:
-        dtype = array.dtype
+    dtype = dtype or dtype_of(array)
     if location == "pinned" and device.type == "cuda":
         target = torch.empty(tuple(array.shape), dtype=dtype, pin_memory=True)
     else:
         target = torch.empty(tuple(array.shape), dtype=dtype, device=device)
-    rows = max(1, chunk_bytes * len(array) // max(1, target.nbytes))
-    for start in range(0, len(array), rows):
-        part = array[start : start + rows]
+    for rows in chunks(array):
+        part = array[rows]
         # What is mapped may not be written, which torch warns of; a copy of a part may.
-        target[start : start + rows] = torch.from_numpy(np.array(part)) if isinstance(part, np.ndarray) else part
+        target[rows] = convert(torch.from_numpy(np.array(part)) if isinstance(part, np.ndarray) else part)
     return target
+
+
+def chunks(array: NDArray[Any] | torch.Tensor) -> Iterator[slice]:
+    """The rows of an array in parts of ``CHUNK_BYTES``."""
+    rows = max(1, CHUNK_BYTES * len(array) // max(1, array.nbytes))
+    for start in range(0, len(array), rows):
+        yield slice(start, start + rows)
+
+
+def dtype_of(array: NDArray[Any] | torch.Tensor) -> torch.dtype:
+    """The type of an array's values as torch has it."""
+    return torch.from_numpy(np.empty(0, array.dtype)).dtype if isinstance(array, np.ndarray) else array.dtype
 
 
 def _taken(size: int, location: str) -> int:
@@ -184,7 +216,7 @@ def _taken(size: int, location: str) -> int:
     return 1 << (size - 1).bit_length() if location == "pinned" and size else size
 
 
-def _available_bytes() -> int:
+def available_bytes() -> int:
     """Of the host's memory, within what a container may use."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))

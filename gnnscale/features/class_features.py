@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from gnnscale.query import Aggregate, PredictiveQuery
 from gnnscale.schema import DataError, EdgeType, Link, nearest
 from gnnscale.store import ALWAYS, GraphStore
 
@@ -48,6 +49,36 @@ class ClassPath:
     def table(self) -> str:
         """The table that has the column."""
         return self.parent.parent if self.parent else self.link.table
+
+
+@dataclass(frozen=True, eq=False)
+class ClassFeatures:
+    """Features of an entity and each class; see :func:`class_features`.
+
+    Args:
+        store: the graph.
+        path: from the entity to the class.
+        classes: values of the column.
+    """
+
+    store: GraphStore
+    path: ClassPath
+    classes: tuple[str, ...]
+
+    @classmethod
+    def find(cls, store: GraphStore, query: PredictiveQuery, classes: Sequence[str]) -> Self | None:
+        """For the classes that a query asks about; None where no categorical column of its events holds them."""
+        target = query.expression
+        if not isinstance(target, Aggregate) or target.column is None:
+            return None
+        known = [f.column for f in store.manifest.table(target.column.table).categorical]
+        if target.column.name not in known:
+            return None
+        return cls(store, ClassPath(target.link, target.column.name, target.column.via), tuple(classes))
+
+    def compute(self, entities: NDArray[np.int64], anchors: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Features of N rows, float32 ``[N, C, 4]``."""
+        return class_features(self.store, self.path, self.classes, entities, anchors)
 
 
 def class_features(

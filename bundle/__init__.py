@@ -1,0 +1,1 @@
+"""What ``databricks.yml`` takes from Python."""

@@ -1,0 +1,4 @@
+from .candidates import Candidates as Candidates
+from .class_features import ClassFeatures as ClassFeatures
+from .entity_features import EntityFeatures as EntityFeatures
+from .pair_features import PairFeatures as PairFeatures

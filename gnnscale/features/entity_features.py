@@ -1,0 +1,180 @@
+"""What is known of an entity at an anchor as plain columns, for models that take no graph and as inputs of networks.
+
+Only events stamped at or before the anchor count. A window of d days is ``(anchor - d, anchor]``; the day of an event
+is the number of whole days between it and the anchor. A decayed count is the sum of ``2^(-age / half-life)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnscale.arrays import share_rows
+from gnnscale.features.event_rows import decode, read_events
+from gnnscale.features.relation import SHARES, EventColumn, Hidden, Relation, count_columns, plan_relations
+from gnnscale.features.relation_kernel import relation_features
+from gnnscale.features.relation_names import DAY, relation_names
+from gnnscale.schema import EdgeType, Link
+from gnnscale.store import ALWAYS, GraphStore
+
+EVENTS: Final = 1 << 20
+"""Events that are read at once, where one entity has no more."""
+
+Floats = NDArray[np.float32]
+
+
+class EntityFeatures:
+    """Features of the rows of one table, from the events that lead to them and from their own columns.
+
+    Along each link that points at the table, and each that points at those rows: counts of events and of distinct
+    days with one, over windows and decayed; days since the last and the first; mean and deviation of the days between,
+    and time since the last over that mean; events a day with any; recent windows against those of twice their length;
+    rows that they name, each counted once; and of each numerical column sums, means, and sums a day, over windows and
+    decayed (as raw values as far as their encoding keeps them; what is missing adds nothing). Of small categorical
+    columns, of the events and of rows that they name, the shares of the most frequent categories. Then the rows' own
+    columns and those of rows that they name, dates as ages in days, and, where rows have a time, their age. Of events
+    without times, only what needs none.
+
+    Args:
+        store: the graph.
+        table: whose rows the features are of.
+        hidden_columns: (table, column) of features that must not be used, because they are the target.
+        hidden_tables: tables whose events must not be used.
+        threads: that share the work.
+
+    Attributes:
+        names: of the features, such as ``count(purchases.customer_id, 28d)``.
+    """
+
+    def __init__(
+        self,
+        store: GraphStore,
+        table: str,
+        hidden_columns: Hidden = (),
+        hidden_tables: Collection[str] = (),
+        threads: int = 1,
+    ) -> None:
+        self._store, self._table, self._threads = store, table, threads
+        manifest = store.manifest
+        self._relations = plan_relations(manifest, table, hidden_columns, hidden_tables)
+        self._kept: list[NDArray[np.int64]] = []
+        names: list[str] = []
+        for relation in self._relations:
+            found = relation_names(relation)
+            kept = [i for i, (_, timeless) in enumerate(found) if relation.timed or timeless]
+            self._kept.append(np.array(kept, np.int64))
+            names += [found[i][0] for i in kept]
+        links = [figures.link for figures in manifest.links if figures.link.table == table]
+        shown = [k for k in links if k.parent not in hidden_tables and (k.table, k.column) not in hidden_columns]
+        self._own: list[tuple[Link | None, EventColumn]] = []
+        self._codes: list[tuple[Link | None, EventColumn]] = []
+        for via in (None, *shown):
+            numbers, codes = count_columns(manifest, via.parent if via else table, hidden_columns)
+            self._own += [(via, column) for column in numbers]
+            self._codes += [(via, column) for column in codes]
+        names += [self._name(*own) for own in (*self._own, *self._codes)]
+        self._aged = manifest.table(table).time_range is not None
+        self.names: tuple[str, ...] = (*names, *([f"age({table})"] if self._aged else []))
+
+    @property
+    def categorical(self) -> tuple[int, ...]:
+        """Places of the features that are codes of categories, and not amounts."""
+        first = len(self.names) - self._aged - len(self._codes)
+        return tuple(range(first, first + len(self._codes)))
+
+    def compute(self, entities: NDArray[np.int64], anchors: NDArray[np.int32]) -> Floats:
+        """The features of N rows.
+
+        Args:
+            entities: node ids, ``[N]``.
+            anchors: seconds after the graph's origin, int32 ``[N]``.
+
+        Returns:
+            float32 ``[N, F]`` in the order of ``names``; NaN for what is not known, such as the days since what never
+            was.
+        """
+        nodes, times = np.asarray(entities, np.int64), np.asarray(anchors, np.int32)
+        found = np.empty((len(nodes), len(self.names)), np.float32)
+        at = 0
+        for relation, kept in zip(self._relations, self._kept, strict=True):
+            self._of_relation(relation, kept, nodes, times, found[:, at : at + len(kept)])
+            at += len(kept)
+        for column in (*self._own_columns(nodes, times), *self._ages(nodes, times)):
+            found[:, at] = column
+            at += 1
+        return found
+
+    def _of_relation(
+        self,
+        relation: Relation,
+        kept: NDArray[np.int64],
+        nodes: NDArray[np.int64],
+        anchors: NDArray[np.int32],
+        out: Floats,
+    ) -> None:
+        distinct, which = np.unique(nodes, return_inverse=True)
+        order = np.argsort(which, kind="stable")
+        bounds = np.searchsorted(which[order], np.arange(len(distinct) + 1))
+        categories = np.array([min(SHARES, len(c.feature.categories)) for c in relation.categories], np.int64)
+        width = len(relation_names(relation))
+        for first, last in self._parts(relation, distinct):
+            rows = order[bounds[first] : bounds[last]]
+            events = read_events(self._store, relation, distinct[first:last])
+            part = np.empty((len(rows), width), np.float32)
+            arrays = (events.indptr, events.stamps, events.values, events.codes, events.parents, events.named)
+            entity, times = which[rows] - first, anchors[rows]
+
+            def work(own: slice) -> None:
+                relation_features(*arrays, categories, entity[own], times[own], part[own])  # noqa: B023
+
+            share_rows(len(rows), self._threads, work)
+            out[rows] = part if len(kept) == width else part[:, kept]
+
+    def _parts(self, relation: Relation, distinct: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+        """Stretches of the entities that together have no more than :data:`EVENTS` events."""
+        degrees = self._store.adjacency(EdgeType(relation.path[0], reverse=True)).indptr
+        total = np.cumsum(np.asarray(degrees[distinct + 1]) - np.asarray(degrees[distinct]))
+        first = 0
+        while first < len(distinct):
+            before = total[first - 1] if first else 0
+            last = max(first + 1, int(np.searchsorted(total, before + EVENTS, side="right")))
+            yield first, last
+            first = last
+
+    def _name(self, via: Link | None, column: EventColumn) -> str:
+        name = f"{via.parent if via else self._table}.{column.feature.column}"
+        return f"age({name})" if column.feature.type == "timestamp" else name
+
+    def _own_columns(self, nodes: NDArray[np.int64], anchors: NDArray[np.int32]) -> Iterator[NDArray[np.float64]]:
+        origin = self._store.manifest.origin
+        for via, column in self._own:
+            rows, linked = self._named(via, nodes)
+            table = via.parent if via else self._table
+            encoded = np.asarray(self._store.features(table).numerical[rows, column.place])
+            value = encoded.astype(np.float64)
+            if column.feature.type == "timestamp":
+                value = (anchors.astype(np.float64) + origin - decode(encoded, column.feature)) / DAY
+            yield np.where(linked, value, np.nan)
+        for via, column in self._codes:
+            rows, linked = self._named(via, nodes)
+            table = via.parent if via else self._table
+            yield np.where(linked, self._store.features(table).categorical[rows, column.place], 0).astype(np.float64)
+
+    def _named(self, via: Link | None, nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The rows whose columns are read, and whether there are any."""
+        if via is None:
+            return nodes, np.ones(len(nodes), bool)
+        adjacency = self._store.adjacency(EdgeType(via, reverse=False))
+        start = np.asarray(adjacency.indptr[nodes])
+        linked = np.asarray(adjacency.indptr[nodes + 1]) > start
+        rows = np.zeros(len(nodes), np.int64)
+        rows[linked] = adjacency.neighbors[start[linked]]
+        return rows, linked
+
+    def _ages(self, nodes: NDArray[np.int64], anchors: NDArray[np.int32]) -> Iterator[NDArray[np.float64]]:
+        if self._aged:
+            born = self._store.features(self._table).times[nodes].astype(np.int64)
+            yield np.where(born == ALWAYS, np.nan, (anchors - born) / DAY)

@@ -1,0 +1,133 @@
+"""The events of some entities in memory, oldest first, with the values that features are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnscale.features.relation import SHARES, EventColumn, Relation
+from gnnscale.schema import EdgeType, FeatureManifest, Link
+from gnnscale.store import Adjacency, GraphStore
+
+_LARGEST: Final = 1e30
+"""Sums of what is larger would leave the range of 32 bits."""
+
+
+@dataclass(frozen=True)
+class EventRows:
+    """Events of n entities, one entity after the other.
+
+    Args:
+        indptr: where each entity's begin, int64 ``[n + 1]``.
+        stamps: seconds after the graph's origin, int32 ``[events]``, ascending within an entity; ``ALWAYS`` where an
+            event always held.
+        values: numerical columns, float64 ``[events, columns]``; NaN where one is missing.
+        codes: small categorical columns, int32 ``[events, columns]``: 1 to :data:`SHARES`, 0 for anything else.
+        parents: rows that the events name, numbered from 0 on within these events, int32 ``[events, links]``; -1 for
+            none.
+        named: how many there are of each link, int64 ``[links]``.
+    """
+
+    indptr: NDArray[np.int64]
+    stamps: NDArray[np.int32]
+    values: NDArray[np.float64]
+    codes: NDArray[np.int32]
+    parents: NDArray[np.int32]
+    named: NDArray[np.int64]
+
+
+def read_events(store: GraphStore, relation: Relation, entities: NDArray[np.int64]) -> EventRows:
+    """All events of some entities along a relation.
+
+    Args:
+        store: the graph.
+        relation: of the entities' table.
+        entities: node ids, int64 ``[n]``.
+    """
+    indptr, events, stamps = _events(store.adjacency(EdgeType(relation.path[0], reverse=True)), entities)
+    for link in relation.path[1:]:
+        indptr, events, stamps = _behind(store.adjacency(EdgeType(link, reverse=True)), indptr, events, stamps)
+    rows = {link: _named_rows(store, link, events) for link in relation.parents}
+    values = np.empty((len(events), len(relation.numbers)))
+    for i, column in enumerate(relation.numbers):
+        values[:, i] = _read(store, relation.table, column, events, rows, _decoded)
+    codes = np.empty((len(events), len(relation.categories)), np.int32)
+    for i, column in enumerate(relation.categories):
+        codes[:, i] = _read(store, relation.table, column, events, rows, _shared_codes)
+    parents = np.empty((len(events), len(rows)), np.int32)
+    named = np.zeros(len(rows), np.int64)
+    for i, own in enumerate(rows.values()):
+        distinct, number = np.unique(own, return_inverse=True)
+        none = int(len(distinct) > 0 and distinct[0] < 0)
+        parents[:, i], named[i] = number - none, len(distinct) - none
+    return EventRows(indptr, stamps, values, codes, parents, named)
+
+
+def decode(encoded: NDArray[np.float32], feature: FeatureManifest) -> NDArray[np.float64]:
+    """Raw values of an encoded numerical column, as far as their encoding keeps them; NaN where one is missing.
+
+    Outliers are clipped by the encoding. A missing value is encoded as the mean, 0, which one that is there hardly
+    ever hits.
+    """
+    value = encoded.astype(np.float64) * feature.std + feature.mean
+    value = np.sign(value) * np.expm1(np.abs(value)) if feature.log else value
+    value = np.clip(value, -_LARGEST, _LARGEST)
+    return np.where((encoded == 0) & (feature.missing > 0), np.nan, value)
+
+
+def _events(
+    adjacency: Adjacency, nodes: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
+    """Neighbors of some nodes: where those of each begin ``[nodes + 1]``, their ids and their times."""
+    start, stop = np.asarray(adjacency.indptr[nodes]), np.asarray(adjacency.indptr[nodes + 1])
+    indptr = np.zeros(len(nodes) + 1, np.int64)
+    np.cumsum(stop - start, out=indptr[1:])
+    at = np.arange(indptr[-1]) + np.repeat(start - indptr[:-1], stop - start)
+    return indptr, np.asarray(adjacency.neighbors[at]).astype(np.int64), np.asarray(adjacency.times[at])
+
+
+def _behind(
+    adjacency: Adjacency, indptr: NDArray[np.int64], events: NDArray[np.int64], stamps: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
+    """The rows that name the events; each holds from when both it and its event do."""
+    within, rows, times = _events(adjacency, events)
+    counts = np.diff(within)
+    times = np.maximum(times, np.repeat(stamps, counts))
+    entity = np.repeat(np.repeat(np.arange(len(indptr) - 1), np.diff(indptr)), counts)
+    order = np.lexsort((rows, times, entity))
+    bounds = np.zeros(len(indptr), np.int64)
+    np.cumsum(np.bincount(entity, minlength=len(indptr) - 1), out=bounds[1:])
+    return bounds, rows[order], times[order]
+
+
+def _named_rows(store: GraphStore, link: Link, events: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The row that each event names, int64 ``[events]``; -1 for none."""
+    adjacency = store.adjacency(EdgeType(link, reverse=False))
+    start = np.asarray(adjacency.indptr[events])
+    linked = np.asarray(adjacency.indptr[events + 1]) > start
+    found = np.full(len(events), -1, np.int64)
+    found[linked] = adjacency.neighbors[start[linked]]
+    return found
+
+
+def _read(store, table, column, events, rows, read):  # type: ignore[no-untyped-def]
+    """A column for each event; what reads it is told NaN, or 0, where an event names no row."""
+    if column.via is None:
+        return read(store, table, column, events)
+    own = rows[column.via]
+    found = read(store, column.via.parent, column, np.maximum(own, 0))
+    found[own < 0] = 0 if found.dtype == np.int32 else np.nan
+    return found
+
+
+def _decoded(store: GraphStore, table: str, column: EventColumn, nodes: NDArray[np.int64]) -> NDArray[np.float64]:
+    return decode(np.asarray(store.features(table).numerical[nodes, column.place]), column.feature)
+
+
+def _shared_codes(store: GraphStore, table: str, column: EventColumn, nodes: NDArray[np.int64]) -> NDArray[np.int32]:
+    codes = np.asarray(store.features(table).categorical[nodes, column.place])
+    # Categories are numbered by how frequent they are.
+    return np.where(codes <= SHARES, codes, 0).astype(np.int32)

@@ -1,0 +1,140 @@
+"""Relations that features are made of: events that point at a table by one link or by two, and what they carry."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from gnnscale.schema import FeatureManifest, GraphManifest, Link
+
+MOST_COLUMNS: Final = 12
+"""Numerical, and categorical, columns of a relation that features are made of, the events' own first."""
+
+MOST_CATEGORIES: Final = 40
+"""A categorical column with more is no small one: shares of its categories tell of a few entities each."""
+
+SHARES: Final = 10
+"""Categories of a small column whose shares are features: the most frequent ones."""
+
+Hidden = Collection[tuple[str, str]]
+"""(table, column) of what must not be used."""
+
+
+@dataclass(frozen=True)
+class EventColumn:
+    """A column that events carry: their own, or that of a row that they name.
+
+    Args:
+        via: foreign key to the row that has it; None where the events have it themselves.
+        place: of the column among those of its kind in its table.
+        feature: how it is encoded.
+    """
+
+    via: Link | None
+    place: int
+    feature: FeatureManifest
+
+    @property
+    def name(self) -> str:
+        """``column``, or ``table.column`` of a row that is named."""
+        return self.feature.column if self.via is None else f"{self.via.parent}.{self.feature.column}"
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Events of the rows of a table.
+
+    Args:
+        path: links, each followed from the parent to the rows that name it: one, or two.
+        numbers: numerical columns that are summed.
+        categories: small categorical columns whose shares are taken.
+        parents: links to other rows that the events name, which are counted once each.
+        timed: whether the events have times.
+    """
+
+    path: tuple[Link, ...]
+    numbers: tuple[EventColumn, ...] = ()
+    categories: tuple[EventColumn, ...] = ()
+    parents: tuple[Link, ...] = ()
+    timed: bool = True
+
+    @property
+    def table(self) -> str:
+        """Of the events."""
+        return self.path[-1].table
+
+    @cached_property
+    def name(self) -> str:
+        """The links' names, as in ``purchases.customer_id``, from the entity on."""
+        return "/".join(link.name for link in self.path)
+
+
+def plan_relations(
+    manifest: GraphManifest, table: str, hidden_columns: Hidden = (), hidden_tables: Collection[str] = ()
+) -> tuple[Relation, ...]:
+    """The relations of a table's rows: of every link that points at it, and of every link that points at those rows.
+
+    Args:
+        manifest: of the graph.
+        table: whose rows features are of.
+        hidden_columns: columns that must not be used; a hidden foreign key is not followed.
+        hidden_tables: tables that must not be used.
+    """
+    seen = _Seen(manifest, frozenset(hidden_columns), frozenset(hidden_tables))
+    found = []
+    for first in seen.links_to(table):
+        found.append(seen.relation((first,)))
+        found += [seen.relation((first, second)) for second in seen.links_to(first.table)]
+    return tuple(found)
+
+
+def count_columns(
+    manifest: GraphManifest, table: str, hidden: Hidden
+) -> tuple[tuple[EventColumn, ...], tuple[EventColumn, ...]]:
+    """The numerical and the categorical columns of a table that are not hidden."""
+    figures = manifest.table(table)
+
+    def kept(features: tuple[FeatureManifest, ...]) -> tuple[EventColumn, ...]:
+        return tuple(EventColumn(None, i, f) for i, f in enumerate(features) if (table, f.column) not in hidden)
+
+    return kept(figures.numerical), kept(figures.categorical)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The graph without what is hidden."""
+
+    manifest: GraphManifest
+    columns: frozenset[tuple[str, str]]
+    tables: frozenset[str]
+
+    def _shows(self, link: Link) -> bool:
+        ends = {link.table, link.parent}
+        return not ends & self.tables and (link.table, link.column) not in self.columns
+
+    def links_to(self, table: str) -> list[Link]:
+        links = (figures.link for figures in self.manifest.links)
+        return [link for link in links if link.parent == table and self._shows(link)]
+
+    def relation(self, path: tuple[Link, ...]) -> Relation:
+        table = path[-1].table
+        links = (figures.link for figures in self.manifest.links)
+        parents = tuple(link for link in links if link.table == table and link != path[-1] and self._shows(link))
+        numbers, categories = self._columns(table, None)
+        for link in parents:
+            more = self._columns(link.parent, link)
+            numbers, categories = numbers + more[0], categories + more[1]
+        timed = any(self.manifest.table(link.table).time_range is not None for link in path)
+        return Relation(path, numbers[:MOST_COLUMNS], categories[:MOST_COLUMNS], parents, timed)
+
+    def _columns(self, table: str, via: Link | None) -> tuple[tuple[EventColumn, ...], tuple[EventColumn, ...]]:
+        """Numerical columns whose sum means something (that of timestamps does not), and small categorical ones."""
+        numbers, categories = count_columns(self.manifest, table, self.columns)
+        return (
+            tuple(EventColumn(via, c.place, c.feature) for c in numbers if c.feature.type == "numerical"),
+            tuple(
+                EventColumn(via, c.place, c.feature) for c in categories if len(c.feature.categories) <= MOST_CATEGORIES
+            ),
+        )

@@ -1,0 +1,238 @@
+"""``refreshed_<query>``: the latest vector of every entity, and what its commits say of the runs that wrote it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake.exceptions import CommitFailedError
+from numpy.typing import NDArray
+
+from gnnscale.inference.embedding_rows import TIMESTAMP
+from gnnscale.lake import Lake, PartFiles, WrittenFile, open_folder, table_files
+from gnnscale.schema import LakeError
+
+KIND: Final = "refresh"
+"""What the names of the runs' files begin with; see :class:`gnnscale.lake.PartFiles`."""
+
+TABLE: Final = "refreshed_{query}"
+
+STATE: Final = "refresh_state"
+"""What a commit calls the state that it leaves the table in."""
+
+_CUT: Final = re.compile(r".*-(\d{10})-(\d{10})\.parquet")
+
+
+@dataclass(frozen=True)
+class RefreshState:
+    """What a run has left.
+
+    Args:
+        as_of: anchor that it embedded at, epoch seconds.
+        run: its number, from 1 for the one that embedded all.
+        basis: fingerprint of that one.
+        model: see :func:`gnnscale.inference.batch_inference.model_key`.
+        weights: digest of the model's file.
+        encoding: digest of how the graph's columns are encoded.
+        partition_rows: entities of a file.
+        encoded: rows that it embedded.
+    """
+
+    as_of: int
+    run: int
+    basis: str
+    model: str
+    weights: str
+    encoding: str
+    partition_rows: int
+    encoded: int
+
+
+@dataclass(frozen=True)
+class Refreshed(RefreshState):
+    """The state of a table, and where it is.
+
+    Args:
+        table: its name.
+        version: that the last run committed.
+        latest: version that was read; others may have cleaned up since the run.
+    """
+
+    table: str
+    version: int
+    latest: int
+
+
+def read_refreshed(lake: Lake, query: str) -> Refreshed | None:
+    """What the last run of a query's refresh has left; None where there was none."""
+    table = TABLE.format(query=query)
+    if not lake.exists(table):
+        return None
+    opened = lake.open(table)
+    for entry in opened.history():
+        if STATE in entry:
+            state = json.loads(entry[STATE])
+            return Refreshed(**state, table=table, version=int(entry["version"]), latest=opened.version())
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class EntityRows:
+    """Rows of consecutive entities, in order of node id.
+
+    Args:
+        start: node id of the first.
+        anchors: epoch seconds at which each was embedded, int64 ``[rows]``.
+        events: that were known of each then, int64 ``[rows]``.
+        runs: number of the run that embedded each, int64 ``[rows]``.
+        vectors: float32 ``[rows, channels]``.
+    """
+
+    start: int
+    anchors: NDArray[np.int64]
+    events: NDArray[np.int64]
+    runs: NDArray[np.int64]
+    vectors: NDArray[np.float32]
+
+    @classmethod
+    def read(cls, lake: Lake, table: str, file: str) -> EntityRows:
+        """The rows of a file."""
+        rows = _read(lake, table, file)
+        vectors = rows["vector"].combine_chunks().flatten().to_numpy().reshape(rows.num_rows, -1)
+        anchors, events, runs = (rows[name].cast(pa.int64()).to_numpy() for name in ("anchor_time", "events", "run"))
+        return cls(int(rows["node_id"][0].as_py()), anchors // 1_000_000, events, runs, vectors)
+
+    def replaced(self, nodes: NDArray[np.int64], rows: EntityRows, stop: int) -> EntityRows:
+        """Rows up to a node id, with those of some nodes in the place of what was there.
+
+        Args:
+            nodes: int64, ascending; every node that is new is one of them.
+            rows: of these.
+            stop: node id after the last.
+        """
+        places = nodes - self.start
+
+        def merge(old: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
+            merged = np.empty((stop - self.start, *old.shape[1:]), old.dtype)
+            merged[: len(old)] = old
+            merged[places] = new
+            return merged
+
+        names = ("anchors", "events", "runs", "vectors")
+        return EntityRows(self.start, *(merge(getattr(self, name), getattr(rows, name)) for name in names))
+
+    def to_table(self, keys: pa.Array) -> pa.Table:
+        """As rows of the table.
+
+        Args:
+            keys: of all entities, in order of node id.
+        """
+        count, width = self.vectors.shape
+        values = pa.array(np.ascontiguousarray(self.vectors, np.float32).ravel())
+        columns = {
+            "node_id": pa.array(np.arange(self.start, self.start + count)),
+            "entity": keys.slice(self.start, count),
+            "anchor_time": pa.array(self.anchors * 1_000_000).cast(TIMESTAMP),
+            "events": pa.array(self.events),
+            "run": pa.array(self.runs),
+            "vector": pa.FixedSizeListArray.from_arrays(values, width),
+        }
+        return pa.table(columns)
+
+
+def refreshed_schema(key_type: pa.DataType) -> pa.Schema:
+    """Columns of the table, as Delta has them."""
+    whole = pa.int64()
+    return pa.schema(
+        [
+            ("node_id", whole),
+            ("entity", key_type),
+            ("anchor_time", TIMESTAMP),
+            ("events", whole),
+            ("run", whole),
+            ("vector", pa.list_(pa.float32())),
+        ]
+    )
+
+
+def files_by_start(lake: Lake, last: Refreshed) -> dict[int, str] | None:
+    """First node id -> file, of a table that runs alone have written; None where others have cut its files anew."""
+    found = {}
+    for path in table_files(lake.open(last.table, last.latest)):
+        match = _CUT.fullmatch(path)
+        if match is None:
+            return None
+        found[int(match[1])] = path
+    return found
+
+
+def read_columns(lake: Lake, table: str, file: str, columns: Sequence[str]) -> pa.Table:
+    """Some columns of a file, in order of node id."""
+    return _read(lake, table, file, columns)
+
+
+def commit_rows(
+    parts: PartFiles,
+    schema: pa.Schema,
+    files: Mapping[str, int],
+    state: RefreshState,
+    last: Refreshed | None,
+    replaced: Sequence[str] = (),
+) -> int:
+    """Make the files of a run part of the table, in one transaction.
+
+    Args:
+        parts: of the run.
+        schema: of the table.
+        files: name -> bytes of each file that it wrote.
+        state: that the table is left in.
+        last: run that it builds on; None where its files are the whole table.
+        replaced: files of that one that make room for them.
+
+    Returns:
+        The version committed.
+
+    Raises:
+        LakeError: another run has committed meanwhile.
+    """
+    written = []
+    for name, size in files.items():
+        match = _CUT.fullmatch(name)
+        assert match is not None
+        first, stop = int(match[1]), int(match[2])
+        # A column without bounds in the log has none that meets a condition, as delta-rs reads it.
+        runs = _read(parts.lake, parts.table, name, ["run"])["run"]
+        least = {"node_id": first, "run": pc.min(runs).as_py()}
+        most = {"node_id": stop - 1, "run": pc.max(runs).as_py()}
+        written.append(WrittenFile(name, size, stop - first, least, most))
+    stamp = {STATE: json.dumps(asdict(state))}
+    if last is None:
+        return parts.commit(schema, written, stamp)
+    try:
+        return parts.replace(schema, written, replaced, last.latest, stamp)
+    except CommitFailedError as error:
+        raise LakeError(f"another run has refreshed {parts.table} meanwhile; run it again ({error})") from None
+
+
+def file_cut(prefix: str, start: int, stop: int) -> str:
+    """Name of the file of node ids from ``start`` up to, not including, ``stop``."""
+    return f"{prefix}{start:010d}-{stop:010d}.parquet"
+
+
+def show_time(seconds: int) -> str:
+    """Epoch seconds as a person reads them, UTC."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
+
+
+def _read(lake: Lake, table: str, file: str, columns: Sequence[str] | None = None) -> pa.Table:
+    filesystem, root = open_folder(lake.table_uri(table), lake.storage_options)
+    with filesystem.open_input_file(root + file) as source:
+        return pq.read_table(source, columns=None if columns is None else list(columns))

@@ -1,0 +1,12 @@
+from .key_values import KeyValues as KeyValues
+from .key_values import connect as connect
+from .publication import NewTable as NewTable
+from .publication import Publication as Publication
+from .publish_query import Published as Published
+from .publish_query import is_published as is_published
+from .publish_query import lake_tables as lake_tables
+from .publish_query import publish_query as publish_query
+from .publish_query import source_fingerprint as source_fingerprint
+from .publish_query import store_uri as store_uri
+from .store import Store as Store
+from .versions import State as State

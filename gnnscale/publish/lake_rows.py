@@ -1,0 +1,178 @@
+"""Rows of the lake's tables as they go into a store, a batch at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from gnnscale.arrays import key_text
+from gnnscale.inference import TIMESTAMP
+from gnnscale.lake import Lake, table_files
+from gnnscale.publish.payloads import vector_payloads
+from gnnscale.schema import DataError
+
+BATCH: Final = 16_384
+"""Rows of a table that are held at once."""
+
+BESIDE: Final = frozenset({"entity", "anchor_time", "rank", "frame"})
+"""Columns of predictions that are no part of an answer: the order of its rows says what the last two do."""
+
+ORDERED: Final = frozenset({"rank", "frame"})
+
+
+def column_type(lake: Lake, table: str, column: str) -> pa.DataType:
+    """Type of a column of a table, as its rows are read."""
+    return lake.open(table).to_pyarrow_dataset().schema.field(column).type
+
+
+def last_anchor(lake: Lake, table: str, version: int) -> int:
+    """The latest anchor of ``embeddings_<table>``, epoch seconds."""
+    rows = lake.open(table, version).to_pyarrow_dataset().scanner(columns=["anchor_time"], batch_size=1 << 20)
+    times = [pc.max(batch["anchor_time"]) for batch in rows.to_batches() if batch.num_rows]
+    return max((int(time.as_py().timestamp()) for time in times), default=0)
+
+
+def count_channels(lake: Lake, table: str, version: int) -> int:
+    """Length of the vectors of a table; 0 where it has no rows."""
+    rows = lake.open(table, version).to_pyarrow_dataset().head(1, columns=["vector"])
+    return len(rows["vector"][0]) if rows.num_rows else 0
+
+
+def embedding_rows(lake: Lake, table: str, version: int, keys: pa.Array, anchor: int) -> Iterator[tuple[str, bytes]]:
+    """Vectors of ``embeddings_<table>`` at one anchor.
+
+    Args:
+        lake: holds the table.
+        table: its name.
+        version: of it.
+        keys: of its nodes, in order of node id.
+        anchor: epoch seconds.
+    """
+    texts, time = key_text(keys), pa.scalar(datetime.fromtimestamp(anchor, UTC), TIMESTAMP)
+    for batch in _batches(lake, table, version, ["node_id", "vector"], ds.field("anchor_time") == time):
+        found = texts.take(batch["node_id"]).to_pylist()
+        yield from zip(found, vector_payloads(_matrix(batch["vector"]), [anchor] * len(found)), strict=True)
+
+
+def refreshed_rows(lake: Lake, table: str, version: int, after: int) -> Iterator[tuple[str, bytes]]:
+    """Vectors that runs of the refresh wrote.
+
+    Args:
+        lake: holds the table.
+        table: its name.
+        version: of it.
+        after: number of a run; rows of later ones are given.
+    """
+    columns = ["entity", "anchor_time", "vector"]
+    for batch in _batches(lake, table, version, columns, ds.field("run") > after):
+        anchors = pc.divide(batch["anchor_time"].cast(pa.int64()), 1_000_000).to_pylist()
+        found = key_text(batch["entity"]).to_pylist()
+        yield from zip(found, vector_payloads(_matrix(batch["vector"]), anchors), strict=True)
+
+
+def answer_layout(schema: pa.Schema) -> dict[str, Any]:
+    """How the payloads of a table of predictions are read, by its columns."""
+    columns = [name for name in schema.names if name not in BESIDE]
+    return {"kind": "answers", "columns": columns, "lists": bool(ORDERED & set(schema.names))}
+
+
+def answer_rows(lake: Lake, table: str, version: int) -> Iterator[tuple[str, bytes]]:
+    """Answers of ``predictions_<query>``, each of consecutive rows.
+
+    Args:
+        lake: holds the table.
+        table: its name.
+        version: of it.
+
+    Raises:
+        DataError: rows of an entity lie apart.
+    """
+    seen: list[int] = []
+    waiting: pa.Table | None = None
+    for batch in _file_batches(lake, table, version):
+        rows = pa.concat_tables([waiting, batch]).combine_chunks() if waiting is not None else batch
+        starts = _starts(rows["entity"])
+        # The last entity's rows may go on in the next batch.
+        yield from _answers(rows.slice(0, starts[-1]), starts[:-1], seen)
+        waiting = rows.slice(starts[-1])
+    if waiting is not None:
+        yield from _answers(waiting, [0], seen)
+    # Eight octets an entity, where their keys would be many.
+    if len(np.unique(np.array(seen, np.int64))) < len(seen):
+        raise DataError(f"rows of an entity lie apart in {table}, as no stage writes it; run that again")
+
+
+def _answers(rows: pa.Table, starts: list[int], seen: list[int]) -> Iterator[tuple[str, bytes]]:
+    """Answers of whole entities.
+
+    Args:
+        rows: of them.
+        starts: first row of each.
+        seen: gets a hash of each key.
+    """
+    columns = [_tokens(rows[name]) for name in rows.column_names if name not in BESIDE]
+    keys = key_text(_one(rows["entity"])).take(pa.array(starts, pa.int64())).to_pylist()
+    times = rows["anchor_time"].take(pa.array(starts, pa.int64())).cast(pa.int64()).to_pylist()
+    for key, time, start, stop in zip(keys, times, starts, [*starts[1:], rows.num_rows], strict=True):
+        seen.append(hash(key))
+        anchor = "null" if time is None else str(time // 1_000_000)
+        values = [f"[{','.join(column[start:stop])}]" for column in columns]
+        yield key, f"[{','.join([anchor, *values])}]".encode()
+
+
+def _tokens(column: pa.ChunkedArray) -> list[str]:
+    """Values as JSON writes them; numbers of 32 bits with as few digits as tell them apart."""
+    if pa.types.is_floating(column.type):
+        text = column.cast(pa.string())
+        # Arrow writes whole numbers as such, and readers should get numbers of one type.
+        whole = pc.match_substring_regex(text, r"^-?\d+$")
+        found: list[str] = pc.if_else(whole, pc.binary_join_element_wise(text, "", ".0"), text).to_pylist()
+        return ["null" if value is None else value for value in found]
+    if pa.types.is_integer(column.type):
+        found = column.cast(pa.string()).to_pylist()
+        return ["null" if value is None else value for value in found]
+    values = column.to_pylist() if pa.types.is_boolean(column.type) else key_text(_one(column)).to_pylist()
+    return [json.dumps(value) for value in values]
+
+
+def _starts(entities: pa.ChunkedArray) -> list[int]:
+    keys = _one(entities)
+    changes = pc.not_equal(keys.slice(1), keys.slice(0, len(keys) - 1)).to_numpy(zero_copy_only=False)
+    return [0, *(np.flatnonzero(changes) + 1).tolist()]
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def _matrix(vectors: pa.Array) -> np.ndarray[Any, np.dtype[np.float32]]:
+    found: np.ndarray[Any, np.dtype[np.float32]] = vectors.flatten().to_numpy().reshape(len(vectors), -1)
+    return found
+
+
+def _batches(
+    lake: Lake, table: str, version: int, columns: list[str], wanted: ds.Expression
+) -> Iterator[pa.RecordBatch]:
+    """Rows that meet a condition, without empty batches; little is read ahead."""
+    rows = lake.open(table, version).to_pyarrow_dataset()
+    found = rows.to_batches(columns=columns, filter=wanted, batch_size=BATCH, batch_readahead=1, fragment_readahead=1)
+    return (batch for batch in found if batch.num_rows)
+
+
+def _file_batches(lake: Lake, table: str, version: int) -> Iterator[pa.Table]:
+    """All rows, in order of the files' names, in which they were written."""
+    opened = lake.open(table, version)
+    filesystem = opened.to_pyarrow_dataset().filesystem
+    for path in table_files(opened):
+        with pq.ParquetFile(filesystem.open_input_file(path)) as file:
+            for batch in file.iter_batches(batch_size=BATCH):
+                if batch.num_rows:
+                    yield pa.Table.from_batches([batch])

@@ -1,0 +1,1 @@
+"""Key-value stores, each known by the scheme of its URIs."""

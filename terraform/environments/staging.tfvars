@@ -1,0 +1,21 @@
+environment       = "staging"
+catalog           = "staging"
+recipe            = "complete_journey"
+mode              = "fast"
+wheel             = "/Volumes/staging/packages/wheels/gnnscale-0.1.0-py3-none-any.whl"
+spark_version     = "17.3.x-cpu-ml-scala2.13"
+gpu_spark_version = "17.3.x-gpu-ml-scala2.13"
+reader_groups     = ["analysts"]
+operator_groups   = ["data-platform"]
+
+# Of AWS; Azure and Google name theirs otherwise. The GPUs of one machine train together.
+node_types = {
+  spark = "m6id.4xlarge"
+  gpu   = "g5.12xlarge"
+  cpu   = "r6id.8xlarge"
+}
+
+spark_workers = {
+  least = 2
+  most  = 4
+}

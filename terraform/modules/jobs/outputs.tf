@@ -1,0 +1,4 @@
+output "job_id" {
+  description = "Id of the job."
+  value       = databricks_job.this.id
+}
