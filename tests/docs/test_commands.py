@@ -12,6 +12,7 @@ import yaml
 
 from gnnscale.batches import ShardReader, dense_features
 from gnnscale.cli.main import main
+from gnnscale.collaborative import ShopLogSettings, write_shop_log
 from gnnscale.config import load_settings, recipe_kind
 from gnnscale.lake import Lake
 from gnnscale.sampling import NeighborSampler
@@ -131,6 +132,17 @@ def test_the_recipe_of_the_demo_takes_what_is_written() -> None:
     for words in written:
         settings = load_settings(words[2], words[3:])
         assert settings.spark.master == "spark://host:7077"
+
+
+def test_recipes_of_interactions_run_as_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = [words for words in COMMANDS if words[1] == "run" and recipe_kind(words[2]) == "interactions"]
+    assert {words[2] for words in written} == {"interactions", "cosmetics_shop"}
+    monkeypatch.chdir(tmp_path)
+    write_shop_log("raw/cosmetics", ShopLogSettings(users=60, products=40, events=2_000))
+    pairs = sorted({(u % 50, (u * u + 7 * u) % 41 % 30) for u in range(700)})
+    Path("ratings.csv").write_text("user,item\n" + "".join(f"{u},{i}\n" for u, i in pairs))
+    for words in written:
+        assert main([*words[1:], "methods=[popularity]"]) == 0, words
 
 
 def test_the_question_of_the_readme_is_one_that_is_tested() -> None:
