@@ -119,7 +119,7 @@ def run_leave_last_out(settings: SequenceRecipeSettings) -> ProtocolResult:
     digest = fingerprint(settings.model_dump(mode="json", exclude={"lake", "tracking"}))
     kept = _Kept(Path(folder) / "_leave_last_out" / "training.pt", digest)
     resume = kept.resume()
-    result = Trainer(settings.of_training(), task, callback=kept).run(resume)
+    result = Trainer(settings.of_training(), task, task.context, kept).run(resume)
     task.model.load_state_dict(result.weights)
     ranks = rank_last(
         _scores(task.model.eval(), task.source),
@@ -166,18 +166,21 @@ def build_protocol_task(settings: SequenceRecipeSettings, data: OrderedItems) ->
         return {name: float(each.mean()) for name, each in list_figures(ranks, settings.length).items()}
 
     selection = ModelSelection(f"ndcg@{settings.length}")
-    return build_sequence_task(settings.of_training(), known, features, validate, selection)
+    gpu = settings.training.gpu != "no" and torch.cuda.is_available()
+    context = DistributedContext(device=torch.device("cuda" if gpu else "cpu"))
+    return build_sequence_task(settings.of_training(), known, features, validate, selection, context=context)
 
 
 def _scores(model: nn.Module, source: SequenceSource) -> Scores:
     assert isinstance(model, SequenceTowers)
-    items = source.builder.build(np.zeros(0, np.int64), np.zeros(0, np.int64), everything=True).items
+    device = next(model.parameters()).device
+    items = source.builder.build(np.zeros(0, np.int64), np.zeros(0, np.int64), everything=True).items.to(device)
 
     @torch.no_grad()
     def scores(users: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.float32]:
         targets = model.encode_targets(items)
-        batch = source.builder.build(users, places)
-        found: NDArray[np.float32] = (model.encode_entities(batch) @ targets.T).float().numpy()
+        batch = source.builder.build(users, places).to(device)
+        found: NDArray[np.float32] = (model.encode_entities(batch) @ targets.T).float().cpu().numpy()
         return found
 
     return scores

@@ -14,6 +14,7 @@ from gnnscale.query import TEMPORAL_LINK_PREDICTION
 from gnnscale.sampling import NegativeRule, build_negatives
 from gnnscale.schema import TableManifest
 from gnnscale.store import NodeFeatures
+from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.networks.sequence import SequenceNetwork, build_sequence_objective, count_targets
 from gnnscale.training.objectives.objective import ModelSelection
 from gnnscale.training.objectives.sequence_training import SequenceTraining, Validation
@@ -27,6 +28,7 @@ def build_sequence_task(
     validation: Validation,
     selection: ModelSelection,
     examples: Examples | None = None,
+    context: DistributedContext | None = None,
 ) -> Task[SequenceSource]:
     """Training sequences of a log, the network, and a validation.
 
@@ -37,6 +39,7 @@ def build_sequence_task(
         validation: metrics of a network.
         selection: which validation is the best.
         examples: that batches can be built of by their row numbers, up to their anchors.
+        context: of this process; default: alone, on the CPU.
 
     Raises:
         ConfigError: objective, loss or negatives don't fit the network.
@@ -44,9 +47,9 @@ def build_sequence_task(
     log, training, seed = known.log, settings.training, settings.seed
     examples = examples or Examples.unlabelled(np.zeros(0, np.int64), 0)
     builder = SequenceBuilder(log, features, known.length)
-    objective = build_sequence_objective(settings)
+    asked = build_sequence_objective(settings)
     ends = log.end_at(examples.entities, examples.anchors)
-    source = SequenceSource(builder, known, objective, examples, ends, training.batch_size, seed)
+    source = SequenceSource(builder, known, asked, examples, ends, training.batch_size, seed)
     counts = count_targets(known, builder.catalogue)
 
     def fits(loss: type[Any]) -> bool:
@@ -70,6 +73,5 @@ def build_sequence_task(
     )
     towers.learned.copy_(torch.from_numpy(counts > 0))
     frequency = model.sequence.frequency
-    return Task(
-        source, towers, SequenceTraining(negatives, kind(options), frequency, len(counts), validation, selection)
-    )
+    objective = SequenceTraining(negatives, kind(options), frequency, len(counts), validation, selection)
+    return Task(source, towers, objective, context)
