@@ -73,9 +73,9 @@ def run_interactions(settings: InteractionSettings) -> InteractionResult:
     with start_named_run(settings.tracking, lake, title, settings.name) as run:
         run.log_parameters(settings.model_dump(mode="json"))
         methods = []
-        for method in compare_methods(split.validation, split.test, settings):
-            methods.append(method)
-            run.log_metrics({f"{method.name}/{metric}": method.mean(metric) for metric in settings.metrics})
+        for tuned in compare_methods(split.validation, split.test, settings):
+            methods.append(tuned)
+            run.log_metrics({f"{tuned.name}/{metric}": tuned.mean(metric) for metric in settings.metrics})
         headline = settings.metrics[0]
         answer = answer_of(methods, headline)
         run.set_tags({"answer": answer.name})

@@ -236,8 +236,8 @@ def _scores(query: NDArray[np.float32], targets: NDArray[np.float32], metric: st
         scores = -np.square(targets - query).sum(1)
         return scores
     if metric == "cosine":
-        lengths = np.linalg.norm(targets, axis=1) * np.linalg.norm(query)
-        scores = targets @ query / np.where(lengths > 0, lengths, 1)
+        lengths: NDArray[np.float32] = np.linalg.norm(targets, axis=1) * np.linalg.norm(query)
+        scores = (targets @ query / np.where(lengths > 0, lengths, 1)).astype(np.float32)
         return scores
     scores = targets @ query
     return scores

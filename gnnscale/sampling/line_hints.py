@@ -10,8 +10,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 
-@intrinsic
-def prefetch_line(typing_context: Any, array: Any, place: Any) -> Any:
+def _prefetch_line(typing_context: Any, array: Any, place: Any) -> Any:
     """Have the cache line of ``array.flat[place]`` brought near, and go on at once; the place has to be one.
 
     A loop that reads at random places waits for each of them in turn, or for as many as the processor looks ahead.
@@ -34,3 +33,7 @@ def prefetch_line(typing_context: Any, array: Any, place: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.int64), generate
+
+
+# Compiled code leaves the first argument out, which its types don't tell.
+prefetch_line: Any = intrinsic(_prefetch_line)

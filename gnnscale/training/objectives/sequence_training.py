@@ -91,8 +91,8 @@ class SequenceTraining:
             seen,
             epoch * EPOCH + step,
         )
-        tensors = (torch.from_numpy(array) for array in (example, found.present, found.log_share))
-        return AskedBatch(sample, *tensors, len(everyone) / max(1, len(whole.place)))
+        row, present, log_share = (torch.from_numpy(array) for array in (example, found.present, found.log_share))
+        return AskedBatch(sample, row, present, log_share, len(everyone) / max(1, len(whole.place)))
 
     def loss(self, outputs: SequenceOutputs, batch: AskedBatch) -> Tensor:
         """Mean over the global batch's positions, times its sequences: this part's share of it."""
