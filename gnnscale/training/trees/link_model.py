@@ -24,6 +24,9 @@ BELOW: Final = 100.0
 """How far a target that is no candidate is scored below the lowest score of training, where more popular ones are a
 little less far."""
 
+LEAST_SPREAD: Final = 1e-6
+"""Of the scores of an example's candidates: those of one candidate have none."""
+
 POPULARITY: Final = "target_count(28d)"
 """The feature that orders targets that are no candidates."""
 
@@ -100,29 +103,45 @@ class LinkTrees(RefitModel):
         names: of the features.
 
     Attributes:
-        boosters: LightGBM's, whose scores are averaged; none before they are grown.
+        boosters: LightGBM's, of each loss some whose scores are averaged; none before they are grown.
         lowest: score of training.
     """
 
     def __init__(self, names: tuple[str, ...]) -> None:
         super().__init__(names)
         self.lowest = 0.0
-        self.boosters: list[Any] = []
+        self.boosters: list[list[Any]] = []
 
     def forward(self, batch: CandidateBatch) -> Tensor:
         """Scores, float32 ``[pairs]``."""
         if not len(batch.features):
             return torch.zeros(0, device=batch.features.device)
-        found = mean_scores(self.boosters, batch.features.cpu().numpy(), raw=True)
-        return torch.from_numpy(found.astype(np.float32)).to(batch.features.device)
+        found = self.score(batch.features.cpu().numpy(), batch.example.cpu().numpy())
+        return torch.from_numpy(found).to(batch.features.device)
+
+    def score(self, table: NDArray[np.float32], example: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The mean over the losses of what their trees say, each in deviations from the example's mean.
+
+        Args:
+            table: features ``[pairs, features]``.
+            example: that each pair is of, ascending, ``[pairs]``.
+        """
+        count = np.maximum(np.bincount(example), 1)
+        total = np.zeros(len(table))
+        for boosters in self.boosters:
+            raw = mean_scores(boosters, table, raw=True)
+            centered = raw - (np.bincount(example, raw) / count)[example]
+            spread = np.sqrt(np.bincount(example, centered * centered) / count)
+            total += centered / np.maximum(spread, LEAST_SPREAD)[example]
+        return (total / len(self.boosters)).astype(np.float32)
 
     def to_text(self) -> str:
         """The trees, as JSON of LightGBM's text."""
-        return boosters_to_text([self.boosters], {"lowest": self.lowest})
+        return boosters_to_text(self.boosters, {"lowest": self.lowest})
 
     def read_text(self, text: str) -> None:
         """Inverse of :meth:`to_text`."""
-        (self.boosters,), beside = boosters_from_text(text)
+        self.boosters, beside = boosters_from_text(text)
         self.lowest = float(beside["lowest"])
 
 
