@@ -80,8 +80,8 @@ class LightGCN(Recommender):
     trials: ClassVar[Sequence[Mapping[str, Any]]] = (
         {},
         {"epochs": 15},
-        {"temperature": 0.5, "epochs": 15},
         {"layers": 2},
+        {"layers": 1, "epochs": 60},
     )
 
     def learn(self) -> None:
