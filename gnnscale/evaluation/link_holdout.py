@@ -17,7 +17,7 @@ from gnnscale.config import Settings
 from gnnscale.evaluation.baselines.baseline import link_baselines
 from gnnscale.evaluation.blend.blend import Blend, read_blend
 from gnnscale.evaluation.blend.candidates import best_of
-from gnnscale.evaluation.blend.link_blend import FEW_REPEATS, LinkBlender, share_of_repeats
+from gnnscale.evaluation.blend.link_blend import FEW_REPEATS, LinkBlender, forget_histories, share_of_repeats
 from gnnscale.evaluation.comparison import BLEND, MODEL, NETWORK, TOWER, Part
 from gnnscale.evaluation.holdout import Holdout, node_ids, read_answers
 from gnnscale.evaluation.list_comparison import PARTS, MethodLists, compare_lists
@@ -139,6 +139,7 @@ def evaluate_links(
         task, methods, truth, past, count, resamples=resamples, seed=seed, entities=examples.entities
     )
     index_recall = float(np.concatenate(recalls).mean())
+    forget_histories()
     return LinkHoldout(
         comparison, ranked, scores, truth, examples.entities, anchors, history, blender.blend, index_recall, beyond
     )
