@@ -131,7 +131,7 @@ def test_figures_stand_beside_those_of_the_baselines(fitted: Fitted) -> None:
     assert metrics["model"]["map@10"] == of_all["model"]["map@10"]
     best = metrics.best_baseline
     assert best is not None and metrics[best]["map@10"] == max(
-        row["map@10"] for name, row in of_all.items() if name not in ("model", "tower")
+        row["map@10"] for name, row in of_all.items() if name not in ("model", "network", "tower")
     )
     assert "map@10" in repr(metrics) and "popularity" in metrics._repr_html_()
     page = Path(fitted.model.report)

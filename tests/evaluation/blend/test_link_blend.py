@@ -15,13 +15,15 @@ from gnnscale.arrays import Ragged
 from gnnscale.batches import read_examples
 from gnnscale.config import Settings, build_settings, plan_query_anchors
 from gnnscale.config.retrieval import FilterSettings
-from gnnscale.evaluation.blend import link_fit
+from gnnscale.evaluation.blend import link_blend, link_fit
 from gnnscale.evaluation.blend.blend import Blend, Member, save_blend
 from gnnscale.evaluation.blend.blended_ranking import BlendedRankingModel
 from gnnscale.evaluation.blend.candidates import comparable, pool_candidates
 from gnnscale.evaluation.blend.link_blend import (
     LinkBlender,
     blend_depth,
+    forget_histories,
+    kept_history,
     serving_baselines,
     share_of_repeats,
 )
@@ -202,6 +204,21 @@ def test_where_hardly_anything_repeats_what_was_had_is_left_out():
     assert share_of_repeats(History(np.tile(entity, 2), np.tile(item, 2), np.tile(once.age, 2), 20, 20)) == 0
     kept, left_out = serving_baselines(TEMPORAL_LINK_PREDICTION, new_only=True)
     assert set(left_out) == {"personal_frequency", "recency_weighted_frequency"} and "ease" in kept
+
+
+def test_the_histories_of_two_anchors_are_kept_between_stages_where_they_are_few(
+    judged: Judged, shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    first, second = judged.plan.tests
+    once = kept_history(judged.store, shop.query, first)
+    assert kept_history(GraphStore.open(judged.lake), shop.query, first) is once
+    other = kept_history(judged.store, shop.query, second)
+    assert other.age.size > once.age.size and kept_history(judged.store, shop.query, first) is once
+    kept_history(judged.store, shop.query, judged.plan.latest)
+    assert kept_history(judged.store, shop.query, first) is not once
+    forget_histories()
+    monkeypatch.setattr(link_blend, "KEPT_EVENTS", 10)
+    assert kept_history(judged.store, shop.query, first) is not kept_history(judged.store, shop.query, first)
 
 
 def test_a_depth_is_as_wide_as_the_lists_need():
