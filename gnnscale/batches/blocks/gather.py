@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from gnnscale.arrays import share_rows
+from gnnscale.arrays import reused_array, share_rows
 from gnnscale.sampling import prefetch_line
 from gnnscale.schema import SchemaError
 
@@ -32,7 +32,7 @@ def gather(features: NDArray[Any], nodes: NDArray[np.integer[Any]], threads: int
     """
     flat = np.ascontiguousarray(nodes).reshape(-1)
     _check_ids(flat, len(features))
-    found = np.empty((len(flat), features.shape[1]), features.dtype)
+    found = reused_array((len(flat), features.shape[1]), features.dtype)
     # Sixteen-bit floats are not numba's; bits are all that is copied.
     bits = features.view(np.uint16) if features.dtype == np.float16 else features
     out = found.view(bits.dtype)
