@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gnnscale.arrays import Ids, Ragged
 from gnnscale.batches import Examples, read_examples
 from gnnscale.config import Settings
+from gnnscale.evaluation.baselines.baseline import link_baselines
 from gnnscale.evaluation.blend.blend import NETWORK_ALONE, Blend
 from gnnscale.evaluation.blend.candidates import TRANSFORMS, Pool, Transform, pool_candidates
 from gnnscale.evaluation.blend.link_blend import (
@@ -31,10 +32,14 @@ from gnnscale.metrics import find_list_metric
 from gnnscale.query import PredictiveQuery, Split, TaskSpec
 from gnnscale.retrieval import History, PairScores, known_by, rank_exact, read_history, valid_nodes
 from gnnscale.sampling import permutation, stream_key
+from gnnscale.schema import EdgeType
 from gnnscale.store import GraphStore
 from gnnscale.training import LinkPredictor, load_link_model
 
 log = logging.getLogger(__name__)
+
+MOST_EVENTS: Final = 200_000_000
+"""Events that baselines are made of: a sorted copy of so many takes some 15 GB."""
 
 MOST_EXAMPLES: Final = 2_000
 """Validation examples that weights are searched by; of more, a sample that the seed decides."""
@@ -53,6 +58,11 @@ def fit_link_blend(settings: Settings, lake: Lake, store: GraphStore, query: Pre
         LakeError: there is no model, or it does not fit.
     """
     origin, depth = store.manifest.origin, blend_depth(query.top_k)
+    events = len(store.adjacency(EdgeType(query.entity_link, reverse=True)).neighbors)
+    if events > MOST_EVENTS:
+        why = f"{events:,} events are more than the {MOST_EVENTS:,} that baselines can hold"
+        log.info("blend without baselines: %s", why)
+        return replace(NETWORK_ALONE, depth=depth, left_out=dict.fromkeys(link_baselines(query.task_type), why))
     examples = _sampled(read_examples(lake, settings.query.name, Split.VALIDATION, origin), settings.seed)
     anchors = np.unique(examples.anchors)
     if not len(anchors):
@@ -63,7 +73,7 @@ def fit_link_blend(settings: Settings, lake: Lake, store: GraphStore, query: Pre
     baselines, left_out = serving_baselines(query.task_type, new_only)
     for name, why in left_out.items():
         log.info("blend without %s: %s", name, why)
-    predictor = load_link_model(settings, lake, store)
+    predictor = load_link_model(settings, lake, store, held_out=True)
     among: Part = "explore" if new_only else "all"
     names = [*baselines, NETWORK]
     lists: list[list[Lists]] = [[] for _ in names]

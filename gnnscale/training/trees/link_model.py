@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from gnnscale.arrays import Ragged
 from gnnscale.batches import Batch, Examples, Tensors
@@ -18,7 +18,7 @@ from gnnscale.nn import NOT_YET
 from gnnscale.store import NodeFeatures
 from gnnscale.training.predictors.link_predictor import LinkPredictor, ScoredEntities
 from gnnscale.training.trees.boosters import boosters_from_text, boosters_to_text, mean_scores
-from gnnscale.training.trees.tree_state import state_of, text_of
+from gnnscale.training.trees.refit_model import RefitModel
 
 BELOW: Final = 100.0
 """How far a target that is no candidate is scored below the lowest score of training, where more popular ones are a
@@ -93,7 +93,7 @@ class PairFeatureSource:
         return CandidateBatch(torch.from_numpy(table), example, target, torch.from_numpy(entities))
 
 
-class LinkTrees(nn.Module):
+class LinkTrees(RefitModel):
     """Boosted trees that score candidates; their text is the only weight.
 
     Args:
@@ -105,8 +105,8 @@ class LinkTrees(nn.Module):
     """
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        super().__init__()
-        self.names, self.lowest = names, 0.0
+        super().__init__(names)
+        self.lowest = 0.0
         self.boosters: list[Any] = []
 
     def forward(self, batch: CandidateBatch) -> Tensor:
@@ -116,21 +116,14 @@ class LinkTrees(nn.Module):
         found = mean_scores(self.boosters, batch.features.cpu().numpy(), raw=True)
         return torch.from_numpy(found.astype(np.float32)).to(batch.features.device)
 
-    def get_extra_state(self) -> Tensor:
-        """The names of the features and the trees' text, uint8 ``[bytes]``."""
-        return state_of(self.names, boosters_to_text([self.boosters], {"lowest": self.lowest}))
+    def to_text(self) -> str:
+        """The trees, as JSON of LightGBM's text."""
+        return boosters_to_text([self.boosters], {"lowest": self.lowest})
 
-    def set_extra_state(self, state: Tensor) -> None:
-        """Take the trees of a file.
-
-        Raises:
-            RuntimeError: the features are others, or the trees are damaged.
-        """
-        try:
-            (self.boosters,), beside = boosters_from_text(text_of(state, self.names))
-            self.lowest = float(beside["lowest"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise RuntimeError(str(error)) from None
+    def read_text(self, text: str) -> None:
+        """Inverse of :meth:`to_text`."""
+        (self.boosters,), beside = boosters_from_text(text)
+        self.lowest = float(beside["lowest"])
 
 
 class LinkTreesPredictor(LinkPredictor):
