@@ -173,6 +173,7 @@ def test_every_snippet_is_looked_at() -> None:
     taken = [
         snippet(*place)
         for place in (
+            ("collaborative.md", "make_recommender"),
             ("training.md", "sampler.sample"),
             ("training.md", "NodeLoader"),
             ("training.md", "pinball"),
