@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
@@ -24,9 +25,10 @@ from gnnscale.inference.refresh_plan import RefreshPlan, plan_refresh, table_ver
 from gnnscale.inference.refreshed import (
     KIND,
     TABLE,
-    EntityRows,
     commit_rows,
     file_cut,
+    merged_rows,
+    new_rows,
     refreshed_schema,
     show_time,
 )
@@ -93,7 +95,8 @@ def refresh_vectors(
     shown: Shown | None = None,
     force: bool = False,
 ) -> RefreshSummary:
-    """Bring ``refreshed_<query>`` up to a time: node_id, entity (key), anchor_time, events, run and vector.
+    """Bring ``refreshed_<query>`` up to a time: node_id, entity (key), anchor_time, events, run, vector, and
+    the targets of its own neighborhood with their scores.
 
     An entity is embedded where the number of its events up to the time is another than when it was embedded last, so
     that missed days and events that came late are caught up with. Its vector is of its own anchor time.
@@ -160,8 +163,8 @@ def _write(
             nodes = plan.changed[(plan.changed >= start) & (plan.changed < stop)]
             rows = _encoded(encoder, plan, start, stop, nodes)
             if old is not None:
-                rows = EntityRows.read(lake, table, old).replaced(nodes, rows, stop)
-            parts.write(names[-1], rows.to_table(plan.keys), numbers=("vector",))
+                rows = merged_rows(lake, table, old, rows, stop)
+            parts.write(names[-1], rows, numbers=("vector", "scores"))
         shown.advance(int(((plan.changed >= start) & (plan.changed < stop)).sum()))
     sizes = parts.sizes()
     files = {name: sizes[name] for name in names}
@@ -170,12 +173,7 @@ def _write(
     return version, len(names)
 
 
-def _encoded(
-    encoder: PartitionEncoder, plan: RefreshPlan, start: int, stop: int, nodes: NDArray[np.int64]
-) -> EntityRows:
-    state, count = plan.state, len(nodes)
-    inference = BatchInference(state.basis, plan.query.text, {"entities": ("vectors", "pairs")}, ())
-    rows = encoder.encode(inference, Partition("entities", state.as_of, start, stop), nodes)["vectors"]
-    vectors = rows["vector"].combine_chunks().flatten().to_numpy().reshape(count, -1)
-    same = np.ones(count, np.int64)
-    return EntityRows(int(nodes[0]), state.as_of * same, plan.events[nodes], state.run * same, vectors)
+def _encoded(encoder: PartitionEncoder, plan: RefreshPlan, start: int, stop: int, nodes: NDArray[np.int64]) -> pa.Table:
+    inference = BatchInference(plan.state.basis, plan.query.text, {"entities": ("vectors", "pairs")}, ())
+    encoded = encoder.encode(inference, Partition("entities", plan.state.as_of, start, stop), nodes)
+    return new_rows(encoded, plan.keys, plan.events, plan.state.run)
