@@ -63,9 +63,9 @@ class SequenceRecipeSettings(Section):
         return Settings(
             recipe=self.recipe,
             seed=self.seed,
+            lake=self.lake,
             tables={},
             query=query,
             model=self.model,
             training=self.training,
-            lake=self.lake,
         )

@@ -163,7 +163,9 @@ class SequenceNetwork(LinkNetwork):
     def link_source(self, lake: Lake, examples: SplitExamples[Examples], device: torch.device | None) -> SequenceSource:
         """Sequences of all actions up to the first validation anchor, and of the examples up to their own."""
         known, own = examples.examples, examples.validation
-        return self._source(known, int(known.anchors[own].min()))
+        source = self._source(known, int(known.anchors[own].min()))
+        source.check_sequences()
+        return source
 
     def link_model(self, source: Any, named: NDArray[np.bool_], group: ProcessGroup | None = None) -> nn.Module:
         """The transformer and the targets' tower."""

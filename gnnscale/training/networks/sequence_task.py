@@ -43,6 +43,7 @@ def build_sequence_task(
 
     Raises:
         ConfigError: objective, loss or negatives don't fit the network.
+        DataError: there is nothing to train on.
     """
     log, training, seed = known.log, settings.training, settings.seed
     examples = examples or Examples.unlabelled(np.zeros(0, np.int64), 0)
@@ -50,6 +51,7 @@ def build_sequence_task(
     asked = build_sequence_objective(settings)
     ends = log.end_at(examples.entities, examples.anchors)
     source = SequenceSource(builder, known, asked, examples, ends, training.batch_size, seed)
+    source.check_sequences()
     counts = count_targets(known, builder.catalogue)
 
     def fits(loss: type[Any]) -> bool:
