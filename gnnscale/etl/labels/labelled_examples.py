@@ -94,11 +94,11 @@ def asked_frame(
 
 
 def asked_anchors(query: PredictiveQuery, plan: AnchorPlan) -> dict[int, str]:
-    """Every anchor that is asked at, and its split: those of the plan, and the one of the predictions' past."""
+    """Every anchor that is asked at, and its split: those of the plan, and the one of the predictions' past; ascending."""
     splits = {anchor: str(split) for anchor, split in plan.splits().items()}
     if plan.past is None or not find_rule(query).has_past:
         return splits
-    return {plan.past: PAST} | splits
+    return dict(sorted(({plan.past: PAST} | splits).items()))
 
 
 def split_known(asked: DataFrame, query: PredictiveQuery, plan: AnchorPlan) -> DataFrame:

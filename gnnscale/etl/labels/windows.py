@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import pairwise
 from operator import and_
 
 import numpy as np
@@ -64,7 +65,12 @@ def aggregate_windows(
 
     Returns:
         Columns entity, anchor_time and one for each measure; null where a measure has nothing to tell (a count is 0).
+
+    Raises:
+        ValueError: anchors that are not ascending, whose events would count for others.
     """
+    if any(later <= earlier for earlier, later in pairwise(anchors)):
+        raise ValueError(f"anchors are not ascending: {list(anchors)}")
     windows = list(dict.fromkeys(m.window for m in measures))
     spans = [_spans(window, anchors) for window in windows]
     near = _locate(events, windows, spans)
