@@ -94,7 +94,7 @@ def asked_frame(
 
 
 def asked_anchors(query: PredictiveQuery, plan: AnchorPlan) -> dict[int, str]:
-    """Every anchor that is asked at, and its split: those of the plan, and the one of the predictions' past; ascending."""
+    """Every anchor that is asked at, and its split: those of the plan and that of the predictions' past, ascending."""
     splits = {anchor: str(split) for anchor, split in plan.splits().items()}
     if plan.past is None or not find_rule(query).has_past:
         return splits
