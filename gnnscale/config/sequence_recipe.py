@@ -60,5 +60,12 @@ class SequenceRecipeSettings(Section):
             ConfigError: the network has no use for a key.
         """
         query = QuerySettings(name="next_item", text="")
-        parts = {"model": self.model, "training": self.training, "lake": self.lake}
-        return Settings(recipe=self.recipe, seed=self.seed, tables={}, query=query, **parts)
+        return Settings(
+            recipe=self.recipe,
+            seed=self.seed,
+            lake=self.lake,
+            tables={},
+            query=query,
+            model=self.model,
+            training=self.training,
+        )

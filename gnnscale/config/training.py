@@ -31,7 +31,7 @@ class TreesSettings(Section):
         seeds: how often they are grown again, each time by another seed; answers are the mean.
         max_rows: training rows (for rankings: candidates) that are kept in memory; of more, a sample is taken.
         own, new: of rankings: most targets that are scored for an entity, of those that it has had, and of others.
-        own_negatives, new_negatives: of rankings: most of each kind that are learned from beside what came true.
+        own_negatives, new_negatives: of rankings: most of each kind that are learned from beside those that came true.
     """
 
     rounds: Positive = 1000
@@ -48,7 +48,7 @@ class TreesSettings(Section):
     max_rows: Positive = 2_000_000
     own: Positive = 1000
     new: Positive = 200
-    own_negatives: Positive = 60
+    own_negatives: Positive = 100
     new_negatives: Positive = 40
 
 

@@ -91,7 +91,7 @@ def run_day(folder: Path, as_of: int, stores: dict[str, str]) -> dict[str, Any]:
         started = time.perf_counter()
         to = settings.model_copy(update={"publish": settings.publish.model_copy(update={"store": uri})})
         written = publish_query(to, lake, query).written
-        assert written == {"customers": found.encoded}
+        assert set(written.values()) == {found.encoded}
         row[f"publish_{name}"] = round(time.perf_counter() - started, 2)
     row["cpu"] = round(time.process_time() - cpu, 2)
     row["peak_gb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2)

@@ -50,6 +50,15 @@ def test_more_room_is_enough_for_some_of_equal_scores(device):
     assert_exact(built(vectors, device).search(queries, 6), exact_scores(vectors, queries, Metric.INNER_PRODUCT), 6)
 
 
+def test_tiles_are_listed_in_as_many_goes_as_there_is_room_for(device, monkeypatch):
+    rng = np.random.default_rng(9)
+    vectors, queries = whole_numbers(rng, 900, 12), whole_numbers(rng, 20, 12)
+    monkeypatch.setattr(fused, "CELLS", 1)
+    monkeypatch.setattr(fused, "STEPS", 2)
+    monkeypatch.setattr(fused, "APPENDING", 3)
+    assert_exact(built(vectors, device).search(queries, 6), exact_scores(vectors, queries, Metric.INNER_PRODUCT), 6)
+
+
 def test_pieces_and_order_do_not_show(device):
     rng = np.random.default_rng(4)
     vectors = rng.normal(size=(500, 20)).astype(np.float32)
@@ -97,6 +106,7 @@ class Launched:
 @pytest.mark.parametrize(("queries", "targets"), [(1, 2_100_001), (2, 4_000_000), (100_000, 300)])
 def test_grids_are_within_what_a_device_launches(monkeypatch, queries, targets):
     monkeypatch.setattr(fused, "_scan", scan := Launched())
+    monkeypatch.setattr(fused, "_append", append := Launched())
     monkeypatch.setattr(fused, "_score", score := Launched())
     vectors = torch.zeros(queries, 1)
     positions, counts = torch.empty(queries, 1, dtype=torch.int32).expand(-1, targets), torch.zeros(queries)
@@ -105,9 +115,9 @@ def test_grids_are_within_what_a_device_launches(monkeypatch, queries, targets):
     compared = Compared(torch.empty(1, 16), torch.empty(1), None, 0.0, 1)
     # As many targets as an int32 counts.
     fused.scan(asked, vectors[:, 0], compared, 0, 2**31 - 1, counts, positions)
-    for grid in (*score.grids, *scan.grids):
+    for grid in (*score.grids, *scan.grids, *append.grids):
         assert all(size <= most for size, most in zip(grid, (2**31 - 1, 65_535, 65_535), strict=False)), grid
-    assert len(score.grids) == len(scan.grids) == 1
+    assert len(score.grids) == 1 and len(scan.grids) == len(append.grids) > 0
 
 
 @pytest.mark.parametrize("place", ["device", "pinned"])

@@ -200,7 +200,8 @@ def test_examples_of_ones_own_stand_instead_of_those_of_the_query(fitted: Fitted
         model.predict(["c001"], k=2)
 
 
-def test_own_rankings_are_learned_from_shards(fitted: Fitted) -> None:
+def test_own_rankings_are_learned_from_shards_by_this_process_alone(fitted: Fitted) -> None:
+    ray.shutdown()
     lake = gs.Lake(fitted.lake)
     labels = lake.read("labels_next_week").to_pandas()
     customers, products = (

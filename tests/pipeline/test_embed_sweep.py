@@ -71,6 +71,32 @@ def test_a_small_lake_is_swept_without_ray(shop: Shop, whole: Lake, tmp_path: Pa
     assert not ray.is_initialized() and tables_of(lake) == tables_of(whole)
 
 
+@pytest.mark.skipif(
+    not shutil.which("unshare") or subprocess.run([*ELSEWHERE, "true"], capture_output=True).returncode != 0,
+    reason="this user can't give a process another host name",
+)
+def test_layers_are_for_workers_on_the_host_of_the_driver(shop: Shop, tmp_path: Path) -> None:
+    settings, lake, _ = train_towers(shop, tmp_path, {"strategy": "last"}, {"method": "layerwise", "workers": 2})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    content = json.dumps([settings.model_dump(mode="json"), anchors_of(shop.plan)])
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_ADDRESS": cluster.address}
+    try:
+        driver = subprocess.run(
+            [*ELSEWHERE, sys.executable, "-c", DRIVER],
+            input=content,
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+    finally:
+        cluster.shutdown()
+    said = "states in files of the driver's host, elsewhere, and Ray may start workers on"
+    assert said in driver.stderr and socket.gethostname() in driver.stderr
+    assert not any(lake.exists(table) for table in TABLES)
+
+
 @pytest.mark.usefixtures("found_ray")
 def test_a_killed_worker_is_replaced_and_its_partition_done_again(shop: Shop, whole: Lake, tmp_path: Path) -> None:
     settings, lake = copy_shop(shop, tmp_path, partition_rows=3, workers=2)
@@ -137,32 +163,6 @@ def test_layers_that_a_killed_worker_had_begun_are_done_again(shop: Shop, tmp_pa
     summary = embed_lake(settings, lake, anchors, kill, run_nonce="by two")
     assert killed and summary.rows == summary.encoded and done[0] > summary.rows
     assert tables_of(lake) == whole
-
-
-@pytest.mark.skipif(
-    not shutil.which("unshare") or subprocess.run([*ELSEWHERE, "true"], capture_output=True).returncode != 0,
-    reason="this user can't give a process another host name",
-)
-def test_layers_are_for_workers_on_the_host_of_the_driver(shop: Shop, tmp_path: Path) -> None:
-    settings, lake, _ = train_towers(shop, tmp_path, {"strategy": "last"}, {"method": "layerwise", "workers": 2})
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
-    content = json.dumps([settings.model_dump(mode="json"), anchors_of(shop.plan)])
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_ADDRESS": cluster.address}
-    try:
-        driver = subprocess.run(
-            [*ELSEWHERE, sys.executable, "-c", DRIVER],
-            input=content,
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-    finally:
-        cluster.shutdown()
-    said = "states in files of the driver's host, elsewhere, and Ray may start workers on"
-    assert said in driver.stderr and socket.gethostname() in driver.stderr
-    assert not any(lake.exists(table) for table in TABLES)
 
 
 @pytest.mark.usefixtures("found_ray")

@@ -15,6 +15,7 @@ from gnnscale.batches.sequences.positions import (
 )
 from gnnscale.batches.sequences.sequence_batch import SequenceBatch, SequenceBuilder
 from gnnscale.sampling import permutation, stream_key
+from gnnscale.schema import DataError
 
 POOL = 24
 """Batches that are sorted by length together: of more, a batch's sequences would be too much alike."""
@@ -50,6 +51,18 @@ class SequenceSource:
         self.batch_size, self.seed = batch_size, seed
         self.windows = objective.windows(known)
         self.lengths = self.windows.ends - window_starts(known, self.windows)
+
+    def check_sequences(self) -> None:
+        """See that there is something to train on.
+
+        Raises:
+            DataError: no entity has an action to predict after another, as the objective asks.
+        """
+        if not len(self.lengths):
+            raise DataError(
+                "no entity has actions to train on: training.objective asks for one before and one after within what "
+                "is known at the validation anchor"
+            )
 
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:
         """Every training sequence once, those of a batch of about one length; as many batches in every epoch.

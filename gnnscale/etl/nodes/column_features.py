@@ -159,7 +159,9 @@ def encode_features(
         :func:`gnnscale.etl.nodes.list_columns.encode_lists` makes the others from.
     """
     # All are made from the raw columns at once: an encoded column may be called as a raw one is.
-    inputs, codes, joined = [], [], []
+    inputs: list[Column] = []
+    codes: list[Column] = []
+    joined: list[FeatureManifest] = []
     for feature in features:
         if feature.type in LISTS:
             inputs.append(list_input(frame, feature))

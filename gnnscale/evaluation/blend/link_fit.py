@@ -73,7 +73,7 @@ def fit_link_blend(settings: Settings, lake: Lake, store: GraphStore, query: Pre
     baselines, left_out = serving_baselines(query.task_type, new_only)
     for name, why in left_out.items():
         log.info("blend without %s: %s", name, why)
-    predictor = load_link_model(settings, lake, store)
+    predictor = load_link_model(settings, lake, store, held_out=True)
     among: Part = "explore" if new_only else "all"
     names = [*baselines, NETWORK]
     lists: list[list[Lists]] = [[] for _ in names]

@@ -14,14 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from gnnscale.batches import Examples, KnownActions, SequenceBuilder, SequenceSource
+from gnnscale.batches import KnownActions, SequenceSource
 from gnnscale.config import SequenceRecipeSettings
 from gnnscale.evaluation.leave_last_out.interactions import OrderedItems, read_ordered_items
 from gnnscale.evaluation.leave_last_out.protocol import Scores, list_figures, rank_last
 from gnnscale.lake import Lake, fingerprint, local_path
 from gnnscale.metrics import Interval, bootstrap_means, percentile_interval
 from gnnscale.nn import SequenceTowers
-from gnnscale.schema import ConfigError, TableManifest
+from gnnscale.schema import ConfigError
 from gnnscale.store import NodeFeatures
 from gnnscale.training import (
     Callback,
@@ -29,8 +29,7 @@ from gnnscale.training import (
     ModelSelection,
     Task,
     Trainer,
-    build_sequence_objective,
-    build_sequence_training,
+    build_sequence_task,
     read_checkpoint,
     write_checkpoint,
 )
@@ -120,7 +119,7 @@ def run_leave_last_out(settings: SequenceRecipeSettings) -> ProtocolResult:
     digest = fingerprint(settings.model_dump(mode="json", exclude={"lake", "tracking"}))
     kept = _Kept(Path(folder) / "_leave_last_out" / "training.pt", digest)
     resume = kept.resume()
-    result = Trainer(settings.of_training(), task, callback=kept).run(resume)
+    result = Trainer(settings.of_training(), task, task.context, kept).run(resume)
     task.model.load_state_dict(result.weights)
     ranks = rank_last(
         _scores(task.model.eval(), task.source),
@@ -156,31 +155,10 @@ def build_protocol_task(settings: SequenceRecipeSettings, data: OrderedItems) ->
         settings: as in :func:`run_leave_last_out`.
         data: of the file.
     """
-    sequence, model, whole = settings.model.sequence, settings.model, settings.of_training()
     none = np.zeros((data.items, 0), np.float32)
     features = NodeFeatures(none, none.astype(np.int32), np.zeros(data.items, np.int32))
-    builder = SequenceBuilder(data.log, features, sequence.length)
     until = None if data.log.times is None else int(data.log.times.max(initial=0))
-    known = KnownActions(data.log, data.train, until, sequence.length)
-    nobody = Examples.unlabelled(np.zeros(0, np.int64), 0)
-    objective = build_sequence_objective(whole)
-    size = settings.training.batch_size
-    source = SequenceSource(builder, known, objective, nobody, nobody.entities, size, settings.seed)
-    rows = np.repeat(np.arange(data.log.entities), np.diff(data.log.indptr))
-    trained = np.arange(len(rows)) < data.train[rows]
-    counts = np.bincount(data.log.targets_at(np.flatnonzero(trained)), minlength=data.items)
-    torch.manual_seed(settings.seed)
-    towers = SequenceTowers(
-        sequence,
-        TableManifest("items", data.items, None, ()),
-        (),
-        data.log.times is not None,
-        model.hidden,
-        model.tower_channels,
-        model.dropout,
-        "lookup",
-    )
-    towers.learned.copy_(torch.from_numpy(counts > 0))
+    known = KnownActions(data.log, data.train, until, settings.model.sequence.length)
 
     def validate(network: nn.Module, own_source: SequenceSource, context: DistributedContext) -> dict[str, float]:
         scores = _scores(network, own_source)
@@ -188,19 +166,21 @@ def build_protocol_task(settings: SequenceRecipeSettings, data: OrderedItems) ->
         return {name: float(each.mean()) for name, each in list_figures(ranks, settings.length).items()}
 
     selection = ModelSelection(f"ndcg@{settings.length}")
-    training = build_sequence_training(whole, counts, features, validate, selection)
-    return Task(source, towers, training)
+    gpu = settings.training.gpu != "no" and torch.cuda.is_available()
+    context = DistributedContext(device=torch.device("cuda" if gpu else "cpu"))
+    return build_sequence_task(settings.of_training(), known, features, validate, selection, context=context)
 
 
 def _scores(model: nn.Module, source: SequenceSource) -> Scores:
     assert isinstance(model, SequenceTowers)
-    items = source.builder.build(np.zeros(0, np.int64), np.zeros(0, np.int64), everything=True).items
+    device = next(model.parameters()).device
+    items = source.builder.build(np.zeros(0, np.int64), np.zeros(0, np.int64), everything=True).items.to(device)
 
     @torch.no_grad()
     def scores(users: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.float32]:
         targets = model.encode_targets(items)
-        batch = source.builder.build(users, places)
-        found: NDArray[np.float32] = (model.encode_entities(batch) @ targets.T).float().numpy()
+        batch = source.builder.build(users, places).to(device)
+        found: NDArray[np.float32] = (model.encode_entities(batch) @ targets.T).float().cpu().numpy()
         return found
 
     return scores

@@ -78,15 +78,17 @@ class SequenceTowers(nn.Module):
         self.register_buffer("learned", torch.ones(target.rows, dtype=torch.bool))
         self.rows = RowEncoder(target, hidden) if embedding != "lookup" else None
         self.own = (lookup or plain_lookup)("target", target.rows, hidden, START) if embedding != "feature" else None
-        self.codes = nn.ModuleList(nn.Embedding(number + 1, hidden) for number in codes)
-        for table in self.codes:
+        tables = [nn.Embedding(number + 1, hidden) for number in codes]
+        for table in tables:
             nn.init.normal_(table.weight, std=START)
+        self.codes = nn.ModuleList(tables)
         self.numbers = nn.Linear(len(settings.numbers), hidden, bias=False) if settings.numbers else None
         self.times = settings.time_features if timed else ()
         self.time = TimeFeatures(settings.periods_days)
-        self.from_times = nn.ModuleList(nn.Linear(self.time.channels, hidden) for _ in self.times)
-        for linear in self.from_times:
+        linears = [nn.Linear(self.time.channels, hidden) for _ in self.times]
+        for linear in linears:
             nn.init.normal_(linear.weight, std=START)
+        self.from_times = nn.ModuleList(linears)
         inner = settings.feed_forward * hidden
         size = settings.layers, settings.heads, inner, settings.length
         self.transformer = Transformer(hidden, *size, dropout, settings.causal)

@@ -25,17 +25,14 @@ from gnnscale.batches import (
 )
 from gnnscale.config import Settings, read_options, split_implementation
 from gnnscale.lake import Lake
-from gnnscale.nn import LinkLoss, PositionVectors, ProcessGroup, SequenceTowers, build_lookup, choose_loss
-from gnnscale.query import TEMPORAL_LINK_PREDICTION
-from gnnscale.sampling import NegativeRule, build_negatives
+from gnnscale.nn import LinkLoss, PositionVectors, ProcessGroup, SequenceTowers, build_lookup
 from gnnscale.schema import NETWORKS, SEQUENCE_OBJECTIVES, ConfigError, EdgeType, nearest
-from gnnscale.store import NodeFeatures
 from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.networks.network import LinkNetwork
 from gnnscale.training.objectives.link_objective import link_selection
-from gnnscale.training.objectives.objective import ModelSelection, Objective
+from gnnscale.training.objectives.objective import Objective
 from gnnscale.training.objectives.ranking import validate_ranking
-from gnnscale.training.objectives.sequence_training import SequenceTraining, Validation
+from gnnscale.training.objectives.sequence_training import SequenceTraining
 from gnnscale.training.predictors.sequence_predictor import SequencePredictor
 
 DEFAULT_OBJECTIVE = "dense_all_action"
@@ -63,36 +60,23 @@ def build_sequence_objective(settings: Settings) -> SequenceObjective:
     return objective
 
 
-def build_sequence_training(
-    settings: Settings,
-    counts: NDArray[np.int64],
-    features: NodeFeatures,
-    validation: Validation,
-    selection: ModelSelection,
-) -> SequenceTraining:
-    """Loss and negatives of sequences without a graph.
+def count_targets(known: KnownActions, targets: int) -> NDArray[np.int64]:
+    """How often each target is an action that training may look at, int64 ``[targets]``.
 
     Args:
-        settings: ``training`` and ``model.sequence`` count.
-        counts: how often each target is an action to learn from, ``[targets]``.
-        features: of the targets.
-        validation: metrics of a network.
-        selection: which validation is the best.
-
-    Raises:
-        ConfigError: the loss or the negatives don't fit the network.
+        known: actions.
+        targets: their number.
     """
-    training = settings.training
-
-    def fits(loss: type[Any]) -> bool:
-        return issubclass(loss, LinkLoss) and issubclass(SequenceNetwork.outputs, loss.outputs)
-
-    kind, options = choose_loss(training.loss, fits, "model.network=sequence", TEMPORAL_LINK_PREDICTION.losses)
-    name, given = split_implementation(training.negative_strategy)
-    rule = NegativeRule(name, training.negatives, training.negative_power, training.hard_ranks, options=given)
-    negatives = build_negatives(rule, counts, features, settings.seed, threads=settings.sampling.threads)
-    frequency = settings.model.sequence.frequency
-    return SequenceTraining(negatives, kind(options), frequency, len(counts), validation, selection)
+    counts = np.zeros(targets, np.int64)
+    limits, first = known.limits, known.log.indptr
+    for start in range(0, len(limits), 1 << 16):
+        stop = min(len(limits), start + (1 << 16))
+        # Places of these entities up to their limits.
+        lengths = limits[start:stop] - first[start:stop]
+        offset = np.repeat(first[start:stop] - np.cumsum(lengths) + lengths, lengths)
+        named = known.log.targets_at(np.arange(len(offset)) + offset)
+        counts += np.bincount(named[named >= 0], minlength=targets)
+    return counts
 
 
 @NETWORKS.register("sequence")
@@ -179,7 +163,9 @@ class SequenceNetwork(LinkNetwork):
     def link_source(self, lake: Lake, examples: SplitExamples[Examples], device: torch.device | None) -> SequenceSource:
         """Sequences of all actions up to the first validation anchor, and of the examples up to their own."""
         known, own = examples.examples, examples.validation
-        return self._source(known, int(known.anchors[own].min()))
+        source = self._source(known, int(known.anchors[own].min()))
+        source.check_sequences()
+        return source
 
     def link_model(self, source: Any, named: NDArray[np.bool_], group: ProcessGroup | None = None) -> nn.Module:
         """The transformer and the targets' tower."""
@@ -205,16 +191,7 @@ class SequenceNetwork(LinkNetwork):
 
     def target_counts(self, source: SequenceSource, examples: SplitExamples[Examples]) -> NDArray[np.int64]:
         """How often each is an action that training may look at."""
-        counts = np.zeros(source.builder.catalogue, np.int64)
-        limits, first = source.known.limits, self.log.indptr
-        for start in range(0, len(limits), 1 << 16):
-            stop = min(len(limits), start + (1 << 16))
-            # Places of these entities up to their limits.
-            lengths = limits[start:stop] - first[start:stop]
-            offset = np.repeat(first[start:stop] - np.cumsum(lengths) + lengths, lengths)
-            named = self.log.targets_at(np.arange(len(offset)) + offset)
-            counts += np.bincount(named[named >= 0], minlength=len(counts))
-        return counts
+        return count_targets(source.known, source.builder.catalogue)
 
     def link_objective(
         self,

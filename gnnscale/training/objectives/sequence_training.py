@@ -91,8 +91,13 @@ class SequenceTraining:
             seen,
             epoch * EPOCH + step,
         )
-        tensors = (torch.from_numpy(array) for array in (example, found.present, found.log_share))
-        return AskedBatch(sample, *tensors, len(everyone) / max(1, len(whole.place)))
+        return AskedBatch(
+            sample,
+            torch.from_numpy(example),
+            torch.from_numpy(found.present),
+            torch.from_numpy(found.log_share),
+            len(everyone) / max(1, len(whole.place)),
+        )
 
     def loss(self, outputs: SequenceOutputs, batch: AskedBatch) -> Tensor:
         """Mean over the global batch's positions, times its sequences: this part's share of it."""

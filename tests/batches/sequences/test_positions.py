@@ -8,7 +8,7 @@ from gnnscale.batches.examples.link_examples import Examples
 from gnnscale.batches.sequences.action_log import first_after
 from gnnscale.batches.sequences.positions import window_starts
 from gnnscale.config import read_options
-from gnnscale.schema import SEQUENCE_OBJECTIVES, ConfigError
+from gnnscale.schema import SEQUENCE_OBJECTIVES, ConfigError, DataError
 from tests.batches.sequences.logs import DAY, builder_of, known_until, random_log
 
 CASES = [
@@ -131,6 +131,14 @@ def test_batches_hold_every_sequence_once_and_are_as_many_in_every_epoch(batch_s
         assert filled < 1.25 * source.lengths.sum()
         actions = [source.lengths[batch].sum() for batch in epochs[0]]
         assert max(actions) < 2 * np.mean(actions)
+
+
+def test_nothing_to_train_on_is_said():
+    log = random_log()
+    for name, options in CASES:
+        source = source_of(log, known_until(log, -1), objective_of(name, options))
+        with pytest.raises(DataError, match="no entity has actions to train on"):
+            source.check_sequences()
 
 
 def test_a_window_is_at_most_so_long_and_windows_cover_what_trains():
