@@ -90,14 +90,14 @@ def figures(record: Mapping[str, Any]) -> dict[str, Any]:
     values = {row["method"]: row[metric] for row in record["rows"] if row.get("among", "all") == "all"}
     against = {name: found for name, found in record["against"].items() if values[name] is not None}
     best = (max if larger else min)(against, key=lambda name: values[name])
-    low = against[best]["low"] if larger else -against[best]["high"]
+    end = against[best]["low" if larger else "high"]
     return {
         "metric": metric,
         "network": values.get("network", values["model"]),
         "blend": values["model"],
         "baseline": values[best],
         "best": best,
-        "difference_low": low,
+        "difference_low": end if end is None or larger else -end,
         "made_of": record["blend"],
         "examples": record["examples"],
     }
@@ -105,7 +105,8 @@ def figures(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def line(row: Mapping[str, Any]) -> str:
     """A row of the table."""
-    cells = [f"{row[name]:.4f}" for name in ("network", "blend", "baseline", "difference_low")]
+    values = [row[name] for name in ("network", "blend", "baseline", "difference_low")]
+    cells = ["-" if value is None else f"{value:.4f}" for value in values]
     shown = f"{row['task']:26s} seed {row['seed']} {row['metric']:9s} network {cells[0]}  blend {cells[1]}  "
     return shown + f"{row['best']} {cells[2]}  difference_low {cells[3]}  {row['seconds']:.0f} s  [{row['made_of']}]"
 
