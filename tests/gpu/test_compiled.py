@@ -54,7 +54,7 @@ for width, halves in (*((width, None) for width in widths), (128, "*fp32")):
     constants = {**tile, "WIDTH": width, "CHUNK": chunk_of(width), **({} if halves else {"halves": None})}
     given = {**types, "halves": halves} if halves else types
     build(_scan, given, {**constants, "STEPS": STEPS}, WARPS, STAGES)
-    if width >= 128:
+    if width in (128, 256) and not halves:
         build(_append, given, constants, WARPS, STAGES)
 types = {**dict.fromkeys(("queries", "vectors", "scores"), "*fp32"), "positions": "*i32", "counts": "*i32"}
 types |= {"width": "i32", "stride": "i64"}
