@@ -24,6 +24,7 @@ PACKAGE = "cdktf_cdktf_provider_databricks"
 
 RESOURCES = (
     "cluster_policy",
+    "grant",
     "grants",
     "job",
     "mlflow_experiment",

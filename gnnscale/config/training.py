@@ -9,7 +9,8 @@ from pydantic import Field, field_validator, model_validator
 from gnnscale.config.implementation import Implementation, check_implementation
 from gnnscale.config.sampling import WalkSettings
 from gnnscale.config.section import Positive, Probability, Section, Share
-from gnnscale.schema import CONVOLUTIONS, LOSSES, NEGATIVES, ConfigError
+from gnnscale.config.sequence import SequenceSettings
+from gnnscale.schema import CONVOLUTIONS, LOSSES, NEGATIVES, SEQUENCE_OBJECTIVES, ConfigError
 
 
 class TreesSettings(Section):
@@ -56,7 +57,8 @@ class ModelSettings(Section):
 
     Args:
         network: ``two_branch`` for links, ``neighborhood`` for node-level tasks, ``blocks`` for convolutions on sampled
-            blocks of fixed shape, for both, ``trees`` for boosted trees on point-in-time features, for both, or another
+            blocks of fixed shape, for both, ``sequence`` for links by an entity's actions in their order, ``trees`` for
+            boosted trees on point-in-time features, for both, or another
             that is registered; ``auto`` is the first or the second.
         convolution: of blocks: GraphSAGE with ``mean``, ``sum`` or ``max`` of the neighbors, ``attention`` over them,
             ``importance`` pooling by their weights, or another that is registered; by name, or as a mapping of ``name``
@@ -77,6 +79,7 @@ class ModelSettings(Section):
             ``off`` with the network alone. Both are evaluated.
         new_targets: whether targets that no training example names are ranked as others are; false ranks them, but
             for the pair branch, after all others.
+        sequence: what ``model.network: sequence`` reads, and its transformer.
         trees: of boosted trees.
     """
 
@@ -93,6 +96,7 @@ class ModelSettings(Section):
     target_embedding: Literal["lookup", "feature", "fusion"] = "fusion"
     sharded_lookup_rows: Positive = 5_000_000
     new_targets: bool = True
+    sequence: SequenceSettings = SequenceSettings()
     trees: TreesSettings = TreesSettings()
     blend: Literal["auto", "off"] = "auto"
 
@@ -115,10 +119,13 @@ class TrainingSettings(Section):
         warmup_steps: steps of linear warm-up of the learning rate.
         source: of the blocks of ``model.network: blocks``: sampled in ``memory``, or ``shards`` of the shards stage,
             with features.
+        objective: what ``model.network: sequence`` is asked: at many positions of a sequence any action of the days
+            after (``dense_all_action``), or the next one (``sasrec``); at the latest alone either (``all_action``,
+            ``next_action``); by name, or as a mapping of ``name`` and options such as ``days``.
         negatives: targets sampled for the softmax over all targets, by popularity to ``negative_power``.
         negative_strategy: ``shared`` by a batch, ``in_batch`` for the targets of its other examples; and with
             ``model.network: blocks`` ``popularity`` and ``uniform`` for each example apart, or ``hard``: what walks
-            from its target visit often, but not most.
+            from its target visit often, but not most. ``mixed`` is in part in-batch, in part uniform.
         hard_walks, hard_ranks: of hard negatives: walks from a target to targets, and from which rank of visits to
             which.
         rank_depth: top ranks of an example's ranking that the loss of the two-branch network looks at.
@@ -154,6 +161,7 @@ class TrainingSettings(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     warmup_steps: Annotated[int, Field(ge=0)] = 50
     source: Literal["memory", "shards"] = "memory"
+    objective: Implementation = "auto"
     negatives: Positive = 1024
     negative_strategy: Implementation = "shared"
     hard_walks: WalkSettings | None = None
@@ -182,6 +190,11 @@ class TrainingSettings(Section):
     def _known_negatives(cls, value: Implementation) -> Implementation:
         # The default is there, and costs no import.
         return value if value == "shared" else check_implementation(NEGATIVES, value)
+
+    @field_validator("objective")
+    @classmethod
+    def _known_objective(cls, value: Implementation) -> Implementation:
+        return check_implementation(SEQUENCE_OBJECTIVES, value)
 
     @field_validator("gpu", mode="before")
     @classmethod

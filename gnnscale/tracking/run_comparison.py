@@ -98,8 +98,8 @@ def compare_runs(store: str, first: str, second: str) -> list[RunRow]:
     for kind, x, y in (("setting", a.data.params, b.data.params), ("table", _tables(a), _tables(b))):
         names = sorted({*x, *y})
         rows += [RunRow(kind, name, x.get(name), y.get(name)) for name in names if x.get(name) != y.get(name)]
-    x, y = a.data.metrics, b.data.metrics
-    rows += [RunRow("metric", name, x.get(name), y.get(name)) for name in sorted({*x, *y})]
+    one, other = a.data.metrics, b.data.metrics
+    rows += [RunRow("metric", name, one.get(name), other.get(name)) for name in sorted({*one, *other})]
     return rows
 
 
@@ -126,7 +126,8 @@ def _find(runs: list[MlflowRun], given: str) -> MlflowRun:
 
 def _tables(run: MlflowRun) -> dict[str, str]:
     """Versions of the tables that a run read, by name."""
-    return {given.dataset.name: given.dataset.digest for given in run.inputs.dataset_inputs if given.dataset}
+    inputs = run.inputs.dataset_inputs if run.inputs else ()
+    return {given.dataset.name: given.dataset.digest for given in inputs if given.dataset}
 
 
 def _seconds(run: MlflowRun) -> int | None:

@@ -50,8 +50,8 @@ def test_an_entry_point_runs_its_stage(
 
 
 def test_a_stage_that_there_is_not_has_no_entry_point() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'publish'"):
-        getattr(import_module("gnnscale.cli.job"), "publish")  # noqa: B009
+    with pytest.raises(AttributeError, match="no attribute 'paint'"):
+        getattr(import_module("gnnscale.cli.job"), "paint")  # noqa: B009
 
 
 def test_an_entry_point_returns_where_all_is_well(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

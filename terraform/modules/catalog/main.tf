@@ -1,3 +1,13 @@
+# One grant each, beside those that the catalog has; databricks_grants would take the others away.
+resource "databricks_grant" "catalog" {
+  # The writer's id is known once it is made; keys have to be known before.
+  for_each = merge({ writer = var.writer }, { for group in var.reader_groups : "group ${group}" => group })
+
+  catalog    = var.catalog
+  principal  = each.value
+  privileges = ["USE_CATALOG"]
+}
+
 resource "databricks_schema" "this" {
   catalog_name  = var.catalog
   name          = var.schema
