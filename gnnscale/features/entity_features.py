@@ -79,12 +79,6 @@ class EntityFeatures:
         self._aged = manifest.table(table).time_range is not None
         self.names: tuple[str, ...] = (*names, *([f"age({table})"] if self._aged else []))
 
-    @property
-    def categorical(self) -> tuple[int, ...]:
-        """Places of the features that are codes of categories, and not amounts."""
-        first = len(self.names) - self._aged - len(self._codes)
-        return tuple(range(first, first + len(self._codes)))
-
     def compute(self, entities: NDArray[np.int64], anchors: NDArray[np.int32]) -> Floats:
         """The features of N rows.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,10 @@ from gnnscale.store import Adjacency, GraphStore
 
 _LARGEST: Final = 1e30
 """Sums of what is larger would leave the range of 32 bits."""
+
+
+ReadColumn = Callable[[GraphStore, str, EventColumn, NDArray[np.int64]], NDArray[Any]]
+"""Values of a column of a table for some of its rows."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,14 @@ def _named_rows(store: GraphStore, link: Link, events: NDArray[np.int64]) -> NDA
     return found
 
 
-def _read(store, table, column, events, rows, read):  # type: ignore[no-untyped-def]
+def _read(
+    store: GraphStore,
+    table: str,
+    column: EventColumn,
+    events: NDArray[np.int64],
+    rows: Mapping[Link, NDArray[np.int64]],
+    read: ReadColumn,
+) -> NDArray[Any]:
     """A column for each event; what reads it is told NaN, or 0, where an event names no row."""
     if column.via is None:
         return read(store, table, column, events)

@@ -57,7 +57,7 @@ class PairFeatures:
         self._group_columns = sorted(kept[:MOST_GROUPS])
         codes = np.asarray(store.features(query.target.name).categorical)[:, self._group_columns]
         self.groups = np.ascontiguousarray(codes, np.int32)
-        sizes = [len(self.item_of) and store.node_count(query.target.name)]
+        sizes = [store.node_count(query.target.name)]
         sizes += [int(self.groups[:, g].max(initial=0)) + 1 for g in range(self.groups.shape[1])]
         self.offsets = np.cumsum(sizes).astype(np.int64)
         numbers = enumerate(manifest.table(query.event_table.name).numerical)

@@ -169,7 +169,10 @@ def _train_and_record(settings: Settings, lake: Lake, console: Console, run: Run
                     throughput = {name: figures[name] for name in training.THROUGHPUT if name in figures}
                     speeds.append((int(figures["step"]), throughput))
             else:
-                words = f"{training.metrics_in_words(figures)}, {training.throughput_in_words(figures)}"
+                words = training.metrics_in_words(figures)
+                # What is fitted at once has no throughput of steps.
+                if training.THROUGHPUT[0] in figures:
+                    words += f", {training.throughput_in_words(figures)}"
                 bar.say(f"epoch {figures['epoch']:.0f}: validation {words}")
 
         if training.fits_at_once(settings, query):

@@ -55,7 +55,6 @@ def grow(
     judge: TreeRows | None,
     options: TreesSettings,
     seed: int,
-    categorical: Sequence[int] = (),
     hear: Hear = _silent,
 ) -> lightgbm.Booster:
     """Grow trees until the loss of the rows that judge them no longer falls; without any, a fixed number.
@@ -66,7 +65,6 @@ def grow(
         judge: rows that tell when to stop; None to grow all of ``options.rounds``.
         options: of the trees.
         seed: of the rows and columns that each tree sees.
-        categorical: places of features that are codes of categories.
         hear: called after each tree.
     """
     import lightgbm
@@ -89,7 +87,7 @@ def grow(
         "verbosity": -1,
         **objective,
     }
-    data = lightgbm.Dataset(train.table, train.values, group=train.groups, categorical_feature=list(categorical))
+    data = lightgbm.Dataset(train.table, train.values, group=train.groups)
     watched: dict[str, Any] = {}
 
     def told(state: Any) -> None:
