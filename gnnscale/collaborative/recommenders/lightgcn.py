@@ -6,8 +6,8 @@ products with it are what training costs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Final, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import numpy as np
 import torch
@@ -77,7 +77,7 @@ class LightGCN(Recommender):
     meaning = "Vectors of users and items, smoothed over their graph."
     Options = LightGCNOptions
     draws = True
-    trials = ({}, {"epochs": 15}, {"layers": 2}, {"layers": 1, "epochs": 60})
+    trials: ClassVar[Sequence[Mapping[str, Any]]] = ({}, {"epochs": 15}, {"layers": 2}, {"layers": 1, "epochs": 60})
 
     def learn(self) -> None:
         """Train on all pairs."""
