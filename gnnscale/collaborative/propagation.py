@@ -28,11 +28,11 @@ class BipartiteGraph:
         items = np.maximum(np.asarray(seen.sum(axis=0)).ravel(), 1e-12) ** -0.5
         leveled = scipy.sparse.diags(users) @ seen @ scipy.sparse.diags(items)
         whole = scipy.sparse.bmat([[None, leveled], [leveled.T, None]], format="csr", dtype=np.float32)
-        starts, columns, values = (torch.from_numpy(part) for part in (whole.indptr, whole.indices, whole.data))
+        indptr, indices, data = (torch.from_numpy(part) for part in (whole.indptr, whole.indices, whole.data))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that CSR is in beta
             self.matrix = torch.sparse_csr_tensor(
-                starts, columns, values, size=whole.shape, device=device, check_invariants=False
+                indptr, indices, data, size=whole.shape, device=device, check_invariants=False
             )
 
     def smooth(self, vectors: Tensor, layers: int) -> Tensor:

@@ -59,8 +59,8 @@ def run_interactions(settings: InteractionSettings) -> InteractionResult:
     started = time.monotonic()
     for name in settings.metrics:
         find_list_metric(name)
-    for method in settings.methods:
-        make_recommender(method)
+    for implementation in settings.methods:
+        make_recommender(implementation)
     lake = Lake(settings.lake.uri, settings.lake.storage_options)
     check_room(lake)
     table = read_interactions(settings)
@@ -72,10 +72,10 @@ def run_interactions(settings: InteractionSettings) -> InteractionResult:
     title = f"{settings.recipe}/{settings.name}/seed {settings.seed}"
     with start_named_run(settings.tracking, lake, title, settings.name) as run:
         run.log_parameters(settings.model_dump(mode="json"))
-        methods = []
-        for tuned in compare_methods(split.validation, split.test, settings):
-            methods.append(tuned)
-            run.log_metrics({f"{tuned.name}/{metric}": tuned.mean(metric) for metric in settings.metrics})
+        methods: list[TunedMethod] = []
+        for method in compare_methods(split.validation, split.test, settings):
+            methods.append(method)
+            run.log_metrics({f"{method.name}/{metric}": method.mean(metric) for metric in settings.metrics})
         headline = settings.metrics[0]
         answer = answer_of(methods, headline)
         run.set_tags({"answer": answer.name})

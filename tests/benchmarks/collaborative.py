@@ -23,7 +23,7 @@ from gnnscale.collaborative.recommenders.lightgcn import LightGCN, LightGCNOptio
 from tests.benchmarks.interest_graph import GOWALLA, hold_out, interest_graph
 from tests.benchmarks.measure import arguments, finish, measured, surroundings
 
-SHARE, EPOCHS, BATCH, LAYERS, DIMS = 0.05, 20, 2048, 3, 64
+SHARE, EPOCHS, BATCH, LAYERS, DIMS = 0.1, 20, 2048, 3, 64
 """Of Gowalla's size in the small form; and what the peer has."""
 
 CLOSED_FORMS = ("co_occurrence", "low_pass", "local_ease")

@@ -12,7 +12,7 @@ from tests.collaborative.matrices import random_matrix, two_tastes
 SMALL = {"low_pass": {"dims": 4}, "pure_svd": {"dims": 4}}
 """A spectrum that is whole gives back what it was given."""
 
-LEARNING = [name for name in RECOMMENDERS.names() if name not in ("popularity", "random")]
+LEARNING = [name for name in RECOMMENDERS.names() if name not in ("popularity", "random", "own_items")]
 
 
 @pytest.mark.parametrize("name", LEARNING)

@@ -77,12 +77,7 @@ class LightGCN(Recommender):
     meaning = "Vectors of users and items, smoothed over their graph."
     Options = LightGCNOptions
     draws = True
-    trials: ClassVar[Sequence[Mapping[str, Any]]] = (
-        {},
-        {"epochs": 15},
-        {"layers": 2},
-        {"layers": 1, "epochs": 60},
-    )
+    trials: ClassVar[Sequence[Mapping[str, Any]]] = ({}, {"epochs": 15}, {"layers": 2}, {"layers": 1, "epochs": 60})
 
     def learn(self) -> None:
         """Train on all pairs."""
