@@ -4,12 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-fast test-faults site lint setup clean
+.PHONY: demo test test-fast test-faults pytest site lint setup clean
 
 demo: $(STAMP)
 	@$(BIN)/gnnscale run complete_journey
 
-test: $(STAMP) lint
+# Lint beside the tests, which leave a core idle now and then.
+test: $(STAMP)
+	@$(MAKE) --no-print-directory -j 2 pytest lint
+
+pytest: $(STAMP)
 	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 # What needs neither Spark nor Ray.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, cast, get_args
 
 from databricks.bundles.core import Bundle, Resources, Variable, variables
 from databricks.bundles.jobs import (
@@ -21,7 +21,10 @@ from databricks.bundles.jobs import (
 
 from gnnscale.pipeline import Answers, JobTask, job_plan, job_tasks
 
-SINGLE_NODE = {"spark.databricks.cluster.profile": "singleNode", "spark.master": "local[*]"}
+SINGLE_NODE: dict[str, Variable[str] | str] = {
+    "spark.databricks.cluster.profile": "singleNode",
+    "spark.master": "local[*]",
+}
 
 
 @variables
@@ -44,7 +47,7 @@ class Variables:
 
 def load_resources(bundle: Bundle) -> Resources:
     """The job, for the target that is deployed."""
-    answers = bundle.resolve_variable(Variables.answers)
+    answers: str = bundle.resolve_variable(cast(Any, Variables.answers))
     for allowed in get_args(Answers):
         if answers == allowed:
             resources = Resources()

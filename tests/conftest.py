@@ -53,14 +53,9 @@ if TYPE_CHECKING:
 def spark_settings() -> SparkSettings:
     """What all tests share a session with; also ``SPARK``."""
     from gnnscale.config import SparkSettings
+    from tests.shop import SPARK_SECTION
 
-    return SparkSettings(
-        master="local[2]",
-        driver_memory="1g",
-        shuffle_partitions=2,
-        # On a few hundred rows, compiling a plan costs more than interpreting it.
-        conf={"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"},
-    )
+    return SparkSettings(**SPARK_SECTION)
 
 
 def __getattr__(name: str) -> Any:
@@ -76,17 +71,35 @@ os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSeri
 os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
 
 
-SPARK_FIXTURES = {"spark", "shop", "cluster", "journey_lake", "sampled_journey"}
-"""What starts a session, or asks for what another test's session made."""
+SPARK_FIXTURES = {"spark", "shop", "cluster", "journey_lake", "busy_shop"}
+"""What starts a session, or asks for what another test's session made; a module may open one by itself."""
+
+
+LONGEST = (
+    "pipeline/test_queries.py",
+    "pipeline/test_complete_journey.py",
+    "query_labels/test_labels.py",
+    "pipeline/test_cluster.py",
+    "docs/test_examples.py",
+    "pipeline/test_workers.py",
+    "faults/test_faults.py",
+    "docs/test_commands.py",
+    "pipeline/test_jobs.py",
+    "etl/test_checks.py",
+)
+"""Files that take more than a minute, the longest first."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first: idle workers would wait for one that came last. What needs Spark is marked so."""
     for item in items:
-        if SPARK_FIXTURES & set(getattr(item, "fixturenames", ())):
+        own = hasattr(getattr(item, "module", None), "open_session")
+        if own or SPARK_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("spark")
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    tests = Path(__file__).parent
+    order = {tests / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (order.get(item.path, len(order)), item.path not in slow))
 
 
 @dataclass(frozen=True)

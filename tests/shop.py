@@ -14,6 +14,13 @@ OPENING = pd.Timestamp("2024-01-01", tz="UTC")
 QUERY = "PREDICT LIST_DISTINCT(purchases.product_id, 0, 7, days) RANK TOP 10 FOR EACH customers.customer_id"
 CAMPAIGNS = 6
 TAGS = ["new", "green", "small"]
+SPARK_SECTION = {
+    "master": "local[2]",
+    "driver_memory": "1g",
+    "shuffle_partitions": 2,
+    # On a few hundred rows, compiling a plan costs more than interpreting it.
+    "conf": {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"},
+}
 
 
 def make_shop(
@@ -88,7 +95,7 @@ def settings_content(folder: Path) -> dict[str, Any]:
             ],
             "target_hops": [{"purchases.product_id": 6}],
         },
-        "spark": {"master": "local[2]", "driver_memory": "1g", "shuffle_partitions": 2},
+        "spark": SPARK_SECTION,
         "model": {
             "channels": 8,
             "hidden": 16,

@@ -16,6 +16,7 @@ from .blocks.gather import gather_pooled as gather_pooled
 from .blocks.shard_loader import ShardLoader as ShardLoader
 from .blocks.shard_reader import ShardReader as ShardReader
 from .blocks.tower_batches import TargetRows as TargetRows
+from .blocks.tower_batches import TargetsThere as TargetsThere
 from .blocks.tower_batches import TowerBatch as TowerBatch
 from .blocks.tower_batches import TowerSource as TowerSource
 from .blocks.walk_loader import WalkLoader as WalkLoader
@@ -52,3 +53,10 @@ from .rows import NOTHING as NOTHING
 from .rows import HiddenColumns as HiddenColumns
 from .rows import RowFeatures as RowFeatures
 from .rows import Tensors as Tensors
+from .sequences.action_log import ActionLog as ActionLog
+from .sequences.positions import Asked as Asked
+from .sequences.positions import KnownActions as KnownActions
+from .sequences.positions import SequenceObjective as SequenceObjective
+from .sequences.sequence_batch import SequenceBatch as SequenceBatch
+from .sequences.sequence_batch import SequenceBuilder as SequenceBuilder
+from .sequences.sequence_source import SequenceSource as SequenceSource

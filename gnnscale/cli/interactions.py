@@ -58,4 +58,8 @@ def print_methods(record: Mapping[str, Any], console: Console, name: str) -> Non
         settings = ", ".join(f"{k}={v}" for k, v in row["options"].items()) if row["method"] != "mix" else ""
         table.add_row(row["method"], *cells, share, f"{row['seconds']:.1f}", settings, style="bold" if own else "")
     wide.print(table)
+    if cost := record.get("exploration"):
+        name = record["metrics"][0]
+        given = f"{cost.get(name, 0):.4f} -> {cost.get('explored_' + name, 0):.4f}"
+        console.print(f"{cost['share']:.0%} of the places go to items at random: {name} {given}", highlight=False)
     console.print(f"the answer is {record['answer']}: the best on validation", highlight=False)

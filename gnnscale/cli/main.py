@@ -133,10 +133,14 @@ def _add_options(parser: argparse.ArgumentParser, writes: bool) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from gnnscale.cli.interactions import run_interaction_recipe
+    from gnnscale.cli.sequences import run_sequence_recipe
     from gnnscale.config import recipe_kind
 
-    if recipe_kind(options.recipe, options.conf) == "interactions":
+    kind = recipe_kind(options.recipe, options.conf)
+    if kind == "interactions":
         return run_interaction_recipe(options)
+    if kind == "sequences":
+        return run_sequence_recipe(options)
     from gnnscale.cli.summary import print_summary
     from gnnscale.pipeline import Pipeline, PipelineContext
     from gnnscale.tracking import configure_logging

@@ -4,6 +4,7 @@ from .interactions import Events as Events
 from .interactions import Interactions as Interactions
 from .interactions import Scores as Scores
 from .ranking import evaluate_scorer as evaluate_scorer
+from .ranking import explored as explored
 from .ranking import item_sets as item_sets
 from .ranking import rank_items as rank_items
 from .reading.log import InteractionLog as InteractionLog
@@ -14,8 +15,11 @@ from .recommender import Recommender as Recommender
 from .recommender import make_recommender as make_recommender
 from .recommenders.item_weights import ease_weights as ease_weights
 from .recommenders.item_weights import item_knn_weights as item_knn_weights
+from .shop_log import ShopLogSettings as ShopLogSettings
+from .shop_log import write_shop_log as write_shop_log
 from .sparse_kernels import best_items as best_items
 from .tuning import TunedMethod as TunedMethod
 from .tuning import answer_of as answer_of
 from .tuning import compare_methods as compare_methods
+from .tuning import exploration_cost as exploration_cost
 from .weights import learn_weights as learn_weights

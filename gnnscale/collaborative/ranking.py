@@ -5,6 +5,7 @@ All items are ranked but those that the user has had, and ties are broken agains
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
@@ -63,6 +64,39 @@ def rank_items(
         last = None if truth is None else truth.take(rows)
         items[block], scores[block] = best_items(scorer.score(users[block]), had.take(rows), k, last)
     return items, scores
+
+
+def explored(items: Ids, had: Ragged, share: float, n_items: int, seed: int) -> Ids:
+    """Lists whose last places go to items drawn at random, so that something is learned of them.
+
+    Args:
+        items: lists, int64 ``[N, k]``, best first.
+        had: what is left out of each.
+        share: of the places, rounded up.
+        n_items: size of the catalogue.
+        seed: of the draws.
+
+    Returns:
+        int64 ``[N, k]``; -1 where the catalogue has no other item.
+    """
+    count = math.ceil(items.shape[1] * share)
+    found = items.copy()
+    if not count:
+        return found
+    found[:, -count:] = -1
+    rng = np.random.default_rng(seed)
+    for place in range(items.shape[1] - count, items.shape[1]):
+        open_rows = np.arange(len(found))
+        # What was had or is listed is drawn again; after so many times nothing else is left.
+        for _ in range(100):
+            drawn = rng.integers(0, n_items, len(open_rows))
+            fresh = ~had.take(open_rows).contains(drawn[:, None])[:, 0]
+            fresh &= ~(found[open_rows] == drawn[:, None]).any(1)
+            found[open_rows[fresh], place] = drawn[fresh]
+            open_rows = open_rows[~fresh]
+            if not len(open_rows):
+                break
+    return found
 
 
 def evaluate_scorer(

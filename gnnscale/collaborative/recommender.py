@@ -43,6 +43,9 @@ class Recommender(ABC):
     draws: ClassVar[bool] = False
     """Whether another seed gives another answer."""
 
+    for_repeats: ClassVar[bool] = False
+    """Whether it has anything to say only where lists may name what was seen."""
+
     most_items: ClassVar[int | None] = None
     """Items beyond which it can't be fitted; None for no limit."""
 

@@ -11,12 +11,13 @@ from typing import Any, Final
 import numpy as np
 import scipy.sparse
 
-from gnnscale.collaborative.ranking import evaluate_scorer
+from gnnscale.collaborative.ranking import evaluate_scorer, explored, item_sets, rank_items
 from gnnscale.collaborative.reading.split import Fold
 from gnnscale.collaborative.recommender import Recommender, make_recommender
 from gnnscale.collaborative.recommenders.mix import Mix
 from gnnscale.collaborative.weights import learn_weights
 from gnnscale.config import Implementation, InteractionSettings, split_implementation
+from gnnscale.metrics import evaluate_lists, find_list_metric
 from gnnscale.schema import RECOMMENDERS, ConfigError
 
 log = logging.getLogger(__name__)
@@ -56,8 +57,13 @@ class TunedMethod:
         return float(np.mean(self.test[metric]))
 
 
-def methods_for(items: int, given: Sequence[Implementation] = ()) -> list[Implementation]:
-    """Those that are compared: the given ones, or all that take so many items, but for the mix, which is made of them.
+def methods_for(items: int, given: Sequence[Implementation] = (), repeats: bool = False) -> list[Implementation]:
+    """Those that are compared, but for the mix, which is made of them.
+
+    Args:
+        items: size of the catalogue.
+        given: those that are asked for; by default all that take so many items.
+        repeats: whether lists may name what was seen.
 
     Raises:
         ConfigError: one that is given can't take them.
@@ -70,7 +76,7 @@ def methods_for(items: int, given: Sequence[Implementation] = ()) -> list[Implem
             if given:
                 raise ConfigError(f"methods: {name} takes no more than {most:,} items, and there are {items:,}")
             continue
-        if name != MIX:
+        if name != MIX and (given or repeats or not RECOMMENDERS.find(name).for_repeats):
             found.append(method)
     return found
 
@@ -124,7 +130,9 @@ def compare_methods(validation: Fold, test: Fold, settings: InteractionSettings)
     """
     metrics, seeds = settings.metrics, [settings.seed + i for i in range(settings.seeds)]
     fold = sampled_fold(validation, settings.tuning_users, settings.seed)
-    methods = methods_for(test.seen.shape[1], settings.methods)
+    test = sampled_fold(test, settings.test_users, settings.seed)
+    repeats = (test.seen.astype(bool) > test.had.astype(bool)).nnz > 0
+    methods = methods_for(test.seen.shape[1], settings.methods, repeats)
     tuned = [tune(method, fold, metrics, settings.seed, settings.tune) for method in methods]
     models = [method.model for method in tuned if method.model is not None]
     weights = learn_weights(models, fold.had, fold.truth, seed=settings.seed)
@@ -176,3 +184,29 @@ def _record(method: TunedMethod, model: Recommender, test: Fold, metrics: Sequen
 def answer_of(methods: Sequence[TunedMethod], metric: str) -> TunedMethod:
     """The method that predictions are made with: the best on validation, the mix among equals."""
     return max(methods, key=lambda method: (method.validation[metric], method.name == MIX))
+
+
+def exploration_cost(answer: TunedMethod, test: Fold, settings: InteractionSettings) -> dict[str, float]:
+    """The figures of the answer's lists with and without items drawn at random, over as many users as are judged.
+
+    Args:
+        answer: the method.
+        test: the fold.
+        settings: of the recipe; ``exploration`` of the places are given away.
+
+    Returns:
+        ``share``, and each metric that lists of that length reach under its name and under ``explored_<name>``.
+    """
+    fold = sampled_fold(test, settings.test_users, settings.seed)
+    users = np.flatnonzero(np.diff(fold.truth.indptr))
+    right, had = item_sets(fold.truth[users]), item_sets(fold.had[users])
+    model = make_recommender(answer.implementation, settings.seed).fit(fold.seen)
+    lists, _ = rank_items(model, users, fold.had, settings.top, right)
+    count = fold.truth.shape[1]
+    given = explored(lists, had, settings.exploration, count, settings.seed)
+    metrics = [name for name in settings.metrics if find_list_metric(name)[1] <= settings.top]
+    found = {"share": settings.exploration}
+    for prefix, items in (("", lists), ("explored_", given)):
+        means = evaluate_lists(metrics, items, right, count).means
+        found |= {prefix + name: means[name] for name in metrics}
+    return found

@@ -26,6 +26,7 @@ from .load import build_graph_schema as build_graph_schema
 from .load import build_settings as build_settings
 from .load import build_tables as build_tables
 from .load import load_interaction_settings as load_interaction_settings
+from .load import load_sequence_settings as load_sequence_settings
 from .load import load_settings as load_settings
 from .load import mentioned_kinds as mentioned_kinds
 from .load import recipe_kind as recipe_kind
@@ -41,6 +42,9 @@ from .sampling import WalkSettings as WalkSettings
 from .search_space import with_values as with_values
 from .section import Positive as Positive
 from .section import Section as Section
+from .section import Share as Share
+from .sequence import SequenceSettings as SequenceSettings
+from .sequence_recipe import SequenceRecipeSettings as SequenceRecipeSettings
 from .settings import ChecksSettings as ChecksSettings
 from .settings import ColumnSettings as ColumnSettings
 from .settings import GraphSettings as GraphSettings

@@ -61,6 +61,7 @@ class InteractionSettings(Section):
         methods: recommenders that are compared; by default all that fit the size.
         tune: whether each method's settings are chosen on validation; without, they are as given.
         tuning_users: users whose validation lists are looked at; of more, so many are drawn.
+        test_users: users whose test lists are judged; of more, so many are drawn.
         exploration: share of the places of each list that are given to items drawn at random.
     """
 
@@ -86,6 +87,7 @@ class InteractionSettings(Section):
     methods: tuple[Implementation, ...] = ()
     tune: bool = True
     tuning_users: Positive = 10_000
+    test_users: Positive = 100_000
     exploration: Share = 0.0
 
     @field_validator("targets")

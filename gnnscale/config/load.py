@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -15,8 +15,11 @@ from yaml import YAMLError
 from gnnscale.config.faults import explain_fault
 from gnnscale.config.interactions import InteractionSettings
 from gnnscale.config.search_space import take_lists, with_values
+from gnnscale.config.sequence_recipe import SequenceRecipeSettings
 from gnnscale.config.settings import Settings, TableSettings, query_name
 from gnnscale.schema import ConfigError, GraphSchema, SchemaError, Table, ValueKind, nearest
+
+S = TypeVar("S", InteractionSettings, SequenceRecipeSettings)
 
 
 def conf_folder() -> Path:
@@ -112,7 +115,8 @@ def load_settings(
 
 
 def recipe_kind(recipe: str, folder: Path | None = None) -> str:
-    """What a recipe is about: ``graph`` for tables and a query, ``interactions`` for a matrix of users and items.
+    """What a recipe is about: ``graph`` for tables and a query, ``interactions`` for a matrix of users and items,
+    ``sequences`` for users' items in their order.
 
     Raises:
         ConfigError: there is no such recipe.
@@ -133,14 +137,25 @@ def load_interaction_settings(
     Raises:
         ConfigError: an unknown recipe or key (the message names the nearest), or a value out of range.
     """
+    return _load_kind(InteractionSettings, recipe, overrides, folder)
+
+
+def load_sequence_settings(
+    recipe: str, overrides: Sequence[str] = (), folder: Path | None = None
+) -> SequenceRecipeSettings:
+    """The same of a recipe of the leave-last-out protocol."""
+    return _load_kind(SequenceRecipeSettings, recipe, overrides, folder)
+
+
+def _load_kind(kind: type[S], recipe: str, overrides: Sequence[str], folder: Path | None) -> S:
     folder = folder or conf_folder()
     path = _recipe_path(recipe, folder)
     content: Any = _read(path)
     composed = _compose([content, {"recipe": path.stem}], overrides, None, folder, str(path))
     try:
-        return InteractionSettings.model_validate(composed)
+        return kind.model_validate(composed)
     except ValidationError as error:
-        faults = [explain_fault(dict(fault), InteractionSettings) for fault in error.errors()]
+        faults = [explain_fault(dict(fault), kind) for fault in error.errors()]
         raise ConfigError("\n".join(dict.fromkeys(faults))) from None
 
 

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 NETWORK_KEYS = (
     "model.convolution",
+    "model.sequence",
     "sampling.strategy",
     "sampling.walks",
     "training.source",
+    "training.objective",
     "training.negative_strategy",
     "training.hard_walks",
     "training.rank_depth",

@@ -9,7 +9,8 @@ from pydantic import Field, field_validator, model_validator
 from gnnscale.config.implementation import Implementation, check_implementation
 from gnnscale.config.sampling import WalkSettings
 from gnnscale.config.section import Positive, Probability, Section, Share
-from gnnscale.schema import CONVOLUTIONS, LOSSES, NEGATIVES, ConfigError
+from gnnscale.config.sequence import SequenceSettings
+from gnnscale.schema import CONVOLUTIONS, LOSSES, NEGATIVES, SEQUENCE_OBJECTIVES, ConfigError
 
 
 class TreesSettings(Section):
@@ -27,25 +28,27 @@ class TreesSettings(Section):
         bins: that a feature's values are cut into.
         refit: whether the trees that are kept are grown again, as many as the validation examples have told, on these
             examples too: they are the latest that there are.
+        seeds: how often they are grown again, each time by another seed; answers are the mean.
         max_rows: training rows (for rankings: candidates) that are kept in memory; of more, a sample is taken.
         own, new: of rankings: most targets that are scored for an entity, of those that it has had, and of others.
-        own_negatives, new_negatives: of rankings: most of each kind that are learned from beside what came true.
+        own_negatives, new_negatives: of rankings: most of each kind that are learned from beside those that came true.
     """
 
     rounds: Positive = 1000
     patience: Positive = 50
     learning_rate: Annotated[float, Field(gt=0)] = 0.05
     leaves: Annotated[int, Field(ge=2)] = 15
-    min_rows: Positive = 50
-    columns: Annotated[float, Field(gt=0, le=1)] = 0.3
+    min_rows: Positive = 100
+    columns: Annotated[float, Field(gt=0, le=1)] = 0.2
     rows: Annotated[float, Field(gt=0, le=1)] = 0.7
-    l2: Annotated[float, Field(ge=0)] = 1.0
+    l2: Annotated[float, Field(ge=0)] = 5.0
     bins: Annotated[int, Field(ge=2, le=255)] = 127
     refit: bool = True
+    seeds: Positive = 2
     max_rows: Positive = 2_000_000
     own: Positive = 1000
     new: Positive = 200
-    own_negatives: Positive = 60
+    own_negatives: Positive = 100
     new_negatives: Positive = 40
 
 
@@ -54,7 +57,8 @@ class ModelSettings(Section):
 
     Args:
         network: ``two_branch`` for links, ``neighborhood`` for node-level tasks, ``blocks`` for convolutions on sampled
-            blocks of fixed shape, for both, ``trees`` for boosted trees on point-in-time features, for both, or another
+            blocks of fixed shape, for both, ``sequence`` for links by an entity's actions in their order, ``trees`` for
+            boosted trees on point-in-time features, for both, or another
             that is registered; ``auto`` is the first or the second.
         convolution: of blocks: GraphSAGE with ``mean``, ``sum`` or ``max`` of the neighbors, ``attention`` over them,
             ``importance`` pooling by their weights, or another that is registered; by name, or as a mapping of ``name``
@@ -75,6 +79,7 @@ class ModelSettings(Section):
             ``off`` with the network alone. Both are evaluated.
         new_targets: whether targets that no training example names are ranked as others are; false ranks them, but
             for the pair branch, after all others.
+        sequence: what ``model.network: sequence`` reads, and its transformer.
         trees: of boosted trees.
     """
 
@@ -91,6 +96,7 @@ class ModelSettings(Section):
     target_embedding: Literal["lookup", "feature", "fusion"] = "fusion"
     sharded_lookup_rows: Positive = 5_000_000
     new_targets: bool = True
+    sequence: SequenceSettings = SequenceSettings()
     trees: TreesSettings = TreesSettings()
     blend: Literal["auto", "off"] = "auto"
 
@@ -113,10 +119,13 @@ class TrainingSettings(Section):
         warmup_steps: steps of linear warm-up of the learning rate.
         source: of the blocks of ``model.network: blocks``: sampled in ``memory``, or ``shards`` of the shards stage,
             with features.
+        objective: what ``model.network: sequence`` is asked: at many positions of a sequence any action of the days
+            after (``dense_all_action``), or the next one (``sasrec``); at the latest alone either (``all_action``,
+            ``next_action``); by name, or as a mapping of ``name`` and options such as ``days``.
         negatives: targets sampled for the softmax over all targets, by popularity to ``negative_power``.
         negative_strategy: ``shared`` by a batch, ``in_batch`` for the targets of its other examples; and with
             ``model.network: blocks`` ``popularity`` and ``uniform`` for each example apart, or ``hard``: what walks
-            from its target visit often, but not most.
+            from its target visit often, but not most. ``mixed`` is in part in-batch, in part uniform.
         hard_walks, hard_ranks: of hard negatives: walks from a target to targets, and from which rank of visits to
             which.
         rank_depth: top ranks of an example's ranking that the loss of the two-branch network looks at.
@@ -152,6 +161,7 @@ class TrainingSettings(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     warmup_steps: Annotated[int, Field(ge=0)] = 50
     source: Literal["memory", "shards"] = "memory"
+    objective: Implementation = "auto"
     negatives: Positive = 1024
     negative_strategy: Implementation = "shared"
     hard_walks: WalkSettings | None = None
@@ -180,6 +190,11 @@ class TrainingSettings(Section):
     def _known_negatives(cls, value: Implementation) -> Implementation:
         # The default is there, and costs no import.
         return value if value == "shared" else check_implementation(NEGATIVES, value)
+
+    @field_validator("objective")
+    @classmethod
+    def _known_objective(cls, value: Implementation) -> Implementation:
+        return check_implementation(SEQUENCE_OBJECTIVES, value)
 
     @field_validator("gpu", mode="before")
     @classmethod

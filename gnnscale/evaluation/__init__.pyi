@@ -20,6 +20,8 @@ from .comparison import MODEL as MODEL
 from .comparison import Comparison as Comparison
 from .comparison import rivals_of as rivals_of
 from .holdout import Holdout as Holdout
+from .leave_last_out.run_protocol import ProtocolResult as ProtocolResult
+from .leave_last_out.run_protocol import run_leave_last_out as run_leave_last_out
 from .method_words import method_title as method_title
 from .method_words import number_format as number_format
 from .query_evaluation import build_report as build_report

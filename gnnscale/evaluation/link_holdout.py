@@ -17,7 +17,7 @@ from gnnscale.config import Settings
 from gnnscale.evaluation.baselines.baseline import link_baselines
 from gnnscale.evaluation.blend.blend import Blend, read_blend
 from gnnscale.evaluation.blend.candidates import best_of
-from gnnscale.evaluation.blend.link_blend import FEW_REPEATS, LinkBlender, share_of_repeats
+from gnnscale.evaluation.blend.link_blend import FEW_REPEATS, LinkBlender, forget_histories, share_of_repeats
 from gnnscale.evaluation.comparison import BLEND, MODEL, NETWORK, TOWER, Part
 from gnnscale.evaluation.holdout import Holdout, node_ids, read_answers
 from gnnscale.evaluation.list_comparison import PARTS, MethodLists, compare_lists
@@ -114,7 +114,9 @@ def evaluate_links(
         found = _own_lists(settings, lake, blender, int(anchors[rows[0]]), examples.entities[rows], pasts[-1])
         alone = settings.model.blend == "off" or blender.blend.is_network
         answer = found[NETWORK if alone else BLEND]["all"]
-        recalls.append(((answer.targets == ranked[rows]) | tied(answer.scores, scores[rows])).ravel())
+        # Rounding may swap two targets of a list, whose ranks a blend then counts in another order.
+        listed = Ragged.from_pairs(*_listed(answer.targets), len(rows)).contains(ranked[rows])
+        recalls.append((listed | tied(answer.scores, scores[rows])).ravel())
         for name, parts in found.items():
             lists.put(name, rows, {part: near.targets for part, near in parts.items()})
         for name, own in _baseline_lists(settings, blender, history, examples.entities[rows]).items():
@@ -137,9 +139,16 @@ def evaluate_links(
         task, methods, truth, past, count, resamples=resamples, seed=seed, entities=examples.entities
     )
     index_recall = float(np.concatenate(recalls).mean())
+    forget_histories()
     return LinkHoldout(
         comparison, ranked, scores, truth, examples.entities, anchors, history, blender.blend, index_recall, beyond
     )
+
+
+def _listed(targets: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row and target of each entry of lists."""
+    rows, places = np.nonzero(targets >= 0)
+    return rows, targets[rows, places]
 
 
 class _Lists:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gnnscale.batches import AnswerShape, EntityExamples, read_answer_shape, read_entity_examples
 from gnnscale.config import Settings
+from gnnscale.evaluation.baselines.baseline import find_baselines
 from gnnscale.evaluation.baselines.fitted_baselines import FittedBaselines
 from gnnscale.evaluation.blend.node_blend import read_methods
 from gnnscale.evaluation.comparison import BLEND, MODEL, NETWORK
@@ -52,7 +53,8 @@ def evaluate_nodes(settings: Settings, lake: Lake, store: GraphStore, query: Pre
         said = FittedBaselines(settings, lake, store, query).predict(test)
     # What the model is not, of network and blend, stands beside it.
     own = BLEND if settings.model.blend == "off" else NETWORK
-    names = [*([own] if own in said else []), *(name for name in said if name not in (NETWORK, BLEND))]
+    order = [own, *(baseline.name for baseline in find_baselines(shape.task))]
+    names = [name for name in order if name in said]
     methods = [MethodScores(MODEL, scores), *(MethodScores(name, said[name]) for name in names)]
     comparison = compare_scores(
         shape.task,

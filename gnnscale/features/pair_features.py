@@ -92,7 +92,7 @@ class PairFeatures:
         for anchor in np.unique(anchors):
             rows = np.flatnonzero(anchors == anchor)
             own = targets.take(rows)
-            places = pair if len(rows) == len(anchors) else np.concatenate([_span(targets, row) for row in rows])
+            places = pair if len(rows) == len(anchors) else np.concatenate([_span(targets, int(row)) for row in rows])
             found[places] = self._at(entities[rows], int(anchor), own)
         return found
 

@@ -7,7 +7,6 @@ one Delta commit puts them in the place of the old ones. Memory is that of one f
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -20,32 +19,23 @@ import torch
 from numpy.typing import NDArray
 
 from gnnscale.config import Settings, bind_query
-from gnnscale.inference.batch_inference import BatchInference, Partition, model_key, weights_digest
+from gnnscale.inference.batch_inference import BatchInference, Partition
 from gnnscale.inference.encode import PartitionEncoder
-from gnnscale.inference.population import read_keys
+from gnnscale.inference.refresh_plan import RefreshPlan, plan_refresh, table_version
 from gnnscale.inference.refreshed import (
     KIND,
     TABLE,
-    EntityRows,
-    Refreshed,
-    RefreshState,
     commit_rows,
     file_cut,
-    files_by_start,
-    read_columns,
-    read_refreshed,
+    merged_rows,
+    new_rows,
     refreshed_schema,
     show_time,
 )
 from gnnscale.lake import Lake, PartFiles, fingerprint
-from gnnscale.query import PredictiveQuery
-from gnnscale.schema import ConfigError
 from gnnscale.store import GraphStore
 
 log = logging.getLogger(__name__)
-
-CHUNK = 1 << 22
-"""Edges that are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +95,8 @@ def refresh_vectors(
     shown: Shown | None = None,
     force: bool = False,
 ) -> RefreshSummary:
-    """Bring ``refreshed_<query>`` up to a time: node_id, entity (key), anchor_time, events, run and vector.
+    """Bring ``refreshed_<query>`` up to a time: node_id, entity (key), anchor_time, events, run, vector, and
+    the targets of its own neighborhood with their scores.
 
     An entity is embedded where the number of its events up to the time is another than when it was embedded last, so
     that missed days and events that came late are caught up with. Its vector is of its own anchor time.
@@ -125,7 +116,7 @@ def refresh_vectors(
     """
     started, device = time.monotonic(), device or torch.device("cpu")
     query = bind_query(settings, store.manifest)
-    plan = _plan(settings, lake, store, query, as_of, device, force)
+    plan = plan_refresh(settings, lake, store, query, as_of, device, force)
     changed = plan.changed
     encoded, shown = len(changed), shown or Shown()
     shown.begin(encoded)
@@ -141,117 +132,19 @@ def refresh_vectors(
     return summary
 
 
-def count_events(store: GraphStore, table: str, anchor: int, chunk: int = CHUNK) -> NDArray[np.int64]:
-    """Events of each node of a table up to an anchor: rows of tables with times that name it, int64 ``[nodes]``.
-
-    Args:
-        store: of the graph.
-        table: whose nodes.
-        anchor: seconds after the graph's origin.
-        chunk: edges that are looked at together.
-    """
-    total = np.zeros(store.node_count(table), np.int64)
-    timed = {name for name, span in store.manifest.time_ranges.items() if span}
-    links = {figures.link for figures in store.manifest.links}
-    for edge_type in store.edges_from(table):
-        if not edge_type.reverse or edge_type.link not in links or edge_type.target not in timed:
-            continue
-        adjacency = store.adjacency(edge_type)
-        indptr = np.asarray(adjacency.indptr)
-        # Ascending in time within a source, so that most edges of most sources need no look.
-        late = [
-            at + np.flatnonzero(np.asarray(adjacency.times[at : at + chunk]) > anchor)
-            for at in range(0, len(adjacency.times), chunk)
-        ]
-        total += np.diff(indptr)
-        if late:
-            sources = np.searchsorted(indptr, np.concatenate(late), side="right") - 1
-            total -= np.bincount(sources, minlength=len(total))
-    return total
-
-
-@dataclass(frozen=True, eq=False)
-class _Plan:
-    """What a run has to do.
-
-    Args:
-        query: bound query.
-        state: that it leaves.
-        last: that it builds on; None where all is embedded.
-        reason: why that is so.
-        keys: of all entities.
-        events: known of each.
-        changed: node ids to embed, ascending.
-        files: of the last run, by their first node id.
-    """
-
-    query: PredictiveQuery
-    state: RefreshState
-    last: Refreshed | None
-    reason: str
-    keys: pa.Array
-    events: NDArray[np.int64]
-    changed: NDArray[np.int64]
-    files: dict[int, str]
-
-
-def _plan(
-    settings: Settings,
-    lake: Lake,
-    store: GraphStore,
-    query: PredictiveQuery,
-    as_of: int,
-    device: torch.device,
-    force: bool,
-) -> _Plan:
-    name = settings.query.name
-    model, weights = model_key(settings, lake, query, device.type), weights_digest(lake, name)
-    encoding = _encoding(store)
-    keys, events = (
-        read_keys(lake, query.entity.name),
-        count_events(store, query.entity.name, as_of - store.manifest.origin),
-    )
-    last = read_refreshed(lake, name)
-    if last is not None and as_of < last.as_of and not force:
-        raise ConfigError(
-            f"{last.table} is of {show_time(last.as_of)}, and can't go back to {show_time(as_of)}; with --force all "
-            "entities are embedded as of then"
-        )
-    files, known, reason = {}, None, "forced" if force else "there was no run before"
-    if last is not None and not force:
-        reason = _why_all(last, model, encoding)
-        files, known = {}, None
-        if not reason:
-            files, known = _known_events(lake, last, keys, len(events))
-            reason = "" if known is not None else "keys or files are others than those of the last run"
-    if known is None:
-        changed, last = np.arange(len(events)), None
-        basis = fingerprint(
-            {"model": model, "as_of": as_of, "graph": store.manifest.to_dict(), "table": _version(lake, name)}
-        )
-        state = RefreshState(as_of, 1, basis, model, weights, encoding, settings.embedding.partition_rows, len(changed))
-    else:
-        assert last is not None
-        changed = np.flatnonzero(known != events)
-        state = RefreshState(
-            as_of, last.run + 1, last.basis, model, weights, encoding, last.partition_rows, len(changed)
-        )
-    return _Plan(query, state, last, reason, keys, events, changed, files)
-
-
 def _write(
     settings: Settings,
     lake: Lake,
     store: GraphStore,
     device: torch.device,
-    plan: _Plan,
+    plan: RefreshPlan,
     shown: Shown,
 ) -> tuple[int, int]:
     """Write the files that changed entities are in, and commit them: version, and files written."""
     table, state, size = TABLE.format(query=settings.query.name), plan.state, plan.state.partition_rows
     inputs = {
         "state": asdict(state),
-        "version": plan.last.latest if plan.last else _version(lake, settings.query.name),
+        "version": plan.last.latest if plan.last else table_version(lake, settings.query.name),
         "graph": store.manifest.to_dict(),
         "events": hashlib.sha256(plan.events.tobytes()).hexdigest(),
     }
@@ -270,8 +163,8 @@ def _write(
             nodes = plan.changed[(plan.changed >= start) & (plan.changed < stop)]
             rows = _encoded(encoder, plan, start, stop, nodes)
             if old is not None:
-                rows = EntityRows.read(lake, table, old).replaced(nodes, rows, stop)
-            parts.write(names[-1], rows.to_table(plan.keys), numbers=("vector",))
+                rows = merged_rows(lake, table, old, rows, stop)
+            parts.write(names[-1], rows, numbers=("vector", "scores"))
         shown.advance(int(((plan.changed >= start) & (plan.changed < stop)).sum()))
     sizes = parts.sizes()
     files = {name: sizes[name] for name in names}
@@ -280,48 +173,7 @@ def _write(
     return version, len(names)
 
 
-def _encoded(encoder: PartitionEncoder, plan: _Plan, start: int, stop: int, nodes: NDArray[np.int64]) -> EntityRows:
-    state, count = plan.state, len(nodes)
-    inference = BatchInference(state.basis, plan.query.text, {"entities": ("vectors", "pairs")}, ())
-    rows = encoder.encode(inference, Partition("entities", state.as_of, start, stop), nodes)["vectors"]
-    vectors = rows["vector"].combine_chunks().flatten().to_numpy().reshape(count, -1)
-    same = np.ones(count, np.int64)
-    return EntityRows(int(nodes[0]), state.as_of * same, plan.events[nodes], state.run * same, vectors)
-
-
-def _why_all(last: Refreshed, model: str, encoding: str) -> str:
-    if last.model != model:
-        return "the model, its sampling or its device is another than in the last run"
-    return "the graph's columns are encoded otherwise than in the last run" if last.encoding != encoding else ""
-
-
-def _known_events(
-    lake: Lake, last: Refreshed, keys: pa.Array, entities: int
-) -> tuple[dict[int, str], NDArray[np.int64] | None]:
-    """Files of the table, and events that it knows of each entity, -1 of new ones; None where keys or files are others.
-
-    Node ids are those of the last run as long as the graph is extended; a graph that was built anew may have others.
-    """
-    files = files_by_start(lake, last)
-    known = np.full(entities, -1)
-    for start, file in (files or {}).items():
-        rows = read_columns(lake, last.table, file, ["entity", "events"])
-        stop = start + rows.num_rows
-        if start % last.partition_rows or stop > entities:
-            return {}, None
-        if not rows["entity"].combine_chunks().equals(keys.slice(start, rows.num_rows)):
-            return {}, None
-        known[start:stop] = rows["events"].to_numpy()
-    return (files, known) if files is not None else ({}, None)
-
-
-def _encoding(store: GraphStore) -> str:
-    """Digest of how columns are encoded, which an extended graph leaves as it was."""
-    features = [[table.name, [asdict(feature) for feature in table.features]] for table in store.manifest.tables]
-    text = json.dumps([store.manifest.origin, features], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-
-def _version(lake: Lake, query: str) -> int:
-    table = TABLE.format(query=query)
-    return lake.version(table) if lake.exists(table) else -1
+def _encoded(encoder: PartitionEncoder, plan: RefreshPlan, start: int, stop: int, nodes: NDArray[np.int64]) -> pa.Table:
+    inference = BatchInference(plan.state.basis, plan.query.text, {"entities": ("vectors", "pairs")}, ())
+    encoded = encoder.encode(inference, Partition("entities", plan.state.as_of, start, stop), nodes)
+    return new_rows(encoded, plan.keys, plan.events, plan.state.run)

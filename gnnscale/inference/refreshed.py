@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -84,68 +84,46 @@ def read_refreshed(lake: Lake, query: str) -> Refreshed | None:
     return None
 
 
-@dataclass(frozen=True, eq=False)
-class EntityRows:
-    """Rows of consecutive entities, in order of node id.
+def new_rows(encoded: Mapping[str, pa.Table], keys: pa.Array, events: NDArray[np.int64], run: int) -> pa.Table:
+    """Entities that a run has embedded, as rows of the table.
 
     Args:
-        start: node id of the first.
-        anchors: epoch seconds at which each was embedded, int64 ``[rows]``.
-        events: that were known of each then, int64 ``[rows]``.
-        runs: number of the run that embedded each, int64 ``[rows]``.
-        vectors: float32 ``[rows, channels]``.
+        encoded: ``vectors`` and ``pairs``, rows as those of ``embeddings_<table>`` and ``pairs_<query>``.
+        keys: of all entities, in order of node id.
+        events: known of each entity.
+        run: its number.
     """
+    vectors, pairs = encoded["vectors"], encoded["pairs"]
+    nodes = vectors["node_id"].to_numpy()
+    columns = {
+        "node_id": vectors["node_id"],
+        "entity": keys.take(pa.array(nodes)),
+        "anchor_time": vectors["anchor_time"],
+        "events": pa.array(events[nodes]),
+        "run": pa.array(np.full(len(nodes), run)),
+        "vector": vectors["vector"],
+        "targets": pairs["targets"],
+        "scores": pairs["scores"],
+    }
+    return pa.table(columns)
 
-    start: int
-    anchors: NDArray[np.int64]
-    events: NDArray[np.int64]
-    runs: NDArray[np.int64]
-    vectors: NDArray[np.float32]
 
-    @classmethod
-    def read(cls, lake: Lake, table: str, file: str) -> EntityRows:
-        """The rows of a file."""
-        rows = _read(lake, table, file)
-        vectors = rows["vector"].combine_chunks().flatten().to_numpy().reshape(rows.num_rows, -1)
-        anchors, events, runs = (rows[name].cast(pa.int64()).to_numpy() for name in ("anchor_time", "events", "run"))
-        return cls(int(rows["node_id"][0].as_py()), anchors // 1_000_000, events, runs, vectors)
+def merged_rows(lake: Lake, table: str, file: str, new: pa.Table, stop: int) -> pa.Table:
+    """Rows of a file with new ones in the place of those of the same entities, or behind them, in order of node id.
 
-    def replaced(self, nodes: NDArray[np.int64], rows: EntityRows, stop: int) -> EntityRows:
-        """Rows up to a node id, with those of some nodes in the place of what was there.
-
-        Args:
-            nodes: int64, ascending; every node that is new is one of them.
-            rows: of these.
-            stop: node id after the last.
-        """
-        places = nodes - self.start
-
-        def merge(old: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
-            merged = np.empty((stop - self.start, *old.shape[1:]), old.dtype)
-            merged[: len(old)] = old
-            merged[places] = new
-            return merged
-
-        names = ("anchors", "events", "runs", "vectors")
-        return EntityRows(self.start, *(merge(getattr(self, name), getattr(rows, name)) for name in names))
-
-    def to_table(self, keys: pa.Array) -> pa.Table:
-        """As rows of the table.
-
-        Args:
-            keys: of all entities, in order of node id.
-        """
-        count, width = self.vectors.shape
-        values = pa.array(np.ascontiguousarray(self.vectors, np.float32).ravel())
-        columns = {
-            "node_id": pa.array(np.arange(self.start, self.start + count)),
-            "entity": keys.slice(self.start, count),
-            "anchor_time": pa.array(self.anchors * 1_000_000).cast(TIMESTAMP),
-            "events": pa.array(self.events),
-            "run": pa.array(self.runs),
-            "vector": pa.FixedSizeListArray.from_arrays(values, width),
-        }
-        return pa.table(columns)
+    Args:
+        lake: where the table is.
+        table: its name.
+        file: of consecutive entities, in order.
+        new: of the same columns; every entity that the file lacks is one of them.
+        stop: node id after the last.
+    """
+    old = _read(lake, table, file)
+    start = int(old["node_id"][0].as_py())
+    places = np.arange(stop - start)
+    places[new["node_id"].to_numpy() - start] = old.num_rows + np.arange(new.num_rows)
+    rows = pa.concat_tables([old, new.select(old.column_names).cast(old.schema)]).combine_chunks()
+    return rows.take(pa.array(places)).combine_chunks()
 
 
 def refreshed_schema(key_type: pa.DataType) -> pa.Schema:
@@ -159,6 +137,8 @@ def refreshed_schema(key_type: pa.DataType) -> pa.Schema:
             ("events", whole),
             ("run", whole),
             ("vector", pa.list_(pa.float32())),
+            ("targets", pa.list_(whole)),
+            ("scores", pa.list_(pa.float32())),
         ]
     )
 

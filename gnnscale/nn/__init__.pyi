@@ -18,6 +18,9 @@ from .keyed_dropout import set_dropout_step as set_dropout_step
 from .losses.loss import LinkLoss as LinkLoss
 from .losses.loss import NodeLoss as NodeLoss
 from .losses.loss import choose_loss as choose_loss
+from .sequence.sequence_towers import PositionVectors as PositionVectors
+from .sequence.sequence_towers import SequenceOutputs as SequenceOutputs
+from .sequence.sequence_towers import SequenceTowers as SequenceTowers
 from .target_transform import TargetTransform as TargetTransform
 from .two_branch import NOT_YET as NOT_YET
 from .two_branch import Scores as Scores

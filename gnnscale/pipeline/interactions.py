@@ -16,6 +16,9 @@ from gnnscale.collaborative import (
     TunedMethod,
     answer_of,
     compare_methods,
+    exploration_cost,
+    explored,
+    item_sets,
     make_recommender,
     rank_items,
     read_interactions,
@@ -70,15 +73,18 @@ def run_interactions(settings: InteractionSettings) -> InteractionResult:
     with start_named_run(settings.tracking, lake, title, settings.name) as run:
         run.log_parameters(settings.model_dump(mode="json"))
         methods = []
-        for method in compare_methods(split.validation, split.test, settings):
-            methods.append(method)
-            run.log_metrics({f"{method.name}/{metric}": method.mean(metric) for metric in settings.metrics})
+        for tuned in compare_methods(split.validation, split.test, settings):
+            methods.append(tuned)
+            run.log_metrics({f"{tuned.name}/{metric}": tuned.mean(metric) for metric in settings.metrics})
         headline = settings.metrics[0]
         answer = answer_of(methods, headline)
         run.set_tags({"answer": answer.name})
+        cost = exploration_cost(answer, split.test, settings) if settings.exploration else None
         write_predictions(settings, lake, table, split, answer)
     methods.sort(key=lambda method: -method.mean(headline))
     record = comparison_record(settings, split, table, methods, answer, time.monotonic() - started)
+    if cost is not None:
+        record["exploration"] = cost
     lake.write_record(COMPARISON.format(name=settings.name), record)
     return InteractionResult(methods, answer, record)
 
@@ -86,16 +92,24 @@ def run_interactions(settings: InteractionSettings) -> InteractionResult:
 def write_predictions(
     settings: InteractionSettings, lake: Lake, table: InteractionLog, split: InteractionSplit, answer: TunedMethod
 ) -> None:
-    """Fit the answer to everything, and write the lists of all users."""
+    """Fit the answer to everything, and write the lists of all users; what was drawn at random has no score."""
     model = make_recommender(answer.implementation, settings.seed).fit(split.whole)
     users = np.flatnonzero(np.diff(split.whole.indptr))
     ranked, scores = rank_items(model, users, split.had, settings.top)
+    drawn = np.zeros(ranked.shape, np.bool_)
+    if settings.exploration:
+        listed = explored(
+            ranked, item_sets(split.had[users]), settings.exploration, split.whole.shape[1], settings.seed
+        )
+        drawn, ranked = listed != ranked, listed
+        scores[drawn] = np.nan
     row, place = np.nonzero(ranked >= 0)
     rows = {
         "user": table.user_keys.take(pa.array(users[row])),
         "item": table.item_keys.take(pa.array(ranked[row, place])),
         "rank": pa.array(place + 1, pa.int32()),
-        "score": pa.array(scores[row, place]),
+        "score": pa.array(scores[row, place], mask=drawn[row, place]),
+        "explored": pa.array(drawn[row, place]),
     }
     lake.write(f"predictions_{settings.name}", pa.table(rows), metadata={"method": answer.name})
 

@@ -73,9 +73,56 @@ def refreshed_rows(lake: Lake, table: str, version: int, after: int) -> Iterator
     """
     columns = ["entity", "anchor_time", "vector"]
     for batch in _batches(lake, table, version, columns, ds.field("run") > after):
-        anchors = pc.divide(batch["anchor_time"].cast(pa.int64()), 1_000_000).to_pylist()
         found = key_text(batch["entity"]).to_pylist()
-        yield from zip(found, vector_payloads(_matrix(batch["vector"]), anchors), strict=True)
+        yield from zip(found, vector_payloads(_matrix(batch["vector"]), _anchors(batch)), strict=True)
+
+
+def has_pairs(lake: Lake, table: str, version: int) -> bool:
+    """Whether any entity has scored targets in ``pairs_<query>`` or ``refreshed_<query>``: of towers, none has."""
+    rows = lake.open(table, version).to_pyarrow_dataset()
+    found = rows.to_batches(columns=["targets"], batch_size=BATCH, batch_readahead=1, fragment_readahead=1)
+    return any(len(batch["targets"].flatten()) > 0 for batch in found)
+
+
+PAIRS_LAYOUT: Final = {"kind": "answers", "columns": ["target", "score"], "lists": True}
+
+
+def pair_rows(
+    lake: Lake, table: str, version: int, entities: pa.Array, targets: pa.Array, anchor: int
+) -> Iterator[tuple[str, bytes]]:
+    """Scores of targets of ``pairs_<query>`` at one anchor, by the entities' keys.
+
+    Args:
+        lake: holds the table.
+        table: its name.
+        version: of it.
+        entities, targets: keys, in order of node id.
+        anchor: epoch seconds.
+    """
+    texts, time = key_text(entities), pa.scalar(datetime.fromtimestamp(anchor, UTC), TIMESTAMP)
+    tokens = _tokens(pa.chunked_array([targets]))
+    columns = ["entity", "targets", "scores"]
+    for batch in _batches(lake, table, version, columns, ds.field("anchor_time") == time):
+        yield from _pairs(texts.take(batch["entity"]).to_pylist(), batch, tokens, [anchor] * batch.num_rows)
+
+
+def refreshed_pairs(lake: Lake, table: str, version: int, targets: pa.Array, after: int) -> Iterator[tuple[str, bytes]]:
+    """The same of ``refreshed_<query>``, of runs after one; see :func:`refreshed_rows`."""
+    tokens = _tokens(pa.chunked_array([targets]))
+    columns = ["entity", "anchor_time", "targets", "scores"]
+    for batch in _batches(lake, table, version, columns, ds.field("run") > after):
+        yield from _pairs(key_text(batch["entity"]).to_pylist(), batch, tokens, _anchors(batch))
+
+
+def _pairs(
+    keys: list[str], batch: pa.RecordBatch, tokens: list[str], anchors: list[int]
+) -> Iterator[tuple[str, bytes]]:
+    """Entities' scored targets, the targets' keys as JSON has them."""
+    stops = np.cumsum(pc.list_value_length(batch["targets"]).to_numpy()).tolist()
+    targets = [tokens[node] for node in batch["targets"].flatten().to_pylist()]
+    scores = _tokens(pa.chunked_array([batch["scores"].flatten()]))
+    for key, anchor, start, stop in zip(keys, anchors, [0, *stops[:-1]], stops, strict=True):
+        yield key, f"[{anchor},[{','.join(targets[start:stop])}],[{','.join(scores[start:stop])}]]".encode()
 
 
 def answer_layout(schema: pa.Schema) -> dict[str, Any]:
@@ -155,6 +202,11 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
 
 def _matrix(vectors: pa.Array) -> np.ndarray[Any, np.dtype[np.float32]]:
     found: np.ndarray[Any, np.dtype[np.float32]] = vectors.flatten().to_numpy().reshape(len(vectors), -1)
+    return found
+
+
+def _anchors(batch: pa.RecordBatch) -> list[int]:
+    found: list[int] = pc.divide(batch["anchor_time"].cast(pa.int64()), 1_000_000).to_pylist()
     return found
 
 

@@ -13,16 +13,20 @@ from gnnscale.lake import Lake, fingerprint
 from gnnscale.publish.key_values import connect
 from gnnscale.publish.keys import type_text
 from gnnscale.publish.lake_rows import (
+    PAIRS_LAYOUT,
     answer_layout,
     answer_rows,
     column_type,
     count_channels,
     embedding_rows,
+    has_pairs,
     last_anchor,
+    pair_rows,
+    refreshed_pairs,
     refreshed_rows,
 )
 from gnnscale.publish.publication import NewTable, Publication
-from gnnscale.publish.versions import Namespace, State
+from gnnscale.publish.versions import PAIRS, Namespace, State
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import ConfigError, LakeError, StoreError
 
@@ -152,7 +156,7 @@ def lake_tables(settings: Settings, lake: Lake, query: PredictiveQuery) -> dict[
         LakeError: there is none.
     """
     name = settings.query.name
-    found = {}
+    found: dict[str, LakeTable] = {}
     if query.task_type.predicts_links:
         found |= _vectors(settings, lake, query)
     predictions = f"predictions_{name}"
@@ -202,36 +206,63 @@ def _embeddings(settings: Settings, lake: Lake, table: str, side: str) -> LakeTa
 
 
 def _vectors(settings: Settings, lake: Lake, query: PredictiveQuery) -> dict[str, LakeTable]:
-    """Vectors of targets, and of entities: those of the last refresh, where they can be compared with the targets'."""
-    found = {}
-    for table, side in ((query.target.name, "targets"), (query.entity.name, "entities")):
+    """Vectors of targets, and of entities: those of the last refresh, where they can be compared with the targets'.
+
+    Beside them are scores of pairs, where the network gives any.
+    """
+    entities, targets, found = query.entity.name, query.target.name, {}
+    for table, side in ((targets, "targets"), (entities, "entities")):
         if lake.exists(f"embeddings_{table}"):
             found[table] = _embeddings(settings, lake, table, side)
-    last = read_refreshed(lake, settings.query.name)
-    other = found.get(query.target.name)
-    if last is not None and (
-        query.entity.name not in found or other is None or other.new.source["model"] == last.weights
-    ):
-        found[query.entity.name] = _refreshed(settings, lake, query, last)
+    last, other = read_refreshed(lake, settings.query.name), found.get(targets)
+    if last is not None and (entities not in found or other is None or other.new.source["model"] == last.weights):
+        found |= _refreshed(settings, lake, query, last)
+    elif entities in found:
+        if last is not None:
+            log.warning(
+                "vectors of the last refresh are of another model than embeddings_%s: those of the embed stage are "
+                "published until it has run again",
+                targets,
+            )
+        found |= _pairs(settings, lake, query, found[entities].new)
     return found
 
 
-def _refreshed(settings: Settings, lake: Lake, query: PredictiveQuery, last: Refreshed) -> LakeTable:
-    source = {
-        "table": last.table,
-        "version": last.version,
-        "run": last.run,
-        "basis": last.basis,
-        "model": last.weights,
-        "as_of": last.as_of,
+def _pairs(settings: Settings, lake: Lake, query: PredictiveQuery, vectors: NewTable) -> dict[str, LakeTable]:
+    """Pairs of the embed stage, beside the entities' vectors."""
+    name = f"pairs_{settings.query.name}"
+    if not lake.exists(name) or not has_pairs(lake, name, version := lake.version(name)):
+        return {}
+    source = {**vectors.source, "table": name, "version": version}
+
+    def rows() -> Iterator[tuple[str, bytes]]:
+        entities, targets = (read_keys(lake, table.name) for table in (query.entity, query.target))
+        return pair_rows(lake, name, version, entities, targets, source["anchor"])
+
+    return {PAIRS: LakeTable(NewTable(vectors.key_type, dict(PAIRS_LAYOUT), source), rows)}
+
+
+def _refreshed(settings: Settings, lake: Lake, query: PredictiveQuery, last: Refreshed) -> dict[str, LakeTable]:
+    """Vectors of the last refresh, and its pairs."""
+    table, version = last.table, last.version
+    names = ("run", "basis", "as_of")
+    source = {"table": table, "version": version, "model": last.weights, **{n: getattr(last, n) for n in names}}
+    key_type = type_text(column_type(lake, f"ids_{query.entity.name}", "key"))
+    vectors = NewTable(key_type, _layout(settings, lake, table, version, "entities"), source)
+    found = {
+        query.entity.name: LakeTable(
+            vectors,
+            lambda: refreshed_rows(lake, table, version, 0),
+            lambda after: refreshed_rows(lake, table, version, after),
+        )
     }
-    layout = _layout(settings, lake, last.table, last.version, "entities")
-    new = NewTable(type_text(column_type(lake, f"ids_{query.entity.name}", "key")), layout, source)
-    return LakeTable(
-        new,
-        lambda: refreshed_rows(lake, last.table, last.version, 0),
-        lambda after: refreshed_rows(lake, last.table, last.version, after),
-    )
+    if has_pairs(lake, table, version):
+
+        def pairs(after: int) -> Iterator[tuple[str, bytes]]:
+            return refreshed_pairs(lake, table, version, read_keys(lake, query.target.name), after)
+
+        found[PAIRS] = LakeTable(NewTable(key_type, dict(PAIRS_LAYOUT), source), lambda: pairs(0), pairs)
+    return found
 
 
 def _layout(settings: Settings, lake: Lake, table: str, version: int, side: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gnnscale.publish.key_values import KeyValues, connect
 from gnnscale.publish.keys import key_texts, text_type
 from gnnscale.publish.payloads import VECTORS, read_payload, read_vector
-from gnnscale.publish.versions import Namespace, State, TableState, seen, split_table
+from gnnscale.publish.versions import PAIRS, Namespace, State, TableState, seen, split_table
 from gnnscale.schema import ConfigError, StoreError, nearest
 
 ATTEMPTS: Final = 100
@@ -108,8 +108,8 @@ class Store:
     def rerank(self, query: str, entity: Any, candidates: Iterable[Any]) -> list[tuple[Any, float]]:
         """Candidates in order of an entity's scores, the best first, as a search service would have them ordered.
 
-        Vectors of both come from one version. The score is that of the towers: pairs of an entity's own neighborhood,
-        which a two-branch network scores by themselves, have no score of their own here.
+        All comes from one version. The score of a candidate is that of the vectors, by the metric of retrieval; where
+        the network has scored it as one of the entity's own neighborhood, that score stands instead, as in predictions.
 
         Args:
             query: its name.
@@ -123,7 +123,8 @@ class Store:
             StoreError: the entity has no vector, or the vectors of both sides are not of one model.
         """
         candidates, names = list(candidates), self.sides(query)
-        state, (own, others) = self._read(Namespace(query), [(names[0], [entity]), (names[1], candidates)])
+        wanted = [(names[0], [entity]), (PAIRS, [entity]), (names[1], candidates)]
+        state, (own, pairs, others) = self._read(Namespace(query), wanted)
         entities, targets = (state.tables[name] for name in names)
         if entities.source["model"] != targets.source["model"]:
             raise StoreError(f"vectors of {names[0]} and of {names[1]} are not of one model; publish again")
@@ -132,6 +133,10 @@ class Store:
         vectors, there = _stacked(targets, names[1], others)
         scores = _scores(read_vector(own[0])[1], vectors, targets.layout["metric"])
         scores = np.where(there, scores, np.nan)
+        if pairs[0] is not None:
+            known = _pair_scores(pairs[0], state.tables[PAIRS].layout)
+            for place, text in enumerate(key_texts(candidates, text_type(targets.key_type))):
+                scores[place] = known.get(text, scores[place])
         # NaN sorts last, and equal scores keep their order.
         order = np.argsort(-scores, kind="stable")
         return [(candidates[place], float(scores[place])) for place in order]
@@ -192,6 +197,9 @@ def _sides(state: State) -> dict[str, str]:
 def _row_keys(names: Namespace, state: State, wanted: Wanted) -> list[bytes]:
     keys: list[bytes] = []
     for name, given in wanted:
+        if name == PAIRS and name not in state.tables:
+            keys += [names.row(name, 0, "")] * len(given)
+            continue
         table = _table(names, state, name)
         # What can be no key of the table is looked up in vain: no row is of generation 0.
         keys += [
@@ -229,6 +237,12 @@ def _stacked(
     return vectors, there
 
 
+def _pair_scores(payload: bytes, layout: dict[str, Any]) -> dict[str | None, float]:
+    """Scores of an entity's own pairs, by the targets' keys as text."""
+    row = read_payload(payload, layout)
+    return {str(target): score for target, score in zip(row["target"], row["score"], strict=True)}
+
+
 def _scores(query: NDArray[np.float32], targets: NDArray[np.float32], metric: str) -> NDArray[np.float32]:
     """Scores as :class:`gnnscale.retrieval.Metric` has them, larger for nearer, ``[targets]``."""
     scores: NDArray[np.float32]
@@ -236,8 +250,8 @@ def _scores(query: NDArray[np.float32], targets: NDArray[np.float32], metric: st
         scores = -np.square(targets - query).sum(1)
         return scores
     if metric == "cosine":
-        lengths = np.linalg.norm(targets, axis=1) * np.linalg.norm(query)
-        scores = targets @ query / np.where(lengths > 0, lengths, 1)
+        lengths: NDArray[np.float32] = np.linalg.norm(targets, axis=1) * np.linalg.norm(query)
+        scores = (targets @ query / np.where(lengths > 0, lengths, 1)).astype(np.float32)
         return scores
     scores = targets @ query
     return scores

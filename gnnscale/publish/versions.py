@@ -17,6 +17,9 @@ from gnnscale.schema import ConfigError
 _HEAD: Final = struct.Struct("<II")
 """Before each payload of a row: version and length in octets."""
 
+PAIRS: Final = "pairs"
+"""Table of a namespace: targets of an entity whose scores are not those of the vectors."""
+
 Entries = list[tuple[int, bytes]]
 """Version and payload, the newest first."""
 

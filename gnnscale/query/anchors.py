@@ -164,33 +164,19 @@ def plan_anchors(
         return _static_plan(horizon, last, test, validation, start, end, latest, own_times)
     step, unit = (step_days, "days") if step_days else _default_step(horizon)
     grain = _grain(horizon)
-    tests = _several(test)
-    if not tests:
-        tests = (_last_inside(horizon, last, grain),)
-    if len(tests) == 1:
-        tests = _back_from(tests[0], test_count, step, unit)
+    tests = _several(test) or (_last_inside(horizon, last, grain),)
+    tests = _back_from(tests[0], test_count, step, unit) if len(tests) == 1 else tests
     _check_inside(horizon, tests, first, last)
     validations = _several(validation) or (_step_back(horizon, tests[0], step, unit),)
-    for at in validations:
-        if horizon.span(at)[1] > tests[0]:
-            raise DataError(
-                f"the validation window of {show_time(at)} ends at {show_time(horizon.span(at)[1])}, after the test "
-                f"anchor ({show_time(tests[0])}). Set anchors.validation to an earlier time"
-            )
     if len(validations) == 1:
-        if validation_count == "auto":
-            before = _count_back(validations[0], first, step, unit)
-            count = 1 if not rows else max(1, min(math.ceil(ENOUGH / rows), before // MOST_SHARE, MOST_VALIDATION))
-        else:
-            count = validation_count
-        validations = _back_from(validations[0], count, step, unit)
+        before = _count_back(validations[0], first, step, unit)
+        wanted = _validation_count(rows, before) if validation_count == "auto" else validation_count
+        validations = _back_from(validations[0], wanted, step, unit)
+    _check_before(horizon, validations, tests[0])
     newest = _step_back(horizon, validations[0], step, unit)
     earliest = max(first + 1, epoch_seconds(start)) if start else first + 1
     latest_train = epoch_seconds(end) if end else newest
-    if train == "auto":
-        most = TRAIN if not rows else min(max(TRAIN, math.ceil(train_examples / rows)), MOST_TRAIN)
-    else:
-        most = train
+    most = _train_count(rows, train_examples) if train == "auto" else train
     anchors: list[int] = []
     index = 0
     while len(anchors) < most and (at := shift(newest, -index * step, unit)) >= earliest:
@@ -203,18 +189,27 @@ def plan_anchors(
             f"which starts at {show_time(horizon.span(validations[0])[0])}: a later anchors.test or a shorter window "
             "would"
         )
-    latest_at = epoch_seconds(latest) if latest else -(-last // grain) * grain
     return AnchorPlan(
         tuple(reversed(anchors)),
         validations[-1],
         tests[-1],
-        latest_at,
+        epoch_seconds(latest) if latest else -(-last // grain) * grain,
         horizon,
         data_end=last,
         earlier_validation=validations[:-1],
         earlier_test=tests[:-1],
         rows=rows,
     )
+
+
+def _validation_count(rows: float | None, before: int) -> int:
+    """Validation anchors that are enough, where one has so many examples, and there are so many anchors up to it."""
+    return 1 if not rows else max(1, min(math.ceil(ENOUGH / rows), before // MOST_SHARE, MOST_VALIDATION))
+
+
+def _train_count(rows: float | None, examples: int) -> int:
+    """Training anchors that give so many examples, where one has so many."""
+    return TRAIN if not rows else min(max(TRAIN, math.ceil(examples / rows)), MOST_TRAIN)
 
 
 def _static_plan(
@@ -264,6 +259,15 @@ def _count_back(last: int, first: int, step: int, unit: str) -> int:
     while count <= MOST_TRAIN and shift(last, -count * step, unit) > first:
         count += 1
     return count
+
+
+def _check_before(horizon: Horizon, validations: Sequence[int], test: int) -> None:
+    for at in validations:
+        if horizon.span(at)[1] > test:
+            raise DataError(
+                f"the validation window of {show_time(at)} ends at {show_time(horizon.span(at)[1])}, after the test "
+                f"anchor ({show_time(test)}). Set anchors.validation to an earlier time"
+            )
 
 
 def _check_inside(horizon: Horizon, tests: Sequence[int], first: int, last: int) -> None:

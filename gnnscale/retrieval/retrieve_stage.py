@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,9 @@ from gnnscale.retrieval.targets import Targets, open_targets
 from gnnscale.store import GraphStore
 
 log = logging.getLogger(__name__)
+
+RERANKED = 65_536
+"""Entities whose candidates are held at once where a reranker orders them."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,8 @@ def retrieve(
     Columns: entity and target (keys of their tables), rank (from 1), score, anchor_time (null where a query without a
     window takes events without their times); with exploration also explored. Filters, diversity and exploration are
     those of the predictions; the holdout, which the model is judged by, has all targets that were there, but for what
-    ``new_only`` leaves out. Files are
-    written while the search goes on, and a run that was killed goes on after the last one that it finished.
+    ``new_only`` leaves out. Files are written while the search goes on, and a run that was killed goes on after the
+    last one that it finished.
 
     Args:
         settings: sections ``query`` and ``retrieval`` count.
@@ -173,6 +176,16 @@ class _Side:
 
     def rank(self, rows: NDArray[np.int64]) -> Ranked:
         """Lists of entities."""
+        # A reranker asks for far more than a list, and not of all of a partition at once.
+        step = RERANKED if self.reranker is not None else max(1, len(rows))
+        starts = range(0, max(1, len(rows)), step)
+        parts = [self._rank(rows[start : start + step]) for start in starts]
+        if len(parts) == 1:
+            return parts[0]
+        names = [field.name for field in fields(Ranked)]
+        return Ranked(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def _rank(self, rows: NDArray[np.int64]) -> Ranked:
         return rank_batch(self.search, self.rule, self.entities[rows], rows, self.reranker, self.anchor)
 
     def measure(self, entities: NDArray[np.int64], count: int, seed: int) -> Recall:

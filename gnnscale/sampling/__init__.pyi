@@ -20,6 +20,7 @@ from .keys import mix as mix
 from .keys import mulhi as mulhi
 from .keys import permutation as permutation
 from .keys import stream_key as stream_key
+from .line_hints import prefetch_line as prefetch_line
 from .negatives.known import KnownPositives as KnownPositives
 from .negatives.negative_rule import NegativeRule as NegativeRule
 from .negatives.negative_rule import build_negatives as build_negatives

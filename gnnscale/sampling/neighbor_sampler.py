@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gnnscale.arrays import share_rows
+from gnnscale.arrays import reused_array, share_rows
 from gnnscale.sampling.block import Block, Hop
 from gnnscale.sampling.keys import default_examples, example_keys, hop_key
 from gnnscale.sampling.paths import Fanouts, Path, plan_paths
@@ -89,7 +89,7 @@ class NeighborSampler:
         for path, fanout in self.paths.items():
             before = hops[path[:-1]].nodes.shape[1:] if len(path) > 1 else ()
             shape = (len(seeds), *before, fanout)
-            hops[path] = Hop(path, np.empty(shape, np.int32), np.empty(shape, np.int32))
+            hops[path] = Hop(path, reused_array(shape, np.int32), reused_array(shape, np.int32))
         block = Block(self.table, seeds, anchors, hops)
         share_rows(len(seeds), self.threads, lambda rows: self._fill(block, examples, epoch, rows))
         return block

@@ -28,6 +28,7 @@ from .registries import NEGATIVES as NEGATIVES
 from .registries import NETWORKS as NETWORKS
 from .registries import RECOMMENDERS as RECOMMENDERS
 from .registries import SAMPLERS as SAMPLERS
+from .registries import SEQUENCE_OBJECTIVES as SEQUENCE_OBJECTIVES
 from .registries import TASKS as TASKS
 from .registries import TEXT_ENCODERS as TEXT_ENCODERS
 from .registry import Added as Added

@@ -33,6 +33,9 @@ NEGATIVES: Final = Registry[Any]("negative", "gnnscale.sampling.negatives")
 CONVOLUTIONS: Final = Registry[Any]("convolution", "gnnscale.nn.conv")
 """Messages from sampled neighbors to a node."""
 
+SEQUENCE_OBJECTIVES: Final = Registry[Any]("sequence_objective", "gnnscale.batches.sequences")
+"""What training asks of a sequence of actions."""
+
 LOSSES: Final = Registry[Any]("loss", "gnnscale.nn.losses")
 """What training minimizes."""
 

@@ -133,7 +133,8 @@ def _settings(run: MlflowRun) -> dict[str, str]:
 
 def _tables(run: MlflowRun) -> dict[str, str]:
     """Versions of the tables that a run read, by name."""
-    return {given.dataset.name: given.dataset.digest for given in run.inputs.dataset_inputs if given.dataset}
+    inputs = run.inputs.dataset_inputs if run.inputs else ()
+    return {given.dataset.name: given.dataset.digest for given in inputs if given.dataset}
 
 
 def _seconds(run: MlflowRun) -> int | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-from mlflow.entities import Metric, RunStatus
+from mlflow.entities import Metric, Param, RunStatus
 from mlflow.exceptions import MlflowException
 
 from gnnscale.config import Settings, TrackingSettings
@@ -22,6 +22,9 @@ from gnnscale.tracking.lake_store import ARTIFACTS, DATABASE, open_lake_store
 log = logging.getLogger(__name__)
 
 RUN_RECORD = "run_{query}"
+
+BATCH = 100
+"""Parameters that MLflow takes at once."""
 
 
 def tracking_uri(settings: TrackingSettings, lake: Lake) -> str:
@@ -61,13 +64,12 @@ class Run:
         self.run_id = run_id
         self._client = mlflow.MlflowClient()
 
-    def log_parameters(self, parameters: Mapping[str, Any], prefix: str = "") -> None:
+    def log_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Record nested settings under dotted names, secrets masked; long values are cut at MLflow's limit."""
-        for key, value in mask_secrets(parameters).items():
-            if isinstance(value, Mapping):
-                self.log_parameters(value, f"{prefix}{key}.")
-            else:
-                self._client.log_param(self.run_id, f"{prefix}{key}", str(value)[:6000])
+        found = [Param(name, str(value)[:6000]) for name, value in _dotted(mask_secrets(parameters))]
+        # One at a time would be a transaction each.
+        for start in range(0, len(found), BATCH):
+            self._client.log_batch(self.run_id, params=found[start : start + BATCH])
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Record figures of one step; ``@`` in a name becomes ``_at_``, as MLflow allows no ``@``."""
@@ -176,3 +178,11 @@ def quiet() -> None:
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="mlflow.*")
+
+
+def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -14,6 +14,7 @@ from .networks.network import LinkNetwork as LinkNetwork
 from .networks.network import Network as Network
 from .networks.network import NodeNetwork as NodeNetwork
 from .networks.network import find_network as find_network
+from .networks.sequence_task import build_sequence_task as build_sequence_task
 from .objectives.objective import ModelSelection as ModelSelection
 from .objectives.objective import Objective as Objective
 from .predictors.link_predictor import EntityScores as EntityScores

@@ -20,6 +20,7 @@ from gnnscale.training.objectives.node_knowledge import NodeKnowledge
 from gnnscale.training.predictors.link_predictor import LinkPredictor
 from gnnscale.training.predictors.node_predictor import NodePredictor
 from gnnscale.training.train_result import TrainResult
+from gnnscale.training.trees.refit_model import RefitModel
 
 
 def model_path(query: str) -> str:
@@ -51,6 +52,7 @@ def load_link_model(
     store: GraphStore,
     device: torch.device | None = None,
     content: bytes | None = None,
+    held_out: bool = False,
 ) -> LinkPredictor:
     """The trained network of a query that ranks rows.
 
@@ -59,6 +61,7 @@ def load_link_model(
         lake, store: of the graph.
         device: to put it on; default: the CPU.
         content: of a model file; default: the query's in the lake.
+        held_out: as it was before it was fitted again with the validation examples, where it was: to be judged by them.
 
     Raises:
         LakeError: the query was not trained in this lake, or the graph or the configuration has changed since.
@@ -70,6 +73,8 @@ def load_link_model(
     source = network.links_anywhere()
     model = network.link_model(source, np.ones(store.node_count(query.target.name), bool))
     _fill(model, saved, settings)
+    if held_out and isinstance(model, RefitModel):
+        model.hold_out()
     predictor: LinkPredictor = network.predictor(model.to(device).eval(), source, device)
     return predictor
 
@@ -81,6 +86,7 @@ def load_node_model(
     device: torch.device | None = None,
     content: bytes | None = None,
     query: PredictiveQuery | None = None,
+    held_out: bool = False,
 ) -> NodePredictor:
     """The trained network of a node-level task.
 
@@ -90,6 +96,7 @@ def load_node_model(
         device: to put it on; default: the CPU.
         content: of a model file; default: the query's in the lake.
         query: bound query; default: the configuration's.
+        held_out: as of :func:`load_link_model`.
 
     Raises:
         LakeError: the query was not trained in this lake, or the graph or the configuration has changed since.
@@ -102,6 +109,8 @@ def load_node_model(
     source = network.nodes_anywhere(knowledge.shape)
     model = network.node_model(source, knowledge)
     _fill(model, saved, settings)
+    if held_out and isinstance(model, RefitModel):
+        model.hold_out()
     return NodePredictor(query, model.to(device).eval(), source, knowledge, device)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -19,7 +18,7 @@ from gnnscale.query import PredictiveQuery, TaskSpec
 from gnnscale.store import GraphStore
 from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.networks.network import LinkNetwork, NodeNetwork, find_network
-from gnnscale.training.objectives.link_objective import LinkObjective, link_selection
+from gnnscale.training.objectives.link_objective import link_selection
 from gnnscale.training.objectives.node_knowledge import NodeKnowledge
 from gnnscale.training.objectives.node_objective import NodeObjective
 from gnnscale.training.objectives.node_validation import selection_of
@@ -140,14 +139,8 @@ def _link_parts(network: LinkNetwork, lake: Lake, device: torch.device | None) -
     name, origin = settings.query.name, store.manifest.origin
     examples = split_links(network.labels(lake), name, origin, named=loss.one_positive)
     source = network.link_source(lake, examples, device)
-    targets = store.node_count(query.target.name)
-    counts = np.bincount(examples.examples.take(examples.training).targets, minlength=targets)
-
-    def predictor(model: nn.Module) -> Any:
-        return network.predictor(model, source, next(model.parameters()).device)
-
-    negatives = network.negatives(counts)
-    objective = LinkObjective(query.task_type, examples, negatives, loss, predictor, targets, settings.seed)
+    counts = network.target_counts(source, examples)
+    objective = network.link_objective(source, examples, loss, counts)
 
     def model(context: DistributedContext) -> nn.Module:
         group = ProcessGroup(context.rank, context.workers, context.device)

@@ -1,17 +1,20 @@
-"""Exact nearest targets of every item of an inventory on one GPU: seconds, TFLOP/s and recall.
+"""Exact nearest targets of the items of an inventory on one GPU: seconds, TFLOP/s and recall.
 
 Building counts, and bringing queries to the device and results back. Vectors are of length one: around centers that lie
 around others, with noise of the length of a center (not trained ones; ``--vectors`` takes those that the benchmark
 ``retrieval --keep`` made), and spread evenly, where no index could help. Recall is of a thousand queries against double
 precision; a target that scores as well as the last of the exact ones, up to rounding, is as good. On a GPU, plain torch
 (products in pieces, written and read again) answers some queries too, and its seconds are multiplied. Without one the
-small form runs plain torch on the CPU, which says nothing of a GPU.
+small form runs plain torch on the CPU, which says nothing of a GPU. Vectors are made where they are searched. With
+``--queries`` that many items are asked for, and the seconds of all are what these take, times their number, with the
+build. Each kind of vectors is one JSON object on a line as soon as it is done.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,11 +22,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from gnnscale.retrieval.index.gpu.device_index import DeviceIndex
 from gnnscale.retrieval.index.gpu.plan import SearchPlan
 from gnnscale.retrieval.index.setting import IndexSetting
 from tests.benchmarks.measure import finish, measured, surroundings
+from tests.benchmarks.on_device import name_of, tell
 
 K, DIMS, SAMPLED = 25, 128, 1000
 SMALL, FULL = 10_000, 10_000_000
@@ -41,27 +46,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="ten million items; needs a GPU")
     parser.add_argument("--json", action="store_true", help="end with one JSON object on a line")
+    parser.add_argument("--queries", type=int, help="items that are asked for; default: all")
     parser.add_argument("--vectors", type=Path, help="file of NumPy's with unit vectors [items, channels]")
     options = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if options.full and device.type != "cuda":
         parser.error("--full needs a CUDA device and a torch built for CUDA; here is none, nothing was measured")
     items = FULL if options.full else SMALL_ON_GPU if device.type == "cuda" else SMALL
-    rows = {
-        "clustered": np.load(options.vectors, mmap_mode="r") if options.vectors else clustered_vectors(items),
-        "sphere": sphere_vectors(items),
-    }
+    results = {}
     with measured() as whole:
-        results = {name: measure(vectors, device) for name, vectors in rows.items()}
-    for name, row in results.items():
-        print(name, row, flush=True)
+        for name in ("clustered", "sphere"):
+            if name == "clustered" and options.vectors:
+                vectors = np.load(options.vectors, mmap_mode="r")
+            else:
+                vectors = (clustered_vectors if name == "clustered" else sphere_vectors)(items, device)
+            about = {"figure": "gpu_retrieval", "card": name_of(device), "vectors": name}
+            results[name] = measure(vectors, device, options.queries)
+            tell({**about, **results[name]})
     on_gpu = device.type == "cuda"
     finish(
         options,
         {
             "benchmark": "gpu_retrieval",
             **surroundings(("torch", "numpy", *(("triton",) if find_spec("triton") else ()))),
-            "device": torch.cuda.get_device_name() if on_gpu else "cpu",
+            "device": name_of(device),
             "vectors": str(options.vectors.name) if options.vectors else "generated",
             "k": K,
             "peak_gb": round(whole.peak_gb, 2),
@@ -72,26 +80,28 @@ def main() -> None:
     )
 
 
-def measure(vectors: NDArray[np.float32], device: torch.device) -> dict[str, Any]:
-    """Every item's neighbors; on a GPU, those of some by plain torch too."""
+def measure(vectors: NDArray[np.float32], device: torch.device, asked: int | None = None) -> dict[str, Any]:
+    """Neighbors of every item, or of so many; on a GPU, those of some by plain torch too."""
     # The kernels are compiled before the clock starts.
     DeviceIndex.build(vectors[:1000], IndexSetting(), device).search(vectors[:1000], K)
     items, channels = vectors.shape
     started = time.perf_counter()
     index = DeviceIndex.build(vectors, IndexSetting(), device)
     built = time.perf_counter() - started
-    for start in range(0, items, PART):
-        index.search(vectors[start : start + PART], K)
-    seconds = time.perf_counter() - started
+    queries = vectors[:: max(1, items // asked)][:asked] if asked else vectors
+    for start in range(0, len(queries), PART):
+        index.search(queries[start : start + PART], K)
+    searched = time.perf_counter() - started - built
+    seconds = built + searched * items / len(queries)
     rows = np.sort(np.random.default_rng(1).permutation(items)[:SAMPLED])
     row = {
         "items": items,
-        "queries": items,
+        "queries": len(queries),
         "dims": channels,
         "seconds": round(seconds, 2),
         "build_seconds": round(built, 2),
-        "queries_per_second": round(items / (seconds - built)),
-        "tflops": round(2 * items**2 * channels / (seconds - built) / 1e12, 3),
+        "queries_per_second": round(len(queries) / searched),
+        "tflops": round(2 * items * len(queries) * channels / searched / 1e12, 3),
         "recall": round(recall(index, vectors, np.ascontiguousarray(vectors[rows]), device), 5),
         "fp32_on": str(index.targets.vectors.device),
     }
@@ -127,28 +137,33 @@ def recall(
     return float((scores >= last - SLACK * last.abs().clamp(min=1)).double().mean())
 
 
-def clustered_vectors(items: int) -> NDArray[np.float32]:
+def clustered_vectors(items: int, device: torch.device) -> NDArray[np.float32]:
     """Unit vectors around centers of about 150 items, which lie around centers of about 40 of them."""
-    rng = np.random.default_rng(0)
+    generator = torch.Generator(device).manual_seed(0)
     centers = -(-items // PER_CENTER)
-    upper = rng.standard_normal((-(-centers // CENTERS_PER_CENTER), DIMS), np.float32)
-    lower = upper[rng.integers(0, len(upper), centers)] + rng.standard_normal((centers, DIMS), np.float32)
-    made = np.empty((items, DIMS), np.float32)
-    for start in range(0, items, PART):
-        part = made[start : start + PART]
-        part[:] = lower[rng.integers(0, centers, len(part))] + rng.standard_normal(part.shape, np.float32)
-        part /= np.linalg.norm(part, axis=1, keepdims=True)
-    return made
+
+    def drawn(rows: int) -> torch.Tensor:
+        return torch.randn(rows, DIMS, device=device, generator=generator)
+
+    def chosen(most: int, rows: int) -> torch.Tensor:
+        return torch.randint(most, (rows,), device=device, generator=generator)
+
+    upper = drawn(-(-centers // CENTERS_PER_CENTER))
+    lower = upper[chosen(len(upper), centers)] + drawn(centers)
+    return _unit_vectors(items, lambda rows: lower[chosen(centers, rows)] + drawn(rows))
 
 
-def sphere_vectors(items: int) -> NDArray[np.float32]:
+def sphere_vectors(items: int, device: torch.device) -> NDArray[np.float32]:
     """Unit vectors spread evenly."""
-    rng = np.random.default_rng(1)
+    generator = torch.Generator(device).manual_seed(1)
+    return _unit_vectors(items, lambda rows: torch.randn(rows, DIMS, device=device, generator=generator))
+
+
+def _unit_vectors(items: int, draw: Callable[[int], torch.Tensor]) -> NDArray[np.float32]:
     made = np.empty((items, DIMS), np.float32)
     for start in range(0, items, PART):
-        part = made[start : start + PART]
-        part[:] = rng.standard_normal(part.shape, np.float32)
-        part /= np.linalg.norm(part, axis=1, keepdims=True)
+        part = functional.normalize(draw(min(PART, items - start)), dim=1)
+        made[start : start + PART] = part.cpu().numpy()
     return made
 
 

@@ -3,7 +3,8 @@
 PyG's kernel is that of pyg-lib or torch-sparse, whichever is installed (neither comes with torch-geometric). It
 relabels what it samples so that every node is there once; ours keeps one slot a draw, which is what its own layers work
 on. Each is timed on the same seeds, in turns, and the best of three rounds counts. What memory can do is measured
-beside: as many neighbors read at random places of the same array, by a loop that does nothing else.
+beside every row: as many neighbors read at random places of the same array, by a loop that does nothing else. Every
+skew is measured in batches of every size.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +48,15 @@ def main() -> None:
     """Run, print a row for each setting, and with ``--json`` one line more."""
     options = arguments(__doc__ or "")
     sizes = FULL if options.full else SMALL
-    kernel = "pyg-lib" if pyg_typing.WITH_PYG_LIB else "torch-sparse" if pyg_typing.WITH_TORCH_SPARSE else None
+    kernel = peer_kernel()
+    print(peer_in_words(kernel), flush=True)
     results: list[dict[str, Any]] = []
     with measured() as whole:
         for skew in sizes["skews"]:
             folder = Path(tempfile.mkdtemp(prefix="sampler-"))
             try:
                 store = make_graph(folder, sizes["nodes"], sizes["edges"], skew)
-                for batch in sizes["sizes"] if skew == sizes["skews"][0] else sizes["sizes"][:1]:
+                for batch in sizes["sizes"]:
                     batches = max(5, sizes["batches"] * 1024 // batch) if batch > 1024 else sizes["batches"]
                     for threads in (1, 2):
                         row = measure(store, batch, batches, threads, kernel)
@@ -72,11 +75,24 @@ def main() -> None:
             "edges": sizes["edges"],
             "fanouts": FANOUTS,
             "peer_kernel": kernel,
+            "peer": peer_in_words(kernel),
             "ratio_kernel": min((r["ratio_kernel"] for r in main_rows if "ratio_kernel" in r), default=None),
             "ratio_loader": min((r["ratio_loader"] for r in main_rows if "ratio_loader" in r), default=None),
             "sizes": results,
         },
     )
+
+
+def peer_kernel() -> str | None:
+    """The package whose kernel PyG samples with here, its own choice; None where it has none."""
+    return "pyg-lib" if pyg_typing.WITH_PYG_LIB else "torch-sparse" if pyg_typing.WITH_TORCH_SPARSE else None
+
+
+def peer_in_words(kernel: str | None) -> str:
+    """That package and its version, or that there is none."""
+    if kernel is None:
+        return "PyG has no kernel here: neither pyg-lib nor torch-sparse is installed, so that no peer is timed"
+    return f"PyG samples with {kernel} {version(kernel)}"
 
 
 def measure(store: GraphStore, batch: int, batches: int, threads: int, kernel: str | None) -> dict[str, Any]:

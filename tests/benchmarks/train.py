@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch_geometric import typing as pyg_typing
 from torch_geometric.loader import NeighborLoader
 from torch_geometric.nn import SAGEConv as PyGSAGEConv
 from torch_geometric.utils import trim_to_layer
@@ -30,6 +29,7 @@ from gnnscale.nn.conv.block_network import BlockNetwork
 from gnnscale.sampling import NeighborSampler
 from tests.benchmarks.measure import arguments, finish, measured, surroundings
 from tests.benchmarks.power_law import FANOUT_NAME, TABLE, make_graph, pyg_graph
+from tests.benchmarks.sampler import peer_in_words, peer_kernel
 
 FANOUTS, BATCH, HIDDEN, CHANNELS, CLASSES = [15, 10], 1024, 128, 64, 16
 SMALL: dict[str, Any] = {"nodes": 200_000, "edges": 4_000_000, "batches": 15}
@@ -58,7 +58,8 @@ class PyGSAGE(nn.Module):
 def main() -> None:
     """Run, and with ``--json`` print one line more."""
     options = arguments(__doc__ or "")
-    sizes = FULL if options.full else SMALL
+    sizes, kernel = FULL if options.full else SMALL, peer_kernel()
+    print(peer_in_words(kernel), flush=True)
     folder = Path(tempfile.mkdtemp(prefix="train-"))
     try:
         results = [measure(folder / str(threads), sizes, threads) for threads in (1, 2)]
@@ -69,6 +70,8 @@ def main() -> None:
         {
             "benchmark": "train",
             **surroundings(("torch", "torch_geometric", "numba", "numpy")),
+            "peer_kernel": kernel,
+            "peer": peer_in_words(kernel),
             "nodes": sizes["nodes"],
             "edges": sizes["edges"],
             "fanouts": FANOUTS,
@@ -101,7 +104,7 @@ def measure(folder: Path, sizes: dict[str, Any], threads: int) -> dict[str, Any]
         return run_epoch(loader.epoch(0), model, ours)
 
     runs = {"ours": run_ours}
-    if pyg_typing.WITH_PYG_LIB or pyg_typing.WITH_TORCH_SPARSE:
+    if peer_kernel():
         data = pyg_graph(store)
         peer_loader = NeighborLoader(
             data, FANOUTS, torch.from_numpy(seeds), batch_size=BATCH, num_workers=threads if threads > 1 else 0

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse
 
 from gnnscale.collaborative import evaluate_scorer, hold_out, make_recommender
-from gnnscale.collaborative.recommenders.co_occurrence import pair_sums
+from gnnscale.collaborative.pair_sums import pair_sums
 from gnnscale.schema import RECOMMENDERS, ConfigError, DataError
 from tests.collaborative.matrices import random_matrix, two_tastes
 

@@ -15,7 +15,10 @@ from gnnscale.schema import LakeError, SchemaError
 
 AT = pa.array([datetime(2024, 1, 1)])
 DAY = pa.array([date(2024, 1, 1)])
-OWN_COLUMNS = ("key", "node_id", "time", "source", "target", "entity", "anchor_time")
+OWN_COLUMNS = (
+    *("key", "node_id", "time", "source", "target", "entity", "anchor_time", "split"),
+    *("past", "method", "scores"),
+)
 """Of tables that gnnscale writes."""
 
 
@@ -30,7 +33,8 @@ def test_parquet_csv_and_delta_are_found_and_what_gnnscale_made_is_not(tmp_path)
     (tmp_path / "visits.csv").write_text("user_id,visited_at\n1,2024-01-31 12:00:00\n")
     (tmp_path / "notes.txt").write_text("nothing")
     lake.write("orders", pa.table({"order_id": [1], "user_id": [1], "ordered_at": AT}))
-    for made in ("nodes_users", "ids_users", "edges_orders_user_id", "labels_q", "predictions_q", "holdout_q"):
+    own = ("labels_q", "predictions_q", "holdout_q", "past_q", "methods_q", "features_q")
+    for made in ("nodes_users", "ids_users", "edges_orders_user_id", *own):
         lake.write(made, pa.table({name: [1] for name in OWN_COLUMNS}))
     tables = discover_tables(lake)
     assert tables == {

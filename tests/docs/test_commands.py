@@ -12,7 +12,8 @@ import yaml
 
 from gnnscale.batches import ShardReader, dense_features
 from gnnscale.cli.main import main
-from gnnscale.config import load_settings, recipe_kind
+from gnnscale.collaborative import ShopLogSettings, write_shop_log
+from gnnscale.config import load_interaction_settings, load_sequence_settings, load_settings, recipe_kind
 from gnnscale.lake import Lake
 from gnnscale.sampling import NeighborSampler
 from gnnscale.store import GraphStore
@@ -65,12 +66,15 @@ def test_stages_of_rankings_run_as_they_are_written(
 def test_answers_are_published_refreshed_and_looked_up_as_it_is_written(
     recipe: Path, spark: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """After the stages of rankings: who has new events is embedded at an anchor that the page does not know."""
+    """After the stages of rankings; without a date, the refresh is as of the end of the data."""
     written = [words for words in COMMANDS if words[1] in SERVING]
     assert {words[1] for words in written} == set(SERVING)
-    for words in sorted(written, key=lambda words: SERVING.index(words[1])):
+    for words in sorted(written, key=lambda words: (SERVING.index(words[1]), -len(words))):
         assert main([words[1], str(recipe), *words[3:]]) == 0, words
-    assert "as of 2024-02-20" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "c002: target " in shown and '"vector": [' in shown
+    refreshed = Lake(str(recipe.parent / "lake")).read_record("refreshed_next_week")
+    assert refreshed is not None and refreshed["since"] == 1_708_387_200 < refreshed["as_of"]
 
 
 def test_shards_are_loaded_as_they_are_written(recipe: Path, spark: Any) -> None:
@@ -123,11 +127,30 @@ def test_searches_and_explanations_are_read(recipe: Path, capsys: pytest.Capture
 
 
 def test_the_recipe_of_the_demo_takes_what_is_written() -> None:
-    written = [words for words in COMMANDS if words[1] == "run" and recipe_kind(words[2]) == "graph"]
+    written = [words for words in COMMANDS if words[1:3] == ["run", "complete_journey"]]
     assert written
     for words in written:
         settings = load_settings(words[2], words[3:])
         assert settings.spark.master == "spark://host:7077"
+
+
+def test_recipes_of_interactions_run_as_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = [words for words in COMMANDS if words[1] == "run" and recipe_kind(words[2]) == "interactions"]
+    assert {words[2] for words in written} == {"interactions", "cosmetics_shop"}
+    monkeypatch.chdir(tmp_path)
+    write_shop_log("raw/cosmetics", ShopLogSettings(users=60, products=40, events=2_000))
+    pairs = sorted({(u % 50, (u * u + 7 * u) % 41 % 30) for u in range(700)})
+    Path("ratings.csv").write_text("user,item\n" + "".join(f"{u},{i}\n" for u, i in pairs))
+    for words in written:
+        assert main([*words[1:], "methods=[popularity]"]) == 0, words
+
+
+def test_recipes_without_a_graph_and_other_questions_take_what_is_written() -> None:
+    written = [words for words in COMMANDS if words[1] == "run" and words[2] != "complete_journey"]
+    assert {"sequences", "pinnerformer"} <= {words[2] for words in written}
+    load = {"graph": load_settings, "interactions": load_interaction_settings, "sequences": load_sequence_settings}
+    for words in written:
+        assert load[recipe_kind(words[2])](words[2], words[3:]).recipe == words[2]  # type: ignore[operator]
 
 
 def test_the_question_of_the_readme_is_one_that_is_tested() -> None:

@@ -1,4 +1,4 @@
-"""Every file of ``examples/`` runs to its end, one after the other in one Spark and one Ray."""
+"""Every file of ``examples/`` runs to its end, one after the other in one Spark."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(file.stem for file in (ROOT / "examples").glob("*.py") if file.stem not in ("__init__", "shop"))
-LAST = "spark_job"
-"""It stops the session at its end, as a job does."""
+LAST = ("own_convolution", "spark_job")
+"""The first of them has Ray's workers train; the second stops the session at its end, as a job does."""
 
 PROGRAM = """
 import contextlib, importlib, io, json, sys
@@ -25,9 +25,10 @@ from tests.conftest import spark_settings
 
 prepare_environment()
 open_session(spark_settings(), "examples")
-ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
 told = {}
 for name in sys.argv[2:]:
+    if name == "own_convolution":
+        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         importlib.import_module(f"examples.{name}").main()
@@ -41,7 +42,7 @@ for name in sys.argv[2:]:
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What each has printed."""
     file = tmp_path_factory.mktemp("examples") / "told.json"
-    order = [name for name in NAMES if name != LAST] + [LAST]
+    order = [*(name for name in NAMES if name not in LAST), *LAST]
     command = [sys.executable, "-c", PROGRAM, str(file), *order]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=2400)
     assert run.returncode == 0, run.stderr[-3000:]

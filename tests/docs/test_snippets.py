@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import scipy.sparse
 import torch
 
 import gnnscale as gs
@@ -162,10 +163,17 @@ class TestFromPython:
         run(snippet("python.md", "paid_at"), {"gs": gs, "tables": tables})
 
 
+def test_a_mix_is_fitted_and_judged(capsys: pytest.CaptureFixture[str]) -> None:
+    matrix = scipy.sparse.csr_matrix((np.random.default_rng(0).random((40, 30)) < 0.4).astype(np.float32))
+    found = run(snippet("collaborative.md", "make_recommender"), {"matrix": matrix})
+    assert found["model"].weights.sum() == pytest.approx(1) and "recall@20" in capsys.readouterr().out
+
+
 def test_every_snippet_is_looked_at() -> None:
     taken = [
         snippet(*place)
         for place in (
+            ("collaborative.md", "make_recommender"),
             ("training.md", "sampler.sample"),
             ("training.md", "NodeLoader"),
             ("training.md", "pinball"),

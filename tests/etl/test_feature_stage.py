@@ -30,11 +30,12 @@ def home(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read(lake: Lake, name: str, order: list[str]):
-    """The table, and its features as an array in the order of the record's columns."""
+    """The table, and its features as an array, with the names that the record has of their columns."""
     table = lake.read(FEATURES.format(query=name)).sort_by([(column, "ascending") for column in order])
-    columns = lake.read_record(FEATURES.format(query=name))["columns"]
+    told = lake.read_record(FEATURES.format(query=name))["columns"]
+    columns = [column for column in table.column_names if column in told]
     features = [table[column].to_numpy(zero_copy_only=False) for column in columns]
-    return table, np.stack(features, axis=1).astype(np.float32), tuple(columns.values())
+    return table, np.stack(features, axis=1).astype(np.float32), tuple(told[column] for column in columns)
 
 
 def at(table, settings: Settings, store: GraphStore):

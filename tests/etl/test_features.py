@@ -5,7 +5,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from gnnscale.etl.nodes.column_features import SKEWED, encode_features, feature_types, fit_features
+from gnnscale.etl.nodes.column_features import COMPARED, SKEWED, encode_features, feature_types, fit_features
 from gnnscale.etl.nodes.list_columns import CLIP
 from gnnscale.etl.sources.raw_tables import TIME
 from gnnscale.schema import ColumnType, FeatureManifest, GnnscaleError, GraphSchema, Table
@@ -66,6 +66,23 @@ def test_without_an_end_every_row_counts(spark):
     found = fitted(spark, until=None)
     assert found["plain"].mean == pytest.approx(shop_facts(spark).frame.toPandas()["plain"].mean())
     assert "late" in found["color"].categories
+
+
+def test_many_categories_are_coded_as_few_are_and_columns_keep_their_order(spark):
+    names = [f"c{i:02d}" for i in range(COMPARED + 1)]
+    many = FeatureManifest("many", ColumnType.CATEGORICAL, categories=tuple(names))
+    few = FeatureManifest("few", ColumnType.CATEGORICAL, categories=tuple(names[:COMPARED]))
+    none, number = FeatureManifest("none", ColumnType.CATEGORICAL), FeatureManifest("number", ColumnType.NUMERICAL)
+    values = [*names, "unknown", None]
+    columns = dict.fromkeys(("few", "many", "none"), values) | {"number": [0.0] * len(values)}
+    frame = frame_of(spark, i=range(len(values)), **columns)
+    rows = encode_features(frame, (few, many, number, none), ("i",)).orderBy("i").toPandas()
+    assert list(rows) == ["i", "num_number", "cat_few", "cat_many", "cat_none"]
+    codes = [*range(1, COMPARED + 2), 0, 0]
+    assert rows["cat_many"].tolist() == codes
+    assert rows["cat_few"].tolist() == [code if code <= COMPARED else 0 for code in codes]
+    assert not rows["cat_none"].any()
+    assert {str(rows[f"cat_{name}"].dtype) for name in ("few", "many", "none")} == {"int32"}
 
 
 def test_categories_come_most_frequent_first_then_by_name(spark):

@@ -12,9 +12,6 @@ import torch
 from gnnscale.store import GraphStore
 
 NO_TRITON = "triton is not installed (pip install gnnscale[gpu])"
-NO_LAKE = "deltalake is not installed"
-OF_LOADERS = ("test_block_training.py", "test_device_loader.py")
-"""Tests that take more of the package than torch, triton and torch-geometric bear."""
 
 
 def why_not() -> str | None:
@@ -28,13 +25,12 @@ class Lacking(pytest.Module):
     """A module of tests that is not imported: it would import what there is not."""
 
     def collect(self) -> list[pytest.Item]:
-        pytest.skip(NO_TRITON if find_spec("triton") is None else NO_LAKE, allow_module_level=True)
+        pytest.skip(NO_TRITON, allow_module_level=True)
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    """Tests of this folder skip where there is no triton, and those of loaders where there is no deltalake."""
-    lacks_lake = module_path.name in OF_LOADERS and find_spec("deltalake") is None
-    return Lacking.from_parent(parent, path=module_path) if lacks_lake or find_spec("triton") is None else None
+    """Tests of this folder skip where there is no triton."""
+    return Lacking.from_parent(parent, path=module_path) if find_spec("triton") is None else None
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from gnnscale.retrieval.index.gpu.compared import width_for
-from gnnscale.retrieval.index.gpu.fused import STAGES, TILE, WARPS, _scan, _score, chunk_of
+from gnnscale.retrieval.index.gpu.fused import STAGES, STEPS, TILE, WARPS, _append, _scan, _score, chunk_of
 from gnnscale.sampling.backends.triton.device_features import _gather
 from gnnscale.sampling.backends.triton.neighbor_kernel import _sample
 
@@ -46,11 +46,16 @@ for stored, node, result in kinds:
     build(_gather, types, constants, 4)
 
 types = {"queries": "*bf16", "targets": "*bf16", **dict.fromkeys(("slack", "limits", "lengths"), "*fp32")}
-types |= {"counts": "*i32", "positions": "*i32", **dict.fromkeys(("rows", "start", "stop", "room"), "i32")}
-tile = {"SPAN": 8192, "QUERIES": TILE[0], "TARGETS": TILE[1], "WIDEN": False}
-for width in sorted({width_for(channels) for channels in range(1, 257)}):
-    build(_scan, types, {**tile, "WIDTH": width, "CHUNK": chunk_of(width), "halves": None}, WARPS, STAGES)
-build(_scan, {**types, "halves": "*fp32"}, {**tile, "WIDTH": 128, "CHUNK": chunk_of(128)}, WARPS, STAGES)
+types |= dict.fromkeys(("hits", "found", "counts", "positions"), "*i32")
+types |= dict.fromkeys(("rows", "start", "stop", "room"), "i32")
+tile = {"QUERIES": TILE[0], "TARGETS": TILE[1], "WIDEN": False}
+widths = sorted({width_for(channels) for channels in range(1, 257)})
+for width, halves in (*((width, None) for width in widths), (128, "*fp32")):
+    constants = {**tile, "WIDTH": width, "CHUNK": chunk_of(width), **({} if halves else {"halves": None})}
+    given = {**types, "halves": halves} if halves else types
+    build(_scan, given, {**constants, "STEPS": STEPS}, WARPS, STAGES)
+    if width >= 128:
+        build(_append, given, constants, WARPS, STAGES)
 types = {**dict.fromkeys(("queries", "vectors", "scores"), "*fp32"), "positions": "*i32", "counts": "*i32"}
 types |= {"width": "i32", "stride": "i64"}
 for channels, euclidean in ((1, False), (128, True), (200, False)):

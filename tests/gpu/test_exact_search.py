@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from gnnscale.retrieval.index.gpu import fused, plain
 from gnnscale.retrieval.index.gpu.compared import Asked, Compared
@@ -34,22 +32,6 @@ def test_the_best_are_those_of_brute_force(device, metric, channels):
     assert_exact(found, exact_scores(vectors, queries, metric), 7, tolerance=1e-3 if metric is Metric.L2 else 1e-4)
 
 
-@settings(deadline=None, max_examples=12)
-@given(
-    seed=st.integers(0, 2**31),
-    targets=st.integers(1, 400),
-    channels=st.integers(1, 40),
-    k=st.integers(1, 30),
-    metric=st.sampled_from([Metric.INNER_PRODUCT, Metric.L2]),
-    most=st.integers(1, 100),
-)
-def test_ties_go_to_the_smaller_id(device, seed, targets, channels, k, metric, most):
-    rng = np.random.default_rng(seed)
-    vectors, queries = whole_numbers(rng, targets, channels, most), whole_numbers(rng, 5, channels, most)
-    found = built(vectors, device, metric).search(queries, k)
-    assert_exact(found, exact_scores(vectors, queries, metric), k)
-
-
 @pytest.mark.parametrize("metric", EVERY)
 def test_equal_vectors_overflow_all_room_and_are_found_in_order(device, metric):
     vectors = np.full((1500, 16), 0.3, np.float32)
@@ -65,6 +47,15 @@ def test_more_room_is_enough_for_some_of_equal_scores(device):
     queries = np.concatenate([vectors[-1:], whole_numbers(rng, 4, 12)])
     # No two vectors are equal, and they differ where no query looks.
     vectors[:, 0], queries[:, 0] = np.arange(800), 0
+    assert_exact(built(vectors, device).search(queries, 6), exact_scores(vectors, queries, Metric.INNER_PRODUCT), 6)
+
+
+def test_tiles_are_listed_in_as_many_goes_as_there_is_room_for(device, monkeypatch):
+    rng = np.random.default_rng(9)
+    vectors, queries = whole_numbers(rng, 900, 12), whole_numbers(rng, 20, 12)
+    monkeypatch.setattr(fused, "CELLS", 1)
+    monkeypatch.setattr(fused, "STEPS", 2)
+    monkeypatch.setattr(fused, "APPENDING", 3)
     assert_exact(built(vectors, device).search(queries, 6), exact_scores(vectors, queries, Metric.INNER_PRODUCT), 6)
 
 
@@ -115,6 +106,7 @@ class Launched:
 @pytest.mark.parametrize(("queries", "targets"), [(1, 2_100_001), (2, 4_000_000), (100_000, 300)])
 def test_grids_are_within_what_a_device_launches(monkeypatch, queries, targets):
     monkeypatch.setattr(fused, "_scan", scan := Launched())
+    monkeypatch.setattr(fused, "_append", append := Launched())
     monkeypatch.setattr(fused, "_score", score := Launched())
     vectors = torch.zeros(queries, 1)
     positions, counts = torch.empty(queries, 1, dtype=torch.int32).expand(-1, targets), torch.zeros(queries)
@@ -123,9 +115,9 @@ def test_grids_are_within_what_a_device_launches(monkeypatch, queries, targets):
     compared = Compared(torch.empty(1, 16), torch.empty(1), None, 0.0, 1)
     # As many targets as an int32 counts.
     fused.scan(asked, vectors[:, 0], compared, 0, 2**31 - 1, counts, positions)
-    for grid in (*score.grids, *scan.grids):
+    for grid in (*score.grids, *scan.grids, *append.grids):
         assert all(size <= most for size, most in zip(grid, (2**31 - 1, 65_535, 65_535), strict=False)), grid
-    assert len(score.grids) == len(scan.grids) == 1
+    assert len(score.grids) == 1 and len(scan.grids) == len(append.grids) > 0
 
 
 @pytest.mark.parametrize("place", ["device", "pinned"])

@@ -12,12 +12,13 @@ import pytest
 from gnnscale.config import Settings, build_settings
 from gnnscale.inference import read_refreshed, refresh_vectors
 from gnnscale.inference import refresh as refresh_module
-from gnnscale.inference.refresh import count_events
+from gnnscale.inference.refresh_plan import count_events
 from gnnscale.lake import Lake, PartFiles
+from gnnscale.publish.lake_rows import has_pairs
 from gnnscale.schema import ConfigError, LakeError
 from gnnscale.store import GraphStore
 from tests.conftest import Shop
-from tests.embedded_shop import copy_shop, put_model
+from tests.embedded_shop import copy_shop, put_model, train_towers
 from tests.shop import DAY, OPENING
 
 TABLE = "refreshed_next_week"
@@ -192,3 +193,16 @@ def test_a_graph_with_other_keys_means_all(made: tuple[Settings, Lake]) -> None:
     lake.write("ids_customers", pa.Table.from_pandas(ids, preserve_index=False))
     assert refresh(settings, day(41)).reason == "keys or files are others than those of the last run"
     assert build_settings(settings.model_dump(mode="json")) == settings
+
+
+def test_vectors_of_sequences_are_refreshed(shop: Shop, tmp_path: Path) -> None:
+    """The system of PinnerFormer: an entity's vector is of its latest actions, and the next day's of some more."""
+    sequence = {"length": 12, "heads": 2, "action_type": "channel", "numbers": ["amount"]}
+    settings, lake, _ = train_towers(shop, tmp_path, network="sequence", sequence=sequence)
+    refresh(settings, day(40))
+    found = refresh(settings, day(42))
+    assert 0 < found.encoded < 40 and not has_pairs(lake, TABLE, found.version)
+    refreshed = rows_of(lake)
+    refresh(settings, day(42), force=True)
+    active = np.array(refreshed["run"]) == 2
+    np.testing.assert_allclose(rows_of(lake)["vector"][active], refreshed["vector"][active], rtol=1e-4, atol=1e-5)

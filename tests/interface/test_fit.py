@@ -131,7 +131,7 @@ def test_figures_stand_beside_those_of_the_baselines(fitted: Fitted) -> None:
     assert metrics["model"]["map@10"] == of_all["model"]["map@10"]
     best = metrics.best_baseline
     assert best is not None and metrics[best]["map@10"] == max(
-        row["map@10"] for name, row in of_all.items() if name not in ("model", "tower")
+        row["map@10"] for name, row in of_all.items() if name not in ("model", "network", "tower")
     )
     assert "map@10" in repr(metrics) and "popularity" in metrics._repr_html_()
     page = Path(fitted.model.report)
@@ -170,6 +170,8 @@ def test_faults_of_the_configuration_are_told_before_anything_runs(fitted: Fitte
 
 
 def test_examples_of_ones_own_stand_instead_of_those_of_the_query(fitted: Fitted, caplog: Any) -> None:
+    # Where there is no Ray, one worker needs none.
+    ray.shutdown()
     labels = gs.Lake(fitted.lake).read("labels_next_week").to_pandas()
     ids = gs.Lake(fitted.lake).read("ids_customers").to_pandas().set_index("node_id")["key"]
     counts = labels["targets"].map(len).astype(float)
@@ -198,7 +200,8 @@ def test_examples_of_ones_own_stand_instead_of_those_of_the_query(fitted: Fitted
         model.predict(["c001"], k=2)
 
 
-def test_own_rankings_are_learned_from_shards(fitted: Fitted) -> None:
+def test_own_rankings_are_learned_from_shards_by_this_process_alone(fitted: Fitted) -> None:
+    ray.shutdown()
     lake = gs.Lake(fitted.lake)
     labels = lake.read("labels_next_week").to_pandas()
     customers, products = (
@@ -217,6 +220,7 @@ def test_own_rankings_are_learned_from_shards(fitted: Fitted) -> None:
     query = gs.Graph.from_tables(tables, settings=SETTINGS).query(RANKING, name="half")
     overrides = OVERRIDES | {"model.network": "blocks", "training.source": "shards"}
     model = query.fit(fitted.lake, mode="fast", overrides=overrides, examples=own)
+    assert not ray.is_initialized()
     shards = lake.read("shards_half")
     examples = dict(zip(zip(labels["entity"], labels["anchor_time"], strict=True), targets, strict=True))
     assert len(shards) == len(examples) == len(own)

@@ -23,7 +23,8 @@ graph = gs.Graph.from_tables(shop_frames(folder), settings=SETTINGS)
 graph
 """,
     "query = graph.query(COUNTING, name='visits'); query.task_type",
-    "model = query.fit(folder / 'lake', mode='fast', overrides=OVERRIDES)",
+    # One worker would need no Ray.
+    "model = query.fit(folder / 'lake', mode='fast', overrides=OVERRIDES | {'training.workers': 2})",
     "model.metrics",
     "model.report",
     "model.predict(['c001', 'c002'])",

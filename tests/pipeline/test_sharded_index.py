@@ -14,7 +14,6 @@ import pyarrow as pa
 import pytest
 import ray
 
-from gnnscale.pipeline.workers.local_ray import stop_ray
 from gnnscale.pipeline.workers.ray_index import cpu_share, ray_shards
 from gnnscale.retrieval import Retrieved, build_query_indexes, retrieve
 from gnnscale.retrieval.index_shards.index_shard import TargetShard
@@ -24,14 +23,16 @@ from tests.ray_actors import actor_processes
 from tests.retrieval.inventory_lake import LATEST, TEST, Inventory, make_inventory
 from tests.retrieval.shards_here import start_workers_here
 
+pytestmark = pytest.mark.slow
+
 FILTERS = {"conditions": [{"column": "stock", "operator": ">", "value": 0}]}
 
 
-@pytest.fixture(autouse=True)
-def own_ray() -> Iterator[None]:
-    """Every test with a Ray of its own."""
+@pytest.fixture(scope="module")
+def found_ray() -> Iterator[None]:
+    """A Ray that was there before; where there is none, shards begin one of their own and end it."""
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
     yield
-    stop_ray()
     ray.shutdown()
 
 
@@ -102,6 +103,7 @@ def killing(start_workers: StartShards, pools: list[KillingPool]) -> StartShards
     return hire_and_kill
 
 
+@pytest.mark.usefixtures("found_ray")
 def test_an_actor_that_is_killed_while_the_search_is_widened_builds_its_clusters_again(inventory: Inventory) -> None:
     settings = inventory.settings(index={"kind": "grouped", "nlist": 48, "recall": 0.8, "sample": 200, "shards": 2})
     lake, query, pools = inventory.lake, inventory.query, list[KillingPool]()
@@ -116,6 +118,7 @@ def test_an_actor_that_is_killed_while_the_search_is_widened_builds_its_clusters
     assert retrieve(settings, lake, query, inventory.plan, start_workers=start_workers_here).recall.mean >= 0.8
 
 
+@pytest.mark.usefixtures("found_ray")
 def test_no_room_too_many_losses_and_a_fault_of_the_input_are_told(inventory: Inventory) -> None:
     settings = inventory.settings(index={"kind": "flat", "shards": 2})
     lake, query = inventory.lake, inventory.query

@@ -11,6 +11,7 @@ from pathlib import Path
 import mlflow
 import pytest
 import ray
+import torch
 from rich.console import Console
 
 from gnnscale.config import build_settings
@@ -23,9 +24,9 @@ from gnnscale.pipeline.stages.retrieve_stage import RetrieveStage
 from gnnscale.pipeline.stages.stage import PipelineContext
 from gnnscale.pipeline.stages.train_stage import CURVES, TrainStage, train_and_track
 from gnnscale.pipeline.workers.local_ray import stop_ray
-from gnnscale.pipeline.workers.ray_train import with_prefetch
+from gnnscale.pipeline.workers.worker_threads import with_prefetch
 from gnnscale.schema import LakeError
-from gnnscale.training import Trainer, build_task
+from gnnscale.training import Trainer, build_task, model_path
 from gnnscale.training.throughput import THROUGHPUT
 from tests.conftest import Shop
 
@@ -65,6 +66,23 @@ def test_two_workers_train_links_on_blocks_and_tell_how_fast(
     # Two workers learn as one does: negatives are those of the global batch, and the table is one.
     alone = Trainer(settings, build_task(settings, lake, *open_graph(settings, lake))).run()
     assert [loss for _, loss in curves["losses"]] == pytest.approx([loss for _, loss in alone.losses], rel=TOLERANCE)
+
+
+def test_one_worker_trains_in_this_process_and_starts_no_ray(
+    shop: Shop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(shop.lake.uri, tmp_path / "lake")
+    settings, lake = build_settings({**shop.content, "lake": {"uri": str(tmp_path / "lake")}}), Lake(tmp_path / "lake")
+    threads = torch.get_num_threads()
+    with caplog.at_level(logging.INFO, "gnnscale.progress"):
+        train_and_track(settings, lake, Console(file=io.StringIO()))
+    assert not ray.is_initialized() and torch.get_num_threads() == threads
+    assert "epoch 1: validation" in caplog.text
+    curves = lake.read_record(CURVES.format(query=settings.query.name))
+    alone = Trainer(settings, build_task(settings, lake, *open_graph(settings, lake))).run()
+    assert [loss for _, loss in curves["losses"]] == pytest.approx([loss for _, loss in alone.losses])
+    saved = torch.load(io.BytesIO(lake.read_bytes(model_path(settings.query.name))), weights_only=True)["weights"]
+    torch.testing.assert_close(saved, alone.weights)
 
 
 @pytest.mark.parametrize(("source", "stage"), [("memory", "labels"), ("shards", "shards")])

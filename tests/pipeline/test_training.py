@@ -10,15 +10,10 @@ import torch
 from torch import nn
 
 from gnnscale.config import Settings, bind_query, build_settings
-from gnnscale.etl.graph.graph_stage import build_graph
-from gnnscale.etl.labels.label_stage import build_labels
-from gnnscale.etl.spark.session import open_session
 from gnnscale.lake import Lake
 from gnnscale.store import GraphStore
 from gnnscale.training import Trainer, TrainResult, build_task, load_link_model, save_model
-from tests.conftest import SPARK
 from tests.recording_callback import RecordingCallback
-from tests.shop import make_shop
 
 EPOCHS = 3
 
@@ -33,13 +28,9 @@ def metrics(figures: Mapping[str, float]) -> dict[str, float]:
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    content = make_shop(tmp_path_factory.mktemp("training"), seed=2, purchases=1500)
-    content["training"] |= {"epochs": EPOCHS, "patience": EPOCHS}
-    settings = build_settings(content)
-    lake, spark = Lake(settings.lake.uri), open_session(SPARK)
-    build_labels(spark, lake, settings, build_graph(spark, lake, settings))
-    return settings
+def settings(busy_shop: dict[str, Any]) -> Settings:
+    training = {**busy_shop["training"], "epochs": EPOCHS, "patience": EPOCHS}
+    return build_settings({**busy_shop, "training": training})
 
 
 def train(

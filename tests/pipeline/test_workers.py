@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
@@ -17,18 +18,13 @@ from ray.train import TrainingFailedError
 
 from gnnscale.arrays.host_arrays import name_folder
 from gnnscale.config import Settings, build_settings
-from gnnscale.etl.graph.graph_stage import build_graph
-from gnnscale.etl.labels.label_stage import build_labels
-from gnnscale.etl.spark.session import open_session
 from gnnscale.lake import Lake
 from gnnscale.pipeline.stages.open_graph import open_graph
 from gnnscale.pipeline.workers.local_ray import stop_ray
 from gnnscale.pipeline.workers.ray_train import train_with_ray
 from gnnscale.schema import ConfigError
 from gnnscale.training import Trainer, TrainResult, build_task
-from tests.conftest import SPARK
 from tests.ray_actors import actor_processes
-from tests.shop import make_shop
 
 pytestmark = pytest.mark.slow
 
@@ -39,19 +35,19 @@ Event = tuple[str, dict[str, float]]
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    content = make_shop(tmp_path_factory.mktemp("workers"), seed=2, purchases=1500)
-    content["training"] |= {"epochs": 1, "batch_size": 8, "checkpoint_steps": 10, "resize_seconds": 1}
-    settings = build_settings(content)
-    lake, spark = Lake(settings.lake.uri), open_session(SPARK)
-    build_labels(spark, lake, settings, build_graph(spark, lake, settings))
-    return settings
+def settings(busy_shop: dict[str, Any]) -> Settings:
+    changed = {"epochs": 1, "batch_size": 8, "checkpoint_steps": 10, "resize_seconds": 1}
+    return build_settings({**busy_shop, "training": {**busy_shop["training"], **changed}})
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def own_ray() -> Iterator[None]:
-    """Every test with a Ray of its own."""
+    """One Ray for all tests, begun by the first training; those with a cluster of their own end it before."""
     yield
+    end_ray()
+
+
+def end_ray() -> None:
     stop_ray()
     ray.shutdown()
 
@@ -146,6 +142,7 @@ def test_a_killed_worker_costs_the_steps_since_the_last_checkpoint_and_nothing_e
 
 
 def test_checkpoints_that_were_sent_are_removed_from_the_host_of_the_worker(settings: Settings, tmp_path: Path) -> None:
+    end_ray()
     # As on another host, the worker's temporary folder is not the driver's.
     (tmp_path / "elsewhere").mkdir()
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
@@ -166,6 +163,7 @@ def test_room_for_another_worker_is_taken_within_an_epoch(settings: Settings, tm
     settings = settings.model_copy(update={"training": settings.training.model_copy(update=longer)})
     lake = Lake(settings.lake.uri)
     unbroken = Trainer(settings, build_task(settings, lake, *open_graph(settings, lake))).run()
+    end_ray()
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     ray.init(address=cluster.address, log_to_driver=False)
     nodes: list[subprocess.Popen[bytes]] = []

@@ -68,7 +68,7 @@ def test_readers_are_given_what_the_lake_has(made: Published) -> None:
     made.embed()
     made.retrieve()
     done = made.publish()
-    assert done.written == done.rows and set(done.rows) == {"products", "customers", "predictions"}
+    assert done.written == done.rows and set(done.rows) == {"products", "customers", "pairs", "predictions"}
     assert is_published(made.settings, made.lake, made.query)
 
     predictions = made.lake.read("predictions_next_week").to_pylist()
@@ -76,19 +76,28 @@ def test_readers_are_given_what_the_lake_has(made: Published) -> None:
         for table in ("products", "customers"):
             vectors, there = store.vectors(f"next_week/{table}", [*made.keys(table), "none"])
             assert (vectors[:-1] == made.vectors(table)).all() and there.tolist()[-2:] == [True, False]
-        for entity in {row["entity"] for row in predictions}:
+        for entity in sorted({row["entity"] for row in predictions}):
             (row,) = store.lookup("next_week/predictions", [entity])
             expected = [found for found in predictions if found["entity"] == entity]
             assert row["target"] == [found["target"] for found in expected]
             np.testing.assert_array_equal(np.array(row["score"], np.float32), [f["score"] for f in expected])
             assert row["anchor_time"] == expected[0]["anchor_time"]
+            # Whoever puts all targets in order gets the predictions.
+            ranked = store.rerank("next_week", entity, made.keys("products"))[: len(expected)]
+            assert [target for target, _ in ranked] == row["target"]
+            np.testing.assert_allclose([score for _, score in ranked], row["score"], rtol=1e-5)
     again = made.publish()
     assert (again.version, again.written) == (done.version, {})
 
 
 def test_candidates_come_in_order_of_their_vectors(made: Published) -> None:
     made.embed()
-    made.publish()
+    # A network of towers has no pairs.
+    pairs = made.lake.read("pairs_next_week").to_pydict()
+    none = pa.array([[]] * len(pairs["entity"]), pa.list_(pa.int64()))
+    rows = made.lake.read("pairs_next_week").set_column(2, "targets", none)
+    made.lake.write("pairs_next_week", rows.set_column(3, "scores", none.cast(pa.list_(pa.float32()))))
+    assert set(made.publish().rows) == {"products", "customers"}
     keys, vectors = made.keys("products"), made.vectors("products")
     own = made.vectors("customers")[3]
     with Store.open(made.uri) as store:
@@ -109,14 +118,20 @@ def test_a_refresh_publishes_those_that_it_embedded(made: Published) -> None:
     for number in (41, 43):
         found = made.refresh(number)
         done = made.publish()
-        assert done.written == {"customers": found.encoded} and 0 < found.encoded < 40
+        assert done.written == {"customers": found.encoded, "pairs": found.encoded} and 0 < found.encoded < 40
     with Store.open(made.uri) as store:
         rows = made.lake.read("refreshed_next_week").sort_by("node_id")
         vectors, there = store.vectors("next_week/customers", made.keys("customers"))
         assert there.all() and (vectors == np.array(rows["vector"].to_pylist(), np.float32)).all()
         (last,) = store.lookup("next_week/customers", [made.keys("customers")[0]])
         assert last["anchor_time"] == rows["anchor_time"][0].as_py()
-        assert store.rerank("next_week", made.keys("customers")[0], made.keys("products"))[0][1] > -np.inf
+        pairs = {row["entity"]: row for row in rows.to_pylist()}
+        products, entity = made.keys("products"), next(key for key, row in pairs.items() if row["scores"])
+        own = dict(zip([products[node] for node in pairs[entity]["targets"]], pairs[entity]["scores"], strict=True))
+        scores = made.vectors("products") @ np.array(pairs[entity]["vector"], np.float32)
+        for target, score in store.rerank("next_week", entity, products):
+            expected = own.get(target, float(scores[products.index(target)]))
+            np.testing.assert_allclose(score, expected, rtol=1e-5)
 
     # Two days whose publishing failed are made up for by one version.
     more = sum(made.refresh(number).encoded for number in (44, 45))
@@ -124,18 +139,20 @@ def test_a_refresh_publishes_those_that_it_embedded(made: Published) -> None:
     assert 0 < done.written["customers"] <= more and done.as_of == day(45)
 
 
-def test_vectors_of_two_models_are_not_compared(made: Published) -> None:
+def test_vectors_of_two_models_are_not_compared(made: Published, caplog: pytest.LogCaptureFixture) -> None:
     made.embed()
     made.refresh(40)
     made.publish()
     put_model(made.settings, made.lake, seed=5)
     made.refresh(41)
     # Until targets are embedded, too, those of the old model stand.
-    assert made.publish().written == {"customers": 40}
+    with caplog.at_level("WARNING"):
+        assert made.publish().written == {"customers": 40, "pairs": 40}
+    assert "vectors of the last refresh are of another model than embeddings_products" in caplog.text
     with Store.open(made.uri) as store:
         assert store.rerank("next_week", made.keys("customers")[0], made.keys("products"))
         made.embed()
-        assert made.publish().written == {"products": 30, "customers": 40}
+        assert made.publish().written == {"products": 30, "customers": 40, "pairs": 40}
         assert store.state("next_week").tables["customers"].source["table"] == "refreshed_next_week"
 
 

@@ -8,8 +8,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from gnnscale.arrays import share_rows
+from gnnscale.arrays import reused_array, share_rows
+from gnnscale.sampling import prefetch_line
 from gnnscale.schema import SchemaError
+
+AHEAD, LINE = 16, 64
+"""How many rows before it is copied a row is asked for, and bytes of a cache line."""
 
 
 def gather(features: NDArray[Any], nodes: NDArray[np.integer[Any]], threads: int = 1) -> NDArray[Any]:
@@ -28,7 +32,7 @@ def gather(features: NDArray[Any], nodes: NDArray[np.integer[Any]], threads: int
     """
     flat = np.ascontiguousarray(nodes).reshape(-1)
     _check_ids(flat, len(features))
-    found = np.empty((len(flat), features.shape[1]), features.dtype)
+    found = reused_array((len(flat), features.shape[1]), features.dtype)
     # Sixteen-bit floats are not numba's; bits are all that is copied.
     bits = features.view(np.uint16) if features.dtype == np.float16 else features
     out = found.view(bits.dtype)
@@ -89,7 +93,11 @@ def _add_rows(features, nodes, mean, out):  # type: ignore[no-untyped-def]
 @njit(nogil=True, cache=True)
 def _copy_rows(features, nodes, out):  # type: ignore[no-untyped-def]
     channels = features.shape[1]
+    line = LINE // features.itemsize
     for i in range(len(nodes)):
+        if i + AHEAD < len(nodes) and nodes[i + AHEAD] >= 0:
+            for k in range(0, channels, line):
+                prefetch_line(features, np.int64(nodes[i + AHEAD]) * channels + k)
         node = nodes[i]
         if node < 0:
             for k in range(channels):

@@ -35,6 +35,25 @@ class TargetRows(Tensors):
 
 
 @dataclass(frozen=True)
+class TargetsThere(Tensors):
+    """Some targets, and which of them are there at the anchor, bool ``[targets]``."""
+
+    rows: TargetRows
+    valid: Tensor
+
+    @classmethod
+    def of(cls, features: NodeFeatures, nodes: NDArray[np.int64], anchor: int) -> TargetsThere:
+        """Some targets.
+
+        Args:
+            features: of all of them.
+            nodes: node ids, int64 ``[targets]``.
+            anchor: seconds after the graph's origin.
+        """
+        return cls(TargetRows.of(features, nodes), torch.from_numpy(np.asarray(features.is_valid_at(nodes, anchor))))
+
+
+@dataclass(frozen=True)
 class TowerBatch(Batch):
     """A block around entities, and targets."""
 

@@ -45,3 +45,21 @@ class Random(Recommender):
         for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
             key = (key ^ (key >> np.uint64(shift))) * np.uint64(factor)
         return ((key ^ (key >> np.uint64(31))) >> np.uint64(40)).astype(np.float32) / np.float32(1 << 24)
+
+
+@RECOMMENDERS.register("own_items")
+class OwnItems(Recommender):
+    """What a user has dealt with, by weight; for what is foretold among such items too, as purchases after views."""
+
+    title = "Own items"
+    meaning = "What the user has dealt with, by weight; then what most users have had."
+    for_repeats = True
+
+    def learn(self) -> None:
+        """Count the users of each item."""
+        counts = np.bincount(self.seen.indices, minlength=self.seen.shape[1])
+        self.popular = (1e-3 * self.seen.data.min() * counts / counts.max()).astype(np.float32)
+
+    def score(self, users: Ids) -> Scores:
+        """The weights, and less than any weight for what is popular."""
+        return np.asarray(self.seen[users].toarray() + self.popular, np.float32)

@@ -42,8 +42,8 @@ def add_node_ids(raw: RawTable, ranges: int) -> DataFrame:
     leading = F.col(TIME) if timed else F.col(_ORDER)
     splits = _splits(frame, leading, ranges) if timed else _even_splits(ranges)
     frame = frame.withColumn(_RANGE, _range_of(leading, splits, 0, len(splits)))
-    counts = {row[_RANGE]: row["count"] for row in frame.groupBy(_RANGE).count().collect()}
     parts = len(splits) + 1
+    counts = {row[_RANGE]: row["count"] for row in frame.groupBy(_RANGE).count().collect()} if splits else {}
     before = np.cumsum([0, *(counts.get(i, 0) for i in range(parts))])[:-1].tolist()
     # Rows meet in the partition that their range names, so Spark's own count within a partition is the place in it.
     ordered = frame.repartitionById(parts, _RANGE).sortWithinPartitions(leading, _ORDER)

@@ -32,6 +32,9 @@ from gnnscale.store import MOST_NODES
 RANGE_KEYS = 1 << 22
 """Keys of a range, as many as one task sorts."""
 
+WRITTEN_HERE = 1 << 17
+"""Keys of one range that this process has written before Spark has started a task that would."""
+
 _BLOCKS = "range int, keys long, block binary"
 _STAGED = "range long, path string, keys long"
 _FILES = "path string, size long, keys long"
@@ -120,7 +123,7 @@ def write_ids(
         plan = [
             (i, path, offset) for i, (path, offset) in enumerate(zip(staged["path"].to_pylist(), offsets, strict=True))
         ]
-        files = _write_numbered(session, plan, writer)
+        files = _write_numbered(session, plan, writer, sum(counts))
     finally:
         _remove_folder(staging, options)
     remove_strays(lake.table_uri(f"ids_{table}"), options, job, {file.path for file in files})
@@ -130,12 +133,16 @@ def write_ids(
 
 
 def _write_numbered(
-    session: SparkSession, plan: Sequence[tuple[int, str, int]], writer: _IdWriter
+    session: SparkSession, plan: Sequence[tuple[int, str, int]], writer: _IdWriter, keys: int
 ) -> list[WrittenFile]:
     if not plan:
         return []
-    frame = session.createDataFrame(list(plan), "part int, path string, offset long")
-    rows = frame.repartitionById(len(plan), "part").mapInArrow(writer, _FILES).toArrow().to_pylist()
+    if len(plan) == 1 and keys <= WRITTEN_HERE:
+        batch = pa.RecordBatch.from_pylist([dict(zip(("part", "path", "offset"), plan[0], strict=True))])
+        rows = [row for found in writer(iter([batch])) for row in found.to_pylist()]
+    else:
+        frame = session.createDataFrame(list(plan), "part int, path string, offset long")
+        rows = frame.repartitionById(len(plan), "part").mapInArrow(writer, _FILES).toArrow().to_pylist()
     return [WrittenFile(row["path"], row["size"], row["keys"]) for row in sorted(rows, key=lambda row: row["path"])]
 
 

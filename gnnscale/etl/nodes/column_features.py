@@ -19,6 +19,9 @@ from gnnscale.schema import SEPARATOR, ColumnType, FeatureManifest, GraphSchema,
 SKEWED = 2.0
 """Skewness past which a numerical column is encoded as sign(x) log(1 + |x|)."""
 
+COMPARED = 32
+"""Categories that a value is compared with one by one; a join, which takes a job of its own, looks more of them up."""
+
 
 def feature_types(raw: RawTable, graph: GraphSchema) -> dict[str, ColumnType]:
     """Which columns become features, and as what; those not declared follow their physical type.
@@ -156,19 +159,26 @@ def encode_features(
         :func:`gnnscale.etl.nodes.list_columns.encode_lists` makes the others from.
     """
     # All are made from the raw columns at once: an encoded column may be called as a raw one is.
-    inputs = []
+    inputs: list[Column] = []
+    codes: list[Column] = []
+    joined: list[FeatureManifest] = []
     for feature in features:
         if feature.type in LISTS:
             inputs.append(list_input(frame, feature))
-        elif feature.type == ColumnType.CATEGORICAL:
-            inputs.append(F.col(feature.column).cast("string").alias(f"{INPUT}{feature.column}"))
-        else:
+        elif feature.type != ColumnType.CATEGORICAL:
             inputs.append(_scaled(feature))
-    encoded = frame.select(*kept, *inputs)
-    for feature in features:
-        if feature.type == ColumnType.CATEGORICAL:
-            encoded = _encode_category(encoded, feature)
-    return encoded
+        elif len(feature.categories) <= COMPARED:
+            codes.append(_place_among(feature))
+        else:
+            inputs.append(F.col(feature.column).cast("string").alias(f"{INPUT}{feature.column}"))
+            joined.append(feature)
+    encoded = frame.select(*kept, *inputs, *codes)
+    for feature in joined:
+        encoded = _encode_category(encoded, feature)
+    if not (codes and joined):
+        return encoded
+    named = [feature.encoded for feature in features if feature.type == ColumnType.CATEGORICAL]
+    return encoded.select(*(name for name in encoded.columns if name not in named), *named)
 
 
 def _scaled(feature: FeatureManifest) -> Column:
@@ -179,10 +189,15 @@ def _scaled(feature: FeatureManifest) -> Column:
     return clipped.cast("float").alias(feature.encoded)
 
 
+def _place_among(feature: FeatureManifest) -> Column:
+    """The code of a value among few categories: its place."""
+    place = F.array_position(F.array(*map(F.lit, feature.categories)), F.col(feature.column).cast("string"))
+    code = F.coalesce(place.cast("int"), F.lit(0)) if feature.categories else F.lit(0)
+    return code.alias(feature.encoded)
+
+
 def _encode_category(frame: DataFrame, feature: FeatureManifest) -> DataFrame:
     name, value = feature.encoded, f"{INPUT}{feature.column}"
-    if not feature.categories:
-        return frame.withColumn(name, F.lit(0)).drop(value)
     codes = [(value, code) for code, value in enumerate(feature.categories, start=1)]
     schema = T.StructType([T.StructField("_value", T.StringType()), T.StructField(name, T.IntegerType())])
     lookup = F.broadcast(frame.sparkSession.createDataFrame(codes, schema))

@@ -20,6 +20,7 @@ from gnnscale.lake import (
     fingerprint,
     from_portable,
     growth_since,
+    snapshot_rows,
     to_portable,
 )
 from gnnscale.schema import MANIFEST_NAME, GraphManifest
@@ -78,8 +79,10 @@ def count_left_out(
     """Rows of a source that are not among the ``rows`` of the graph; file footers tell, so no rows are read."""
     if not raw.table.time_from or snapshot.source.format in (SourceFormat.CSV, SourceFormat.JSON):
         return 0
-    source = read_source(session, raw.table.name, snapshot.source, dict(storage_options), snapshot)
-    return source.count() - rows
+    known = snapshot_rows(snapshot.source, storage_options, snapshot).rows
+    if known is None:
+        known = read_source(session, raw.table.name, snapshot.source, dict(storage_options), snapshot).count()
+    return known - rows
 
 
 def record_graph(lake: Lake, settings: Settings, manifest: GraphManifest, sources: Mapping[str, ReadSource]) -> None:

@@ -145,6 +145,8 @@ def _prepared(session: SparkSession) -> SparkSession:
     session.conf.set("spark.sql.session.timeZone", "UTC")
     # Inferring filters from filters takes time exponential in the windows of a query (2 minutes for seven).
     session.conf.set("spark.sql.constraintPropagation.enabled", "false")
+    # A small table that is sent to all tasks may wait long for those of a large one beside it, and is no fault then.
+    session.conf.set("spark.sql.broadcastTimeout", "-1")
     if not has_jvm_delta(session):
         session.dataSource.register(DeltaDataSource)
     return session

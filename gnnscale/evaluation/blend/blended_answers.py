@@ -55,7 +55,7 @@ class FittedAnswers:
         self._off, self._latest = settings.model.blend == "off", latest
         self._blender = NodeBlender(settings, lake, store, query)
         examples = self._blender.validation_examples()
-        predictor = load_node_model(settings, lake, store, query=query)
+        predictor = load_node_model(settings, lake, store, query=query, held_out=True)
         network = score_in_batches(predictor, examples, settings.embedding.batch_size)
         self.blend = self._blender.fit(examples, network)
         save_blend(lake, settings.query.name, self.blend)

@@ -40,24 +40,24 @@ class Pool:
         return Pool(np.where(kept, self.targets, -1), self.values)
 
 
-def comparable(targets: Ids, scores: Values, transform: Transform) -> Values:
+def comparable(targets: Ids, scores: Values, transform: Transform, depth: int) -> Values:
     """Scores of one method's candidates, so that those of different methods and entities can be added.
 
-    ``rank`` gives the first of K 1 and falls with the logarithm of the rank towards 0; ``z`` gives each its distance
-    from the least of the entity's candidates, in standard deviations of these.
+    ``rank`` gives the first 1 and falls with the logarithm of the rank to 0 past the depth; ``z`` gives each its
+    distance from the least of the entity's candidates, in standard deviations of these.
 
     Args:
         targets: int64 ``[N, K]``, best first, -1 where there are fewer.
         scores: float32 ``[N, K]``.
         transform: which.
+        depth: candidates that a method gives at most; the width says nothing, for few targets may be there.
 
     Returns:
         float32 ``[N, K]``, 0 or more; 0 where there is no target.
     """
     there = targets >= 0
     if transform == "rank":
-        k = targets.shape[1]
-        value = 1 - np.log(np.arange(1, k + 1)) / np.log(k + 1)
+        value = np.maximum(1 - np.log(np.arange(1, targets.shape[1] + 1)) / np.log(depth + 1), 0)
         return np.where(there, value, 0).astype(np.float32)
     known = np.where(there, scores, 0).astype(np.float64)
     count = np.maximum(there.sum(axis=1, keepdims=True), 1)
@@ -68,15 +68,16 @@ def comparable(targets: Ids, scores: Values, transform: Transform) -> Values:
     return np.where(there & (spread > 0), (known - least) / np.maximum(spread, 1e-12), 0).astype(np.float32)
 
 
-def pool_candidates(lists: Sequence[tuple[Ids, Values]], transform: Transform) -> Pool:
+def pool_candidates(lists: Sequence[tuple[Ids, Values]], transform: Transform, depth: int) -> Pool:
     """The candidates of methods together.
 
     Args:
         lists: of each method: targets, int64 ``[N, K]``, none twice in a row, -1 where there are fewer; and scores.
         transform: of the scores.
+        depth: candidates that a method gives at most.
     """
     targets = np.concatenate([ids for ids, _ in lists], axis=1)
-    values = np.concatenate([comparable(*own, transform) for own in lists], axis=1)
+    values = np.concatenate([comparable(*own, transform, depth) for own in lists], axis=1)
     method = np.repeat(np.arange(len(lists)), [ids.shape[1] for ids, _ in lists])
     # What is none comes last.
     order = np.argsort(np.where(targets < 0, np.iinfo(np.int64).max, targets), axis=1, kind="stable")

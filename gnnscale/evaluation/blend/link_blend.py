@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -36,6 +37,10 @@ DEPTH: Final = 100
 
 BLOCK: Final = 65_536
 """Entities whose candidates the baselines give at once."""
+
+KEPT_EVENTS: Final = 5_000_000
+KEPT_HISTORIES: Final = 2
+"""Histories that are kept between stages, and most events of one: 120 MB, and what is learned of it."""
 
 POOLED: Final = 4_096
 """Entities whose candidates are put together at once."""
@@ -90,6 +95,32 @@ def baseline_candidates(
     ]
 
 
+_KEPT: OrderedDict[tuple[str, str, int], History] = OrderedDict()
+"""Histories of the last anchors, so that what retrieval has learned of the test's serves the evaluation too."""
+
+
+def kept_history(store: GraphStore, query: PredictiveQuery, anchor: int) -> History:
+    """Events up to an anchor, epoch seconds; the last two are kept where they are few.
+
+    Baselines keep what they have learned of a history as long as it is in use.
+    """
+    graph = hashlib.sha256(repr((store.folder, store.manifest.to_dict())).encode()).hexdigest()
+    key = graph, f"{query.text} {query.split_column}", anchor
+    if key not in _KEPT:
+        history = read_history(store, query, anchor)
+        if history.age.size > KEPT_EVENTS:
+            return history
+        _KEPT[key] = history
+        while len(_KEPT) > KEPT_HISTORIES:
+            _KEPT.popitem(last=False)
+    return _KEPT[key]
+
+
+def forget_histories() -> None:
+    """Let go of what :func:`kept_history` keeps."""
+    _KEPT.clear()
+
+
 class LinkBlender:
     """Candidates of the members of a blend beside those of the network, as one list; a :class:`Reranker`.
 
@@ -121,7 +152,7 @@ class LinkBlender:
     def history(self, anchor: int) -> History:
         """Events up to an anchor, epoch seconds."""
         if self._history is None or self._history[0] != anchor:
-            self._history = anchor, read_history(self.store, self.query, anchor)
+            self._history = anchor, kept_history(self.store, self.query, anchor)
         return self._history[1]
 
     def rank(
@@ -152,4 +183,4 @@ class LinkBlender:
     def pool(self, lists: Sequence[Lists]) -> Pool:
         """Candidates of the members' baselines, and then of the network, put together."""
         transform: Transform = "z" if self.blend.transform == "z" else "rank"
-        return pool_candidates(lists, transform)
+        return pool_candidates(lists, transform, self.depth)

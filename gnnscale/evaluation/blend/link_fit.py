@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from gnnscale.arrays import Ids, Ragged
 from gnnscale.batches import Examples, read_examples
 from gnnscale.config import Settings
-from gnnscale.evaluation.blend.blend import Blend
+from gnnscale.evaluation.baselines.baseline import link_baselines
+from gnnscale.evaluation.blend.blend import NETWORK_ALONE, Blend
 from gnnscale.evaluation.blend.candidates import TRANSFORMS, Pool, Transform, pool_candidates
 from gnnscale.evaluation.blend.link_blend import (
     FEW_REPEATS,
@@ -31,10 +32,14 @@ from gnnscale.metrics import find_list_metric
 from gnnscale.query import PredictiveQuery, Split, TaskSpec
 from gnnscale.retrieval import History, PairScores, known_by, rank_exact, read_history, valid_nodes
 from gnnscale.sampling import permutation, stream_key
+from gnnscale.schema import EdgeType
 from gnnscale.store import GraphStore
 from gnnscale.training import LinkPredictor, load_link_model
 
 log = logging.getLogger(__name__)
+
+MOST_EVENTS: Final = 200_000_000
+"""Events that baselines are made of: a sorted copy of so many takes some 15 GB."""
 
 MOST_EXAMPLES: Final = 2_000
 """Validation examples that weights are searched by; of more, a sample that the seed decides."""
@@ -53,21 +58,30 @@ def fit_link_blend(settings: Settings, lake: Lake, store: GraphStore, query: Pre
         LakeError: there is no model, or it does not fit.
     """
     origin, depth = store.manifest.origin, blend_depth(query.top_k)
+    events = len(store.adjacency(EdgeType(query.entity_link, reverse=True)).neighbors)
+    if events > MOST_EVENTS:
+        why = f"{events:,} events are more than the {MOST_EVENTS:,} that baselines can hold"
+        log.info("blend without baselines: %s", why)
+        return replace(NETWORK_ALONE, depth=depth, left_out=dict.fromkeys(link_baselines(query.task_type), why))
     examples = _sampled(read_examples(lake, settings.query.name, Split.VALIDATION, origin), settings.seed)
     anchors = np.unique(examples.anchors)
-    repeats = share_of_repeats(read_history(store, query, int(anchors[0]) + origin)) if len(anchors) else 1.0
+    if not len(anchors):
+        return replace(NETWORK_ALONE, depth=depth)
+    history = read_history(store, query, int(anchors[0]) + origin)
+    repeats = share_of_repeats(history)
     new_only = repeats < FEW_REPEATS and settings.retrieval.filters.bought == "auto"
     baselines, left_out = serving_baselines(query.task_type, new_only)
     for name, why in left_out.items():
         log.info("blend without %s: %s", name, why)
-    predictor = load_link_model(settings, lake, store)
+    predictor = load_link_model(settings, lake, store, held_out=True)
     among: Part = "explore" if new_only else "all"
     names = [*baselines, NETWORK]
     lists: list[list[Lists]] = [[] for _ in names]
     order = []
     for anchor in anchors:
         rows = np.flatnonzero(examples.anchors == anchor)
-        history = read_history(store, query, int(anchor) + origin)
+        if anchor != anchors[0]:
+            history = read_history(store, query, int(anchor) + origin)
         there = valid_nodes(lake, query.target, known_by(query, int(anchor) + origin))
         entities = examples.entities[rows]
         own = baseline_candidates(settings, baselines, history, entities, depth, among)
@@ -76,9 +90,9 @@ def fit_link_blend(settings: Settings, lake: Lake, store: GraphStore, query: Pre
             method.append((np.where((ids >= 0) & there[ids], ids, -1), scores))
         order.append(rows)
     whole = [tuple(np.concatenate(part) for part in zip(*method, strict=True)) for method in lists]
-    shown = examples.take(np.concatenate([*order, np.zeros(0, np.int64)]))
+    shown = examples.take(np.concatenate(order))
     truth = Ragged(shown.indptr, shown.targets)
-    pools = {transform: pool_candidates(whole, transform) for transform in TRANSFORMS}  # type: ignore[arg-type]
+    pools = {transform: pool_candidates(whole, transform, depth) for transform in TRANSFORMS}  # type: ignore[arg-type]
     found = fit_pools(query.task_type, query.top_k, pools, names, truth, shown.entities)
     found = replace(found, depth=depth, new_only=new_only, repeats=repeats, left_out=left_out)
     log.info("blend by %s examples of validation: %s", f"{found.examples:,}", found.in_words())

@@ -201,7 +201,8 @@ def read_methods(lake: Lake, query: str, examples: EntityExamples, origin: int) 
     whole = Ragged(lists.offsets.to_numpy(), lists.values.to_numpy(), checked=False)
     order = np.lexsort((examples.entities, examples.anchors))
     found: dict[str, Scores] = {}
-    for name in dict.fromkeys(names):
+    # A table has no order of its own.
+    for name in sorted(set(names)):
         own = np.flatnonzero(names == name)
         own = own[np.lexsort((entity[own], anchor[own]))]
         same = len(own) == len(examples) and np.array_equal(entity[own], examples.entities[order])

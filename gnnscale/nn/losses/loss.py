@@ -63,6 +63,8 @@ class LinkLoss(ABC):
     """What a network gives that it can be used with."""
     one_positive: ClassVar[bool]
     """Whether an example stands for one of its targets, drawn anew each epoch; else for all of them."""
+    all_targets: ClassVar[bool] = False
+    """Whether all targets are scored, in their order, and none is sampled."""
 
     def __init__(self, options: Section | None = None, rank_depth: int = 1000) -> None:
         self.options, self.rank_depth = options or self.Options(), rank_depth

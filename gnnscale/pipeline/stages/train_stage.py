@@ -1,4 +1,4 @@
-"""The train stage: Ray Train under an MLflow run, the model into the lake."""
+"""The train stage: Ray Train, or this process alone, under an MLflow run, and the model into the lake."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class TrainStage(ModelStage):
         super().track(record)
 
     def make(self) -> str:
-        """Train with Ray, under a new MLflow run."""
+        """Train under a new MLflow run."""
         return train_and_track(self.settings, self.work.lake, self.work.console)
 
     def remember(self) -> None:
@@ -134,6 +134,7 @@ def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
     store, query = open_graph(settings, lake, edges=settings.training.source == "memory")
     training.check_task(settings, lake, store, query)
     at_once = training.fits_at_once(settings, query)
+    alone = at_once or (not settings.search.space and workers.trains_alone(settings))
     try:
         with tracking.start_run(settings, lake) as run:
             run.log_parameters(settings.model_dump(mode="json", exclude={"tables", "lake", "spark", "publish"}))
@@ -143,7 +144,8 @@ def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
                     settings = workers.search_settings(settings, lake, run, bar)
             return _train_and_record(settings, lake, console, run)
     finally:
-        workers.stop_ray()
+        if not alone:
+            workers.stop_ray()
 
 
 def tables_read(lake: Lake, query: str) -> list[str]:
@@ -204,6 +206,8 @@ def _train_and_record(settings: Settings, lake: Lake, console: Console, run: Run
 
 
 def _train(settings: Settings, lake: Lake, hear: Hear) -> TrainResult:
+    if workers.trains_alone(settings):
+        return workers.train_alone(settings, hear)
     if not lake.local:
         return workers.train_with_ray(settings, hear, f"{lake.uri}/_checkpoints")
     # Checkpoints serve this run alone; the best weights are kept in the lake.

@@ -16,7 +16,6 @@ from typing import Any
 
 import ray
 import ray.train
-import torch
 from ray.train import (
     CheckpointConfig,
     CheckpointConsistencyMode,
@@ -28,13 +27,14 @@ from ray.train import (
 )
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 
-from gnnscale.arrays import compute_threads, remove_left, scratch_folder
-from gnnscale.config import Settings, build_settings, candidate_networks, with_values
+from gnnscale.arrays import remove_left, scratch_folder
+from gnnscale.config import Settings, build_settings, with_values
 from gnnscale.lake import Lake
 from gnnscale.pipeline.failures import first_line
 from gnnscale.pipeline.stages.open_graph import open_graph
 from gnnscale.pipeline.workers.local_ray import start_ray
 from gnnscale.pipeline.workers.lost_processes import watched
+from gnnscale.pipeline.workers.worker_threads import share_cores
 from gnnscale.schema import Added, GnnscaleError, LostProcessError, add_implementations, added_implementations
 from gnnscale.training import DistributedContext, Trainer, TrainResult, build_task, read_checkpoint, write_checkpoint
 
@@ -191,35 +191,13 @@ def _train_worker(config: dict[str, Any]) -> None:
     host_workers = max(1, ray_context.get_local_world_size())
     own = ray_context.get_world_rank(), ray_context.get_world_size(), get_device()
     context = DistributedContext(*own, host_workers)
-    cores = max(1, (os.cpu_count() or 1) // host_workers)
-    cuda = context.device.type == "cuda"
-    settings = with_prefetch(settings, cores, cuda)
-    prefetch = 0 if cuda else settings.training.prefetch or 0
-    torch.set_num_threads(compute_threads(cores, prefetch, settings.sampling.threads))
+    settings = share_cores(settings, max(1, (os.cpu_count() or 1) // host_workers), context.device.type == "cuda")
     lake = Lake(settings.lake.uri, settings.lake.storage_options)
     store, query = open_graph(settings, lake, edges=settings.training.source == "memory")
     task = build_task(settings, lake, store, query, context)
     with _unsent_folder(settings, context) as unsent:
         trainer = Trainer(settings, task, context, _RayCallback(context.rank, config["progress"], unsent))
         trainer.run(_last_checkpoint())
-
-
-def with_prefetch(settings: Settings, cores: int, cuda: bool) -> Settings:
-    """The configuration with a number of batches made ahead, where it leaves that open.
-
-    Blocks are made by compiled code, which gains from a core of its own; batches of the other networks are made in
-    good part under the interpreter's lock, and there the network had better take all cores.
-
-    Args:
-        settings: the configuration.
-        cores: of the worker.
-        cuda: whether it trains on a GPU.
-    """
-    if settings.training.prefetch is not None:
-        return settings
-    blocks = any(network.samples_blocks for network in candidate_networks(settings))
-    prefetch = 2 if cuda or (blocks and cores > 1) else 0
-    return settings.model_copy(update={"training": settings.training.model_copy(update={"prefetch": prefetch})})
 
 
 def _last_checkpoint() -> dict[str, Any] | None:

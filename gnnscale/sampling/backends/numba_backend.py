@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gnnscale.sampling.keys import UInt64
+from gnnscale.sampling.line_hints import prefetch_line
 from gnnscale.sampling.numba_keys import draw_bits, multiply_high, read_only
 from gnnscale.sampling.sampling_rule import Rule
 from gnnscale.schema import SAMPLERS
@@ -107,10 +108,14 @@ def _sample(  # type: ignore[no-untyped-def]
             node = entries[start + i]
             lows[i] = indptr[node] if node >= 0 else 0
             highs[i] = indptr[node + 1] if node >= 0 else 0
+            if highs[i] > lows[i]:
+                prefetch_line(stamps, highs[i] - 1)
             limits[i], group_keys[i], slots[i] = anchors[b], keys[b], w
             w += 1
             if w == width:
                 b, w = b + 1, 0
+        for i in range(start + group, min(start + 2 * group, batch * width)):
+            prefetch_line(indptr, np.int64(max(0, entries[i])))
         part = slice(start, start + many)
         scratch = lows[:many], highs[:many], limits, group_keys, slots, positions, drawn
         _sample_group(neighbors, stamps, cumulative, strategy, cap, scratch, out_nodes[part], out_times[part])
@@ -131,6 +136,10 @@ def _sample_flat(  # type: ignore[no-untyped-def]
             node = frontier[start + i]
             lows[i] = indptr[node - first] if node >= 0 else 0
             highs[i] = indptr[node - first + 1] if node >= 0 else 0
+            if highs[i] > lows[i]:
+                prefetch_line(stamps, highs[i] - 1)
+        for i in range(start + group, min(start + 2 * group, rows)):
+            prefetch_line(indptr, np.int64(max(0, frontier[i] - first)))
         part = slice(start, start + many)
         scratch = lows[:many], highs[:many], anchors[part], keys[part], slots[part], positions, drawn
         _sample_group(neighbors, stamps, cumulative, strategy, cap, scratch, nodes[part], times[part])
@@ -142,7 +151,8 @@ def _group_size(fanout):  # type: ignore[no-untyped-def]
 
 
 # Memory is random all over, so a group of nodes goes through each step together: the loads of one step don't wait for
-# each other, and their cache misses overlap.
+# each other, and what the next step reads is on its way while this one computes: bounds a group ahead, the latest edge
+# of a node once its bounds are known, and what is drawn as soon as it is.
 @njit(nogil=True, cache=True)
 def _sample_group(  # type: ignore[no-untyped-def]
     neighbors, stamps, cumulative, strategy, cap, scratch, nodes, times
@@ -167,11 +177,19 @@ def _sample_group(  # type: ignore[no-untyped-def]
             for j in range(min(count, fanout)):
                 positions[i, j] = high - 1 - j
             highs[i] = min(count, fanout)
+            if count > 0:
+                # Side by side: mostly one line, else two.
+                for place in (high - 1, high - highs[i]):
+                    prefetch_line(neighbors, place)
+                    prefetch_line(stamps, place)
             continue
         if strategy == _WEIGHTED:
             _successive(cumulative, low, high, keys[i], slots[i], positions[i], drawn)
         else:
             _floyd(low, count, keys[i], slots[i], positions[i])
+        for j in range(fanout):
+            prefetch_line(neighbors, positions[i, j])
+            prefetch_line(stamps, positions[i, j])
         highs[i] = fanout
     for i in range(len(lows)):
         taken = highs[i]

@@ -26,6 +26,9 @@ class InBatchNegatives:
         popularity: of the targets to the power of 1, how often each is among the positives of a batch: its log is the
             sampling-bias correction (Yi et al., 2019: section 3).
         backend: of the look-up of known positives, ``numba`` or ``numpy``.
+
+    Attributes:
+        in_batch: share of the negatives that are positives of the batch.
     """
 
     Options: ClassVar[type[Section]] = InBatchOptions
@@ -33,7 +36,7 @@ class InBatchNegatives:
     per_batch: ClassVar[bool] = True
 
     def __init__(self, popularity: Popularity, backend: str = "numba") -> None:
-        self.popularity, self.backend = popularity, backend
+        self.popularity, self.backend, self.in_batch = popularity, backend, 1.0
         self._log_share = popularity.log_share
 
     @classmethod

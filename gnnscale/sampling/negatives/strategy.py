@@ -52,6 +52,8 @@ class Negative(Protocol):
         Options: what can be set of it; a field that :class:`NegativeRule` has takes its value from there.
         needs_walks: whether it is made of random walks.
         per_batch: whether all examples of a batch share its negatives, so that they are scored once.
+
+    One that is made of a batch's positives has an attribute ``in_batch``, their share of its negatives.
     """
 
     Options: ClassVar[type[Section]]

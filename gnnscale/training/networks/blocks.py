@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,7 +22,7 @@ from gnnscale.batches import (
     ShardReader,
     SplitExamples,
     TargetRows,
-    Tensors,
+    TargetsThere,
     TowerBatch,
     TowerSource,
     WalkLoader,
@@ -40,14 +39,6 @@ from gnnscale.training.networks.network import LinkNetwork, NodeNetwork
 from gnnscale.training.networks.source_device import place_source
 from gnnscale.training.objectives.node_knowledge import NodeKnowledge
 from gnnscale.training.predictors.link_predictor import LinkPredictor, ScoredEntities
-
-
-@dataclass(frozen=True)
-class TargetsThere(Tensors):
-    """Some targets, and which of them are there at the anchor, bool ``[targets]``."""
-
-    rows: TargetRows
-    valid: Tensor
 
 
 class TowersPredictor(LinkPredictor):
@@ -81,8 +72,7 @@ class TowersPredictor(LinkPredictor):
 
     def target_batch(self, nodes: NDArray[np.int64], anchor: int) -> TargetsThere:
         """Some targets with their columns."""
-        valid = self.features.is_valid_at(nodes, anchor)
-        return TargetsThere(TargetRows.of(self.features, nodes), torch.from_numpy(np.asarray(valid)))
+        return TargetsThere.of(self.features, nodes, anchor)
 
     def entity_batch(self, nodes: NDArray[np.int64], anchor: int) -> TowerBatch:
         """Blocks around some entities, sampled as in the first epoch, and no targets."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,12 +23,14 @@ from gnnscale.batches import (
 )
 from gnnscale.config import Settings, candidate_networks, changed_keys, refuse_keys, split_implementation
 from gnnscale.lake import Lake
-from gnnscale.nn import ProcessGroup
+from gnnscale.nn import LinkLoss, ProcessGroup
 from gnnscale.query import PredictiveQuery
 from gnnscale.sampling import Negative, NegativeRule, WalkRule, WalkSampler, build_negatives
 from gnnscale.schema import NEGATIVES, NETWORKS, ConfigError
 from gnnscale.store import GraphStore
+from gnnscale.training.objectives.link_objective import LinkObjective
 from gnnscale.training.objectives.node_knowledge import NodeKnowledge
+from gnnscale.training.objectives.objective import Objective
 from gnnscale.training.predictors.link_predictor import LinkPredictor
 
 LINK_KEYS = ("training.negative_strategy", "training.hard_walks", "training.rank_depth")
@@ -147,6 +149,40 @@ class LinkNetwork(Network, ABC):
         Raises:
             ConfigError: it may read anything.
         """
+
+    def target_counts(self, source: Any, examples: SplitExamples[Examples]) -> NDArray[np.int64]:
+        """How often each target is something to learn from, ``[targets]``: here, of how many training examples it is
+        one.
+
+        Args:
+            source: of batches.
+            examples: with targets.
+        """
+        targets = self.store.node_count(self.query.target.name)
+        return np.bincount(examples.examples.take(examples.training).targets, minlength=targets)
+
+    def link_objective(
+        self, source: Any, examples: SplitExamples[Examples], loss: LinkLoss, counts: NDArray[np.int64]
+    ) -> Objective[Any]:
+        """What the network is trained on: here, to rank the targets of the examples.
+
+        Args:
+            source: of batches.
+            examples: with targets.
+            loss: that fits the network.
+            counts: of :meth:`target_counts`.
+        """
+        targets, negatives = len(counts), self.negatives(counts)
+        task, seed = self.query.task_type, self.settings.seed
+        return LinkObjective(task, examples, negatives, loss, self.predictor_of(source), targets, seed)
+
+    def predictor_of(self, source: Any) -> Callable[[nn.Module], LinkPredictor]:
+        """What makes a predictor of a network, on the device that it is on.
+
+        Args:
+            source: of its batches.
+        """
+        return lambda model: self.predictor(model, source, next(model.parameters()).device)
 
     def negatives(self, counts: NDArray[np.int64]) -> Negative:
         """What a positive is compared with.

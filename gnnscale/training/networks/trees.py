@@ -202,6 +202,7 @@ class TreesNetwork(LinkNetwork, NodeNetwork):
         figures |= {"epoch": 1.0, "loss": losses[-1][1] if losses else float("nan")}
         hear("validation", figures)
         if self.settings.model.trees.refit:
+            model.before_refit()
             rows = np.concatenate([training, validation])
             model.trees.refit(source.table(rows), values[rows])
         kept = selection_of(shape, self.query.top).metric

@@ -18,7 +18,7 @@ from gnnscale.training.trees.boosters import (
     boosters_from_text,
     boosters_to_text,
     grow,
-    scores,
+    mean_scores,
 )
 from gnnscale.training.trees.tree_loss import TreeLoss
 
@@ -101,7 +101,8 @@ class BoostedTrees:
         self.task, self.classes, self.seed, self.rows = task, classes, seed, rows
         self.options = options or TreesSettings()
         self.objectives = (loss or TreeLoss()).objectives(task)
-        self.models: list[Any] = []
+        self.models: list[list[Any]] = []
+        """Boosters of each column of the labels, whose answers are averaged; none where the answer is a constant."""
         self.shares: NDArray[np.float64] = np.zeros(0)
         self.told = np.zeros(0, np.int64)
         """Classes that the trees tell apart."""
@@ -133,7 +134,7 @@ class BoostedTrees:
         held = self._rows(*validation) if validation and len(validation[1]) else None
         train = self._rows(inputs, values)
         grown = [self._chosen(rows, held[i] if held else None, hear) for i, rows in enumerate(train)]
-        self.models = [own and own.booster for own in grown]
+        self.models = [[own.booster] if own else [] for own in grown]
         self._chosen_by = grown
         return self
 
@@ -151,23 +152,24 @@ class BoostedTrees:
                 rows = self._without_new(rows)
                 rounds = max(1, round(before.rounds * len(rows) / before.rows))
                 options = self.options.model_copy(update={"rounds": rounds})
-                self.models[i] = grow(before.objective, rows, None, options, self.seed, hear=hear)
+                seeds = range(self.seed, self.seed + options.seeds)
+                self.models[i] = [grow(before.objective, rows, None, options, seed, hear=hear) for seed in seeds]
         return self
 
     def predict(self, inputs: TreeInputs) -> Array:
         """Probabilities or values, float32 ``[N, V]`` in the layout of the task."""
         if self.task.answer == "classes":
             return self._predict_pairs(inputs)
-        table, model = self._columns(inputs), self.models[0]
+        table, models = self._columns(inputs), self.models[0]
         if self.task.predicts_values:
-            return np.stack([scores(model, table) for model in self.models], axis=1).astype(np.float32)
+            return np.stack([mean_scores(own, table) for own in self.models], axis=1).astype(np.float32)
         if self.task.answer == "truth":
-            if model is None:
+            if not models:
                 return np.full((len(inputs), 1), self.shares[0], np.float32)
-            return scores(model, table).astype(np.float32)[:, None]
+            return mean_scores(models, table).astype(np.float32)[:, None]
         probabilities = np.tile(self.shares, (len(inputs), 1))
-        if model is not None:
-            probabilities[:, self.told] = scores(model, table) * self.shares[self.told].sum()
+        if models:
+            probabilities[:, self.told] = mean_scores(models, table) * self.shares[self.told].sum()
         return probabilities.astype(np.float32)
 
     def to_text(self) -> str:
@@ -223,7 +225,7 @@ class BoostedTrees:
         if judge is None or len(found) == 1:
             return found[0]
         table, values = judge.table, judge.values
-        return min(found, key=lambda grown: float(np.abs(scores(grown.booster, table) - values).mean()))
+        return min(found, key=lambda grown: float(np.abs(mean_scores([grown.booster], table) - values).mean()))
 
     def _without_new(self, rows: TreeRows) -> TreeRows:
         """Rows of the classes that the trees know, numbered without gaps, as LightGBM wants them."""
@@ -251,8 +253,8 @@ class BoostedTrees:
         return np.concatenate([*parts, inputs.pairs[row, label], inputs.features[row]], axis=1)
 
     def _predict_pairs(self, inputs: TreeInputs) -> Array:
-        count, model = self.classes, self.models[0]
-        if model is None:
+        count, models = self.classes, self.models[0]
+        if not models:
             return np.tile(self.shares, (len(inputs), 1)).astype(np.float32)
         probabilities = np.empty((len(inputs), count), np.float32)
         width = 2 + inputs.features.shape[1] + (inputs.pairs.shape[2] if inputs.pairs is not None else 0)
@@ -260,7 +262,7 @@ class BoostedTrees:
         for start in range(0, len(inputs), step):
             rows = np.arange(start, min(start + step, len(inputs)))
             columns = self._pair_columns(inputs, np.repeat(rows, count), np.tile(np.arange(count), len(rows)))
-            probabilities[rows] = scores(model, columns).reshape(len(rows), count)
+            probabilities[rows] = mean_scores(models, columns).reshape(len(rows), count)
         return probabilities
 
 

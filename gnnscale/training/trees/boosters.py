@@ -105,30 +105,31 @@ def grow(
     return lightgbm.Booster(model_str=booster.model_to_string(num_iteration=booster.best_iteration or None))
 
 
-def scores(booster: lightgbm.Booster, table: Array, raw: bool = False) -> NDArray[np.float64]:
-    """Answers of a booster, float64 ``[rows]`` or ``[rows, classes]``.
+def mean_scores(boosters: Sequence[lightgbm.Booster], table: Array, raw: bool = False) -> NDArray[np.float64]:
+    """Mean answers of boosters, float64 ``[rows]`` or ``[rows, classes]``.
 
     Args:
-        booster: that was grown on as many features.
+        boosters: at least one, grown on as many features.
         table: features ``[rows, features]``.
         raw: as sums over the trees, and not as probabilities.
     """
-    few = len(table) <= FEW
-    found: NDArray[np.float64] = booster.predict(table, raw_score=raw, num_threads=1 if few else 0)
-    return found
+    threads = 1 if len(table) <= FEW else 0
+    found = [booster.predict(table, raw_score=raw, num_threads=threads) for booster in boosters]
+    mean: NDArray[np.float64] = np.mean(found, axis=0)
+    return mean
 
 
-def boosters_to_text(boosters: Sequence[lightgbm.Booster | None], beside: dict[str, Any]) -> str:
+def boosters_to_text(boosters: Sequence[Sequence[lightgbm.Booster]], beside: dict[str, Any]) -> str:
     """Boosters in LightGBM's text format, with what is known beside them, as JSON.
 
     Args:
-        boosters: None where the answer is a constant.
+        boosters: of each answer, which they are the mean of.
         beside: plain data.
     """
-    return json.dumps({"boosters": [b and b.model_to_string() for b in boosters], "beside": beside})
+    return json.dumps({"boosters": [[own.model_to_string() for own in group] for group in boosters], "beside": beside})
 
 
-def boosters_from_text(text: str) -> tuple[list[lightgbm.Booster | None], dict[str, Any]]:
+def boosters_from_text(text: str) -> tuple[list[list[lightgbm.Booster]], dict[str, Any]]:
     """Inverse of :func:`boosters_to_text`.
 
     Raises:
@@ -138,7 +139,7 @@ def boosters_from_text(text: str) -> tuple[list[lightgbm.Booster | None], dict[s
 
     try:
         content = json.loads(text)
-        boosters = [None if own is None else lightgbm.Booster(model_str=own) for own in content["boosters"]]
+        boosters = [[lightgbm.Booster(model_str=own) for own in group] for group in content["boosters"]]
         return boosters, dict(content["beside"])
     except (KeyError, TypeError, ValueError, lightgbm.basic.LightGBMError) as error:
         raise ValueError(f"the trees are damaged: {type(error).__name__}") from None

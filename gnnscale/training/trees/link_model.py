@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from gnnscale.arrays import Ragged
 from gnnscale.batches import Batch, Examples, Tensors
@@ -17,12 +17,15 @@ from gnnscale.features import Candidates, PairFeatures
 from gnnscale.nn import NOT_YET
 from gnnscale.store import NodeFeatures
 from gnnscale.training.predictors.link_predictor import LinkPredictor, ScoredEntities
-from gnnscale.training.trees.boosters import boosters_from_text, boosters_to_text, scores
-from gnnscale.training.trees.tree_state import state_of, text_of
+from gnnscale.training.trees.boosters import boosters_from_text, boosters_to_text, mean_scores
+from gnnscale.training.trees.refit_model import RefitModel
 
 BELOW: Final = 100.0
 """How far a target that is no candidate is scored below the lowest score of training, where more popular ones are a
 little less far."""
+
+LEAST_SPREAD: Final = 1e-6
+"""Of the scores of an example's candidates: those of one candidate have none."""
 
 POPULARITY: Final = "target_count(28d)"
 """The feature that orders targets that are no candidates."""
@@ -93,44 +96,53 @@ class PairFeatureSource:
         return CandidateBatch(torch.from_numpy(table), example, target, torch.from_numpy(entities))
 
 
-class LinkTrees(nn.Module):
+class LinkTrees(RefitModel):
     """Boosted trees that score candidates; their text is the only weight.
 
     Args:
         names: of the features.
 
     Attributes:
-        booster: LightGBM's; None before it is grown.
+        boosters: LightGBM's, of each loss some whose scores are averaged; none before they are grown.
         lowest: score of training.
     """
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        super().__init__()
-        self.names, self.lowest = names, 0.0
-        self.booster: Any = None
+        super().__init__(names)
+        self.lowest = 0.0
+        self.boosters: list[list[Any]] = []
 
     def forward(self, batch: CandidateBatch) -> Tensor:
         """Scores, float32 ``[pairs]``."""
         if not len(batch.features):
             return torch.zeros(0, device=batch.features.device)
-        found = scores(self.booster, batch.features.cpu().numpy(), raw=True)
-        return torch.from_numpy(found.astype(np.float32)).to(batch.features.device)
+        found = self.score(batch.features.cpu().numpy(), batch.example.cpu().numpy())
+        return torch.from_numpy(found).to(batch.features.device)
 
-    def get_extra_state(self) -> Tensor:
-        """The names of the features and the trees' text, uint8 ``[bytes]``."""
-        return state_of(self.names, boosters_to_text([self.booster], {"lowest": self.lowest}))
+    def score(self, table: NDArray[np.float32], example: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The mean over the losses of what their trees say, each in deviations from the example's mean.
 
-    def set_extra_state(self, state: Tensor) -> None:
-        """Take the trees of a file.
-
-        Raises:
-            RuntimeError: the features are others, or the trees are damaged.
+        Args:
+            table: features ``[pairs, features]``.
+            example: that each pair is of, ascending, ``[pairs]``.
         """
-        try:
-            (self.booster,), beside = boosters_from_text(text_of(state, self.names))
-            self.lowest = float(beside["lowest"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise RuntimeError(str(error)) from None
+        count = np.maximum(np.bincount(example), 1)
+        total = np.zeros(len(table))
+        for boosters in self.boosters:
+            raw = mean_scores(boosters, table, raw=True)
+            centered = raw - (np.bincount(example, raw) / count)[example]
+            spread = np.sqrt(np.bincount(example, centered * centered) / count)
+            total += centered / np.maximum(spread, LEAST_SPREAD)[example]
+        return (total / len(self.boosters)).astype(np.float32)
+
+    def to_text(self) -> str:
+        """The trees, as JSON of LightGBM's text."""
+        return boosters_to_text(self.boosters, {"lowest": self.lowest})
+
+    def read_text(self, text: str) -> None:
+        """Inverse of :meth:`to_text`."""
+        self.boosters, beside = boosters_from_text(text)
+        self.lowest = float(beside["lowest"])
 
 
 class LinkTreesPredictor(LinkPredictor):

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from gnnscale.batches import Batch, EntityExamples
 from gnnscale.features import ClassFeatures, EntityFeatures
 from gnnscale.training.objectives.node_knowledge import NodeKnowledge
 from gnnscale.training.trees.boosted_trees import BoostedTrees
-from gnnscale.training.trees.tree_state import state_of, text_of
+from gnnscale.training.trees.refit_model import RefitModel
 
 LEAST = 1e-6
 """Probabilities nearer to 0 or 1 are answered as this far from it."""
@@ -82,7 +82,7 @@ class FeatureSource:
         return FeatureTable(self.features.compute(entities, anchors), pairs)
 
 
-class TreesModel(nn.Module):
+class TreesModel(RefitModel):
     """Boosted trees that answer as a network does; their text is the only weight.
 
     Args:
@@ -92,8 +92,8 @@ class TreesModel(nn.Module):
     """
 
     def __init__(self, trees: BoostedTrees, knowledge: NodeKnowledge, names: tuple[str, ...]) -> None:
-        super().__init__()
-        self.trees, self.knowledge, self.names = trees, knowledge, names
+        super().__init__(names)
+        self.trees, self.knowledge = trees, knowledge
 
     def forward(self, batch: FeatureBatch) -> Tensor:
         """Outputs ``[examples, scores]``."""
@@ -106,17 +106,10 @@ class TreesModel(nn.Module):
         inside = answers.clamp(LEAST, 1 - LEAST)
         return inside.log() if head == "softmax" else inside.logit()
 
-    def get_extra_state(self) -> Tensor:
-        """The names of the features and the trees' text, uint8 ``[bytes]``."""
-        return state_of(self.names, self.trees.to_text())
+    def to_text(self) -> str:
+        """The trees, as JSON of LightGBM's text."""
+        return self.trees.to_text()
 
-    def set_extra_state(self, state: Tensor) -> None:
-        """Take the trees of a file.
-
-        Raises:
-            RuntimeError: the features are others, or the trees are damaged.
-        """
-        try:
-            self.trees.read_text(text_of(state, self.names))
-        except ValueError as error:
-            raise RuntimeError(str(error)) from None
+    def read_text(self, text: str) -> None:
+        """Inverse of :meth:`to_text`."""
+        self.trees.read_text(text)

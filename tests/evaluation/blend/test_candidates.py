@@ -15,18 +15,20 @@ SCORES = np.array([[5.0, 3.0, 1.0, -np.inf], [7.0, *[-np.inf] * 3], [-np.inf] * 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
 def test_scores_of_any_method_are_0_or_more_and_keep_their_order(transform):
-    found = comparable(IDS, SCORES, transform)
+    found = comparable(IDS, SCORES, transform, 4)
     assert np.isfinite(found).all() and (found >= 0).all() and (found[IDS < 0] == 0).all()
     assert found[0, 0] > found[0, 1] > found[0, 2] >= 0
     # Neither unit nor origin of a method's scores counts.
-    np.testing.assert_allclose(comparable(IDS, SCORES * 3 + 100, transform), found, atol=1e-5)
+    np.testing.assert_allclose(comparable(IDS, SCORES * 3 + 100, transform, 4), found, atol=1e-5)
 
 
 def test_ranks_and_deviations_are_those_of_their_definitions():
-    rank = comparable(IDS, SCORES, "rank")
+    rank = comparable(IDS, SCORES, "rank", 4)
     np.testing.assert_allclose(rank[0, :3], 1 - np.log([1, 2, 3]) / np.log(5), rtol=1e-6)
+    # How wide the arrays are says nothing of how far a method looks.
+    np.testing.assert_array_equal(comparable(IDS[:, :3], SCORES[:, :3], "rank", 4), rank[:, :3])
     spread = np.std([5, 3, 1])
-    np.testing.assert_allclose(comparable(IDS, SCORES, "z")[0, :3], [4 / spread, 2 / spread, 0], rtol=1e-6)
+    np.testing.assert_allclose(comparable(IDS, SCORES, "z", 4)[0, :3], [4 / spread, 2 / spread, 0], rtol=1e-6)
 
 
 @given(st.integers(1, 4), st.integers(1, 6), st.integers(0, 2**32 - 1))
@@ -38,12 +40,12 @@ def test_a_pool_is_every_candidate_once_with_the_weighted_sum_of_its_scores(meth
         ids[np.arange(k) >= rng.integers(0, k + 1, 3)[:, None]] = -1
         lists.append((ids, -np.sort(-rng.random((3, k)), axis=1).astype(np.float32)))
     weights = rng.random(methods)
-    pool = pool_candidates(lists, "rank")
+    pool = pool_candidates(lists, "rank", 6)
     scores = pool.scores(weights)
     for row in range(3):
         expected: dict[int, float] = {}
         for (ids, values), weight in zip(lists, weights, strict=True):
-            for target, value in zip(ids[row], comparable(ids, values, "rank")[row], strict=True):
+            for target, value in zip(ids[row], comparable(ids, values, "rank", 6)[row], strict=True):
                 if target >= 0:
                     expected[int(target)] = expected.get(int(target), 0) + weight * float(value)
         there = pool.targets[row] >= 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,16 @@ import pytest
 from gnnscale.arrays import Ragged
 from gnnscale.batches import read_examples
 from gnnscale.config import Settings, build_settings, plan_query_anchors
+from gnnscale.config.retrieval import FilterSettings
+from gnnscale.evaluation.blend import link_blend, link_fit
 from gnnscale.evaluation.blend.blend import Blend, Member, save_blend
 from gnnscale.evaluation.blend.blended_ranking import BlendedRankingModel
 from gnnscale.evaluation.blend.candidates import comparable, pool_candidates
 from gnnscale.evaluation.blend.link_blend import (
     LinkBlender,
     blend_depth,
+    forget_histories,
+    kept_history,
     serving_baselines,
     share_of_repeats,
 )
@@ -28,7 +32,16 @@ from gnnscale.evaluation.link_holdout import LinkHoldout, evaluate_links
 from gnnscale.inference import embed
 from gnnscale.lake import Lake
 from gnnscale.query import TEMPORAL_LINK_PREDICTION, AnchorPlan, Split
-from gnnscale.retrieval import History, build_query_indexes, rank_exact, read_pairs, read_vectors, retrieve
+from gnnscale.retrieval import (
+    History,
+    build_query_indexes,
+    rank_exact,
+    read_pairs,
+    read_vectors,
+    retrieve,
+    retrieve_stage,
+)
+from gnnscale.retrieval.filters.query_filters import holdout_filter, settings_filter
 from gnnscale.store import GraphStore
 from gnnscale.training import model_path
 from tests.conftest import Shop
@@ -64,7 +77,9 @@ def judged(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Judged:
     build_query_indexes(settings, lake, shop.query, [*plan.tests, plan.latest])
     save_blend(lake, QUERY, BLEND)
     blender = LinkBlender(settings, store, shop.query, BLEND)
-    retrieve(settings, lake, shop.query, plan, store, reranker=blender)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retrieve_stage, "RERANKED", 7)
+        retrieve(settings, lake, shop.query, plan, store, reranker=blender)
     return Judged(settings, lake, store, plan, evaluate_links(settings, lake, store, shop.query, plan))
 
 
@@ -149,6 +164,14 @@ def test_the_weights_follow_what_validation_shows(judged: Judged, shop: Shop):
     assert fit_link_blend(judged.settings, judged.lake, judged.store, shop.query) == found
 
 
+def test_more_events_than_baselines_can_hold_leave_the_network_alone(
+    judged: Judged, shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(link_fit, "MOST_EVENTS", 100)
+    found = fit_link_blend(judged.settings, judged.lake, judged.store, shop.query)
+    assert found.is_network and "ease" in found.left_out and "more than the 100" in found.left_out["ease"]
+
+
 def test_of_two_methods_that_know_different_things_both_are_taken():
     rng = np.random.default_rng(0)
     count, items = 600, 40
@@ -163,7 +186,7 @@ def test_of_two_methods_that_know_different_things_both_are_taken():
         return ids, np.take_along_axis(scores, ids, axis=1).astype(np.float32)
 
     methods = [lists(slice(0, 2)), lists(slice(2, 4)), lists(slice(0, 0))]
-    pools = {"rank": pool_candidates(methods, "rank"), "z": pool_candidates(methods, "z")}
+    pools = {"rank": pool_candidates(methods, "rank", 20), "z": pool_candidates(methods, "z", 20)}
     right = Ragged.from_lists([own.tolist() for own in truth])
     found = fit_pools(TEMPORAL_LINK_PREDICTION, 10, pools, ["one", "two", "network"], right, np.arange(count))
     assert set(found.names) == {"one", "two"} and min(member.weight for member in found.members) > 0.25
@@ -183,6 +206,37 @@ def test_where_hardly_anything_repeats_what_was_had_is_left_out():
     assert set(left_out) == {"personal_frequency", "recency_weighted_frequency"} and "ease" in kept
 
 
+def test_the_histories_of_two_anchors_are_kept_between_stages_where_they_are_few(
+    judged: Judged, shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    first, second = judged.plan.tests
+    once = kept_history(judged.store, shop.query, first)
+    assert kept_history(GraphStore.open(judged.lake), shop.query, first) is once
+    other = kept_history(judged.store, shop.query, second)
+    assert other.age.size > once.age.size and kept_history(judged.store, shop.query, first) is once
+    kept_history(judged.store, shop.query, judged.plan.latest)
+    assert kept_history(judged.store, shop.query, first) is not once
+    forget_histories()
+    monkeypatch.setattr(link_blend, "KEPT_EVENTS", 10)
+    assert kept_history(judged.store, shop.query, first) is not kept_history(judged.store, shop.query, first)
+
+
 def test_a_depth_is_as_wide_as_the_lists_need():
     assert (blend_depth(10), blend_depth(50)) == (100, 200)
-    assert comparable(np.zeros((0, 3), np.int64), np.zeros((0, 3), np.float32), "z").shape == (0, 3)
+    assert comparable(np.zeros((0, 3), np.int64), np.zeros((0, 3), np.float32), "z", 9).shape == (0, 3)
+
+
+def test_what_was_had_is_left_out_of_the_models_lists_unless_the_filters_say_otherwise(judged: Judged, shop: Shop):
+    anchor, rest = judged.plan.test, (shop.query, judged.plan.test, judged.store)
+    past = LinkBlender(judged.settings, judged.store, shop.query, BLEND).history(anchor).past
+    for build in (settings_filter, holdout_filter):
+        assert build(judged.settings, judged.lake, *rest, True).denied == past
+        assert build(judged.settings, judged.lake, *rest, False).denied is None
+        retrieval = judged.settings.retrieval.model_copy(update={"filters": FilterSettings(bought=True)})
+        kept = judged.settings.model_copy(update={"retrieval": retrieval})
+        assert build(kept, judged.lake, *rest, True).denied is None
+    # Who may be given only what is new is given candidates that are new, of the baselines too.
+    new_only = replace(BLEND, members=(Member("ease", 0.5), Member("network", 0.5)), new_only=True)
+    blender = LinkBlender(judged.settings, judged.store, shop.query, new_only)
+    ((ids, _),) = blender.candidates(anchor, np.arange(20))
+    assert (ids >= 0).any() and not past.take(np.arange(20)).contains(ids).any()

@@ -259,6 +259,6 @@ def test_two_branches_take_whatever_negatives_a_batch_shares(
 def test_negatives_of_each_example_apart_are_refused_by_two_branches(
     shop: Shop, own_negatives: None, strategy: Any
 ) -> None:
-    says = r"negative_strategy=(each_apart|popularity) is for .*blocks; .* allowed: shared, every_target, in_batch$"
+    says = r"negative_strategy=(each_apart|popularity) is for .*blocks.*; .*: shared, every_target, in_batch, mixed$"
     with pytest.raises(ConfigError, match=says):
         settings_of(shop, {"network": "two_branch"}, negative_strategy=strategy)

@@ -67,7 +67,10 @@ def test_trees_that_are_grown_again_have_learned_from_the_validation_examples(
         model = load_node_model(settings, lake, store)
         figures = validate_task(task, model.predict(examples), examples.values, model.query.top)
         found[refit] = outcome.best[outcome.kept], figures[outcome.kept]
-    # What is told of the validation is of the trees that have not seen it.
+        unseen = load_node_model(settings, lake, store, held_out=True).predict(examples)
+        judged = validate_task(task, unseen, examples.values, model.query.top)[outcome.kept]
+        # What is told of the validation is of the trees that have not seen it, and so is what a blend goes by.
+        assert judged == pytest.approx(outcome.best[outcome.kept], abs=1e-5)
     assert found[True][0] == found[False][0]
     assert found[True][1] < found[False][1] if task.predicts_values else found[True][1] >= found[False][1]
 

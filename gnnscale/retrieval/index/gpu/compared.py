@@ -82,8 +82,9 @@ class Compared:
         """
         rounded, lengths, losses = _rounded(queries, self.values.shape[1])
         _check_lengths(lengths, "queries")
-        # Twice the sums' rounding, once for each precision, and a little for the addition of the slack itself.
-        sums = (2 * self.channels + 16) * 2.0**-23
+        # The sums' rounding in fp32; twice in bf16, where they are added to the limit, which is as long as a product
+        # where that decides; and a little for the addition of the slack itself.
+        sums = (3 * self.channels + 24) * 2.0**-23
         slack = losses * (1 + self.loss) + lengths * (self.loss + sums)
         return Asked(queries, rounded, (slack * _UP).float(), lengths.square() if self.halves is not None else None)
 

