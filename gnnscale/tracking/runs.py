@@ -115,7 +115,7 @@ class Run:
             created = self._client.create_run(experiment, start_time=started, run_name=stage, tags=tags)
             nested = Run(created.info.run_id)
             nested.log_metrics({"seconds": record.seconds})
-            nested.end()
+            self._client.set_terminated(nested.run_id, RunStatus.to_string(RunStatus.FINISHED), ended)
         except MlflowException as error:
             log.warning("MLflow was not told of the %s stage: %s", stage, error)
 

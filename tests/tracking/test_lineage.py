@@ -50,7 +50,7 @@ def test_stages_are_runs_inside_the_run(tracked: Path) -> None:
     assert nested.info.run_name == "graph" and nested.info.status == "FINISHED"
     assert nested.data.metrics == {"seconds": 12.5} and nested.data.tags["mlflow.note.content"] == "3 tables"
     assert json.loads(nested.data.tags["gnnscale.tables"]) == {"nodes_t": 4}
-    assert 12_000 <= nested.info.end_time - nested.info.start_time <= 14_000
+    assert nested.info.end_time - nested.info.start_time == 12_500
     assert list(gs.list_runs(tracked)["run"]) == [run.run_id]
 
 
