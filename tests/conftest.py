@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -181,6 +182,29 @@ def shop(shop_content: dict[str, Any], tmp_path_factory: pytest.TempPathFactory)
     query = bind_query(settings, manifest)
     plan = plan_query_anchors(settings, query, manifest.time_ranges, manifest.rows)
     return Shop(shop_content, settings, lake, manifest, query, plan, shop_tables(shop_content), counts)
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's file of a lake that has tracked nothing; making one takes seconds."""
+    from gnnscale.tracking.lake_store import DATABASE, open_lake_store
+    from tests.built_once import built_once
+
+    def build(folder: Path) -> None:
+        open_lake_store(folder)
+
+    return built_once(tmp_path_factory, "mlflow", build) / DATABASE
+
+
+@pytest.fixture
+def tracked(empty_store: Path, tmp_path: Path) -> Iterator[Path]:
+    """A folder whose lake has such a file; MLflow goes on with the store that it had."""
+    import mlflow
+
+    before = mlflow.get_tracking_uri()
+    shutil.copy(empty_store, tmp_path)
+    yield tmp_path
+    mlflow.set_tracking_uri(before)
 
 
 @pytest.fixture(scope="session")

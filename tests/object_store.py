@@ -39,7 +39,7 @@ class ObjectStore:
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ALLOW_HTTP": "true",
             "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_SECRET_ACCESS_KEY": "kept-to-itself",
             "AWS_REGION": "us-east-1",
         }
 

@@ -23,6 +23,9 @@ def add_runs_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     compared = asked.add_parser("compare", help="two runs side by side", description="Print two runs side by side.")
     for name in ("first", "second"):
         compared.add_argument(name, metavar="RUN", help="id of a run, or its first six characters or more")
+    compared.add_argument(
+        "--all", action="store_true", help="also settings that are the same, and metrics that one run has alone"
+    )
     for place, handle in ((listed, _list), (compared, _compare)):
         place.add_argument("--lake", help="folder whose runs are meant")
         place.add_argument("--tracking", metavar="URI", help="MLflow store, where that is not in the lake")
@@ -60,7 +63,7 @@ def _compare(options: argparse.Namespace) -> int:
     from gnnscale.tracking import compare_runs, run_store
 
     store = run_store(options.lake, options.tracking)
-    _wide().print(comparison_table(compare_runs(store, options.first, options.second)))
+    _wide().print(comparison_table(compare_runs(store, options.first, options.second, options.all)))
     return 0
 
 

@@ -12,6 +12,10 @@ from .blend.blended_answers import FittedAnswers as FittedAnswers
 from .blend.blended_ranking import BlendedRankingModel as BlendedRankingModel
 from .blend.link_blend import LinkBlender as LinkBlender
 from .blend.link_fit import fit_link_blend as fit_link_blend
+from .champion import HoldoutResult as HoldoutResult
+from .champion import Judgment as Judgment
+from .champion import holdout_digest as holdout_digest
+from .champion import judge as judge
 from .comparison import MODEL as MODEL
 from .comparison import Comparison as Comparison
 from .comparison import rivals_of as rivals_of

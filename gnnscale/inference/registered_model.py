@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from importlib.metadata import version
+from dataclasses import dataclass
+from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import mlflow
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from mlflow.models import ModelSignature
 from mlflow.pyfunc import PythonModel, PythonModelContext
+from mlflow.types import ColSpec, DataType, Schema
 from numpy.typing import NDArray
 
 from gnnscale.arrays import key_array, scratch_folder
@@ -25,6 +29,9 @@ from gnnscale.query import PredictiveQuery
 from gnnscale.schema import MANIFEST_NAME, DataError, LakeError, mask_secrets, mask_text
 from gnnscale.store import GraphStore, view_for
 from gnnscale.training import blend_path, load_node_model, model_path
+
+EXAMPLES: Final = 5
+"""Rows of the predictions that a model's example of input is taken from."""
 
 
 class LakeModel(PythonModel, ABC):
@@ -173,7 +180,52 @@ def find_lake(file: Path) -> str:
     )
 
 
-def log_model(run_id: str, settings: Settings, lake: Lake, model: LakeModel) -> str:
+COLUMN_TYPES: Final = (
+    (pa.types.is_boolean, DataType.boolean),
+    # Of keys, any integer may be given.
+    (pa.types.is_integer, DataType.long),
+    (pa.types.is_float32, DataType.float),
+    (pa.types.is_floating, DataType.double),
+    (pa.types.is_timestamp, DataType.datetime),
+)
+"""Arrow's types of columns, and what MLflow calls them; whatever else there is are texts."""
+
+
+@dataclass(frozen=True)
+class LoggedModel:
+    """A model that MLflow has.
+
+    Args:
+        uri: of the model.
+        version: of the registered model; None where it was not registered.
+    """
+
+    uri: str
+    version: str | None
+
+
+def model_signature(lake: Lake, query: str) -> tuple[ModelSignature, pd.DataFrame]:
+    """What a model takes and gives, by the table of its predictions, and a few entities to ask about.
+
+    Args:
+        lake: holds ``predictions_<query>``.
+        query: its name.
+
+    Raises:
+        LakeError: there are no predictions.
+    """
+    rows = lake.open(f"predictions_{query}").to_pyarrow_dataset().head(EXAMPLES)
+    columns = [ColSpec(_column_type(field.type), field.name) for field in rows.schema]
+    asked = [column for column in columns if column.name == "entity"]
+    example = rows.select(["entity"]).to_pandas().drop_duplicates(ignore_index=True)
+    return ModelSignature(inputs=Schema(asked), outputs=Schema(columns)), example
+
+
+def _column_type(kind: pa.DataType) -> DataType:
+    return next((theirs for fits, theirs in COLUMN_TYPES if fits(kind)), DataType.string)
+
+
+def log_model(run_id: str, settings: Settings, lake: Lake, model: LakeModel) -> LoggedModel:
     """Keep the model with an MLflow run, and register it where ``tracking.register_as`` names it.
 
     Args:
@@ -182,11 +234,8 @@ def log_model(run_id: str, settings: Settings, lake: Lake, model: LakeModel) -> 
         lake: holds its file.
         model: a fresh one of its kind.
 
-    Returns:
-        The model's URI.
-
     Raises:
-        LakeError: the query was not trained.
+        LakeError: the query was not trained, or has no predictions.
     """
     weights = lake.read_bytes(model_path(settings.query.name))
     if weights is None:
@@ -201,6 +250,7 @@ def log_model(run_id: str, settings: Settings, lake: Lake, model: LakeModel) -> 
         "lake": "" if inside else mask_text(lake.uri),
         "blend": None if blend is None else json.loads(blend),
     }
+    signature, example = model_signature(lake, settings.query.name)
     with scratch_folder(None, "model", lake.uri) as folder, mlflow.start_run(run_id=run_id):
         path = folder / "model.pt"
         path.write_bytes(weights)
@@ -209,7 +259,10 @@ def log_model(run_id: str, settings: Settings, lake: Lake, model: LakeModel) -> 
             python_model=model,
             artifacts={"weights": str(path)},
             model_config=config,
-            pip_requirements=[f"gnnscale=={version('gnnscale')}"],
+            signature=signature,
+            input_example=example,
+            pip_requirements=[f"gnnscale=={installed_version('gnnscale')}"],
             registered_model_name=settings.tracking.register_as,
         )
-    return str(info.model_uri)
+    version = info.registered_model_version
+    return LoggedModel(str(info.model_uri), None if version is None else str(version))

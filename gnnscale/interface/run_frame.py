@@ -34,7 +34,12 @@ def list_runs(lake: str | Path | None = None, *, tracking: str | None = None, mo
 
 
 def compare_runs(
-    first: str, second: str, lake: str | Path | None = None, *, tracking: str | None = None
+    first: str,
+    second: str,
+    lake: str | Path | None = None,
+    *,
+    tracking: str | None = None,
+    everything: bool = False,
 ) -> pd.DataFrame:
     """Two MLflow runs side by side.
 
@@ -42,10 +47,11 @@ def compare_runs(
         first, second: ids of runs, or their first six characters or more.
         lake: folder whose runs are meant.
         tracking: URI of the MLflow store, where that is not in the lake.
+        everything: also settings that are the same, and metrics that one of the runs has alone.
 
     Returns:
         Columns kind (``run``, ``setting``, ``table`` or ``metric``), name, first, second and difference: settings and
-        versions of tables that differ, and all metrics.
+        versions of tables that differ, and the metrics that both have.
 
     Raises:
         GnnscaleError: there is no such run.
@@ -54,6 +60,6 @@ def compare_runs(
 
     from gnnscale import tracking as stores
 
-    rows = stores.compare_runs(stores.run_store(lake, tracking), first, second)
+    rows = stores.compare_runs(stores.run_store(lake, tracking), first, second, everything)
     content = [(row.kind, row.name, row.first, row.second, row.difference) for row in rows]
     return pd.DataFrame(content, columns=["kind", "name", "first", "second", "difference"])

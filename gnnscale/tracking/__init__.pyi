@@ -3,6 +3,12 @@ from .console import configure_logging as configure_logging
 from .console import progress_bar as progress_bar
 from .console import shown_logging as shown_logging
 from .kept_store import kept_store as kept_store
+from .lineage import log_tables as log_tables
+from .registry import CHAMPION as CHAMPION
+from .registry import RESULT as RESULT
+from .registry import find_champion as find_champion
+from .registry import read_result as read_result
+from .registry import set_alias as set_alias
 from .run_comparison import RunRow as RunRow
 from .run_comparison import compare_runs as compare_runs
 from .run_comparison import list_runs as list_runs

@@ -78,12 +78,13 @@ def list_runs(store: str, most: int = 20) -> list[MlflowRun]:
     return [run for run in _all_runs(store) if "mlflow.parentRunId" not in run.data.tags][:most]
 
 
-def compare_runs(store: str, first: str, second: str) -> list[RunRow]:
-    """Two runs side by side: settings and versions of tables that differ, and all metrics.
+def compare_runs(store: str, first: str, second: str, everything: bool = False) -> list[RunRow]:
+    """Two runs side by side: settings and versions of tables that differ, and the metrics that both have.
 
     Args:
         store: URI of the MLflow store.
         first, second: ids of runs, or beginnings of them of at least six characters.
+        everything: also settings that are the same, and metrics that one of the runs has alone.
 
     Raises:
         ConfigError: there is no such run, or several begin so.
@@ -95,11 +96,12 @@ def compare_runs(store: str, first: str, second: str) -> list[RunRow]:
         RunRow("run", "status", a.info.status, b.info.status),
         RunRow("run", "seconds", _seconds(a), _seconds(b)),
     ]
-    for kind, x, y in (("setting", a.data.params, b.data.params), ("table", _tables(a), _tables(b))):
-        names = sorted({*x, *y})
-        rows += [RunRow(kind, name, x.get(name), y.get(name)) for name in names if x.get(name) != y.get(name)]
-    one, other = a.data.metrics, b.data.metrics
-    rows += [RunRow("metric", name, one.get(name), other.get(name)) for name in sorted({*one, *other})]
+    for kind, x, y in (("setting", _settings(a), _settings(b)), ("table", _tables(a), _tables(b))):
+        names = [name for name in sorted({*x, *y}) if everything or x.get(name) != y.get(name)]
+        rows += [RunRow(kind, name, x.get(name), y.get(name)) for name in names]
+    figures, others = a.data.metrics, b.data.metrics
+    names = sorted({*figures, *others} if everything else {*figures} & {*others})
+    rows += [RunRow("metric", name, figures.get(name), others.get(name)) for name in names]
     return rows
 
 
@@ -122,6 +124,11 @@ def _find(runs: list[MlflowRun], given: str) -> MlflowRun:
     if not found:
         raise ConfigError(f"no run '{given}'.{nearest(given, [run.info.run_id for run in runs])}")
     return found[0]
+
+
+def _settings(run: MlflowRun) -> dict[str, str]:
+    """Parameters of a run, without those that MLflow adds of a logged model: it names them by paths."""
+    return {name: value for name, value in run.data.params.items() if "/" not in name}
 
 
 def _tables(run: MlflowRun) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
@@ -11,11 +12,14 @@ from typing import Any
 
 import mlflow
 from mlflow.entities import Metric, Param, RunStatus
+from mlflow.exceptions import MlflowException
 
 from gnnscale.config import Settings, TrackingSettings
-from gnnscale.lake import Lake
+from gnnscale.lake import Lake, StageRecord
 from gnnscale.schema import mask_secrets, mask_text
 from gnnscale.tracking.lake_store import ARTIFACTS, DATABASE, open_lake_store
+
+log = logging.getLogger(__name__)
 
 RUN_RECORD = "run_{query}"
 
@@ -38,6 +42,9 @@ def connect(tracking: TrackingSettings, lake: Lake) -> str:
     """
     quiet()
     mlflow.set_tracking_uri(tracking_uri(tracking, lake))
+    if tracking.uri == "databricks":
+        # Names of three parts are in Unity Catalog, and not in the registry of the workspace.
+        mlflow.set_registry_uri("databricks-uc")
     found = mlflow.get_experiment_by_name(tracking.experiment)
     if found is not None:
         return str(found.experiment_id)
@@ -89,6 +96,28 @@ class Run:
         experiment = self._client.get_run(self.run_id).info.experiment_id
         created = self._client.create_run(experiment, run_name=name, tags={"mlflow.parentRunId": self.run_id})
         return Run(created.info.run_id)
+
+    def log_stage(self, stage: str, record: StageRecord) -> None:
+        """Tell what a stage did: a nested run of its name, with its seconds, its words and the tables that it wrote.
+
+        What the stage made is there already; a store that can't be written to is told in a log line.
+        """
+        ended = mlflow.utils.time.get_current_time_millis()
+        tags = {
+            "mlflow.parentRunId": self.run_id,
+            "mlflow.note.content": mask_text(record.detail),
+            "gnnscale.stage": stage,
+            "gnnscale.tables": json.dumps(dict(record.versions), sort_keys=True),
+        }
+        started = ended - int(1000 * record.seconds)
+        try:
+            experiment = self._client.get_run(self.run_id).info.experiment_id
+            created = self._client.create_run(experiment, start_time=started, run_name=stage, tags=tags)
+            nested = Run(created.info.run_id)
+            nested.log_metrics({"seconds": record.seconds})
+            self._client.set_terminated(nested.run_id, RunStatus.to_string(RunStatus.FINISHED), ended)
+        except MlflowException as error:
+            log.warning("MLflow was not told of the %s stage: %s", stage, error)
 
     def end(self, failed: bool = False) -> None:
         """Mark the run as finished, or as failed."""

@@ -161,7 +161,8 @@ def test_the_question_of_the_readme_is_one_that_is_tested() -> None:
 def test_every_command_was_run_or_is_known() -> None:
     """What none of these tests has taken up would show here."""
     for words in COMMANDS:
-        assert words[1] in (*STAGES, *SERVING, "run", "query", "explain"), words
+        # Of ``runs``, see tests/tracking/test_run_comparison.py.
+        assert words[1] in (*STAGES, *SERVING, "run", "query", "explain", "runs"), words
     for place, words in commands():
         if words[0] == "make":
             assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.M), (place, words)

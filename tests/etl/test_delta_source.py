@@ -76,6 +76,16 @@ def test_what_deltalake_writes_is_what_spark_reads_both_ways(spark, tmp_path):
         assert frame.orderBy("id").toArrow().to_pydict() == ROWS
 
 
+def test_times_with_and_without_a_zone_are_read(spark, tmp_path):
+    moments = pa.array([0, None, 86_400_000_000], pa.timestamp("us"))
+    table = pa.table({"id": [0, 1, 2], "zoned": moments.cast(pa.timestamp("us", "UTC")), "plain": moments})
+    write_deltalake(str(tmp_path / "t"), table)
+    rows = spark.read.format("delta").load(str(tmp_path / "t")).orderBy("id").collect()
+    assert [row.plain for row in rows] == moments.to_pylist()
+    zoned = spark.read.format("delta").load(str(tmp_path / "t")).selectExpr("id", "unix_micros(zoned) t").orderBy("id")
+    assert [row.t for row in zoned.collect()] == [0, None, 86_400_000_000]
+
+
 def test_rows_that_were_overwritten_are_not_read(spark, tmp_path):
     uri = str(tmp_path / "t")
     write_deltalake(uri, pa.table({"id": [1, 2, 3]}))

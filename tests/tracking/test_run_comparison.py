@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import mlflow
@@ -13,14 +14,16 @@ from gnnscale.cli.main import main
 from gnnscale.lake import Lake
 from gnnscale.schema import ConfigError, LakeError
 from gnnscale.tracking import start_run
+from tests.docs.pages import commands
 from tests.tracking.test_lake_store import settings_of
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+def runs(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tuple[Path, str, str]:
     """A lake with two runs that have ended, and one that was nested in the second."""
     before = mlflow.get_tracking_uri()
     folder = tmp_path_factory.mktemp("runs")
+    shutil.copy(empty_store, folder)
     ids = []
     try:
         for rate, value in ((0.1, 0.25), (0.2, 0.5)):
@@ -34,11 +37,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     return folder, *ids
 
 
-def test_what_differs_and_all_metrics_are_shown(runs: tuple[Path, str, str]) -> None:
+def test_what_differs_and_the_metrics_are_shown(runs: tuple[Path, str, str]) -> None:
     folder, first, second = runs
-    table = gs.compare_runs(first, second[:6], folder)
+    short = gs.compare_runs(first, second[:6], folder)
+    assert short[short["kind"] == "metric"]["name"].tolist() == ["map_at_10"]
+    assert short[short["kind"] == "setting"]["name"].tolist() == ["training.learning_rate"]
+    table = gs.compare_runs(first, second[:6], folder, everything=True)
     rows = {(row.kind, row.name): row for row in table.itertuples()}
-    assert ("setting", "seed") not in rows
+    assert rows["setting", "seed"].first == rows["setting", "seed"].second == "0"
     changed = rows["setting", "training.learning_rate"]
     assert (changed.first, changed.second) == ("0.1", "0.2") and changed.difference != changed.difference
     better = rows["metric", "map_at_10"]
@@ -52,10 +58,22 @@ def test_the_command_prints_them(runs: tuple[Path, str, str], capsys: pytest.Cap
     assert main(["runs", "compare", first, second, "--lake", str(folder)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any(line.split() == ["metric", "map_at_10", "0.25", "0.5", "+0.25"] for line in lines)
-    assert any(line.split() == ["recall", "-", "0.125"] for line in lines)
+    assert not any("recall" in line for line in lines)
+    assert main(["runs", "compare", first, second, "--lake", str(folder), "--all"]) == 0
+    assert any(line.split() == ["recall", "-", "0.125"] for line in capsys.readouterr().out.splitlines())
     assert main(["runs", "list", "--lake", str(folder)]) == 0
     shown = capsys.readouterr().out
     assert [line.split()[0] for line in shown.splitlines()[1:]] == [second, first]
+
+
+def test_commands_of_the_docs_do_what_they_say(runs: tuple[Path, str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    folder, *ids = runs
+    written = [words[1:] for _, words in commands() if words[:2] == ["gnnscale", "runs"]]
+    assert {words[1] for words in written} == {"list", "compare"}
+    for words in written:
+        given = iter(ids)
+        filled = [{"PATH": str(folder), "RUN": None}.get(word, word) or next(given) for word in words]
+        assert main(filled) == 0 and capsys.readouterr().out
 
 
 def test_runs_that_there_are_not_are_told(

@@ -98,7 +98,7 @@ class DeltaDataSource(DataSource):
     def reader(self, schema: StructType) -> DataSourceReader:
         """A reader with one partition for each file."""
         table = self._table()
-        return _DeltaReader(dict(self.options), table.version(), to_arrow_schema(schema))
+        return _DeltaReader(dict(self.options), table.version(), to_arrow_schema(schema, timezone="UTC"))
 
     def writer(self, schema: StructType, overwrite: bool) -> DataSourceArrowWriter:
         """A writer that commits all tasks' files in one transaction."""

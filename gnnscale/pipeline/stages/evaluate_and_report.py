@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import platform
 from collections.abc import Sequence
@@ -15,9 +16,13 @@ from gnnscale.evaluation import (
     BlendedRankingModel,
     Comparison,
     Curve,
+    HoldoutResult,
+    Judgment,
     ReportInputs,
     build_report,
     evaluate_holdout,
+    holdout_digest,
+    judge,
     read_blend,
     render_report,
     rivals_of,
@@ -29,7 +34,7 @@ from gnnscale.pipeline.stages.train_stage import CURVES, trained_settings
 from gnnscale.query import AnchorPlan, PredictiveQuery
 from gnnscale.retrieval import IndexSetting, Recall
 from gnnscale.store import GraphStore, view_for
-from gnnscale.tracking import Run, last_run
+from gnnscale.tracking import RESULT, Run, find_champion, last_run, read_result, set_alias
 from gnnscale.training import FIGURES_BESIDE
 
 EVALUATION = "evaluation_{query}"
@@ -64,11 +69,15 @@ def evaluate_and_report(
     inputs = ReportInputs(settings, lake, store, query, plan, read_curves(lake, name), stages, details)
     page = render_report(build_report(inputs, holdout))
     lake.write_bytes(report_path(name), page.encode())
+    words = f"{comparison_in_words(holdout.comparison)}; blend: {blend.in_words()}"
     if run:
         track(run, holdout.comparison, page)
         model = BlendedRankingModel() if query.task_type.predicts_links else BlendedAnswerModel()
-        log_model(run.run_id, settings, lake, model)
-    return f"{comparison_in_words(holdout.comparison)}; blend: {blend.in_words()}"
+        logged = log_model(run.run_id, settings, lake, model)
+        result = HoldoutResult.of(holdout.comparison, holdout_digest(lake, name))
+        judged = keep_result(run, result, settings.tracking.register_as, logged.version)
+        words += f"; {judged}" if judged else ""
+    return words
 
 
 def against_rivals(comparison: Comparison) -> dict[str, dict[str, float | None]]:
@@ -79,6 +88,33 @@ def against_rivals(comparison: Comparison) -> dict[str, dict[str, float | None]]
         values = {"difference": gap.mean, "low": gap.interval.low, "high": gap.interval.high}
         found[name] = {key: None if math.isnan(value) else value for key, value in values.items()}
     return found
+
+
+def keep_result(run: Run, result: HoldoutResult, model: str | None, version: str | None) -> str | None:
+    """Keep how a model did with its run, and make its version the champion or the challenger of the registered model.
+
+    Args:
+        run: of the training.
+        result: of the model on the holdout.
+        model: registered name; None where it is not registered.
+        version: of the registered model.
+
+    Returns:
+        What it has become and why, in one line; None where it is not registered.
+    """
+    champion = find_champion(model) if model else None
+    before = None if champion is None else read_result(champion)
+    run.log_text(json.dumps(result.to_dict()), RESULT)
+    if model is None or version is None:
+        return None
+    if champion is not None and champion.run_id == run.run_id:
+        judged = Judgment("champion", "the run's model was that before")
+    else:
+        judged = judge(result, None if before is None else HoldoutResult.from_dict(before))
+    figure = f"{result.metric.name}={result.value:.6g}"
+    tags = {"gnnscale.holdout": result.holdout, "gnnscale.result": figure, "gnnscale.judgment": judged.reason}
+    set_alias(model, version, judged.alias, tags)
+    return f"version {version} of {model} is the {judged.alias}: {judged.reason}"
 
 
 def comparison_in_words(comparison: Comparison) -> str:

@@ -15,6 +15,7 @@ class EvaluateStage(Stage):
     name = "evaluate"
     help = "evaluate the holdout predictions beside baselines, and write the report"
     after: ClassVar[type[Stage] | None] = RetrieveStage
+    tracked = True
 
     def inputs(self) -> dict[str, Any]:
         """Predictions, and how they are judged."""

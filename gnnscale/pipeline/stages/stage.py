@@ -12,6 +12,9 @@ from typing import Any, ClassVar
 from rich.console import Console
 
 import gnnscale
+
+# A door that is lazy: a stage is known, and skipped, without MLflow.
+from gnnscale import tracking
 from gnnscale.config import Settings, bind_query, plan_query_anchors
 from gnnscale.lake import Lake, StageRecord, fingerprint, is_current, read_stage, to_portable, write_stage
 from gnnscale.pipeline.spark_lease import SparkLease
@@ -83,6 +86,7 @@ class Stage(ABC):
         on_gpu: whether a network runs, which GPUs are faster at.
         per_query: whether every query has its own result.
         after: the stage whose result it takes.
+        tracked: whether the MLflow run of the training is told of it.
     """
 
     name: ClassVar[str]
@@ -91,6 +95,7 @@ class Stage(ABC):
     on_gpu: ClassVar[bool] = False
     per_query: ClassVar[bool] = True
     after: ClassVar[type[Stage] | None] = None
+    tracked: ClassVar[bool] = False
 
     def __init__(self, work: PipelineContext) -> None:
         self.work = work
@@ -128,8 +133,15 @@ class Stage(ABC):
             detail = self.make()
             record = write_stage(lake, self.record_name, digest, started, detail, self.outputs(), upstream)
             log.info("%-8s %.0f s: %s", self.name, record.seconds, record.detail)
+            self.track(record)
         self.work.done.append((self.name, record.seconds, record.detail))
         return record
+
+    def track(self, record: StageRecord) -> None:
+        """Tell the MLflow run of the training what was done, where this stage comes after that."""
+        run = tracking.last_run(self.settings, self.work.lake) if self.tracked else None
+        if run is not None:
+            run.log_stage(self.name, record)
 
     def is_current(self) -> bool:
         """Whether :meth:`run` would skip the stage; an earlier stage that never ran means no."""

@@ -11,7 +11,7 @@ from rich.console import Console
 from gnnscale import tracking, training
 from gnnscale.arrays import scratch_folder
 from gnnscale.config import Settings, build_settings, with_values
-from gnnscale.lake import Lake, StageRecord, from_portable, to_portable
+from gnnscale.lake import Lake, StageRecord, from_portable, read_stage, to_portable
 from gnnscale.pipeline import workers
 from gnnscale.pipeline.stages.label_stage import LabelStage
 from gnnscale.pipeline.stages.open_graph import open_graph
@@ -42,6 +42,8 @@ Hear = Callable[[str, Mapping[str, float]], None]
 
 class ModelStage(Stage):
     """A stage that the trained model takes part in."""
+
+    tracked = True
 
     def run(self) -> StageRecord:
         """Do the work, or skip it where nothing has changed; either way the model answers as this run says."""
@@ -94,6 +96,19 @@ class TrainStage(ModelStage):
         """Whether the model file is there."""
         return self.work.lake.has_file(self.model_file)
 
+    def track(self, record: StageRecord) -> None:
+        """Tell the run of the stages before it, too, which had none to tell."""
+        run, earlier = tracking.last_run(self.settings, self.work.lake), list[Stage]()
+        before = self.after
+        while before is not None:
+            earlier.insert(0, before(self.work))
+            before = before.after
+        for stage in earlier:
+            done = read_stage(self.work.lake, stage.record_name)
+            if run is not None and done is not None:
+                run.log_stage(stage.name, done)
+        super().track(record)
+
     def make(self) -> str:
         """Train under a new MLflow run."""
         return train_and_track(self.settings, self.work.lake, self.work.console)
@@ -123,6 +138,7 @@ def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
     try:
         with tracking.start_run(settings, lake) as run:
             run.log_parameters(settings.model_dump(mode="json", exclude={"tables", "lake", "spark", "publish"}))
+            tracking.log_tables(run.run_id, lake, tables_read(lake, settings.query.name), "train")
             if settings.search.space and not at_once:
                 with progress_bar(console, "search", len(workers.choose_trials(settings)), "trials") as bar:
                     settings = workers.search_settings(settings, lake, run, bar)
@@ -130,6 +146,12 @@ def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
     finally:
         if not alone:
             workers.stop_ray()
+
+
+def tables_read(lake: Lake, query: str) -> list[str]:
+    """Names of the tables that training reads: the graph's, and the query's labels."""
+    graph = [name for name in lake.tables() if name.startswith(("nodes_", "edges_"))]
+    return [*graph, f"labels_{query}"]
 
 
 def trained_settings(settings: Settings, lake: Lake) -> Settings:
