@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from gnnscale.config.load import build_settings, compose_settings, literal
-from gnnscale.config.settings import QuerySettings, Settings, query_name
+from gnnscale.config.sections.settings import QuerySettings, Settings, query_name
 from gnnscale.lake import Lake, from_portable, to_portable
 from gnnscale.schema import ConfigError
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gnnscale.config.load import build_graph_schema
-from gnnscale.config.settings import Settings
+from gnnscale.config.sections.settings import Settings
 from gnnscale.lake import Lake
 from gnnscale.query import (
     NEEDS_EVENTS,

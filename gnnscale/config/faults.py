@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, get_args, get_origin
 
 from pydantic import BaseModel
 
-from gnnscale.config.settings import Settings
+from gnnscale.config.sections.settings import Settings
 from gnnscale.schema import nearest
 
 RENAMED_KEYS: Final = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gnnscale.config.section import Section
+from gnnscale.config.sections.section import Section
 from gnnscale.schema import ConfigError, Registry, nearest
 
 Implementation = str | dict[str, Any]

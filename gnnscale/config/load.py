@@ -13,10 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 from yaml import YAMLError
 
 from gnnscale.config.faults import explain_fault
-from gnnscale.config.interactions import InteractionSettings
-from gnnscale.config.search_space import take_lists, with_values
-from gnnscale.config.sequence_recipe import SequenceRecipeSettings
-from gnnscale.config.settings import Settings, TableSettings, query_name
+from gnnscale.config.sections.interactions import InteractionSettings
+from gnnscale.config.sections.search_space import take_lists, with_values
+from gnnscale.config.sections.sequence_recipe import SequenceRecipeSettings
+from gnnscale.config.sections.settings import Settings, TableSettings, query_name
 from gnnscale.schema import ConfigError, GraphSchema, SchemaError, Table, ValueKind, nearest
 
 S = TypeVar("S", InteractionSettings, SequenceRecipeSettings)

@@ -9,7 +9,7 @@ from gnnscale.config.implementation import AUTO, split_implementation
 from gnnscale.schema import NETWORKS, ConfigError
 
 if TYPE_CHECKING:
-    from gnnscale.config.settings import Settings
+    from gnnscale.config.sections.settings import Settings
 
 NETWORK_KEYS = (
     "model.convolution",

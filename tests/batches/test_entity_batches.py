@@ -11,7 +11,7 @@ import torch
 
 from gnnscale.batches import EntityBatch, EntityBatchBuilder, EntityExamples
 from gnnscale.batches.neighborhoods.window_sums import EDGES, WINDOWS, amount_scale, decode
-from gnnscale.config.sampling import SamplingSettings
+from gnnscale.config.sections.sampling import SamplingSettings
 from gnnscale.query import REGRESSION, PredictiveQuery
 from gnnscale.schema import ConfigError
 from gnnscale.store import GraphStore

@@ -7,7 +7,7 @@ import pytest
 
 from gnnscale.batches import BatchBuilder, Examples, default_hops
 from gnnscale.batches.hops import link_sampling
-from gnnscale.config.sampling import SamplingSettings
+from gnnscale.config.sections.sampling import SamplingSettings
 from gnnscale.schema import GraphSchema, SchemaError, Table
 from gnnscale.store import GraphStore
 from tests.conftest import Shop

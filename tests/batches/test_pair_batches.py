@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gnnscale.batches import BatchBuilder, Examples, PairBatch, read_examples
 from gnnscale.batches.neighborhoods.candidates import known_pairs
-from gnnscale.config.sampling import SamplingSettings
+from gnnscale.config.sections.sampling import SamplingSettings
 from gnnscale.query.anchors import Split
 from gnnscale.schema import ConfigError
 from tests.valid_until import EndingStore, some_ends

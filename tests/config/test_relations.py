@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gnnscale.config import build_settings, recipe_record
-from gnnscale.config.relations import declared_relations
+from gnnscale.config.sections.relations import declared_relations
 from gnnscale.schema import AttributeRelation, ConfigError, EventRelation, TogetherRelation
 
 EVENTS = {"kind": "events", "event_table": "f", "source": "a", "target": "b"}

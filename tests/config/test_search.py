@@ -6,7 +6,7 @@ from copy import deepcopy
 import pytest
 
 from gnnscale.config import build_settings, load_settings
-from gnnscale.config.search_space import take_lists, with_values
+from gnnscale.config.sections.search_space import take_lists, with_values
 from gnnscale.schema import ConfigError
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql import functions as F
 
-from gnnscale.config.settings import ChecksSettings, GraphSettings
+from gnnscale.config.sections.settings import ChecksSettings, GraphSettings
 from gnnscale.etl.checks.checks import TableFigures, check_tables, count_repeats
 from gnnscale.etl.checks.degrees import DegreeHistogram
 from gnnscale.etl.checks.isolated import count_isolated

@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 
 from gnnscale.config import Settings, build_settings
-from gnnscale.config.settings import AnchorSettings
+from gnnscale.config.sections.settings import AnchorSettings
 from gnnscale.etl.graph.graph_update import update_graph
 from gnnscale.etl.spark.session import open_session
 from gnnscale.inference import embed

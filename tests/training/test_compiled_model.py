@@ -13,7 +13,7 @@ import torch
 from gnnscale.batches.blocks.block_loader import BlockLoader
 from gnnscale.batches.blocks.category_codes import CategoryCodes
 from gnnscale.config import Settings, build_settings
-from gnnscale.config.training import TrainingSettings
+from gnnscale.config.sections.training import TrainingSettings
 from gnnscale.nn.conv.block_network import BlockNetwork
 from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import ConfigError, FeatureManifest, TableManifest

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from gnnscale.config.training import TrainingSettings
+from gnnscale.config.sections.training import TrainingSettings
 from gnnscale.training.schedule import SCHEDULES, learning_rate
 
 RATES = {

@@ -13,7 +13,7 @@ import pytest
 
 from gnnscale.batches.hops import default_hops
 from gnnscale.config import bind_query, build_settings
-from gnnscale.config.relations import declared_relations
+from gnnscale.config.sections.relations import declared_relations
 from gnnscale.etl.graph.graph_stage import build_graph
 from gnnscale.etl.relations.derive_relations import from_later_end, write_relations
 from gnnscale.etl.spark.session import open_session

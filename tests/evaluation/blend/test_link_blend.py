@@ -14,7 +14,7 @@ import pytest
 from gnnscale.arrays import Ragged
 from gnnscale.batches import read_examples
 from gnnscale.config import Settings, build_settings, plan_query_anchors
-from gnnscale.config.retrieval import FilterSettings
+from gnnscale.config.sections.retrieval import FilterSettings
 from gnnscale.evaluation.blend import link_blend, link_fit
 from gnnscale.evaluation.blend.blend import Blend, Member, save_blend
 from gnnscale.evaluation.blend.blended_ranking import BlendedRankingModel

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from gnnscale.batches import AnswerShape
-from gnnscale.config.training import TrainingSettings
+from gnnscale.config.sections.training import TrainingSettings
 from gnnscale.nn import TargetTransform
 from gnnscale.query import BINARY_CLASSIFICATION, FORECASTING, MULTICLASS_CLASSIFICATION, REGRESSION, TaskSpec
 from gnnscale.schema import ConfigError

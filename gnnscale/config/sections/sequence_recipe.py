@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gnnscale.config.interactions import ColumnNames, InteractionSettings
-from gnnscale.config.section import Positive, Section
-from gnnscale.config.settings import LakeSettings, QuerySettings, Settings, TrackingSettings
-from gnnscale.config.training import ModelSettings, TrainingSettings
+from gnnscale.config.sections.interactions import ColumnNames, InteractionSettings
+from gnnscale.config.sections.section import Positive, Section
+from gnnscale.config.sections.settings import LakeSettings, QuerySettings, Settings, TrackingSettings
+from gnnscale.config.sections.training import ModelSettings, TrainingSettings
 
 
 class SequenceRecipeSettings(Section):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from gnnscale.config.section import Positive, Section
+from gnnscale.config.sections.section import Positive, Section
 from gnnscale.schema import ConfigError
 
 

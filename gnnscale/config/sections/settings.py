@@ -11,11 +11,11 @@ from pydantic import Field, field_validator, model_validator
 
 from gnnscale.config.implementation import options_section, read_options
 from gnnscale.config.network_choice import check_network
-from gnnscale.config.relations import RelationSettings, declared_relations
-from gnnscale.config.retrieval import RetrievalSettings
-from gnnscale.config.sampling import SamplingSettings
-from gnnscale.config.section import Positive, Section, Share
-from gnnscale.config.training import EmbeddingSettings, ModelSettings, SearchSettings, TrainingSettings
+from gnnscale.config.sections.relations import RelationSettings, declared_relations
+from gnnscale.config.sections.retrieval import RetrievalSettings
+from gnnscale.config.sections.sampling import SamplingSettings
+from gnnscale.config.sections.section import Positive, Section, Share
+from gnnscale.config.sections.training import EmbeddingSettings, ModelSettings, SearchSettings, TrainingSettings
 from gnnscale.query import epoch_seconds
 from gnnscale.schema import EPOCH_UNITS, KEY_VALUE_STORES, TEXT_ENCODERS, ColumnType, ConfigError, spark_pattern
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from gnnscale.config.section import Positive, Section
+from gnnscale.config.sections.section import Positive, Section
 from gnnscale.schema import AttributeRelation, EventRelation, Relation, TogetherRelation
 
 Weight = Annotated[float, Field(ge=0, lt=1e30)]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from gnnscale.config.section import Positive, Section, Share
+from gnnscale.config.sections.section import Positive, Section, Share
 from gnnscale.schema import INDEX_KINDS, ConfigError
 
 

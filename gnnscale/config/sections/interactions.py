@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from gnnscale.config.implementation import Implementation
-from gnnscale.config.section import Positive, Section, Share
-from gnnscale.config.settings import LakeSettings, TrackingSettings
+from gnnscale.config.sections.section import Positive, Section, Share
+from gnnscale.config.sections.settings import LakeSettings, TrackingSettings
 
 SplitRule = Literal["auto", "given", "time", "latest", "random"]
 """How held-out interactions are chosen."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gnnscale.config.section import Positive, Probability, Section
+from gnnscale.config.sections.section import Positive, Probability, Section
 from gnnscale.schema import ConfigError
 
 

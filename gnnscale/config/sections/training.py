@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from gnnscale.config.implementation import Implementation, check_implementation
-from gnnscale.config.sampling import WalkSettings
-from gnnscale.config.section import Positive, Probability, Section, Share
-from gnnscale.config.sequence import SequenceSettings
+from gnnscale.config.sections.sampling import WalkSettings
+from gnnscale.config.sections.section import Positive, Probability, Section, Share
+from gnnscale.config.sections.sequence import SequenceSettings
 from gnnscale.schema import CONVOLUTIONS, LOSSES, NEGATIVES, SEQUENCE_OBJECTIVES, ConfigError
 
 

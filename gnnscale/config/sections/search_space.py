@@ -6,8 +6,8 @@ from typing import Any, get_origin
 
 from pydantic import BaseModel
 
-from gnnscale.config.sampling import SamplingSettings
-from gnnscale.config.training import ModelSettings, TrainingSettings
+from gnnscale.config.sections.sampling import SamplingSettings
+from gnnscale.config.sections.training import ModelSettings, TrainingSettings
 from gnnscale.schema import ConfigError, nearest
 
 SECTIONS: dict[str, type[BaseModel]] = {

@@ -1,0 +1,1 @@
+"""The sections of the configuration, as classes that check what is given."""
