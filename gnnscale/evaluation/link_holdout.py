@@ -231,7 +231,7 @@ def _baseline_lists(
     new_only = (share_of_repeats(history) if repeats is None else repeats) < FEW_REPEATS
     found = {}
     for name, baseline in link_baselines(blender.query.task_type).items():
-        if new_only and baseline.needs_repeats:
+        if baseline.needs_repeats if new_only else baseline.few_repeats:
             continue
         lists = baseline.lists(settings, history, entities, blender.query.top_k)
         if new_only:

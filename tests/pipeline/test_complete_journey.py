@@ -137,7 +137,6 @@ def test_baselines_stand_beside_the_model(lake: Path) -> None:
         "recency_weighted_frequency",
         "item_knn",
         "ease",
-        "graph_filter",
     }
     assert {method for method, _ in rows} == methods
     assert rows["popularity", "all"]["map@10"] == pytest.approx(0.054, abs=0.001)

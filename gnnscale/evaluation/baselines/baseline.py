@@ -116,10 +116,12 @@ class LinkBaseline(Baseline, ABC):
 
     Args:
         needs_repeats: whether it only orders what the entity has had, and so says nothing where nothing repeats.
+        few_repeats: whether it is for discoveries, and costs more than it adds where what was had comes back.
         serves: whether it can give every entity a list, at any anchor; a blend leaves out those that can't.
     """
 
     needs_repeats: bool = False
+    few_repeats: bool = False
     serves: bool = True
 
     @abstractmethod

@@ -162,5 +162,6 @@ BASELINES.register("graph_filter")(
             ],
         },
         signed=True,
+        few_repeats=True,
     )
 )

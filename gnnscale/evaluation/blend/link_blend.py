@@ -78,6 +78,8 @@ def serving_baselines(task: TaskSpec, new_only: bool) -> tuple[dict[str, LinkBas
             left_out[name] = "it can't give every entity a list"
         elif new_only and baseline.needs_repeats:
             left_out[name] = "it orders what an entity has had, and that is left out"
+        elif not new_only and baseline.few_repeats:
+            left_out[name] = "it is for what has not been had, and much of what was comes back"
         else:
             found[name] = baseline
     return found, left_out

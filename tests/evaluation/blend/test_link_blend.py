@@ -203,7 +203,11 @@ def test_where_hardly_anything_repeats_what_was_had_is_left_out():
     # Rows of one basket are one event.
     assert share_of_repeats(History(np.tile(entity, 2), np.tile(item, 2), np.tile(once.age, 2), 20, 20)) == 0
     kept, left_out = serving_baselines(TEMPORAL_LINK_PREDICTION, new_only=True)
-    assert set(left_out) == {"personal_frequency", "recency_weighted_frequency"} and "ease" in kept
+    assert set(left_out) == {"personal_frequency", "recency_weighted_frequency"} and {"ease", "graph_filter"} <= set(
+        kept
+    )
+    kept, left_out = serving_baselines(TEMPORAL_LINK_PREDICTION, new_only=False)
+    assert set(left_out) == {"graph_filter"} and {"personal_frequency", "ease"} <= set(kept)
 
 
 def test_the_histories_of_two_anchors_are_kept_between_stages_where_they_are_few(
