@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Self
 
@@ -77,9 +77,13 @@ class Blend:
         """Whether the network is all of it."""
         return self.names == (NETWORK,)
 
-    def in_words(self) -> str:
-        """Its members and their shares, such as ``network 62 %, item_knn 38 %``."""
-        return ", ".join(f"{member.name} {member.weight:.0%}".replace("%", " %") for member in self.members)
+    def in_words(self, title: Callable[[str], str] = str) -> str:
+        """Its members and their shares, such as ``network 62 %, item_knn 38 %``.
+
+        Args:
+            title: how a method is called.
+        """
+        return ", ".join(f"{title(member.name)} {member.weight:.0%}".replace("%", " %") for member in self.members)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""

@@ -78,7 +78,7 @@ def build_link_report(inputs: ReportInputs, holdout: LinkHoldout) -> LinkReport:
     summary = {
         "Task": str(query.task_type),
         **_anchors(query, plan),
-        **blend_lines(holdout.blend, inputs.settings.model.blend),
+        **blend_lines(holdout.blend, inputs.settings.model.blend, inputs.query.task_type),
         "Entities evaluated": f"{len(np.unique(holdout.entities)):,} of {store.node_count(query.entity.name):,}",
         "Candidates": f"{store.node_count(query.target.name):,} {query.target.name}",
         "Holdout rows equal to exact search": f"{holdout.index_recall:.2%}",

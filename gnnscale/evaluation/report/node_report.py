@@ -62,7 +62,7 @@ def build_node_report(inputs: ReportInputs, holdout: NodeHoldout) -> NodeReport:
     return NodeReport.of(
         inputs,
         holdout.comparison,
-        {**blend_lines(blend, inputs.settings.model.blend), **inputs.details},
+        {**blend_lines(blend, inputs.settings.model.blend, inputs.query.task_type), **inputs.details},
         explanation=explain(inputs.query, inputs.plan, _left_out(inputs.lake, inputs.settings.query.name)),
         labels=_labels(holdout, inputs.plan, inputs.store.manifest.origin),
         charts=answer_charts(holdout.shape.task, holdout.scores, test.values, holdout.shape.classes),
