@@ -48,7 +48,7 @@ class QuantileOptions(Section):
     quantile: float = 0.5
 
 
-@LOSSES.register("pinball")
+@LOSSES.register("tilted")
 class PinballLoss(NodeLoss):
     """Its optimum is a quantile."""
 
@@ -96,7 +96,7 @@ def over_shop(shop: Shop, store: GraphStore, folder: Path, **changes: dict[str, 
     [
         ({"network": "blocks", "convolution": {"name": "gated", "sharpness": 3.0}}, {}),
         ({"network": "blocks", "convolution": {"name": "attention", "heads": 2}}, {"loss": "huber"}),
-        ({}, {"loss": {"name": "pinball", "quantile": 0.9}}),
+        ({}, {"loss": {"name": "tilted", "quantile": 0.9}}),
         ({"network": "short_sighted"}, {"loss": {"name": "huber", "delta": 0.5}}),
     ],
 )
@@ -119,7 +119,7 @@ def test_what_is_registered_trains_and_is_read_back(
 def test_a_quantile_is_what_its_loss_leads_to(shop: Shop, store: GraphStore, tmp_path: Path) -> None:
     means = []
     for quantile in (0.1, 0.9):
-        loss = {"name": "pinball", "quantile": quantile}
+        loss = {"name": "tilted", "quantile": quantile}
         settings, lake, query = over_shop(shop, store, tmp_path / str(quantile), training={"loss": loss})
         save_model(lake, "asked", Trainer(settings, build_task(settings, lake, store, query)).run())
         examples = read_entity_examples(lake, "asked", Split.VALIDATION, store.manifest.origin)
