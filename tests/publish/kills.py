@@ -76,7 +76,8 @@ def run_day(folder: str, lake: str, store: str, day: int) -> None:
 def copy_lake(folder: Path, name: str) -> None:
     """A lake without refreshed vectors, like the one that was made."""
     source, target = Lake(str(folder / "lake")), Lake(str(folder / name))
-    target.write("ids_customers", source.read("ids_customers"))
+    for table in ("ids_customers", "ids_products"):
+        target.write(table, source.read(table))
     content = source.read_bytes("_models/next_week/model.pt")
     assert content is not None
     target.write_bytes("_models/next_week/model.pt", content)
