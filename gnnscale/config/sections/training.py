@@ -221,14 +221,6 @@ class TrainingSettings(Section):
                 f"training.cuda_graphs=true does not go with training.micro_batches={self.micro_batches}: a replayed "
                 "graph overwrites the gradients of the part before; set micro_batches to 1, or cuda_graphs to false"
             )
-        if self.gpu == "no":
-            asked = {"sampler": self.sampler == "gpu", "cuda_graphs": self.cuda_graphs}
-            asked["feature_type"] = self.feature_type != "fp32"
-            for name in (name for name, needs_gpu in asked.items() if needs_gpu):
-                value = str(getattr(self, name)).lower()
-                raise ConfigError(
-                    f"training.{name}={value} is for training on a GPU, and training.gpu=no; leave one out"
-                )
         return self
 
 
