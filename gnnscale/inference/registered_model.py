@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 from mlflow.models import ModelSignature
 from mlflow.pyfunc import PythonModel, PythonModelContext
-from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from numpy.typing import NDArray
 
 from gnnscale.arrays import key_array, scratch_folder
@@ -215,7 +215,7 @@ def model_signature(lake: Lake, query: str) -> tuple[ModelSignature, pd.DataFram
         LakeError: there are no predictions.
     """
     rows = lake.open(f"predictions_{query}").to_pyarrow_dataset().head(EXAMPLES)
-    columns = [ColSpec(_column_type(field.type), field.name) for field in rows.schema]
+    columns: list[ColSpec | TensorSpec] = [ColSpec(_column_type(field.type), field.name) for field in rows.schema]
     asked = [column for column in columns if column.name == "entity"]
     example = rows.select(["entity"]).to_pandas().drop_duplicates(ignore_index=True)
     return ModelSignature(inputs=Schema(asked), outputs=Schema(columns)), example

@@ -26,7 +26,8 @@ def log_tables(run_id: str, lake: Lake, tables: Iterable[str], context: str) -> 
         context: what they were read for, such as ``train``.
     """
     client = mlflow.MlflowClient()
-    known = {(i.dataset.name, i.dataset.digest) for i in client.get_run(run_id).inputs.dataset_inputs}
+    given = client.get_run(run_id).inputs
+    known = {(i.dataset.name, i.dataset.digest) for i in given.dataset_inputs} if given else set()
     inputs = []
     for name in tables:
         if not lake.exists(name):

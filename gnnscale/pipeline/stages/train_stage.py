@@ -99,7 +99,7 @@ class TrainStage(ModelStage):
     def track(self, record: StageRecord) -> None:
         """Tell the run of the stages before it, too, which had none to tell."""
         run, earlier = tracking.last_run(self.settings, self.work.lake), list[Stage]()
-        before = self.after
+        before: type[Stage] | None = self.after
         while before is not None:
             earlier.insert(0, before(self.work))
             before = before.after
