@@ -132,8 +132,8 @@ def _add_options(parser: argparse.ArgumentParser, writes: bool) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from gnnscale.cli.interactions import run_interaction_recipe
     from gnnscale.cli.sequences import run_sequence_recipe
+    from gnnscale.cli.show_interactions import run_interaction_recipe
     from gnnscale.config import recipe_kind
 
     kind = recipe_kind(options.recipe, options.conf)

@@ -33,8 +33,8 @@ from .network_choice import candidate_networks as candidate_networks
 from .network_choice import changed_keys as changed_keys
 from .network_choice import ignored_keys as ignored_keys
 from .network_choice import refuse_keys as refuse_keys
-from .sections.interactions import ColumnNames as ColumnNames
-from .sections.interactions import InteractionSettings as InteractionSettings
+from .sections.interaction_recipe import ColumnNames as ColumnNames
+from .sections.interaction_recipe import InteractionSettings as InteractionSettings
 from .sections.relations import declared_relations as declared_relations
 from .sections.retrieval import IndexSettings as IndexSettings
 from .sections.sampling import SamplingSettings as SamplingSettings

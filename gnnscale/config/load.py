@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from yaml import YAMLError
 
 from gnnscale.config.faults import explain_fault
-from gnnscale.config.sections.interactions import InteractionSettings
+from gnnscale.config.sections.interaction_recipe import InteractionSettings
 from gnnscale.config.sections.search_space import take_lists, with_values
 from gnnscale.config.sections.sequence_recipe import SequenceRecipeSettings
 from gnnscale.config.sections.settings import Settings, TableSettings, query_name

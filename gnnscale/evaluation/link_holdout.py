@@ -16,7 +16,7 @@ from gnnscale.batches import Examples, read_examples
 from gnnscale.config import Settings
 from gnnscale.evaluation.baselines.baseline import link_baselines
 from gnnscale.evaluation.blend.blend import Blend, read_blend
-from gnnscale.evaluation.blend.candidates import best_of
+from gnnscale.evaluation.blend.candidate_pool import best_of
 from gnnscale.evaluation.blend.link_blend import FEW_REPEATS, LinkBlender, forget_histories, share_of_repeats
 from gnnscale.evaluation.comparison import BLEND, MODEL, NETWORK, TOWER, Part
 from gnnscale.evaluation.holdout import Holdout, node_ids, read_answers

@@ -1,13 +1,15 @@
 from .ending import find_loss as find_loss
 from .environment import prepare_environment as prepare_environment
-from .interactions import COMPARISON as COMPARISON
-from .interactions import InteractionResult as InteractionResult
-from .interactions import run_interactions as run_interactions
 from .job_plan import Answers as Answers
 from .job_plan import JobTask as JobTask
 from .job_plan import job_plan as job_plan
 from .job_plan import job_tasks as job_tasks
+from .open_graph import open_graph as open_graph
+from .preflight import check_inputs as check_inputs
 from .room import check_room as check_room
+from .run_interactions import COMPARISON as COMPARISON
+from .run_interactions import InteractionResult as InteractionResult
+from .run_interactions import run_interactions as run_interactions
 from .spark_lease import SparkLease as SparkLease
 from .spark_lease import active_session as active_session
 from .stage_order import Pipeline as Pipeline
@@ -15,8 +17,6 @@ from .stage_order import PlannedStage as PlannedStage
 from .stage_order import stage_help as stage_help
 from .stages.evaluate_and_report import EVALUATION as EVALUATION
 from .stages.evaluate_and_report import report_path as report_path
-from .stages.open_graph import open_graph as open_graph
-from .stages.preflight import check_inputs as check_inputs
 from .stages.refresh_stage import REFRESH_ORDER as REFRESH_ORDER
 from .stages.stage import PipelineContext as PipelineContext
 from .stages.stage import Stage as Stage

@@ -10,6 +10,7 @@ from typing import Self
 from gnnscale.lake import StageRecord
 from gnnscale.pipeline import workers
 from gnnscale.pipeline.failures import explain_failure, lost_process
+from gnnscale.pipeline.preflight import check_inputs
 from gnnscale.pipeline.room import check_room
 from gnnscale.pipeline.stages.embed_stage import EmbedStage
 from gnnscale.pipeline.stages.evaluate_stage import EvaluateAnswersStage, EvaluateStage
@@ -18,7 +19,6 @@ from gnnscale.pipeline.stages.graph_stage import GraphStage
 from gnnscale.pipeline.stages.index_stage import IndexStage
 from gnnscale.pipeline.stages.label_stage import LabelStage
 from gnnscale.pipeline.stages.predict_stage import PredictStage
-from gnnscale.pipeline.stages.preflight import check_inputs
 from gnnscale.pipeline.stages.publish_stage import PublishStage
 from gnnscale.pipeline.stages.refresh_stage import RefreshStage
 from gnnscale.pipeline.stages.retrieve_stage import RetrieveStage

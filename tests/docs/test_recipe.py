@@ -3,7 +3,7 @@
 import pandas as pd
 
 from gnnscale.config import load_settings
-from gnnscale.pipeline.stages.preflight import check_inputs
+from gnnscale.pipeline.preflight import check_inputs
 from tests.docs.pages import blocks
 
 

@@ -7,7 +7,7 @@ from gnnscale.config import build_settings
 from gnnscale.etl.graph.graph_stage import build_graph
 from gnnscale.etl.labels.label_stage import build_labels
 from gnnscale.lake import Lake
-from gnnscale.pipeline.stages.preflight import check_inputs
+from gnnscale.pipeline.preflight import check_inputs
 from gnnscale.query.bound import aggregates
 
 DAY = 86_400

@@ -12,7 +12,7 @@ from gnnscale.cli.main import main
 from gnnscale.config import load_sequence_settings
 from gnnscale.config.sections.training import ModelSettings
 from gnnscale.evaluation import run_leave_last_out
-from gnnscale.evaluation.leave_last_out.interactions import read_ordered_items
+from gnnscale.evaluation.leave_last_out.ordered_items import read_ordered_items
 from gnnscale.evaluation.leave_last_out.protocol import draw_unseen, list_figures, rank_last
 from gnnscale.lake import Lake
 from gnnscale.schema import ConfigError, DataError

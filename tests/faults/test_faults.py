@@ -14,9 +14,9 @@ from rich.console import Console
 
 from gnnscale.config import build_settings
 from gnnscale.lake import Lake, write_stage
+from gnnscale.pipeline.open_graph import open_graph
 from gnnscale.pipeline.stages.graph_stage import GraphStage
 from gnnscale.pipeline.stages.label_stage import LabelStage
-from gnnscale.pipeline.stages.open_graph import open_graph
 from gnnscale.pipeline.stages.stage import PipelineContext
 from gnnscale.training import Trainer, build_task, model_path
 from tests.cluster import command_line, descendants

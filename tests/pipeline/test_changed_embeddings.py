@@ -22,9 +22,9 @@ from gnnscale.inference.embed_tables import prepare_inference
 from gnnscale.inference.encode import PartitionEncoder
 from gnnscale.inference.partition_files import commit_inference, find_finished
 from gnnscale.lake import Lake
+from gnnscale.pipeline.open_graph import open_graph
 from gnnscale.pipeline.stages.embed_stage import EmbedStage
 from gnnscale.pipeline.stages.graph_stage import GraphStage
-from gnnscale.pipeline.stages.open_graph import open_graph
 from gnnscale.pipeline.stages.stage import PipelineContext
 from gnnscale.retrieval.embeddings import read_pairs, read_vectors
 from gnnscale.schema import LakeError

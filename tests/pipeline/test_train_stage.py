@@ -17,9 +17,9 @@ from rich.console import Console
 from gnnscale.config import build_settings
 from gnnscale.interface import Model
 from gnnscale.lake import Lake, write_stage
+from gnnscale.pipeline.open_graph import open_graph
 from gnnscale.pipeline.stages.graph_stage import GraphStage
 from gnnscale.pipeline.stages.label_stage import LabelStage
-from gnnscale.pipeline.stages.open_graph import open_graph
 from gnnscale.pipeline.stages.retrieve_stage import RetrieveStage
 from gnnscale.pipeline.stages.stage import PipelineContext
 from gnnscale.pipeline.stages.train_stage import CURVES, TrainStage, train_and_track

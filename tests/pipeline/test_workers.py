@@ -19,7 +19,7 @@ from ray.train import TrainingFailedError
 from gnnscale.arrays.host_arrays import name_folder
 from gnnscale.config import Settings, build_settings
 from gnnscale.lake import Lake
-from gnnscale.pipeline.stages.open_graph import open_graph
+from gnnscale.pipeline.open_graph import open_graph
 from gnnscale.pipeline.workers.local_ray import stop_ray
 from gnnscale.pipeline.workers.ray_train import train_with_ray
 from gnnscale.schema import ConfigError

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gnnscale.config.sections.interactions import ColumnNames, InteractionSettings
+from gnnscale.config.sections.interaction_recipe import ColumnNames, InteractionSettings
 from gnnscale.config.sections.section import Positive, Section
 from gnnscale.config.sections.settings import LakeSettings, QuerySettings, Settings, TrackingSettings
 from gnnscale.config.sections.training import ModelSettings, TrainingSettings

@@ -15,7 +15,7 @@ from gnnscale.arrays import Ids
 from gnnscale.config import Settings
 from gnnscale.evaluation.baselines.baseline import LinkBaseline, link_baselines
 from gnnscale.evaluation.blend.blend import Blend
-from gnnscale.evaluation.blend.candidates import Pool, Transform, Values, best_of, pool_candidates
+from gnnscale.evaluation.blend.candidate_pool import Pool, Transform, Values, best_of, pool_candidates
 from gnnscale.evaluation.comparison import NETWORK, Part
 from gnnscale.query import PredictiveQuery, TaskSpec
 from gnnscale.retrieval import (

@@ -15,7 +15,7 @@ from gnnscale.batches import Examples, read_examples
 from gnnscale.config import Settings
 from gnnscale.evaluation.baselines.baseline import link_baselines
 from gnnscale.evaluation.blend.blend import NETWORK_ALONE, Blend
-from gnnscale.evaluation.blend.candidates import TRANSFORMS, Pool, Transform, pool_candidates
+from gnnscale.evaluation.blend.candidate_pool import TRANSFORMS, Pool, Transform, pool_candidates
 from gnnscale.evaluation.blend.link_blend import (
     FEW_REPEATS,
     Lists,

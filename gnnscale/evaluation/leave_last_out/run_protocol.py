@@ -16,7 +16,7 @@ from torch import nn
 
 from gnnscale.batches import KnownActions, SequenceSource
 from gnnscale.config import SequenceRecipeSettings
-from gnnscale.evaluation.leave_last_out.interactions import OrderedItems, read_ordered_items
+from gnnscale.evaluation.leave_last_out.ordered_items import OrderedItems, read_ordered_items
 from gnnscale.evaluation.leave_last_out.protocol import Scores, list_figures, rank_last
 from gnnscale.lake import Lake, fingerprint, local_path
 from gnnscale.metrics import Interval, bootstrap_means, percentile_interval

@@ -13,8 +13,8 @@ from gnnscale import inference
 from gnnscale.config import Settings
 from gnnscale.lake import Lake, fingerprint
 from gnnscale.pipeline import workers
+from gnnscale.pipeline.open_graph import open_graph
 from gnnscale.pipeline.stages.graph_stage import GraphStage
-from gnnscale.pipeline.stages.open_graph import open_graph
 from gnnscale.pipeline.stages.stage import Stage
 from gnnscale.pipeline.stages.train_stage import ModelStage, TrainStage, trained_settings
 from gnnscale.query import AnchorPlan

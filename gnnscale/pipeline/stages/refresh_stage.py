@@ -8,8 +8,8 @@ from typing import Any, Final
 # A door that is lazy: a stage is known, and skipped, without torch.
 from gnnscale import inference
 from gnnscale.lake import fingerprint
+from gnnscale.pipeline.open_graph import open_graph
 from gnnscale.pipeline.stages.graph_stage import GraphStage
-from gnnscale.pipeline.stages.open_graph import open_graph
 from gnnscale.pipeline.stages.stage import Stage
 from gnnscale.pipeline.stages.train_stage import TrainStage, trained_settings
 from gnnscale.schema import ConfigError, LakeError

@@ -13,9 +13,9 @@ from gnnscale import retrieval, tracking
 from gnnscale.config import Settings
 from gnnscale.lake import Lake
 from gnnscale.pipeline import workers
+from gnnscale.pipeline.open_graph import open_graph
 from gnnscale.pipeline.stages.embed_stage import EmbedStage
 from gnnscale.pipeline.stages.index_stage import IndexStage
-from gnnscale.pipeline.stages.open_graph import open_graph
 from gnnscale.pipeline.stages.train_stage import ModelStage, trained_settings
 from gnnscale.query import AnchorPlan, PredictiveQuery
 from gnnscale.tracking import progress_bar

@@ -13,8 +13,8 @@ from gnnscale.arrays import scratch_folder
 from gnnscale.config import Settings, build_settings, with_values
 from gnnscale.lake import Lake, StageRecord, from_portable, read_stage, to_portable
 from gnnscale.pipeline import workers
+from gnnscale.pipeline.open_graph import open_graph
 from gnnscale.pipeline.stages.label_stage import LabelStage
-from gnnscale.pipeline.stages.open_graph import open_graph
 from gnnscale.pipeline.stages.shard_stage import ShardStage
 from gnnscale.pipeline.stages.stage import Stage
 from gnnscale.schema import LakeError

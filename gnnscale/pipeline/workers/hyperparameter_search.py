@@ -16,7 +16,7 @@ from ray.tune.schedulers import ASHAScheduler
 from gnnscale.arrays import scratch_folder
 from gnnscale.config import Settings, build_settings, with_values
 from gnnscale.lake import Lake
-from gnnscale.pipeline.stages.open_graph import open_graph
+from gnnscale.pipeline.open_graph import open_graph
 from gnnscale.pipeline.workers.local_ray import start_ray
 from gnnscale.pipeline.workers.lost_processes import watched
 from gnnscale.pipeline.workers.ray_train import WorkerSettings, input_fault

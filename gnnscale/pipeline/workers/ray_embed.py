@@ -26,7 +26,7 @@ from gnnscale.inference import (
     prepare_inference,
 )
 from gnnscale.lake import Lake
-from gnnscale.pipeline.stages.open_graph import open_graph
+from gnnscale.pipeline.open_graph import open_graph
 from gnnscale.pipeline.workers.local_ray import start_ray, stop_ray
 from gnnscale.pipeline.workers.lost_processes import watched
 from gnnscale.pipeline.workers.ray_train import WorkerSettings

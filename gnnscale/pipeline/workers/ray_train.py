@@ -31,7 +31,7 @@ from gnnscale.arrays import remove_left, scratch_folder
 from gnnscale.config import Settings, build_settings, with_values
 from gnnscale.lake import Lake
 from gnnscale.pipeline.failures import first_line
-from gnnscale.pipeline.stages.open_graph import open_graph
+from gnnscale.pipeline.open_graph import open_graph
 from gnnscale.pipeline.workers.local_ray import start_ray
 from gnnscale.pipeline.workers.lost_processes import watched
 from gnnscale.pipeline.workers.worker_threads import share_cores

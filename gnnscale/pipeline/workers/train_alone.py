@@ -11,7 +11,7 @@ import torch
 
 from gnnscale.config import Settings
 from gnnscale.lake import Lake
-from gnnscale.pipeline.stages.open_graph import open_graph
+from gnnscale.pipeline.open_graph import open_graph
 from gnnscale.pipeline.workers.worker_threads import share_cores
 from gnnscale.schema import GnnscaleError
 from gnnscale.training import DistributedContext, NoOpCallback, Trainer, TrainResult, build_task

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnnscale.evaluation.blend.candidates import TRANSFORMS, best_of, comparable, pool_candidates
+from gnnscale.evaluation.blend.candidate_pool import TRANSFORMS, best_of, comparable, pool_candidates
 
 IDS = np.array([[4, 2, 9, -1], [1, -1, -1, -1], [-1, -1, -1, -1]])
 SCORES = np.array([[5.0, 3.0, 1.0, -np.inf], [7.0, *[-np.inf] * 3], [-np.inf] * 4], np.float32)

@@ -18,7 +18,7 @@ from gnnscale.config.sections.retrieval import FilterSettings
 from gnnscale.evaluation.blend import link_blend, link_fit
 from gnnscale.evaluation.blend.blend import Blend, Member, save_blend
 from gnnscale.evaluation.blend.blended_ranking import BlendedRankingModel
-from gnnscale.evaluation.blend.candidates import comparable, pool_candidates
+from gnnscale.evaluation.blend.candidate_pool import comparable, pool_candidates
 from gnnscale.evaluation.blend.link_blend import (
     LinkBlender,
     blend_depth,

@@ -11,7 +11,7 @@ from gnnscale.batches import ActionLog
 from gnnscale.collaborative import read_interactions
 from gnnscale.config import SequenceRecipeSettings
 from gnnscale.sampling import permutation, stream_key
-from gnnscale.schema import EPOCH_UNITS, DataError, looks_like_epochs
+from gnnscale.schema import EPOCH_UNITS, DataError, epoch_unit, looks_like_epochs
 
 PARTS = ("train", "validation", "test")
 """What rows of a user are, in their order."""
@@ -91,5 +91,4 @@ def _seconds(times: NDArray[np.int64]) -> NDArray[np.int32] | None:
     low, high = int(times.min()), int(times.max())
     if not looks_like_epochs(low, high):
         return None
-    unit = next(parts for parts in EPOCH_UNITS.values() if 315_532_800 * parts <= low <= high <= 4_102_444_800 * parts)
-    return ((times - low) // unit).astype(np.int32)
+    return ((times - low) // EPOCH_UNITS[epoch_unit(low, high)]).astype(np.int32)
