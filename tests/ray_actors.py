@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,11 +27,3 @@ def actor_processes(name: str, ours: bool = True) -> list[int]:
 
     found = (p for p, title in titles.items() if title.startswith(b"ray::") and name.encode() in title)
     return sorted(p for p in found if not ours or under_us(p))
-
-
-def all_actors_ended(name: str, seconds: float = 30.0) -> bool:
-    """Whether no process of this class is left, soon: Ray ends processes after the call that ends actors returned."""
-    until = time.monotonic() + seconds
-    while actor_processes(name) and time.monotonic() < until:
-        time.sleep(0.1)
-    return not actor_processes(name)

@@ -19,7 +19,8 @@ from gnnscale.retrieval import Retrieved, build_query_indexes, retrieve
 from gnnscale.retrieval.index_shards.index_shard import TargetShard
 from gnnscale.retrieval.index_shards.shard_pool import OpenShard, Question, ShardPool, StartShards
 from gnnscale.schema import GnnscaleError, LakeError
-from tests.ray_actors import actor_processes, all_actors_ended
+from tests.cluster import wait_until
+from tests.ray_actors import actor_processes
 from tests.retrieval.inventory_lake import LATEST, TEST, Inventory, make_inventory
 from tests.retrieval.shards_here import start_workers_here
 
@@ -75,7 +76,9 @@ def test_three_actors_answer_as_one_process_and_one_that_is_killed_is_replaced(i
     for column in ("entity", "target", "rank", "anchor_time"):
         assert three[column].equals(one[column]), column
     np.testing.assert_allclose(three["score"].to_numpy(), one["score"].to_numpy(), rtol=1e-5)
-    assert all_actors_ended("_ShardActor") and not ray.is_initialized()
+    # Ray ends processes after the call that ends actors has returned.
+    wait_until(lambda: not actor_processes("_ShardActor"))
+    assert not ray.is_initialized()
 
 
 class KillingPool:
@@ -135,7 +138,7 @@ def test_no_room_too_many_losses_and_a_fault_of_the_input_are_told(inventory: In
             retrieve(settings, lake, query, inventory.plan, start_workers=start_workers)
         with pytest.raises(GnnscaleError, match="1 actors that hold shards of the index were lost, more than 0"):
             build_query_indexes(settings, lake, query, [LATEST], killing(start_workers, []))
-    assert all_actors_ended("_ShardActor")
+    wait_until(lambda: not actor_processes("_ShardActor"))
 
 
 @pytest.mark.parametrize(
