@@ -14,6 +14,7 @@ test: $(STAMP)
 	@$(MAKE) --no-print-directory -j 2 pytest lint
 
 pytest: $(STAMP)
+	@$(BIN)/python -m tests.java_archive
 	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 # What needs neither Spark nor Ray.

@@ -20,7 +20,7 @@ def main() -> None:
     query = graph.query(QUERY, name="next_week")
     print(query.explain())
     with tempfile.TemporaryDirectory() as lake:
-        model = query.fit(lake, mode="fast", overrides={"training.epochs": 1, "training.workers": 1})
+        model = query.fit(lake, mode="fast", overrides={"training.epochs": 1})
         print(model.metrics)
         print(model.predict([1, 2], k=3))
         same = gs.load_model(lake, "next_week")

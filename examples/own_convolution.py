@@ -41,7 +41,7 @@ def main() -> None:
     """Count each customer's orders of the next week with it."""
     graph = gs.Graph.from_tables(shop_frames())
     query = graph.query("PREDICT COUNT(orders.*, 0, 7, days) FOR EACH customers.customer_id", name="orders_next_week")
-    chosen = {"model.network": "blocks", "model.convolution": "log_count", "training.epochs": 2, "training.workers": 1}
+    chosen = {"model.network": "blocks", "model.convolution": "log_count", "training.epochs": 2}
     with tempfile.TemporaryDirectory() as lake:
         model = query.fit(lake, mode="fast", overrides=chosen)
         print(model.metrics)

@@ -33,7 +33,7 @@ def main() -> None:
         model = query.fit(
             lake,
             mode="fast",
-            overrides={"training.epochs": 1, "training.workers": 1},
+            overrides={"training.epochs": 1},
             examples=lost_customers(frames["orders"]),
         )
         print(model.metrics)

@@ -5,6 +5,7 @@ from .interface import compare_runs as compare_runs
 from .interface import list_runs as list_runs
 from .interface import load_model as load_model
 from .lake import Lake as Lake
+from .pipeline import ray_on_spark as ray_on_spark
 from .publish import Store as Store
 from .query import PredictiveQuery as PredictiveQuery
 from .sampling import NeighborSampler as NeighborSampler

@@ -39,7 +39,9 @@ question = graph.query(dbutils.widgets.get("query"), name="question")
 
 # COMMAND ----------
 
-question.run(lake, ["train"], overrides=settings)
+# The Ray has the cores and GPUs of the Spark cluster's executors; on a machine alone it begins by itself.
+with gs.ray_on_spark(spark):
+    question.run(lake, ["train"], overrides=settings)
 
 # COMMAND ----------
 

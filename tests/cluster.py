@@ -20,11 +20,11 @@ from typing import Any
 import pyspark
 
 from gnnscale.etl.spark.java import choose_java
+from tests.java_archive import java_options
 
 ROOT = Path(__file__).resolve().parents[1]
 SPARK_HOME = Path(pyspark.__file__).parent
 HOST = "127.0.0.1"
-QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
 
 
@@ -105,14 +105,14 @@ class Cluster:
             "spark.driver.bindAddress": HOST,
             "spark.driver.memory": "512m",
             "spark.executor.memory": "512m",
-            "spark.executor.extraJavaOptions": QUICK,
+            "spark.executor.extraJavaOptions": java_options(),
             "spark.executorEnv.PYTHONPATH": str(ROOT),
             "spark.ui.enabled": "false",
             **(conf or {}),
         }
         command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", self.master]
         command += [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
-        job = Job(*_launch([*command, script, *args], self.folder / f"job-{len(self.jobs)}.log", env or {}))
+        job = Job(*launch([*command, script, *args], self.folder / f"job-{len(self.jobs)}.log", env or {}))
         self.jobs.append(job)
         return job
 
@@ -145,7 +145,7 @@ class Cluster:
         daemons = [*self.worker_processes, *([self.master_process] if self.master_process else [])]
         processes = [*(job.process for job in self.jobs), *daemons]
         for pid in descendants([process.pid for process in processes]):
-            _kill(pid)
+            end(pid)
         for process in processes:
             process.kill()
             process.wait()
@@ -166,7 +166,7 @@ def spark_cluster(folder: Path, workers: int = 2, cores: int = 1) -> Iterator[Cl
     ends = ["--host", HOST, "--port", "0", "--webui-port", "0"]
     try:
         log = folder / "master.log"
-        cluster.master_process, _ = _launch([daemon[0], f"{daemon[1]}.master.Master", *ends], log, {})
+        cluster.master_process, _ = launch([daemon[0], f"{daemon[1]}.master.Master", *ends], log, {})
         running = [cluster.master_process]
         cluster.master = _said(log, r"Starting Spark master at (\S+)", running)
         cluster.page = _said(log, r"Bound MasterWebUI to .* started at (\S+)", running)
@@ -174,7 +174,7 @@ def spark_cluster(folder: Path, workers: int = 2, cores: int = 1) -> Iterator[Cl
         for number in range(workers):
             place = ["--work-dir", str(folder / f"worker-{number}")]
             command = [daemon[0], f"{daemon[1]}.worker.Worker", *ends, *size, *place, cluster.master]
-            cluster.worker_processes.append(_launch(command, folder / f"worker-{number}.log", {})[0])
+            cluster.worker_processes.append(launch(command, folder / f"worker-{number}.log", {})[0])
         running += cluster.worker_processes
         wait_until(lambda: [w["state"] for w in cluster.state()["workers"]] == ["ALIVE"] * workers, running)
         yield cluster
@@ -224,14 +224,15 @@ def command_line(pid: int) -> list[str]:
         return []
 
 
-def _launch(command: list[str], log: Path, env: dict[str, str]) -> tuple[subprocess.Popen, Path]:
+def launch(command: list[str], log: Path, env: dict[str, str]) -> tuple[subprocess.Popen, Path]:
+    """Start a program of Spark's that ends with the tests; all that it says goes to ``log``."""
     environment = {
         **os.environ,
         "SPARK_HOME": str(SPARK_HOME),
         "SPARK_LOCAL_IP": HOST,
         "SPARK_DAEMON_MEMORY": "512m",
-        "SPARK_DAEMON_JAVA_OPTS": f"{QUICK} -Dspark.master.rest.enabled=false",
-        "SPARK_SUBMIT_OPTS": QUICK,
+        "SPARK_DAEMON_JAVA_OPTS": f"{java_options()} -Dspark.master.rest.enabled=false",
+        "SPARK_SUBMIT_OPTS": java_options(),
         "PYSPARK_PYTHON": sys.executable,
         "PYTHONPATH": str(ROOT),
         **env,
@@ -250,6 +251,7 @@ def _said(log: Path, pattern: str, running: Sequence[subprocess.Popen]) -> str:
     return re.findall(pattern, log.read_text())[0]
 
 
-def _kill(pid: int) -> None:
+def end(pid: int) -> None:
+    """Kill a process, where it lives."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)

@@ -33,6 +33,8 @@ if find_spec("hypothesis"):
     properties.register_profile("untimed", deadline=None)
     properties.load_profile("untimed")
 
+from gnnscale.pipeline.environment import VARIABLES
+
 if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import SparkSession
@@ -64,11 +66,19 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'tests.conftest' has no attribute '{name}'")
 
 
-# For the same reason the JVM needs only its quick compiler; read when Spark starts it.
-os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+if find_spec("pyspark"):
+    from tests.java_archive import java_options
 
-# As the command line has it; tests that start Ray Train without it would wait its two seconds again and again.
-os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
+    # Read when Spark starts its JVM.
+    os.environ.setdefault("SPARK_SUBMIT_OPTS", java_options())
+
+# As the command line has them; tests that start Ray Train without would wait two seconds again and again.
+for name in (
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER",
+    "RAY_prestart_worker_first_driver",
+):
+    os.environ.setdefault(name, VARIABLES[name])
 
 
 SPARK_FIXTURES = {"spark", "shop", "cluster", "journey_lake", "busy_shop"}

@@ -11,9 +11,12 @@ import torch
 
 from gnnscale.batches import BatchBuilder
 from gnnscale.config import Settings, bind_query, build_settings
+from gnnscale.inference import embed
 from gnnscale.lake import Lake
 from gnnscale.nn import build_model
 from gnnscale.query.anchors import AnchorPlan
+from gnnscale.retrieval import build_query_indexes
+from gnnscale.retrieval.retrieve_stage import retrieve
 from gnnscale.store import GraphStore
 from gnnscale.training import Trainer, TrainResult, build_task, save_model
 from tests.conftest import Shop
@@ -29,6 +32,15 @@ def copy_shop(shop: Shop, folder: Path, **embedding: Any) -> tuple[Settings, Lak
     lake = Lake(settings.lake.uri)
     put_model(settings, lake)
     return settings, lake
+
+
+def fill_predictions(shop: Shop, settings: Settings, lake: Lake) -> None:
+    """Let the model of :func:`copy_shop` answer for everybody."""
+    store = GraphStore.open(lake)
+    query = bind_query(settings, store.manifest)
+    embed(settings, lake, store, anchors_of(shop.plan))
+    build_query_indexes(settings, lake, query, anchors_of(shop.plan))
+    retrieve(settings, lake, query, shop.plan, store)
 
 
 def put_model(settings: Settings, lake: Lake, seed: int = 0) -> None:

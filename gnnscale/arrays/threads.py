@@ -9,15 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 
-def share_rows(count: int, threads: int, work: Callable[[slice], None]) -> None:
+def share_rows(count: int, threads: int, work: Callable[[slice], None], least: int = 1) -> None:
     """Do something for all rows, a thread for each of ``threads`` stretches of them.
 
     Args:
         count: rows.
         threads: most stretches.
         work: called with each stretch; what it raises is raised here.
+        least: rows of a stretch: to wake a thread for fewer would take longer than they do.
     """
-    parts = max(1, min(threads, count))
+    parts = max(1, min(threads, count // least))
     bounds = [count * i // parts for i in range(parts + 1)]
     stretches = [slice(start, end) for start, end in itertools.pairwise(bounds)]
     # This thread takes the last one itself.

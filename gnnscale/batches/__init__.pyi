@@ -13,13 +13,19 @@ from .blocks.feature_block import BlockSource as BlockSource
 from .blocks.feature_block import FeatureBlock as FeatureBlock
 from .blocks.gather import gather as gather
 from .blocks.gather import gather_pooled as gather_pooled
+from .blocks.layered_block import LayeredBlock as LayeredBlock
+from .blocks.layered_block import LayeredBuilder as LayeredBuilder
+from .blocks.layered_source import LayeredSource as LayeredSource
 from .blocks.shard_loader import ShardLoader as ShardLoader
 from .blocks.shard_reader import ShardReader as ShardReader
+from .blocks.tower_batches import HadTargets as HadTargets
 from .blocks.tower_batches import TargetRows as TargetRows
 from .blocks.tower_batches import TargetsThere as TargetsThere
 from .blocks.tower_batches import TowerBatch as TowerBatch
 from .blocks.tower_batches import TowerSource as TowerSource
 from .blocks.walk_loader import WalkLoader as WalkLoader
+from .blocks.walk_loader import walk_hop as walk_hop
+from .examples.entity_events import EntityEvents as EntityEvents
 from .examples.entity_examples import AnswerShape as AnswerShape
 from .examples.entity_examples import EntityExamples as EntityExamples
 from .examples.entity_examples import asked_examples as asked_examples
@@ -31,6 +37,7 @@ from .examples.link_examples import read_examples as read_examples
 from .examples.link_examples import read_labels as read_labels
 from .examples.order import rank_slice as rank_slice
 from .examples.positives import draw_positives as draw_positives
+from .examples.root_edges import root_edges as root_edges
 from .examples.split_examples import SplitExamples as SplitExamples
 from .examples.split_examples import split_answers as split_answers
 from .examples.split_examples import split_links as split_links

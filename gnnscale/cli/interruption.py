@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 SECONDS: Final = 7.0
 """After which what has not ended in order is killed."""
+
+AGAIN_SECONDS: Final = 0.05
+"""After which an interruption that Python has dropped comes again."""
 
 CHILD_SECONDS: Final = 2.0
 """That processes have to end after they were asked to."""
@@ -79,6 +82,7 @@ def interruptible(cause: Cause = lambda: None) -> Iterator[None]:
     adopt_orphans()
     for number in WORDS:
         signal.signal(number, _raise_once)
+    shown, sys.unraisablehook = sys.unraisablehook, _raise_again(sys.unraisablehook)
     ends = False
     try:
         yield
@@ -89,6 +93,7 @@ def interruptible(cause: Cause = lambda: None) -> Iterator[None]:
             signal.signal(number, signal.SIG_IGN)
         raise
     finally:
+        sys.unraisablehook = shown
         if not ends:
             signal.set_wakeup_fd(wakeup)
             for number, handler in before.items():
@@ -109,6 +114,25 @@ def _raise_once(number: int, frame: FrameType | None) -> None:
     for each in WORDS:
         signal.signal(each, signal.SIG_IGN)
     raise Interruption(number)
+
+
+def _raise_again(shown: Callable[[Any], object]) -> Callable[[Any], None]:
+    """A hook for errors that nobody can catch: an interruption in a finalizer, say, which Python drops, comes again.
+
+    Args:
+        shown: the hook for all others.
+    """
+
+    def hook(unraisable: Any) -> None:
+        error = unraisable.exc_value
+        if not isinstance(error, Interruption):
+            shown(unraisable)
+            return
+        signal.signal(error.number, _raise_once)
+        # Not from here, where it would be dropped again.
+        threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), error.number)).start()
+
+    return hook
 
 
 def _kill_after(heard: socket.socket, cause: Cause) -> None:

@@ -141,30 +141,33 @@ def _run(options: argparse.Namespace) -> int:
         return run_interaction_recipe(options)
     if kind == "sequences":
         return run_sequence_recipe(options)
-    from gnnscale.cli.summary import print_summary
     from gnnscale.pipeline import Pipeline, PipelineContext
     from gnnscale.tracking import configure_logging
 
-    work = PipelineContext(_settings(options), configure_logging(options.verbose), options.force)
+    work = PipelineContext(_settings(options), configure_logging(options.verbose), options.force, options.dry_run)
     with Pipeline(work) as pipeline:
         if options.dry_run:
             return say_dry_run(pipeline)
         pipeline.run()
+    # What it needs takes seconds to load, and a stage or a dry run none of it.
+    from gnnscale.cli.summary import print_summary
+
     print_summary(work, Console())
     return 0
 
 
 def _run_stage(options: argparse.Namespace) -> int:
-    from gnnscale.cli.summary import print_summary
     from gnnscale.pipeline import Pipeline, PipelineContext
     from gnnscale.tracking import configure_logging
 
-    work = PipelineContext(_settings(options), configure_logging(options.verbose), options.force)
+    work = PipelineContext(_settings(options), configure_logging(options.verbose), options.force, options.dry_run)
     with Pipeline(work, None if options.verb == "graph" else work.query) as pipeline:
         if options.dry_run:
             return say_dry_run(pipeline, [options.verb])
         pipeline.run_one(options.verb)
     if options.verb == "evaluate":
+        from gnnscale.cli.summary import print_summary
+
         print_summary(work, Console())
     return 0
 
@@ -175,7 +178,7 @@ def _refresh(options: argparse.Namespace) -> int:
 
     if options.as_of is not None:
         options.overrides = [*options.overrides, f"anchors.latest={options.as_of}"]
-    work = PipelineContext(_settings(options), configure_logging(options.verbose))
+    work = PipelineContext(_settings(options), configure_logging(options.verbose), read_only=options.dry_run)
     with Pipeline(work) as pipeline:
         if options.dry_run:
             return say_dry_run(pipeline, REFRESH_ORDER)
@@ -187,9 +190,12 @@ def _refresh(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
+    from gnnscale.config import with_copies
+    from gnnscale.lake import Lake
     from gnnscale.pipeline import check_inputs
 
-    query = check_inputs(_settings(options))
+    settings = _settings(options)
+    query = check_inputs(with_copies(Lake(settings.lake.uri, settings.lake.storage_options), settings))
     print(query.text)
     print(query.explain())
     return 0

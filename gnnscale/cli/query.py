@@ -14,12 +14,16 @@ from gnnscale.cli.dry_run import say_dry_run
 if TYPE_CHECKING:
     from gnnscale.config import Settings
     from gnnscale.lake import StageRecord
+    from gnnscale.schema import GraphSchema
 
 log = logging.getLogger(__name__)
 
+NO_ANCHORS = "anchors     follow from the times of the data, which are known once the lake holds a graph"
+
 DESCRIPTION = """Run a predictive query over the tables of a lake: check and explain it, make labelled examples, train,
-evaluate against baselines and write predictions_<name>. The lake's graph is used as it is; where there is none, keys,
-times and links of the lake's tables are inferred from the names of their columns, and the graph is built first."""
+evaluate against baselines and write predictions_<name>. The lake's graph is used, and brought up to date where its
+tables have changed; where there is none, keys, times and links of the lake's tables are inferred from the names of
+their columns, and the graph is built first."""
 
 
 def add_query_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -41,14 +45,17 @@ def add_query_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -
     verb.add_argument("--explain", action="store_true", help="print the meaning of the query, without running it")
     verb.add_argument("-v", "--verbose", action="store_true", help="log more details")
     verb.add_argument("--dry-run", action="store_true", help="print which stages would run, without running them")
+    verb.add_argument(
+        "--keep-graph", action="store_true", help="take the graph as it is, though rows of its tables have changed"
+    )
     verb.add_argument("--force", action="store_true", help="also run stages whose inputs have not changed")
     verb.set_defaults(handle=run_query)
 
 
 def run_query(options: argparse.Namespace) -> int:
     """Run the query of the command line."""
-    from gnnscale.cli.summary import print_summary
-    from gnnscale.config import count_unknown, graph_overrides
+    from gnnscale.config import changed_sources, count_unknown, graph_overrides
+    from gnnscale.inference import named_entities
     from gnnscale.pipeline import Pipeline, PipelineContext
     from gnnscale.query import explain
     from gnnscale.schema import ConfigError
@@ -64,21 +71,39 @@ def run_query(options: argparse.Namespace) -> int:
                 "--force it is built again"
             )
         has_graph = False
-    work = PipelineContext(settings, configure_logging(options.verbose), options.force)
+    looks = options.dry_run or options.explain
+    work = PipelineContext(settings, configure_logging(options.verbose), options.force, looks)
+    changed = changed_sources(settings, work.lake) if has_graph else []
+    stale = changed and not options.keep_graph
     with Pipeline(work, work.query if has_graph else None) as pipeline:
         query = pipeline.query
         console.print(query.text, style="bold", highlight=False, markup=False, soft_wrap=True)
+        if changed:
+            now = "has" if len(changed) == 1 else "have"
+            told = f"{', '.join(changed)} {now} changed since the graph was built"
+            does = "a run brings it up to date first" if looks else "it is brought up to date"
+            does = does if stale else "it is kept as it was"
+            console.print(f"{told}: {does}", highlight=False, markup=False, soft_wrap=True)
+        if stale and not looks:
+            pipeline.run_one("graph")
+            query = work.query
         if not has_graph:
-            _say_tables(settings, console, "holds no graph" if record is None else "has its graph built again")
+            _say_tables(query.graph, console, "holds no graph" if record is None else "has its graph built again")
             if not (options.dry_run or options.explain):
                 pipeline.run_one("graph")
                 has_graph = True
         plan = work.plan if has_graph else None
         left_out = count_unknown(work.lake, query) if has_graph else None
+        if has_graph and looks:
+            # A run does so before it labels.
+            named_entities(work.lake, query)
         console.print(explain(query, plan, left_out), highlight=False, markup=False, soft_wrap=True)
         if options.explain:
+            if plan is None:
+                console.print(NO_ANCHORS, highlight=False, markup=False, soft_wrap=True)
             return 0
-        names = [stage.name for stage in pipeline.stages if plan is None or stage.name != "graph"]
+        builds = plan is None or (stale and looks)
+        names = [stage.name for stage in pipeline.stages if builds or stage.name != "graph"]
         if options.dry_run:
             return say_dry_run(pipeline, names)
 
@@ -87,6 +112,9 @@ def run_query(options: argparse.Namespace) -> int:
                 console.print(f"{'labels':<11} {record.detail}", highlight=False, soft_wrap=True)
 
         pipeline.run(names, say)
+    # What the page of results needs takes seconds to load, and an explanation none of it.
+    from gnnscale.cli.summary import print_summary
+
     print_summary(work, console)
     return 0
 
@@ -103,9 +131,21 @@ def _settings(options: argparse.Namespace) -> tuple[Settings, dict[str, Any] | N
     return ask_settings(found, options.lake, options.text, *rest), record
 
 
-def _say_tables(settings: Settings, console: Console, why: str) -> None:
+def _say_tables(graph: GraphSchema, console: Console, why: str) -> None:
+    from gnnscale.config import possible_ends
+
     console.print(f"the lake {why}; its tables are taken as:", highlight=False)
-    for name, table in settings.tables.items():
+    for name, table in graph.tables.items():
         key = f"key {table.primary_key}" if table.primary_key else "no key"
         time = f", time {table.time_column}" if table.time_column else ", no time"
         console.print(f"  {name}: {key}{time}", highlight=False, markup=False)
+        links = {link.column: link.parent for link in graph.links if link.table == name}
+        taken = {table.primary_key, table.time_column, table.end_time, *links}
+        meanings = [(column, table.meaning(column)) for column in table.kinds if column not in taken]
+        parts = [f"{column} -> {parent}" for column, parent in links.items()]
+        parts += [f"{column} {meaning}" for column, meaning in meanings if meaning]
+        if parts:
+            console.print(f"    {', '.join(parts)}", highlight=False, markup=False, soft_wrap=True)
+        for column in possible_ends(table):
+            hint = f"do rows end at {column}? tables.{name}.end_time={column} says so"
+            console.print(f"    {hint}", highlight=False, markup=False, soft_wrap=True)

@@ -15,6 +15,9 @@ from gnnscale.query import find_task
 SHOWN: Final = 5
 """Metrics that are shown, the headline first."""
 
+WIDEST: Final = 10_000
+"""Characters that no line of ours has."""
+
 SHORT: Final = 10
 """Characters of a reference's title that fit the head of a column."""
 
@@ -49,20 +52,25 @@ def print_comparison(record: Mapping[str, Any], console: Console, title: str) ->
         console: where to.
         title: stands above the table.
     """
-    # A pipe has no width of its own; the table needs some hundred columns.
-    wide = console if console.is_terminal else Console(width=120, file=console.file)
-    wide.print(comparison_table(record, title))
+    # A pipe has no width of its own, and takes the table as wide as it is.
+    wide = console if console.is_terminal else Console(width=WIDEST, file=console.file)
+    table, whole = comparison_table(record, title), wide.options.update(max_width=WIDEST)
+    while len(table.columns) > 3 and wide.measure(table, options=whole).maximum > wide.width:
+        # Fewer figures, between method and verdict, rather than pieces of all.
+        table = comparison_table(record, title, len(table.columns) - 3)
+    wide.print(table)
     reference = method_title(record["reference"], find_task(record["task"]))
     better = f"better, worse or level (no clear difference) than {reference}, by {record['metrics'][0]['title']}"
     console.print(better, soft_wrap=True, highlight=False)
 
 
-def comparison_table(record: Mapping[str, Any], title: str) -> Table:
+def comparison_table(record: Mapping[str, Any], title: str, most: int | None = None) -> Table:
     """The methods of a comparison, their first metrics, and whether they are better than the reference.
 
     Args:
         record: what :meth:`gnnscale.evaluation.comparison.Comparison.to_dict` gave.
         title: stands above the table.
+        most: columns of figures; default: all.
     """
     task, metrics = find_task(record["task"]), record["metrics"]
     number, headline = _decimals if task.predicts_links else number_format(task), record["headline"]
@@ -71,6 +79,7 @@ def comparison_table(record: Mapping[str, Any], title: str) -> Table:
     shown = [(metric, "all") for metric in metrics[:SHOWN]]
     # What is new and what is not have lists of their own; one metric tells how good they are.
     shown += [(metrics[:2][-1], part) for part in parts[1:]]
+    shown = shown[:most]
     reference = method_title(record["reference"], task)
     table = Table(title=title, title_justify="left")
     table.add_column("method")

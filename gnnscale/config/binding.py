@@ -63,6 +63,10 @@ def bind_query(settings: Settings, manifest: GraphManifest) -> PredictiveQuery:
         graph.add_link(link.table, link.column, link.parent)
     query = PredictiveQuery(graph, settings.query.text)
     _refuse_unique(query, manifest)
+    if settings.query.new_only:
+        query = query.with_new_only()
+    if settings.evaluation.headline or settings.evaluation.baselines:
+        query = query.judged_by(settings.evaluation.headline, settings.evaluation.baselines)
     if settings.query.split is None:
         return query
     query = query.with_split(settings.query.split)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -11,7 +13,23 @@ import pyarrow.compute as pc
 
 from gnnscale.config.lake_sources import lake_sources
 from gnnscale.lake import Lake, SourceRows, arrow_kinds, find_source, open_rows
-from gnnscale.schema import LakeError, SchemaError, ValueKind, key_column, looks_like_epochs, names_key
+from gnnscale.schema import (
+    ConfigError,
+    LakeError,
+    SchemaError,
+    Table,
+    ValueKind,
+    fitting_formats,
+    key_column,
+    looks_like_epochs,
+    names_key,
+    nearest,
+)
+
+log = logging.getLogger(__name__)
+
+LOOKED_AT: Final = 1_000
+"""Rows of a table that are looked at for times that are written as text."""
 
 CAME: Final = re.compile(
     r"(_at|_on|_time|_date|_ts)$|^(timestamp|time|date|datetime|ts|created|joined|since|start)", re.I
@@ -21,10 +39,10 @@ CAME: Final = re.compile(
 NUMBERED: Final = re.compile(rf"{CAME.pattern}|epoch|unix|(time|date|stamp|At)$", re.I)
 """Names of columns of whole numbers that may be times."""
 
-NOT_CAME: Final = re.compile(
-    r"churn|clos|(?:^|_)end|(?-i:[a-z]End)|expir|until|left|leave|cancel|delet|remov|terminat|birth|born|dob$", re.I
-)
-"""Names of columns that say when a row with a key ended, or something else of it that is not when it came to be."""
+ENDED: Final = r"churn|clos|(?:^|_)end|(?-i:[a-z]End)|expir|until|left|leave|cancel|delet|remov|terminat"
+"""Names of columns that say when a row with a key ended."""
+NOT_CAME: Final = re.compile(rf"{ENDED}|birth|born|dob$", re.I)
+"""Those, and of something else of a row that is not when it came to be."""
 
 
 def discover_tables(lake: Lake, overrides: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
@@ -40,28 +58,79 @@ def discover_tables(lake: Lake, overrides: Sequence[str] = ()) -> dict[str, dict
     Raises:
         LakeError: there are no tables.
         SchemaError: a table has several columns that could be its time.
+        ConfigError: an override is of a table that is not there, and says nothing of where its rows would be.
     """
     sources = lake_sources(lake)
+    if lake.local and Path(lake.uri).is_file():
+        raise LakeError(f"{lake.uri} is a file; a lake is a folder of tables, such as {Path(lake.uri).parent}")
     if not sources:
         raise LakeError(
             f"lake {lake.uri} holds neither a graph nor tables; run a recipe there, or put Delta tables, Parquet, "
             "CSV or JSON files into it"
         )
+    _check_names(overrides, sources)
     options = lake.storage_options
-    kinds = {name: with_epochs(open_rows(find_source(name, uri, options), options)) for name, uri in sources.items()}
-    found = describe_tables(kinds, {name: _said(name, overrides) for name in sources})
+    rows = {name: open_rows(find_source(name, uri, options), options) for name, uri in sources.items()}
+    first = {name: first_rows(own) for name, own in rows.items()}
+    kinds = {name: with_epochs(own, first[name]) for name, own in rows.items()}
+    said = {name: _said(name, overrides) for name in sources}
+    found = describe_tables(kinds, said)
+    for name, own in first.items():
+        tell_written_times(name, own, said[name])
     return {name: {"source": uri, **found[name]} for name, uri in sources.items()}
 
 
-def with_epochs(rows: SourceRows) -> dict[str, ValueKind]:
+def _check_names(overrides: Sequence[str], known: Iterable[str]) -> None:
+    said: dict[str, set[str]] = {}
+    for key, _, _ in _pairs(overrides):
+        parts = key.split(".")
+        if parts[0] == "tables" and len(parts) > 2:
+            said.setdefault(parts[1], set()).add(parts[2])
+    for name, keys in said.items():
+        if name not in known and not {"source", "keys_from", "derived"} & keys:
+            raise ConfigError(f"unknown table '{name}' in the configuration.{nearest(name, known)}")
+
+
+def with_epochs(rows: SourceRows, first: pa.Table | None) -> dict[str, ValueKind]:
     """Columns of a source and what their values are: whole numbers that are epoch times by name and value are times.
 
-    Only the first rows are looked at.
+    Args:
+        rows: of the source.
+        first: those that are looked at, as :func:`first_rows` gives them.
     """
     kinds = arrow_kinds(rows.schema)
-    named = [f.name for f in rows.schema if pa.types.is_integer(f.type) and NUMBERED.search(f.name)]
-    batch = next(rows.batches(rows.parts[:1]), None) if named else None
-    return kinds if batch is None else kinds | epoch_kinds(pa.Table.from_batches([batch]).select(named))
+    return kinds if first is None else kinds | epoch_kinds(first)
+
+
+def first_rows(rows: SourceRows) -> pa.Table | None:
+    """Some rows of a source; None where it has none."""
+    batch = next(rows.batches(rows.parts[:1]), None)
+    return None if batch is None else pa.Table.from_batches([batch])
+
+
+def tell_written_times(table: str, rows: pa.Table | None, said: Mapping[str, Any]) -> None:
+    """Warn of columns of text that read like days: they are categories, and no times, until something is said of them.
+
+    Args:
+        table: its name.
+        rows: some of its rows; None for none.
+        said: what is known of it already: keys of its section ``tables``.
+    """
+    if rows is None:
+        return
+    described = {said.get("time_column"), said.get("end_time"), *(said.get("columns") or {})}
+    for field in rows.schema:
+        if field.name in described or not (pa.types.is_string(field.type) or pa.types.is_large_string(field.type)):
+            continue
+        texts = [text for text in rows[field.name].slice(0, LOOKED_AT).drop_null().unique().to_pylist() if text.strip()]
+        # Digits alone may be anything.
+        forms = [] if all(text.isdigit() for text in texts) else fitting_formats(texts)
+        if forms:
+            log.warning(
+                "column '%s' of '%s' is text, such as '%s', and taken for categories: if it says when a row came to "
+                "be, say tables.%s.time_column=%s and tables.%s.time_format='%s'",
+                *(field.name, table, texts[0], table, field.name, table, forms[0]),
+            )
 
 
 def epoch_kinds(table: pa.Table) -> dict[str, ValueKind]:
@@ -112,6 +181,14 @@ def describe_tables(
         if sought and (time := _time_column(name, columns, keyed=bool(keys[name]), linked=linked)):
             found[name]["time_column"] = time
     return found
+
+
+def possible_ends(table: Table) -> list[str]:
+    """Columns of times that are named as if a row with a key ended then, where its ``end_time`` is not said."""
+    if table.primary_key is None or table.end_time is not None:
+        return []
+    times = [column for column, kind in table.kinds.items() if kind is ValueKind.TIME and column != table.time_column]
+    return [column for column in times if re.search(ENDED, column, re.I)]
 
 
 def _said(table: str, overrides: Sequence[str]) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -72,12 +73,18 @@ def _walk(path: Sequence[Any], root: type[BaseModel]) -> tuple[list[str], Any]:
             continue
         names.append(str(part))
         if _is_section(section) and part in section.model_fields:
-            section = section.model_fields[part].annotation
+            section = _without_none(section.model_fields[part].annotation)
         elif get_origin(section) in (dict, Mapping):
             section = get_args(section)[1]
         else:
             section = None
     return names, section
+
+
+def _without_none(section: Any) -> Any:
+    """What stands there where anything does."""
+    members = [member for member in get_args(section) if member is not type(None)]
+    return members[0] if get_origin(section) in (Union, UnionType) and len(members) == 1 else section
 
 
 def _kinds(section: Any) -> dict[str, type[BaseModel]]:

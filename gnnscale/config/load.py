@@ -16,8 +16,9 @@ from gnnscale.config.faults import explain_fault
 from gnnscale.config.sections.interaction_recipe import InteractionSettings
 from gnnscale.config.sections.search_space import take_lists, with_values
 from gnnscale.config.sections.sequence_recipe import SequenceRecipeSettings
-from gnnscale.config.sections.settings import Settings, TableSettings, query_name
-from gnnscale.schema import ConfigError, GraphSchema, SchemaError, Table, ValueKind, nearest
+from gnnscale.config.sections.settings import Settings, query_name
+from gnnscale.config.sections.tables import TableSettings
+from gnnscale.schema import ConfigError, DerivedRows, GraphSchema, PairRows, SchemaError, Table, ValueKind, nearest
 
 S = TypeVar("S", InteractionSettings, SequenceRecipeSettings)
 
@@ -207,18 +208,18 @@ def table_graph(tables: Mapping[str, TableSettings], kinds: Mapping[str, Mapping
 def mentioned_kinds(
     graph: GraphSchema, kinds: Mapping[str, Mapping[str, ValueKind]]
 ) -> dict[str, dict[str, ValueKind]]:
-    """What the keys are of tables whose rows are the keys that others mention.
+    """What the columns hold of tables whose rows follow from others: derived ones, and the keys that others mention.
 
     Args:
         graph: its tables count.
         kinds: table -> its columns and what their values are, of the other tables.
 
     Raises:
-        SchemaError: they are taken from a column that is not there.
+        SchemaError: they are taken from a table or column that is not there.
     """
-    found = {}
+    found = {t.name: _derived_kinds(t.name, t.derived, graph, kinds) for t in graph.tables.values() if t.derived}
     for table in graph.tables.values():
-        if table.name in kinds or not table.keys_from:
+        if table.name in kinds or table.derived or not table.keys_from:
             continue
         place, _, column = table.keys_from[0].partition(".")
         if column not in kinds.get(place, {}):
@@ -229,6 +230,23 @@ def mentioned_kinds(
             )
         found[table.name] = {table.primary_key or "": kinds[place][column]}
     return found
+
+
+def _derived_kinds(
+    name: str, rows: DerivedRows, graph: GraphSchema, kinds: Mapping[str, Mapping[str, ValueKind]]
+) -> dict[str, ValueKind]:
+    if rows.table not in kinds:
+        raise SchemaError(
+            f"table '{name}': derived from '{rows.table}', which has no rows.{nearest(rows.table, kinds)}"
+        )
+    columns = kinds[rows.table]
+    for column in rows.read_columns:
+        if column not in columns:
+            known = nearest(column, columns)
+            raise SchemaError(f"table '{name}': derived from '{rows.table}', which has no column '{column}'.{known}")
+    if isinstance(rows, PairRows) and not graph.table(rows.table).time_column:
+        raise SchemaError(f"table '{name}': pairs are stamped, and '{rows.table}' has no time_column")
+    return {own: ValueKind.TIME if source is None else columns[source] for own, source in rows.columns.items()}
 
 
 def build_tables(content: Mapping[str, Any]) -> dict[str, TableSettings]:
@@ -245,7 +263,8 @@ def build_tables(content: Mapping[str, Any]) -> dict[str, TableSettings]:
 
 
 def _table(name: str, settings: TableSettings, kinds: Mapping[str, ValueKind]) -> Table:
-    given = {key: getattr(settings, key) for key in type(settings).model_fields if key != "columns"}
+    given = {key: getattr(settings, key) for key in type(settings).model_fields if key not in ("columns", "derived")}
+    given["derived"] = settings.derived.rows() if settings.derived else None
     columns = {column: meaning.type for column, meaning in settings.columns.items()}
     separators = {column: meaning.separator for column, meaning in settings.columns.items() if meaning.separator}
     return Table(name=name, kinds=kinds, columns=columns, separators=separators, **given)

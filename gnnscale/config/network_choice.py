@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 NETWORK_KEYS = (
     "model.convolution",
     "model.sequence",
+    "model.pinsage",
+    "model.entity_start",
+    "model.target_hidden",
+    "model.temperature",
     "sampling.strategy",
     "sampling.walks",
+    "sampling.roots",
     "training.source",
     "training.objective",
     "training.negative_strategy",

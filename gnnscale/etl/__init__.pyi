@@ -14,6 +14,7 @@ from .sources.spark_frames import catalog_frame as catalog_frame
 from .sources.spark_frames import frame_digest as frame_digest
 from .sources.spark_frames import frame_schema as frame_schema
 from .sources.spark_frames import write_frame as write_frame
+from .sources.table_copies import copy_to_lake as copy_to_lake
 from .spark.session import SparkSession as SparkSession
 from .spark.session import activate_session as activate_session
 from .spark.session import borrow_session as borrow_session
@@ -25,3 +26,5 @@ from .subgraph_shards.sample_shards import ShardPlan as ShardPlan
 from .subgraph_shards.sample_shards import build_shards as build_shards
 from .synthetic.generate import GeneratorSettings as GeneratorSettings
 from .synthetic.generate import generate_tables as generate_tables
+from .synthetic.marketplace import MarketplaceSettings as MarketplaceSettings
+from .synthetic.marketplace import write_marketplace as write_marketplace

@@ -28,8 +28,9 @@ BLEND: Final = "blend"
 OF_THE_MODEL: Final = (MODEL, TOWER, NETWORK, BLEND)
 """Methods that are the model or parts of it, and so no rivals of each other."""
 
-Part = Literal["all", "repeat", "explore"]
-"""Of the truth: everything, what entities had before, what is new to them; node-level tasks have the first alone."""
+Part = Literal["all", "repeat", "explore", "warm", "cold"]
+"""Of the truth: everything, what entities had before, what is new to them; node-level tasks have the first alone. Where
+rows of one table are ranked for each other, also that of entities with events before the anchor, and without."""
 
 Verdict = Literal["beats", "ties", "loses", "undefined"]
 """What a method does to another; ``ties`` where the interval of the difference holds zero."""

@@ -17,7 +17,9 @@ from gnnscale.config import Settings
 from gnnscale.evaluation.baselines.baseline import link_baselines
 from gnnscale.evaluation.blend.blend import Blend, read_blend
 from gnnscale.evaluation.blend.candidate_pool import best_of
-from gnnscale.evaluation.blend.link_blend import FEW_REPEATS, LinkBlender, forget_histories, share_of_repeats
+from gnnscale.evaluation.blend.grown_trees import TREES
+from gnnscale.evaluation.blend.link_blend import LinkBlender, forget_histories
+from gnnscale.evaluation.blend.repeats import FEW_REPEATS, share_of_repeats
 from gnnscale.evaluation.comparison import BLEND, MODEL, NETWORK, TOWER, Part
 from gnnscale.evaluation.holdout import Holdout, node_ids, read_answers
 from gnnscale.evaluation.list_comparison import PARTS, MethodLists, compare_lists
@@ -102,7 +104,7 @@ def evaluate_links(
     """
     origin = store.manifest.origin
     examples = read_examples(lake, settings.query.name, Split.TEST, origin)
-    blender = LinkBlender(settings, store, query, read_blend(lake, settings.query.name))
+    blender = LinkBlender(settings, lake, store, query, read_blend(lake, settings.query.name))
     anchors = examples.anchors.astype(np.int64) + origin
     ranked, scores = _read_ranked(lake, settings, query, examples, anchors)
     lists = _Lists(len(examples), query.top_k)
@@ -119,7 +121,10 @@ def evaluate_links(
         recalls.append((listed | tied(answer.scores, scores[rows])).ravel())
         for name, parts in found.items():
             lists.put(name, rows, {part: near.targets for part, near in parts.items()})
-        for name, own in _baseline_lists(settings, blender, history, examples.entities[rows]).items():
+        beside = _baseline_lists(settings, blender, history, examples.entities[rows])
+        for name, own in (
+            beside | _trees_lists(blender, int(anchors[rows[0]]), examples.entities[rows], pasts[-1])
+        ).items():
             lists.put(name, rows, own)
     assert history is not None
     # The examples stand in the order of the anchors.
@@ -133,10 +138,12 @@ def evaluate_links(
     beyond = metrics_beyond(query.task_type.metrics, query.top_k)
     if beyond:
         log.info("%s left out: lists have %d rows (TOP %d)", ", ".join(beyond), query.top_k, query.top_k)
-    task = replace(query.task_type, metrics=tuple(m for m in query.task_type.metrics if m not in beyond))
+    wanted = dict.fromkeys((*query.task_type.metrics, *settings.evaluation.metrics))
+    task = replace(query.task_type, metrics=tuple(m for m in wanted if m not in beyond))
     truth, count = Ragged(examples.indptr, examples.targets), store.node_count(query.target.name)
+    cold = past.counts == 0 if query.ranks_own_table else None
     comparison = compare_lists(
-        task, methods, truth, past, count, resamples=resamples, seed=seed, entities=examples.entities
+        task, methods, truth, past, count, resamples=resamples, seed=seed, entities=examples.entities, cold=cold
     )
     index_recall = float(np.concatenate(recalls).mean())
     forget_histories()
@@ -196,12 +203,13 @@ def _own_lists(
 ) -> dict[str, dict[Part, Neighbors]]:
     """Lists of network, tower and blend for entities at one anchor, from the vectors of all targets."""
     query, k = blender.query, blender.query.top_k
-    vectors = read_vectors(lake, query.entity.name, anchor)[entities]
+    vectors = read_vectors(lake, query.entity_embeddings, anchor)[entities]
     targets = read_vectors(lake, query.target.name, anchor)
     pairs = read_pairs(lake, settings.query.name, anchor)
     there = valid_nodes(lake, query.target, known_by(query, anchor))
-    rank = partial(rank_exact, vectors, targets, rows=entities, past=past)
-    deep = {part: _known(rank(pairs=pairs, k=blender.depth, among=part), there) for part in PARTS}
+    but = entities if query.ranks_own_table else None
+    rank = partial(rank_exact, vectors, targets, rows=entities, past=past, but=but, there=there)
+    deep = {part: rank(pairs=pairs, k=blender.depth, among=part) for part in PARTS}
     tower = {part: rank(pairs=None, k=k, among=part) for part in PARTS}
     if blender.blend.new_only:
         deep["all"], tower["all"] = deep["explore"], tower["explore"]
@@ -212,29 +220,47 @@ def _own_lists(
         kept = there[pool.targets]
         if part != "all" or blender.blend.new_only:
             kept &= past.contains(pool.targets) == (part == "repeat")
+        if but is not None:
+            kept &= pool.targets != but[:, None]
         pool = pool.allowed(kept)
         blended[part] = Neighbors(*best_of(pool.targets, pool.scores(blender.weights), k))
     network = {part: Neighbors(near.targets[:, :k], near.scores[:, :k]) for part, near in deep.items()}
     return {BLEND: blended, NETWORK: network, TOWER: tower}
 
 
-def _known(near: Neighbors, there: NDArray[np.bool_]) -> Neighbors:
-    """Lists without targets that are not there; such come last."""
-    kept = (near.targets >= 0) & there[near.targets]
-    return Neighbors(np.where(kept, near.targets, -1), np.where(kept, near.scores, np.float32(-np.inf)))
+def without_itself(ranked: NDArray[np.int64], entities: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Lists ``[N, k]`` of entities that are ranked for each other: -1 is last in those that named their own."""
+    itself = ranked == entities[:, None]
+    order = np.argsort(itself, axis=1, kind="stable")
+    return np.take_along_axis(np.where(itself, -1, ranked), order, axis=1)
 
 
 def _baseline_lists(
     settings: Settings, blender: LinkBlender, history: History, entities: NDArray[np.int64]
 ) -> dict[str, dict[Part, NDArray[np.int64]]]:
     repeats = blender.blend.repeats
-    new_only = (share_of_repeats(history) if repeats is None else repeats) < FEW_REPEATS
+    few = (share_of_repeats(history) if repeats is None else repeats) < FEW_REPEATS
+    new_only = blender.query.new_only or few
     found = {}
-    for name, baseline in link_baselines(blender.query.task_type).items():
+    query, k = blender.query, blender.query.top_k
+    for name, baseline in link_baselines(query.task_type, query).items():
         if baseline.needs_repeats if new_only else baseline.few_repeats:
             continue
-        lists = baseline.lists(settings, history, entities, blender.query.top_k)
+        # One more, for the place of the entity itself.
+        lists = baseline.lists(settings, history, entities, k + query.ranks_own_table)
+        if query.ranks_own_table:
+            lists = {part: without_itself(ranked, entities)[:, :k] for part, ranked in lists.items()}
         if new_only:
             lists["all"] = lists["explore"]
         found[name] = lists
     return found
+
+
+def _trees_lists(
+    blender: LinkBlender, anchor: int, entities: NDArray[np.int64], past: Ragged
+) -> dict[str, dict[Part, NDArray[np.int64]]]:
+    """Lists by the trees that were grown beside the network, where there are any."""
+    if blender.blend.new_only or not blender.trees.there:
+        return {}
+    k = blender.query.top_k
+    return {TREES: {part: blender.trees.candidates(anchor, entities, k, past, part)[0] for part in PARTS}}

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from gnnscale.arrays import Ids, Ragged
+from gnnscale.arrays import Flags, Ids, Ragged
 from gnnscale.evaluation.comparison import MODEL, Comparison, MethodResult, Part, check_methods, part_results, rivals_of
 from gnnscale.metrics import (
     Floats,
@@ -53,6 +53,7 @@ def compare_lists(
     resamples: int = 1000,
     seed: int = 0,
     entities: Ids | None = None,
+    cold: Flags | None = None,
 ) -> Comparison:
     """Evaluate each method on all of the truth, on its repeats and on what is new.
 
@@ -69,6 +70,8 @@ def compare_lists(
         seed: of the bootstrap.
         entities: of each of the N lists, int64 ``[N]``; those of one entity are drawn together. Default: each list is
             of an entity of its own.
+        cold: which of the N entities have no events before the anchor, whose truth and that of the others are then
+            looked at apart; None for no such parts.
 
     Raises:
         DataError: two methods share a name, the reference isn't among them, or lists don't fit the truth.
@@ -84,15 +87,20 @@ def compare_lists(
         "repeat": truth.intersection(past),
         "explore": truth.difference(past),
     }
+    if cold is not None:
+        of_cold = cold[truth.row_of_value]
+        apart: dict[Part, Flags] = {"warm": ~of_cold, "cold": of_cold}
+        for part, kept in apart.items():
+            truths[part] = Ragged.from_pairs(truth.row_of_value[kept], truth.values[kept], len(truth))
     found: dict[tuple[str, Part], MethodResult] = {}
     for part, right in truths.items():
-        each = {m.name: evaluate_lists(wanted, getattr(m, part), right, n_items) for m in methods}
+        each = {m.name: evaluate_lists(wanted, getattr(m, part, m.all), right, n_items) for m in methods}
         values = {name: _values(ranking) for name, ranking in each.items()}
         drawn = _draw(each, resamples, seed, owners[each[names[0]].rows])
         evaluated = each[names[0]].n_evaluated
         for result in part_results(part, evaluated, values, drawn, base, level):
             found[result.method, part] = result
-    results = tuple(found[name, part] for name in names for part in PARTS)
+    results = tuple(found[name, part] for name in names for part in truths)
     count = len(np.unique(owners))
     return Comparison(task, base, results, metrics, len(truth), count, level, seed, resamples)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gnnscale.evaluation.baselines.baseline import find_baselines
+from gnnscale.evaluation.blend.grown_trees import TREES
 from gnnscale.evaluation.comparison import BLEND, MODEL, NETWORK, TOWER, Part
 from gnnscale.evaluation.report.page import figure, metric
 from gnnscale.query import TaskSpec
@@ -14,6 +15,11 @@ OWN_METHODS: Final = {
     MODEL: ("Model", "The answer: the trained graph neural network and baselines, by the weights of the blend."),
     NETWORK: ("Network alone", "The trained graph neural network, without baselines."),
     BLEND: ("Blend", "Network and baselines together; the model's answer is the network alone, as model.blend=off."),
+    TREES: (
+        "Boosted trees",
+        "Gradient-boosted trees (LightGBM) that rank what the entity had, and some of what is popular, by counts, "
+        "rates, gaps and trends of entity and target up to the anchor.",
+    ),
     TOWER: ("Two-tower only", "The model's embeddings alone, without what it knows of entity and target together."),
 }
 """What is of the model itself: name to title and what it does."""
@@ -22,6 +28,8 @@ PART_TITLES: Final[dict[Part, tuple[str, str]]] = {
     "all": ("All", "everything that came true"),
     "repeat": ("Repeat", "only what the entity had before the anchor"),
     "explore": ("Explore", "only what is new to the entity"),
+    "warm": ("Warm", "of entities that had events before the anchor"),
+    "cold": ("Cold", "of entities that had none"),
 }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from gnnscale.arrays import Ragged
+from gnnscale.arrays import Ids, Ragged
 from gnnscale.features.pair_features import PairFeatures
 from gnnscale.features.tally import known_events
 from gnnscale.store import NodeFeatures
@@ -22,7 +22,8 @@ class Candidates:
     """Finds candidates.
 
     Of what the entity has had, the latest; of the others, half from what is popular in the groups of what it has had,
-    and the rest from what is popular at all. Targets that are not there at the anchor are none.
+    and the rest from what is popular at all. Where rows of one table that has texts are ranked for each other, half of
+    the others are those of the nearest texts. Targets that are not there at the anchor are none, nor is the entity.
 
     Args:
         features: of pairs, which know the events.
@@ -33,6 +34,7 @@ class Candidates:
 
     def __init__(self, features: PairFeatures, rows: NodeFeatures, own: int, new: int) -> None:
         self._features, self._rows, self._own, self._new = features, rows, own, new
+        self._itself = features.ranks_own_table
 
     def find(self, entities: NDArray[np.int64], anchor: int) -> tuple[Ragged, NDArray[np.bool_]]:
         """Candidates of some entities at one anchor.
@@ -55,12 +57,31 @@ class Candidates:
         leading = _leading(popular, codes, int(codes.max(initial=0)) + 1 if finest >= 0 else 1)
         events = features.events
         arrays = (events.indptr, events.neighbors, events.times, features.item_of, codes)
-        limits = (self._own, self._new, self._new // 2 if finest >= 0 else 0)
+        texts = features.own_table if features.own_table and features.own_table.has_texts else None
+        new = self._new - self._new // 2 if texts else self._new
+        limits = (self._own, new, new // 2 if finest >= 0 else 0)
         found, had, counts = _candidates(*arrays, entities, anchor, valid, popular, leading, *limits)
-        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         row = np.repeat(np.arange(len(entities)), counts)
+        if texts:
+            row, found, had = _joined(row, found, had, texts.nearest(entities, anchor, self._new // 2))
+        if self._itself:
+            kept = found != entities[row]
+            row, found, had = row[kept], found[kept], had[kept]
+        indptr = np.searchsorted(row, np.arange(len(entities) + 1)).astype(np.int64)
         order = np.lexsort((found, row))
         return Ragged(indptr, found[order], checked=False), had[order]
+
+
+def _joined(row: Ids, found: Ids, had: NDArray[np.bool_], further: Ids) -> tuple[Ids, Ids, NDArray[np.bool_]]:
+    """Candidates and those of further ones, ``[N, k]``, that are none yet, by their rows."""
+    width = 1 + max(int(found.max(initial=0)), int(further.max(initial=0)))
+    rows, places = np.nonzero(further >= 0)
+    values = further[rows, places]
+    new = ~np.isin(rows * width + values, row * width + found)
+    row, found = np.concatenate([row, rows[new]]), np.concatenate([found, values[new]])
+    had = np.concatenate([had, np.zeros(int(new.sum()), np.bool_)])
+    order = np.argsort(row, kind="stable")
+    return row[order], found[order], had[order]
 
 
 def _leading(popular: NDArray[np.int64], codes: NDArray[np.int32], groups: int) -> NDArray[np.int64]:

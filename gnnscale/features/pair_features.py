@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gnnscale.arrays import Ragged, share_rows
 from gnnscale.features.event_rows import decode
+from gnnscale.features.own_table_pairs import OwnTablePairs
 from gnnscale.features.pair_kernel import ENTITY_FIGURES, GROUP_FIGURES, OWN_FIGURES, pair_features
 from gnnscale.features.target_figures import TARGET_FIGURES, target_figures
 from gnnscale.query import PredictiveQuery
@@ -43,11 +44,14 @@ class PairFeatures:
 
     Attributes:
         names: of the features.
+        ranks_own_table: whether entities and targets are rows of one table.
+        own_table: features of rows of one table that are ranked for each other; else None.
         item_of: target of each event, int32 ``[events]``; -1 for none.
     """
 
     def __init__(self, store: GraphStore, query: PredictiveQuery, threads: int = 1) -> None:
         self._store, self._query, self._threads = store, query, threads
+        self.ranks_own_table = query.ranks_own_table
         manifest = store.manifest
         self.events = store.adjacency(EdgeType(query.entity_link, reverse=True))
         self.named = store.adjacency(EdgeType(query.target_link, reverse=True))
@@ -72,7 +76,10 @@ class PairFeatures:
         for g in self._group_columns:
             names += [f"{figures.categorical[g].column}_{name}" for name in GROUP_FIGURES]
         names += [*ENTITY_FIGURES, *TARGET_FIGURES]
-        self.names: tuple[str, ...] = (*names, *(f"target.{figures.numerical[i].column}" for i in own))
+        fits = OwnTablePairs.fits(store, query)
+        self.own_table = OwnTablePairs(store, query, self.events, self.item_of) if fits else None
+        named = *names, *(f"target.{figures.numerical[i].column}" for i in own)
+        self.names: tuple[str, ...] = (*named, *(self.own_table.names if self.own_table else ()))
         # The figures of a few anchors are kept: batches of one anchor come one after the other.
         self.figures = lru_cache(maxsize=2)(self._figures)
 
@@ -97,7 +104,9 @@ class PairFeatures:
         return found
 
     def _at(self, entities: NDArray[np.int64], anchor: int, targets: Ragged) -> Floats:
-        width = len(self.names) - len(self._target_columns)
+        apart = len(self.own_table.names) if self.own_table else 0
+        whole = len(self.names) - apart
+        width = whole - len(self._target_columns)
         found = np.empty((len(targets.values), len(self.names)), np.float32)
         figures = self.figures(anchor)
         distinct, which = np.unique(entities, return_inverse=True)
@@ -124,7 +133,9 @@ class PairFeatures:
 
         share_rows(len(entities), self._threads, work)
         own = self._store.features(self._query.target.name).numerical
-        found[:, width:] = own[targets.values][:, self._target_columns]
+        found[:, width:whole] = own[targets.values][:, self._target_columns]
+        if self.own_table:
+            found[:, whole:] = self.own_table.compute(entities, anchor, targets)
         return found
 
     def _figures(self, anchor: int) -> Floats:

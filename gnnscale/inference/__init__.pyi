@@ -7,9 +7,9 @@ from .embed_tables import inference_rows as inference_rows
 from .embed_tables import inference_work as inference_work
 from .embed_tables import prepare_inference as prepare_inference
 from .embedding_rows import TIMESTAMP as TIMESTAMP
-from .encode import TARGETS as TARGETS
 from .encode import InferenceTask as InferenceTask
 from .encode import PartitionEncoder as PartitionEncoder
+from .population import named_entities as named_entities
 from .population import query_population as query_population
 from .population import read_keys as read_keys
 from .predict_entities import predict as predict

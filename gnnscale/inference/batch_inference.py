@@ -156,7 +156,7 @@ def plan_inference(
     )
     tables: dict[Side, tuple[str, ...]] = {
         "targets": (f"embeddings_{query.target.name}",),
-        "entities": (f"embeddings_{query.entity.name}", f"pairs_{name}"),
+        "entities": (f"embeddings_{query.entity_embeddings}", f"pairs_{name}"),
     }
     return BatchInference(
         fingerprint(inputs), name, tables, partitions, basis, settings.embedding.method == "layerwise"

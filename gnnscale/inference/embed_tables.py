@@ -169,7 +169,7 @@ def prepare_inference(
     if not inference.layerwise:
         return PreparedInference(inference, model, tasks, found, digests, weights=weights)
     plan = LayerPlan.of(settings, lake, store, query, inference.fingerprint)
-    left = sorted({task.partition.anchor for task in tasks if task.partition.side == "entities"})
+    left = sorted({task.partition.anchor for task in tasks if task.partition.side in plan.sides})
     waves = plan.waves(store, left, settings.embedding.partition_rows)
     spared = len(anchors) * plan.rows(store) - sum(map(len, chain.from_iterable(waves)))
     return PreparedInference(inference, model, tasks, found, digests, plan, waves, spared, weights)

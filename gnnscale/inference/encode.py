@@ -22,10 +22,13 @@ from gnnscale.inference.partition_files import write_partition
 from gnnscale.inference.unchanged import read_rows, replace_rows
 from gnnscale.lake import Lake
 from gnnscale.store import GraphStore
-from gnnscale.training import EntityScores, TowersPredictor, as_entity_scores, load_link_model
-
-TARGETS = 16_384
-"""Targets that go through the network at once: each is a few numbers."""
+from gnnscale.training import (
+    EntityScores,
+    LayerwisePredictor,
+    as_entity_scores,
+    load_link_model,
+    with_target_bias,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +85,8 @@ class PartitionEncoder:
                 self._layers(inference).run(task)
             return
         partition, nodes = task.partition, task.changed
-        if inference.layerwise and partition.side == "entities":
-            found = as_entity_scores(self._layers(inference).vectors(partition))
-            own = np.arange(partition.start, partition.stop)
-            rows = _by_table(inference, "entities", [_entity_rows(own, found, partition.anchor)])
+        if inference.layerwise and partition.side in self._layers(inference).plan.sides:
+            rows = _by_table(inference, partition.side, [self._layered_rows(inference, partition)])
         elif nodes is None:
             rows = self.encode(inference, partition, np.arange(partition.start, partition.stop))
         else:
@@ -106,7 +107,7 @@ class PartitionEncoder:
             nodes: int64 ``[rows]``, at least one.
         """
         side, anchor = partition.side, partition.anchor
-        size = TARGETS if side == "targets" else self._size
+        size = self._model.targets_at_once if side == "targets" else self._size
         jobs = [partial(self._build, side, anchor, nodes[at : at + size]) for at in range(0, len(nodes), size)]
         with _one_thread(self._device):
             parts = [self._rows(side, batch, anchor) for batch in prefetched(jobs, self._prefetch)]
@@ -123,9 +124,20 @@ class PartitionEncoder:
             return (vector_rows(nodes, anchor, self._model.encode_targets(tensors)),)
         return _entity_rows(nodes, self._model.score_entities(tensors), anchor)
 
+    def _layered_rows(self, inference: BatchInference, partition: Partition) -> tuple[pa.Table, ...]:
+        """A table for each of the side's, of vectors that were computed layer by layer."""
+        vectors, anchor = self._layers(inference).vectors(partition), partition.anchor
+        nodes = np.arange(partition.start, partition.stop)
+        if partition.side == "entities":
+            return _entity_rows(nodes, as_entity_scores(vectors), anchor)
+        assert isinstance(self._model, LayerwisePredictor)  # it has given the layers
+        ranked = torch.from_numpy(self._model.are_ranked(nodes, anchor - self._origin))
+        found = with_target_bias(torch.from_numpy(np.array(vectors)), ranked)
+        return (vector_rows(nodes, anchor, found.numpy()),)
+
     def _layers(self, inference: BatchInference) -> LayerEncoder:
         if self._layer_encoder is None:
-            assert isinstance(self._model, TowersPredictor)  # the configuration says so
+            assert isinstance(self._model, LayerwisePredictor)  # the configuration says so
             self._layer_encoder = LayerEncoder(self._settings, self._lake, self._store, self._model, inference)
         return self._layer_encoder
 

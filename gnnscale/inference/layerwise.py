@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gnnscale.arrays import create_array
 from gnnscale.batches import CategoryCodes, gather, gather_pooled
 from gnnscale.nn import BlockNetwork, HopTree, SAGEConv, own_name
-from gnnscale.sampling import (
-    END_OF_TIME,
-    Rule,
-    Strategy,
-    default_examples,
-    drop_ended,
-    example_keys,
-    find_backend,
-    hop_key,
-)
+from gnnscale.sampling import END_OF_TIME, LayerNeighbors, Neighborhoods
 from gnnscale.sampling import Path as HopPath
 from gnnscale.schema import EdgeType
 from gnnscale.store import GraphStore
@@ -57,23 +47,6 @@ class State:
         return [*([] if self.own is None else [self.own]), *(state for _, state in self.behind)]
 
 
-@dataclass(frozen=True)
-class Neighborhoods:
-    """Which neighbors a layer reads.
-
-    Args:
-        fanouts: name of an edge type -> most neighbors along it; all along those that are not named.
-        strategy: which, where there are more.
-        seed: of the choice.
-        cap: only the latest so many edges of a node are candidates; None for all.
-    """
-
-    fanouts: Mapping[str, int] = field(default_factory=dict)
-    strategy: Strategy = "last"
-    seed: int = 0
-    cap: int | None = None
-
-
 ALL = Neighborhoods()
 
 
@@ -83,7 +56,7 @@ def embed_layerwise(
     features: Mapping[str, NDArray[np.floating]],
     folder: Path,
     anchor: int | None = None,
-    neighborhoods: Neighborhoods = ALL,
+    neighborhoods: LayerNeighbors = ALL,
     chunk_edges: int = CHUNK_EDGES,
     advance: Callable[[int], None] = lambda nodes: None,
     codes: Mapping[str, CategoryCodes] | None = None,
@@ -94,7 +67,7 @@ def embed_layerwise(
     of a layer are a memory-mapped file each, and those that no later layer reads are removed.
 
     Args:
-        network: its convolutions take no weights.
+        network: whose table it is.
         store: the graph.
         features: table -> of all its nodes, ``[nodes, channels]``.
         folder: gets ``vectors.npy``, and the states meanwhile.
@@ -198,16 +171,16 @@ class Layer:
         inputs: Inputs,
         earlier: Mapping[State, NDArray[np.floating]],
         anchor: int | None = None,
-        neighborhoods: Neighborhoods = ALL,
+        neighborhoods: LayerNeighbors = ALL,
     ) -> None:
-        self._state, self._store, self._inputs, self._earlier = state, store, inputs, earlier
+        self._network, self._state, self._store = network, state, store
+        self._inputs, self._earlier = inputs, earlier
         self._anchor = END_OF_TIME if anchor is None else np.int32(anchor)
         self._neighborhoods = neighborhoods
         place = state.layers - 1
         self._own = network.own[place][own_name(state.table)]  # type: ignore[index]
         self._messages = network.messages[place]
-        self._last = state.layers == network.depth
-        self.shape = (store.node_count(state.table), int(self._own.out_features))
+        self.shape = (store.node_count(state.table), network.width(place))
 
     def chunks(self, edges: int, first: int = 0, last: int | None = None) -> Iterator[NDArray[np.int64]]:
         """Nodes whose neighbors, as a dense array, are about so many, those of like degree together.
@@ -219,7 +192,7 @@ class Layer:
         own = np.arange(*slice(first, last).indices(self.shape[0]))
         widths = np.ones(len(own), np.int64)
         for edge_type, _ in self._state.behind:
-            widths = np.maximum(widths, self._count(edge_type, own))
+            widths = np.maximum(widths, self._neighborhoods.count(self._store, edge_type, own, self._anchor))
         order = np.argsort(widths, kind="stable")
         start = 0
         while start < len(order):
@@ -236,20 +209,28 @@ class Layer:
         own = self._take(self._state.own, nodes)
         value = self._own(own)
         for edge_type, behind in self._state.behind:
-            neighbors = self._neighbors(edge_type, nodes)
-            value = value + self._message(self._messages[edge_type.table_name], own, behind, neighbors)  # type: ignore[index]
-        result: NDArray[np.float32] = (value if self._last else torch.relu(value)).cpu().numpy()
+            found = self._neighborhoods.find(self._store, edge_type, nodes, self._anchor)
+            value = value + self._message(self._messages[edge_type.table_name], own, behind, *found)  # type: ignore[index]
+        result: NDArray[np.float32] = self._network.finish(value, self._state.layers - 1).cpu().numpy()
         return result
 
-    def _message(self, convolve: nn.Module, own: Tensor, behind: State, neighbors: NDArray[np.int32]) -> Tensor:
+    def _message(
+        self,
+        convolve: nn.Module,
+        own: Tensor,
+        behind: State,
+        neighbors: NDArray[np.int32],
+        weights: NDArray[np.float32] | None,
+    ) -> Tensor:
         """What neighbors, ``[nodes, fanout]``, tell of some nodes; sums of them are made as they are read."""
         array = self._plain(behind)
         # A class made from it may pool in another way.
-        if array is not None and type(convolve) is SAGEConv and convolve.pooling != "max":
+        if array is not None and weights is None and type(convolve) is SAGEConv and convolve.pooling != "max":
             pooled = gather_pooled(array, neighbors, convolve.pooling == "mean")
             return convolve.of_pooled(torch.from_numpy(pooled).to(self._own.weight))
         present = torch.from_numpy(neighbors >= 0).to(own.device)
-        message: Tensor = convolve(own, self._take(behind, neighbors), present, None)
+        share = None if weights is None else torch.from_numpy(weights).to(self._own.weight)
+        message: Tensor = convolve(own, self._take(behind, neighbors), present, share)
         return message
 
     def _plain(self, state: State) -> NDArray[np.float32] | None:
@@ -264,36 +245,3 @@ class Layer:
         if state.layers == 0:
             return self._inputs.take(state.table, nodes, self._own.weight)
         return torch.from_numpy(gather(self._earlier[state], nodes)).to(self._own.weight)
-
-    def _count(self, edge_type: EdgeType, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many neighbors of some nodes are read along an edge type, int64 ``[nodes]``."""
-        adjacency = self._store.adjacency(edge_type)
-        counts: NDArray[np.int64] = _counts_until(adjacency.indptr, adjacency.times, self._anchor, nodes)
-        for most in (self._neighborhoods.fanouts.get(edge_type.name), self._neighborhoods.cap):
-            counts = counts if most is None else np.minimum(counts, most)
-        return counts
-
-    def _neighbors(self, edge_type: EdgeType, nodes: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Neighbors of nodes, int32 ``[nodes, fanout]``, -1 where absent; no wider than the widest needs."""
-        fanout = max(1, int(self._count(edge_type, nodes).max()))
-        choice = self._neighborhoods
-        anchors = np.full(len(nodes), self._anchor)
-        found = np.empty((len(nodes), 1, fanout), np.int32)
-        stamps = np.empty_like(found)
-        keys = example_keys(hop_key(choice.seed, 0, (edge_type,)), default_examples(nodes, anchors))
-        frontier = nodes.astype(np.int32)[:, None]
-        adjacency = self._store.adjacency(edge_type)
-        find_backend("numba").fill_neighbors(
-            adjacency, frontier, anchors, keys, Rule(choice.strategy, choice.cap), found, stamps
-        )
-        drop_ended(found, stamps, self._store.features(edge_type.target), anchors)
-        return found[:, 0]
-
-
-@njit(nogil=True, cache=True)
-def _counts_until(indptr, times, anchor, sources):  # type: ignore[no-untyped-def]
-    """Edges of some sources up to an anchor, int64 ``[sources]``."""
-    counts = np.empty(len(sources), np.int64)
-    for i, source in enumerate(sources):
-        counts[i] = np.searchsorted(times[indptr[source] : indptr[source + 1]], anchor, side="right")
-    return counts

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from gnnscale.arrays import build_file_once, create_array, name_folder
 from gnnscale.config import Settings
 from gnnscale.inference.batch_inference import BatchInference, Partition
-from gnnscale.inference.layerwise import CHUNK_EDGES, Inputs, Layer, Neighborhoods, State, layers_of, state_of
+from gnnscale.inference.layerwise import CHUNK_EDGES, Inputs, Layer, State, layers_of, state_of
 from gnnscale.lake import Lake
 from gnnscale.nn import HopTree
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import LakeError
 from gnnscale.store import GraphStore
-from gnnscale.training import TowersPredictor, block_paths
+from gnnscale.training import LayerwisePredictor, find_network, layer_neighbors, layer_paths
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,12 @@ class LayerPlan:
     Args:
         states: by layer.
         folder: on a disk of the host, named by the run.
+        sides: whose vectors they are.
     """
 
     states: tuple[tuple[State, ...], ...] = field(repr=False)
     folder: Path
+    sides: tuple[str, ...] = ("entities",)
 
     @classmethod
     def of(
@@ -74,9 +76,10 @@ class LayerPlan:
         Raises:
             ConfigError: a hop of ``sampling.entity_hops`` has an unknown link, or leads nowhere.
         """
-        tree = HopTree(tuple(block_paths(settings, store, query)), query.entity.name)
+        tree = HopTree(layer_paths(settings, store, query), query.entity.name)
         states = tuple(map(tuple, layers_of(state_of(tree, (), tree.depth))))
-        return cls(states, layers_folder(settings, lake, fingerprint))
+        sides = find_network(settings, query).layered_sides
+        return cls(states, layers_folder(settings, lake, fingerprint), sides)
 
     def rows(self, store: GraphStore) -> int:
         """States of single nodes at one anchor, of all layers."""
@@ -146,27 +149,26 @@ def layers_folder(settings: Settings, lake: Lake, fingerprint: str) -> Path:
 class LayerEncoder:
     """Computes states by the network of a tower on blocks.
 
-    The neighbors that a layer reads are those that the sampler takes, by its strategy, up to the widest fan-out that a
-    hop has along an edge type: a node has one state, from wherever it is reached.
-
     Args:
         settings: section ``sampling`` and the seed count.
         lake: of the run.
         store: of the graph.
-        predictor: the trained towers, whose blocks come of fan-outs.
+        predictor: the trained network.
         inference: whose entities are embedded.
     """
 
     def __init__(
-        self, settings: Settings, lake: Lake, store: GraphStore, predictor: TowersPredictor, inference: BatchInference
+        self,
+        settings: Settings,
+        lake: Lake,
+        store: GraphStore,
+        predictor: LayerwisePredictor,
+        inference: BatchInference,
     ) -> None:
         query = predictor.query
         self.plan = LayerPlan.of(settings, lake, store, query, inference.fingerprint)
         self._store, self._predictor = store, predictor
-        fanouts: dict[str, int] = {}
-        for path, fanout in block_paths(settings, store, query).items():
-            fanouts[path[-1].name] = max(fanout, fanouts.get(path[-1].name, 0))
-        self._neighborhoods = Neighborhoods(fanouts, settings.sampling.neighbors, settings.seed, settings.sampling.cap)
+        self._neighborhoods = layer_neighbors(settings, store, query)
         self._last: tuple[tuple[int, State], Layer] | None = None
 
     def run(self, task: LayerTask) -> None:
@@ -210,8 +212,8 @@ class LayerEncoder:
     def _layer(self, anchor: int, state: State) -> Layer:
         # The tasks of a state come one after the other.
         if self._last is None or self._last[0] != (anchor, state):
-            source, network = self._predictor.source, self._predictor.network
-            inputs = Inputs(network, source.features, source.codes)
+            network = self._predictor.network
+            inputs = Inputs(network, *self._predictor.layer_inputs)
             earlier = {s: self._open(anchor, s) for s in state.needs if s.layers}
             relative = anchor - self._store.manifest.origin
             layer = Layer(network, state, self._store, inputs, earlier, relative, self._neighborhoods)

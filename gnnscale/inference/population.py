@@ -33,14 +33,23 @@ def query_population(lake: Lake, query: PredictiveQuery, name: str) -> NDArray[n
     Raises:
         DataError: a key is not one of the table's.
     """
-    nodes = _named(lake, query)
+    nodes = named_entities(lake, query)
     if query.where is None:
         return nodes
     population = np.sort(lake.read(f"population_{name}")["entity"].to_numpy())
     return population if nodes is None else np.intersect1d(nodes, population)
 
 
-def _named(lake: Lake, query: PredictiveQuery) -> NDArray[np.int64] | None:
+def named_entities(lake: Lake, query: PredictiveQuery) -> NDArray[np.int64] | None:
+    """Node ids of the entities that a query names, ascending int64; None where it asks about all.
+
+    Args:
+        lake: holds ids.
+        query: bound query.
+
+    Raises:
+        DataError: a key is not one of the table's.
+    """
     if query.keys is None:
         return None
     keys = read_keys(lake, query.entity.name)

@@ -76,11 +76,10 @@ def read_refreshed(lake: Lake, query: str) -> Refreshed | None:
     table = TABLE.format(query=query)
     if not lake.exists(table):
         return None
-    opened = lake.open(table)
-    for entry in opened.history():
+    for entry in lake.history(table):
         if STATE in entry:
             state = json.loads(entry[STATE])
-            return Refreshed(**state, table=table, version=int(entry["version"]), latest=opened.version())
+            return Refreshed(**state, table=table, version=int(entry["version"]), latest=lake.version(table))
     return None
 
 

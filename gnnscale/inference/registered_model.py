@@ -127,10 +127,22 @@ class LakeModel(PythonModel, ABC):
         nodes = np.where(same.is_valid().to_numpy(zero_copy_only=False), nodes, -1)
         if (nodes < 0).any():
             unknown = keys[nodes < 0].drop_duplicates()
-            shown = ", ".join(f"'{key}'" for key in unknown[:3]) + (", ..." if len(unknown) > 3 else "")
+            shown = ", ".join(_shown(key) for key in unknown[:3]) + (", ..." if len(unknown) > 3 else "")
             relation = "is not a" if len(unknown) == 1 else "are none of the keys"
-            raise DataError(f"{shown} {relation} {self.query.entity.primary_key} of '{self.query.entity.name}'")
+            name = f"{self.query.entity.primary_key} of '{self.query.entity.name}'"
+            raise DataError(f"{shown} {relation} {name}{self._hint(unknown.iloc[0])}")
         return nodes
+
+    def _hint(self, key: Any) -> str:
+        """What to say of a key that is one as text, or as a number."""
+        if not isinstance(key, str):
+            return f"; keys are text, and '{key}' is one" if str(key) in self._known else ""
+        number = int(key) if key.strip().lstrip("-").isdecimal() else None
+        return f"; keys are numbers, and {number} is one" if number is not None and number in self._known else ""
+
+
+def _shown(key: Any) -> str:
+    return f"'{key}'" if isinstance(key, str) else str(key)
 
 
 class AnswerModel(LakeModel):
@@ -241,7 +253,9 @@ def log_model(run_id: str, settings: Settings, lake: Lake, model: LakeModel) -> 
     if weights is None:
         raise LakeError(f"lake {lake.uri} holds no model of query '{settings.query.name}'")
     # Credentials don't belong into a model; where it is loaded, the environment has them.
-    resolved = mask_secrets(settings.model_dump(mode="json", exclude={"lake", "spark", "publish", "tracking"}))
+    resolved = mask_secrets(
+        settings.model_dump(mode="json", exclude={"lake", "warehouse", "spark", "publish", "tracking"})
+    )
     # A model that is kept in its lake moves with it.
     inside = lake.local and settings.tracking.uri is None
     blend = lake.read_bytes(blend_path(settings.query.name))

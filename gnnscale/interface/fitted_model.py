@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gnnscale.config import Settings, anchor_fault, build_settings, plan_query_anchors
 from gnnscale.interface.model_figures import Metrics, ReportPage
 from gnnscale.lake import Lake
-from gnnscale.query import epoch_seconds
+from gnnscale.query import epoch_seconds, show_time
 from gnnscale.schema import MANIFEST_NAME, ConfigError, DataError, GraphManifest, LakeError
 
 if TYPE_CHECKING:
@@ -154,7 +154,11 @@ class Model:
     def _anchor(self, as_of: date | str | int) -> int:
         seconds = anchor_seconds(as_of)
         record = self._lake.read_record(MANIFEST_NAME)
-        fault = "" if record is None else anchor_fault(seconds, GraphManifest.from_dict(record).time_ranges)
+        ranges = {} if record is None else GraphManifest.from_dict(record).time_ranges
+        fault = anchor_fault(seconds, ranges) if record else ""
+        first = min((span[0] for span in ranges.values() if span), default=seconds)
+        if not fault and seconds < first:
+            fault = f"nothing is known before {show_time(first)}, the first time in the tables"
         if fault:
             raise ConfigError(f"as_of is {as_of!r}: {fault}")
         return seconds

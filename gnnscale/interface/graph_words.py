@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from gnnscale.config import possible_ends
+
 if TYPE_CHECKING:
     from gnnscale.interface.table_graph import Graph
     from gnnscale.interface.table_inputs import TableInput
@@ -50,7 +52,8 @@ def graph_page(graph: Graph) -> str:
 
 
 def _title(graph: Graph) -> str:
-    return f"Graph of {len(graph.inputs)} tables and {len(graph.schema.links)} links"
+    tables, links = len(graph.inputs), len(graph.schema.links)
+    return f"Graph of {tables} {'table' if tables == 1 else 'tables'} and {links} {'link' if links == 1 else 'links'}"
 
 
 def _size(given: TableInput) -> str:
@@ -60,6 +63,7 @@ def _size(given: TableInput) -> str:
 def _columns(graph: Graph, given: TableInput) -> Iterator[ColumnLine]:
     table, inferred = graph.schema.table(given.name), graph.inferred(given.name)
     links = {link.column: link for link in graph.schema.links if link.table == given.name}
+    ends = possible_ends(table)
     for column, kind in given.kinds.items():
         part = []
         meaning = "" if column not in table.columns else f"{table.columns[column]}"
@@ -68,6 +72,8 @@ def _columns(graph: Graph, given: TableInput) -> Iterator[ColumnLine]:
         if column in (table.time_column, table.end_time):
             which = "time of the row" if column == table.time_column else "end of the row"
             part.append(f"{which}, {_source(column == inferred.get('time_column'))}")
+        elif column in ends:
+            part.append(f"the end of the row? (tables.{table.name}.end_time={column})")
         if column in links:
             part.append(f"-> {links[column].parent}, {_source(graph.is_inferred(links[column].name))}")
         if graph.is_category_by_type(given.name, column):

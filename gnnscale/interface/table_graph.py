@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gnnscale.config import ColumnSettings, TableSettings, build_tables, describe_tables, table_graph
+from gnnscale.config import (
+    ColumnSettings,
+    TableSettings,
+    build_tables,
+    describe_tables,
+    table_graph,
+    tell_written_times,
+)
 from gnnscale.interface.graph_query import Query
 from gnnscale.interface.graph_words import graph_page, graph_text
 from gnnscale.interface.table_inputs import TableInput, mentioned_table, read_input
@@ -82,6 +89,8 @@ class Graph:
             if name not in tables:
                 inputs[name] = mentioned_table(name, said, inputs)
         inferred = describe_tables({name: {**table.kinds, **table.epochs} for name, table in inputs.items()}, settings)
+        for name, table in inputs.items():
+            tell_written_times(name, table.first_rows, settings.get(name, {}))
         content = {name: {"source": "", **inferred[name], **settings.get(name, {})} for name in inputs}
         return cls(inputs, build_tables(content), inferred, options)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gnnscale.config import epoch_kinds, with_epochs
+from gnnscale.config import epoch_kinds, first_rows, with_epochs
 from gnnscale.interface.plain_columns import arrow_table, dictionary_columns, pandas_table, plain_table
 from gnnscale.lake import Lake, arrow_kinds, count_rows, find_source, name_format, open_rows, read_schema
 from gnnscale.schema import LakeError, SchemaError, ValueKind, nearest, twin_names
@@ -55,6 +55,11 @@ class TableInput(ABC):
     def epochs(self) -> Mapping[str, ValueKind]:
         """Columns of whole numbers that are times by their names and values."""
         return {}
+
+    @property
+    def first_rows(self) -> pa.Table | None:
+        """Some rows, where they can be had without Spark."""
+        return None
 
     @property
     def categories(self) -> frozenset[str]:
@@ -100,7 +105,12 @@ class StoredTable(TableInput):
     @property
     def epochs(self) -> Mapping[str, ValueKind]:
         """By the first rows."""
-        return with_epochs(open_rows(self._source, self.storage_options))
+        return with_epochs(open_rows(self._source, self.storage_options), self.first_rows)
+
+    @cached_property
+    def first_rows(self) -> pa.Table | None:
+        """Those that come first."""
+        return first_rows(open_rows(self._source, self.storage_options))
 
     def store(self, lake: Lake) -> str:
         """Where it is."""
@@ -142,6 +152,11 @@ class MemoryTable(TableInput):
     def epochs(self) -> Mapping[str, ValueKind]:
         """By all rows."""
         return epoch_kinds(self.table)
+
+    @property
+    def first_rows(self) -> pa.Table:
+        """All."""
+        return self.table
 
     def store(self, lake: Lake) -> str:
         """Write a Parquet file, unless the lake has one of the same content."""

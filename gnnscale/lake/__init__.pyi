@@ -21,7 +21,9 @@ from .sources.snapshot import growth_since as growth_since
 from .sources.snapshot import snapshot_rows as snapshot_rows
 from .sources.snapshot import source_state as source_state
 from .sources.snapshot import take_snapshot as take_snapshot
+from .sources.source import CATALOG as CATALOG
 from .sources.source import NO_SOURCE as NO_SOURCE
+from .sources.source import WAREHOUSE as WAREHOUSE
 from .sources.source import Source as Source
 from .sources.source import SourceFormat as SourceFormat
 from .sources.source import find_source as find_source

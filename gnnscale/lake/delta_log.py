@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -112,3 +114,14 @@ def _has_deletions(table: DeltaTable) -> bool:
     except DeltaError:
         # There are some, of a form that is not known here.
         return True
+
+
+def logged_commits(log: Path) -> list[dict[str, Any]]:
+    """Commits of a log, the latest first, as delta-rs gives them."""
+    commits = sorted((path for path in log.glob("*.json") if path.stem.isdigit()), reverse=True)
+    found: list[dict[str, Any]] = []
+    for path in commits:
+        actions = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+        said: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+        found.append({**said, "version": int(path.stem)})
+    return found

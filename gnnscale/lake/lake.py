@@ -17,7 +17,7 @@ from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from gnnscale.lake.delta_files import WrittenFile, commit_files
-from gnnscale.lake.delta_log import check_readable, log_fault
+from gnnscale.lake.delta_log import check_readable, log_fault, logged_commits
 from gnnscale.lake.places import local_path, open_folder, open_place
 from gnnscale.schema import LakeError, mask_secrets, nearest
 
@@ -80,6 +80,20 @@ class Lake:
             raise LakeError(f"table '{table}' of lake {self.uri} can't be read{wanted}: {log_fault(error)}") from None
         check_readable(opened, table)
         return opened
+
+    def history(self, table: str, limit: int | None = None) -> list[dict[str, Any]]:
+        """What is known of each commit that the table's log still has, the latest first: ``version``, and its stamp.
+
+        Args:
+            table: its name.
+            limit: most commits that are wanted.
+
+        Raises:
+            LakeError: as in :meth:`open`.
+        """
+        found = self.open(table).history(limit)
+        # delta-rs finds no commit under a path with '#', which it reads as the end of a URL's path.
+        return found or (logged_commits(Path(self.table_uri(table)) / "_delta_log")[:limit] if self.local else [])
 
     def version(self, table: str) -> int:
         """Latest version of the table."""

@@ -146,7 +146,7 @@ class PartFiles:
         """Fingerprints of the runs whose files a version that can still be read holds."""
         if not self.lake.exists(self.table):
             return set()
-        history = self.lake.open(self.table).history()
+        history = self.lake.history(self.table)
         found = {str(entry[self.kind]) for entry in history if self.kind in entry}
         earliest = min(int(entry["version"]) for entry in history)
         # Commits before the earliest one are gone, and their files may be in it.
@@ -175,4 +175,4 @@ def committed_by(lake: Lake, table: str, kind: str) -> str:
     """Fingerprint of the run of a kind that wrote the table's latest version; empty where something else did."""
     if not lake.exists(table):
         return ""
-    return str(next(iter(lake.open(table).history(1))).get(kind, ""))
+    return str(next(iter(lake.history(table, 1))).get(kind, ""))

@@ -11,6 +11,8 @@ from .conv.build_convolution import build_convolution as build_convolution
 from .conv.gatv2 import AttentionConv as AttentionConv
 from .conv.gatv2 import GATv2Conv as GATv2Conv
 from .conv.importance import ImportanceConv as ImportanceConv
+from .conv.pinsage_network import PinSageNetwork as PinSageNetwork
+from .conv.pinsage_network import PinSageTowers as PinSageTowers
 from .conv.sage import SAGEConv as SAGEConv
 from .embedding.sharded_embedding import ProcessGroup as ProcessGroup
 from .embedding.sharded_embedding import sharded_tables as sharded_tables

@@ -60,7 +60,9 @@ class PiecewiseLinearEncoding(nn.Module):
 
     @torch.no_grad()
     def fit(self, sample: Tensor) -> None:
-        """Take the quantiles of ``[examples, channels]``."""
+        """Take the quantiles of ``[examples, channels]``; there may be no channel."""
+        if not sample.shape[1]:
+            return
         self.cuts.copy_(torch.quantile(sample, torch.linspace(0, 1, PIECES + 1, device=sample.device), dim=0))
 
     def forward(self, values: Tensor) -> Tensor:

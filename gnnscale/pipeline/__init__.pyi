@@ -21,3 +21,7 @@ from .stages.refresh_stage import REFRESH_ORDER as REFRESH_ORDER
 from .stages.stage import PipelineContext as PipelineContext
 from .stages.stage import Stage as Stage
 from .stages.train_stage import trained_record as trained_record
+from .submitted_stages import DatabricksJob as DatabricksJob
+from .submitted_stages import RayJobs as RayJobs
+from .submitted_stages import Submit as Submit
+from .workers import ray_on_spark as ray_on_spark

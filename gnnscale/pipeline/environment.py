@@ -12,6 +12,10 @@ VARIABLES: Final = {
     "RAY_AIR_NEW_OUTPUT": "0",
     # How often Ray Train looks at its workers, who wait at their start, at checkpoints and at their end until it does.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # A process that only tells of machines which are about to be taken away; workers that are lost are noticed anyway.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    # Processes that nobody has asked for yet, and that need not fit what is asked for.
+    "RAY_prestart_worker_first_driver": "0",
     # Its handler would take Ctrl-C for the end of the search, and choose from what there is.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -1,4 +1,4 @@
-"""What stopped a stage, in one line: a full disk, memory, or a process of Spark's or Ray's that is gone."""
+"""What stopped a stage, in one line: a full disk, memory, a damaged file, or a process that is gone."""
 
 from __future__ import annotations
 
@@ -11,14 +11,30 @@ from pathlib import Path
 from typing import Final
 
 from gnnscale.lake import Lake
-from gnnscale.schema import GnnscaleError, LakeError, LostProcessError, mask_text
+from gnnscale.schema import ConfigError, DataError, GnnscaleError, LakeError, LostProcessError, SchemaError, mask_text
 
-NO_ROOM: Final = re.compile(r"no space left on device|disk quota exceeded|OutOfDiskError", re.I)
+NO_ROOM: Final = re.compile(
+    r"no space left on device|disk quota exceeded|OutOfDiskError|database or disk is full", re.I
+)
 READ_ONLY: Final = re.compile(r"read-only file system|permission denied|EROFS", re.I)
 NO_HEAP: Final = re.compile(r"java heap space|gc overhead limit|OutOfMemoryError", re.I)
 NO_MEMORY: Final = re.compile(
     r"cannot allocate memory|can't allocate memory|bad_alloc|unable to allocate|could not reserve enough space", re.I
 )
+
+LEAST_BYTES: Final = 1 << 20
+"""Of a disk that is full when it has fewer."""
+
+DAMAGED: Final = re.compile(r"error while reading file (\S+?)\.?(?:\s|$)", re.I)
+"""Spark's words for a file whose footer was well and whose pages are not."""
+
+CAUSE: Final = re.compile(r"^Caused by: [\w.$]+: (.+)$", re.M)
+"""What the JVM says of each error that led to another, the first cause last."""
+
+RAISED_IN_TASK: Final = re.compile(r"^gnnscale\.schema\.errors\.(\w+): (.+)$", re.M)
+"""An error of ours in the traceback of a task of Spark's."""
+
+OWN: Final = {kind.__name__: kind for kind in (ConfigError, DataError, LakeError, SchemaError)}
 
 
 def explain_failure(error: BaseException, lake: Lake, driver_memory: str = "auto") -> GnnscaleError | None:
@@ -30,12 +46,12 @@ def explain_failure(error: BaseException, lake: Lake, driver_memory: str = "auto
         driver_memory: as ``spark.driver_memory`` has it.
     """
     chain = list(_chain(error))
-    text = "\n".join(f"{type(link).__name__}: {link}" for link in chain)
+    text = "\n".join(f"{type(link).__name__}: {_said(link)}" for link in chain)
+    if (raised := RAISED_IN_TASK.search(text)) and raised[1] in OWN:
+        return OWN[raised[1]](mask_text(raised[2].strip()))
     numbers = {link.errno for link in chain if isinstance(link, OSError)}
     if numbers & {errno.ENOSPC, errno.EDQUOT} or NO_ROOM.search(text):
-        return LakeError(
-            f"no space left on a disk; free are {_free(lake)}. Make room and run again: what was committed stays"
-        )
+        return _no_room(lake)
     if NO_HEAP.search(text):
         return GnnscaleError(
             f"Spark's Java ran out of memory with spark.driver_memory={driver_memory}; give it more, or leave columns "
@@ -46,9 +62,23 @@ def explain_failure(error: BaseException, lake: Lake, driver_memory: str = "auto
             f"no memory is left on this machine or within its limits ({first_line(error)}); give more, or take "
             "smaller batches (training.batch_size, embedding.batch_size), and run again"
         )
+    if damaged := DAMAGED.search(text):
+        causes = CAUSE.findall(text)
+        why = f" ({causes[-1].strip()[:200]})" if causes else ""
+        return LakeError(mask_text(f"{damaged[1].removeprefix('file://')} can't be read: it is damaged{why}"))
     if numbers & {errno.EROFS, errno.EACCES, errno.EPERM} or READ_ONLY.search(text):
         return LakeError(f"a file or folder can't be used: {first_line(error)}")
     return None
+
+
+def full_disk(lake: Lake) -> LakeError | None:
+    """The error for a disk that has no room now, whatever else has failed for that; None where there is room."""
+    return _no_room(lake) if any(is_full(folder) for _, folder in _disks(lake)) else None
+
+
+def is_full(folder: Path | str) -> bool:
+    """Whether the disk of a folder has no room now."""
+    return shutil.disk_usage(folder).free < LEAST_BYTES
 
 
 def lost_process(name: str, cause: str) -> LostProcessError:
@@ -81,18 +111,34 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         link = link.__cause__ or getattr(link, "cause", None) or link.__context__
 
 
-def _free(lake: Lake) -> str:
+def _no_room(lake: Lake) -> LakeError:
+    free = [f"{shutil.disk_usage(place).free / 2**20:,.0f} MiB for {name}" for name, place in _disks(lake)]
+    return LakeError(
+        f"no space left on a disk; free are {' and '.join(free)}. Make room and run again: what was committed stays"
+    )
+
+
+def _disks(lake: Lake) -> list[tuple[str, Path]]:
+    """Where a run writes: what it is for, and a folder on that disk which is there."""
     folders = [("TMPDIR", Path(tempfile.gettempdir()))]
     if lake.local:
         folders.insert(0, ("the lake", Path(lake.uri)))
     found = []
     for name, folder in folders:
         place = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
-        found.append(f"{shutil.disk_usage(place).free / 2**20:,.0f} MiB for {name} ({folder})")
-    return " and ".join(found)
+        found.append((f"{name} ({folder})", place))
+    return found
+
+
+def _said(error: BaseException) -> str:
+    """An error's message; Java's errors ask the JVM for theirs, which may be gone."""
+    try:
+        return str(error)
+    except Exception:
+        return " ".join(str(part) for part in error.args if isinstance(part, str | int))
 
 
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, secrets masked; its name where it has none."""
-    lines = [line.strip() for line in mask_text(str(error)).splitlines() if line.strip()]
+    lines = [line.strip() for line in mask_text(_said(error)).splitlines() if line.strip()]
     return lines[0][:300] if lines else type(error).__name__

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from gnnscale.arrays import MemoryLimits, end_processes, memory_limits, private_folder, remove_abandoned
-from gnnscale.config import Settings
+from gnnscale.config import Settings, TableSettings
 from gnnscale.lake import Lake, SourceFormat, column_kinds, find_source
 from gnnscale.schema import ColumnType, ConfigError, GnnscaleError, LakeError
 
@@ -62,7 +62,7 @@ def check_disk_for_graph(settings: Settings, lake: Lake) -> None:
         LakeError: there is less.
     """
     if lake.local:
-        needed = LEAST_FREE + sum(_packed_bytes(name, t.source, settings) for name, t in settings.tables.items())
+        needed = LEAST_FREE + sum(_packed_bytes(name, t.source, settings) for name, t in _with_source(settings).items())
         check_folder(Path(lake.uri), "lake", "lake.uri", needed)
 
 
@@ -81,7 +81,7 @@ def java_heap(settings: Settings, limits: MemoryLimits) -> int:
     """
     options = settings.lake.storage_options
     widths = {}
-    for name, table in settings.tables.items():
+    for name, table in _with_source(settings).items():
         left_out = {column for column, given in table.columns.items() if given.type is ColumnType.IGNORE}
         widths[name] = len(set(column_kinds(find_source(name, table.source, options), options)) - left_out)
     widest = max(widths, key=lambda name: widths[name])
@@ -94,6 +94,11 @@ def java_heap(settings: Settings, limits: MemoryLimits) -> int:
         most = limits.memory // 2 // MIB
         raise GnnscaleError(f"{takes}, more than the {most:,} MiB that {limits.source} has for it; {way_out}")
     return needed
+
+
+def _with_source(settings: Settings) -> dict[str, TableSettings]:
+    """Tables that have rows of their own, and don't follow from others."""
+    return {name: table for name, table in settings.tables.items() if table.source}
 
 
 def memory_mib(text: str) -> float:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from gnnscale.lake import StageRecord
+from gnnscale.lake import StageRecord, read_stage
 from gnnscale.pipeline import workers
-from gnnscale.pipeline.failures import explain_failure, lost_process
+from gnnscale.pipeline.failures import explain_failure, full_disk, lost_process
 from gnnscale.pipeline.preflight import check_inputs
 from gnnscale.pipeline.room import check_room
 from gnnscale.pipeline.stages.embed_stage import EmbedStage
@@ -25,8 +25,9 @@ from gnnscale.pipeline.stages.retrieve_stage import RetrieveStage
 from gnnscale.pipeline.stages.shard_stage import ShardStage
 from gnnscale.pipeline.stages.stage import PipelineContext, Stage
 from gnnscale.pipeline.stages.train_stage import TrainStage
+from gnnscale.pipeline.table_copies import TableCopies
 from gnnscale.query import PredictiveQuery
-from gnnscale.schema import ConfigError, GnnscaleError, LostProcessError
+from gnnscale.schema import ConfigError, GnnscaleError, LakeError, LostProcessError
 
 Stages = tuple[type[Stage], ...]
 
@@ -76,6 +77,8 @@ class Pipeline:
 
     def __init__(self, context: PipelineContext, query: PredictiveQuery | None = None) -> None:
         self.context = context
+        self._copies = TableCopies(context)
+        self._copies.settle()
         self.query = query or check_inputs(context.settings)
         self.stages = self._order()
 
@@ -129,7 +132,10 @@ class Pipeline:
             LostProcessError: Spark's JVM, or a process that Ray needs, was killed.
         """
         check_room(self.context.lake)
-        for stage in self._chosen(names):
+        chosen = self._chosen(names)
+        if GraphStage in chosen:
+            self._copies.refresh()
+        for stage in chosen:
             if not stage.on_spark:
                 # Spark's work is done, and training wants the memory.
                 self.context.spark.close()
@@ -146,14 +152,30 @@ class Pipeline:
         self.run([name], lambda _, record: records.append(record))
         return records[0]
 
+    def last_record(self, name: str) -> StageRecord:
+        """What a stage has told of its last run, here or elsewhere.
+
+        Raises:
+            ConfigError: the query's task has no such stage.
+            LakeError: the lake knows of none.
+        """
+        record = read_stage(self.context.lake, self.find(name)(self.context).record_name)
+        if record is None:
+            raise LakeError(f"lake {self.context.lake.uri} knows of no run of its {name} stage")
+        return record
+
     def _run(self, stage: Stage) -> StageRecord:
         """Run a stage; what stops it and is no fault of a program is an error of one line."""
         try:
             return stage.run()
-        except LostProcessError:
-            raise
         except (Exception, KeyboardInterrupt) as error:
-            if lost := self.context.spark.find_lost() or workers.find_lost():
+            told = isinstance(error, LostProcessError)
+            lost = None if told else self.context.spark.find_lost() or workers.find_lost()
+            unexplained = told or lost or not isinstance(error, GnnscaleError | KeyboardInterrupt)
+            # A disk without room takes processes with it, and errors that name it not.
+            if unexplained and (full := full_disk(self.context.lake)):
+                raise full from error
+            if lost:
                 raise lost_process(*lost) from error
             if isinstance(error, GnnscaleError | KeyboardInterrupt):
                 raise

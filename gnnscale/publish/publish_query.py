@@ -129,7 +129,8 @@ def publish_query(
         for name in gone:
             publication.remove_table(name)
         state = publication.switch() if written or gone else publication.state
-    source = state.tables[query.entity.name].source if query.entity.name in state.tables else {}
+    entities = query.entity_embeddings
+    source = state.tables[entities].source if entities in state.tables else {}
     rows = {name: table.rows for name, table in state.tables.items()}
     published = Published(state.version, written, rows, state.published, source.get("as_of", source.get("anchor")))
     log.info("%s: %s", settings.query.name, published.in_words())
@@ -190,8 +191,7 @@ def _run_before(there: dict[str, Any], new: dict[str, Any]) -> int | None:
     return there["run"] if same and "run" in there and there["run"] <= new["run"] else None
 
 
-def _embeddings(settings: Settings, lake: Lake, table: str, side: str) -> LakeTable:
-    name = f"embeddings_{table}"
+def _embeddings(settings: Settings, lake: Lake, name: str, table: str, side: str) -> LakeTable:
     version = lake.version(name)
     stamp, anchor = next(iter(lake.open(name, version).history(1))), last_anchor(lake, name, version)
     source = {
@@ -210,10 +210,11 @@ def _vectors(settings: Settings, lake: Lake, query: PredictiveQuery) -> dict[str
 
     Beside them are scores of pairs, where the network gives any.
     """
-    entities, targets, found = query.entity.name, query.target.name, {}
-    for table, side in ((targets, "targets"), (entities, "entities")):
-        if lake.exists(f"embeddings_{table}"):
-            found[table] = _embeddings(settings, lake, table, side)
+    entities, targets, found = query.entity_embeddings, query.target.name, {}
+    sides = (targets, targets, "targets"), (entities, query.entity.name, "entities")
+    for called, table, side in sides:
+        if lake.exists(name := f"embeddings_{called}"):
+            found[called] = _embeddings(settings, lake, name, table, side)
     last, other = read_refreshed(lake, settings.query.name), found.get(targets)
     if last is not None and (entities not in found or other is None or other.new.source["model"] == last.weights):
         found |= _refreshed(settings, lake, query, last)
@@ -250,7 +251,7 @@ def _refreshed(settings: Settings, lake: Lake, query: PredictiveQuery, last: Ref
     key_type = type_text(column_type(lake, f"ids_{query.entity.name}", "key"))
     vectors = NewTable(key_type, _layout(settings, lake, table, version, "entities"), source)
     found = {
-        query.entity.name: LakeTable(
+        query.entity_embeddings: LakeTable(
             vectors,
             lambda: refreshed_rows(lake, table, version, 0),
             lambda after: refreshed_rows(lake, table, version, after),

@@ -11,7 +11,6 @@ from .bound import aggregates as aggregates
 from .explanation import explain as explain
 from .horizon import Horizon as Horizon
 from .left_out import LeftOut as LeftOut
-from .parser import parse as parse
 from .predictive_query import PredictiveQuery as PredictiveQuery
 from .pseudo_time import GIVEN_PARTS as GIVEN_PARTS
 from .pseudo_time import PART as PART
@@ -20,6 +19,7 @@ from .pseudo_time import WINDOW as WINDOW
 from .pseudo_time import part_of as part_of
 from .pseudo_time import plan_pseudo_time as plan_pseudo_time
 from .pseudo_time import training_part_of as training_part_of
+from .syntax.parser import parse as parse
 from .task_spec import Question as Question
 from .task_spec import TaskSpec as TaskSpec
 from .task_spec import find_task as find_task

@@ -273,6 +273,11 @@ def _check_before(horizon: Horizon, validations: Sequence[int], test: int) -> No
 def _check_inside(horizon: Horizon, tests: Sequence[int], first: int, last: int) -> None:
     for at in tests:
         begin, finish = horizon.span(at)
+        if begin < first and finish - begin >= last - first:
+            raise DataError(
+                f"the target's window ({show_time(begin)}, {show_time(finish)}] is as long as the data, from "
+                f"{show_time(first)} to {show_time(last)}: nothing would be left to learn from. Ask for a shorter one"
+            )
         if not first <= begin < last:
             earlier = "an earlier time" if at == tests[-1] else "fewer or later times, or anchors.test_count lower"
             raise DataError(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gnnscale.query.bound import Aggregate, Column
+from gnnscale.query.syntax.tree import QueryTree
+from gnnscale.query.syntax.writing import write_name, write_window
 from gnnscale.query.task_spec import Question, TaskSpec, task_of
-from gnnscale.query.tree import QueryTree
-from gnnscale.query.writing import write_name, write_window
 from gnnscale.schema import ColumnType, GraphSchema, QueryError, Table, ValueKind
 
 Fail = Callable[[str, int], QueryError]

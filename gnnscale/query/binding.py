@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gnnscale.query.bound import Aggregate, All, Any, Column, Condition, Not, Test
+from gnnscale.query.hints import key_hint, time_hint
 from gnnscale.query.literals import Fail, bind_literal
-from gnnscale.query.tree import Aggregation, ByColumn, ColumnName, Comparison, Expression, Junction, Negation
+from gnnscale.query.syntax.tree import Aggregation, ByColumn, ColumnName, Comparison, Expression, Junction, Negation
+from gnnscale.query.syntax.writing import write, write_comparison, write_count
 from gnnscale.query.window import Window
-from gnnscale.query.writing import write, write_comparison, write_count
 from gnnscale.schema import ColumnType, GraphSchema, Link, QueryError, Table, ValueKind, nearest
 
 NUMERIC = ("SUM", "AVG", "MIN", "MAX")
@@ -189,9 +190,10 @@ class Binder:
             if name.column == "*":
                 raise self.fail(f"'{table.name}' are no events of '{self.entity.name}': count {names}", name.position)
             raise self.fail(f"'{table.name}' is reached through {names}: one way is needed", name.position)
+        linked = {k.column for k in self.graph.links if k.table == table.name}
         raise self.fail(
             f"table '{table.name}' has no foreign key to '{self.entity.name}', and no event table that has one leads "
-            f"to it. Tables that have: {self.event_table_names()}",
+            f"to it. Tables that have: {self.event_table_names()}{key_hint(table, linked, self.entity)}",
             name.position,
         )
 
@@ -275,7 +277,8 @@ class Binder:
             if node.function not in ("FIRST", "LAST"):
                 way_out = f"leave the window out or {way_out}"
             raise self.fail(
-                f"a window needs times, and table '{event_table.name}' has no time_column; {way_out}",
+                f"a window needs times, and table '{event_table.name}' has no time_column; {way_out}"
+                f"{time_hint(event_table)}",
                 node.window.position,
             )
         rule(node)

@@ -120,7 +120,10 @@ def _anchors(query: PredictiveQuery, plan: AnchorPlan) -> list[tuple[str, str]]:
     first, last = plan.train[0], plan.train[-1]
     step = f", {(plan.train[1] - first) / 86_400:g} days apart" if len(plan.train) > 1 else ""
     return [
-        ("training", f"{len(plan.train)} anchors, {show_time(first)} to {show_time(last)}{step}{_examples(plan)}"),
+        (
+            "training",
+            f"{len(plan.train)} anchors, {show_time(first)} to {show_time(last)}{step}{_examples(query, plan)}",
+        ),
         ("validation", _windows(plan, plan.validations)),
         ("test", _windows(plan, plan.tests) + _cut_short(plan)),
         ("predictions", f"at {show_time(plan.latest)}"),
@@ -138,11 +141,12 @@ def _split_by_time(own: OwnTimes) -> str:
     return f"by time: {', '.join(begins)}"
 
 
-def _examples(plan: AnchorPlan) -> str:
+def _examples(query: PredictiveQuery, plan: AnchorPlan) -> str:
     """About how many examples training has, where that can be told before anything is labelled."""
     if plan.rows is None:
         return ""
-    return f"; some {plan.rows:,.0f} examples each at most, {plan.rows * len(plan.train):,.0f} in all"
+    fewer = ", of which WHERE keeps some" if query.where is not None else ""
+    return f"; some {plan.rows:,.0f} examples each, {plan.rows * len(plan.train):,.0f} in all{fewer}"
 
 
 def _windows(plan: AnchorPlan, anchors: Sequence[int]) -> str:

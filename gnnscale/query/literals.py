@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from gnnscale.query.bound import Aggregate, Column, Value
-from gnnscale.query.tree import Comparison, Literal
+from gnnscale.query.syntax.tree import Comparison, Literal
 from gnnscale.schema import QueryError, ValueKind
 
 TEXT_OPERATORS = ("LIKE", "CONTAINS", "STARTS WITH", "ENDS WITH")

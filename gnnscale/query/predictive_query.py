@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
 
@@ -10,11 +10,11 @@ from gnnscale.query.answerable import aggregate_of, infer_task
 from gnnscale.query.binding import Binder, WindowRule, future, past
 from gnnscale.query.bound import Aggregate, Column, Condition, Test, aggregates, operands
 from gnnscale.query.horizon import Horizon
-from gnnscale.query.parser import parse
+from gnnscale.query.syntax.parser import parse
+from gnnscale.query.syntax.tree import Aggregation, ColumnName, Entities, Literal, QueryTree, aggregations
+from gnnscale.query.syntax.writing import write, write_name
 from gnnscale.query.task_spec import Question, TaskSpec
-from gnnscale.query.tree import Aggregation, ColumnName, Entities, Literal, QueryTree, aggregations
 from gnnscale.query.window import Window
-from gnnscale.query.writing import write, write_name
 from gnnscale.schema import ConfigError, GraphSchema, Link, QueryError, Table, ValueKind
 
 
@@ -39,6 +39,7 @@ class PredictiveQuery:
         class_column: the column whose values are the classes; None where the target is no class.
         split_column: of the event table, which says of each event whether it trains, validates or tests; None where
             that goes by time, or by parts at random.
+        new_only: whether what an entity has had by the anchor is no target.
         hidden_columns: (table, column) pairs that are no inputs, because the target is made of them.
         hidden_tables: tables that are not sampled, because a target without window is made of them.
 
@@ -75,6 +76,7 @@ class PredictiveQuery:
         untimed = {a.event_table for a in aggregates(self.expression) if a.window is None}
         self.hidden_tables = frozenset() if self.pseudo_timed_tables else frozenset(untimed)
         self.split_column: str | None = None
+        self.new_only = False
 
     @property
     def is_static(self) -> bool:
@@ -145,6 +147,44 @@ class PredictiveQuery:
         bound.split_column = column
         return bound
 
+    def with_new_only(self) -> PredictiveQuery:
+        """The same query, of whose targets only those count that the entity has not had by the anchor.
+
+        Raises:
+            ConfigError: it is no ranking by a list of what comes in a window.
+        """
+        listed = self.task_type.predicts_links and self.aggregate.function == "LIST_DISTINCT"
+        if not listed or self.aggregate.window is None:
+            raise ConfigError("query.new_only=true is for rankings by LIST_DISTINCT with a window")
+        bound = copy(self)
+        bound.new_only = True
+        return bound
+
+    def judged_by(self, headline: str | None, baselines: Sequence[str]) -> PredictiveQuery:
+        """The same query with another first metric, and other baselines.
+
+        Args:
+            headline: metric that comes first, also where epochs are chosen; None for that of the task.
+            baselines: names; none for those of the task.
+
+        Raises:
+            ConfigError: it ranks no rows.
+        """
+        task = self.task_type
+        if not task.predicts_links:
+            raise ConfigError(
+                f"evaluation.headline and evaluation.baselines are for rankings, and this asks for {task}"
+            )
+        first = (headline,) if headline else ()
+        bound = copy(self)
+        bound.task_type = replace(
+            task,
+            metrics=tuple(dict.fromkeys((*first, *task.metrics))),
+            validation=tuple(dict.fromkeys((*first, *task.validation))),
+            baselines=tuple(dict.fromkeys(baselines)) or task.baselines,
+        )
+        return bound
+
     # What link prediction is made of.
 
     @property
@@ -194,6 +234,16 @@ class PredictiveQuery:
     def target(self) -> Table:
         """The table whose rows are ranked."""
         return self.graph.table(self.target_link.parent)
+
+    @property
+    def ranks_own_table(self) -> bool:
+        """Whether rows of one table are ranked for each other; none is then an answer to itself."""
+        return self.target.name == self.entity.name
+
+    @property
+    def entity_embeddings(self) -> str:
+        """What embeddings of entities are named after: their table, ``<table>_as_entity`` where it is the targets'."""
+        return f"{self.entity.name}_as_entity" if self.ranks_own_table else self.entity.name
 
     def explain(self) -> str:
         """The query in plain words: task, entity, target, windows and conditions."""

@@ -3,6 +3,7 @@ from .embeddings import read_pairs as read_pairs
 from .embeddings import read_vectors as read_vectors
 from .filters.diversity import Diversity as Diversity
 from .filters.filter import Filter as Filter
+from .filters.history import Catalog as Catalog
 from .filters.history import History as History
 from .filters.history import read_history as read_history
 from .filters.query_filters import known_by as known_by
@@ -22,6 +23,7 @@ from .index_shards.shard_pool import ShardPool as ShardPool
 from .index_shards.shard_pool import StartShards as StartShards
 from .index_stage import build_query_indexes as build_query_indexes
 from .ranking.allowed_search import AllowedSearch as AllowedSearch
+from .ranking.calibration import Calibration as Calibration
 from .ranking.exact import rank_exact as rank_exact
 from .ranking.rank_batch import Reranker as Reranker
 from .registered_ranking import RankingModel as RankingModel

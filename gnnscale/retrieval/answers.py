@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gnnscale.inference import TIMESTAMP
 from gnnscale.lake import Lake, PartFiles, WrittenFile
 from gnnscale.retrieval.index.neighbors import Neighbors
+from gnnscale.retrieval.ranking.calibration import Calibration
 from gnnscale.retrieval.ranking.rank_batch import Ranked
 from gnnscale.schema import LakeError
 
@@ -35,6 +36,7 @@ class Answers:
         entity_keys, target_keys: in order of node id.
         explored: whether a column says which targets were drawn at random.
         fingerprint: of all that the answers depend on, and of how they are cut into files.
+        calibration: from scores to probabilities; None for no such column.
     """
 
     lake: Lake
@@ -45,6 +47,7 @@ class Answers:
     target_keys: pa.Array
     explored: bool
     fingerprint: str
+    calibration: Calibration | None = None
 
     def write(
         self,
@@ -115,12 +118,16 @@ class Answers:
 
     def rows(self, ranked: Ranked, entities: NDArray[np.int64], anchor: int) -> pa.Table:
         """Lists of entities as rows of the table."""
-        found = Neighbors(ranked.targets, ranked.scores)
-        told = anchor if self.timed else None
+        curve, targets = self.calibration, ranked.targets
+        if curve is not None:
+            targets = curve.kept(targets, ranked.scores)
+        found, told = Neighbors(targets, ranked.scores), anchor if self.timed else None
         table = ranked_table(found, self.entity_keys.take(pa.array(entities)), self.target_keys, told)
-        if not self.explored:
-            return table
-        return table.append_column("explored", pa.array(ranked.explored[ranked.targets >= 0]))
+        if self.explored:
+            table = table.append_column("explored", pa.array(ranked.explored[targets >= 0]))
+        if curve is not None:
+            table = table.append_column("probability", pa.array(curve.probabilities(ranked.scores)[targets >= 0]))
+        return table
 
     @property
     def _parts(self) -> PartFiles:

@@ -68,7 +68,7 @@ def _build_in(folder: Path, settings: Settings, lake: Lake, query: PredictiveQue
     memory = None if wanted.memory_gb == "auto" else wanted.memory_gb
     workload = Workload.here(len(vectors), vectors.shape[1], entities, memory)
     setting = configured_setting(wanted, workload, settings.seed)
-    queries = read_sample(lake, query.entity.name, anchor, entities, wanted.sample, settings.seed)
+    queries = read_sample(lake, query.entity_embeddings, anchor, entities, wanted.sample, settings.seed)
     sample = Sample(queries, exact_neighbors(vectors, queries, query.top_k, Metric(wanted.metric)))
     index, recall = build_for_recall(vectors, setting, sample, wanted.recall, folder, wanted.escalate)
     seconds = round(time.monotonic() - started, 2)

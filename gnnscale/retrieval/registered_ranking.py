@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gnnscale.inference import TARGETS, LakeModel, read_keys
+from gnnscale.inference import LakeModel, read_keys
 from gnnscale.retrieval.answers import ranked_table
 from gnnscale.retrieval.embeddings import PairScores, check_metric
 from gnnscale.retrieval.filters.query_filters import known_by, read_diversity, settings_filter, valid_nodes
 from gnnscale.retrieval.index.metric import Metric
 from gnnscale.retrieval.index.neighbors import Neighbors
 from gnnscale.retrieval.ranking.allowed_search import AllowedSearch
+from gnnscale.retrieval.ranking.calibration import Calibration
 from gnnscale.retrieval.ranking.tower import TargetVectors
 from gnnscale.retrieval.targets import EveryTarget
 from gnnscale.training import load_link_model
@@ -84,7 +85,13 @@ class RankingModel(LakeModel):
     def _table(self, found: Neighbors, nodes: NDArray[np.int64]) -> pd.DataFrame:
         keys = self.entity_keys.take(nodes)
         told = None if self.query.pseudo_timed_tables else self.anchor
-        return ranked_table(found, keys, self.target_keys, told).to_pandas()
+        curve = (self.blend or {}).get("calibration")
+        if curve is None:
+            return ranked_table(found, keys, self.target_keys, told).to_pandas()
+        calibration = Calibration.from_dict(curve)
+        found = Neighbors(calibration.kept(found.targets, found.scores), found.scores)
+        table = ranked_table(found, keys, self.target_keys, told).to_pandas()
+        return table.assign(probability=calibration.probabilities(found.scores)[found.targets >= 0])
 
     @property
     def _anchor(self) -> int:
@@ -94,6 +101,7 @@ class RankingModel(LakeModel):
     @cached_property
     def _targets(self) -> TargetVectors:
         count = self.store.node_count(self.query.target.name)
-        parts = [np.arange(start, min(count, start + TARGETS)) for start in range(0, count, TARGETS)]
+        size = self.model.targets_at_once
+        parts = [np.arange(start, min(count, start + size)) for start in range(0, count, size)]
         found = [self.model.encode_targets(self.model.target_batch(part, self._anchor)) for part in parts]
         return TargetVectors(np.concatenate(found), Metric(self.settings.retrieval.index.metric).value)

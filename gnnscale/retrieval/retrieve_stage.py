@@ -31,6 +31,7 @@ from gnnscale.retrieval.index.recall import Recall, measure_recall
 from gnnscale.retrieval.index.saved import IndexManifest, current_manifest
 from gnnscale.retrieval.index_shards.shard_pool import StartShards
 from gnnscale.retrieval.ranking.allowed_search import AllowedSearch
+from gnnscale.retrieval.ranking.calibration import Calibration
 from gnnscale.retrieval.ranking.exploration import Exploration
 from gnnscale.retrieval.ranking.rank_batch import Ranked, RankingRule, Reranker, rank_batch
 from gnnscale.retrieval.targets import Targets, open_targets
@@ -48,11 +49,13 @@ class Retrieved:
 
     Args:
         rows: of ``predictions_<query>``.
+        entities: that were asked about there.
         index: of the predictions' anchor.
         recall: how much of exact search the predictions hold, filters and pairs and all.
     """
 
     rows: int
+    entities: int
     index: IndexManifest
     recall: Recall
 
@@ -68,14 +71,15 @@ def retrieve(
     start_workers: StartShards | None = None,
     reranker: Reranker | None = None,
     new_only: bool = False,
+    calibration: Calibration | None = None,
 ) -> Retrieved:
     """Write ``predictions_<query>`` at the latest anchor and ``holdout_<query>`` at the test anchors.
 
     Columns: entity and target (keys of their tables), rank (from 1), score, anchor_time (null where a query without a
-    window takes events without their times); with exploration also explored. Filters, diversity and exploration are
-    those of the predictions; the holdout, which the model is judged by, has all targets that were there, but for what
-    ``new_only`` leaves out. Files are written while the search goes on, and a run that was killed goes on after the
-    last one that it finished.
+    window takes events without their times); with exploration also explored, with a calibration probability. Filters,
+    diversity, exploration and calibration are those of the predictions; the holdout, which the model is judged by, has
+    all targets that were there, but for what ``new_only`` leaves out. Files are written while the search goes on, and a
+    run that was killed goes on after the last one that it finished.
 
     Args:
         settings: sections ``query`` and ``retrieval`` count.
@@ -88,6 +92,7 @@ def retrieve(
         start_workers: starts processes, for an index of several shards.
         reranker: orders what the search finds anew; None leaves it.
         new_only: whether nothing is given that the entity had before the anchor, where filters leave that open.
+        calibration: from scores of the predictions to probabilities, below the least of which no row is given.
 
     Raises:
         ConfigError: the index is in several shards, and there is nothing to start processes by.
@@ -108,8 +113,10 @@ def retrieve(
         table = f"{'predictions' if final else 'holdout'}_{settings.query.name}"
         explored = final and settings.retrieval.exploration > 0
         beside = [reranker.stamp if reranker else "", new_only, run_nonce]
+        curve = calibration if final else None
+        beside += [repr(curve)] if curve is not None else []
         digest = _fingerprint(settings, lake, query, anchors, final, beside)
-        answers = Answers(lake, table, settings.query.name, timed, *keys, explored, digest)
+        answers = Answers(lake, table, settings.query.name, timed, *keys, explored, digest, curve)
         answers.remove_unfinished()
         written = {}
         for anchor in anchors:
@@ -127,7 +134,7 @@ def retrieve(
                     log.info("%s: %s against exact search", table, recall)
         rows = answers.commit(written)
         log.info("%s: %s rows", table, f"{rows:,}")
-    return Retrieved(rows, side.targets.manifest, recall)
+    return Retrieved(rows, len(entities), side.targets.manifest, recall)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +172,7 @@ class _Side:
         share = settings.retrieval.exploration if final else 0.0
         exploration = Exploration(share, settings.seed, anchor) if share else None
         rule = RankingRule(query.top_k, _depth(settings, query.top_k, pairs, keep), exploration)
-        vectors = read_vectors(lake, query.entity.name, anchor, file)
+        vectors = read_vectors(lake, query.entity_embeddings, anchor, file)
         return cls(search, rule, vectors, targets, anchor, final, reranker)
 
     def entities_asked(self, settings: Settings, lake: Lake, query: PredictiveQuery) -> NDArray[np.int64]:
@@ -219,7 +226,8 @@ def _fingerprint(
     beside: Sequence[object],
 ) -> str:
     names = [query.entity.name, query.target.name]
-    tables = [f"{kind}_{name}" for kind in ("embeddings", "nodes", "ids") for name in names]
+    tables = [f"embeddings_{name}" for name in (query.entity_embeddings, query.target.name)]
+    tables += [f"{kind}_{name}" for kind in ("nodes", "ids") for name in names]
     tables.append(f"pairs_{settings.query.name}")
     if final:
         tables += settings.retrieval.filters.tables

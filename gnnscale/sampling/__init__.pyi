@@ -20,6 +20,9 @@ from .keys import mix as mix
 from .keys import mulhi as mulhi
 from .keys import permutation as permutation
 from .keys import stream_key as stream_key
+from .layer_neighbors import LayerNeighbors as LayerNeighbors
+from .layer_neighbors import Neighborhoods as Neighborhoods
+from .layer_neighbors import WalkedNeighbors as WalkedNeighbors
 from .line_hints import prefetch_line as prefetch_line
 from .negatives.known import KnownPositives as KnownPositives
 from .negatives.negative_rule import NegativeRule as NegativeRule
@@ -44,6 +47,7 @@ from .sampler_backend import find_backend as find_backend
 from .sampling_rule import Rule as Rule
 from .sampling_rule import Strategy as Strategy
 from .tensor_keys import mix_tensor as mix_tensor
+from .walks.most_visited import MostVisited as MostVisited
 from .walks.walk_rule import WalkRule as WalkRule
 from .walks.walk_sampler import Trails as Trails
 from .walks.walk_sampler import Walks as Walks

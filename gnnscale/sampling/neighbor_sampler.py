@@ -18,6 +18,9 @@ from gnnscale.store import ALWAYS, GraphStore, NodeFeatures
 
 END_OF_TIME = np.int32(np.iinfo(np.int32).max)
 
+LEAST_SLOTS = 40_000
+"""Slots that a thread is woken for; two threads were as fast as one at twice as many, and half as fast at 20,000."""
+
 
 class NeighborSampler:
     """Fixed-fan-out neighborhoods, each a function of (seed, epoch, example) alone.
@@ -91,7 +94,9 @@ class NeighborSampler:
             shape = (len(seeds), *before, fanout)
             hops[path] = Hop(path, reused_array(shape, np.int32), reused_array(shape, np.int32))
         block = Block(self.table, seeds, anchors, hops)
-        share_rows(len(seeds), self.threads, lambda rows: self._fill(block, examples, epoch, rows))
+        slots = sum(math.prod(hop.nodes.shape[1:]) for hop in hops.values())
+        least = math.ceil(LEAST_SLOTS / max(1, slots))
+        share_rows(len(seeds), self.threads, lambda rows: self._fill(block, examples, epoch, rows), least)
         return block
 
     def _fill(self, block: Block, examples: NDArray[np.int64], epoch: int, rows: slice) -> None:

@@ -1,3 +1,10 @@
+from .derived_table import AT as AT
+from .derived_table import ITEM as ITEM
+from .derived_table import OTHER as OTHER
+from .derived_table import DerivedRows as DerivedRows
+from .derived_table import FirstRows as FirstRows
+from .derived_table import PairRows as PairRows
+from .derived_table import RowCondition as RowCondition
 from .errors import ConfigError as ConfigError
 from .errors import DataError as DataError
 from .errors import GnnscaleError as GnnscaleError

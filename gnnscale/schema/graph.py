@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from gnnscale.schema.errors import SchemaError, nearest
-from gnnscale.schema.key_names import likely_key, names_key
+from gnnscale.schema.key_names import ends_like_key, likely_key, names_key
 from gnnscale.schema.table import EdgeType, Link, Table
 
 
@@ -127,12 +127,18 @@ class GraphSchema:
         linked = {link.table for link in self.links}
         keyless = next((t for t in self.tables.values() if not t.primary_key and t.name not in linked), None)
         table = self.tables[names[0]]
-        column = next(iter(sorted(table.column_names - {table.primary_key})), "column")
+        columns = [name for name in sorted(table.column_names - {table.primary_key}) if ends_like_key(name)]
+        column = columns[0] if columns else "COLUMN"
+        others = {name for other in self.tables.values() if other is not table for name in other.column_names}
+        shared = next((name for name in columns if name in others), None)
         parent = next((t.name for t in self.tables.values() if t.primary_key and t is not table), None)
         ways = [f"tables.{table.name}.foreign_keys.{column}={parent}"] if parent else []
         own = likely_key(keyless.name, sorted(keyless.column_names)) if keyless else None
         if keyless and own:
             ways.insert(0, f"tables.{keyless.name}.primary_key={own}")
+        if table.primary_key and shared:
+            # What other tables have, too, is likelier the key.
+            ways = [f"tables.{table.name}.primary_key={shared}", *ways]
         ways = ways or [f"tables.{table.name}.foreign_keys.column=table"]
         return f"the primary keys are taken to be {keys}; say what is so, as in {' or '.join(ways)}"
 

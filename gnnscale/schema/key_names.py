@@ -56,9 +56,14 @@ def likely_key(table: str, columns: Sequence[str]) -> str | None:
         for column in plain:
             if column == name or (column.startswith(name) and column.endswith(("id", "key", "no", "code", "number"))):
                 return plain[column]
-    ended = [column for column in columns if re.search(r"(id|key|code|uuid|number|no)$", column, re.IGNORECASE)]
+    ended = [column for column in columns if ends_like_key(column)]
     close = get_close_matches(f"{plain_name(table)}id", plain, n=1, cutoff=0.6)
     return plain[close[0]] if close else next(iter(ended), None)
+
+
+def ends_like_key(column: str) -> bool:
+    """Whether a column's name ends as those of keys do."""
+    return re.search(r"(id|key|code|uuid|number|no)$", column, re.IGNORECASE) is not None
 
 
 def names_key(column: str, parent: str, key: str) -> bool:

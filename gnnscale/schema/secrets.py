@@ -17,6 +17,16 @@ _PARAMETER: Final = re.compile(
     r"[^\s&;'\"]+",
     re.I,
 )
+_JDBC: Final = re.compile(r"jdbc:[^\s'\"]+", re.I)
+
+_JDBC_SECRETS: Final = (
+    # Oracle's ``user/password@host``, and properties that stand behind a comma, a slash or a bracket.
+    (re.compile(r"(:[^\s/:@'\"]+/)[^\s/@'\"]+@"), rf"\1{MASK}@"),
+    (re.compile(r"([(,/:][\w.-]*(?:password|passwd|pwd|secret|token|key)=)[^\s&;,)'\"]+", re.I), rf"\1{MASK}"),
+    (re.compile(r"([?&;]pwd=)[^\s&;'\"]+", re.I), rf"\1{MASK}"),
+)
+"""What a JDBC URL hides a password in, beside what other URIs do."""
+
 _SECRET_NAME: Final = re.compile(
     r"secret|passw|token|credential|(access|account|api|private|shared|encryption)[_.-]?key|\bsas\b|connection[_.-]?string",
     re.I,
@@ -28,7 +38,14 @@ OPEN_MAPPINGS: Final = frozenset({"conf", "options", "storage_options"})
 
 def mask_text(text: str) -> str:
     """A text with the passwords and signatures of its URIs masked."""
-    return _PARAMETER.sub(rf"\1{MASK}", _PASSWORD.sub(rf"\1{MASK}@", text))
+    return _JDBC.sub(_mask_jdbc, _PARAMETER.sub(rf"\1{MASK}", _PASSWORD.sub(rf"\1{MASK}@", text)))
+
+
+def _mask_jdbc(match: re.Match[str]) -> str:
+    url = match[0]
+    for pattern, masked in _JDBC_SECRETS:
+        url = pattern.sub(masked, url)
+    return url
 
 
 def mask_secrets(data: Any, named: bool = False) -> Any:

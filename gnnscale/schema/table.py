@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from gnnscale.schema.derived_table import AT, ITEM, OTHER, DerivedRows, PairRows
 from gnnscale.schema.errors import SchemaError, nearest
 from gnnscale.schema.time_format import EPOCH_UNITS, spark_pattern
 
@@ -72,6 +73,7 @@ class Table:
         time_format: how ``time_column`` and ``end_time`` are written, where they are text or numbers: a pattern of
             ``strptime``, such as ``%d/%m/%Y %H:%M``, or ``seconds``, ``milliseconds``, ``microseconds`` or
             ``nanoseconds`` since 1970. Without it, text is ISO 8601, and the unit of numbers is told by their range.
+        derived: how its rows follow from those of another table; it has no source then.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Table:
     kinds: Mapping[str, ValueKind] = field(default_factory=dict)
     separators: Mapping[str, str] = field(default_factory=dict)
     time_format: str | None = None
+    derived: DerivedRows | None = None
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -107,6 +110,25 @@ class Table:
             )
         if self.keys_from and not self.primary_key:
             raise SchemaError(f"table '{self.name}': keys_from needs a primary_key")
+        if self.derived is not None:
+            self._check_derived(self.derived)
+
+    def _check_derived(self, rows: DerivedRows) -> None:
+        if self.source:
+            raise SchemaError(f"table '{self.name}': give source or derived, not both")
+        if isinstance(rows, PairRows):
+            if self.primary_key or self.time_column != AT:
+                raise SchemaError(
+                    f"table '{self.name}': its rows are events at time_column '{AT}', without a primary_key"
+                )
+            parents = self.foreign_keys.get(ITEM), self.foreign_keys.get(OTHER)
+            if None in parents or parents[0] != parents[1]:
+                raise SchemaError(
+                    f"table '{self.name}': foreign_keys must name the table of the items for both, as in "
+                    f"foreign_keys: {{{ITEM}: items, {OTHER}: items}}"
+                )
+        elif self.primary_key != rows.key:
+            raise SchemaError(f"table '{self.name}': its primary_key is '{rows.key}', the key of its first rows")
 
     @property
     def named_columns(self) -> set[str]:

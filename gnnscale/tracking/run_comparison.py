@@ -84,7 +84,7 @@ def compare_runs(store: str, first: str, second: str, everything: bool = False) 
     Args:
         store: URI of the MLflow store.
         first, second: ids of runs, or beginnings of them of at least six characters.
-        everything: also settings that are the same, and metrics that one of the runs has alone.
+        everything: also settings that are the same, metrics that one of the runs has alone, and those of the machine.
 
     Raises:
         ConfigError: there is no such run, or several begin so.
@@ -101,6 +101,8 @@ def compare_runs(store: str, first: str, second: str, everything: bool = False) 
         rows += [RunRow(kind, name, x.get(name), y.get(name)) for name in names]
     figures, others = a.data.metrics, b.data.metrics
     names = sorted({*figures, *others} if everything else {*figures} & {*others})
+    # The machine's last moment says nothing of a run.
+    names = [name for name in names if everything or not name.startswith("system/")]
     rows += [RunRow("metric", name, figures.get(name), others.get(name)) for name in names]
     return rows
 

@@ -13,6 +13,7 @@ from typing import Any
 import mlflow
 from mlflow.entities import Metric, Param, RunStatus
 from mlflow.exceptions import MlflowException
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from gnnscale.config import Settings, TrackingSettings
 from gnnscale.lake import Lake, StageRecord
@@ -48,8 +49,9 @@ def connect(tracking: TrackingSettings, lake: Lake) -> str:
     found = mlflow.get_experiment_by_name(tracking.experiment)
     if found is not None:
         return str(found.experiment_id)
-    local = tracking.uri is None and lake.local
-    location = (Path(lake.uri) / ARTIFACTS).as_uri() if local else None
+    location = tracking.artifacts
+    if location is None and tracking.uri is None and lake.local:
+        location = (Path(lake.uri) / ARTIFACTS).as_uri()
     return str(mlflow.create_experiment(tracking.experiment, artifact_location=location))
 
 
@@ -156,12 +158,26 @@ def start_named_run(tracking: TrackingSettings, lake: Lake, title: str, name: st
     created = client.create_run(experiment, run_name=title)
     run = Run(created.info.run_id)
     try:
-        yield run
+        with _watched_machine(run, tracking.system_seconds):
+            yield run
     except BaseException:
         client.set_terminated(run.run_id, RunStatus.to_string(RunStatus.FAILED))
         raise
     client.set_terminated(run.run_id)
     lake.write_record(RUN_RECORD.format(query=name), {"run_id": run.run_id})
+
+
+@contextmanager
+def _watched_machine(run: Run, seconds: float) -> Iterator[None]:
+    """Have MLflow look at the machine now and then, in a thread, and keep what it sees with the run."""
+    monitor = SystemMetricsMonitor(run.run_id, seconds) if seconds else None
+    if monitor:
+        monitor.start()
+    try:
+        yield
+    finally:
+        if monitor:
+            monitor.finish()
 
 
 def last_run(settings: Settings, lake: Lake) -> Run | None:
@@ -174,8 +190,9 @@ def last_run(settings: Settings, lake: Lake) -> Run | None:
 
 
 def quiet() -> None:
-    """Keep MLflow's database migrations and hints off the terminal."""
+    """Keep MLflow's database migrations and hints off the terminal, and errors of its database, which it raises too."""
     logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="mlflow.*")
 

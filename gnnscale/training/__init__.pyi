@@ -6,10 +6,12 @@ from .distributed_context import DistributedContext as DistributedContext
 from .model_file import blend_path as blend_path
 from .model_file import load_link_model as load_link_model
 from .model_file import load_node_model as load_node_model
+from .model_file import model_bytes as model_bytes
 from .model_file import model_path as model_path
 from .model_file import save_model as save_model
-from .networks.block_sources import block_paths as block_paths
-from .networks.blocks import TowersPredictor as TowersPredictor
+from .model_file import trees_path as trees_path
+from .networks.block_sources import layer_neighbors as layer_neighbors
+from .networks.block_sources import layer_paths as layer_paths
 from .networks.network import LinkNetwork as LinkNetwork
 from .networks.network import Network as Network
 from .networks.network import NodeNetwork as NodeNetwork
@@ -17,11 +19,14 @@ from .networks.network import find_network as find_network
 from .networks.sequence_task import build_sequence_task as build_sequence_task
 from .objectives.objective import ModelSelection as ModelSelection
 from .objectives.objective import Objective as Objective
+from .predictors.layerwise_predictor import LayerwisePredictor as LayerwisePredictor
+from .predictors.layerwise_predictor import with_target_bias as with_target_bias
 from .predictors.link_predictor import EntityScores as EntityScores
 from .predictors.link_predictor import LinkPredictor as LinkPredictor
 from .predictors.link_predictor import as_entity_scores as as_entity_scores
 from .predictors.node_predictor import NodePredictor as NodePredictor
 from .task import Task as Task
+from .task_builder import Hear as Hear
 from .task_builder import build_task as build_task
 from .task_builder import check_task as check_task
 from .task_builder import find_selection as find_selection
@@ -31,6 +36,7 @@ from .throughput import THROUGHPUT as THROUGHPUT
 from .throughput import throughput_in_words as throughput_in_words
 from .train_result import FIGURES_BESIDE as FIGURES_BESIDE
 from .train_result import TrainResult as TrainResult
+from .train_result import metric_title as metric_title
 from .train_result import metrics_in_words as metrics_in_words
 from .trainer import Trainer as Trainer
 from .trees.boosted_trees import BoostedTrees as BoostedTrees

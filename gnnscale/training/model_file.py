@@ -28,6 +28,11 @@ def model_path(query: str) -> str:
     return f"_models/{query}/model.pt"
 
 
+def trees_path(query: str) -> str:
+    """Where the boosted trees are that were grown beside a query's network: a folder of their own under the root."""
+    return f"_models/{query}/trees/model.pt"
+
+
 def blend_path(query: str) -> str:
     """Where is written what a query's answers are made of beside the network, under the lake's root."""
     return f"_models/{query}/blend.json"
@@ -39,11 +44,16 @@ def save_model(lake: Lake, query: str, outcome: TrainResult) -> str:
     Returns:
         The path under the lake's root.
     """
+    lake.write_bytes(model_path(query), model_bytes(outcome))
+    return model_path(query)
+
+
+def model_bytes(outcome: TrainResult) -> bytes:
+    """The content of a model file."""
     buffer = io.BytesIO()
     content = {"weights": outcome.weights, "best": outcome.best, "description": outcome.description}
     torch.save(content, buffer)
-    lake.write_bytes(model_path(query), buffer.getvalue())
-    return model_path(query)
+    return buffer.getvalue()
 
 
 def load_link_model(

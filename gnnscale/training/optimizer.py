@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
+from typing import Any
+
 import torch
 from torch import nn
 
 from gnnscale.config import TrainingSettings
 
 
+class EagerAdamW(torch.optim.AdamW):
+    """AdamW whose steps nothing compiles: torch imports its compiler for every other one, which takes two seconds."""
+
+    step: Any = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+    add_param_group: Any = inspect.unwrap(torch.optim.AdamW.add_param_group)
+    zero_grad: Any = inspect.unwrap(torch.optim.AdamW.zero_grad)
+    state_dict: Any = inspect.unwrap(torch.optim.AdamW.state_dict)
+    load_state_dict: Any = inspect.unwrap(torch.optim.AdamW.load_state_dict)
+
+
 def build_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     """AdamW over all parameters."""
-    return torch.optim.AdamW(
-        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-    )
+    return EagerAdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
 
 
 class WeightAverage:

@@ -10,11 +10,11 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from gnnscale.batches import read_answer_shape, split_answers, split_links
+from gnnscale.batches import EntityEvents, read_answer_shape, root_edges, split_answers, split_links
 from gnnscale.config import Settings, ignored_keys
 from gnnscale.lake import Lake
 from gnnscale.nn import LinkLoss, NodeLoss, ProcessGroup, choose_loss
-from gnnscale.query import PredictiveQuery, TaskSpec
+from gnnscale.query import WINDOW, PredictiveQuery, TaskSpec
 from gnnscale.store import GraphStore
 from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.networks.network import LinkNetwork, NodeNetwork, find_network
@@ -138,6 +138,9 @@ def _link_parts(network: LinkNetwork, lake: Lake, device: torch.device | None) -
     loss = kind(options, settings.training.rank_depth)
     name, origin = settings.query.name, store.manifest.origin
     examples = split_links(network.labels(lake), name, origin, named=loss.one_positive)
+    if (roots := settings.sampling.roots) is not None:
+        window = query.aggregate.window or WINDOW
+        examples = root_edges(examples, roots, EntityEvents.read(store, query), window, origin)
     source = network.link_source(lake, examples, device)
     counts = network.target_counts(source, examples)
     objective = network.link_objective(source, examples, loss, counts)

@@ -49,13 +49,13 @@ class TrainResult:
 def metrics_in_words(figures: Mapping[str, float]) -> str:
     """The metrics of a validation, in a few words."""
     return ", ".join(
-        f"{_title(name)} {'undefined' if math.isnan(value) else f'{value:.4g}'}"
+        f"{metric_title(name)} {'undefined' if math.isnan(value) else f'{value:.4g}'}"
         for name, value in figures.items()
         if name not in FIGURES_BESIDE
     )
 
 
-def _title(name: str) -> str:
+def metric_title(name: str) -> str:
     """``map@10`` as ``MAP@10``: the usual spelling of a metric."""
     metric, at, length = name.partition("@")
     return (metric.upper() if metric in ACRONYMS else metric.replace("_", " ")) + at + length

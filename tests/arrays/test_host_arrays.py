@@ -188,7 +188,10 @@ def test_a_scratch_folder_of_a_process_that_is_gone_goes_with_what_works_in_it(t
         (abandoned / "logs").mkdir(parents=True)
         (abandoned / "lock").touch()
         (tmp_path / "ray-of-somebody").mkdir()
-        process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", str(abandoned / "socket")])
+        code = "import time; print('up', flush=True); time.sleep(600)"
+        process = subprocess.Popen([sys.executable, "-c", code, str(abandoned / "socket")], stdout=subprocess.PIPE)
+        # Popen returns a moment before the command of the new process can be read.
+        assert process.stdout is not None and process.stdout.readline() == b"up\n"
         remove_abandoned(tmp_path, "*", end_processes)
         assert process.wait(10) == -9 and not abandoned.exists()
         assert kept.name.startswith("ray-") and kept.exists() and (tmp_path / "ray-of-somebody").exists()

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnnscale.batches import BatchBuilder, Examples, PairBatch, read_examples
+from gnnscale.batches import BatchBuilder, Examples, PairBatch, TargetBatch, read_examples
 from gnnscale.batches.neighborhoods.candidates import known_pairs
 from gnnscale.config.sections.sampling import SamplingSettings
 from gnnscale.query.anchors import Split
@@ -295,6 +295,20 @@ def test_which_targets_are_there_is_said_of_each_anchor(shop, ending):
     for day in (0, 20, 53):
         valid = torch.cat([part.valid for part in builder.all_targets(day * DAY, size=7)])
         assert valid.tolist() == (ending.valid_until["products"] > day * DAY).tolist()
+
+
+@pytest.mark.parametrize("most", [0, 2])
+def test_of_a_target_the_latest_events_are_seen_up_to_the_number_that_may_be(shop, store, builder, examples, most):
+    anchor, nodes = int(examples.anchors[0]), np.arange(store.node_count("products"))
+    limited = BatchBuilder(store, shop.query, shop.settings.sampling, (), 0, max_target_neighbors=most)
+    whole, found = (some.build_targets(nodes, anchor) for some in (builder, limited))
+    assert (whole.present.sum(1) > 2).any()
+    assert found.present.sum(1).tolist() == whole.present.sum(1).clamp(max=most).tolist()
+
+    def ages(batch: TargetBatch) -> list[list[float]]:
+        return [sorted(part.tolist()) for part in batch.event_age.split(batch.present.sum(1).tolist())]
+
+    assert ages(found) == [own[:most] for own in ages(whole)]
 
 
 def test_a_batch_does_not_depend_on_the_batches_before_it(builder: BatchBuilder, examples: Examples) -> None:

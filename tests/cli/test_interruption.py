@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gnnscale.cli.interruption import SECONDS
 from tests.cluster import ROOT
 
 PROGRAM = """
@@ -33,6 +34,8 @@ sys.exit(cli.main([]))
 
 WAITS = "time.sleep(600)"
 AS_CTRL_C = "try:\n        time.sleep(600)\n    except KeyboardInterrupt:\n        raise KeyboardInterrupt from None"
+SLOW = "Slow = type('Slow', (), {'__del__': lambda self: time.sleep(3)})"
+FINALIZES = f"{SLOW}\n    for _ in range(3): Slow()\n    time.sleep(600)"
 HANGS = "try:\n        time.sleep(600)\n    finally:\n        time.sleep(600)"
 TAKEN = "signal.signal(signal.SIGINT, lambda *a: None); signal.signal(signal.SIGTERM, lambda *a: None)"
 
@@ -76,6 +79,12 @@ def test_one_signal_or_three_end_it_in_a_line(tmp_path: Path, number: int, statu
 def test_sigterm_that_a_library_raises_as_ctrl_c_stays_sigterm(tmp_path: Path) -> None:
     found, said, _ = interrupted(tmp_path, signal.SIGTERM, 1, AS_CTRL_C)
     assert found == 143 and said.startswith("terminated: ")
+
+
+def test_what_python_drops_in_a_finalizer_comes_again(tmp_path: Path) -> None:
+    found, said, seconds = interrupted(tmp_path, signal.SIGTERM, 1, FINALIZES)
+    assert (found, said) == (143, "terminated: tables that were committed stay; run again to go on\n")
+    assert seconds < SECONDS
 
 
 @pytest.mark.parametrize(("work", "before"), [(HANGS, "pass"), (WAITS, TAKEN)], ids=["hangs", "handler is taken"])

@@ -1,5 +1,6 @@
 """``gnnscale query`` says what a question means before anything is done, or points at its fault."""
 
+import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -44,6 +45,8 @@ def stamps(folder: str | Path) -> dict[Path, int]:
 
 
 def ask(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    # What building a lake has said, perhaps to the stream of a test that is over, is none of the command's.
+    capsys.readouterr()
     status = main(["query", *arguments])
     out, err = capsys.readouterr()
     assert "Traceback" not in err
@@ -76,9 +79,10 @@ def test_undescribed_tables_are_told_as_they_are_taken_and_nothing_is_written(ca
     status, out, _ = ask(capsys, text, "--lake", raw_lake, "--explain")
     assert status == 0
     assert "users: key user_id, no time" in out and "orders: no key, time ordered_at" in out
+    assert "user_id -> users" in out and "amount numerical" in out
     assert "the sum of orders.amount in the 7 days after the anchor" in out and "regression" in out
     # Where there is no graph yet, nothing tells when it would be asked.
-    assert "validation" not in out
+    assert "validation" not in out and "known once the lake holds a graph" in out
     assert stamps(raw_lake) == before
 
 
@@ -148,3 +152,43 @@ def test_a_question_needs_a_lake(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["query", TEXT])
     assert "--lake" in capsys.readouterr().err
+
+
+def test_a_table_that_is_not_there_and_a_file_for_a_lake_are_named(capsys, raw_lake):
+    status, _, err = ask(capsys, TEXT, "--lake", raw_lake, "--explain", "tables.order.time_column=ordered_at")
+    assert status == 2 and "error: unknown table 'order' in the configuration. Did you mean 'orders'?" in err
+    file = next(str(path) for path in Path(raw_lake).iterdir() if path.is_file())
+    status, _, err = ask(capsys, TEXT, "--lake", file, "--explain")
+    assert status == 2 and f"error: {file} is a file; a lake is a folder of tables, such as {raw_lake}" in err
+
+
+def test_somebody_who_is_not_there_is_told_before_anything_is_made(capsys, shop, graph_lake):
+    Lake(graph_lake).write("ids_customers", shop.lake.read("ids_customers"))
+    text = "PREDICT COUNT(purchases.*, 0, 7, days) FOR customers.customer_id IN ('c001', 'nobody')"
+    status, _, err = ask(capsys, text, "--lake", graph_lake, "--explain")
+    assert status == 2
+    assert "error: 1 of 2 keys are not a customer_id of 'customers', such as 'nobody'" in err
+
+
+def test_rows_that_have_come_bring_the_graph_up_to_date_unless_it_is_to_be_kept(capsys, shop, tmp_path):
+    lake = Lake(shutil.copytree(shop.lake.uri, tmp_path / "lake"))
+    raw = shutil.copytree(Path(shop.lake.uri).parent / "raw", tmp_path / "raw")
+    record = recipe_record(shop.settings)
+    for table in record["tables"].values():
+        table["source"] = str(raw / Path(table["source"]).name) if table.get("source") else table.get("source")
+    lake.write_record("recipe", record)
+    told = "purchases has changed since the graph was built: "
+    ask_all = [TEXT, "--lake", lake.uri]
+    assert told not in ask(capsys, *ask_all, "--explain")[1]
+
+    purchases = pq.read_table(raw / "purchases.parquet")
+    pq.write_table(pa.concat_tables([purchases, purchases.slice(0, 5)]), raw / "purchases.parquet")
+    assert f"{told}a run brings it up to date first" in ask(capsys, *ask_all, "--explain")[1]
+    assert f"{told}it is kept as it was" in ask(capsys, *ask_all, "--explain", "--keep-graph")[1]
+    assert "graph     would run" in ask(capsys, *ask_all, "--dry-run")[1]
+    assert "graph     would" not in ask(capsys, *ask_all, "--dry-run", "--keep-graph")[1]
+
+    # A lake that was copied without its tables answers as it is.
+    shutil.rmtree(raw)
+    status, out, _ = ask(capsys, *ask_all, "--explain")
+    assert status == 0 and told not in out

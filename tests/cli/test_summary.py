@@ -44,3 +44,18 @@ def test_links_of_one_metric_are_shown_by_it_for_every_part_of_the_targets():
     table = comparison_table({**record, "metrics": [metric], "rows": rows}, "one metric")
     assert [column.header for column in table.columns[1:3]] == ["NDCG@5", "new NDCG@5"]
     assert [list(column.cells) for column in table.columns[1:3]] == [["0.5000"], ["0.2500"]]
+
+
+def test_a_narrow_terminal_gets_fewer_figures_and_none_in_pieces():
+    values = np.random.default_rng(0).normal(100, 10, (300, 1))
+    methods = [MethodScores(name, values + by) for name, by in (("model", 1), ("own_past", 20))]
+    record = compare_scores(REGRESSION, methods, values, resamples=50).to_dict()
+    heads = {}
+    for width in (40, 200):
+        console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+        print_comparison(record, console, "spend")
+        lines = console.file.getvalue().splitlines()
+        assert "…" not in "".join(lines) and max(map(len, lines[:7])) <= width
+        heads[width] = [cell.strip() for cell in lines[2].strip("┃ ").split("┃")]
+    assert heads[40] == ["method", "MAE ↓", "than Model"]
+    assert set(heads[40]) < set(heads[200])

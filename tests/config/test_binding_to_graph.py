@@ -3,7 +3,7 @@
 import pytest
 
 from gnnscale.config import bind_query, build_settings, plan_query_anchors
-from gnnscale.schema import DataError, QueryError, ValueKind
+from gnnscale.schema import ConfigError, DataError, QueryError, ValueKind
 
 DAY = 86_400
 SIXTY, THIRTY = (0, 60 * DAY), (10 * DAY, 40 * DAY)
@@ -61,3 +61,27 @@ def test_a_query_without_windows_is_asked_at_the_end_of_all_times(shop):
     plan = plan_query_anchors(settings, query, ranges)
     assert plan.static and plan.latest == 71 * DAY
     assert plan_query_anchors(settings, query, {"customers": None}).static
+
+
+def test_what_a_ranking_is_judged_by_is_configured(shop):
+    settings = {"evaluation": {"headline": "recall@50", "baselines": ["content", "popularity"]}}
+    _, query = bound(shop, shop.settings.query.text, **settings)
+    task, usual = query.task_type, shop.query.task_type
+    assert task.metrics == ("recall@50", *usual.metrics) and task.validation[0] == "recall@50"
+    assert task.baselines == ("content", "popularity") and task == usual
+    with pytest.raises(ConfigError, match="are for rankings, and this asks for regression"):
+        bound(shop, "PREDICT COUNT(purchases.*, 0, 7) FOR EACH customers.customer_id", **settings)
+
+
+def test_what_is_new_is_asked_for_within_a_window_alone(shop):
+    def asked(text: str):
+        content = {**shop.content, "query": {"name": "q", "text": text, "new_only": True}}
+        return bind_query(build_settings(content), shop.manifest)
+
+    assert asked(shop.settings.query.text).new_only and not shop.query.new_only
+    for text in (
+        "PREDICT COUNT(purchases.*, 0, 7) FOR EACH customers.customer_id",
+        "PREDICT LIST_DISTINCT(purchases.product_id) RANK TOP 5 FOR EACH customers.customer_id",
+    ):
+        with pytest.raises(ConfigError, match=r"query\.new_only=true is for rankings by LIST_DISTINCT with a window"):
+            asked(text)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gnnscale.config import Positive, Section, read_options
-from gnnscale.config.sections.settings import TextSettings
+from gnnscale.config.sections.text import TextSettings
 from gnnscale.etl.text import open_encoder
 from gnnscale.retrieval import IndexSetting
 from gnnscale.sampling import NegativeRule

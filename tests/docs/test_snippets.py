@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pytest
 import scipy.sparse
 import torch
+from pyspark.sql import SparkSession
 
 import gnnscale as gs
 from gnnscale.config import Section, plan_query_anchors
@@ -169,11 +171,21 @@ def test_a_mix_is_fitted_and_judged(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["model"].weights.sum() == pytest.approx(1) and "recall@20" in capsys.readouterr().out
 
 
+def test_stages_run_while_a_ray_is_on_spark(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    asked: list[tuple[Any, ...]] = []
+    # tests/pipeline/test_cluster trains on one.
+    question = SimpleNamespace(run=lambda *arguments: asked.append(arguments))
+    run(snippet("platform.md", "ray_on_spark"), {"gs": gs, "spark": spark, "question": question, "lake": "lake"})
+    assert asked == [("lake", ["train", "embed"])]
+
+
 def test_every_snippet_is_looked_at() -> None:
     taken = [
         snippet(*place)
         for place in (
             ("collaborative.md", "make_recommender"),
+            ("platform.md", "ray_on_spark"),
             ("training.md", "sampler.sample"),
             ("training.md", "NodeLoader"),
             ("training.md", "pinball"),

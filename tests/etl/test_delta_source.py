@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from gnnscale.etl.spark.delta_source import has_jvm_delta, read_delta
 from gnnscale.etl.spark.session import open_session
+from gnnscale.etl.spark.source_scan import reaches
 from gnnscale.etl.spark.write_tables import read_table, write_table
 from gnnscale.lake import Lake
 from gnnscale.schema import LakeError
@@ -170,3 +171,18 @@ def test_a_lake_can_be_in_any_folder(spark, tmp_path, folder):
     write_table(lake, "t", frame_of(spark, id=[1, 2]))
     assert sorted(lake.read("t")["id"].to_pylist()) == [1, 2]
     assert sorted(row["id"] for row in read_table(spark, lake, "t").collect()) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("uri", "options", "expected"),
+    [
+        ("/tmp/lake", {"AWS_REGION": "x"}, True),
+        ("file:///tmp/lake", {}, True),
+        ("hdfs://host/lake", {}, True),
+        # Spark as it comes knows s3a alone, by a JAR that is not there.
+        ("s3://bucket/lake", {}, False),
+        ("hdfs://host/lake", {"key": "that Spark is not told"}, False),
+    ],
+)
+def test_tasks_read_what_the_jvm_can_not_reach(spark, uri, options, expected):
+    assert reaches(spark, uri, options) is expected

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,37 @@ def test_no_java_or_an_old_one_is_said_with_what_to_run(tmp_path: Path, monkeypa
     monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path / "old", "11.0.2")))
     with pytest.raises(GnnscaleError, match="is 11"):
         choose_java()
+
+
+def test_a_java_that_ends_before_it_answers_is_told(tmp_path: Path) -> None:
+    program = """
+from gnnscale.config import SparkSettings
+from gnnscale.etl import open_session
+from gnnscale.schema import LostProcessError
+try:
+    open_session(SparkSettings())
+except LostProcessError as error:
+    print(error)
+"""
+    environment = {**os.environ, "JAVA_HOME": str(fake_java(tmp_path / "gone", "17.0.15"))}
+    run = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert run.stdout.startswith("Spark's JVM has ended before it answered: something has killed it"), run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_a_killed_java_leaves_no_traceback_of_pyspark(tmp_path: Path) -> None:
+    program = """
+import time
+from pyspark import SparkContext
+from gnnscale.config import SparkSettings
+from gnnscale.etl import open_session
+session = open_session(SparkSettings(master="local[1]", driver_memory="1g"))
+# The first task begins to tell of its accumulators.
+assert session.sparkContext.parallelize([1, 2]).map(lambda row: row).count() == 2
+SparkContext._gateway.proc.kill()
+time.sleep(2)
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+    assert run.returncode == 0 and "Traceback" not in run.stderr, run.stderr

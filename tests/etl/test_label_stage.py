@@ -178,3 +178,19 @@ RECORDS = {
 def test_a_record_is_told_in_a_few_words(text):
     splits = {"train": {"examples": 7, **RECORDS[text]}, "validation": {"examples": 2}, "test": {"examples": 1}}
     assert describe_labels({"splits": splits, "classes": ["a", "b"] if "distinct" in RECORDS[text] else []}) == text
+
+
+def test_what_was_had_before_the_anchor_is_no_target_of_what_is_new(spark, shop, copied):
+    settings = build_settings({**shop.content, "query": {**shop.content["query"], "name": "new", "new_only": True}})
+    build_labels(spark, copied, settings, shop.manifest)
+    labels = copied.read("labels_new").to_pandas()
+    raw = shop.raw["purchases"].dropna(subset=["product_id"])
+    micros = raw["bought_at"].astype("datetime64[us, UTC]").astype("int64")
+    customers, products = shop.ids("customers"), shop.ids("products")
+    expected = set()
+    for entity, anchor, targets, split in expected_labels(shop):
+        before = raw[(micros <= anchor * 1_000_000) & (raw["customer_id"].map(customers) == entity)]
+        left = tuple(p for p in targets if p not in set(before["product_id"].map(products)))
+        expected |= {(entity, anchor, left, split)} if left else set()
+    found = {(r.entity, r.anchor_time, tuple(r.targets), r.split) for r in labels.itertuples() if len(r.targets)}
+    assert found == expected and len(found) < shop.lake.read("labels_next_week").num_rows

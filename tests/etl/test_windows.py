@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from gnnscale.etl.labels import windows as subject
 from gnnscale.etl.labels.windows import Measure, aggregate_windows, fill_empty
-from gnnscale.query.parser import FUNCTIONS
+from gnnscale.query.syntax.parser import FUNCTIONS
 from gnnscale.query.window import LONG_AGO, Window, shift
 
 DAY = 86_400

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -164,6 +165,20 @@ def test_headlines_hold_the_model_against_the_best_baseline() -> None:
     assert gap is not None
     assert gap.mean == pytest.approx(found[0].value - whole.result(best).metrics["map@10"])
     assert {line.verdict for line in headlines(comparison(model_is_perfect=False), HEADLINES)[:2]} == {"worse"}
+
+
+def test_cards_are_by_the_headline_of_the_query() -> None:
+    """Of what is asked for by another metric, that one; where some entities are cold, they have one of their own."""
+    whole = comparison()
+    assert report_on(whole).cards() == list(HEADLINES)
+    other = replace(whole, metrics=(whole.metric("ndcg@10"), *whole.metrics))
+    assert report_on(other).cards() == [("ndcg@10", part) for part in PARTS]
+    cold = replace(whole, results=(*whole.results, *(replace(own, among="cold") for own in whole.results[::3])))
+    assert report_on(cold).cards() == [*HEADLINES, ("map@10", "cold")]
+
+
+def report_on(whole: Comparison) -> LinkReport:
+    return LinkReport("t", "q", "2017-12-26", whole)
 
 
 def test_empty_lists_render() -> None:

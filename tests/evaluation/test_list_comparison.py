@@ -67,6 +67,20 @@ def test_each_part_is_scored_against_its_own_truth(
             assert comparison.result(method.name, among).metrics == expected.means
 
 
+def test_entities_with_and_without_a_past_are_scored_apart(
+    methods: list[MethodLists], truth: Ragged, past: History
+) -> None:
+    cold = np.arange(N) % 3 == 0
+    found = compare_lists(LINKS, methods, truth, past.past, ITEMS, cold=cold)
+    assert found.parts == (*PARTS, "warm", "cold")
+    for name, rows in (("warm", np.flatnonzero(~cold)), ("cold", np.flatnonzero(cold))):
+        for method in methods:
+            alone = evaluate_ranking(method.all[rows], truth.take(rows), ITEMS)
+            result = found.result(method.name, name)
+            assert result.evaluated == alone.n_evaluated
+            assert result.metrics["map@10"] == pytest.approx(alone.means["map@10"])
+
+
 def test_intervals_and_differences_are_those_of_the_entities(
     comparison: Comparison, methods: list[MethodLists], truth: Ragged, past: History
 ) -> None:

@@ -54,7 +54,7 @@ def write_recipe(folder: Path, kind: str) -> Path:
             "orders": {"source": str(folder / "orders.parquet"), "time_column": "created_at"},
         },
         "query": {"name": kind, "text": VALUES if kind == "values" else LINKS},
-        "training": {"epochs": 3, "batch_size": 32, "gpu": "no", "checkpoint_steps": 5},
+        "training": {"epochs": 3, "batch_size": 32, "gpu": "no", "checkpoint_steps": 5, "workers": 2},
         "evaluation": {"resamples": 50},
         "spark": {"master": "local[2]", "driver_memory": "1g", "shuffle_partitions": 2},
     }

@@ -10,19 +10,16 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from rich.console import Console
 
 from gnnscale.config import build_settings
-from gnnscale.lake import Lake, write_stage
+from gnnscale.lake import Lake
 from gnnscale.pipeline.open_graph import open_graph
-from gnnscale.pipeline.stages.graph_stage import GraphStage
-from gnnscale.pipeline.stages.label_stage import LabelStage
-from gnnscale.pipeline.stages.stage import PipelineContext
 from gnnscale.training import Trainer, build_task, model_path
 from tests.cluster import command_line, descendants
 from tests.conftest import Shop
 from tests.faults.faults import FAULTS
 from tests.faults.runs import Place, copy_lake
+from tests.stage_records import record_stages
 
 STRIKE = {fault.name: fault for fault in FAULTS}
 
@@ -71,12 +68,7 @@ def test_training_that_is_interrupted_or_killed_runs_again_as_if_nothing_had_bee
 ) -> None:
     copy_lake(Path(shop.lake.uri), place.lake)
     lake, settings = Lake(place.lake), build_settings({**shop.content, "lake": {"uri": str(place.lake)}})
-    # The shop was built without stages, so that the lake lacks a record of each.
-    context = PipelineContext(settings, Console(file=io.StringIO()))
-    for kind in (GraphStage, LabelStage):
-        stage = kind(context)
-        upstream = stage.upstream(stage.after) if stage.after else ""
-        write_stage(lake, stage.record_name, stage.digest(), 0.0, "done", stage.outputs(), upstream)
+    record_stages(settings)
 
     write_recipe(place, shop.content, epochs=10_000, patience=10_000)
     status, said = struck(place, "train", "interrupt three times", is_training, tmp_path / "interrupted.log")

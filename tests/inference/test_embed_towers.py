@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -48,6 +49,33 @@ def test_vectors_are_those_that_validation_ranked_by(shop: Shop, tmp_path: Path,
     np.testing.assert_allclose(targets[:, :-1], products, rtol=1e-4, atol=1e-5)
     pairs = read_pairs(lake, "next_week", anchor)
     assert len(pairs.counts) == 40 and not pairs.counts.any()
+
+
+def test_vectors_start_from_those_of_what_was_had(shop: Shop, tmp_path: Path) -> None:
+    """Told event by event, from the raw rows."""
+    given = {"entity_start": "targets", "target_hidden": 8, "temperature": 0.1}
+    settings, lake, trainer = train_towers(shop, tmp_path, **given)
+    store, anchor = GraphStore.open(lake), shop.plan.test
+    embed(settings, lake, store, anchors_of(shop.plan))
+    model, task = trainer.model.eval(), trainer.task
+    raw, ids = shop.raw["purchases"].dropna(subset=["product_id"]), shop.ids("products")
+    past = raw[raw["bought_at"] <= pd.Timestamp(anchor, unit="s", tz="UTC")]
+    with torch.no_grad():
+        anchors = np.full(40, anchor - store.manifest.origin, np.int32)
+        wanted = model.share * model.entity(task.source.blocks.around(np.arange(40), anchors))
+        products = model.encode_targets(TargetRows.of(store.features("products"), np.arange(30)))
+        for customer, node in shop.ids("customers").items():
+            own = past.loc[past["customer_id"] == customer, "product_id"].map(ids).dropna().astype(int)
+            if len(own):
+                wanted[node] += products[own.to_list()].mean(0)
+    wanted = torch.nn.functional.normalize(wanted, dim=1) / 0.1**0.5
+    np.testing.assert_allclose(read_vectors(lake, "customers", anchor)[:, :-1], wanted, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(read_vectors(lake, "products", anchor)[:, :-1], products, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ConfigError, match=r"embedding\.only_changed does not go with model\.entity_start=targets"):
+        model_receptive_fields(settings, store, shop.query)
+    content = {**settings.model_dump(mode="json"), "embedding": {"method": "layerwise"}}
+    with pytest.raises(ConfigError, match=r"embedding\.method=layerwise does not go with model\.entity_start=targets"):
+        build_settings(content)
 
 
 def test_samples_do_not_depend_on_how_the_sweep_is_cut(shop: Shop, tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fitted]:
     session = open_session(spark_settings(), "gnnscale tests")
     session.conf.set("spark.sql.shuffle.partitions", "3")
     session.read.parquet(str(folder / "raw" / "purchases.parquet")).createOrReplaceTempView("bought")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    # Its own, whatever another test beside has started on this host.
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         products = folder / "products.parquet"
         frames["products"].to_parquet(products)
@@ -144,6 +145,8 @@ def test_figures_stand_beside_those_of_the_baselines(fitted: Fitted) -> None:
         ({"entities": ["nobody"]}, DataError, "'nobody' is not a customer_id of 'customers'"),
         ({"entities": ["x", "c001", "y"]}, DataError, "'x', 'y' are none of the keys customer_id of 'customers'"),
         ({"entities": "nobody"}, DataError, "'nobody' is not a customer_id of 'customers'"),
+        ({"entities": [7]}, DataError, "^7 is not a customer_id of 'customers'$"),
+        ({"as_of": "2000-01-01"}, ConfigError, "nothing is known before 20"),
         ({"k": 0}, ConfigError, "k=0"),
         ({"as_of": "soon"}, ConfigError, "as_of is 'soon'"),
     ],

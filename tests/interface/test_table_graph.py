@@ -84,7 +84,7 @@ def test_a_graph_says_what_it_took_for_what() -> None:
         {"users": USERS, "orders": ORDERS}, settings={"users": {"columns": {"age": "categorical"}}}
     )
     lines = repr(graph).splitlines()
-    assert lines[0] == "Graph of 2 tables and 1 links"
+    assert lines[0] == "Graph of 2 tables and 1 link"
     assert "users: 2 rows, pandas frame" in lines and "orders: 3 rows, pandas frame" in lines
     shown = {line.split()[0]: line for line in lines[1:] if line.startswith("  ")}
     assert shown["user_id"].endswith("-> users, by name")
@@ -93,6 +93,31 @@ def test_a_graph_says_what_it_took_for_what() -> None:
     assert "primary key, by name" in repr(graph)
     page = graph._repr_html_()
     assert page.count("<table>") == 2 and "primary key, by name" in page and "-&gt; users, by name" in page
+
+
+def test_a_column_that_may_be_an_end_is_pointed_out_until_that_is_said() -> None:
+    users = USERS.assign(closed_at=pd.Timestamp("2024-03-01"))
+    hint = "the end of the row? (tables.users.end_time=closed_at)"
+    assert hint in repr(gs.Graph.from_tables({"users": users, "orders": ORDERS}))
+    said = gs.Graph.from_tables({"users": users, "orders": ORDERS}, settings={"users": {"end_time": "closed_at"}})
+    assert hint not in repr(said) and "end of the row, as declared" in repr(said)
+
+
+@pytest.mark.parametrize("described", [{}, {"time_format": "%d/%m/%Y"}, {"columns": {"ordered_at": "categorical"}}])
+def test_text_that_reads_like_days_is_pointed_out(described: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    written = ORDERS.assign(ordered_at=["26/10/2024", None, "3/1/2024"], code=["1/2", "x", None], no=["20240131"] * 3)
+    if "time_format" in described:
+        described = described | {"time_column": "ordered_at"}
+    gs.Graph.from_tables({"users": USERS, "orders": written}, settings={"orders": described})
+    told = [record.getMessage() for record in caplog.records]
+    if described:
+        assert not told
+    else:
+        (line,) = told
+        assert line.startswith(
+            "column 'ordered_at' of 'orders' is text, such as '26/10/2024', and taken for categories"
+        )
+        assert line.endswith("tables.orders.time_column=ordered_at and tables.orders.time_format='%d/%m/%Y'")
 
 
 def test_what_is_said_of_a_table_is_not_inferred() -> None:

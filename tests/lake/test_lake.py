@@ -9,6 +9,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from gnnscale.lake import Lake, check_readable, find_source, read_rows
+from gnnscale.lake.delta_log import logged_commits
 from gnnscale.schema import LakeError
 
 
@@ -32,6 +33,18 @@ def test_what_is_written_is_read_back(lake):
 def test_batches_are_written_as_a_table_is(lake):
     lake.write("numbers", NUMBERS.to_reader(max_chunksize=1))
     assert lake.read("numbers").sort_by("x").to_pydict() == NUMBERS.to_pydict()
+
+
+@pytest.mark.parametrize("folder", ["plain", "a #1 lake", "a?b"])
+def test_commits_are_known_wherever_the_lake_is(tmp_path, folder):
+    lake = Lake(tmp_path / folder)
+    for rows in (1, 2, 3):
+        lake.write("numbers", NUMBERS.slice(0, rows))
+    found, plain = lake.history("numbers"), lake.open("numbers").history()
+    assert [entry["version"] for entry in found] == [2, 1, 0] and all(entry["operation"] for entry in found)
+    # delta-rs sees none under some paths; what it sees elsewhere is what the log says.
+    assert not plain or found == plain == logged_commits(tmp_path / folder / "numbers" / "_delta_log")
+    assert lake.history("numbers", 1) == found[:1]
 
 
 def test_an_overwrite_may_have_other_columns_and_leaves_the_old_version(lake):

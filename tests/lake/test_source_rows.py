@@ -66,6 +66,18 @@ def test_times_of_96_bits_are_instants(tmp_path):
     assert open_rows(find_source("t", str(tmp_path / "t.parquet"))).plain
 
 
+def test_an_index_of_pandas_is_a_column_where_it_has_a_name(tmp_path):
+    """One without tells where a row stood before the sort: of what follows, perhaps."""
+    frame = pd.DataFrame({"day": [3, 1, 2], "paid": [1.5, 2.5, 3.5]}).sort_values("day")
+    frame.to_parquet(tmp_path / "unnamed.parquet")
+    frame.rename_axis("bill").to_parquet(tmp_path / "named.parquet")
+    frame.rename(columns={"paid": "__index_level_7__"}).to_parquet(tmp_path / "own.parquet")
+    assert "__index_level_0__" in pq.read_schema(tmp_path / "unnamed.parquet").names
+    assert rows_of(tmp_path / "unnamed.parquet")[0] == {"day": 1, "paid": 2.5}
+    assert rows_of(tmp_path / "named.parquet")[0] == {"day": 1, "paid": 2.5, "bill": 1}
+    assert list(rows_of(tmp_path / "own.parquet")[0]) == ["day", "__index_level_7__"]
+
+
 def test_a_file_with_names_alone_has_columns(tmp_path):
     (tmp_path / "t.csv").write_text("a,b\n")
     assert rows_of(tmp_path / "t.csv") == []

@@ -20,6 +20,12 @@ def test_columns_are_centred_and_scaled_by_the_sample_alone() -> None:
     )
 
 
+def test_an_entity_without_columns_has_no_pieces() -> None:
+    pieces = PiecewiseLinearEncoding(0)
+    pieces.fit(torch.zeros(9, 0))
+    assert pieces(torch.zeros(2, 0)).shape == (2, 0)
+
+
 def test_pieces_fill_one_after_the_other() -> None:
     pieces = PiecewiseLinearEncoding(2)
     pieces.fit(torch.stack([torch.linspace(0, 8, 81), torch.full((81,), 5.0)], dim=1))

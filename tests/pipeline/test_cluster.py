@@ -14,22 +14,28 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 import yaml
 from deltalake import DeltaTable
+from ray.util import get_node_ip_address
+from rich.console import Console
 
 from gnnscale.batches.blocks.shard_reader import ShardReader
 from gnnscale.config import build_settings
 from gnnscale.etl.subgraph_shards.sample_shards import build_shards
 from gnnscale.lake import Lake
 from gnnscale.lake.stages import write_stage
+from gnnscale.pipeline import Pipeline, PipelineContext
 from gnnscale.pipeline.stages.shard_stage import plan_shards
 from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import GraphManifest
 from gnnscale.store import GraphStore
+from gnnscale.training import model_path
 from tests.cluster import Cluster, wait_until
 from tests.conftest import SPARK, Shop
 from tests.pipeline.event_log import event_log_conf, of_kind, read_events, stage_tasks
 from tests.pipeline.squares_job import APP, ROWS
+from tests.stage_records import record_stages
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +55,7 @@ def rows_in_order(table: Path) -> pa.Table:
     return pa.concat_tables([pq.read_table(table / file) for file in files])
 
 
-def test_the_graph_is_the_one_that_one_machine_builds(
+def test_graph_and_labels_are_those_that_one_machine_builds(
     cluster: Cluster, shop: Shop, shop_content: dict[str, Any], tmp_path: Path
 ) -> None:
     content = {**shop_content, "lake": {"uri": str(tmp_path / "lake")}}
@@ -66,6 +72,37 @@ def test_the_graph_is_the_one_that_one_machine_builds(
     assert len(tables) == 3 + 2 * 4
     for table in tables:
         assert rows_in_order(there / table) == rows_in_order(here / table), table
+    cluster.submit("jobs/build_labels.py", str(recipe), conf=SPARK.conf)
+    assert rows_in_order(there / f"labels_{QUERY}") == rows_in_order(here / f"labels_{QUERY}")
+
+
+def test_a_ray_on_its_executors_trains_as_this_process_does(
+    cluster: Cluster, shop: Shop, shop_content: dict[str, Any], tmp_path: Path
+) -> None:
+    found = {}
+    for name, workers in (("executors", 2), ("alone", 1)):
+        folder = tmp_path / name
+        content = {**shop_content, "training": {**shop_content["training"], "workers": workers}}
+        content = write_recipe(content, copy_lake(shop, folder / "lake"), folder, shop_content["sampling"]["strategy"])
+        record_stages(build_settings(content))
+        if name == "executors":
+            # Ray takes the loopback address for that of its node, where its head does not listen.
+            conf = {**SPARK.conf, "spark.driver.host": get_node_ip_address()}
+            conf["spark.driver.bindAddress"] = conf["spark.driver.host"]
+            recipe = str(folder / "shop.yaml")
+            waits = {
+                "RAY_ON_SPARK_BACKGROUND_JOB_STARTUP_WAIT": "5",
+                "RAY_ON_SPARK_RAY_WORKER_NODE_STARTUP_INTERVAL": "1",
+            }
+            job = cluster.submit("tests/pipeline/ray_on_spark_job.py", recipe, conf=conf, env=waits, seconds=400)
+            told = json.loads(next(line for line in job.splitlines() if line.startswith("{")))
+            # The head takes no work, and each executor has a core.
+            assert told == {"nodes": [0, 1, 1], "rows": 7, "left": []}
+        else:
+            with Pipeline(PipelineContext(build_settings(content), Console(quiet=True))) as pipeline:
+                pipeline.run(["train"])
+        found[name] = torch.load(folder / "lake" / model_path(QUERY))["weights"]
+    torch.testing.assert_close(found["executors"], found["alone"], rtol=2e-5, atol=2e-5)
 
 
 def test_a_job_outlives_an_executor_that_is_killed(cluster: Cluster, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from gnnscale.store import GraphStore
 from gnnscale.training import model_path
 from tests.conftest import Shop
 from tests.embedded_shop import TABLES, anchors_of, copy_shop, sweep_files, tables_of, train_towers
-from tests.ray_actors import actor_processes
+from tests.ray_actors import actor_processes, wait_for_end
 
 pytestmark = pytest.mark.slow
 
@@ -104,8 +104,8 @@ def test_a_killed_worker_is_replaced_and_its_partition_done_again(shop: Shop, wh
 
     def kill(rows: int) -> None:
         done[0] += rows
-        if not killed and done[0] > 20 and len(actor_processes("_Encoder", ours=False)) == 2:
-            killed.append(actor_processes("_Encoder", ours=False)[0])
+        if not killed and done[0] > 20 and len(actor_processes("_Encoder")) == 2:
+            killed.append(actor_processes("_Encoder")[0])
             os.kill(killed[0], signal.SIGKILL)
 
     summary = embed_lake(settings, lake, anchors_of(shop.plan), kill)
@@ -127,12 +127,11 @@ def test_a_driver_that_was_killed_leaves_what_it_finished(shop: Shop, whole: Lak
     while len(sweep_files(lake)) < 12:
         assert driver.poll() is None and time.monotonic() < deadline
         time.sleep(0.002)
+    encoders = actor_processes("_Encoder", driver.pid)
     driver.kill()
     driver.wait()
-    while actor_processes("_Encoder", ours=False):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    assert not lake.exists(TABLES[-1])
+    wait_for_end(encoders, "_Encoder")
+    assert encoders and not lake.exists(TABLES[-1])
     left = sweep_files(lake)
     summary = embed_lake(settings, lake, anchors)
     after = sweep_files(lake)
@@ -156,8 +155,8 @@ def test_layers_that_a_killed_worker_had_begun_are_done_again(shop: Shop, tmp_pa
     def kill(rows: int) -> None:
         done[0] += rows
         # In the first layer, of some hundreds of nodes.
-        if not killed and done[0] > 20 and len(actor_processes("_Encoder", ours=False)) == 2:
-            killed.append(actor_processes("_Encoder", ours=False)[0])
+        if not killed and done[0] > 20 and len(actor_processes("_Encoder")) == 2:
+            killed.append(actor_processes("_Encoder")[0])
             os.kill(killed[0], signal.SIGKILL)
 
     summary = embed_lake(settings, lake, anchors, kill, run_nonce="by two")
@@ -170,7 +169,7 @@ def test_workers_that_are_lost_again_and_again_end_the_sweep(shop: Shop, tmp_pat
     settings, lake = copy_shop(shop, tmp_path, partition_rows=1, workers=2, max_failures=0)
 
     def kill(rows: int) -> None:
-        for process in actor_processes("_Encoder", ours=False)[:1]:
+        for process in actor_processes("_Encoder")[:1]:
             os.kill(process, signal.SIGKILL)
 
     with pytest.raises(GnnscaleError, match=r"lost 1 workers, more than embedding.max_failures=0"):

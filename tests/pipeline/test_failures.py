@@ -3,16 +3,21 @@
 import errno
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 
 from gnnscale.arrays import MemoryLimits
 from gnnscale.config import build_settings
-from gnnscale.lake import Lake
-from gnnscale.pipeline.failures import end_in_words, explain_failure, lost_process
+from gnnscale.etl.spark.source_scan import read_files
+from gnnscale.lake import Lake, find_source, open_rows
+from gnnscale.pipeline.failures import end_in_words, explain_failure, first_line, lost_process
 from gnnscale.pipeline.room import (
     HEAP_MIB,
     check_disk_for_graph,
@@ -23,6 +28,7 @@ from gnnscale.pipeline.room import (
     memory_mib,
 )
 from gnnscale.schema import ConfigError, GnnscaleError, LakeError
+from tests.faults.campaign import has_small_disks
 
 MIB = 1 << 20
 
@@ -57,9 +63,81 @@ def test_disk_and_memory_are_told_in_a_line_whatever_library_meets_them(
     assert says in str(explain_failure(error, Lake(tmp_path), "1g"))
 
 
+def test_an_error_that_java_can_t_say_any_more_is_no_further_one(tmp_path: Path) -> None:
+    class GoneError(Exception):
+        def __str__(self) -> str:
+            raise ConnectionError("the JVM is gone")
+
+    assert explain_failure(GoneError("o12"), Lake(tmp_path)) is None
+    assert "No space left" not in first_line(GoneError("o12"))
+    assert isinstance(explain_failure(GoneError("java: No space left on device"), Lake(tmp_path)), LakeError)
+
+
+@pytest.mark.skipif(not has_small_disks(), reason="this user can't make a disk of its own")
+def test_a_full_disk_is_the_cause_of_whatever_else_fails(tmp_path: Path) -> None:
+    program = f"""
+import tempfile, time
+from pathlib import Path
+from gnnscale.lake import Lake
+from gnnscale.pipeline.failures import full_disk
+from gnnscale.pipeline.workers.lost_processes import find_lost, watched
+# As a run does before it works; Python looks elsewhere for a folder where it can't write.
+tempfile.gettempdir()
+lake = Lake({str(tmp_path / "small" / "lake")!r})
+assert full_disk(lake) is None
+with watched():
+    time.sleep(0.5)
+with Path({str(tmp_path / "small" / "filler")!r}).open("wb") as file:
+    try:
+        while True:
+            file.write(bytes(1 << 16))
+            file.flush()
+    except OSError:
+        pass
+print(full_disk(lake))
+try:
+    with watched():
+        for _ in range(600):
+            time.sleep(0.1)
+except KeyboardInterrupt:
+    print(find_lost())
+"""
+    (tmp_path / "small").mkdir()
+    mounted = f'mount -t tmpfs -o size=4m tmpfs {tmp_path / "small"} && exec "$@"'
+    command = ["unshare", "-rm", "sh", "-c", mounted, "sh", sys.executable, "-c", program]
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "small")}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
+    told, lost = done.stdout.splitlines()
+    assert told.startswith("no space left on a disk; free are 0 MiB for the lake"), done.stderr
+    assert lost == "('room on the disk of TMPDIR', 'it is full')"
+
+
 def test_a_fault_of_the_program_is_none_of_them(tmp_path: Path) -> None:
     for error in (KeyError("x"), ValueError("28"), FileNotFoundError(errno.ENOENT, "no", "x"), ZeroDivisionError()):
         assert explain_failure(error, Lake(tmp_path)) is None
+
+
+def test_a_damaged_page_is_told_with_its_file_whoever_reads_it(tmp_path: Path, spark) -> None:
+    """Spark's reader and our tasks, each in one line; the footer, which is looked at first, is well."""
+    path = tmp_path / "orders.parquet"
+    pq.write_table(pa.table({"amount": pa.array(range(5000), pa.int64())}), path, compression="zstd")
+    start = pq.read_metadata(path).row_group(0).column(0).data_page_offset
+    content = bytearray(path.read_bytes())
+    content[start : start + 64] = b"\xff" * 64
+    path.write_bytes(bytes(content))
+    rows = open_rows(find_source("orders", str(path)))
+
+    def read(batches):
+        for _ in batches:
+            yield from rows.batches(rows.parts)
+
+    frames = read_files(spark, str(tmp_path), [str(path)]), spark.range(1).mapInArrow(read, "amount long")
+    for frame in frames:
+        with pytest.raises((PySparkException, Py4JJavaError)) as caught:
+            frame.agg({"amount": "sum"}).collect()
+        found = explain_failure(caught.value, Lake(tmp_path / "lake"))
+        assert isinstance(found, LakeError), str(caught.value)
+        assert str(found).startswith(f"{path} can't be read") and "\n" not in str(found)
 
 
 def test_the_end_of_a_process_is_told() -> None:

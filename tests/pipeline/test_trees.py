@@ -25,8 +25,8 @@ from tests.entity_shop import QUERIES, write_labels
 TREES = {"network": "trees", "trees": {"rounds": 40, "min_rows": 5, "learning_rate": 0.2, "seeds": 1}}
 
 
-def run_stages(shop: Shop, folder: Path, stages: list[str], **content: Any) -> tuple[Model, Lake]:
-    """The model that stages after the labels make in a copy of the shop's lake, which was built without stages."""
+def begin_run(shop: Shop, folder: Path, **content: Any) -> PipelineContext:
+    """A run whose graph and labels are there: in a copy of the shop's lake, which was built without stages."""
     home = folder / "lake"
     if not home.exists():
         shutil.copytree(shop.lake.uri, home)
@@ -36,9 +36,15 @@ def run_stages(shop: Shop, folder: Path, stages: list[str], **content: Any) -> t
     for stage in (GraphStage(work), LabelStage(work)):
         before = stage.upstream(stage.after) if stage.after else ""
         write_stage(work.lake, stage.record_name, stage.digest(), time.monotonic(), "", stage.outputs(), before)
+    return work
+
+
+def run_stages(shop: Shop, folder: Path, stages: list[str], **content: Any) -> tuple[Model, Lake]:
+    """The model that stages after the labels make."""
+    work = begin_run(shop, folder, **content)
     Pipeline(work, work.query).run(stages)
     assert not ray.is_initialized()
-    return load_model(home, settings.query.name), work.lake
+    return load_model(work.lake.uri, work.settings.query.name), work.lake
 
 
 def test_links(shop: Shop, tmp_path: Path) -> None:

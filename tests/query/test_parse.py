@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gnnscale.query import parse
-from gnnscale.query.parser import FUNCTIONS
-from gnnscale.query.tree import (
+from gnnscale.query.syntax.parser import FUNCTIONS
+from gnnscale.query.syntax.tree import (
     Aggregation,
     ColumnName,
     Comparison,

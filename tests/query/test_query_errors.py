@@ -36,6 +36,7 @@ SYNTAX = {
     "PREDICT misspelt": (f"«PREDCIT COUNT»(orders.*, 0, 7) {USERS}", "PREDICT"),
     "no target": ("PREDICT «FOR EACH» users.user_id", "expected"),
     "no FOR": ("PREDICT COUNT(orders.*, 0, 7)", "ends here.*FOR"),
+    "a column without its table": (f"{WEEK} WHERE country «=» 'DE'", "written with its table, as in table.column"),
     "FOR alone": ("PREDICT COUNT(orders.*, 0, 7) FOR", "EACH"),
     "FOR EVERY": ("PREDICT COUNT(orders.*, 0, 7) FOR «EVERY users».user_id", "EACH|'\\.'"),
     "FOR EACH without a key": ("PREDICT COUNT(orders.*, 0, 7) FOR EACH users", "\\.|primary key"),
@@ -236,3 +237,28 @@ def test_lists_are_no_values_of_a_query(target):
     graph.add_link("orders", "user_id", "users")
     with pytest.raises(QueryError, match=r"orders.(tags|marks) holds lists .* queries take numbers, text, times"):
         PredictiveQuery(graph, f"PREDICT {target} {USERS}")
+
+
+def test_a_time_that_is_text_and_a_key_of_another_name_are_pointed_at() -> None:
+    """Both were left as categories, and the question that needs them said only that something was missing."""
+    text, number = ValueKind.TEXT, ValueKind.NUMBER
+    users = Table("users", primary_key="user_id", kinds={"user_id": text, "name": text})
+    sales = Table(
+        "sales", kinds={"buyer_id": text, "seller_id": text, "shop_id": number, "sold_date": text, "paid": number}
+    )
+    notes = Table("notes", kinds={"user_id": text, "word": text})
+    graph = GraphSchema([users, sales, notes])
+    graph.add_link("notes", "user_id", "users")
+    asked = "PREDICT COUNT({}.*, 0, 7) FOR EACH users.user_id"
+    with pytest.raises(QueryError, match="no foreign key to 'users'") as caught:
+        PredictiveQuery(graph, asked.format("sales"))
+    assert (
+        "buyer_id or seller_id may hold keys of 'users': say so with tables.sales.foreign_keys.buyer_id=users"
+        in str(caught.value)
+    )
+    graph.add_link("sales", "buyer_id", "users")
+    with pytest.raises(QueryError, match="no time_column") as caught:
+        PredictiveQuery(graph, asked.format("sales"))
+    assert "sold_date may hold times: say so with tables.sales.time_column=sold_date and" in str(caught.value)
+    with pytest.raises(QueryError, match="declare the column\n"):
+        PredictiveQuery(graph, asked.format("notes"))

@@ -12,8 +12,8 @@ from gnnscale.query import (
     MULTILABEL_CLASSIFICATION,
     PredictiveQuery,
 )
-from gnnscale.query.parser import parse
-from gnnscale.query.writing import write
+from gnnscale.query.syntax.parser import parse
+from gnnscale.query.syntax.writing import write
 from gnnscale.schema import GraphSchema, QueryError, Table, ValueKind
 
 MEMBERS = "FOR EACH members.mid"

@@ -12,17 +12,13 @@ import pyarrow as pa
 import pytest
 from mlflow.pyfunc import PythonModelContext
 
-from gnnscale.config import Settings, bind_query, build_settings
-from gnnscale.inference import embed
+from gnnscale.config import Settings, build_settings
 from gnnscale.lake import Lake
-from gnnscale.retrieval import build_query_indexes
 from gnnscale.retrieval.registered_ranking import RankingModel
-from gnnscale.retrieval.retrieve_stage import retrieve
 from gnnscale.schema import DataError
-from gnnscale.store import GraphStore
 from gnnscale.training import model_path
 from tests.conftest import Shop
-from tests.embedded_shop import anchors_of, copy_shop
+from tests.embedded_shop import copy_shop, fill_predictions
 
 DAY = 86_400
 
@@ -53,11 +49,7 @@ def kept_model(settings: Settings, lake: Lake) -> RankingModel:
 def test_lists_are_those_of_the_predictions(shop: Shop, tmp_path: Path, rules: dict[str, Any]) -> None:
     _, lake = copy_shop(shop, tmp_path)
     settings = end_products(shop, lake, rules)
-    store = GraphStore.open(lake)
-    query = bind_query(settings, store.manifest)
-    embed(settings, lake, store, anchors_of(shop.plan))
-    build_query_indexes(settings, lake, query, anchors_of(shop.plan))
-    retrieve(settings, lake, query, shop.plan, store)
+    fill_predictions(shop, settings, lake)
     expected = lake.read("predictions_next_week").to_pandas().sort_values(["entity", "rank"])
     ended = {key for key, node in shop.ids("products").items() if node % 2}
     assert len(expected) and not ended & set(expected["target"])

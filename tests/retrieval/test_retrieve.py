@@ -93,6 +93,7 @@ def test_predictions_are_the_best_of_what_filters_allow(small, kind):
             check(small, lists, shopper, allowed_items(small, shopper))
         assert done.recall.mean == 1
     assert done.recall.low > 0.9 and done.rows == sum(len(targets) for targets, _ in lists.values())
+    assert done.entities == len(lists) + 1
     assert all(len(targets) == K for shopper, (targets, _) in lists.items())
     for shopper, (targets, _) in lists.items():
         assert set(targets) <= set(allowed_items(small, shopper).tolist())

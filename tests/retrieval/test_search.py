@@ -72,6 +72,13 @@ def test_merged_search_equals_brute_force(seed, entities, targets, k, depth, dat
     exact = rank_exact(case.entities, case.targets, case.pairs, rows, k)
     np.testing.assert_array_equal(exact.targets[:, :targets], expected)
     assert (exact.targets[:, targets:] == -1).all()
+    # What is not there leaves its place to the next, and none is short while there are more.
+    there = np.random.default_rng(seed).random(targets) < 0.5
+    open_now = rank_exact(case.entities, case.targets, case.pairs, rows, k, there=there)
+    whole = case.best(targets)
+    for row in rows:
+        wanted = [target for target in whole[row] if there[target]][:k]
+        assert open_now.targets[row].tolist() == wanted + [-1] * (k - len(wanted))
 
 
 @pytest.mark.parametrize("depth", [1, 3, 100])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gnnscale.arrays.threads import share_rows
-from gnnscale.sampling import NeighborSampler, find_backend, plan_paths
+from gnnscale.sampling import NeighborSampler, find_backend, neighbor_sampler, plan_paths
 from gnnscale.schema import SAMPLERS, ConfigError, EdgeType, SchemaError
 from gnnscale.store import ALWAYS
 from tests.sampling.graphs import BACKENDS
@@ -235,11 +235,23 @@ def test_a_seed_that_is_no_node_is_an_error(store, seeds):
 
 
 @pytest.mark.parametrize("threads", [2, 3, 64])
-def test_threads_do_not_change_a_sample(store, threads):
+def test_threads_do_not_change_a_sample(store, threads, monkeypatch):
+    monkeypatch.setattr(neighbor_sampler, "LEAST_SLOTS", 1)
     anchors = np.linspace(0, 60 * DAY, 40).astype(np.int32)
     one, many = (sampler(store, [3, 2], threads=t).sample(SEEDS, anchors, epoch=1) for t in (1, threads))
     assert same(all_arrays(one), all_arrays(many))
     assert all(hop.nodes.shape[0] == 0 for hop in sampler(store, threads=threads).sample([]).hops.values())
+
+
+def test_no_thread_is_woken_for_little():
+    def stretches(least: int) -> list[tuple[int, int]]:
+        found = []
+        share_rows(9, 3, lambda rows: found.append((rows.start, rows.stop)), least)
+        return sorted(found)
+
+    assert stretches(1) == stretches(3) == [(0, 3), (3, 6), (6, 9)]
+    assert stretches(4) == [(0, 4), (4, 9)]
+    assert stretches(5) == stretches(100) == [(0, 9)]
 
 
 def test_what_fails_in_a_thread_fails_the_call():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gnnscale.schema import EdgeType, GraphSchema, Link, SchemaError, Table
+from gnnscale.schema import EdgeType, GraphSchema, Link, SchemaError, Table, ValueKind
 
 
 def shop_graph() -> GraphSchema:
@@ -152,3 +152,15 @@ def test_a_table_can_point_at_itself_and_towards_the_parent_comes_first():
     graph = GraphSchema([Table("people", primary_key="person_id", foreign_keys={"boss": "people"})])
     graph.validate()
     assert not graph.edges_from("people", "people.boss").reverse
+
+
+def test_a_key_that_other_tables_have_too_is_what_the_way_out_names():
+    members = Table("members", primary_key="plan", kinds=dict.fromkeys(["plan", "member_id", "birth"], ValueKind.TEXT))
+    visits = Table("visits", kinds=dict.fromkeys(["member_id", "club_id"], ValueKind.TEXT))
+    clubs = Table("clubs", primary_key="club_id", kinds={"club_id": ValueKind.TEXT})
+    graph = GraphSchema([members, visits, clubs])
+    graph.add_link("visits", "club_id", "clubs")
+    with pytest.raises(
+        SchemaError, match=r"as in tables.members.primary_key=member_id or tables.members.foreign_keys.mem"
+    ):
+        graph.validate()

@@ -35,7 +35,7 @@ def own_store() -> None:
     mlflow.set_tracking_uri(before)
 
 
-def settings_of(folder: Path, **tracking: str):
+def settings_of(folder: Path, **tracking: str | float):
     query = {"name": "q", "text": "PREDICT COUNT(t.*, 0, 7) FOR EACH t.id"}
     content = {"recipe": "r", "lake": {"uri": str(folder)}, "tables": TABLES, "query": query, "tracking": tracking}
     return build_settings(content), Lake(folder)

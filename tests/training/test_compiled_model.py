@@ -19,7 +19,7 @@ from gnnscale.sampling import NeighborSampler
 from gnnscale.schema import ConfigError, FeatureManifest, TableManifest
 from gnnscale.training.compiled_model import compile_model
 from gnnscale.training.distributed_context import DistributedContext
-from gnnscale.training.networks.blocks import check_shapes
+from gnnscale.training.networks.block_checks import check_shapes
 from gnnscale.training.networks.source_device import place_source
 from tests.gpu.graphs import shop_store
 from tests.training.block_job import train, write_shop

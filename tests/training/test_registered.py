@@ -154,7 +154,11 @@ def test_links_take_a_registered_loss_and_convolution(shop: Shop, tmp_path: Path
         ("training", {"sampler": "gpu"}, r"training.sampler=gpu is for model.network=blocks; .* allowed: auto, cpu"),
         ("training", {"feature_type": "int8"}, r"training.feature_type=int8 is for .*blocks; .* allowed: fp32"),
         ("training", {"cuda_graphs": True}, r"training.cuda_graphs=True is for .*blocks; .* allowed: False"),
-        ("sampling", {"walks": {"cycle": ["a"]}}, r"sampling.walks is for model.network=blocks; .* its default"),
+        (
+            "sampling",
+            {"walks": {"cycle": ["a"]}},
+            r"sampling.walks is for .*blocks or pinsage; .* its default",
+        ),
     ],
 )
 def test_what_is_unknown_or_of_no_use_is_refused_by_name(
@@ -197,7 +201,11 @@ def test_what_does_not_fit_a_node_level_task_is_refused(
             "l1",
             r"l1 does not fit temporal link prediction by .*two_branch; allowed are auto, pair$",
         ),
-        ("blocks", "pair", r"pair does not fit .*network=blocks; allowed are auto, sampled_softmax, hinge$"),
+        (
+            "blocks",
+            "pair",
+            r"pair does not fit .*blocks; allowed are auto, sampled_softmax, hinge, max_margin$",
+        ),
         (
             "neighborhood",
             "auto",

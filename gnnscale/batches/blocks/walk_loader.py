@@ -42,9 +42,7 @@ class WalkLoader(SeedLoader):
         most: int | None = None,
         codes: Mapping[str, CategoryCodes] | None = None,
     ) -> None:
-        # What joins a seed with a visited node is no link of the graph; it goes by the cycle's name.
-        name = "__".join(edge_type.table_name.removeprefix("edges_") for edge_type in sampler.path)
-        self._hop: Path = (EdgeType(Link(sampler.table, name, sampler.target), reverse=False),)
+        self._hop: Path = (walk_hop(sampler),)
         table, paths = sampler.table, (self._hop,)
         super().__init__(table, paths, features, seeds, anchors, batch_size, seed, chosen, most, codes)
         self.sampler = sampler
@@ -64,3 +62,9 @@ class WalkLoader(SeedLoader):
         return FeatureBlock.gathered(
             rows, hops, tables, nodes, self.features, self.codes, threads, visits, [walks.weights()]
         )
+
+
+def walk_hop(sampler: WalkSampler) -> EdgeType:
+    """What joins a seed with a visited node: no link of the graph, it goes by the name of the cycle's steps."""
+    name = "__".join(edge_type.table_name.removeprefix("edges_") for edge_type in sampler.path)
+    return EdgeType(Link(sampler.table, name, sampler.target), reverse=False)

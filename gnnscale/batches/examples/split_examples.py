@@ -29,11 +29,13 @@ class SplitExamples(Generic[E]):
         examples: of all that training looks at, and others maybe.
         training: row numbers, int64, ascending.
         validation: row numbers, int64, ascending.
+        known: row numbers of whose targets none is a negative; None for those of training.
     """
 
     examples: E
     training: NDArray[np.int64]
     validation: NDArray[np.int64]
+    known: NDArray[np.int64] | None = None
 
 
 def used_labels(table: pa.Table) -> pa.Table:

@@ -111,6 +111,7 @@ class BatchBuilder:
         sampling: fan-outs and strategy; the first two hops must follow the query's links, as the default does.
         group_columns: categorical columns of the target that group candidates.
         seed: of the run.
+        max_target_neighbors: most latest events of a target that are inputs; None for all that are sampled.
 
     Attributes:
         context_tables: link names from the entity -> table, of the hops that are not events.
@@ -126,8 +127,10 @@ class BatchBuilder:
         sampling: SamplingSettings,
         group_columns: tuple[str, ...],
         seed: int,
+        max_target_neighbors: int | None = None,
     ) -> None:
         self.store = store
+        self._most_events = max_target_neighbors
         self.query = query
         sampling = link_sampling(query, sampling)
         limits: dict[str, Any] = {"cap": sampling.cap, "threads": sampling.threads}
@@ -235,6 +238,10 @@ class BatchBuilder:
         block = self._around_target.sample(nodes, np.full(len(nodes), anchor, np.int32))
         hop = block.hop(self.query.target_link.name)
         present = hop.nodes >= 0
+        if self._most_events is not None:
+            age = np.where(present, -hop.times.astype(np.int64), np.iinfo(np.int64).max)
+            order = np.argsort(age, axis=1, kind="stable")
+            present &= np.argsort(order, axis=1) < self._most_events
         return TargetBatch(
             nodes=torch.from_numpy(nodes),
             features=self._features(self.query.target.name, nodes),

@@ -30,11 +30,12 @@ class CategorySettings(Section):
     """Filter by category: the target's is compared with the entity's.
 
     Args:
-        entity, target: columns with the categories.
+        entity: column with an entity's category; default: the one that most of its events up to the anchor named.
+        target: column with a target's.
         own: ``only`` gives an entity targets of its own category, ``others`` none of them.
     """
 
-    entity: str
+    entity: str | None = None
     target: str
     own: Literal["only", "others"] = "only"
 
@@ -46,6 +47,7 @@ class FilterSettings(Section):
         bought: whether targets that the entity had before may be given; ``auto`` leaves them out where training shows
             that few events repeat an earlier one.
         conditions: that every target must meet.
+        demand: events, of anyone up to the anchor, below which a target is given to nobody; default: any will do.
         category: compared with the entity's own.
         deny: table of the lake with columns ``entity`` and ``target`` (keys): pairs that are left out; a row without an
             entity leaves its target out for all.
@@ -54,6 +56,7 @@ class FilterSettings(Section):
 
     bought: bool | Literal["auto"] = "auto"
     conditions: tuple[ConditionSettings, ...] = ()
+    demand: Positive | None = None
     category: CategorySettings | None = None
     deny: str | None = None
     allow: str | None = None
@@ -121,6 +124,21 @@ class IndexSettings(Section):
         return self
 
 
+class CalibrationSettings(Section):
+    """Scores of predictions as probabilities, by the lists of the validation examples.
+
+    Args:
+        method: ``isotonic`` regression (Zadrozny and Elkan, 2002) or ``platt``, a logistic curve (Platt, 1999).
+        even: whether what came true and what did not weigh the same in all, so that a probability of a half says that
+            a row of this score is as often among the one as among the other; else they weigh as they are in the lists.
+        least: probability that a row of the predictions has at least; 0 keeps all.
+    """
+
+    method: Literal["isotonic", "platt"] = "isotonic"
+    even: bool = True
+    least: Share = 0.0
+
+
 class RetrievalSettings(Section):
     """Retrieval of the top-k targets.
 
@@ -131,6 +149,7 @@ class RetrievalSettings(Section):
         filters: which targets an entity may be given.
         diversity: of each list.
         exploration: share of each list's positions that go to allowed targets drawn at random.
+        calibration: adds the column ``probability`` to the predictions; default: none.
     """
 
     partition_rows: Positive = 1_000_000
@@ -139,6 +158,16 @@ class RetrievalSettings(Section):
     filters: FilterSettings = FilterSettings()
     diversity: DiversitySettings | None = None
     exploration: Share = 0.0
+    calibration: CalibrationSettings | None = None
+
+    @model_validator(mode="after")
+    def _explores_all(self) -> Self:
+        if self.exploration and self.calibration is not None and self.calibration.least:
+            raise ConfigError(
+                f"retrieval.exploration={self.exploration} gives targets whatever their score, which "
+                f"retrieval.calibration.least={self.calibration.least} forbids; leave one out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _known(self) -> Self:

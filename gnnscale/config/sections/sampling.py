@@ -30,6 +30,22 @@ class WalkSettings(Section):
     restart: Probability = 0.0
 
 
+class RootSettings(Section):
+    """Root edges of links: each pair of an entity and a target that came true is an example of its own.
+
+    Without bounds all pairs are roots. A pair that meets one of the bounds is one; the others are not learned from, and
+    are no negatives either.
+
+    Args:
+        demand: least events of the target, of anyone, by the end of the example's window.
+        top: targets of the entity, those with the most of its events within the window (of equal ones those of more
+            demand, then the smaller node id).
+    """
+
+    demand: Positive | None = None
+    top: Positive | None = None
+
+
 class SamplingSettings(Section):
     """Temporal neighborhoods: per hop, how many neighbors along each link; left out, every link is followed.
 
@@ -41,6 +57,8 @@ class SamplingSettings(Section):
         threads: sampling threads; the sample does not depend on their number.
         walks: of strategy ``walk``, which ``model.network: blocks`` takes instead of fan-outs: the nodes that walks
             from an entity visit most, weighed by their visits.
+        roots: which pairs of an entity and a target ``model.network: blocks`` learns links from; default: of each
+            example one, drawn anew each epoch.
     """
 
     strategy: Literal["uniform", "last", "weighted", "walk"] = "last"
@@ -49,6 +67,7 @@ class SamplingSettings(Section):
     target_hops: tuple[dict[str, Positive], ...] = ()
     cap: Positive | None = None
     threads: Positive = 1
+    roots: RootSettings | None = None
 
     @property
     def neighbors(self) -> Literal["uniform", "last", "weighted"]:

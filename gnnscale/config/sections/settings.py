@@ -9,15 +9,22 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from gnnscale.config.implementation import options_section, read_options
 from gnnscale.config.network_choice import check_network
 from gnnscale.config.sections.relations import RelationSettings, declared_relations
 from gnnscale.config.sections.retrieval import RetrievalSettings
 from gnnscale.config.sections.sampling import SamplingSettings
 from gnnscale.config.sections.section import Positive, Section, Share
+from gnnscale.config.sections.tables import TableSettings
+from gnnscale.config.sections.text import TextSettings
 from gnnscale.config.sections.training import EmbeddingSettings, ModelSettings, SearchSettings, TrainingSettings
+from gnnscale.config.sections.warehouse import WarehouseSettings
+from gnnscale.lake import WAREHOUSE
 from gnnscale.query import epoch_seconds
-from gnnscale.schema import EPOCH_UNITS, KEY_VALUE_STORES, TEXT_ENCODERS, ColumnType, ConfigError, spark_pattern
+from gnnscale.schema import (
+    BASELINES,
+    KEY_VALUE_STORES,
+    ConfigError,
+)
 
 
 class LakeSettings(Section):
@@ -35,51 +42,6 @@ class SparkSettings(Section):
     driver_memory: str = "auto"
     shuffle_partitions: Literal["auto"] | Positive = "auto"
     conf: dict[str, str] = Field(default_factory=dict)
-
-
-class ColumnSettings(Section):
-    """Type of a column, by itself (``tags: multicategorical``) or with options.
-
-    Args:
-        type: semantic type.
-        separator: separates the values of a multicategorical text column; default: a comma.
-    """
-
-    type: ColumnType
-    separator: Annotated[str, Field(min_length=1)] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_type(cls, value: Any) -> Any:
-        return value if isinstance(value, dict | ColumnSettings) else {"type": value}
-
-    @model_validator(mode="after")
-    def _check_separator(self) -> Self:
-        if self.separator and self.type is not ColumnType.MULTICATEGORICAL:
-            raise ValueError(f"only a multicategorical column has a separator, and this one is {self.type}")
-        return self
-
-
-class TableSettings(Section):
-    """One raw table; see :class:`gnnscale.schema.Table`."""
-
-    source: str = ""
-    primary_key: str | None = None
-    time_column: str | None = None
-    columns: dict[str, ColumnSettings] = Field(default_factory=dict)
-    foreign_keys: dict[str, str] = Field(default_factory=dict)
-    keys_from: tuple[str, ...] = ()
-    time_from: str | None = None
-    end_time: str | None = None
-    time_format: str | None = None
-    display: tuple[str, ...] = ()
-
-    @field_validator("time_format")
-    @classmethod
-    def _is_format(cls, value: str | None) -> str | None:
-        if value is not None and value not in EPOCH_UNITS:
-            spark_pattern(value)
-        return value
 
 
 class ChecksSettings(Section):
@@ -103,49 +65,6 @@ class ChecksSettings(Section):
     max_isolated_rate: Share = 1.0
     max_out_of_range_rate: Share = 1.0
     max_early_rate: Share = 0.5
-
-
-class TextSettings(Section):
-    """How text columns become vectors.
-
-    Args:
-        encoder: ``hashed`` counts words, pairs of words and letter triples; ``sentence_transformers`` runs a language
-            model; others of the registry ``TEXT_ENCODERS`` come by their names.
-        model: of sentence_transformers: a folder that every executor sees, or ``package://<package>/<path>`` of an
-            installed package that carries one. Nothing is downloaded.
-        dims: length of the vectors; ``auto`` takes 128, or what the model gives. Of a longer model, the first ones.
-        batch_size: texts that a model reads at once.
-        options: further ones of the encoder, by name.
-    """
-
-    encoder: str = "hashed"
-    model: str | None = None
-    dims: Literal["auto"] | Positive = "auto"
-    batch_size: Positive = 64
-    options: dict[str, Any] = Field(default_factory=dict)
-
-    def options_of(self, encoder: Any) -> Section:
-        """What an encoder is told.
-
-        Args:
-            encoder: of the registry; of ``model``, ``dims`` and ``batch_size`` those count that its options have.
-
-        Raises:
-            ConfigError: it lacks an option that it needs, or is given one that it does not have.
-        """
-        known = options_section(encoder).model_fields
-        if self.model is not None and "model" not in known:
-            raise ConfigError(f"a model is for encoders that run one, and {self.encoder} has none")
-        given = {name: getattr(self, name) for name in ("model", "dims", "batch_size") if name in known}
-        given = {name: value for name, value in given.items() if value is not None}
-        return read_options(TEXT_ENCODERS.kind, self.encoder, encoder, given | self.options)
-
-    @model_validator(mode="after")
-    def _check_options(self) -> Self:
-        # The default is known, and what Spark does not run should not be loaded for it.
-        if self.encoder != "hashed" or self.model is not None or self.options:
-            self.options_of(TEXT_ENCODERS.find(self.encoder))
-        return self
 
 
 class GraphSettings(Section):
@@ -193,12 +112,15 @@ class QuerySettings(Section):
             entity's key, ``anchor_time``, ``target`` (``targets`` for rankings) and perhaps ``split``.
         split: of a ranking without a window: column of the event table, of type ``ignore``, which says ``train``,
             ``validation`` or ``test`` of each event; default: parts at random.
+        new_only: of a ranking with a window: whether what an entity has had by the anchor is no target of its examples.
+            It is then left out of all lists too, the model's and the baselines'.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     text: str
     examples: str | None = None
     split: str | None = None
+    new_only: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -278,6 +200,10 @@ class EvaluationSettings(Section):
         popularity_days: what is popular counts the events of these.
         similar_items: nearest items that ItemKNN goes by.
         ease_l2: ridge of EASE.
+        metrics: of rankings, further ones beside those of the task, such as ``recall@5``.
+        headline: of rankings: the metric that comes first and that epochs and blends are chosen by, such as
+            ``recall@100``; default: that of the task.
+        baselines: of rankings: names of those that stand beside the model; default: those of the task.
         examples: entities that the report shows.
     """
 
@@ -286,7 +212,17 @@ class EvaluationSettings(Section):
     popularity_days: Positive = 30
     similar_items: Positive = 200
     ease_l2: Annotated[float, Field(gt=0)] = 200.0
+    metrics: tuple[str, ...] = ()
+    headline: str | None = None
+    baselines: tuple[str, ...] = ()
     examples: Annotated[int, Field(ge=0)] = 5
+
+    @field_validator("baselines")
+    @classmethod
+    def _known_baselines(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            BASELINES.find(name)
+        return value
 
 
 class PublishSettings(Section):
@@ -312,11 +248,23 @@ class PublishSettings(Section):
 
 
 class TrackingSettings(Section):
-    """MLflow: default is an SQLite store inside a local lake."""
+    """MLflow: default is an SQLite store inside a local lake.
+
+    Args:
+        uri: of any tracking store.
+        experiment: that runs are in.
+        artifacts: folder or URI that gets the files of runs, of an experiment that is made anew; default: beside the
+            store in a local lake, else as the store has it.
+        register_as: name that models are registered by; None: they are not.
+        system_seconds: between two looks at processors, memory, disk, network and GPUs of the machine that drives a
+            training; 0: none.
+    """
 
     uri: str | None = None
     experiment: str = "gnnscale"
+    artifacts: str | None = None
     register_as: str | None = None
+    system_seconds: Annotated[float, Field(ge=0)] = 10
 
 
 class Settings(Section):
@@ -327,11 +275,13 @@ class Settings(Section):
         seed: of every random choice.
         tables: their names, and what is said of each.
         relations: edges that follow from tables, by their names.
+        warehouse: database of the tables whose source is ``warehouse://<table>``.
     """
 
     recipe: str
     seed: int = 0
     lake: LakeSettings
+    warehouse: WarehouseSettings | None = None
     tables: dict[str, TableSettings]
     query: QuerySettings
     sampling: SamplingSettings = SamplingSettings()
@@ -352,6 +302,15 @@ class Settings(Section):
     @model_validator(mode="after")
     def _fits_the_network(self) -> Self:
         check_network(self)
+        return self
+
+    @model_validator(mode="after")
+    def _has_the_warehouse(self) -> Self:
+        for name, table in self.tables.items():
+            if table.source.startswith(WAREHOUSE) and self.warehouse is None:
+                raise ConfigError(
+                    f"tables.{name}.source={table.source} needs section warehouse, which says where it is"
+                )
         return self
 
     @field_validator("relations")

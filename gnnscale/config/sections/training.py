@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from gnnscale.config.implementation import Implementation, check_implementation
+from gnnscale.config.sections.pinsage import PinSageSettings
 from gnnscale.config.sections.sampling import WalkSettings
 from gnnscale.config.sections.section import Positive, Probability, Section, Share
 from gnnscale.config.sections.sequence import SequenceSettings
@@ -32,6 +33,7 @@ class TreesSettings(Section):
         max_rows: training rows (for rankings: candidates) that are kept in memory; of more, a sample is taken.
         own, new: of rankings: most targets that are scored for an entity, of those that it has had, and of others.
         own_negatives, new_negatives: of rankings: most of each kind that are learned from beside those that came true.
+        beside: whether trees are grown beside another network of links, too, for its blend and to be compared with.
     """
 
     rounds: Positive = 1000
@@ -50,6 +52,7 @@ class TreesSettings(Section):
     new: Positive = 200
     own_negatives: Positive = 100
     new_negatives: Positive = 40
+    beside: bool = False
 
 
 class ModelSettings(Section):
@@ -57,9 +60,10 @@ class ModelSettings(Section):
 
     Args:
         network: ``two_branch`` for links, ``neighborhood`` for node-level tasks, ``blocks`` for convolutions on sampled
-            blocks of fixed shape, for both, ``sequence`` for links by an entity's actions in their order, ``trees`` for
-            boosted trees on point-in-time features, for both, or another
-            that is registered; ``auto`` is the first or the second.
+            blocks of fixed shape, for both, ``sequence`` for links by an entity's actions in their order, ``pinsage``
+            for rows of one table that are ranked for each other, by what random walks reach from them, ``trees`` for
+            boosted trees on point-in-time features, for both, or another that is registered; ``auto`` is the first or
+            the second.
         convolution: of blocks: GraphSAGE with ``mean``, ``sum`` or ``max`` of the neighbors, ``attention`` over them,
             ``importance`` pooling by their weights, or another that is registered; by name, or as a mapping of ``name``
             and options such as ``heads``. ``auto`` is importance pooling on walks, and the mean on fan-outs.
@@ -73,13 +77,22 @@ class ModelSettings(Section):
         group_columns: categorical columns of the target; candidates with the same value lend each other their events.
         target_embedding: what a target is known by: ``lookup`` of an embedding of its own, ``feature`` for its columns,
             ``fusion`` for both.
+        entity_start: of links on blocks: what the convolutions add to; ``targets`` is the mean of the vectors of what
+            an entity has had by the anchor, weighed by its events.
+        target_hidden: of links on blocks: width of a layer between a target's columns and its vector; default: none,
+            vectors are sums over columns.
+        temperature: of links on blocks: scores are cosines divided by it; default: inner products. Of ``pinsage``
+            scores are cosines in any case, and training divides them by it; default: 1.
         sharded_lookup_rows: targets from which on the embeddings of ``lookup`` are a sharded embedding,
             rows divided among the workers; a step then costs what it looks up, optimized by row-wise Adagrad.
         blend: ``auto`` answers with network and baselines together, by weights found on the validation examples;
             ``off`` with the network alone. Both are evaluated.
         new_targets: whether targets that no training example names are ranked as others are; false ranks them, but
             for the pair branch, after all others.
+        max_target_neighbors: most events of a target, the latest ones, that the two-branch network sees; 0 keeps away
+            what a target that nobody has had would not have. Default: the fan-out of ``sampling.target_hops``.
         sequence: what ``model.network: sequence`` reads, and its transformer.
+        pinsage: of ``model.network: pinsage``.
         trees: of boosted trees.
     """
 
@@ -94,9 +107,14 @@ class ModelSettings(Section):
     dropout: Probability = 0.1
     group_columns: tuple[str, ...] = ()
     target_embedding: Literal["lookup", "feature", "fusion"] = "fusion"
+    entity_start: Literal["zero", "targets"] = "zero"
+    target_hidden: Positive | None = None
+    temperature: Annotated[float, Field(gt=0)] | None = None
     sharded_lookup_rows: Positive = 5_000_000
     new_targets: bool = True
+    max_target_neighbors: Annotated[int, Field(ge=0)] | None = None
     sequence: SequenceSettings = SequenceSettings()
+    pinsage: PinSageSettings = PinSageSettings()
     trees: TreesSettings = TreesSettings()
     blend: Literal["auto", "off"] = "auto"
 
@@ -125,9 +143,11 @@ class TrainingSettings(Section):
         negatives: targets sampled for the softmax over all targets, by popularity to ``negative_power``.
         negative_strategy: ``shared`` by a batch, ``in_batch`` for the targets of its other examples; and with
             ``model.network: blocks`` ``popularity`` and ``uniform`` for each example apart, or ``hard``: what walks
-            from its target visit often, but not most. ``mixed`` is in part in-batch, in part uniform.
-        hard_walks, hard_ranks: of hard negatives: walks from a target to targets, and from which rank of visits to
-            which.
+            from its target visit often, but not most. ``mixed`` is in part in-batch, in part uniform; ``curriculum``
+            is shared, with one hard one an example more in each epoch, of a band of ranks that follows from the size
+            of the catalogue.
+        hard_walks, hard_ranks: of hard negatives: walks from a target to targets (default, of ``pinsage`` alone: those
+            of ``sampling.walks``), and from which rank of visits to which.
         rank_depth: top ranks of an example's ranking that the loss of the two-branch network looks at.
         average_decay: decay of the exponential moving average of the weights, which is validated and saved.
         clip_norm: gradients are clipped to this norm.
@@ -143,9 +163,10 @@ class TrainingSettings(Section):
             beside a GPU, and for ``model.network: blocks`` where a worker has two cores; else none, and the network
             takes all.
         patience: of early stopping: validations without an improvement after which training stops.
-        workers: Ray Train workers; each takes a GPU where there are enough.
-        max_workers: where given, ``workers`` is the least, and training takes as many up to this as the cluster has
-            room for, and changes when it does; the global batches stay as they are.
+        workers: Ray Train workers; each takes a GPU where there are enough. ``auto`` takes one for few examples, else
+            one a GPU or, where ``gpu`` finds none, one a core with 64 examples of a batch. One trains without Ray.
+        max_workers: where given, ``workers`` is the least (``auto``: 1), and training takes as many up to this as the
+            cluster has room for, and changes when it does; the global batches stay as they are.
         max_failures: lost workers after which training gives up.
         resize_seconds: how often a cluster is asked for room for more workers, where their number may change.
         checkpoint_steps: steps after which the state is kept, at the next tenth one, beside each epoch's end; 0 for
@@ -178,7 +199,7 @@ class TrainingSettings(Section):
     feature_type: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
     prefetch: Annotated[int, Field(ge=0)] | None = None
     patience: Positive = 3
-    workers: Positive = 2
+    workers: Literal["auto"] | Positive = "auto"
     max_workers: Positive | None = None
     gpu: Literal["auto", "yes", "no"] = "auto"
     max_failures: Annotated[int, Field(ge=0)] = 1
@@ -209,7 +230,7 @@ class TrainingSettings(Section):
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:
-        if self.max_workers is not None and self.max_workers < self.workers:
+        if self.max_workers is not None and self.workers != "auto" and self.max_workers < self.workers:
             raise ConfigError(f"max_workers is {self.max_workers}, less than workers, {self.workers}")
         return self
 

@@ -6,6 +6,7 @@ from pyspark.sql import SparkSession
 
 from gnnscale.etl.edges.edge_readers import NumberedEdges, scan_files
 from gnnscale.etl.edges.edge_sort import EdgeScan, write_sorted_edges
+from gnnscale.etl.spark.connect import task_slots
 from gnnscale.etl.spark.parquet_scan import ParquetScan
 from gnnscale.lake import Lake, table_files
 
@@ -34,7 +35,7 @@ def append_run(
     version = write_sorted_edges(lake, table, scan, origin, reverse, run=max(runs) + 1 if runs else 1).version
     if len(runs) + 1 <= max_runs:
         return version
-    files = ParquetScan.of_table(lake, table, session.sparkContext.defaultParallelism)
+    files = ParquetScan.of_table(lake, table, task_slots(session))
     return write_sorted_edges(lake, table, scan_files(session, files, NumberedEdges(origin, files)), origin).version
 
 

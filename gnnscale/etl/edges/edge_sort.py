@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from gnnscale.etl.edges.edge_blocks import EdgeColumns, Ranges, deal, merge, unpack
+from gnnscale.etl.spark.connect import task_slots
 from gnnscale.lake import Lake, WrittenFile, commit_files, open_folder, remove_strays
 
 log = logging.getLogger(__name__)
@@ -126,7 +127,7 @@ def write_sorted_edges(
 
 
 def _plan_ranges(scan: EdgeScan, reverse: bool, range_edges: int) -> Ranges:
-    tasks = scan.frame.sparkSession.sparkContext.defaultParallelism
+    tasks = task_slots(scan.frame.sparkSession)
     count = max(-(-scan.rows // range_edges), min(2 * tasks, -(-scan.rows // max(1, range_edges // 8))), 1)
     if count == 1:
         return Ranges(np.empty(0, np.uint32), np.empty(0, np.uint64))

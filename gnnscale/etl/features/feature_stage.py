@@ -16,6 +16,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from gnnscale.config import Settings, bind_query, plan_query_anchors
 from gnnscale.etl.labels.label_stage import POPULATION
+from gnnscale.etl.spark.connect import task_slots
 from gnnscale.etl.spark.write_tables import read_table, write_table
 from gnnscale.features import Candidates, EntityFeatures, PairFeatures
 from gnnscale.lake import Lake
@@ -58,7 +59,7 @@ def build_features(session: SparkSession, lake: Lake, settings: Settings, manife
     examples = labels if asked is None else labels.unionByName(asked)
     # Figures of targets are of an anchor; an entity's events serve all of its anchors.
     order = ["anchor_time", "entity"] if links else ["entity", "anchor_time"]
-    parts = session.sparkContext.defaultParallelism
+    parts = task_slots(session)
     ranges = examples.repartitionByRange(parts, *order).sortWithinPartitions(*order)
     # Opened here, so that the graph of a local lake is mapped once for all tasks.
     rows = FeatureRows(settings, _names(GraphStore.open(lake, settings.lake.cache), query), links)

@@ -23,6 +23,7 @@ from gnnscale.etl.nodes.write_nodes import TableKeys, node_frame, number_keys, r
 from gnnscale.etl.relations.derive_relations import write_relations
 from gnnscale.etl.sources.graph_sources import count_left_out, read_sources, record_graph
 from gnnscale.etl.sources.raw_tables import RawTable, column_kinds, find_sources, read_raw_tables
+from gnnscale.etl.spark.connect import task_slots
 from gnnscale.etl.spark.parquet_scan import ParquetScan
 from gnnscale.etl.spark.side_by_side import run_side_by_side
 from gnnscale.etl.spark.write_tables import write_table
@@ -140,7 +141,7 @@ def _fit_until(settings: Settings, figures: Mapping[str, TableFigures]) -> int:
 def _write_edges(
     session: SparkSession, lake: Lake, link: LinkManifest, parents: NodeColumn | None, origin: int
 ) -> LinkManifest:
-    files = ParquetScan.of_table(lake, f"nodes_{link.table}", session.sparkContext.defaultParallelism)
+    files = ParquetScan.of_table(lake, f"nodes_{link.table}", task_slots(session))
     scan = scan_files(session, files, LinkEdges(files, link.column, origin, parents))
     forward, backward = (
         write_sorted_edges(lake, EdgeType(link.link, reverse).table_name, scan, origin, reverse)

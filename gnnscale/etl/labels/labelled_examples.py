@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Window as Partition
 from pyspark.sql import functions as F
 
 from gnnscale.etl.ids.assign_ids import NODE_ID
@@ -236,10 +237,23 @@ def _aggregate(
             elif aggregate.function in ("MIN", "MAX") and aggregate.column.kind is not ValueKind.NUMBER:
                 value = value.cast("double")
         where = condition_column(aggregate.where, values) if aggregate.where is not None else None
+        if query.new_only and aggregate == query.expression and aggregate.reference is not None:
+            if "first" not in rows.columns:
+                rows = rows.withColumn("first", _is_first(f"fk_{aggregate.reference.column}"))
+            where = F.col("first") if where is None else where & F.col("first")
         found.append(Measure(name, aggregate.function, value, where, window, _gives_classes(aggregate, query)))
     if own_times is not None:
         return aggregate_own_windows(rows.join(own_times, "entity"), found)
     return aggregate_windows(rows, found, anchors)
+
+
+def _is_first(target: str) -> Column:
+    """Whether an event is the first of its entity and target: in a window, that of what the entity had not had.
+
+    What is not the first was had by then, and what was had by the anchor has its first event there.
+    """
+    order = Partition.partitionBy("entity", target).orderBy(F.asc_nulls_first("time"), "number")
+    return F.row_number().over(order) == 1
 
 
 def given_part(split: Column, number: Column) -> Column:

@@ -28,10 +28,11 @@ def feature_types(raw: RawTable, graph: GraphSchema) -> dict[str, ColumnType]:
 
     Text and booleans are categorical, numbers numerical, times timestamps, arrays of text multicategorical and arrays
     of floating-point numbers embeddings. Text that is prose is not inferred from names: declare it ``text``. Arrays of
-    whole numbers may be keys or vectors, so they are left out unless they are declared, as are all other types.
+    whole numbers may be keys or vectors, so they are left out unless they are declared, as are all other types. Keys of
+    other tables are no features, unless they are declared: brands may be nodes and categories at once.
     """
     table = raw.table
-    linked = {link.column for link in graph.links if link.table == table.name}
+    linked = {link.column for link in graph.links if link.table == table.name} - set(table.columns)
     taken = {table.primary_key, table.time_column, table.end_time, TIME, END, *linked}
     types: dict[str, ColumnType] = {}
     for column in raw.frame.schema:

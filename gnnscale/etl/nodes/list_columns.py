@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from gnnscale.etl.sources.raw_tables import TIME, RawTable
-from gnnscale.etl.text import TextEncoder
+from gnnscale.etl.text import TextVectors
 from gnnscale.schema import ColumnType, DataError, FeatureManifest
 
 INPUT = "in|"
@@ -101,7 +101,7 @@ def fit_embeddings(raw: RawTable, columns: Sequence[str], fit_until: int | None)
     return features
 
 
-def encode_lists(frame: DataFrame, features: Sequence[FeatureManifest], encoder: TextEncoder) -> DataFrame:
+def encode_lists(frame: DataFrame, features: Sequence[FeatureManifest], encoder: TextVectors) -> DataFrame:
     """Replace the inputs of list columns by what they are encoded as; rows stay where they are, in their order.
 
     Args:
@@ -125,7 +125,7 @@ def encode_lists(frame: DataFrame, features: Sequence[FeatureManifest], encoder:
 
 
 def _encode(
-    batches: Iterator[pa.RecordBatch], kept: list[str], features: list[FeatureManifest], encoder: TextEncoder
+    batches: Iterator[pa.RecordBatch], kept: list[str], features: list[FeatureManifest], encoder: TextVectors
 ) -> Iterator[pa.RecordBatch]:
     for whole in batches:
         for start in range(0, whole.num_rows, ROWS):

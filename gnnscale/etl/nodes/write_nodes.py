@@ -23,7 +23,7 @@ from gnnscale.etl.nodes.column_features import encode_features
 from gnnscale.etl.nodes.list_columns import encode_lists
 from gnnscale.etl.sources.raw_tables import END, TIME, RawTable
 from gnnscale.etl.spark.write_tables import read_table
-from gnnscale.etl.text import TextEncoder
+from gnnscale.etl.text import TextVectors
 from gnnscale.lake import Lake
 from gnnscale.schema import FeatureManifest, GraphSchema, Table, ValueKind
 
@@ -112,7 +112,7 @@ def node_frame(
     features: tuple[FeatureManifest, ...],
     keys: Mapping[str, TableKeys],
     rows: int,
-    encoder: TextEncoder,
+    encoder: TextVectors,
     first: int = 0,
 ) -> DataFrame:
     """Rows of ``nodes_<table>``, in order of node id, of which each partition holds a range.

@@ -9,8 +9,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from gnnscale.etl.derived.groups import count_large, group_codes
 from gnnscale.etl.ids.assign_ids import NODE_ID
-from gnnscale.etl.relations.groups import count_large, group_codes
 from gnnscale.etl.relations.pairs import GroupRows, count_pairs
 from gnnscale.etl.relations.periods import DAY, period_of
 from gnnscale.schema import TogetherRelation

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from gnnscale.etl.relations.groups import group_bounds
+from gnnscale.etl.derived.groups import group_bounds
 
 SLOTS = 1 << 20
 """Pairs are counted in a hash table of this many slots (40 MB), handed on when it is half full. Fewer stay in a core's

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from gnnscale.etl.derived.groups import count_large, group_bounds, group_codes
 from gnnscale.etl.ids.assign_ids import NODE_ID
-from gnnscale.etl.relations.groups import count_large, group_bounds, group_codes
 from gnnscale.schema import AttributeRelation
 
 BATCH = 1 << 20

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import types as T
 
 import gnnscale
-from gnnscale.config import Settings
+from gnnscale.config import GRAPH_SOURCES, Settings
 from gnnscale.etl.sources.raw_tables import END, TIME, RawTable, read_source
 from gnnscale.lake import (
     Lake,
@@ -24,8 +24,6 @@ from gnnscale.lake import (
     to_portable,
 )
 from gnnscale.schema import MANIFEST_NAME, GraphManifest
-
-GRAPH_SOURCES = "graph_sources"
 
 
 @dataclass(frozen=True)
@@ -117,6 +115,8 @@ def find_growth(lake: Lake, settings: Settings, now: Mapping[str, SourceSnapshot
     record = from_portable(lake, record)
     if record["configuration"] != _configuration(settings, lake):
         return GraphGrowth("the lake's graph was built by another configuration or version")
+    if derived := [name for name, table in settings.tables.items() if table.derived]:
+        return GraphGrowth(f"table '{derived[0]}' is derived from all rows of another")
     before = {name: _kept_source(table) for name, table in record["tables"].items()}
     found: dict[str, SourceGrowth] = {}
     for name, snapshot in now.items():

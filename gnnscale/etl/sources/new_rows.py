@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
-from pyspark.sql.utils import AnalysisException
 
 from gnnscale.config import Settings
 from gnnscale.etl.checks.checks import TableFigures, check_tables
@@ -24,6 +22,7 @@ from gnnscale.etl.sources.raw_tables import (
     parent_times,
     parents_first,
 )
+from gnnscale.etl.spark.connect import SPARK_FAULTS
 from gnnscale.etl.spark.delta_source import has_jvm_delta
 from gnnscale.etl.spark.source_scan import scan_source
 from gnnscale.lake import SourceFormat, open_rows
@@ -118,7 +117,7 @@ def _new_frame(session: SparkSession, growth: GraphGrowth, name: str, storage_op
     try:
         rows = open_rows(snapshot.source, storage_options, snapshot.version, set(files))
         frame = scan_source(session, rows)
-    except (AnalysisException, Py4JJavaError, LakeError) as error:
+    except (*SPARK_FAULTS, LakeError) as error:
         raise NotGrownError(f"table '{name}': its new files can't be read: {str(error).splitlines()[0]}") from None
     _check_columns(name, {f.name: f.dataType for f in frame.schema}, {f.name: f.dataType for f in columns})
     # Keys that only event tables mention may have widened the type of the key.

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
-from pyspark.sql.utils import AnalysisException
 
+from gnnscale.etl.derived.derive_rows import derived_rows
 from gnnscale.etl.ids.key_columns import exact_cast, is_missing, key_kind
 from gnnscale.etl.sources.read_times import refuse_faulty, seconds_of
+from gnnscale.etl.spark.connect import SPARK_FAULTS
 from gnnscale.etl.spark.delta_source import has_jvm_delta, read_delta
 from gnnscale.etl.spark.side_by_side import run_side_by_side
 from gnnscale.etl.spark.source_scan import scan_source
@@ -95,7 +95,10 @@ def read_raw_tables(
     """
     frames: dict[str, DataFrame] = {}
     # Tables of keys alone come last: the tables that mention these tell their type.
-    for table in sorted(graph.tables.values(), key=lambda table: sources[table.name] == NO_SOURCE):
+    for table in sorted(graph.tables.values(), key=lambda t: (sources[t.name] == NO_SOURCE, t.derived is None)):
+        if table.derived is not None:
+            frames[table.name] = derived_rows(table, frames, graph)
+            continue
         if sources[table.name] == NO_SOURCE:
             frames[table.name] = _keys_alone(session, table, frames)
             continue
@@ -201,7 +204,7 @@ def read_source(
         if source.format is SourceFormat.DELTA and has_jvm_delta(session):
             return read_delta(session, source.uri, storage_options, snapshot.version if snapshot else None)
         return scan_source(session, snapshot_rows(source, storage_options, snapshot))
-    except (AnalysisException, Py4JJavaError, LakeError) as error:
+    except (*SPARK_FAULTS, LakeError) as error:
         raise LakeError(f"table '{name}': {_headline(error)}") from None
 
 
@@ -239,7 +242,7 @@ def _add_end(table: Table, frame: DataFrame) -> DataFrame:
 def _add_keys(table: Table, frames: Mapping[str, DataFrame], graph: GraphSchema) -> DataFrame:
     frame = frames[table.name]
     if not table.keys_from:
-        return frame
+        return frame.cache() if table.derived else frame
     key = table.primary_key or ""
     mentioned = None
     for name in table.keys_from:

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pyarrow as pa
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import AnalysisException, PySparkException
+from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.types import to_arrow_schema
 
+from gnnscale.etl.spark.connect import SPARK_FAULTS
 from gnnscale.schema import LakeError
 
 
@@ -69,5 +69,5 @@ def _hashable(field: T.StructField) -> Column:
 def _readable() -> Iterator[None]:
     try:
         yield
-    except (PySparkException, Py4JJavaError) as error:
+    except SPARK_FAULTS as error:
         raise LakeError(f"a Spark frame can't be read: {str(error).splitlines()[0]}") from None

@@ -24,7 +24,8 @@ from pyspark.sql.datasource import (
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 from pyspark.sql.types import StructType
 
-from gnnscale.etl.spark.source_scan import read_files, scan_source
+from gnnscale.etl.spark.connect import is_connect, server_has_delta
+from gnnscale.etl.spark.source_scan import reaches, read_files, scan_source
 from gnnscale.lake import (
     Source,
     SourceFormat,
@@ -48,8 +49,8 @@ def read_delta(
 ) -> DataFrame:
     """A Delta table through Spark's own Parquet reader, which is several times faster than through Python.
 
-    Where the JVM has Delta, Spark reads it itself. Where paths of files don't tell their partitions as the log does,
-    tasks read the files. Without a version, the latest is read.
+    Where the JVM has Delta, Spark reads it itself. Where paths of files don't tell their partitions as the log does, or
+    the JVM can't reach the files as delta-rs can, tasks read them. Without a version, the latest is read.
 
     Raises:
         LakeError: the table needs a reader feature that plain Parquet files don't carry.
@@ -60,7 +61,8 @@ def read_delta(
     uri = uri.rstrip("/")
     table = open_delta(uri, storage_options, version)
     files = log_files(table, uri)
-    if all(file.path.startswith(f"{uri}/") and is_told(file.path[len(uri) :], file.partition) for file in files):
+    told = all(file.path.startswith(f"{uri}/") and is_told(file.path[len(uri) :], file.partition) for file in files)
+    if told and reaches(session, uri, storage_options):
         schema = from_arrow_schema(pa.schema(table.schema().to_arrow()))
         paths = [file.path for file in files]
         return read_files(session, uri, paths, schema) if files else session.createDataFrame([], schema)
@@ -69,6 +71,8 @@ def read_delta(
 
 def has_jvm_delta(session: SparkSession) -> bool:
     """Whether the JVM itself reads and writes Delta (Databricks, EMR, delta-spark)."""
+    if is_connect(session):
+        return server_has_delta(session)
     # py4j gives a JavaClass for a class that is there and a JavaPackage for one that is not.
     found = type(session._jvm.io.delta.tables.DeltaTable).__name__  # type: ignore[union-attr]
     return found == "JavaClass"

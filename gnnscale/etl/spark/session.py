@@ -10,28 +10,45 @@ import sys
 import warnings
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from pyspark import SparkConf, SparkContext
-from pyspark.sql import SparkSession
+from pyspark.errors import PySparkException, PySparkRuntimeError
+from pyspark.sql import SparkSession, is_remote
 
 from gnnscale.arrays import end_processes, kept_signals, memory_limits, scratch_folder
 from gnnscale.config import SparkSettings
+from gnnscale.etl.spark.connect import (
+    activate_remote,
+    close_remote,
+    default_remote,
+    is_connect,
+    open_remote,
+    remote_address,
+)
 from gnnscale.etl.spark.delta_source import DeltaDataSource, has_jvm_delta
 from gnnscale.etl.spark.java import choose_java
-from gnnscale.schema import is_secret_name
+from gnnscale.schema import LostProcessError, is_secret_name
+
+log = logging.getLogger(__name__)
 
 GIB = 1 << 30
 LOGGING = Path(__file__).with_name("log4j2.properties")
+WORKER_DAEMON = "gnnscale.etl.spark.worker_daemon"
 
 _FOLDER = ExitStack()
 """Holds the folder of the session that this process has started."""
 atexit.register(_FOLDER.close)
 
+_REMOTE: list[SparkSession] = []
+"""The session of Spark Connect that this process has opened."""
+
 
 def open_session(settings: SparkSettings, app: str = "gnnscale", heap_mib: int = 0) -> SparkSession:
     """Start Spark, or take the session that is there.
 
-    Under ``spark-submit`` or on a cluster that brings a session, its master and memory stand. Times are UTC.
+    Under ``spark-submit`` or on a cluster that brings a session, its master and memory stand. A master ``sc://...``, or
+    ``SPARK_REMOTE``, is a Spark Connect server, of which nothing but SQL's configuration is set. Times are UTC.
 
     Args:
         settings: master, memory, partitions and further ``spark.*`` configuration.
@@ -39,12 +56,16 @@ def open_session(settings: SparkSettings, app: str = "gnnscale", heap_mib: int =
         heap_mib: of Java, at least, where its memory is ``auto``.
 
     Raises:
-        GnnscaleError: there is no Java that Spark runs on.
+        GnnscaleError: there is no Java that Spark runs on, or the Spark Connect server can't be used.
+        LostProcessError: the JVM was killed, or has refused its options, before it answered.
     """
     # What it has to tell is in the errors that it raises, and its log lines hold the whole of Java's.
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
     # PySpark warns of every pandas 3; nothing here converts through pandas.
     warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
+    if address := remote_address(settings.master):
+        _REMOTE[:] = [_configured(open_remote(address, app), settings)]
+        return _prepared(_REMOTE[0])
     builder = SparkSession.builder.appName(app)
     # spark-submit starts the JVM before Python; only this variable tells, and its settings must win.
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
@@ -61,7 +82,10 @@ def open_session(settings: SparkSettings, app: str = "gnnscale", heap_mib: int =
             _start_jvm(configuration)
         for key, value in configuration.items():
             builder = builder.config(key, value)
-        return _prepared(builder.getOrCreate())
+        session = builder.getOrCreate()
+        if not submitted:
+            _quiet_accumulators(session)
+        return _prepared(session)
 
 
 def _own_folder(configuration: dict[str, str]) -> dict[str, str]:
@@ -84,12 +108,38 @@ def _start_jvm(configuration: dict[str, str]) -> None:
     """Start the JVM without the configuration that is secret: everybody on this machine can read its command line.
 
     The context gets that over the connection to the JVM.
+
+    Raises:
+        LostProcessError: it has ended at once.
     """
     shown = SparkConf(loadDefaults=False)
     for key, value in configuration.items():
         if not is_secret_name(key):
             shown.set(key, value)
-    SparkContext._ensure_initialized(conf=shown)
+    try:
+        SparkContext._ensure_initialized(conf=shown)
+    except PySparkRuntimeError as error:
+        if error.getCondition() != "JAVA_GATEWAY_EXITED":
+            raise
+        raise LostProcessError(
+            "Spark's JVM has ended before it answered: something has killed it, as the kernel does where memory is "
+            "short, or it refuses its options (spark.conf, SPARK_SUBMIT_OPTS, JDK_JAVA_OPTIONS) and has said so. "
+            "What was committed stays; run again to go on"
+        ) from error
+
+
+def _quiet_accumulators(session: SparkSession) -> None:
+    """Have PySpark's server of accumulators end without a traceback where the JVM at its other end is gone."""
+    server = getattr(session.sparkContext, "_accumulatorServer", None)
+    if server is None:
+        return
+    shown = server.handle_error
+
+    def handle_error(request: Any, client: Any) -> None:
+        if not isinstance(sys.exception(), EOFError | ConnectionError):
+            shown(request, client)
+
+    server.handle_error = handle_error
 
 
 def jvm_status() -> int | None:
@@ -115,6 +165,10 @@ def borrow_session(settings: SparkSettings) -> SparkSession:
         settings: partitions and further ``spark.*`` configuration; master and memory are those that there are.
     """
     owner = running_session() or SparkSession.builder.getOrCreate()
+    if is_connect(owner):
+        remote = _configured(owner.cloneSession(), settings)  # type: ignore[attr-defined]
+        activate_session(remote)
+        return _prepared(remote)
     session = owner.newSession()
     wanted = {**owner.conf.getAll, **_configuration(settings, submitted=True)}
     for key, value in wanted.items():
@@ -128,6 +182,8 @@ def borrow_session(settings: SparkSettings) -> SparkSession:
 def running_session() -> SparkSession | None:
     """The active session of this thread, or that of another thread; None where none runs."""
     session = SparkSession.getActiveSession()
+    if is_remote():
+        return session or default_remote()
     if session is None and SparkContext._active_spark_context is not None:
         session = SparkSession.builder.getOrCreate()
     return session
@@ -135,18 +191,42 @@ def running_session() -> SparkSession | None:
 
 def activate_session(session: SparkSession) -> None:
     """Make a session the active one of this thread, which PySpark does where frames are made and has no call for."""
+    if is_connect(session):
+        activate_remote(session)
+        return
     SparkSession._activeSession = session
     jvm = session._jvm
     assert jvm is not None
     jvm.SparkSession.setActiveSession(session._jsparkSession)
 
 
+def _configured(session: SparkSession, settings: SparkSettings) -> SparkSession:
+    """A session of Spark Connect with the configuration that its server lets it have."""
+    wanted = _configuration(settings, submitted=True)
+    if settings.shuffle_partitions == "auto":
+        # The cores of this machine say nothing of the server's.
+        del wanted["spark.sql.shuffle.partitions"]
+    for key, value in wanted.items():
+        _set(session, key, value, logging.WARNING if key in settings.conf else logging.DEBUG)
+    return session
+
+
+def _set(session: SparkSession, key: str, value: str, level: int = logging.DEBUG) -> None:
+    """Set what makes queries faster, and no difference to their rows: some Spark Connect servers allow little."""
+    try:
+        session.conf.set(key, value)
+    except PySparkException as error:
+        if not is_connect(session):
+            raise
+        log.log(level, "the Spark Connect server does not take %s: %s", key, str(error).splitlines()[0])
+
+
 def _prepared(session: SparkSession) -> SparkSession:
     session.conf.set("spark.sql.session.timeZone", "UTC")
     # Inferring filters from filters takes time exponential in the windows of a query (2 minutes for seven).
-    session.conf.set("spark.sql.constraintPropagation.enabled", "false")
+    _set(session, "spark.sql.constraintPropagation.enabled", "false")
     # A small table that is sent to all tasks may wait long for those of a large one beside it, and is no fault then.
-    session.conf.set("spark.sql.broadcastTimeout", "-1")
+    _set(session, "spark.sql.broadcastTimeout", "-1")
     if not has_jvm_delta(session):
         session.dataSource.register(DeltaDataSource)
     return session
@@ -158,6 +238,8 @@ def close_session(at_once: bool = False) -> None:
     Args:
         at_once: end the JVM without waiting for the jobs that run.
     """
+    while _REMOTE:
+        close_remote(_REMOTE.pop())
     gateway = SparkContext._gateway
     process = getattr(gateway, "proc", None)
     if gateway is None or process is None:
@@ -215,6 +297,9 @@ def _configuration(settings: SparkSettings, submitted: bool, heap_mib: int = 0) 
             configuration["spark.authenticate"] = "true"
             # Packed blocks hardly shrink, and between tasks of one machine they cross no network.
             configuration["spark.shuffle.compress"] = "false"
+            configuration["spark.python.daemon.module"] = WORKER_DAEMON
+            # As of readers of data sources, so that both have their workers from one process.
+            configuration["spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled"] = "false"
     return configuration | settings.conf
 
 

@@ -9,6 +9,8 @@ from typing import Final, TypeVar
 from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 
+from gnnscale.etl.spark.connect import activate_remote, is_connect, task_slots
+
 Result = TypeVar("Result")
 
 MOST: Final = 4
@@ -28,7 +30,7 @@ def run_side_by_side(works: Sequence[Callable[[], Result]]) -> list[Result]:
         Exception: that of the first work, in their order, that has failed; none is under way any more.
     """
     session = SparkSession.getActiveSession()
-    threads = min(MOST, session.sparkContext.defaultParallelism, len(works)) if session else 1
+    threads = min(MOST, task_slots(session), len(works)) if session else 1
     if session is None or threads <= 1:
         return [work() for work in works]
     pool = ThreadPoolExecutor(threads)
@@ -46,6 +48,9 @@ def run_side_by_side(works: Sequence[Callable[[], Result]]) -> list[Result]:
 
 def _in_session(session: SparkSession, work: Callable[[], Result]) -> Callable[[], Result]:
     def call() -> Result:
+        if is_connect(session):
+            activate_remote(session)
+            return work()
         jvm = session._jvm
         assert jvm is not None
         # A thread of the JVM that is new has none.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import urlsplit
 
 import pyarrow as pa
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
+from gnnscale.etl.spark.connect import is_connect
 from gnnscale.lake import SourceRows
 
 
@@ -23,8 +26,7 @@ def scan_source(session: SparkSession, rows: SourceRows) -> DataFrame:
     schema = from_arrow_schema(rows.schema, prefer_timestamp_ntz=True)
     if not rows.files:
         return session.createDataFrame([], schema)
-    # Spark is not told of options that delta-rs takes.
-    if rows.plain and not rows.storage_options:
+    if rows.plain and reaches(session, rows.root, rows.storage_options):
         # Files that have changed under the same path must not come from what Spark remembers of them.
         session.catalog.refreshByPath(rows.source.uri)
         return read_files(session, rows.root, [file.path for file in rows.files], schema)
@@ -37,6 +39,24 @@ def scan_source(session: SparkSession, rows: SourceRows) -> DataFrame:
     # A frame made from rows may have several of them in a partition.
     places = session.createDataFrame([(place,) for place in range(len(parts))], "part int")
     return places.repartitionById(max(1, len(parts)), "part").mapInArrow(read, schema)
+
+
+def reaches(session: SparkSession, uri: str, storage_options: Mapping[str, str] | None) -> bool:
+    """Whether the JVM itself can read files that delta-rs can: it is told no options, and knows not all stores."""
+    scheme = urlsplit(uri).scheme
+    if scheme in ("", "file"):
+        return True
+    if storage_options:
+        return False
+    if is_connect(session):
+        return True
+    assert session._jvm is not None
+    try:
+        # ``s3``, for one, is known to platforms and not to Spark as it comes.
+        session._jvm.org.apache.hadoop.fs.FileSystem.getFileSystemClass(scheme, session._jsc.hadoopConfiguration())
+    except Py4JJavaError:
+        return False
+    return True
 
 
 def read_files(session: SparkSession, uri: str, paths: Sequence[str], schema: StructType | None = None) -> DataFrame:

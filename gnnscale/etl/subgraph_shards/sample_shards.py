@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from gnnscale.etl.ids.node_column import NodeColumn
+from gnnscale.etl.spark.connect import task_slots
 from gnnscale.etl.spark.delta_source import read_delta
 from gnnscale.etl.subgraph_shards.exchange import (
     SEED_ROWS,
@@ -113,7 +114,7 @@ def build_shards(session: SparkSession, lake: Lake, manifest: GraphManifest, pla
     examples = Examples.of_table(lake, f"labels_{plan.query}", manifest.origin)
     if not len(examples):
         raise DataError(f"labels_{plan.query} has no examples to sample around")
-    tasks = session.sparkContext.defaultParallelism
+    tasks = task_slots(session)
     hops = plan_hops(lake, manifest, plan, paths, len(examples))
     features: Copied = ()
     if plan.features:

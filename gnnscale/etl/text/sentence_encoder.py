@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from importlib.resources import files
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gnnscale.config import Positive, Section
+from gnnscale.etl.text.model_place import find_model
 from gnnscale.schema import TEXT_ENCODERS, ConfigError
-
-PACKAGE = "package://"
 
 
 class SentenceOptions(Section):
@@ -72,11 +70,13 @@ class SentenceEncoder:
         Raises:
             ConfigError: the model is not there, or sentence-transformers is not installed.
         """
-        words = texts.to_pylist()
+        # A model takes milliseconds a text: those that come again are read once.
+        coded = pc.dictionary_encode(texts.cast(pa.string()))
+        words = coded.dictionary.to_pylist()
         spoken = [i for i, text in enumerate(words) if text and not text.isspace()]
-        vectors = np.zeros((len(words), self.dims), np.float32)
+        distinct = np.zeros((len(words) + 1, self.dims), np.float32)
         if spoken:
-            vectors[spoken] = load_model(self.model).encode(
+            distinct[spoken] = load_model(self.model).encode(
                 [words[i] for i in spoken],
                 batch_size=self.batch_size,
                 truncate_dim=self.length,
@@ -84,7 +84,7 @@ class SentenceEncoder:
                 convert_to_numpy=True,
                 show_progress_bar=False,
             )
-        return vectors
+        return distinct[pc.fill_null(coded.indices, len(words)).to_numpy(zero_copy_only=False)]
 
 
 @lru_cache(maxsize=1)
@@ -94,7 +94,7 @@ def load_model(location: str) -> Any:
     Raises:
         ConfigError: the model is not there or not readable, or sentence-transformers is not installed.
     """
-    folder = _find(location)
+    folder = find_model(location, folder=True)
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError:
@@ -105,18 +105,3 @@ def load_model(location: str) -> Any:
         return SentenceTransformer(str(folder), local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(f"graph.text.model: {folder} is no sentence-transformers model: {error}") from None
-
-
-def _find(location: str) -> Path:
-    folder = Path(location)
-    if location.startswith(PACKAGE):
-        package, _, path = location.removeprefix(PACKAGE).partition("/")
-        try:
-            folder = Path(str(files(package).joinpath(path)))
-        except ModuleNotFoundError:
-            raise ConfigError(
-                f"graph.text.model: package '{package}' is not installed; install it with: pip install {package}"
-            ) from None
-    if not folder.is_dir():
-        raise ConfigError(f"graph.text.model: no folder at {folder}; models are not downloaded")
-    return folder

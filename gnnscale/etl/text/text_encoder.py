@@ -8,11 +8,21 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gnnscale.config import Section, TextSettings
-from gnnscale.schema import TEXT_ENCODERS
+from gnnscale.config import Section
 
 
-class TextEncoder(Protocol):
+class TextVectors(Protocol):
+    """What gives texts their vectors; pickled, it travels to every executor."""
+
+    @property
+    def dims(self) -> int:
+        """Length of a vector."""
+
+    def encode(self, texts: pa.Array) -> NDArray[np.float32]:
+        """Vectors of length 1, ``[texts, dims]``; zeros where a text is null or says nothing."""
+
+
+class TextEncoder(TextVectors, Protocol):
     """What turns texts into vectors: a class of the registry :data:`gnnscale.schema.TEXT_ENCODERS`.
 
     Instances are pickled and travel to every executor, so they are small, and read a model when they first need it. A
@@ -28,20 +38,3 @@ class TextEncoder(Protocol):
     @classmethod
     def build(cls, options: Any) -> Self:
         """The encoder of some options."""
-
-    @property
-    def dims(self) -> int:
-        """Length of a vector."""
-
-    def encode(self, texts: pa.Array) -> NDArray[np.float32]:
-        """Vectors of length 1, ``[texts, dims]``; zeros where a text is null or says nothing."""
-
-
-def open_encoder(settings: TextSettings) -> TextEncoder:
-    """The encoder of a configuration; a model is read when it is first used.
-
-    Raises:
-        ConfigError: there is no such encoder, or it does not have the options.
-    """
-    encoder: type[TextEncoder] = TEXT_ENCODERS.find(settings.encoder)
-    return encoder.build(settings.options_of(encoder))

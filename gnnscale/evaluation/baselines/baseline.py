@@ -14,7 +14,7 @@ from gnnscale.arrays import Ids
 from gnnscale.config import Settings
 from gnnscale.evaluation.comparison import Part
 from gnnscale.evaluation.list_comparison import PARTS
-from gnnscale.query import TaskSpec
+from gnnscale.query import PredictiveQuery, TaskSpec
 from gnnscale.retrieval import History
 from gnnscale.schema import BASELINES, DataError
 
@@ -124,6 +124,10 @@ class LinkBaseline(Baseline, ABC):
     few_repeats: bool = False
     serves: bool = True
 
+    def fits(self, query: PredictiveQuery | None) -> bool:
+        """Whether it has what it goes by in the tables of a query; of no query in particular, whether any will do."""
+        return True
+
     @abstractmethod
     def lists(self, settings: Settings, history: History, entities: Ids, k: int) -> dict[Part, Ids]:
         """The ranked lists of some entities.
@@ -225,6 +229,6 @@ def node_baselines(task: TaskSpec, classes: int = 0, seed: int = 0, pairs: bool 
     return {b.name: b.make(task, classes, seed) for b in found if pairs or task.answer not in b.needs_pairs}
 
 
-def link_baselines(task: TaskSpec) -> dict[str, LinkBaseline]:
-    """Name to baseline of a link task."""
-    return {b.name: b for b in find_baselines(task) if isinstance(b, LinkBaseline)}
+def link_baselines(task: TaskSpec, query: PredictiveQuery | None = None) -> dict[str, LinkBaseline]:
+    """Name to baseline of a link task: those that fit a query, or without one any."""
+    return {b.name: b for b in find_baselines(task) if isinstance(b, LinkBaseline) and b.fits(query)}

@@ -27,6 +27,9 @@ from gnnscale.schema import BASELINES
 BLOCK_SCORES: Final = 1 << 24
 """Scores that are looked at together: 64 MiB."""
 
+MOST_FACTORED: Final = 200_000
+"""Items that matrix factorization has a vector of."""
+
 Fitted = tuple[Interactions, Recommender | None]
 
 _FITTED: WeakKeyDictionary[History, dict[tuple[object, ...], Fitted]] = WeakKeyDictionary()
@@ -39,10 +42,12 @@ class RecommenderBaseline(LinkBaseline):
     Args:
         recommender: as the settings of a run have it.
         signed: whether its scores may be below 0 for items that it knows; of others, only those above 0 are listed.
+        most_items: items that take part, those with the most events.
     """
 
     recommender: Callable[[Settings], Implementation]
     signed: bool = False
+    most_items: int = MOST_ITEMS
 
     def lists(self, settings: Settings, history: History, entities: Ids, k: int) -> dict[Part, Ids]:
         """The ranked lists of some entities, drawn from all targets, from those they had and from the others."""
@@ -82,7 +87,7 @@ class RecommenderBaseline(LinkBaseline):
         key = (self.name, options.half_life_days, settings.seed, repr(how))
         known = _FITTED.setdefault(history, {})
         if key not in known:
-            seen = Interactions.of(history, options.half_life_days * DAY)
+            seen = Interactions.of(history, options.half_life_days * DAY, self.most_items)
             model = make_recommender(how, settings.seed).fit(seen.weights) if seen.weights.nnz else None
             known[key] = seen, model
         return known[key]
@@ -163,5 +168,15 @@ BASELINES.register("graph_filter")(
         },
         signed=True,
         few_repeats=True,
+    )
+)
+BASELINES.register("matrix_factorization")(
+    RecommenderBaseline(
+        "matrix_factorization",
+        "Matrix factorization",
+        "Vectors of entities and items by BPR (Rendle et al., 2009); then what is popular.",
+        recommender=lambda settings: "bpr_mf",
+        signed=True,
+        most_items=MOST_FACTORED,
     )
 )

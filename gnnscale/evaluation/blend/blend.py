@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 from gnnscale.evaluation.comparison import NETWORK
 from gnnscale.lake import Lake
+from gnnscale.retrieval import Calibration
 from gnnscale.schema import LakeError
 from gnnscale.training import blend_path
 
@@ -43,6 +44,7 @@ class Blend:
         new_only: whether what an entity had before is left out.
         repeats: share of the events before validation that repeat an earlier one; None where it was not counted.
         left_out: baseline -> why it takes no part.
+        calibration: from scores of lists to probabilities; None where it was not asked for.
     """
 
     members: tuple[Member, ...]
@@ -55,6 +57,7 @@ class Blend:
     new_only: bool = False
     repeats: float | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+    calibration: Calibration | None = None
 
     @classmethod
     def of(cls, names: Sequence[str], weights: Sequence[float], **own: Any) -> Self:
@@ -97,7 +100,8 @@ class Blend:
             TypeError, KeyError: the data are no blend's.
         """
         members = tuple(Member(**member) for member in data["members"])
-        return cls(**{**data, "members": members})
+        curve = data.get("calibration")
+        return cls(**{**data, "members": members, "calibration": Calibration.from_dict(curve) if curve else None})
 
 
 NETWORK_ALONE: Final = Blend((Member(NETWORK, 1.0),))

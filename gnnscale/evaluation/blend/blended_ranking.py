@@ -28,4 +28,4 @@ class BlendedRankingModel(RankingModel):
     @cached_property
     def _blender(self) -> LinkBlender:
         assert self.blend is not None
-        return LinkBlender(self.settings, self.store, self.query, Blend.from_dict(self.blend))
+        return LinkBlender(self.settings, self.lake, self.store, self.query, Blend.from_dict(self.blend))

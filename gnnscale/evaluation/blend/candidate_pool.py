@@ -14,6 +14,9 @@ from gnnscale.arrays import Flags, Ids
 Transform = Literal["rank", "z"]
 Values = NDArray[np.float32]
 
+LEVEL: Final = 1e-3
+"""Standard deviations by which the first of several candidates of one score may be ahead of the last."""
+
 TRANSFORMS: Final[tuple[Transform, ...]] = ("rank", "z")
 
 
@@ -44,7 +47,8 @@ def comparable(targets: Ids, scores: Values, transform: Transform, depth: int) -
     """Scores of one method's candidates, so that those of different methods and entities can be added.
 
     ``rank`` gives the first 1 and falls with the logarithm of the rank to 0 past the depth; ``z`` gives each its
-    distance from the least of the entity's candidates, in standard deviations of these.
+    distance from the least of the entity's candidates, in standard deviations of these, level ones in their order: by
+    less than :data:`LEVEL` apart.
 
     Args:
         targets: int64 ``[N, K]``, best first, -1 where there are fewer.
@@ -65,7 +69,19 @@ def comparable(targets: Ids, scores: Values, transform: Transform, depth: int) -
     spread = np.sqrt((np.where(there, known - mean, 0) ** 2).sum(axis=1, keepdims=True) / count)
     least = np.where(there, scores, np.inf).min(axis=1, initial=np.inf, keepdims=True)
     least = np.where(np.isfinite(least), least, 0)
-    return np.where(there & (spread > 0), (known - least) / np.maximum(spread, 1e-12), 0).astype(np.float32)
+    # Where all are level, there is no spread to measure by, and their order is all that there is.
+    value = np.where(spread > 0, (known - least) / np.maximum(spread, 1e-12), 0) + LEVEL * (
+        1 - _places_among_level(scores) / depth
+    )
+    return np.where(there, value, 0).astype(np.float32)
+
+
+def _places_among_level(scores: Values) -> NDArray[np.int64]:
+    """How many candidates before each, best first, have its score."""
+    place = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
+    new = np.ones(scores.shape, np.bool_)
+    new[:, 1:] = scores[:, 1:] != scores[:, :-1]
+    return place - np.maximum.accumulate(np.where(new, place, 0), axis=1)
 
 
 def pool_candidates(lists: Sequence[tuple[Ids, Values]], transform: Transform, depth: int) -> Pool:

@@ -16,7 +16,9 @@ from gnnscale.config import Settings
 from gnnscale.evaluation.baselines.baseline import LinkBaseline, link_baselines
 from gnnscale.evaluation.blend.blend import Blend
 from gnnscale.evaluation.blend.candidate_pool import Pool, Transform, Values, best_of, pool_candidates
+from gnnscale.evaluation.blend.grown_trees import TREES, GrownTrees
 from gnnscale.evaluation.comparison import NETWORK, Part
+from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery, TaskSpec
 from gnnscale.retrieval import (
     Diversity,
@@ -28,9 +30,6 @@ from gnnscale.retrieval import (
 from gnnscale.store import GraphStore
 
 log = logging.getLogger(__name__)
-
-FEW_REPEATS: Final = 0.05
-"""Share of the events that repeat an earlier one, below which it is best to leave out what was had."""
 
 DEPTH: Final = 100
 """Candidates that each method gives an entity, or four lists' worth where that is more."""
@@ -49,31 +48,23 @@ Lists = tuple[Ids, Values]
 """Targets and scores, both ``[N, K]``."""
 
 
-def share_of_repeats(history: History) -> float:
-    """The share of the events whose entity had the item at an earlier time; 0 without events."""
-    if not history.age.size:
-        return 0.0
-    order = np.lexsort((history.age, history.item, history.entity))
-    columns = [values[order] for values in (history.entity, history.item, history.age)]
-    new = np.ones(len(order), np.bool_)
-    new[1:] = np.logical_or.reduce([values[1:] != values[:-1] for values in columns])
-    return 1.0 - len(history.past.values) / int(new.sum())
-
-
 def blend_depth(top_k: int) -> int:
     """Candidates that each method gives an entity, for lists of a length."""
     return max(DEPTH, 4 * top_k)
 
 
-def serving_baselines(task: TaskSpec, new_only: bool) -> tuple[dict[str, LinkBaseline], dict[str, str]]:
+def serving_baselines(
+    task: TaskSpec, new_only: bool, query: PredictiveQuery | None = None
+) -> tuple[dict[str, LinkBaseline], dict[str, str]]:
     """The baselines that can take part in a blend, and why others can't.
 
     Args:
         task: of links.
         new_only: whether what an entity had is left out.
+        query: bound query that they have to fit; None for any.
     """
     found, left_out = {}, {}
-    for name, baseline in link_baselines(task).items():
+    for name, baseline in link_baselines(task, query).items():
         if not baseline.serves:
             left_out[name] = "it can't give every entity a list"
         elif new_only and baseline.needs_repeats:
@@ -130,25 +121,29 @@ class LinkBlender:
 
     Args:
         settings: of the run; what baselines go by counts.
+        lake: of the models.
         store: the graph.
         query: bound query of a link task.
         blend: members and weights.
 
     Attributes:
+        trees: that were grown beside the network.
         depth: candidates that the network is to give.
         stamp: of the blend.
     """
 
-    def __init__(self, settings: Settings, store: GraphStore, query: PredictiveQuery, blend: Blend) -> None:
+    def __init__(self, settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery, blend: Blend) -> None:
         self.settings, self.store, self.query, self.blend = settings, store, query, blend
+        self.trees = GrownTrees(settings, lake, store)
         self.depth = blend.depth or blend_depth(query.top_k)
         options = settings.evaluation.model_dump(mode="json", exclude={"resamples", "examples"})
         content = json.dumps([blend.to_dict(), options], sort_keys=True)
         self.stamp = hashlib.sha256(content.encode()).hexdigest()
-        known, _ = serving_baselines(query.task_type, blend.new_only)
+        known, _ = serving_baselines(query.task_type, blend.new_only, query)
         self.baselines = {name: known[name] for name in blend.baselines if name in known}
         weights = {member.name: member.weight for member in blend.members}
-        self.weights = np.array([weights.get(name, 0.0) for name in (*self.baselines, NETWORK)])
+        beside = (TREES,) if TREES in weights else ()
+        self.weights = np.array([weights.get(name, 0.0) for name in (*self.baselines, *beside, NETWORK)])
         self._history: tuple[int, History] | None = None
 
     def history(self, anchor: int) -> History:
@@ -175,12 +170,15 @@ class LinkBlender:
         return Neighbors(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
     def candidates(self, anchor: int, entities: Ids) -> list[Lists]:
-        """Candidates of the baselines that are members, ``[entities, depth]``."""
-        if not self.baselines:
-            return []
-        history = self.history(anchor)
+        """Candidates of the members beside the network, ``[entities, depth]``."""
+        found: list[Lists] = []
         among: Part = "explore" if self.blend.new_only else "all"
-        return baseline_candidates(self.settings, self.baselines, history, entities, self.depth, among)
+        if self.baselines:
+            history = self.history(anchor)
+            found = baseline_candidates(self.settings, self.baselines, history, entities, self.depth, among)
+        if TREES in self.blend.names:
+            found.append(self.trees.candidates(anchor, entities, self.depth))
+        return found
 
     def pool(self, lists: Sequence[Lists]) -> Pool:
         """Candidates of the members' baselines, and then of the network, put together."""

@@ -15,18 +15,18 @@ from gnnscale.batches import Examples, read_examples
 from gnnscale.config import Settings
 from gnnscale.evaluation.baselines.baseline import link_baselines
 from gnnscale.evaluation.blend.blend import NETWORK_ALONE, Blend
-from gnnscale.evaluation.blend.candidate_pool import TRANSFORMS, Pool, Transform, pool_candidates
+from gnnscale.evaluation.blend.calibration import fit_calibration
+from gnnscale.evaluation.blend.candidate_pool import TRANSFORMS, Pool, Transform, best_of, pool_candidates
+from gnnscale.evaluation.blend.grown_trees import TREES, GrownTrees
 from gnnscale.evaluation.blend.link_blend import (
-    FEW_REPEATS,
     Lists,
     baseline_candidates,
     blend_depth,
     serving_baselines,
-    share_of_repeats,
 )
+from gnnscale.evaluation.blend.repeats import FEW_REPEATS, share_of_repeats
 from gnnscale.evaluation.blend.weights import Weights, search_weights
 from gnnscale.evaluation.comparison import BLEND, NETWORK, Part
-from gnnscale.inference import TARGETS
 from gnnscale.lake import Lake
 from gnnscale.metrics import find_list_metric
 from gnnscale.query import PredictiveQuery, Split, TaskSpec
@@ -62,20 +62,23 @@ def fit_link_blend(settings: Settings, lake: Lake, store: GraphStore, query: Pre
     if events > MOST_EVENTS:
         why = f"{events:,} events are more than the {MOST_EVENTS:,} that baselines can hold"
         log.info("blend without baselines: %s", why)
-        return replace(NETWORK_ALONE, depth=depth, left_out=dict.fromkeys(link_baselines(query.task_type), why))
+        alone = replace(NETWORK_ALONE, depth=depth, new_only=query.new_only)
+        return replace(alone, left_out=dict.fromkeys(link_baselines(query.task_type, query), why))
     examples = _sampled(read_examples(lake, settings.query.name, Split.VALIDATION, origin), settings.seed)
     anchors = np.unique(examples.anchors)
     if not len(anchors):
-        return replace(NETWORK_ALONE, depth=depth)
+        return replace(NETWORK_ALONE, depth=depth, new_only=query.new_only)
     history = read_history(store, query, int(anchors[0]) + origin)
     repeats = share_of_repeats(history)
-    new_only = repeats < FEW_REPEATS and settings.retrieval.filters.bought == "auto"
-    baselines, left_out = serving_baselines(query.task_type, new_only)
+    new_only = query.new_only or (repeats < FEW_REPEATS and settings.retrieval.filters.bought == "auto")
+    baselines, left_out = serving_baselines(query.task_type, new_only, query)
     for name, why in left_out.items():
         log.info("blend without %s: %s", name, why)
     predictor = load_link_model(settings, lake, store, held_out=True)
+    trees = GrownTrees(settings, lake, store, held_out=True)
+    beside = [] if new_only or not trees.there else [TREES]
     among: Part = "explore" if new_only else "all"
-    names = [*baselines, NETWORK]
+    names = [*baselines, *beside, NETWORK]
     lists: list[list[Lists]] = [[] for _ in names]
     order = []
     for anchor in anchors:
@@ -85,7 +88,11 @@ def fit_link_blend(settings: Settings, lake: Lake, store: GraphStore, query: Pre
         there = valid_nodes(lake, query.target, known_by(query, int(anchor) + origin))
         entities = examples.entities[rows]
         own = baseline_candidates(settings, baselines, history, entities, depth, among)
-        own.append(_network_candidates(predictor, store, query, int(anchor), entities, depth, history, among))
+        if beside:
+            own.append(trees.candidates(int(anchor) + origin, entities, depth))
+        if query.ranks_own_table:
+            own = [(np.where(ids == entities[:, None], -1, ids), scores) for ids, scores in own]
+        own.append(_network_candidates(predictor, store, query, int(anchor), entities, depth, history, among, there))
         for method, (ids, scores) in zip(lists, own, strict=True):
             method.append((np.where((ids >= 0) & there[ids], ids, -1), scores))
         order.append(rows)
@@ -95,8 +102,17 @@ def fit_link_blend(settings: Settings, lake: Lake, store: GraphStore, query: Pre
     pools = {transform: pool_candidates(whole, transform, depth) for transform in TRANSFORMS}  # type: ignore[arg-type]
     found = fit_pools(query.task_type, query.top_k, pools, names, truth, shown.entities)
     found = replace(found, depth=depth, new_only=new_only, repeats=repeats, left_out=left_out)
+    if (wanted := settings.retrieval.calibration) is not None:
+        if settings.model.blend == "off" or found.is_network:
+            targets, scores = whole[-1]
+        else:
+            pool = pools["z" if found.transform == "z" else "rank"]
+            weights = {member.name: member.weight for member in found.members}
+            targets, scores = pool.targets, pool.scores(np.array([weights.get(name, 0.0) for name in names]))
+        targets, scores = best_of(targets, scores, query.top_k)
+        found = replace(found, calibration=fit_calibration(wanted, scores, truth.contains(targets) & (targets >= 0)))
     log.info("blend by %s examples of validation: %s", f"{found.examples:,}", found.in_words())
-    if new_only:
+    if new_only and not query.new_only:
         log.info("%.1f %% of the events repeat one: what an entity has had is left out of its lists", 100 * repeats)
     return found
 
@@ -175,11 +191,16 @@ def _network_candidates(
     depth: int,
     history: History,
     among: Part,
+    there: NDArray[np.bool_],
 ) -> Lists:
-    """What the network ranks first of all targets, ``[entities, depth]``; the anchor is in seconds after the origin."""
+    """What the network ranks first of the targets that are there, ``[entities, depth]``.
+
+    The anchor is in seconds after the origin.
+    """
     count, size = store.node_count(query.target.name), 256
-    starts = range(0, count, TARGETS)
-    batches = (predictor.target_batch(np.arange(s, min(count, s + TARGETS)), anchor) for s in starts)
+    size = predictor.targets_at_once
+    starts = range(0, count, size)
+    batches = (predictor.target_batch(np.arange(s, min(count, s + size)), anchor) for s in starts)
     targets = np.concatenate([predictor.encode_targets(batch) for batch in batches])
     found = []
     for start in range(0, len(entities), size):
@@ -189,7 +210,8 @@ def _network_candidates(
         counts[part] = scored.counts
         pairs = PairScores(np.concatenate([[0], np.cumsum(counts)]), scored.targets, scored.scores)
         past = history.past.take(part)
-        ranked = rank_exact(scored.vectors, targets, pairs, part, depth, past, among)
+        but = part if query.ranks_own_table else None
+        ranked = rank_exact(scored.vectors, targets, pairs, part, depth, past, among, but, there)
         back = np.argsort(np.argsort(entities[start : start + size], kind="stable"), kind="stable")
         found.append((ranked.targets[back], ranked.scores[back]))
     ids, scores = (np.concatenate(part) for part in zip(*found, strict=True))

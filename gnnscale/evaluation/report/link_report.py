@@ -59,12 +59,14 @@ class LinkReport(Report):
     examples: Sequence[EntityExample] = ()
 
     def cards(self) -> list[tuple[str, Part]]:
-        """MAP and recall of all, recall of repeats and of what is new; of another task's metrics, the headline."""
+        """MAP and recall of all, recall of repeats and of what is new; by another metric, the headline of each part."""
+        first, parts = self.comparison.headline.name, self.comparison.parts
         known = {metric.name for metric in self.comparison.metrics}
         shown = [(name, part) for name, part in HEADLINES if name in known]
-        if len(shown) >= len(HEADLINES) - 1:
-            return shown
-        return [(self.comparison.headline.name, part) for part in self.comparison.parts]
+        if first != HEADLINES[0][0] or len(shown) < len(HEADLINES) - 1:
+            return [(first, part) for part in parts]
+        further: list[Part] = [part for part in parts if part in ("warm", "cold")]
+        return [*shown, *((first, part) for part in further)]
 
 
 def build_link_report(inputs: ReportInputs, holdout: LinkHoldout) -> LinkReport:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.fs
@@ -15,6 +18,9 @@ from gnnscale.lake.sources.partitions import Partition
 from gnnscale.lake.sources.plain_types import is_read_by_spark, stored_type
 from gnnscale.lake.sources.source import SourceFormat
 from gnnscale.schema import LakeError
+
+UNNAMED_INDEX: Final = re.compile(r"__index_level_\d+__")
+"""What pandas calls the levels of an index that has no names."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ def read_footers(files: Sequence[DataFile], options: dict[str, str]) -> list[Foo
         try:
             with open_parquet(filesystem, path) as file:
                 groups = tuple(file.metadata.row_group(i).num_rows for i in range(file.num_row_groups))
-                return Footer(_with_instants(file), groups)
+                return Footer(_columns(file), groups)
         except (OSError, pa.ArrowException) as error:
             raise unreadable(data.path, SourceFormat.PARQUET, error) from None
 
@@ -62,6 +68,20 @@ def open_parquet(filesystem: pyarrow.fs.FileSystem, path: str) -> pq.ParquetFile
     """A Parquet file to read row groups of."""
     # The times of old writers, of 96 bits, reach further than 64 bits of nanoseconds.
     return pq.ParquetFile(filesystem.open_input_file(path), coerce_int96_timestamp_unit="us", pre_buffer=False)
+
+
+def _columns(file: pq.ParquetFile) -> pa.Schema:
+    """Columns of a file, as :func:`_with_instants`, without the index that pandas keeps of a frame that has no names
+    for it: where a row stood before a sort may tell what came after it."""
+    schema = _with_instants(file)
+    try:
+        index = json.loads((schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns", [])
+    except (ValueError, AttributeError):
+        return schema
+    for name in index if isinstance(index, list) else ():
+        if isinstance(name, str) and UNNAMED_INDEX.fullmatch(name) and len(schema.get_all_field_indices(name)) == 1:
+            schema = schema.remove(schema.get_field_index(name))
+    return schema
 
 
 def _with_instants(file: pq.ParquetFile) -> pa.Schema:

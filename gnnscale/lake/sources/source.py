@@ -44,6 +44,12 @@ COMPRESSED: Final = ("gz", "bz2", "zst", "lz4")
 MAGIC: Final = b"PAR1"
 """First bytes of a Parquet file, whatever its name is."""
 
+WAREHOUSE: Final = "warehouse://"
+"""What the place of a table in the configured warehouse begins with; its name there follows."""
+
+CATALOG: Final = "catalog://"
+"""What the place of a table in the catalog of Spark's session begins with; its name there follows."""
+
 ALLOWED: Final = "Parquet, CSV, TSV and JSON lines (.gz, .bz2, .zst), folders of one of them, and Delta tables"
 
 
@@ -56,16 +62,16 @@ class Source:
 
 
 NO_SOURCE: Final = Source("", SourceFormat.PARQUET)
-"""Of a table whose rows are the keys that other tables mention."""
+"""Of a table whose rows follow from those of other tables."""
 
 
 def table_source(table: Table, storage_options: dict[str, str] | None = None) -> Source:
-    """Where a table's rows are: :data:`NO_SOURCE` where it is made of ``keys_from`` alone.
+    """Where a table's rows are: :data:`NO_SOURCE` where they follow from other tables' (``derived``, ``keys_from``).
 
     Raises:
         LakeError: as in :func:`find_source`.
     """
-    if table.keys_from and not table.source:
+    if table.derived or (table.keys_from and not table.source):
         return NO_SOURCE
     return find_source(table.name, table.source, storage_options)
 
@@ -83,6 +89,12 @@ def find_source(table: str, location: str, storage_options: dict[str, str] | Non
     """
     if not location:
         raise LakeError(f"table '{table}' has no source; say where its rows are, or whose keys they are in keys_from")
+    if location.startswith((WAREHOUSE, CATALOG)):
+        frame = "spark.read.jdbc" if location.startswith(WAREHOUSE) else "spark.table"
+        raise LakeError(
+            f"table '{table}': {location} is read by recipes alone, whose graph stage copies it; give a path, or a "
+            f"frame of {frame}"
+        )
     if location.startswith("package://"):
         location = _package_file(table, location)
     try:

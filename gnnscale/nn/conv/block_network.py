@@ -131,9 +131,25 @@ class BlockNetwork(nn.Module):
                     convolve = self.messages[layer][child[-1].table_name]  # type: ignore[index]
                     share = weights.get(child) if weights else None
                     value = value + convolve(state[path], state[child], present[child], share)
-                following[path] = functional.relu(value) if layer < self.depth - 1 else value
+                following[path] = self.finish(value, layer)
             state = following
         return state[()]
+
+    def finish(self, value: Tensor, layer: int) -> Tensor:
+        """The state of some nodes from the sum of their own term and their messages.
+
+        Args:
+            value: ``[..., channels]``.
+            layer: from 0.
+
+        Returns:
+            ``[..., width]``, the layer's :meth:`width`.
+        """
+        return functional.relu(value) if layer < self.depth - 1 else value
+
+    def width(self, layer: int) -> int:
+        """Channels of a node's state after a layer, from 0."""
+        return int(next(iter(self.own[layer].values())).out_features)  # type: ignore[operator]
 
     def encode(self, table: str, features: Tensor, present: Tensor, codes: Tensor | None) -> Tensor:
         """First state of some nodes: their features, and what their categories say where the table has any.

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
 from gnnscale.config import Section, Share
-from gnnscale.nn.losses.loss import LinkLoss
+from gnnscale.nn.losses.loss import LinkLoss, tower_scores
 from gnnscale.nn.sequence.sequence_towers import PositionVectors
 from gnnscale.schema import LOSSES
 
@@ -46,13 +45,7 @@ class GeneralisedBinaryLoss(LinkLoss):
     def total(self, outputs: PositionVectors, inputs: Any, present: Tensor, log_share: Tensor) -> Tensor:
         """As in :meth:`LinkLoss.total`; targets are the positives, ``[batch]``, and then the negatives."""
         assert isinstance(self.options, CalibrationOptions)
-        entity, target = outputs
-        positive, negative = target[: len(entity)], target[len(entity) :]
-        if log_share.ndim == 2:
-            scores = torch.einsum("bc,bnc->bn", entity, negative.unflatten(0, present.shape))
-        else:
-            scores = entity @ negative.T
+        own, scores = tower_scores(*outputs, present, log_share)
         power = gbce_power(self.options.calibration, present.shape[1], inputs.catalogue)
-        own = (entity * positive).sum(1)
         total = -power * logsigmoid(own).sum() + (softplus(scores) * present).sum()
         return total / (1 + present.shape[1])

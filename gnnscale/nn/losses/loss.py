@@ -84,6 +84,26 @@ class LinkLoss(ABC):
 Loss = NodeLoss | LinkLoss
 
 
+def tower_scores(entity: Tensor, target: Tensor, present: Tensor, log_share: Tensor) -> tuple[Tensor, Tensor]:
+    """Inner products of the vectors of two towers.
+
+    Args:
+        entity: ``[batch, channels]``.
+        target: each example's positive, and then the negatives: all examples' ``[batch + negatives, channels]``, or
+            each one's own ``[batch + batch * negatives, channels]``.
+        present: as in :meth:`LinkLoss.total`.
+        log_share: as there; of two dimensions where each example has negatives of its own.
+
+    Returns:
+        Scores of the positives, ``[batch]``, and of the negatives, ``[batch, negatives]``.
+    """
+    positive, negative = target[: len(entity)], target[len(entity) :]
+    own = (entity * positive).sum(1)
+    if log_share.ndim == 1:
+        return own, entity @ negative.T
+    return own, torch.einsum("bc,bnc->bn", entity, negative.unflatten(0, present.shape))
+
+
 def fitting_losses(fits: Callable[[type[Loss]], bool], first: Sequence[str] = ()) -> tuple[str, ...]:
     """Names of the losses that fit, some of them before the others."""
     found = [name for name in LOSSES.names() if fits(LOSSES.find(name))]

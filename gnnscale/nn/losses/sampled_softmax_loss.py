@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gnnscale.nn.block_model import TowerVectors
-from gnnscale.nn.losses.loss import LinkLoss
+from gnnscale.nn.losses.loss import LinkLoss, tower_scores
 from gnnscale.schema import LOSSES
 
 
@@ -40,12 +40,5 @@ class SampledSoftmaxLoss(LinkLoss):
 
     def total(self, outputs: TowerVectors, inputs: Any, present: Tensor, log_share: Tensor) -> Tensor:
         """As in :meth:`LinkLoss.total`; targets are the positives, ``[batch]``, and then the negatives."""
-        entity, target = outputs
-        positive, negative = target[: len(entity)], target[len(entity) :]
-        if log_share.ndim == 2:
-            # [batch * negatives, channels] -> [batch, negatives, channels]
-            negative = negative.unflatten(0, present.shape)
-            scores = torch.einsum("bc,bnc->bn", entity, negative)
-        else:
-            scores = entity @ negative.T
-        return sampled_softmax((entity * positive).sum(1), scores, present, log_share)
+        own, scores = tower_scores(*outputs, present, log_share)
+        return sampled_softmax(own, scores, present, log_share)

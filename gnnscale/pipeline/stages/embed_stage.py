@@ -52,7 +52,7 @@ class EmbedStage(ModelStage):
         """Embeddings of both ends, and pairs."""
         query = self.work.query
         return [
-            f"embeddings_{query.entity.name}",
+            f"embeddings_{query.entity_embeddings}",
             f"embeddings_{query.target.name}",
             f"pairs_{self.settings.query.name}",
         ]

@@ -35,7 +35,7 @@ from gnnscale.query import AnchorPlan, PredictiveQuery
 from gnnscale.retrieval import IndexSetting, Recall
 from gnnscale.store import GraphStore, view_for
 from gnnscale.tracking import RESULT, Run, find_champion, last_run, read_result, set_alias
-from gnnscale.training import FIGURES_BESIDE
+from gnnscale.training import FIGURES_BESIDE, metric_title
 
 EVALUATION = "evaluation_{query}"
 
@@ -138,9 +138,10 @@ def search_details(lake: Lake, query: str) -> dict[str, str]:
 
 def run_details(settings: Settings, run: Run | None) -> dict[str, str]:
     """Seed, MLflow run and versions."""
+    where = ", in mlflow.db" if settings.tracking.uri is None else ""
     return {
         "Seed": str(settings.seed),
-        "MLflow run": run.run_id if run else "none",
+        "MLflow run": f"{run.run_id}{where}" if run else "none",
         "Versions": ", ".join(
             [f"gnnscale {gnnscale.__version__}", f"Python {platform.python_version()}"]
             + [f"{package} {version(package)}" for package in ("torch", "pyspark", "ray", "deltalake")]
@@ -155,9 +156,10 @@ def read_curves(lake: Lake, query: str) -> list[Curve]:
         return []
     validations = record["validations"]
     metrics = [name for name in (validations[0] if validations else {}) if name not in FIGURES_BESIDE]
+    validated = {name: [(v["epoch"], v[name]) for v in validations] for name in metrics[:4]}
     return [
         Curve("Training loss", "step", [(step, loss) for step, loss in record["losses"]]),
-        *(Curve(f"Validation {name}", "epoch", [(v["epoch"], v[name]) for v in validations]) for name in metrics[:4]),
+        *(Curve(f"Validation {metric_title(name)}", "epoch", points) for name, points in validated.items()),
     ]
 
 

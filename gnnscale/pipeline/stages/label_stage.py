@@ -21,7 +21,7 @@ class LabelStage(Stage):
         """Graph, query and anchors."""
         return {
             "graph": self.upstream(GraphStage),
-            "query": self.settings.query.model_dump(exclude_none=True),
+            "query": self.settings.query.model_dump(exclude_none=True, exclude_defaults=True),
             "anchors": self.settings.anchors.model_dump(mode="json"),
             **({"examples": self._examples_state()} if self.settings.query.examples else {}),
         }
@@ -34,8 +34,11 @@ class LabelStage(Stage):
     def make(self) -> str:
         """Label on Spark, or take the examples that were given."""
         from gnnscale.etl import TASK, build_labels, build_population, describe_labels, write_examples
+        from gnnscale.inference import named_entities
 
         work = self.work
+        # Who is asked about is looked for before anything is made for them.
+        named_entities(work.lake, work.query)
         if self.settings.query.examples is None:
             build_labels(work.spark.open(), work.lake, self.settings, work.manifest)
         else:

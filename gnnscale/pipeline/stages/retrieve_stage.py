@@ -79,15 +79,25 @@ def retrieve_and_describe(settings: Settings, lake: Lake, plan: AnchorPlan, cons
     blend = fit_link_blend(trained_settings(settings, lake), lake, store, query)
     save_blend(lake, settings.query.name, blend)
     off = settings.model.blend == "off" or blend.is_network
-    reranker = None if off else LinkBlender(settings, store, query, blend)
+    reranker = None if off else LinkBlender(settings, lake, store, query, blend)
     entities = store.node_count(query.entity.name)
     run_nonce = uuid.uuid4().hex if force else ""
     with (
-        progress_bar(console, "retrieve", (len(plan.tests) + 1) * entities, query.entity.name) as bar,
+        progress_bar(console, "retrieve", (len(plan.tests) + 1) * entities, "lists") as bar,
         workers.ray_shards(settings) as start_workers,
     ):
         done = retrieval.retrieve(
-            settings, lake, query, plan, store, bar.advance, run_nonce, start_workers, reranker, blend.new_only
+            settings,
+            lake,
+            query,
+            plan,
+            store,
+            bar.advance,
+            run_nonce,
+            start_workers,
+            reranker,
+            blend.new_only,
+            blend.calibration,
         )
     index = done.index
     lake.write_record(
@@ -103,12 +113,14 @@ def retrieve_and_describe(settings: Settings, lake: Lake, plan: AnchorPlan, cons
                 "retrieval/index_seconds": index.seconds,
             }
         )
-    lists = _lists(query, store.node_count(query.target.name))
-    return f"{lists} for each of {entities:,} {query.entity.name}; {done.recall}; blend: {blend.in_words()}"
+    lists = _lists(query, store.node_count(query.target.name), done.rows / max(1, done.entities))
+    return f"{lists} for each of {done.entities:,} {query.entity.name}; {done.recall}; blend: {blend.in_words()}"
 
 
-def _lists(query: PredictiveQuery, targets: int) -> str:
-    """What an entity is given, where there may be fewer targets than it should be."""
+def _lists(query: PredictiveQuery, targets: int, rows: float) -> str:
+    """What an entity is given, where there may be fewer targets than it should be; ``rows`` are those of a list."""
     if query.top_k <= targets:
-        return f"{query.top_k} {query.target.name}"
+        # Filters, and ends of targets, leave less.
+        short = "" if rows >= query.top_k else f" at most, {rows:.1f} on average,"
+        return f"{query.top_k} {query.target.name}{short}"
     return f"all {targets:,} {query.target.name} (TOP {query.top_k} asks for more than there are)"

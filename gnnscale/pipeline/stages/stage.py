@@ -32,6 +32,7 @@ class PipelineContext:
         settings: the configuration.
         console: where progress is shown.
         force: run stages whose inputs have not changed, too.
+        read_only: whether the run may look, and write nothing.
 
     Attributes:
         done: name, seconds and what was done, of each stage that has run or was skipped.
@@ -41,6 +42,7 @@ class PipelineContext:
     settings: Settings
     console: Console
     force: bool = False
+    read_only: bool = False
     done: list[tuple[str, float, str]] = field(default_factory=list)
     spark: SparkLease = field(init=False)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 
 # Doors that are lazy: a stage is known, and skipped, without torch and Ray.
-from gnnscale import tracking, training
+from gnnscale import evaluation, tracking, training
 from gnnscale.arrays import scratch_folder
 from gnnscale.config import Settings, build_settings, with_values
 from gnnscale.lake import Lake, StageRecord, from_portable, read_stage, to_portable
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from gnnscale.tracking import Run
     from gnnscale.training import TrainResult
 
+log = logging.getLogger(__name__)
+
 CURVES = "curves_{query}"
 """Record of the training loss and the validations."""
 
@@ -33,7 +37,7 @@ TRAINED = "trained_{query}"
 ANSWERING: Final = ("anchors", "embedding", "retrieval")
 """Sections that the model answers by, and that a stage after the training may be given anew."""
 
-OUTSIDE: Final = ("lake", "spark", "publish", "tracking")
+OUTSIDE: Final = ("lake", "warehouse", "spark", "publish", "tracking")
 """Sections that belong to the place where the model is used, and not to the model."""
 
 Hear = Callable[[str, Mapping[str, float]], None]
@@ -79,6 +83,7 @@ class TrainStage(ModelStage):
             "sampling": self.settings.sampling.model_dump(exclude={"threads"}),
             "model": self.settings.model.model_dump(exclude={"blend"}),
             "training": training,
+            **({"headline": headline} if (headline := self.settings.evaluation.headline) else {}),
             "search": self.settings.search.model_dump(exclude={"parallel"}),
             "seed": self.settings.seed,
         }
@@ -134,10 +139,12 @@ def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
     store, query = open_graph(settings, lake, edges=settings.training.source == "memory")
     training.check_task(settings, lake, store, query)
     at_once = training.fits_at_once(settings, query)
-    alone = at_once or (not settings.search.space and workers.trains_alone(settings))
+    alone = at_once or (not settings.search.space and workers.trains_alone(settings, lake))
     try:
         with tracking.start_run(settings, lake) as run:
-            run.log_parameters(settings.model_dump(mode="json", exclude={"tables", "lake", "spark", "publish"}))
+            run.log_parameters(
+                settings.model_dump(mode="json", exclude={"tables", "warehouse", "lake", "spark", "publish"})
+            )
             tracking.log_tables(run.run_id, lake, tables_read(lake, settings.query.name), "train")
             if settings.search.space and not at_once:
                 with progress_bar(console, "search", len(workers.choose_trials(settings)), "trials") as bar:
@@ -172,6 +179,8 @@ def trained_record(lake: Lake, query: str) -> dict[str, Any]:
     """
     record = lake.read_record(TRAINED.format(query=query))
     if record is None:
+        if lake.local and not Path(lake.uri).is_dir():
+            raise LakeError(f"there is no lake at {lake.uri}")
         raise LakeError(f"lake {lake.uri} holds no model of query '{query}'; run the train stage first")
     return {key: value for key, value in from_portable(lake, record).items() if key not in OUTSIDE}
 
@@ -202,14 +211,32 @@ def _train_and_record(settings: Settings, lake: Lake, console: Console, run: Run
         else:
             outcome = _train(settings, lake, hear)
         training.save_model(lake, settings.query.name, outcome)
+        if query.task_type.predicts_links:
+            _grow_trees(settings, lake, console)
         run.log_curve(speeds)
         _record(run, lake, settings.query.name, outcome)
     words = training.metrics_in_words(outcome.best)
     return f"epoch {outcome.best['epoch']:.0f} of {len(outcome.history)}, validation {words}"
 
 
+def _grow_trees(settings: Settings, lake: Lake, console: Console) -> None:
+    """Grow the trees that stand beside a network of links."""
+    store, query = open_graph(settings, lake)
+    with progress_bar(console, "trees", 1, "trees") as bar:
+
+        def hear(kind: str, figures: Mapping[str, float]) -> None:
+            if kind == "step":
+                bar.resize(int(figures["steps"]))
+                bar.advance(1)
+            else:
+                bar.say(f"boosted trees beside the network: validation {training.metrics_in_words(figures)}")
+
+        if why := evaluation.grow_trees(settings, lake, store, query, hear):
+            log.info("no boosted trees beside the network: %s", why)
+
+
 def _train(settings: Settings, lake: Lake, hear: Hear) -> TrainResult:
-    if workers.trains_alone(settings):
+    if workers.trains_alone(settings, lake):
         return workers.train_alone(settings, hear)
     if not lake.local:
         return workers.train_with_ray(settings, hear, f"{lake.uri}/_checkpoints")

@@ -5,6 +5,7 @@ from .local_ray import stop_ray as stop_ray
 from .lost_processes import find_lost as find_lost
 from .ray_embed import embed_lake as embed_lake
 from .ray_index import ray_shards as ray_shards
+from .ray_on_spark import ray_on_spark as ray_on_spark
 from .ray_train import train_with_ray as train_with_ray
 from .train_alone import train_alone as train_alone
 from .train_alone import trains_alone as trains_alone

@@ -6,7 +6,7 @@ import atexit
 import logging
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -25,6 +25,8 @@ OBJECT_STORE_BYTES = 256 << 20
 MOST_PATH = 44
 """Characters of the folder of Ray's sessions: 63 follow, and a socket has 107."""
 
+TOKEN = "RAY_AUTH_TOKEN"
+
 _SESSION = ExitStack()
 """Holds the folder of the Ray that this process has begun."""
 atexit.register(_SESSION.close)
@@ -42,7 +44,8 @@ def start_ray(settings: Settings) -> int:
     if not ray.is_initialized():
         _OWN.append(os.getpid())
         joins = "RAY_ADDRESS" in os.environ
-        cpus = max(os.cpu_count() or 1, settings.training.workers)
+        wanted = settings.training.workers
+        cpus = max(os.cpu_count() or 1, 1 if wanted == "auto" else wanted)
         with kept_signals():
             ray.init(
                 address=None if joins else "local",
@@ -56,6 +59,11 @@ def start_ray(settings: Settings) -> int:
         # Where a process is killed, Ray prints seventy lines of its log: they belong into ours.
         ray._private.worker.print_to_stdstream = _log_messages
     return int(ray.cluster_resources().get("GPU", 0))
+
+
+def ends_with_us() -> bool:
+    """Whether the Ray that runs is one that :func:`start_ray` began in this process, and ends with it."""
+    return os.getpid() in _OWN and "RAY_ADDRESS" not in os.environ
 
 
 def stop_ray() -> None:
@@ -92,20 +100,36 @@ def _listening_here() -> Iterator[None]:
 
     Its token is in the environment, for this user's eyes; Ray would write it to a file that everybody may read.
     """
-    values = {ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0"}
-    if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
-        values["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    before = {name: os.environ.get(name) for name in values}
     clusters = ray_constants.ENABLE_RAY_CLUSTER
-    os.environ.update(values)
     ray_constants.ENABLE_RAY_CLUSTER = False
-    AuthenticationTokenLoader.instance().reset_cache()
+    try:
+        with behind_token({ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0"}):
+            yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = clusters
+
+
+@contextmanager
+def behind_token(
+    values: Mapping[str, str], read: Callable[[], object] = lambda: AuthenticationTokenLoader.instance().reset_cache()
+) -> Iterator[None]:
+    """Set variables for a Ray that begins, and a token of its own among them, unless there is one.
+
+    Args:
+        values: further variables.
+        read: has Ray look at them, before and after.
+    """
+    values = dict(values)
+    if not {TOKEN, "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        values[TOKEN] = secrets.token_hex(32)
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    read()
     try:
         yield
     finally:
-        ray_constants.ENABLE_RAY_CLUSTER = clusters
         for name, value in before.items():
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
-        AuthenticationTokenLoader.instance().reset_cache()
+        read()

@@ -26,14 +26,17 @@ from ray.train import (
     TrainingFailedError,
 )
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
+from ray.train.v2._internal.callbacks import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
 from gnnscale.arrays import remove_left, scratch_folder
 from gnnscale.config import Settings, build_settings, with_values
 from gnnscale.lake import Lake
 from gnnscale.pipeline.failures import first_line
 from gnnscale.pipeline.open_graph import open_graph
-from gnnscale.pipeline.workers.local_ray import start_ray
+from gnnscale.pipeline.workers.local_ray import ends_with_us, start_ray
 from gnnscale.pipeline.workers.lost_processes import watched
+from gnnscale.pipeline.workers.worker_count import count_workers
 from gnnscale.pipeline.workers.worker_threads import share_cores
 from gnnscale.schema import Added, GnnscaleError, LostProcessError, add_implementations, added_implementations
 from gnnscale.training import DistributedContext, Trainer, TrainResult, build_task, read_checkpoint, write_checkpoint
@@ -64,8 +67,9 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Train
     Raises:
         GnnscaleError: GPUs are asked for and there are none, or training failed for a reason of the input's.
     """
-    gpus = start_ray(settings)
-    least, most = settings.training.workers, settings.training.max_workers
+    gpus, lake = start_ray(settings), Lake(settings.lake.uri, settings.lake.storage_options)
+    least = count_workers(settings, lake, gpus, int(ray.cluster_resources().get("CPU", 1)))
+    most = settings.training.max_workers
     use_gpu = settings.training.gpu == "yes" or (settings.training.gpu == "auto" and gpus >= least)
     if settings.training.gpu == "auto" and 0 < gpus < least:
         log.warning("%d GPUs are fewer than training.workers=%d, so training takes the CPU", gpus, least)
@@ -107,6 +111,11 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Train
                     f"({first_line(lost)}): something has killed them, as the kernel does where memory is short"
                 ) from error
         raise
+    except ray.exceptions.RayActorError as error:
+        raise LostProcessError(
+            f"what leads the training is gone ({first_line(error)}): something has killed it, as the kernel does where "
+            "memory is short; run again"
+        ) from error
     finally:
         done.set()
         # Where Ray is gone, what is asked of it may never be answered.
@@ -183,6 +192,16 @@ class _QuietTrainer(TorchTrainer):
 
     def _register_sigint_handler(self, controller: Any) -> None:
         """Nothing."""
+
+    def _create_default_callbacks(self) -> list[Any]:
+        """Those of every training, without processes that have nothing to do here.
+
+        There are no data sets of Ray Data; and what a controller that is lost has reserved ends with a Ray of our own.
+        """
+        needless = (DatasetsCallback, PlacementGroupCleanerCallback) if ends_with_us() else (DatasetsCallback,)
+        # Type checkers see the class of Ray Train's first version.
+        every = super()._create_default_callbacks()  # type: ignore[misc]
+        return [own for own in every if not isinstance(own, needless)]
 
 
 def _train_worker(config: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ import torch
 from gnnscale.config import Settings
 from gnnscale.lake import Lake
 from gnnscale.pipeline.open_graph import open_graph
+from gnnscale.pipeline.workers.worker_count import count_workers
 from gnnscale.pipeline.workers.worker_threads import share_cores
 from gnnscale.schema import GnnscaleError
 from gnnscale.training import DistributedContext, NoOpCallback, Trainer, TrainResult, build_task
@@ -20,13 +21,14 @@ Hear = Callable[[str, Mapping[str, float]], None]
 """Called with ``step`` or ``validation`` and the figures."""
 
 
-def trains_alone(settings: Settings) -> bool:
-    """Whether one worker is asked for, and no Ray is there that it could be on."""
-    training = settings.training
-    if training.workers > 1 or training.max_workers not in (None, 1) or "RAY_ADDRESS" in os.environ:
+def trains_alone(settings: Settings, lake: Lake) -> bool:
+    """Whether one worker is enough, and no Ray is there that it could be on."""
+    if settings.training.max_workers not in (None, 1) or "RAY_ADDRESS" in os.environ:
         return False
     # Who has a Ray has loaded it; nobody else has to wait for that.
-    return "ray" not in sys.modules or not sys.modules["ray"].is_initialized()
+    if "ray" in sys.modules and sys.modules["ray"].is_initialized():
+        return False
+    return count_workers(settings, lake, torch.cuda.device_count(), os.cpu_count() or 1) == 1
 
 
 def train_alone(settings: Settings, hear: Hear) -> TrainResult:

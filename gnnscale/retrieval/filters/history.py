@@ -7,10 +7,24 @@ from functools import cached_property
 
 import numpy as np
 
-from gnnscale.arrays import Ids, Ragged
+from gnnscale.arrays import Flags, Ids, Ragged
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import DataError, EdgeType
-from gnnscale.store import GraphStore
+from gnnscale.store import GraphStore, NodeFeatures
+
+
+@dataclass(frozen=True, eq=False)
+class Catalog:
+    """What is known of entities and items by their columns.
+
+    Args:
+        entities, items: of all rows of the two tables.
+        there: items that are there at the anchor: come by then and not ended, bool ``[n_items]``.
+    """
+
+    entities: NodeFeatures
+    items: NodeFeatures
+    there: Flags
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +37,7 @@ class History:
         age: seconds from the event to the anchor, int64 ``[E]``, >= 0.
         n_entities: number of entities, N; some may have no event.
         n_items: size of the catalogue.
+        catalog: columns of entities and items; None where only their events are known.
 
     Raises:
         DataError: lengths differ or a value is outside its range.
@@ -33,6 +48,7 @@ class History:
     age: Ids
     n_entities: int
     n_items: int
+    catalog: Catalog | None = None
 
     def __post_init__(self) -> None:
         limits = {"entity": self.n_entities - 1, "item": self.n_items - 1, "age": np.iinfo(np.int64).max}
@@ -76,11 +92,14 @@ def read_history(store: GraphStore, query: PredictiveQuery, anchor: int) -> Hist
     linked = targets.degrees[rows] > 0
     item = np.asarray(targets.neighbors)[targets.indptr[rows[linked]]].astype(np.int64)
     # What has ended is no answer any more, for baselines as for the model.
-    there = store.features(query.target.name).is_valid_at(item, relative)
+    items = store.features(query.target.name)
+    there = items.is_valid_at(item, relative)
+    every = items.is_valid_at(np.arange(store.node_count(query.target.name)), relative)
     return History(
         entity[linked][there],
         item[there],
         age[linked][there],
         store.node_count(query.entity.name),
         store.node_count(query.target.name),
+        Catalog(store.features(query.entity.name), items, every),
     )

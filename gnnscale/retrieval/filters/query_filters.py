@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gnnscale.arrays import Ragged
 from gnnscale.config import Settings
 from gnnscale.inference import read_keys
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
+from gnnscale.retrieval.filters.allow_lists import OwnCategory
 from gnnscale.retrieval.filters.diversity import Diversity
 from gnnscale.retrieval.filters.filter import Filter
 from gnnscale.retrieval.filters.filter_rule import FilterRule, read_filter
-from gnnscale.retrieval.filters.history import read_history
+from gnnscale.retrieval.filters.history import History, read_history
 from gnnscale.retrieval.filters.own_category import read_categories
 from gnnscale.retrieval.filters.target_conditions import TargetCondition
 from gnnscale.schema import ConfigError, Table
@@ -21,8 +25,17 @@ from gnnscale.store import GraphStore
 
 
 def valid_filter(lake: Lake, query: PredictiveQuery, anchor: int) -> Filter:
-    """Targets that are there at an anchor (epoch seconds), for every entity."""
-    return Filter(valid_nodes(lake, query.target, known_by(query, anchor)))
+    """Targets that are there at an anchor (epoch seconds), for every entity but itself."""
+    mask = valid_nodes(lake, query.target, known_by(query, anchor))
+    if not query.ranks_own_table:
+        return Filter(mask)
+    itself = np.arange(len(mask))
+    return Filter(mask, Ragged.from_pairs(itself, itself, len(mask)))
+
+
+def _denying(found: Filter, targets: Ragged) -> Filter:
+    """A filter that denies further targets, row by row."""
+    return replace(found, denied=targets if found.denied is None else found.denied.union(targets))
 
 
 def holdout_filter(
@@ -38,10 +51,11 @@ def holdout_filter(
         store: of the graph; needed to know what was bought.
         new_only: whether what an entity had before is left out.
     """
-    mask = valid_filter(lake, query, anchor).mask
-    if not new_only or settings.retrieval.filters.bought != "auto" or store is None:
-        return Filter(mask)
-    return Filter(mask, read_history(store, query, anchor).past)
+    found = valid_filter(lake, query, anchor)
+    asked = query.new_only or (new_only and settings.retrieval.filters.bought == "auto")
+    if not asked or store is None:
+        return found
+    return _denying(found, read_history(store, query, anchor).past)
 
 
 def settings_filter(
@@ -68,20 +82,56 @@ def settings_filter(
         ConfigError: nothing can be given to anyone, or what was bought is not known.
     """
     wanted = settings.retrieval.filters
+    new_only |= query.new_only
     category, bought = wanted.category, not new_only if wanted.bought == "auto" else wanted.bought
     rule = FilterRule(
         bought,
         tuple(TargetCondition(c.column, c.operator, c.value, c.table) for c in wanted.conditions),
-        category.own if category else "any",
+        category.own if category and category.entity else "any",
         category.entity if category else None,
         category.target if category else None,
         wanted.allow,
         wanted.deny,
     )
-    past = read_history(store, query, anchor).past if not bought and store is not None else None
-    found = read_filter(lake, query, rule, valid_filter(lake, query, anchor).mask, past)
+    usual = category is not None and category.entity is None
+    history = (
+        None if store is None or (bought and not usual and not wanted.demand) else read_history(store, query, anchor)
+    )
+    if history is None and (usual or wanted.demand):
+        raise ConfigError(
+            "retrieval.filters.demand and category go by what was had, which is not known without the graph"
+        )
+    past = history.past if history is not None and not bought else None
+    valid = valid_filter(lake, query, anchor)
+    found = read_filter(lake, query, rule, valid.mask, past)
+    if valid.denied is not None:
+        found = _denying(found, valid.denied)
+    if history is not None and wanted.demand is not None:
+        found = replace(found, mask=found.mask & (history.totals >= wanted.demand))
+    if history is not None and category is not None and usual:
+        (codes,) = read_categories(lake, [(query.target.name, category.target)])
+        own = OwnCategory(usual_categories(history, codes), codes, only=category.own == "only")
+        found = replace(found, category=own)
     if not found.mask.any():
         raise ConfigError(f"the filters of retrieval let none of {len(found.mask):,} {query.target.name} through")
+    return found
+
+
+def usual_categories(history: History, codes: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The category that most events of each entity named, int32 ``[entities]``; -1 of who has none, ties to the least.
+
+    Args:
+        history: events up to an anchor.
+        codes: of each target's category, -1 for none, ``[targets]``.
+    """
+    own = codes[history.item].astype(np.int64)
+    count = max(1, int(codes.max(initial=-1)) + 1)
+    keys, events = np.unique(history.entity[own >= 0] * count + own[own >= 0], return_counts=True)
+    entity, code = keys // count, keys % count
+    order = np.lexsort((-code, events))
+    found = np.full(history.n_entities, -1, np.int32)
+    # The last that is written of an entity stays: that of most events, of equal ones the least code.
+    found[entity[order]] = code[order]
     return found
 
 

@@ -40,7 +40,7 @@ def build_sharded_index(
     """
     started = time.monotonic()
     wanted, entities = settings.retrieval.index, len(read_keys(lake, query.entity.name))
-    queries = read_sample(lake, query.entity.name, anchor, entities, wanted.sample, settings.seed)
+    queries = read_sample(lake, query.entity_embeddings, anchor, entities, wanted.sample, settings.seed)
     bounds = shard_bounds(count_vectors(lake, query.target.name, anchor), wanted.shards)
     sources = shard_sources(settings, lake, query.target.name, anchor, bounds, Metric(wanted.metric))
     needed = shard_bytes(max(stop - start for start, stop in bounds), queries.shape[1])

@@ -21,6 +21,8 @@ def rank_exact(
     k: int,
     past: Ragged | None = None,
     among: str = "all",
+    but: NDArray[np.int64] | None = None,
+    there: NDArray[np.bool_] | None = None,
 ) -> Neighbors:
     """Brute force over all targets.
 
@@ -32,6 +34,8 @@ def rank_exact(
         k: targets wanted.
         past: targets that each of ``rows`` had before; needed for ``repeat`` and ``explore``.
         among: ``all`` targets, only those of the past (``repeat``) or only others (``explore``).
+        but: a target that each of ``rows`` is never given, int64 ``[len(rows)]``; None for none.
+        there: which targets may be given at all, bool ``[targets]``; None for all.
 
     Returns:
         ``[len(rows), k]``, -1 where there are fewer.
@@ -53,6 +57,10 @@ def rank_exact(
                 allowed = np.full(count, among == "explore")
                 allowed[before] = among == "repeat"
                 scores[i, ~allowed] = -np.inf
+        if there is not None:
+            scores[:, ~there] = -np.inf
+        if but is not None:
+            scores[np.arange(len(scores)), but[part]] = -np.inf
         top = np.argpartition(-scores, kept - 1, axis=1)[:, :kept]
         values = np.take_along_axis(scores, top, 1)
         order = np.lexsort((top, -values), axis=1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -123,6 +125,17 @@ class WalkSampler:
         self._round = len(cycle)
         self._stream = "walk/" + "/".join(edge_type.table_name for edge_type in self.path[: self._round])
         self._step, self._count = find_backend(backend).fill_neighbors, COUNT_BACKENDS[backend]
+
+    def keeping(self, top: int) -> Self:
+        """The same walks, of whose nodes the ``top`` most visited are kept."""
+        other = copy(self)
+        other.rule = replace(self.rule, top=top)
+        return other
+
+    @property
+    def visits(self) -> int:
+        """Most visits that count, of all walks from a seed."""
+        return self.rule.walks * sum(edge_type.target == self.target for edge_type in self.path)
 
     def sample(
         self,

@@ -19,13 +19,22 @@ from gnnscale.batches import (
     default_hops,
     dense_features,
     is_hidden,
+    walk_hop,
 )
 from gnnscale.config import Settings
 from gnnscale.query import PredictiveQuery
-from gnnscale.sampling import NeighborSampler, Path, plan_paths
+from gnnscale.sampling import (
+    LayerNeighbors,
+    MostVisited,
+    Neighborhoods,
+    NeighborSampler,
+    Path,
+    WalkedNeighbors,
+    plan_paths,
+)
 from gnnscale.schema import ConfigError, TableManifest
 from gnnscale.store import GraphStore
-from gnnscale.training.networks.network import walk_sampler
+from gnnscale.training.networks.query_walks import query_walker
 
 
 def shard_source(
@@ -93,11 +102,7 @@ def memory_source(
         "most": _most_examples(settings, query),
     }
     if sampling.strategy == "walk":
-        if sampling.walks is None:
-            raise ConfigError("sampling.strategy=walk needs sampling.walks, whose cycle begins at the query's entity")
-        walker = walk_sampler(settings, store, sampling.walks, table)
-        if is_hidden(walker.path, query, store.manifest):
-            raise ConfigError(f"sampling.walks.cycle={','.join(sampling.walks.cycle)} follows what the query hides")
+        walker = query_walker(settings, store, query)
         tables = {table, walker.target}
         return WalkLoader(walker, features(tables), *seeds, codes=codes(tables), **order)
     sampler = NeighborSampler(
@@ -112,6 +117,27 @@ def memory_source(
     sampler.paths = block_paths(settings, store, query)
     tables = {table, *(p[-1].target for p in sampler.paths)}
     return BlockLoader(sampler, features(tables), *seeds, codes=codes(tables), **order)
+
+
+def layer_paths(settings: Settings, store: GraphStore, query: PredictiveQuery) -> tuple[Path, ...]:
+    """Paths whose ends layers are computed of, shorter ones first: of blocks, or one walked hop after the other."""
+    if settings.sampling.strategy != "walk":
+        return tuple(block_paths(settings, store, query))
+    hop = walk_hop(query_walker(settings, store, query))
+    return tuple((hop,) * depth for depth in range(1, settings.model.pinsage.layers + 1))
+
+
+def layer_neighbors(settings: Settings, store: GraphStore, query: PredictiveQuery) -> LayerNeighbors:
+    """Which neighbors layers read: those that the sampler takes, by its strategy, up to the widest fan-out that a hop
+    has along an edge type, so that a node has one state, from wherever it is reached; or those that walks visit most.
+    """
+    sampling = settings.sampling
+    if sampling.strategy == "walk":
+        return WalkedNeighbors(MostVisited(query_walker(settings, store, query)))
+    fanouts: dict[str, int] = {}
+    for path, fanout in block_paths(settings, store, query).items():
+        fanouts[path[-1].name] = max(fanout, fanouts.get(path[-1].name, 0))
+    return Neighborhoods(fanouts, sampling.neighbors, settings.seed, sampling.cap)
 
 
 def block_paths(settings: Settings, store: GraphStore, query: PredictiveQuery) -> dict[Path, int]:

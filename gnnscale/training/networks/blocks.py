@@ -16,8 +16,11 @@ from gnnscale.batches import (
     AnywhereSource,
     BlockLoader,
     BlockSource,
+    CategoryCodes,
+    EntityEvents,
     EntityExamples,
     Examples,
+    HadTargets,
     ReceptiveField,
     ShardReader,
     SplitExamples,
@@ -30,18 +33,20 @@ from gnnscale.batches import (
 )
 from gnnscale.config import Settings
 from gnnscale.lake import Lake
-from gnnscale.nn import NOT_YET, BlockNetwork, BlockTowers, ProcessGroup, TowerVectors, build_convolution, build_lookup
+from gnnscale.nn import BlockNetwork, BlockTowers, ProcessGroup, TowerVectors, build_convolution, build_lookup
 from gnnscale.query import PredictiveQuery
-from gnnscale.schema import NETWORKS, ConfigError, TableManifest
+from gnnscale.schema import NETWORKS, ConfigError
 from gnnscale.store import NodeFeatures
+from gnnscale.training.networks.block_checks import check_blocks, check_shapes
 from gnnscale.training.networks.block_sources import block_paths, memory_source, shard_source
 from gnnscale.training.networks.network import LinkNetwork, NodeNetwork
 from gnnscale.training.networks.source_device import place_source
 from gnnscale.training.objectives.node_knowledge import NodeKnowledge
-from gnnscale.training.predictors.link_predictor import LinkPredictor, ScoredEntities
+from gnnscale.training.predictors.layerwise_predictor import LayerwisePredictor, scored_by_vectors, with_target_bias
+from gnnscale.training.predictors.link_predictor import ScoredEntities
 
 
-class TowersPredictor(LinkPredictor):
+class TowersPredictor(LayerwisePredictor):
     """Two towers on blocks, of which no pair has a score of its own.
 
     Args:
@@ -50,6 +55,7 @@ class TowersPredictor(LinkPredictor):
         query: bound query.
         features: of all targets.
         device: of the model.
+        events: of all entities, where their vectors start from what they have had; else None.
     """
 
     def __init__(
@@ -59,9 +65,10 @@ class TowersPredictor(LinkPredictor):
         query: PredictiveQuery,
         features: NodeFeatures,
         device: torch.device,
+        events: EntityEvents | None = None,
     ) -> None:
         super().__init__(device)
-        self.model, self.source, self.query, self.features = model, source, query, features
+        self.model, self.source, self.query, self.features, self.events = model, source, query, features, events
 
     @property
     def network(self) -> BlockNetwork:
@@ -70,27 +77,35 @@ class TowersPredictor(LinkPredictor):
         assert isinstance(network, BlockNetwork)
         return network
 
+    @property
+    def layer_inputs(self) -> tuple[Mapping[str, NDArray[Any]], Mapping[str, CategoryCodes]]:
+        """Of all tables that blocks reach."""
+        return self.source.features, self.source.codes
+
+    def are_ranked(self, nodes: NDArray[np.int64], anchor: int) -> NDArray[np.bool_]:
+        """Those that are there, and that training named or need not."""
+        there = np.asarray(self.features.is_valid_at(nodes, anchor))
+        return there & self.model.ranked(torch.from_numpy(nodes).to(self.device)).cpu().numpy()
+
     def target_batch(self, nodes: NDArray[np.int64], anchor: int) -> TargetsThere:
         """Some targets with their columns."""
         return TargetsThere.of(self.features, nodes, anchor)
 
     def entity_batch(self, nodes: NDArray[np.int64], anchor: int) -> TowerBatch:
         """Blocks around some entities, sampled as in the first epoch, and no targets."""
-        block = self.source.around(nodes, np.full(len(nodes), anchor, np.int32))
-        return TowerBatch(block, TargetRows.of(self.features, np.zeros(0, np.int64)), block.edges)
+        anchors = np.full(len(nodes), anchor, np.int32)
+        block = self.source.around(nodes, anchors)
+        had = None if self.events is None else HadTargets.of(self.events, self.features, nodes, anchors)
+        return TowerBatch(block, TargetRows.of(self.features, np.zeros(0, np.int64)), block.edges, had)
 
     def target_vectors(self, batch: TargetsThere) -> Tensor:
         """Tower vectors; the bias is 0, and low enough to come last for what is not there or not to be ranked."""
         there = batch.valid & self.model.ranked(batch.rows.nodes)
-        bias = torch.zeros(len(there), 1, device=there.device).masked_fill(~there.unsqueeze(1), NOT_YET)
-        return torch.cat([self.model.encode_targets(batch.rows).float(), bias], dim=1)
+        return with_target_bias(self.model.encode_targets(batch.rows), there)
 
     def entity_scores(self, batch: TowerBatch) -> ScoredEntities:
         """Tower vectors alone."""
-        vectors = self.model.entity(batch.block).float()
-        none = torch.zeros(0, dtype=torch.int64, device=vectors.device)
-        with_bias = torch.cat([vectors, torch.ones_like(vectors[:, :1])], dim=1)
-        return ScoredEntities(with_bias, none, none, none.to(vectors.dtype))
+        return scored_by_vectors(self.model.encode_entities(batch.block, batch.had))
 
 
 @NETWORKS.register("blocks")
@@ -101,8 +116,12 @@ class BlocksNetwork(LinkNetwork, NodeNetwork):
     outputs = TowerVectors
     uses: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "model.convolution": (),
+        "model.entity_start": ("zero", "targets"),
+        "model.target_hidden": (),
+        "model.temperature": (),
         "sampling.strategy": ("last", "uniform", "weighted", "walk"),
         "sampling.walks": (),
+        "sampling.roots": (),
         "training.source": ("memory", "shards"),
         "training.negative_strategy": (),
         "training.hard_walks": (),
@@ -111,34 +130,15 @@ class BlocksNetwork(LinkNetwork, NodeNetwork):
         "training.cuda_graphs": (False, True),
         "embedding.method": ("sampled", "layerwise"),
     }
-    ignores = ("model.group_columns", "model.id_channels", "model.latest", "model.dropout", "sampling.target_hops")
+    ignores = (
+        *("model.group_columns", "model.id_channels", "model.latest", "model.dropout", "model.max_target_neighbors"),
+        "sampling.target_hops",
+    )
 
     @classmethod
     def check(cls, settings: Settings) -> None:
-        """Refuse what does not go with walks or with shards.
-
-        Raises:
-            ConfigError: naming it.
-        """
-        training = settings.training
-        if settings.sampling.strategy == "walk":
-            for key, value, allowed in (
-                ("embedding.method", settings.embedding.method, ("sampled",)),
-                ("training.source", training.source, ("memory",)),
-                ("training.sampler", training.sampler, ("auto", "cpu")),
-                ("training.feature_type", training.feature_type, ("fp32",)),
-            ):
-                if value not in allowed:
-                    known = ", ".join(allowed)
-                    raise ConfigError(
-                        f"{key}={value} is not for sampling.strategy=walk; with it, allowed: {known}, "
-                        "for it walks on the CPU"
-                    )
-        elif training.source == "shards" and (training.sampler == "gpu" or training.feature_type != "fp32"):
-            raise ConfigError(
-                f"training.sampler={training.sampler} with training.feature_type={training.feature_type} is not for "
-                "training.source=shards, whose blocks are read on the CPU; with it, allowed: auto or cpu, and fp32"
-            )
+        """Refuse what does not go together; see :func:`check_blocks`."""
+        check_blocks(settings)
 
     def labels(self, lake: Lake) -> pa.Table:
         """As shards hold them, where they train."""
@@ -149,7 +149,8 @@ class BlocksNetwork(LinkNetwork, NodeNetwork):
     def link_source(self, lake: Lake, examples: SplitExamples[Examples], device: torch.device | None) -> TowerSource:
         """Blocks around the examples' entities, and rows of targets."""
         check_shapes(self.settings, self.store.manifest.table(self.query.target.name))
-        return TowerSource(self._blocks(lake, examples, device), self.store.features(self.query.target.name))
+        features = self.store.features(self.query.target.name)
+        return TowerSource(self._blocks(lake, examples, device), features, self._events(), examples.examples)
 
     def node_source(
         self, lake: Lake, examples: SplitExamples[EntityExamples], shape: AnswerShape, device: torch.device | None
@@ -164,7 +165,17 @@ class BlocksNetwork(LinkNetwork, NodeNetwork):
         torch.manual_seed(settings.seed)
         entity = build_block_network(settings, source.blocks, model.tower_channels)
         lookup = build_lookup(settings, target.rows, group)
-        towers = BlockTowers(entity, target, model.tower_channels, model.target_embedding, lookup, model.new_targets)
+        towers = BlockTowers(
+            entity,
+            target,
+            model.tower_channels,
+            model.target_embedding,
+            lookup,
+            model.new_targets,
+            model.target_hidden,
+            model.temperature,
+            model.entity_start == "targets",
+        )
         towers.learned.copy_(torch.from_numpy(named))
         return towers
 
@@ -178,7 +189,7 @@ class BlocksNetwork(LinkNetwork, NodeNetwork):
     def links_anywhere(self) -> TowerSource:
         """Blocks around any entities, sampled in memory, and rows of targets."""
         blocks = memory_source(self.settings, self.store, self.query)
-        return TowerSource(blocks, self.store.features(self.query.target.name))
+        return TowerSource(blocks, self.store.features(self.query.target.name), self._events())
 
     def nodes_anywhere(self, shape: AnswerShape) -> AnywhereSource:
         """Blocks around any entities, sampled in memory."""
@@ -187,7 +198,7 @@ class BlocksNetwork(LinkNetwork, NodeNetwork):
     def predictor(self, model: nn.Module, source: Any, device: torch.device) -> TowersPredictor:
         """Ranks by inner products."""
         assert isinstance(model, BlockTowers)
-        return TowersPredictor(model, source.blocks, self.query, source.features, device)
+        return TowersPredictor(model, source.blocks, self.query, source.features, device, source.events)
 
     def receptive_fields(self) -> tuple[ReceptiveField, ReceptiveField]:
         """Of a target no more than its row, and of an entity its blocks.
@@ -196,6 +207,11 @@ class BlocksNetwork(LinkNetwork, NodeNetwork):
             ConfigError: the network walks.
         """
         query, sampling = self.query, self.settings.sampling
+        if self.settings.model.entity_start == "targets":
+            raise ConfigError(
+                "embedding.only_changed does not go with model.entity_start=targets, which reads all that an entity "
+                "has had; set it to false"
+            )
         if sampling.strategy == "walk":
             raise ConfigError(
                 "embedding.only_changed does not go with sampling.strategy=walk, whose walks may read any node; "
@@ -204,6 +220,10 @@ class BlocksNetwork(LinkNetwork, NodeNetwork):
         paths = block_paths(self.settings, self.store, query)
         around_entity = read_around(query.entity.name, paths, sampling.strategy == "last", sampling.cap)
         return ReceptiveField(query.target.name), around_entity
+
+    def _events(self) -> EntityEvents | None:
+        """Of all entities, where their vectors start from what they have had."""
+        return EntityEvents.read(self.store, self.query) if self.settings.model.entity_start == "targets" else None
 
     def _blocks(self, lake: Lake, examples: SplitExamples[Any], device: torch.device | None) -> BlockSource:
         settings, training = self.settings, examples.training
@@ -214,24 +234,6 @@ class BlocksNetwork(LinkNetwork, NodeNetwork):
         if device is None or isinstance(loader, WalkLoader):
             return loader
         return place_source(loader, settings.training, device, self.host_processes)
-
-
-def check_shapes(settings: Settings, target: TableManifest) -> None:
-    """Refuse CUDA graphs where batches of a query that ranks rows differ in shape: none would be replayed.
-
-    Args:
-        settings: ``model.target_embedding`` and ``training.cuda_graphs`` count.
-        target: the targets' table.
-
-    Raises:
-        ConfigError: the targets' columns that the network reads have lists, of which a batch has now more, now fewer.
-    """
-    if settings.training.cuda_graphs and settings.model.target_embedding != "lookup" and target.multicategorical:
-        columns = ", ".join(feature.column for feature in target.multicategorical)
-        raise ConfigError(
-            f"training.cuda_graphs=true needs batches of fixed shape, and {target.name}.{columns} has lists of any "
-            "length; set it to false, or model.target_embedding=lookup"
-        )
 
 
 def build_block_network(settings: Settings, source: BlockSource, out: int) -> BlockNetwork:

@@ -46,7 +46,7 @@ class NeighborhoodNetwork(NodeNetwork):
     }
     ignores = (
         *("model.group_columns", "model.id_channels", "model.tower_channels", "model.target_embedding"),
-        *("model.sharded_lookup_rows", "model.new_targets", "sampling.target_hops"),
+        *("model.sharded_lookup_rows", "model.new_targets", "model.max_target_neighbors", "sampling.target_hops"),
         *("training.negatives", "training.negative_power"),
     )
 

@@ -12,8 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from gnnscale.arrays import Ragged
 from gnnscale.batches import (
     AnswerShape,
+    EntityEvents,
     EntityExamples,
     Examples,
     ReceptiveField,
@@ -21,19 +23,28 @@ from gnnscale.batches import (
     read_labels,
     used_labels,
 )
-from gnnscale.config import Settings, candidate_networks, changed_keys, refuse_keys, split_implementation
+from gnnscale.config import Settings, WalkSettings, candidate_networks, changed_keys, refuse_keys, split_implementation
 from gnnscale.lake import Lake
 from gnnscale.nn import LinkLoss, ProcessGroup
 from gnnscale.query import PredictiveQuery
-from gnnscale.sampling import Negative, NegativeRule, WalkRule, WalkSampler, build_negatives
+from gnnscale.sampling import Negative, NegativeRule, build_negatives
 from gnnscale.schema import NEGATIVES, NETWORKS, ConfigError
 from gnnscale.store import GraphStore
+from gnnscale.training.networks.query_walks import walk_sampler
 from gnnscale.training.objectives.link_objective import LinkObjective
 from gnnscale.training.objectives.node_knowledge import NodeKnowledge
 from gnnscale.training.objectives.objective import Objective
 from gnnscale.training.predictors.link_predictor import LinkPredictor
 
-LINK_KEYS = ("training.negative_strategy", "training.hard_walks", "training.rank_depth")
+LINK_KEYS = (
+    "model.entity_start",
+    "model.target_hidden",
+    "model.temperature",
+    "sampling.roots",
+    "training.negative_strategy",
+    "training.hard_walks",
+    "training.rank_depth",
+)
 """What only queries that rank rows have a use for."""
 
 
@@ -107,6 +118,10 @@ class LinkNetwork(Network, ABC):
 
     outputs: ClassVar[type]
     """What it gives: what a loss states as what it takes."""
+    entities_are_targets: ClassVar[bool] = False
+    """Whether one vector stands for an item as an entity and as a target, so that it is nearest to itself."""
+    layered_sides: ClassVar[tuple[str, ...]] = ("entities",)
+    """Whose vectors are computed layer by layer where ``embedding.method`` is ``layerwise``."""
 
     @abstractmethod
     def link_source(self, lake: Lake, examples: SplitExamples[Examples], device: torch.device | None) -> Any:
@@ -174,7 +189,22 @@ class LinkNetwork(Network, ABC):
         """
         targets, negatives = len(counts), self.negatives(counts)
         task, seed = self.query.task_type, self.settings.seed
-        return LinkObjective(task, examples, negatives, loss, self.predictor_of(source), targets, seed)
+        past = self.left_out(examples.examples)
+        given = task, examples, negatives, loss, self.predictor_of(source), targets, seed, past
+        return LinkObjective(*given, itself=self.entities_are_targets)
+
+    @property
+    def own_walks(self) -> WalkSettings | None:
+        """What hard negatives are walked to by, where ``training.hard_walks`` is not given."""
+        return None
+
+    def left_out(self, examples: Examples) -> Callable[[NDArray[np.int64]], Ragged] | None:
+        """What gives the targets that validation does not rank for some examples: here, where the query asks for new
+        ones alone, those that their entities had by their anchors."""
+        if not self.query.new_only:
+            return None
+        events = EntityEvents.read(self.store, self.query)
+        return lambda rows: events.past(examples.entities[rows], examples.anchors[rows].astype(np.int64))
 
     def predictor_of(self, source: Any) -> Callable[[nn.Module], LinkPredictor]:
         """What makes a predictor of a network, on the device that it is on.
@@ -199,12 +229,12 @@ class LinkNetwork(Network, ABC):
         sizes = training.negatives, training.negative_power, training.hard_ranks
         rule, walker = NegativeRule(name, *sizes, options=options), None
         if NEGATIVES.find(name).needs_walks:
-            if training.hard_walks is None:
+            if (walks := training.hard_walks or self.own_walks) is None:
                 raise ConfigError(
                     f"training.negative_strategy={name} needs training.hard_walks, whose cycle goes from the query's "
                     f"target '{target}' to itself"
                 )
-            walker = walk_sampler(settings, self.store, training.hard_walks, target)
+            walker = walk_sampler(settings, self.store, walks, target)
         features = self.store.features(target)
         return build_negatives(rule, counts, features, settings.seed, walker, threads=settings.sampling.threads)
 
@@ -247,19 +277,6 @@ class NodeNetwork(Network, ABC):
     def reads_year(self, anchors: NDArray[np.int32]) -> bool:
         """Whether the time of the year is an input, for training examples at these anchors."""
         return False
-
-
-def walk_sampler(settings: Settings, store: GraphStore, walks: Any, table: str) -> WalkSampler:
-    """Walks from the nodes of a table.
-
-    Args:
-        settings: ``sampling`` and the seed count.
-        store: of the graph.
-        walks: a :class:`gnnscale.config.WalkSettings`.
-        table: where they begin.
-    """
-    rule = WalkRule(walks.number, walks.length, walks.top, walks.step, walks.restart, settings.sampling.cap)
-    return WalkSampler(store, walks.cycle, rule, settings.seed, table, threads=settings.sampling.threads)
 
 
 def find_network(settings: Settings, query: PredictiveQuery) -> type[Any]:

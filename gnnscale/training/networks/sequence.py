@@ -101,6 +101,7 @@ class SequenceNetwork(LinkNetwork):
         "model.id_channels",
         "model.latest",
         "model.group_columns",
+        "model.max_target_neighbors",
         "sampling.entity_hops",
         "sampling.target_hops",
     )

@@ -63,7 +63,13 @@ class TreesNetwork(LinkNetwork, NodeNetwork):
     ignores = (
         *("model.channels", "model.hidden", "model.dropout", "model.latest"),
         *("model.group_columns", "model.id_channels", "model.tower_channels", "model.target_embedding"),
-        *("model.sharded_lookup_rows", "model.new_targets", "sampling.target_hops", "sampling.entity_hops"),
+        *(
+            "model.sharded_lookup_rows",
+            "model.new_targets",
+            "model.max_target_neighbors",
+            "sampling.target_hops",
+            "sampling.entity_hops",
+        ),
         *("training.negatives", "training.negative_power", "training.epochs", "training.batch_size"),
         *("training.learning_rate", "training.patience", "training.warmup_steps"),
     )

@@ -97,7 +97,9 @@ class TwoBranchNetwork(LinkNetwork):
             ConfigError: the fan-outs do not reach the query's events and targets.
         """
         settings = self.settings
-        return BatchBuilder(self.store, self.query, settings.sampling, settings.model.group_columns, settings.seed)
+        model = settings.model
+        limits = model.group_columns, settings.seed, model.max_target_neighbors
+        return BatchBuilder(self.store, self.query, settings.sampling, *limits)
 
     def link_source(self, lake: Lake, examples: SplitExamples[Examples], device: torch.device | None) -> PairSource:
         """Neighborhoods of the examples."""

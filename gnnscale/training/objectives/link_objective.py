@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gnnscale.arrays import Ragged
 from gnnscale.batches import Batch, Examples, LinkBatchSource, SplitExamples, draw_positives
 from gnnscale.metrics import find_list_metric, selection_metric
 from gnnscale.nn import LinkLoss
@@ -68,6 +69,8 @@ class LinkObjective:
         predictor: of the network, to rank with.
         targets: rows of the targets' table.
         seed: of the run.
+        past: targets of some rows that validation leaves out; None to rank all.
+        itself: whether entities are targets too, and none is a negative of itself.
     """
 
     def __init__(
@@ -79,16 +82,22 @@ class LinkObjective:
         predictor: Callable[[nn.Module], LinkPredictor],
         targets: int,
         seed: int,
+        past: Callable[[NDArray[np.int64]], Ragged] | None = None,
+        itself: bool = False,
     ) -> None:
         self.metrics, self.selection = task.validation, link_selection(task)
         self.examples, self.negatives, self.link_loss = examples.examples, negatives, loss
         self.training, self.validation = examples.examples.take(examples.training), examples.validation
+        self.past = past
         self.predictor, self.targets, self.seed = predictor, targets, seed
-        entities = np.repeat(self.training.entities, np.diff(self.training.indptr))
+        known = self.training if examples.known is None else examples.examples.take(examples.known)
+        entities = np.repeat(known.entities, np.diff(known.indptr))
         most = int(self.examples.entities.max(initial=0)) + 1
         # A network that sees all targets of its examples tells by itself which negatives are none.
         kept = slice(None) if loss.one_positive else slice(0)
-        self.known = KnownPositives.of_pairs(entities[kept], self.training.targets[kept], most)
+        own = np.unique(known.entities) if itself else known.entities[:0]
+        others = np.concatenate([entities[kept], own]), np.concatenate([known.targets[kept], own])
+        self.known = KnownPositives.of_pairs(*others, most)
 
     def prepare(
         self, source: LinkBatchSource, rows: NDArray[np.int64], epoch: int, step: int, everyone: NDArray[np.int64]
@@ -108,7 +117,7 @@ class LinkObjective:
     def validate(self, model: nn.Module, source: LinkBatchSource, context: DistributedContext) -> dict[str, float]:
         """Full ranking of the targets that are there at the anchor, for the validation examples."""
         found = self.predictor(model), source.build, self.examples, self.validation, self.targets
-        return validate_ranking(*found, self.metrics, context)
+        return validate_ranking(*found, self.metrics, context, self.past)
 
     def description(self) -> dict[str, Any]:
         """Nothing: the configuration and the graph say it all."""

@@ -18,10 +18,6 @@ from gnnscale.training.predictors.link_predictor import LinkPredictor
 
 CELLS = 16_000_000
 """Scores held at once: entities a batch times targets."""
-ENTITIES = 128
-"""Entities a batch, where there are few targets."""
-TARGETS = 16_384
-"""Targets that go through the network at once."""
 
 
 def validate_ranking(
@@ -32,6 +28,7 @@ def validate_ranking(
     count: int,
     names: Sequence[str],
     context: DistributedContext,
+    past: Callable[[NDArray[np.int64]], Ragged] | None = None,
 ) -> dict[str, float]:
     """Mean metrics over some examples; each process ranks its slice.
 
@@ -43,12 +40,13 @@ def validate_ranking(
         count: of targets.
         names: of the metrics, such as ``map@10``; each has a value per entity.
         context: of this process.
+        past: targets of some rows that are not ranked, a row for each; None to rank all.
 
     Returns:
         The same figures on every process.
     """
     depth = max(find_list_metric(name)[1] for name in names)
-    ranked, own = rank_targets(predictor, batch_of, examples.anchors[rows], rows, count, depth, context)
+    ranked, own = rank_targets(predictor, batch_of, examples.anchors[rows], rows, count, depth, context, past)
     truth = examples.take(own)
     metrics = evaluate_lists(names, ranked, Ragged(truth.indptr, truth.targets), count)
     sums = [float(metrics.per_entity[name].sum()) for name in names]
@@ -67,6 +65,7 @@ def rank_targets(
     count: int,
     depth: int,
     context: DistributedContext,
+    past: Callable[[NDArray[np.int64]], Ragged] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The first targets of this process's slice of some examples.
 
@@ -78,6 +77,7 @@ def rank_targets(
         count: of targets.
         depth: targets that each gets at most.
         context: of this process.
+        past: targets of some rows that are not ranked, a row for each; None to rank all.
 
     Returns:
         Targets, int64 ``[slice, depth]``, -1 where there are no more that may be ranked; and the slice's row numbers.
@@ -87,12 +87,13 @@ def rank_targets(
         group = rows[anchors == anchor]
         mine = rank_slice(group, context.rank, context.workers)
         targets = _target_vectors(predictor, count, int(anchor), context.device)
-        size = max(1, min(ENTITIES, CELLS // max(1, count)))
+        size = max(1, min(predictor.entities_at_once, CELLS // max(1, count)))
         # As many passes on every process, which may share tables of embeddings; one without rows takes the first.
         for start in range(0, -(-len(group) // context.workers), size):
             part = mine[start : start + size]
-            batch = batch_of(part if len(part) else group[:1]).to(context.device)
-            found = _first_targets(predictor, batch, targets, depth)
+            asked = part if len(part) else group[:1]
+            batch = batch_of(asked).to(context.device)
+            found = _first_targets(predictor, batch, targets, depth, past(asked) if past is not None else None)
             if len(part):
                 ranked.append(found)
         own.append(mine)
@@ -101,17 +102,23 @@ def rank_targets(
 
 def _target_vectors(predictor: LinkPredictor, count: int, anchor: int, device: torch.device) -> Tensor:
     """Of all targets, ``[targets, channels]``."""
-    starts = range(0, count, TARGETS)
-    parts = [predictor.target_batch(np.arange(start, min(count, start + TARGETS)), anchor) for start in starts]
+    size = predictor.targets_at_once
+    parts = (
+        predictor.target_batch(np.arange(start, min(count, start + size)), anchor) for start in range(0, count, size)
+    )
     return torch.cat([predictor.target_vectors(part.to(device)) for part in parts])
 
 
-def _first_targets(predictor: LinkPredictor, batch: Batch, targets: Tensor, depth: int) -> NDArray[np.int64]:
+def _first_targets(
+    predictor: LinkPredictor, batch: Batch, targets: Tensor, depth: int, past: Ragged | None = None
+) -> NDArray[np.int64]:
     """Of the entities of a batch, int64 ``[batch, depth]``."""
     scored = predictor.entity_scores(batch)
     # [batch, targets]
     scores = scored.vectors @ targets.T
     scores[scored.example, scored.target] = scored.score
+    if past is not None:
+        scores[torch.from_numpy(past.row_of_value), torch.from_numpy(past.values)] = NOT_YET
     best = scores.topk(min(depth, scores.shape[1]), dim=1)
     # What is not there at the anchor is not ranked.
     indices = best.indices.masked_fill(best.values <= NOT_YET / 2, -1).cpu().numpy()

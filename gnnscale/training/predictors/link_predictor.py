@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -57,6 +57,11 @@ class LinkPredictor(ABC):
     Args:
         device: of the network.
     """
+
+    targets_at_once: ClassVar[int] = 16_384
+    """Targets that go through the network at once: of most networks each is a few numbers."""
+    entities_at_once: ClassVar[int] = 128
+    """Entities that go through it at once in validation, where there are few targets."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device

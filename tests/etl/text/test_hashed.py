@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnscale.config.sections.settings import TextSettings
+from gnnscale.config.sections.text import TextSettings
 from gnnscale.etl.text import open_encoder
 from gnnscale.etl.text.hashed_encoder import HashedEncoder
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from gnnscale.config import Section
-from gnnscale.config.sections.settings import TextSettings
+from gnnscale.config.sections.text import TextSettings
 from gnnscale.etl.nodes.column_features import encode_features
 from gnnscale.etl.nodes.list_columns import encode_lists
 from gnnscale.etl.text import open_encoder
@@ -82,6 +82,6 @@ def raise_as_configuration(settings):
 
 
 def test_the_default_loads_no_encoder():
-    program = "import sys; from gnnscale.config.sections.settings import TextSettings; TextSettings(dims=3); "
+    program = "import sys; from gnnscale.config.sections.text import TextSettings; TextSettings(dims=3); "
     program += "assert not [name for name in sys.modules if name.startswith('gnnscale.etl')]"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)

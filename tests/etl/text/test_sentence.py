@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gnnscale.config.sections.settings import TextSettings
+from gnnscale.config.sections.text import TextSettings
 from gnnscale.etl.nodes.column_features import encode_features
 from gnnscale.etl.nodes.list_columns import encode_lists
 from gnnscale.etl.text import open_encoder

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnnscale.evaluation.blend.candidate_pool import TRANSFORMS, best_of, comparable, pool_candidates
+from gnnscale.evaluation.blend.candidate_pool import LEVEL, TRANSFORMS, best_of, comparable, pool_candidates
 
 IDS = np.array([[4, 2, 9, -1], [1, -1, -1, -1], [-1, -1, -1, -1]])
 SCORES = np.array([[5.0, 3.0, 1.0, -np.inf], [7.0, *[-np.inf] * 3], [-np.inf] * 4], np.float32)
@@ -28,7 +28,16 @@ def test_ranks_and_deviations_are_those_of_their_definitions():
     # How wide the arrays are says nothing of how far a method looks.
     np.testing.assert_array_equal(comparable(IDS[:, :3], SCORES[:, :3], "rank", 4), rank[:, :3])
     spread = np.std([5, 3, 1])
-    np.testing.assert_allclose(comparable(IDS, SCORES, "z", 4)[0, :3], [4 / spread, 2 / spread, 0], rtol=1e-6)
+    expected = np.array([4, 2, 0]) / spread + LEVEL
+    np.testing.assert_allclose(comparable(IDS, SCORES, "z", 4)[0, :3], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_level_candidates_keep_the_order_that_their_method_gave_them(transform):
+    """Purchases are counted, and the more popular of two that were bought as often comes first."""
+    ids, scores = np.array([[7, 2, 9, 4, 1, -1]]), np.array([[3, 1, 1, 1, 0, 0]], np.float32)
+    pool = pool_candidates([(ids, scores), (ids[:, :1], scores[:, :1])], transform, 100)
+    assert best_of(pool.targets, pool.scores(np.array([1.0, 0.0])), 5)[0].tolist() == [[7, 2, 9, 4, 1]]
 
 
 @given(st.integers(1, 4), st.integers(1, 6), st.integers(0, 2**32 - 1))

@@ -25,15 +25,16 @@ from gnnscale.evaluation.blend.link_blend import (
     forget_histories,
     kept_history,
     serving_baselines,
-    share_of_repeats,
 )
 from gnnscale.evaluation.blend.link_fit import fit_link_blend, fit_pools
+from gnnscale.evaluation.blend.repeats import share_of_repeats
 from gnnscale.evaluation.link_holdout import LinkHoldout, evaluate_links
 from gnnscale.inference import embed
 from gnnscale.lake import Lake
 from gnnscale.query import TEMPORAL_LINK_PREDICTION, AnchorPlan, Split
 from gnnscale.retrieval import (
     History,
+    Neighbors,
     build_query_indexes,
     rank_exact,
     read_pairs,
@@ -76,7 +77,7 @@ def judged(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Judged:
     embed(settings, lake, store, [*plan.tests, plan.latest])
     build_query_indexes(settings, lake, shop.query, [*plan.tests, plan.latest])
     save_blend(lake, QUERY, BLEND)
-    blender = LinkBlender(settings, store, shop.query, BLEND)
+    blender = LinkBlender(settings, lake, store, shop.query, BLEND)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retrieve_stage, "RERANKED", 7)
         retrieve(settings, lake, shop.query, plan, store, reranker=blender)
@@ -101,12 +102,31 @@ def table_lists(lake: Lake, shop: Shop, table: str, anchor: int) -> dict[int, tu
     }
 
 
+@pytest.mark.parametrize("transform", ["rank", "z"])
+@pytest.mark.parametrize("name", ["personal_frequency", "recency_weighted_frequency"])
+def test_a_blend_of_one_baseline_gives_the_lists_of_that_baseline(
+    judged: Judged, shop: Shop, transform: str, name: str
+) -> None:
+    """Counts are level for many, and what nobody has bought has none: their order is the baseline's."""
+    blend = Blend((Member(name, 1.0),), transform=transform, depth=100)
+    blender = LinkBlender(judged.settings, judged.lake, judged.store, shop.query, blend)
+    anchor, entities, top = judged.plan.latest, np.arange(40), 10
+    none = Neighbors(np.full((40, top), -1), np.zeros((40, top), np.float32))
+    keep = settings_filter(judged.settings, judged.lake, shop.query, anchor, judged.store, False)
+    found = blender.rank(anchor, entities, none, keep, None, top)
+    own, _ = blender.baselines[name].scored_lists(judged.settings, blender.history(anchor), entities, 100)
+    allowed = keep.keep(entities, own) & (own >= 0)
+    expected = [row[kept][:top].tolist() for row, kept in zip(own, allowed, strict=True)]
+    assert [[target for target in row if target >= 0] for row in found.targets.tolist()] == expected
+    assert sum(map(len, expected)) > 200
+
+
 def defined(judged: Judged, shop: Shop, anchor: int, entity: int) -> dict[int, float]:
     """Target -> score by the definition: the sum of logarithmic ranks, each in its own first hundred."""
     entities = read_vectors(judged.lake, "customers", anchor)
     targets, pairs = read_vectors(judged.lake, "products", anchor), read_pairs(judged.lake, QUERY, anchor)
     network = rank_exact(entities[[entity]], targets, pairs, np.array([entity]), 30)
-    blender = LinkBlender(judged.settings, judged.store, shop.query, BLEND)
+    blender = LinkBlender(judged.settings, judged.lake, judged.store, shop.query, BLEND)
     baseline = blender.baselines["recency_weighted_frequency"]
     ids, _ = baseline.scored_lists(judged.settings, blender.history(anchor), np.array([entity]), 100)
     scores: dict[int, float] = {}
@@ -232,7 +252,7 @@ def test_a_depth_is_as_wide_as_the_lists_need():
 
 def test_what_was_had_is_left_out_of_the_models_lists_unless_the_filters_say_otherwise(judged: Judged, shop: Shop):
     anchor, rest = judged.plan.test, (shop.query, judged.plan.test, judged.store)
-    past = LinkBlender(judged.settings, judged.store, shop.query, BLEND).history(anchor).past
+    past = LinkBlender(judged.settings, judged.lake, judged.store, shop.query, BLEND).history(anchor).past
     for build in (settings_filter, holdout_filter):
         assert build(judged.settings, judged.lake, *rest, True).denied == past
         assert build(judged.settings, judged.lake, *rest, False).denied is None
@@ -241,6 +261,6 @@ def test_what_was_had_is_left_out_of_the_models_lists_unless_the_filters_say_oth
         assert build(kept, judged.lake, *rest, True).denied is None
     # Who may be given only what is new is given candidates that are new, of the baselines too.
     new_only = replace(BLEND, members=(Member("ease", 0.5), Member("network", 0.5)), new_only=True)
-    blender = LinkBlender(judged.settings, judged.store, shop.query, new_only)
+    blender = LinkBlender(judged.settings, judged.lake, judged.store, shop.query, new_only)
     ((ids, _),) = blender.candidates(anchor, np.arange(20))
     assert (ids >= 0).any() and not past.take(np.arange(20)).contains(ids).any()

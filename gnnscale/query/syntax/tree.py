@@ -53,7 +53,7 @@ class Aggregation:
     """``function(column WHERE where, window)``: one value an entity and anchor time.
 
     Args:
-        function: upper case, one of :data:`gnnscale.query.parser.FUNCTIONS`.
+        function: upper case, one of :data:`gnnscale.query.syntax.parser.FUNCTIONS`.
         argument: what is aggregated; an aggregation only until it is refused.
         where: which events count; None for all.
         window: None where the query gives none.

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedEOF, UnexpectedToken, v_args
 
-from gnnscale.query.tree import (
+from gnnscale.query.syntax.tree import (
     Aggregation,
     ByColumn,
     ColumnName,
@@ -93,7 +93,7 @@ def parse(text: str) -> QueryTree:
 
 @cache
 def _parser() -> Lark:
-    grammar = files("gnnscale.query").joinpath("grammar.lark").read_text()
+    grammar = files("gnnscale.query.syntax").joinpath("grammar.lark").read_text()
     # The transformer runs while parsing, so that no depth of nesting makes Python recurse.
     return Lark(grammar, parser="lalr", maybe_placeholders=True, propagate_positions=True, transformer=_Builder())
 
@@ -125,6 +125,8 @@ def _unexpected(found: str, token: Token | None, expected: Any) -> str:
     if names >= _OPERATORS:
         words.append("a comparison (= != < <= > >= IN LIKE CONTAINS STARTS WITH ENDS WITH IS NULL)")
         names -= _OPERATORS | {"NOT"}
+    if names == {"LPAR", "DOT"}:
+        return f"{found}; expected '.' or '(': a column is written with its table, as in table.column"
     words += sorted({_WORDS.get(name, name) for name in names} - {""})
     return f"{found}; expected {' or '.join(words) or 'something else'}"
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from gnnscale.query.tree import Aggregation, ColumnName, Comparison, Expression, Junction, Negation
+from gnnscale.query.syntax.tree import Aggregation, ColumnName, Comparison, Expression, Junction, Negation
 from gnnscale.query.window import Window
 from gnnscale.schema import ValueKind
 

@@ -1,0 +1,1 @@
+"""Tables whose rows follow from those of another."""

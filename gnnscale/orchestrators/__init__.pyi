@@ -1,0 +1,1 @@
+from .dagster_assets import stage_assets as stage_assets
