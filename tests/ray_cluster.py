@@ -69,7 +69,9 @@ def ray_cluster(nodes: int) -> Iterator[RayCluster]:
     with tempfile.TemporaryDirectory(prefix="gr-", dir="/tmp", ignore_cleanup_errors=True) as folder:
 
         def start(*words: str) -> None:
-            command = [RAY, "start", "--block", "--num-cpus=1", "--disable-usage-stats", *words]
+            # The agent that starts jobs has one port for every Ray of a machine, and is none where another has it.
+            agent = "--dashboard-agent-listen-port=0"
+            command = [RAY, "start", "--block", "--num-cpus=1", "--disable-usage-stats", agent, *words]
             with (Path(folder) / f"node{len(started)}.log").open("wb") as log:
                 started.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
 
