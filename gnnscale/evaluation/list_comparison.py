@@ -63,8 +63,8 @@ def compare_lists(
         truth: what came true, N rows.
         past: what each entity had before the anchor, N rows; splits the truth into repeat and explore.
         n_items: size of the catalogue.
-        reference: name of the method that the others are held against; default: that of the task, or where it is not
-            among the methods, the best baseline by the task's first metric.
+        reference: name of the method that the others are held against; default: that of the task, or where it has none,
+            the best baseline by the task's first metric.
         level: of the intervals.
         resamples: of the bootstrap.
         seed: of the bootstrap.
@@ -78,7 +78,7 @@ def compare_lists(
     """
     owners = np.arange(len(truth)) if entities is None else entities
     names = [method.name for method in methods]
-    base = reference or (task.reference if task.reference in names else _strongest(task, methods, truth, n_items))
+    base = reference or task.reference or _strongest(task, methods, truth, n_items)
     check_methods(names, base)
     metrics = task_metrics(task)
     wanted = [metric.name for metric in metrics]

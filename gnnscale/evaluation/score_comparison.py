@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gnnscale.arrays import Ids
-from gnnscale.evaluation.comparison import Comparison, check_methods, part_results
+from gnnscale.evaluation.comparison import MODEL, Comparison, check_methods, part_results
 from gnnscale.metrics import Floats, Metric, draw_metrics, entity_weights, evaluate_task, task_metrics
 from gnnscale.query import TaskSpec
 from gnnscale.schema import DataError
@@ -52,7 +52,7 @@ def compare_scores(
     Raises:
         DataError: two methods share a name, the reference isn't among them, or shapes don't fit.
     """
-    names, base = [method.name for method in methods], reference or task.reference
+    names, base = [method.name for method in methods], reference or task.reference or MODEL
     check_methods(names, base)
     if len({method.scores.shape for method in methods}) > 1:
         shapes = ", ".join(f"{method.name} {list(method.scores.shape)}" for method in methods)

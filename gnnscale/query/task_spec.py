@@ -106,7 +106,8 @@ class TaskSpec:
         validation: metrics that training measures, by name; the first selects the model.
         baselines: by name, in the order of the comparison.
         charts: of the report, by name.
-        reference: method that the others are held against: ``model``, or a baseline.
+        reference: method that the others are held against: ``model``, a baseline, or None for the baseline that is best by
+            the headline, of links alone.
         precedence: the greater, the earlier it is asked; types of gnnscale have 0.
     """
 
@@ -120,7 +121,7 @@ class TaskSpec:
     validation: tuple[str, ...]
     baselines: tuple[str, ...] = ()
     charts: tuple[str, ...] = ()
-    reference: str = "model"
+    reference: str | None = "model"
     precedence: int = 0
 
     def __str__(self) -> str:

@@ -40,7 +40,7 @@ TEMPORAL_LINK_PREDICTION: Final = TASKS.register("temporal link prediction")(
             "ease",
             "graph_filter",
         ),
-        reference="recency_weighted_frequency",
+        reference=None,
     )
 )
 
