@@ -106,8 +106,8 @@ class TaskSpec:
         validation: metrics that training measures, by name; the first selects the model.
         baselines: by name, in the order of the comparison.
         charts: of the report, by name.
-        reference: method that the others are held against: ``model``, a baseline, or None for the baseline that is best by
-            the headline, of links alone.
+        reference: method that the others are held against: ``model``, a baseline, or, of links, None: the best
+            baseline by the headline.
         precedence: the greater, the earlier it is asked; types of gnnscale have 0.
     """
 

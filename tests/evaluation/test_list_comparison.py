@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gnnscale.arrays import Ragged
-from gnnscale.evaluation import Comparison
+from gnnscale.evaluation import Comparison, method_title
 from gnnscale.evaluation.baselines.baseline import RankBaseline, link_baselines
 from gnnscale.evaluation.comparison import MODEL, TOWER, rivals_of
 from gnnscale.evaluation.list_comparison import PARTS, MethodLists, compare_lists
@@ -160,7 +160,11 @@ def test_the_tower_is_no_rival_of_the_model_that_it_is_a_part_of(
     best = Metrics(comparison.to_dict()).best_baseline
     assert best == comparison.best("map@10", list(BASELINES))
     words = comparison_in_words(comparison)
-    assert TOWER not in words and all(name in words for name in BASELINES)
+    assert method_title(TOWER, LINKS) not in words
+    told = {"beats": "better than ", "ties": "level with ", "loses": "worse than "}
+    for name in BASELINES:
+        after = words.partition(told[comparison.verdict(MODEL, other=name)])[2]
+        assert method_title(name, LINKS) in after.partition(";")[0]
 
 
 def test_lists_of_one_entity_are_drawn_together(past, truth):

@@ -7,6 +7,7 @@ import math
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Final
 
 import gnnscale
 from gnnscale.config import Settings
@@ -23,6 +24,7 @@ from gnnscale.evaluation import (
     evaluate_holdout,
     holdout_digest,
     judge,
+    method_title,
     read_blend,
     render_report,
     rivals_of,
@@ -37,9 +39,17 @@ from gnnscale.store import GraphStore, view_for
 from gnnscale.tracking import RESULT, Run, find_champion, last_run, read_result, set_alias
 from gnnscale.training import FIGURES_BESIDE, metric_title
 
+if TYPE_CHECKING:
+    from gnnscale.evaluation.comparison import Verdict
+
 EVALUATION = "evaluation_{query}"
 
-VERDICTS = {"beats": "beats", "ties": "ties with", "loses": "loses to", "undefined": "undefined against"}
+VERDICTS: Final[dict[Verdict, str]] = {
+    "beats": "better than",
+    "ties": "level with",
+    "loses": "worse than",
+    "undefined": "undefined against",
+}
 """Of a sentence, by the verdict."""
 
 
@@ -118,13 +128,17 @@ def keep_result(run: Run, result: HoldoutResult, model: str | None, version: str
 
 
 def comparison_in_words(comparison: Comparison) -> str:
-    """The model's headline, and what it is to each baseline by it."""
+    """The model's headline, and which baselines it is better than, level with or worse than by it."""
     metric = comparison.headline
     value = comparison.result(MODEL).metrics[metric.name]
-    others = rivals_of(comparison.methods)
-    verdicts = [f"{VERDICTS[comparison.verdict(MODEL, other=name)]} {name}" for name in others]
+    found: dict[Verdict, list[str]] = {}
+    for name in rivals_of(comparison.methods):
+        found.setdefault(comparison.verdict(MODEL, other=name), []).append(method_title(name, comparison.task))
     shown = "undefined" if math.isnan(value) else f"{value:.4g}"
-    return f"{metric.title} {shown} over {comparison.examples:,} examples: {', '.join(verdicts)}"
+    verdicts = "; ".join(
+        f"{words} {', '.join(found[verdict])}" for verdict, words in VERDICTS.items() if verdict in found
+    )
+    return f"{metric.title} {shown} over {comparison.examples:,} examples: {verdicts}"
 
 
 def search_details(lake: Lake, query: str) -> dict[str, str]:
