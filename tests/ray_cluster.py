@@ -1,4 +1,7 @@
-"""A real Ray of several nodes on this machine, each begun by ``ray start``, whose dashboard takes jobs."""
+"""A real Ray of several nodes on this machine, each begun by ``ray start``, whose dashboard takes jobs.
+
+Each node has a network of its own where that can be had, else all share the loopback address.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster import HOST
+from tests.network_namespaces import Host, namespaces
 
 RAY = str(Path(sys.executable).parent / "ray")
 
@@ -66,29 +70,34 @@ def ray_cluster(nodes: int) -> Iterator[RayCluster]:
     environment = {**clean, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     started: list[subprocess.Popen[bytes]] = []
     # Sockets have paths of at most 107 characters.
-    with tempfile.TemporaryDirectory(prefix="gr-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="gr-", dir="/tmp", ignore_cleanup_errors=True) as folder,
+        namespaces(nodes) as found,
+    ):
+        hosts = found or [Host(HOST)] * nodes
 
         def start(*words: str) -> None:
-            # The agent that starts jobs has one port for every Ray of a machine, and is none where another has it.
+            host = hosts[len(started)]
+            # The agent that starts jobs has one port for every Ray of a host, and is none where another has it.
             agent = "--dashboard-agent-listen-port=0"
-            command = [RAY, "start", "--block", "--num-cpus=1", "--disable-usage-stats", agent, *words]
+            own = [agent, f"--node-ip-address={host.address}", "--num-cpus=1", "--disable-usage-stats"]
+            command = [*host.prefix, RAY, "start", "--block", *own, *words]
             with (Path(folder) / f"node{len(started)}.log").open("wb") as log:
                 started.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
 
-        head = f"{HOST}:{ports[0]}"
+        head = hosts[0].address
         try:
             start(
                 "--head",
-                f"--node-ip-address={HOST}",
                 f"--port={ports[0]}",
-                f"--dashboard-host={HOST}",
+                f"--dashboard-host={head}",
                 f"--dashboard-port={ports[1]}",
                 f"--temp-dir={folder}/s",
             )
-            cluster = RayCluster(f"http://{HOST}:{ports[1]}", environment)
+            cluster = RayCluster(f"http://{head}:{ports[1]}", environment)
             _wait(cluster, 1, started[0], Path(folder) / "node0.log")
             for _ in range(nodes - 1):
-                start(f"--address={head}", f"--node-ip-address={HOST}")
+                start(f"--address={head}:{ports[0]}")
             _wait(cluster, nodes, started[0], Path(folder) / "node0.log")
             yield cluster
         finally:

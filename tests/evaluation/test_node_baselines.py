@@ -105,6 +105,20 @@ def test_trees_find_what_the_features_hold(task, validated):
     assert (scores == again).all()
 
 
+@pytest.mark.parametrize("shift", [0, -1])
+def test_trees_say_less_than_nothing_only_where_some_value_was(shift):
+    inputs, values = learnable(REGRESSION, 400, 0)
+    options = TreesSettings(**{"rounds": 60, **FEW})
+    values = np.maximum(values - 2, 0) + np.float32(shift)
+    trees = BoostedTrees(REGRESSION, options=options).fit(inputs, values)
+    asked = learnable(REGRESSION, 4000, 1)[0]
+    again = BoostedTrees(REGRESSION, options=options).read_text(trees.to_text())
+    for found in (trees.predict(asked), again.predict(asked)):
+        assert (found < 0).any() == (shift < 0) and (found >= 0).any()
+    trees.least = -np.inf
+    assert (trees.predict(asked) < 0).any()
+
+
 def test_classes_that_trees_never_saw_get_their_share():
     train = learnable(MULTICLASS, 300, 0)
     validation = learnable(MULTICLASS, 100, 1)

@@ -106,6 +106,8 @@ class BoostedTrees:
         self.shares: NDArray[np.float64] = np.zeros(0)
         self.told = np.zeros(0, np.int64)
         """Classes that the trees tell apart."""
+        self.least = -np.inf
+        """No value that is predicted is less: 0 where no value of the training examples was."""
         self._chosen_by: list[Grown | None] = []
 
     def fit(
@@ -129,6 +131,7 @@ class BoostedTrees:
         if not len(values):
             raise DataError("there are no training examples to grow trees from")
         self.shares = np.nanmean(values, axis=0, dtype=np.float64)
+        self.least = -np.inf if (values < 0).any() else 0.0
         if self.task.answer == "class":
             self.shares = (values.astype(np.int64) == np.arange(self.classes)).mean(axis=0)
         held = self._rows(*validation) if validation and len(validation[1]) else None
@@ -162,7 +165,8 @@ class BoostedTrees:
             return self._predict_pairs(inputs)
         table, models = self._columns(inputs), self.models[0]
         if self.task.predicts_values:
-            return np.stack([mean_scores(own, table) for own in self.models], axis=1).astype(np.float32)
+            found = np.stack([mean_scores(own, table) for own in self.models], axis=1)
+            return np.maximum(found, self.least).astype(np.float32)
         if self.task.answer == "truth":
             if not models:
                 return np.full((len(inputs), 1), self.shares[0], np.float32)
@@ -174,7 +178,8 @@ class BoostedTrees:
 
     def to_text(self) -> str:
         """The trees in LightGBM's text format, with the shares of the classes, as JSON."""
-        return boosters_to_text(self.models, {"shares": self.shares.tolist(), "told": self.told.tolist()})
+        beside = {"shares": self.shares.tolist(), "told": self.told.tolist()}
+        return boosters_to_text(self.models, beside if np.isinf(self.least) else {**beside, "least": self.least})
 
     def read_text(self, text: str) -> Self:
         """Take the trees that :meth:`to_text` has written.
@@ -185,6 +190,7 @@ class BoostedTrees:
         self.models, beside = boosters_from_text(text)
         self.shares = np.array(beside.get("shares", ()), np.float64)
         self.told = np.array(beside.get("told", ()), np.int64)
+        self.least = float(beside.get("least", -np.inf))
         return self
 
     def _columns(self, inputs: TreeInputs) -> Array:
