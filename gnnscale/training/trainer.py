@@ -21,7 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from gnnscale.arrays import prefetched
 from gnnscale.batches import rank_slice
 from gnnscale.config import Settings
-from gnnscale.nn import set_dropout_step, sharded_tables
+from gnnscale.nn import repeatable_sums, set_dropout_step, sharded_tables
 from gnnscale.sampling import stream_key
 from gnnscale.schema import DataError
 from gnnscale.training.callback import Callback, NoOpCallback
@@ -123,6 +123,10 @@ class Trainer:
         Args:
             resume: a checkpoint that the callback was given before.
         """
+        with repeatable_sums(self.context.device):
+            return self._run(resume)
+
+    def _run(self, resume: Mapping[str, Any] | None) -> TrainResult:
         if resume:
             self._restore(resume)
         settings = self.settings.training

@@ -65,7 +65,7 @@ def test_every_loss_tells_tastes_apart(loss: str) -> None:
     model = make_recommender({"name": "lightgcn", **options}).fit(train)
     popular = make_recommender("popularity").fit(train)
     found, least = (evaluate_scorer(m, train, held, ["recall@10"]).means["recall@10"] for m in (model, popular))
-    assert found > least + 0.15
+    assert found > least + 0.1
 
 
 def test_batches_hold_every_pair_once_and_differ_by_epoch() -> None:

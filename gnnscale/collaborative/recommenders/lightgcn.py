@@ -21,6 +21,7 @@ from gnnscale.collaborative.propagation import BipartiteGraph
 from gnnscale.collaborative.recommender import Recommender
 from gnnscale.collaborative.recommenders.low_pass import right_vectors
 from gnnscale.config import Positive, Section
+from gnnscale.nn import repeatable_sums
 from gnnscale.schema import RECOMMENDERS
 
 SCALE: Final = 0.1
@@ -88,16 +89,17 @@ class LightGCN(Recommender):
         optimizer = torch.optim.Adam([vectors], options.learning_rate)
         loss = LOSSES[options.loss]
         given = LossOptions(options.temperature, options.margin, options.negative_weight)
-        for epoch in range(options.epochs):
-            for batch in self._batches(epoch, device):
-                users, items = graph.smooth(vectors, options.layers).split(graph.shape)
-                total = loss(users, items, batch, given) / len(batch.items)
-                if options.l2:
-                    total = total + options.l2 * vectors.square().sum() / len(vectors)
-                optimizer.zero_grad(set_to_none=True)
-                total.backward()
-                optimizer.step()
-            self.after_epoch(graph, vectors.detach(), epoch)
+        with repeatable_sums(device):
+            for epoch in range(options.epochs):
+                for batch in self._batches(epoch, device):
+                    users, items = graph.smooth(vectors, options.layers).split(graph.shape)
+                    total = loss(users, items, batch, given) / len(batch.items)
+                    if options.l2:
+                        total = total + options.l2 * vectors.square().sum() / len(vectors)
+                    optimizer.zero_grad(set_to_none=True)
+                    total.backward()
+                    optimizer.step()
+                self.after_epoch(graph, vectors.detach(), epoch)
         self._keep(graph, vectors.detach())
 
     def after_epoch(self, graph: BipartiteGraph, vectors: Tensor, epoch: int) -> None:
