@@ -13,8 +13,8 @@ def repeatable_sums(device: torch.device | str) -> Iterator[None]:
     """Have torch add in one order on the CPU, and leave its setting as it was found.
 
     Several threads that add up the gradients of ``rows[index]`` do so as they come, and sums of floats depend on
-    their order. In one order it costs some percent of a step (none that could be measured on Complete Journey). On a GPU
-    nothing is changed: some operations there have no other way, and others a slow one.
+    their order. In one order it costs some percent of a step (none that could be measured on Complete Journey). On a
+    GPU nothing is changed: some operations there have no other way, and others a slow one.
 
     Args:
         device: that gradients are computed on.

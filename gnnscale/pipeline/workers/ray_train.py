@@ -25,7 +25,7 @@ from ray.train import (
     ScalingConfig,
     TrainingFailedError,
 )
-from ray.train.torch import TorchConfig, TorchTrainer, get_device
+from ray.train.torch import TorchTrainer, get_device
 from ray.train.v2._internal.callbacks import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
@@ -36,6 +36,7 @@ from gnnscale.pipeline.failures import first_line
 from gnnscale.pipeline.open_graph import open_graph
 from gnnscale.pipeline.workers.local_ray import ends_with_us, start_ray
 from gnnscale.pipeline.workers.lost_processes import watched
+from gnnscale.pipeline.workers.process_group import NodeTorchConfig
 from gnnscale.pipeline.workers.worker_count import count_workers
 from gnnscale.pipeline.workers.worker_threads import share_cores
 from gnnscale.schema import Added, GnnscaleError, LostProcessError, add_implementations, added_implementations
@@ -80,7 +81,7 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Train
     trainer = _QuietTrainer(
         _train_worker,
         train_loop_config={"settings": WorkerSettings.of(settings), "progress": progress},
-        torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
+        torch_config=NodeTorchConfig(backend="nccl" if use_gpu else "gloo"),
         # Its type checkers see the class of Ray Train's first version.
         scaling_config=ScalingConfig(  # type: ignore[call-arg]
             num_workers=least if most is None else (least, most),  # type: ignore[arg-type]
