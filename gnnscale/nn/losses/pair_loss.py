@@ -11,7 +11,7 @@ from torch import Tensor
 from gnnscale.batches import PairBatch
 from gnnscale.nn.losses.lambda_rank import lambda_rank_loss
 from gnnscale.nn.losses.loss import LinkLoss
-from gnnscale.nn.segments import segment_logsumexp
+from gnnscale.nn.segments import segment_logsumexp, take_rows
 from gnnscale.nn.two_branch import Scores
 from gnnscale.schema import LOSSES
 
@@ -51,13 +51,13 @@ def pair_loss(scores: Scores, batch: PairBatch, log_share: Tensor, depth: int) -
     examples, index, positive = len(batch), batch.example, batch.is_positive
     rank = lambda_rank_loss(scores.pair, index, positive, examples, depth)
     expected = log_share + math.log(max(1, len(batch.negatives)))
-    negatives = scores.entity @ scores.target[batch.negative_target].T - expected
+    negatives = scores.entity @ take_rows(scores.target, batch.negative_target).T - expected
     negatives = negatives.masked_fill(batch.known, -1e9)
     everything = segment_logsumexp(scores.local, index, examples, negatives)
-    repeat = ((everything[index] - scores.local)[positive] / batch.positives[index[positive]]).sum()
+    repeat = ((take_rows(everything, index) - scores.local)[positive] / batch.positives[index[positive]]).sum()
     where = batch.explore_example
-    reached = (scores.entity[where] * scores.target[batch.explore_target]).sum(1)
-    explore = ((torch.logaddexp(everything[where], reached) - reached) / batch.positives[where]).sum()
+    reached = (take_rows(scores.entity, where) * take_rows(scores.target, batch.explore_target)).sum(1)
+    explore = ((torch.logaddexp(take_rows(everything, where), reached) - reached) / batch.positives[where]).sum()
     return PairLoss(rank, repeat + explore)
 
 
