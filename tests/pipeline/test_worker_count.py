@@ -19,9 +19,9 @@ def settings(**training: Any) -> Settings:
     return build_settings({"recipe": "r", "lake": {"uri": "lake"}, "tables": {}, "query": query, "training": training})
 
 
-def labelled(folder: Path, examples: int) -> Lake:
+def labelled(folder: Path, examples: int, task: str = "regression") -> Lake:
     lake = Lake(folder)
-    lake.write_record("task_q", {"splits": {"train": {"examples": examples}}})
+    lake.write_record("task_q", {"task": task, "splits": {"train": {"examples": examples}}})
     return lake
 
 
@@ -44,6 +44,13 @@ def test_so_many_as_there_is_work_for(
     tmp_path: Path, examples: int, training: dict[str, Any], gpus: int, cores: int, workers: int
 ) -> None:
     assert count_workers(settings(**training), labelled(tmp_path, examples), gpus, cores) == workers
+
+
+def test_rankings_learn_from_all_of_their_examples(tmp_path: Path) -> None:
+    few = settings(max_examples=SMALL // 10)
+    ranked = labelled(tmp_path, SMALL, "temporal link prediction")
+    assert count_workers(few, ranked, 0, 2) == 2
+    assert count_workers(few, labelled(tmp_path, SMALL), 0, 2) == 1
 
 
 def test_one_trains_in_this_process_unless_there_is_a_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from gnnscale.config import Settings
 from gnnscale.lake import Lake
-from gnnscale.query import Split
+from gnnscale.query import Split, find_task
 
 SMALL: Final = 25_000
 """Examples of all epochs up to which one process trains: worked out from some hundred examples a second and the some
@@ -42,5 +42,7 @@ def count_workers(settings: Settings, lake: Lake, gpus: int, cores: int) -> int:
 def _examples(settings: Settings, lake: Lake) -> int:
     """Of all epochs together; none where the lake does not say."""
     record = lake.read_record(f"task_{settings.query.name}") or {}
-    labelled = record.get("splits", {}).get(str(Split.TRAIN), {}).get("examples", 0)
-    return settings.training.epochs * min(labelled, settings.training.max_examples)
+    labelled: int = record.get("splits", {}).get(str(Split.TRAIN), {}).get("examples", 0)
+    if "task" in record and not find_task(record["task"]).predicts_links:
+        labelled = min(labelled, settings.training.max_examples)
+    return settings.training.epochs * labelled
