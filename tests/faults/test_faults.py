@@ -14,6 +14,7 @@ import yaml
 from gnnscale.config import build_settings
 from gnnscale.lake import Lake
 from gnnscale.pipeline.open_graph import open_graph
+from gnnscale.pipeline.workers.hyperparameter_search import SEARCH
 from gnnscale.training import Trainer, build_task, model_path
 from tests.cluster import command_line, descendants
 from tests.conftest import Shop
@@ -87,6 +88,22 @@ def test_training_that_is_interrupted_or_killed_runs_again_as_if_nothing_had_bee
     found = torch.load(io.BytesIO(lake.read_bytes(model_path(settings.query.name))), weights_only=True)["weights"]
     unbroken = Trainer(settings, build_task(settings, lake, *open_graph(settings, lake))).run()
     torch.testing.assert_close(found, unbroken.weights, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+@pytest.mark.slow
+def test_a_search_that_is_interrupted_has_chosen_nothing(shop: Shop, place: Place, tmp_path: Path) -> None:
+    def is_trying(pid: int, said: str) -> bool:
+        return any("ImplicitFunc.train" in " ".join(command_line(below)) for below in descendants([pid]))
+
+    copy_lake(Path(shop.lake.uri), place.lake)
+    record_stages(build_settings({**shop.content, "lake": {"uri": str(place.lake)}}))
+    write_recipe(place, shop.content, epochs=10_000, patience=10_000, workers=1, learning_rate=[0.001, 0.01])
+    status, said = struck(place, "train", "interrupt three times", is_trying, tmp_path / "search.log")
+    assert status == 130 and said.count("interrupted: tables that were committed stay") == 1
+    assert "chosen" not in said and "Traceback" not in said
+    assert not place.wait_for_end(10) and not place.left()
+    lake, name = Lake(place.lake), shop.settings.query.name
+    assert lake.read_record(SEARCH.format(query=name)) is None and not lake.has_file(model_path(name))
 
 
 @pytest.mark.slow
