@@ -22,6 +22,10 @@ MOST_RUNS: Final = 1000
 """Runs that are looked through for one, the newest first."""
 
 
+OF_THE_MODEL: Final = ("lake", "blend")
+"""Parameters that MLflow makes of a logged model's configuration."""
+
+
 @dataclass(frozen=True)
 class RunRow:
     """One line of a comparison.
@@ -129,8 +133,8 @@ def _find(runs: list[MlflowRun], given: str) -> MlflowRun:
 
 
 def _settings(run: MlflowRun) -> dict[str, str]:
-    """Parameters of a run, without those that MLflow adds of a logged model: it names them by paths."""
-    return {name: value for name, value in run.data.params.items() if "/" not in name}
+    """Parameters of a run, without those that MLflow adds of a logged model: paths, and what a model is kept with."""
+    return {name: value for name, value in run.data.params.items() if "/" not in name and name not in OF_THE_MODEL}
 
 
 def _tables(run: MlflowRun) -> dict[str, str]:

@@ -29,6 +29,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tuple[P
         for rate, value in ((0.1, 0.25), (0.2, 0.5)):
             with start_run(*settings_of(folder)) as run:
                 run.log_parameters({"seed": 0, "training": {"learning_rate": rate}})
+                # As MLflow does where a model is logged.
+                run.log_parameters({"lake": "", "settings/seed": 0} if rate == 0.1 else {})
                 run.log_metrics({"map@10": value} | ({"recall": 0.125} if rate == 0.2 else {}))
             ids.append(run.run_id)
         run.start_nested("part").end()
