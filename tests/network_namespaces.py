@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from secrets import randbelow, token_hex
+
+REACH = """
+import errno, socket, sys
+for address in sys.argv[1:]:
+    with socket.socket() as trial:
+        trial.settimeout(5)
+        found = trial.connect_ex((address, 9))
+        # A host that nobody listens on refuses at once; one that can't be reached says nothing.
+        if found not in (0, errno.ECONNREFUSED):
+            sys.exit(f"{address} does not answer")
+"""
 
 
 @dataclass(frozen=True)
@@ -44,8 +55,8 @@ def _make(count: int, made: ExitStack) -> list[Host]:
     """Hosts that have answered.
 
     Raises:
-        OSError: there is no ``ip``, or a host does not answer.
-        subprocess.SubprocessError: it may not make what they need.
+        OSError: there is no ``ip``.
+        subprocess.SubprocessError: it may not make what they need, or hosts do not reach each other.
     """
     ip = shutil.which("ip")
     if ip is None:
@@ -76,14 +87,7 @@ def _make(count: int, made: ExitStack) -> list[Host]:
         run(*inside, ip, "link", "set", "eth0", "up")
         run(*inside, ip, "route", "add", "default", "via", f"{net}.1")
         hosts.append(Host(address, (ip, *inside)))
-    for host in hosts:
-        # A host that nobody listens on refuses at once; one that can't be reached says nothing.
-        with socket.socket() as trial:
-            trial.settimeout(5)
-            if trial.connect_ex((host.address, 9)) not in _REFUSED:
-                raise OSError(f"{host.address} does not answer")
+    for asking in (Host(""), *hosts):
+        command = [*asking.prefix, sys.executable, "-c", REACH, *(host.address for host in hosts)]
+        subprocess.run(command, check=True, capture_output=True, timeout=30)
     return hosts
-
-
-_REFUSED = (0, 111)
-"""What ``connect`` gives where a host is there: it listens, or refuses (ECONNREFUSED)."""
