@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gnnscale.batches import FeatureBlock, HadTargets, TargetRows
-from gnnscale.nn.item_encoder import Embedding, Lookup, plain_lookup
-from gnnscale.nn.rows import RowEncoder
+from gnnscale.nn.encoders.item_encoder import Embedding, Lookup, plain_lookup
+from gnnscale.nn.encoders.rows import RowEncoder
 from gnnscale.nn.segments import segment_sum, take_rows
 from gnnscale.schema import TableManifest
 

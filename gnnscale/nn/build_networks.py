@@ -10,8 +10,8 @@ from gnnscale.batches import AnswerShape, EntityBatchBuilder, link_sampling
 from gnnscale.config import Settings
 from gnnscale.nn.embedding.embedding_init import EmbeddingInit
 from gnnscale.nn.embedding.sharded_embedding import ProcessGroup, ShardedEmbedding
+from gnnscale.nn.encoders.item_encoder import Lookup
 from gnnscale.nn.entity_model import EntityModel, EntitySize
-from gnnscale.nn.item_encoder import Lookup
 from gnnscale.nn.two_branch import TwoBranchModel, TwoBranchSize
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import GraphManifest

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gnnscale.batches import AnswerShape, EntityBatch, PathShape
-from gnnscale.nn.block_encoder import BlockEncoder
+from gnnscale.nn.encoders.block_encoder import BlockEncoder
 from gnnscale.nn.keyed_dropout import KeyedDropout
 from gnnscale.nn.standardise import PiecewiseLinearEncoding, Standardise
 from gnnscale.schema import GraphManifest

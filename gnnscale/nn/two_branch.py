@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from gnnscale.batches import PairBatch, TargetBatch
-from gnnscale.nn.event_encoder import EntityEncoder
-from gnnscale.nn.item_encoder import Embedding, ItemEncoder, Lookup
+from gnnscale.nn.encoders.event_encoder import EntityEncoder
+from gnnscale.nn.encoders.item_encoder import Embedding, ItemEncoder, Lookup
 from gnnscale.nn.keyed_dropout import KeyedDropout
 from gnnscale.nn.segments import segment_sum, take_rows
 from gnnscale.nn.targets import DemandEncoder

@@ -6,8 +6,8 @@ import torch
 
 from gnnscale.batches import ListColumn, RowFeatures
 from gnnscale.batches.rows import CodeBags
-from gnnscale.nn.category_encoder import CategoryEncoder
-from gnnscale.nn.rows import RowEncoder
+from gnnscale.nn.encoders.category_encoder import CategoryEncoder
+from gnnscale.nn.encoders.rows import RowEncoder
 from gnnscale.schema import FeatureManifest, TableManifest
 
 

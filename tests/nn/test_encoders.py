@@ -6,7 +6,7 @@ import torch
 from gnnscale.batches import RowFeatures
 from gnnscale.batches.rows import CodeBags
 from gnnscale.nn.age import DECAYS, AgeEncoder
-from gnnscale.nn.rows import RowEncoder
+from gnnscale.nn.encoders.rows import RowEncoder
 from gnnscale.schema import FeatureManifest, TableManifest
 
 

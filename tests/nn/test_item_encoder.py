@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gnnscale.batches import RowFeatures, TargetBatch
-from gnnscale.nn.item_encoder import ItemEncoder
+from gnnscale.nn.encoders.item_encoder import ItemEncoder
 from gnnscale.schema import FeatureManifest, TableManifest
 
 TABLE = TableManifest("items", 5, None, (FeatureManifest("kind", "categorical", categories=("a", "b")),))

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from gnnscale.batches.examples.entity_examples import EntityExamples
 from gnnscale.batches.examples.link_examples import Examples
-from gnnscale.batches.examples.order import chosen_batches, epoch_batches
+from gnnscale.batches.examples.one_anchor_source import OneAnchorSource
+from gnnscale.batches.examples.order import chosen_batches
 from gnnscale.batches.neighborhoods.entity_batches import EntityBatch, EntityBatchBuilder
 from gnnscale.batches.neighborhoods.pair_batches import BatchBuilder, PairBatch
 
@@ -49,27 +50,8 @@ class NeighborhoodSource:
         return self.builder.build(EntityExamples.unlabelled(entities, anchors), epoch)
 
 
-class PairSource:
-    """Batches of the two-branch network; see :class:`gnnscale.batches.LinkBatchSource`.
-
-    Args:
-        builder: of the batches.
-        examples: by row number.
-        chosen: row numbers that an epoch takes, int64.
-        batch_size: examples of a global batch.
-        seed: of the order.
-    """
-
-    def __init__(
-        self, builder: BatchBuilder, examples: Examples, chosen: NDArray[np.int64], batch_size: int, seed: int
-    ) -> None:
-        self.builder, self.examples, self.chosen = builder, examples, chosen
-        self.batch_size, self.seed = batch_size, seed
-
-    def batches(self, epoch: int) -> list[NDArray[np.int64]]:
-        """Batches that share an anchor."""
-        found = epoch_batches(self.examples.anchors[self.chosen], self.batch_size, self.seed, epoch)
-        return [self.chosen[rows] for rows in found]
+class PairSource(OneAnchorSource[BatchBuilder]):
+    """Batches of the two-branch network."""
 
     def build(self, rows: NDArray[np.int64], epoch: int = 0, targets: NDArray[np.int64] | None = None) -> PairBatch:
         """The neighborhoods of some examples of one anchor, and targets beside those in them."""

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gnnscale.batches import Categories
-from gnnscale.nn.category_encoder import CategoryEncoder
 from gnnscale.nn.conv.sage import SAGEConv
+from gnnscale.nn.encoders.category_encoder import CategoryEncoder
 from gnnscale.sampling import Path
 from gnnscale.schema import ConfigError
 

@@ -15,8 +15,8 @@ from torch.nn.functional import normalize
 from gnnscale.batches import SequenceBatch, TargetRows
 from gnnscale.config import SequenceSettings
 from gnnscale.nn.block_model import TowerVectors
-from gnnscale.nn.item_encoder import Embedding, Lookup, plain_lookup
-from gnnscale.nn.rows import RowEncoder
+from gnnscale.nn.encoders.item_encoder import Embedding, Lookup, plain_lookup
+from gnnscale.nn.encoders.rows import RowEncoder
 from gnnscale.nn.sequence.target_share import TargetShare
 from gnnscale.nn.sequence.time_features import TimeFeatures
 from gnnscale.nn.sequence.transformer import Transformer

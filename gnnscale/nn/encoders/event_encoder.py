@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from gnnscale.batches import PairBatch
 from gnnscale.nn.age import DECAYS, AgeEncoder
-from gnnscale.nn.rows import RowEncoder
+from gnnscale.nn.encoders.rows import RowEncoder
 from gnnscale.nn.segments import segment_sum, take_rows
 from gnnscale.schema import TableManifest
 

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from gnnscale.batches import EntityBatch, PathShape, Slots
 from gnnscale.nn.age import DECAYS, AgeEncoder
-from gnnscale.nn.event_encoder import damped_log
-from gnnscale.nn.rows import RowEncoder
+from gnnscale.nn.encoders.event_encoder import damped_log
+from gnnscale.nn.encoders.rows import RowEncoder
 from gnnscale.nn.segments import segment_max, segment_sum, take_rows
 from gnnscale.schema import GraphManifest, TableManifest
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from gnnscale.batches import TargetBatch
+from gnnscale.nn.encoders.rows import RowEncoder
 from gnnscale.nn.keyed_dropout import KeyedDropout
-from gnnscale.nn.rows import RowEncoder
 from gnnscale.schema import TableManifest
 
 Embedding = Literal["lookup", "feature", "fusion"]

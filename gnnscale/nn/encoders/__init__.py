@@ -1,0 +1,1 @@
+"""From columns, events and blocks to vectors."""
