@@ -245,6 +245,9 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="+", choices=list(STAGES), default=list(STAGES))
+    parser.add_argument(
+        "--first", type=int, default=1, help="number of the first that is done, of a campaign that goes on"
+    )
     parser.add_argument("--table", type=Path, help="gets the table of all faults")
     options = parser.parse_args()
     if options.table:
@@ -271,8 +274,10 @@ def _run_all(options: argparse.Namespace, folder: Path) -> list[Outcome]:
     """Do all faults, and write the table after each, for a campaign that is itself interrupted."""
     unbroken = {kind: run_unbroken(folder, kind, folder / "t") for kind in options.kinds}
     outcomes: list[Outcome] = []
-    for run, stage, fault, moment in plan_faults(options.faults, options.seed, unbroken):
-        outcomes.append(strike(run, stage, fault, moment, len(outcomes) + 1, folder))
+    for number, (run, stage, fault, moment) in enumerate(plan_faults(options.faults, options.seed, unbroken), 1):
+        if number < options.first:
+            continue
+        outcomes.append(strike(run, stage, fault, moment, number, folder))
         sys.stdout.write(f"{outcomes[-1].row}  {outcomes[-1].said[:160] if outcomes[-1].wrong else ''}\n")
         sys.stdout.flush()
         if options.table:

@@ -19,6 +19,17 @@ USERS, ITEMS, EVENTS, DAYS = 12, 8, 240, 60
 START = pd.Timestamp("2024-01-01")
 QUERY = "PREDICT COUNT(events.*, 0, 7, days) FOR EACH users.user_id"
 WINDOW = 7 * 86_400
+QUESTIONS = (
+    QUERY,
+    "PREDICT COUNT(events.*, 0, 7, days) = 0 FOR EACH users.user_id WHERE COUNT(events.*, -30, 0, days) > 0",
+    "PREDICT SUM(events.amount, 0, 7, days) FOR EACH users.user_id",
+    "PREDICT AVG(events.amount, 0, 14, days) FOR EACH users.user_id",
+    "PREDICT FIRST(events.item_id, 0, 7, days) FOR EACH users.user_id",
+    "PREDICT LIST_DISTINCT(events.item_id, 0, 7, days) RANK TOP 3 FOR EACH users.user_id",
+    "PREDICT users.age FOR EACH users.user_id",
+    "PREDICT users.city FOR EACH users.user_id",
+)
+"""One of every kind of task; the first is the one whose labels are counted."""
 
 
 @dataclass

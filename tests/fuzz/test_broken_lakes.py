@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import gnnscale as gs
 from gnnscale.lake import Lake
 from gnnscale.schema import MANIFEST_NAME, GnnscaleError
-from tests.fuzz.broken_tables import BREAKS, QUERY, WINDOW, Shop, sound_shop, write_shop
+from tests.fuzz.broken_tables import BREAKS, QUERY, QUESTIONS, WINDOW, Shop, sound_shop, write_shop
 
 COUNT = int(os.environ.get("GNNSCALE_FUZZ", "0"))
 """Lakes to draw, for a campaign; 0: a few, always the same."""
@@ -43,11 +43,17 @@ def broken_shop(names: list[str], seed: int) -> Shop:
     return shop
 
 
-def is_told(error: GnnscaleError, shop: Shop) -> None:
-    """See that a person can act on it, and that it had to be."""
+def is_said(error: GnnscaleError) -> str:
+    """See that a person can read it."""
     text = str(error)
     assert text and len(text) < 1_500 and text.count("\n") <= 3, text
     assert "Traceback" not in text and "org.apache" not in text and "JVM" not in text, text
+    return text
+
+
+def is_told(error: GnnscaleError, shop: Shop) -> None:
+    """See that a person can act on it, and that it had to be."""
+    text = is_said(error)
     assert shop.refused | shop.refusable, f"nothing is wrong with it: {text}"
     assert any(name in text for name in (*shop.tables, "user_id")), text
 
@@ -83,6 +89,34 @@ def test_labels_are_right_or_refused(spark, tmp_path_factory, draw):
         is_told(error, shop)
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.mark.spark
+@campaign(2)
+@given(DRAWS, st.sampled_from(QUESTIONS))
+def test_answers_are_finite_or_refused(spark, tmp_path_factory, draw, question):
+    folder = tmp_path_factory.mktemp("fuzz")
+    shop = broken_shop(*draw)
+    try:
+        query = gs.Graph.from_tables(write_shop(shop, folder)).query(question, "q")
+        model = query.fit(folder / "lake", mode="fast", overrides={"training.epochs": 1, "evaluation.resamples": 20})
+        assert not shop.refused, f"{shop.refused} had to be refused"
+        is_finite(model)
+    except GnnscaleError as error:
+        is_said(error)
+    finally:
+        shutil.rmtree(folder)
+
+
+def is_finite(model: gs.Model) -> None:
+    """No answer of a model, written or given now, is missing or no number."""
+    written = Lake(model.lake).read("predictions_q").to_pandas()
+    for answers in (written, model.predict()):
+        assert len(answers) and not answers["entity"].isna().any()
+        for name in {"score", "value", "target"} & set(answers.columns):
+            assert not answers[name].isna().any(), name
+            if answers[name].dtype.kind == "f":
+                assert np.isfinite(answers[name]).all(), name
 
 
 def is_right(shop: Shop, lake: Lake, labels: dict[str, list]) -> None:
