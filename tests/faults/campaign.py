@@ -245,9 +245,7 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="+", choices=list(STAGES), default=list(STAGES))
-    parser.add_argument(
-        "--first", type=int, default=1, help="number of the first that is done, of a campaign that goes on"
-    )
+    parser.add_argument("--first", type=int, default=1, help="number to go on from")
     parser.add_argument("--table", type=Path, help="gets the table of all faults")
     options = parser.parse_args()
     if options.table:
