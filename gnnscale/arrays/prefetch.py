@@ -1,4 +1,4 @@
-"""Work done by one thread before its result is asked for, in order."""
+"""Work done by threads before its result is asked for, in order."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+from gnnscale.arrays.threads import keep_rows
 
 Result = TypeVar("Result")
 
@@ -24,12 +26,14 @@ def compute_threads(cores: int, prefetch: int, sampler_threads: int = 1) -> int:
     return cores if prefetch == 0 else max(1, cores - sampler_threads)
 
 
-def prefetched(jobs: Iterable[Callable[[], Result]], prefetch: int) -> Iterator[Result]:
+def prefetched(jobs: Iterable[Callable[[], Result]], prefetch: int, threads: int = 1) -> Iterator[Result]:
     """Results of the jobs in their order.
 
     Args:
         jobs: each is called once.
-        ahead: how many are begun before they are asked for; with 0, each is run where it is asked for.
+        prefetch: how many are begun before they are asked for; with 0, each is run where it is asked for.
+        threads: that do whole jobs at once, at most ``prefetch``. Of several, each shares its rows with no other:
+            threads that never wait for each other are worth more than those that meet at the end of every job.
 
     Raises:
         Exception: what a job raises is raised where its result is asked for.
@@ -38,15 +42,17 @@ def prefetched(jobs: Iterable[Callable[[], Result]], prefetch: int) -> Iterator[
         yield from (job() for job in jobs)
         return
     waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(1, thread_name_prefix="gnnscale-prefetch") as thread:
+    count = min(threads, prefetch)
+    alone = keep_rows if count > 1 else None
+    with ThreadPoolExecutor(count, thread_name_prefix="gnnscale-prefetch", initializer=alone) as pool:
         try:
             for job in jobs:
-                waiting.append(thread.submit(job))
+                waiting.append(pool.submit(job))
                 if len(waiting) > prefetch:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            # Who stops early waits for the one at work alone.
+            # Who stops early waits for those at work alone.
             for future in waiting:
                 future.cancel()

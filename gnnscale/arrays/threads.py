@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+
+_OWN = threading.local()
+
+
+def keep_rows() -> None:
+    """Have :func:`share_rows` leave all rows to this thread, which is one of several that are at work."""
+    _OWN.keeps = True
 
 
 def share_rows(count: int, threads: int, work: Callable[[slice], None], least: int = 1) -> None:
@@ -18,7 +26,7 @@ def share_rows(count: int, threads: int, work: Callable[[slice], None], least: i
         work: called with each stretch; what it raises is raised here.
         least: rows of a stretch: to wake a thread for fewer would take longer than they do.
     """
-    parts = max(1, min(threads, count // least))
+    parts = 1 if getattr(_OWN, "keeps", False) else max(1, min(threads, count // least))
     bounds = [count * i // parts for i in range(parts + 1)]
     stretches = [slice(start, end) for start, end in itertools.pairwise(bounds)]
     # This thread takes the last one itself.

@@ -7,6 +7,7 @@ draw does not depend on threads, workers, batches or on what was drawn before.
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ def mix(value: UInt64) -> UInt64:
         return value ^ (value >> _S31)
 
 
+@lru_cache(maxsize=4096)
 def stream_key(seed: int, epoch: int, stream: str) -> np.uint64:
     """Key of all draws of one purpose (such as one hop along one path) in one epoch."""
     with np.errstate(over="ignore"):
@@ -38,6 +40,7 @@ def stream_key(seed: int, epoch: int, stream: str) -> np.uint64:
         return np.uint64(mix(key + GOLDEN * np.uint64(zlib.crc32(stream.encode()) + 1)))
 
 
+@lru_cache(maxsize=4096)
 def hop_key(seed: int, epoch: int, path: Path) -> np.uint64:
     """Key of all draws of the hop that a path ends in; whoever samples the same hop draws the same.
 

@@ -38,6 +38,14 @@ class Adjacency:
     times: NDArray[np.int32]
     cumulative: NDArray[np.uint64] | None = None
 
+    def __post_init__(self) -> None:
+        """Keep plain views that can't be written: what is compiled for one graph is then fit for all."""
+        for name, array in vars(self).copy().items():
+            if array is not None:
+                view = array.view(np.ndarray) if isinstance(array, np.memmap) else array.view()
+                view.flags.writeable = False
+                object.__setattr__(self, name, view)
+
     @property
     def degrees(self) -> NDArray[np.int64]:
         """Neighbors of each source, int64 ``[nodes]``."""

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 
 from gnnscale.arrays.prefetch import compute_threads, prefetched
+from gnnscale.arrays.threads import share_rows
 
 
 @pytest.mark.parametrize("prefetch", [0, 1, 3, 50])
@@ -17,6 +18,24 @@ def test_one_thread_does_the_work_ahead():
     found = set(prefetched((threading.get_ident for _ in range(9)), 2))
     assert len(found) == 1 and threading.get_ident() not in found
     assert set(prefetched((threading.get_ident for _ in range(9)), 0)) == {threading.get_ident()}
+
+
+@pytest.mark.parametrize(("prefetch", "threads"), [(2, 2), (4, 3), (2, 9)])
+def test_several_threads_do_whole_jobs_and_share_the_rows_of_none(prefetch, threads):
+    meeting = threading.Barrier(min(prefetch, threads))
+
+    def job(number):
+        meeting.wait(30)
+        stretches = []
+        share_rows(100, 4, stretches.append)
+        return number, stretches
+
+    count = 3 * meeting.parties
+    jobs = (partial(job, number) for number in range(count))
+    assert list(prefetched(jobs, prefetch, threads)) == [(number, [slice(0, 100)]) for number in range(count)]
+    stretches = []
+    share_rows(100, 4, stretches.append)
+    assert len(stretches) == 4
 
 
 def test_what_a_job_raises_is_raised_where_its_result_is_asked_for():

@@ -108,8 +108,8 @@ def measure(store: GraphStore, batch: int, batches: int, threads: int, kernel: s
         edges[0] = sum(int((hop.nodes >= 0).sum()) for part in seeds for hop in sampler.sample(part).hops.values())
 
     def sample_only() -> None:
-        for part in seeds:
-            sampler.sample(part)
+        for _ in sampler.sample_each(seeds):
+            pass
 
     def load() -> None:
         for _ in loader.epoch(0):

@@ -16,7 +16,7 @@ from gnnscale.sampling.keys import (
     permutation,
     stream_key,
 )
-from gnnscale.sampling.numba_keys import multiply_high
+from gnnscale.sampling.numba_keys import default_examples_of, example_keys_of, multiply_high
 from gnnscale.schema import EdgeType, Link
 
 MASK = 2**64 - 1
@@ -77,6 +77,14 @@ def test_examples_without_an_identity_of_their_own_are_their_seed_and_anchor():
     expected = [mix_by_hand(mix_by_hand(s) ^ (a & MASK)) for s, a in zip(seeds.tolist(), anchors.tolist(), strict=True)]
     assert default_examples(seeds, anchors).astype(np.uint64).tolist() == expected
     assert default_examples(seeds[2:], anchors[2:]).tolist() == default_examples(seeds, anchors)[2:].tolist()
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**31 - 2), st.integers(-(2**31), 2**31 - 1))), st.integers(0, MASK))
+def test_compiled_keys_are_those_of_the_reference(pairs, key):
+    seeds = np.array([seed for seed, _ in pairs], np.int64)
+    examples = default_examples_of(seeds, np.array([anchor for _, anchor in pairs], np.int32))
+    assert examples.tolist() == default_examples(seeds, np.array([anchor for _, anchor in pairs], np.int32)).tolist()
+    assert example_keys_of(np.uint64(key), examples).tolist() == example_keys(np.uint64(key), examples).tolist()
 
 
 @given(st.integers(0, 5), st.integers(0, 5), st.sampled_from(["a", "b"]))

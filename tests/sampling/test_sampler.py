@@ -234,6 +234,21 @@ def test_a_seed_that_is_no_node_is_an_error(store, seeds):
         sampler(store).sample(seeds)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("limits", [{}, {"HANDED_SLOTS": 1}, {"SHARED_SLOTS": 1}, {"HANDED_SLOTS": 200}])
+def test_batches_after_each_other_are_sampled_as_each_is(store, threads, limits, monkeypatch):
+    for name, slots in limits.items():
+        monkeypatch.setattr(neighbor_sampler, name, slots)
+    batches = [SEEDS[:7], SEEDS[7:], [], SEEDS[3:4], *np.split(SEEDS, 8)]
+    blocks = list(sampler(store, threads=threads).sample_each(iter(batches), epoch=3))
+    assert [block.seeds.tolist() for block in blocks] == [list(batch) for batch in batches]
+    for block, batch in zip(blocks, batches, strict=True):
+        assert same(all_arrays(block), all_arrays(sampler(store).sample(batch, epoch=3)))
+    assert not list(sampler(store, threads=threads).sample_each([]))
+    with pytest.raises(SchemaError, match=r"must be in 0 \.\. 39, not 40"):
+        list(sampler(store, threads=threads).sample_each([SEEDS, [40]]))
+
+
 @pytest.mark.parametrize("threads", [2, 3, 64])
 def test_threads_do_not_change_a_sample(store, threads, monkeypatch):
     monkeypatch.setattr(neighbor_sampler, "LEAST_SLOTS", 1)

@@ -32,7 +32,8 @@ class BlockLoader(SeedLoader):
         batch_size: examples of a global batch.
         seed: of the order.
         rank, workers: of this process among those that share a batch.
-        prefetch: batches that are made before they are asked for.
+        prefetch: batches that are made before they are asked for; of several threads of the sampler's each makes
+            whole ones.
         groups: row numbers of the examples that an epoch takes, and that shards hold together: the order is then that
             of :class:`gnnscale.batches.blocks.shard_loader.ShardLoader`; default: all of them, in one keyed order.
         chosen: without groups, row numbers of the examples that an epoch takes, int64; default: all.
@@ -87,7 +88,7 @@ class BlockLoader(SeedLoader):
         A batch of fewer examples than processes leaves some with an empty block.
         """
         mine = (rank_slice(batch, self.rank, self.workers) for batch in self.batches(epoch)[start:])
-        return prefetched((partial(self.build, rows, epoch) for rows in mine), self.prefetch)
+        return prefetched((partial(self.build, rows, epoch) for rows in mine), self.prefetch, self.sampler.threads)
 
     def around(
         self,

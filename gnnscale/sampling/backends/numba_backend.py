@@ -18,7 +18,7 @@ from gnnscale.store import ALWAYS, Adjacency
 _LAST, _UNIFORM, _WEIGHTED = 0, 1, 2
 _CODES = {"last": _LAST, "uniform": _UNIFORM, "weighted": _WEIGHTED}
 _NO_CAP = np.iinfo(np.int64).max
-_NO_WEIGHTS = np.zeros(0, np.uint64)
+_NO_WEIGHTS = read_only(np.zeros(0, np.uint64))
 
 
 @SAMPLERS.register("numba")
@@ -85,9 +85,8 @@ def _plain(adjacency: Adjacency, rule: Rule) -> tuple[Any, Any, Any, Any, int, i
     if weights is None:
         weights = _NO_WEIGHTS
         strategy = _UNIFORM if strategy == _WEIGHTED else strategy
-    indptr, neighbors, stamps = adjacency.indptr, adjacency.neighbors, adjacency.times
-    arrays = read_only(indptr), read_only(neighbors), read_only(stamps), read_only(weights)
-    return *arrays, strategy, _NO_CAP if rule.cap is None else rule.cap
+    cap = _NO_CAP if rule.cap is None else rule.cap
+    return adjacency.indptr, adjacency.neighbors, adjacency.times, weights, strategy, cap
 
 
 @njit(nogil=True, cache=True)
