@@ -88,7 +88,6 @@ def _refuse_what_needs_a_gpu(settings: Settings) -> None:
     if training.gpu != "no":
         return
     asked = {"sampler": training.sampler == "gpu", "cuda_graphs": training.cuda_graphs}
-    asked["feature_type"] = training.feature_type != "fp32"
     for name in (name for name, needs_gpu in asked.items() if needs_gpu):
         value = str(getattr(training, name)).lower()
         raise ConfigError(f"training.{name}={value} is for training on a GPU, and training.gpu=no; leave one out")

@@ -1,6 +1,8 @@
 from .backends.numba_backend import sample_flat as sample_flat
 from .backends.triton.device_features import FeatureTable as FeatureTable
+from .backends.triton.device_features import column_scale as column_scale
 from .backends.triton.device_features import gather as gather
+from .backends.triton.device_features import narrow as narrow
 from .backends.triton.device_features import quantise_columns as quantise_columns
 from .backends.triton.device_sampler import GPUNeighborSampler as GPUNeighborSampler
 from .backends.triton.placement import Location as Location

@@ -66,7 +66,6 @@ def test_a_mode_may_search_and_a_single_value_ends_that(conf):
         ),
         (("cuda_graphs=true", "gpu=no"), r"training.cuda_graphs=true is for training on a GPU, and training.gpu=no"),
         (("sampler=gpu", "gpu=no"), r"training.sampler=gpu is for training on a GPU, and training.gpu=no"),
-        (("feature_type=int8", "gpu=no"), r"training.feature_type=int8 is for training on a GPU, and training.gpu=no"),
     ],
 )
 def test_what_of_a_gpu_does_not_go_together_is_refused_by_name(conf, overrides, says):

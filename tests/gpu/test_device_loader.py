@@ -52,7 +52,10 @@ def test_blocks_are_those_of_the_loader_in_memory(
     loader = DeviceBlockLoader(memory, device, feature_type, placement={"features": place, "codes": place})
     assert loader.paths == memory.paths and loader.widths == memory.widths
     assert loader.categories == memory.categories and {t.placement for t in loader.codes.values()} == {place}
-    for expected, found in zip(memory.epoch(1), loader.epoch(1), strict=True):
+    stored = loader_of(shop)
+    if feature_type != "fp32":
+        stored.store_features(feature_type)
+    for expected, same, found in zip(memory.epoch(1), stored.epoch(1), loader.epoch(1), strict=True):
         found = found.to(device)
         assert found.hops == expected.hops and found.edges == expected.edges
         assert torch.equal(found.rows.cpu(), expected.rows)
@@ -64,6 +67,9 @@ def test_blocks_are_those_of_the_loader_in_memory(
             assert values.device.type == device.type and values.dtype == torch.float32
             bound = BOUNDS[feature_type] * float(wanted.abs().max())
             torch.testing.assert_close(values.cpu(), wanted, rtol=0, atol=bound)
+        # Stored in as few bits on the host, they are the same numbers.
+        for values, wanted in zip(found.features, same.features, strict=True):
+            assert torch.equal(values.cpu(), wanted)
 
 
 def test_features_come_in_the_type_that_the_network_computes_with(shop: GraphStore, device: torch.device) -> None:

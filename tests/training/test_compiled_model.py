@@ -91,6 +91,14 @@ def test_cuda_graphs_and_the_gpu_sampler_need_a_gpu(loader: BlockLoader) -> None
         compile_model(torch.nn.Linear(1, 1), TrainingSettings(cuda_graphs=True), CPU)
     with pytest.raises(ConfigError, match=r"sampler=gpu needs a CUDA device.*allowed: auto, cpu"):
         place_source(loader, TrainingSettings(sampler="gpu"), CPU)
-    with pytest.raises(ConfigError, match="feature_type=int8 is for features on a GPU"):
-        place_source(loader, TrainingSettings(feature_type="int8"), CPU)
     assert place_source(loader, TrainingSettings(), CPU) is loader
+
+
+def test_features_are_stored_in_the_type_that_is_asked_for_on_the_host_too(loader: BlockLoader) -> None:
+    before, loader = loader.build(np.arange(4)), copy.copy(loader)
+    found = place_source(loader, TrainingSettings(feature_type="int8"), CPU)
+    assert found is loader and not loader.arrays
+    after = loader.build(np.arange(4))
+    for wide, narrow in zip(before.features, after.features, strict=True):
+        assert narrow.dtype == torch.float32
+        assert not wide.numel() or 0 < float((wide - narrow).abs().max()) < float(wide.abs().max()) / 100

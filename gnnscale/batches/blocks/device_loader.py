@@ -99,7 +99,7 @@ class DeviceBlockLoader:
             memory or Memory.measure(device, processes),
         )
         self.sampler.paths = own.paths
-        stored, known = STORED_AS[feature_type], {name: np.asarray(own) for name, own in loader.features.items()}
+        stored, known = STORED_AS[feature_type], {name: np.asarray(own) for name, own in loader.arrays.items()}
         sizes = {(table, "features"): values.size * stored.itemsize for table, values in known.items()}
         sizes |= {(table, "codes"): code_bytes(columns) for table, columns in loader.codes.items()}
         chosen = choose_placement(sizes, self.sampler.memory_left, Placement.of(placement))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gnnscale.batches.batch_source import Batch
 from gnnscale.batches.blocks.category_codes import Categories, CategoryCodes, gather_codes
-from gnnscale.batches.blocks.gather import gather
+from gnnscale.batches.blocks.stored_features import StoredFeatures, gather_features
 from gnnscale.sampling import Block, Path
 
 
@@ -46,7 +46,7 @@ class FeatureBlock(Batch):
         cls,
         block: Block,
         rows: NDArray[np.int64],
-        features: Mapping[str, NDArray[Any]],
+        features: Mapping[str, NDArray[Any] | StoredFeatures],
         threads: int = 1,
         codes: Mapping[str, CategoryCodes] | None = None,
     ) -> FeatureBlock:
@@ -55,7 +55,7 @@ class FeatureBlock(Batch):
         Args:
             block: sampled.
             rows: of the examples that its seeds are of, ``[batch]``.
-            features: table -> of all its nodes, ``[nodes, channels]``.
+            features: table -> of all its nodes, ``[nodes, channels]``, also stored in fewer bits.
             threads: that share the nodes.
             codes: table -> categorical and multicategorical columns of all its nodes; default: none are seen.
         """
@@ -70,7 +70,7 @@ class FeatureBlock(Batch):
         hops: tuple[Path, ...],
         tables: Sequence[str],
         nodes: Sequence[NDArray[np.int32]],
-        features: Mapping[str, NDArray[Any]],
+        features: Mapping[str, NDArray[Any] | StoredFeatures],
         codes: Mapping[str, CategoryCodes],
         threads: int,
         edges: int,
@@ -88,7 +88,7 @@ class FeatureBlock(Batch):
             edges: that were sampled.
             weights: of the nodes of every hop but the seeds; default: all weigh the same.
         """
-        found = [gather(features[table], slots, threads) for table, slots in zip(tables, nodes, strict=True)]
+        found = [gather_features(features[table], slots, threads) for table, slots in zip(tables, nodes, strict=True)]
         return cls(
             torch.from_numpy(rows),
             hops,

@@ -31,7 +31,7 @@ def gather(features: NDArray[Any], nodes: NDArray[np.integer[Any]], threads: int
         SchemaError: a node id is past the features.
     """
     flat = np.ascontiguousarray(nodes).reshape(-1)
-    _check_ids(flat, len(features))
+    check_ids(flat, len(features))
     found = reused_array((len(flat), features.shape[1]), features.dtype)
     # Sixteen-bit floats are not numba's; bits are all that is copied.
     bits = features.view(np.uint16) if features.dtype == np.float16 else features
@@ -60,7 +60,7 @@ def gather_pooled(
         SchemaError: a node id is past the features.
     """
     nodes = np.ascontiguousarray(nodes)
-    _check_ids(nodes, len(features))
+    check_ids(nodes, len(features))
     found = np.zeros((len(nodes), features.shape[1]), np.float32)
     source = np.asarray(features).view()
     source.flags.writeable = False
@@ -68,7 +68,12 @@ def gather_pooled(
     return found
 
 
-def _check_ids(nodes: NDArray[np.integer[Any]], count: int) -> None:
+def check_ids(nodes: NDArray[np.integer[Any]], count: int) -> None:
+    """See that no id is past the features of so many nodes.
+
+    Raises:
+        SchemaError: one is.
+    """
     if nodes.size and nodes.max() >= count:
         raise SchemaError(f"node ids reach {nodes.max()}, and there are features of {count:,} nodes")
 

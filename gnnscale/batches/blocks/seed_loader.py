@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gnnscale.batches.blocks.category_codes import CategoryCodes
 from gnnscale.batches.blocks.feature_block import FeatureBlock
+from gnnscale.batches.blocks.stored_features import SmallType, StoredFeatures
 from gnnscale.batches.examples.order import chosen_batches
 from gnnscale.sampling import Path
 
@@ -44,13 +45,23 @@ class SeedLoader(ABC):
         most: int | None,
         codes: Mapping[str, CategoryCodes] | None,
     ) -> None:
-        self.table, self.paths, self.features = table, paths, dict(features)
+        self.table, self.paths = table, paths
+        self.features: dict[str, NDArray[Any] | StoredFeatures] = dict(features)
         self.seeds, self.anchors = np.asarray(seeds, np.int64), anchors
         self.batch_size, self.seed, self.most = batch_size, seed, most
         self.chosen = np.arange(len(self.seeds)) if chosen is None else chosen
         self.widths = {name: array.shape[1] for name, array in self.features.items()}
         self.codes = dict(codes or {})
         self.categories = {name: columns.categories for name, columns in self.codes.items()}
+
+    def store_features(self, kind: SmallType) -> None:
+        """Keep the features in fewer bits from now on; they are gathered as float32."""
+        self.features = self.features | {name: StoredFeatures.of(own, kind) for name, own in self.arrays.items()}
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Features that are stored as they came."""
+        return {name: own for name, own in self.features.items() if not isinstance(own, StoredFeatures)}
 
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:
         """Row numbers of the epoch's global batches."""

@@ -158,7 +158,8 @@ class TrainingSettings(Section):
         cuda_graphs: whether the compiled network is replayed as CUDA graphs, which need batches of fixed shape and
             take a process's share of a batch whole.
         sampler: where blocks are sampled: ``gpu``, ``cpu``, or ``auto`` for the device that trains.
-        feature_type: that features of blocks are stored in on a GPU.
+        feature_type: that features of blocks are stored in while a network is trained; they are computed with as
+            ``precision`` says.
         prefetch: batches that a thread of its own samples and gathers before the network asks for them; default: 2
             beside a GPU, and for ``model.network: blocks`` where a worker has two cores; else none, and the network
             takes all.

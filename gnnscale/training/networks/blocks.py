@@ -80,7 +80,7 @@ class TowersPredictor(LayerwisePredictor):
     @property
     def layer_inputs(self) -> tuple[Mapping[str, NDArray[Any]], Mapping[str, CategoryCodes]]:
         """Of all tables that blocks reach."""
-        return self.source.features, self.source.codes
+        return self.source.arrays, self.source.codes
 
     def are_ranked(self, nodes: NDArray[np.int64], anchor: int) -> NDArray[np.bool_]:
         """Those that are there, and that training named or need not."""

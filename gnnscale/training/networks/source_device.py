@@ -14,7 +14,7 @@ from gnnscale.schema import ConfigError
 def place_source(
     loader: BlockLoader, settings: TrainingSettings, device: torch.device, processes: int = 1
 ) -> BlockSource:
-    """The loader itself, or one that gives the same blocks on the device.
+    """The loader itself, with features of the type that is asked for, or one that gives the same blocks on the device.
 
     Args:
         loader: of blocks in memory.
@@ -23,17 +23,14 @@ def place_source(
         processes: of this host that train together, and share its page-locked memory.
 
     Raises:
-        ConfigError: the GPU's sampler is asked for without one, or features are to be small on the host.
+        ConfigError: the GPU's sampler is asked for without one.
     """
     cuda = device.type == "cuda"
     if settings.sampler == "gpu" and not cuda:
         raise ConfigError(f"training.sampler=gpu needs a CUDA device, and training is on {device}; allowed: auto, cpu")
     if settings.sampler == "cpu" or not cuda or (settings.sampler == "auto" and find_spec("triton") is None):
         if settings.feature_type != "fp32":
-            raise ConfigError(
-                f"training.feature_type={settings.feature_type} is for features on a GPU; "
-                f"with training.sampler={settings.sampler} on {device} they are fp32"
-            )
+            loader.store_features(settings.feature_type)
         return loader
     from gnnscale.batches import DeviceBlockLoader
 
