@@ -2,9 +2,9 @@
 
 PyG's kernel is that of pyg-lib or torch-sparse, whichever is installed (neither comes with torch-geometric). It
 relabels what it samples so that every node is there once; ours keeps one slot a draw, which is what its own layers work
-on. Features are float32, and stored as bf16 beside it. Each is timed on the same seeds, in turns, and the best of three rounds counts. What memory can do is measured
-beside every row: as many neighbors read at random places of the same array, by a loop that does nothing else. Every
-skew is measured in batches of every size.
+on. Features are float32, and stored as bf16 beside it. Each is timed on the same seeds, in turns, and the best of three
+rounds counts. What memory can do is measured beside every row: as many neighbors read at random places of the same
+array, by a loop that does nothing else. Every skew is measured in batches of every size.
 """
 
 from __future__ import annotations
