@@ -13,6 +13,7 @@ from databricks.bundles.jobs import (
     JobCluster,
     JobParameterDefinition,
     Library,
+    PythonPyPiLibrary,
     PythonWheelTask,
     QueueSettings,
     Task,
@@ -35,6 +36,7 @@ class Variables:
     schema: Variable[str]
     volume: Variable[str]
     recipe: Variable[str]
+    package: Variable[str]
     mode: Variable[str]
     answers: Variable[str]
     spark_version: Variable[str]
@@ -102,7 +104,7 @@ def _task(task: JobTask) -> Task:
         python_wheel_task=PythonWheelTask(
             package_name=plan["package"], entry_point=task.name, parameters=plan["arguments"]
         ),
-        libraries=[Library(whl="dist/*.whl")],
+        libraries=[Library(whl="dist/*.whl"), Library(pypi=PythonPyPiLibrary(package=Variables.package))],
     )
 
 

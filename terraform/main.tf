@@ -68,6 +68,7 @@ module "jobs" {
   tags                      = module.naming.tags
   run_as                    = module.identity.application_id
   package                   = module.tasks.package
+  packages                  = var.packages
   tasks                     = module.tasks.tasks
   parameters                = module.tasks.parameters
   arguments                 = module.tasks.arguments

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from gnnscale.cli.recipe_or_lake import HELP, read_settings
 
 DESCRIPTION = """Read rows back from the key-value store that a recipe publishes to: predictions by default. With
 --rerank the given candidates are put in order for one entity, by the vectors of both."""
@@ -20,7 +23,7 @@ SHOWN = 6
 def add_lookup_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """The verb and its options."""
     verb = verbs.add_parser("lookup", help="read published predictions and vectors back", description=DESCRIPTION)
-    verb.add_argument("recipe", metavar="RECIPE", help="name of a recipe, or path to a YAML file")
+    verb.add_argument("recipe", metavar="RECIPE", help=HELP)
     verb.add_argument(
         "overrides", metavar="key=value", nargs="*", help="configuration overrides, such as publish.store"
     )
@@ -34,14 +37,15 @@ def add_lookup_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run_lookup(options: argparse.Namespace) -> int:
     """Print what is there; 0 where every key is, else 1."""
-    from gnnscale.config import load_settings
     from gnnscale.lake import Lake
     from gnnscale.publish import Store, store_uri
 
-    settings = load_settings(options.recipe, options.overrides, options.conf, options.mode)
+    settings = read_settings(options)
     query = settings.query.name
-    with Store.open(store_uri(settings, Lake(settings.lake.uri, settings.lake.storage_options))) as store:
+    lake = Lake(settings.lake.uri, settings.lake.storage_options)
+    with Store.open(store_uri(settings, lake)) as store:
         if options.rerank:
+            _tell_blend(lake, query)
             return _rerank(store, query, options)
         table = f"{query}/{options.table}"
         rows = store.lookup(table, store.parse_keys(table, options.key))
@@ -64,10 +68,28 @@ def _rerank(store: Any, query: str, options: argparse.Namespace) -> int:
     ]
     if options.json:
         print(json.dumps({"key": options.key[0], "ranked": [{"target": key, "score": score} for key, score in ranked]}))
-        return 0
+        return _missing(ranked)
     for rank, (key, score) in enumerate(ranked, 1):
         print(f"{rank:>3}  {key}  {'has no vector' if score is None else f'{score:.4f}'}")
-    return 0
+    return _missing(ranked)
+
+
+def _missing(ranked: list[tuple[str, float | None]]) -> int:
+    """The status: 1 where a candidate has no vector."""
+    return 1 if any(score is None for _, score in ranked) else 0
+
+
+def _tell_blend(lake: Any, query: str) -> None:
+    """Say so where the query's answers are made of more than the vectors."""
+    from gnnscale.training import blend_path
+
+    if not lake.has_file(blend_path(query)):
+        return
+    from gnnscale.evaluation import read_blend
+
+    blend = read_blend(lake, query)
+    if not blend.is_network:
+        print(f"by the network alone; the query's answers are made of {blend.in_words()}", file=sys.stderr)
 
 
 def _plain(row: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -15,12 +14,10 @@ from gnnscale.cli.dry_run import say_dry_run
 from gnnscale.cli.interruption import as_interruption, end_children, interruptible
 from gnnscale.cli.lookup import add_lookup_verb
 from gnnscale.cli.query import add_query_verb
+from gnnscale.cli.recipe_or_lake import HELP, read_settings
 from gnnscale.cli.runs import add_runs_verb
 from gnnscale.pipeline import prepare_environment, stage_help
 from gnnscale.schema import GnnscaleError, LostProcessError, mask_text
-
-if TYPE_CHECKING:
-    from gnnscale.config import Settings
 
 EXIT_FAULT = 2
 """Exit status for a fault in what the user gave."""
@@ -119,7 +116,7 @@ def _add_refresh(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _add_options(parser: argparse.ArgumentParser, writes: bool) -> None:
-    parser.add_argument("recipe", metavar="RECIPE", help="name of a recipe, or path to a YAML file")
+    parser.add_argument("recipe", metavar="RECIPE", help=HELP)
     parser.add_argument(
         "overrides", metavar="key=value", nargs="*", help="configuration overrides, such as training.epochs=2"
     )
@@ -144,7 +141,7 @@ def _run(options: argparse.Namespace) -> int:
     from gnnscale.pipeline import Pipeline, PipelineContext
     from gnnscale.tracking import configure_logging
 
-    work = PipelineContext(_settings(options), configure_logging(options.verbose), options.force, options.dry_run)
+    work = PipelineContext(read_settings(options), configure_logging(options.verbose), options.force, options.dry_run)
     with Pipeline(work) as pipeline:
         if options.dry_run:
             return say_dry_run(pipeline)
@@ -160,7 +157,7 @@ def _run_stage(options: argparse.Namespace) -> int:
     from gnnscale.pipeline import Pipeline, PipelineContext
     from gnnscale.tracking import configure_logging
 
-    work = PipelineContext(_settings(options), configure_logging(options.verbose), options.force, options.dry_run)
+    work = PipelineContext(read_settings(options), configure_logging(options.verbose), options.force, options.dry_run)
     with Pipeline(work, None if options.verb == "graph" else work.query) as pipeline:
         if options.dry_run:
             return say_dry_run(pipeline, [options.verb])
@@ -178,7 +175,7 @@ def _refresh(options: argparse.Namespace) -> int:
 
     if options.as_of is not None:
         options.overrides = [*options.overrides, f"anchors.latest={options.as_of}"]
-    work = PipelineContext(_settings(options), configure_logging(options.verbose), read_only=options.dry_run)
+    work = PipelineContext(read_settings(options), configure_logging(options.verbose), read_only=options.dry_run)
     with Pipeline(work) as pipeline:
         if options.dry_run:
             return say_dry_run(pipeline, REFRESH_ORDER)
@@ -190,21 +187,22 @@ def _refresh(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from gnnscale.config import with_copies
+    from gnnscale.config import plan_query_anchors, with_copies
     from gnnscale.lake import Lake
     from gnnscale.pipeline import check_inputs
+    from gnnscale.query import explain
+    from gnnscale.schema import MANIFEST_NAME, GraphManifest
 
-    settings = _settings(options)
-    query = check_inputs(with_copies(Lake(settings.lake.uri, settings.lake.storage_options), settings))
+    settings = read_settings(options)
+    lake = Lake(settings.lake.uri, settings.lake.storage_options)
+    query = check_inputs(with_copies(lake, settings))
+    record = lake.read_record(MANIFEST_NAME)
+    plan = None
+    if record is not None and settings.query.examples is None:
+        plan = plan_query_anchors(settings, query, GraphManifest.from_dict(record).time_ranges)
     print(query.text)
-    print(query.explain())
+    print(explain(query, plan))
     return 0
-
-
-def _settings(options: argparse.Namespace) -> Settings:
-    from gnnscale.config import load_settings
-
-    return load_settings(options.recipe, options.overrides, options.conf, options.mode)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class HoldoutResult:
         """The model's result of a comparison.
 
         Args:
-            comparison: holds the model.
+            comparison: of the model, see :meth:`gnnscale.evaluation.Holdout.judge`.
             holdout: see :func:`holdout_digest`.
         """
         metric, result = comparison.headline, comparison.result(MODEL)

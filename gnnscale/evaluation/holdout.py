@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from gnnscale.schema import DataError
 
 
 @dataclass(frozen=True, eq=False)
-class Holdout:
+class Holdout(ABC):
     """What an evaluation found.
 
     Args:
@@ -31,19 +32,37 @@ class Holdout:
         """What the record of the evaluation holds beside the comparison."""
         return {}
 
+    @property
+    @abstractmethod
+    def asked(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Node ids and anchors, epoch seconds, of the examples, each int64 ``[examples]``."""
 
-def read_answers(
+    @abstractmethod
+    def judge(self, answers: pa.Table | None, query: PredictiveQuery, lake: Lake) -> Comparison:
+        """A model's answers to the same examples against the same truth, alone, in draws that no run's seed decides.
+
+        Args:
+            answers: rows as of ``holdout_<query>``; None for those of the model that was evaluated.
+            query: bound query.
+            lake: holds the keys.
+
+        Raises:
+            DataError: an example has no answer.
+        """
+
+
+def match_answers(
+    rows: pa.Table,
     lake: Lake,
-    name: str,
     query: PredictiveQuery,
     entities: NDArray[np.int64],
     anchors: NDArray[np.int64] | None = None,
 ) -> tuple[pa.Table, NDArray[np.int64]]:
-    """Rows of ``holdout_<query>`` that answer the test examples.
+    """Rows, as of ``holdout_<query>``, that answer the test examples.
 
     Args:
-        lake: holds the table.
-        name: of the query.
+        rows: of any entities.
+        lake: holds the keys.
         query: bound query.
         entities: node ids of the test examples, each once an anchor.
         anchors: epoch seconds of each, int64; None where rows have none, and entities stand once.
@@ -52,10 +71,8 @@ def read_answers(
         The rows, and the example of each, int64 ``[rows]``.
 
     Raises:
-        LakeError: there is no such table.
         DataError: an example has no answer.
     """
-    rows = lake.read(f"holdout_{name}")
     entity = node_ids(rows["entity"], read_keys(lake, query.entity.name))
     if anchors is None:
         asked, given = entities, entity
@@ -75,7 +92,7 @@ def read_answers(
     answered = np.zeros(len(entities), np.bool_)
     answered[example] = True
     if not answered.all():
-        raise DataError(f"holdout_{name} lacks {int((~answered).sum()):,} of {len(entities):,} test examples")
+        raise DataError(f"the answers lack {int((~answered).sum()):,} of {len(entities):,} test examples")
     return rows.filter(pa.array(known)), example
 
 

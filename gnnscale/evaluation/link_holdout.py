@@ -9,10 +9,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from gnnscale.arrays import Ragged
-from gnnscale.batches import Examples, read_examples
+from gnnscale.batches import read_examples
 from gnnscale.config import Settings
 from gnnscale.evaluation.baselines.baseline import link_baselines
 from gnnscale.evaluation.blend.blend import Blend, read_blend
@@ -20,8 +21,8 @@ from gnnscale.evaluation.blend.candidate_pool import best_of
 from gnnscale.evaluation.blend.grown_trees import TREES
 from gnnscale.evaluation.blend.link_blend import LinkBlender, forget_histories
 from gnnscale.evaluation.blend.repeats import FEW_REPEATS, share_of_repeats
-from gnnscale.evaluation.comparison import BLEND, MODEL, NETWORK, TOWER, Part
-from gnnscale.evaluation.holdout import Holdout, node_ids, read_answers
+from gnnscale.evaluation.comparison import BLEND, MODEL, NETWORK, TOWER, Comparison, Part
+from gnnscale.evaluation.holdout import Holdout, match_answers, node_ids
 from gnnscale.evaluation.list_comparison import PARTS, MethodLists, compare_lists
 from gnnscale.inference import read_keys
 from gnnscale.lake import Lake
@@ -73,6 +74,30 @@ class LinkHoldout(Holdout):
         """The recall of the index, and metrics that are left out, for the evaluation record."""
         return {"index_recall": self.index_recall, "beyond": list(self.beyond)}
 
+    @property
+    def asked(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Node ids and anchors of the examples."""
+        return self.entities, self.anchors
+
+    def judge(self, answers: pa.Table | None, query: PredictiveQuery, lake: Lake) -> Comparison:
+        """A model's lists against the same truth, alone."""
+        ranked = self.ranked
+        if answers is not None:
+            ranked, _ = ranked_lists(answers, lake, query, self.entities, self.anchors)
+        own, nothing = self.comparison, Ragged.from_lists([[]] * len(self.entities))
+        count = int(max(ranked.max(initial=0), self.truth.values.max(initial=0))) + 1
+        return compare_lists(
+            own.task,
+            [MethodLists(MODEL, ranked, ranked, ranked)],
+            self.truth,
+            nothing,
+            count,
+            MODEL,
+            own.level,
+            own.resamples,
+            entities=self.entities,
+        )
+
 
 def metrics_beyond(names: Sequence[str], top: int) -> tuple[str, ...]:
     """Metrics of lists that look further than the lists reach, where another of their kind looks less far.
@@ -106,7 +131,8 @@ def evaluate_links(
     examples = read_examples(lake, settings.query.name, Split.TEST, origin)
     blender = LinkBlender(settings, lake, store, query, read_blend(lake, settings.query.name))
     anchors = examples.anchors.astype(np.int64) + origin
-    ranked, scores = _read_ranked(lake, settings, query, examples, anchors)
+    answers = lake.read(f"holdout_{settings.query.name}")
+    ranked, scores = ranked_lists(answers, lake, query, examples.entities, anchors)
     lists = _Lists(len(examples), query.top_k)
     pasts, recalls, history = [], [], None
     order = [np.zeros(0, np.int64), *(np.flatnonzero(anchors == anchor) for anchor in np.unique(anchors))]
@@ -185,14 +211,19 @@ def tied(scores: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np
     return close
 
 
-def _read_ranked(
-    lake: Lake, settings: Settings, query: PredictiveQuery, examples: Examples, anchors: NDArray[np.int64]
+def ranked_lists(
+    answers: pa.Table, lake: Lake, query: PredictiveQuery, entities: NDArray[np.int64], anchors: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Targets and their scores, each ``[examples, top]``, as rows of answers have them.
+
+    Raises:
+        DataError: an example has no answer.
+    """
     told = None if query.pseudo_timed_tables else anchors
-    rows, example = read_answers(lake, settings.query.name, query, examples.entities, told)
+    rows, example = match_answers(answers, lake, query, entities, told)
     at = (example, rows["rank"].to_numpy() - 1)
-    ranked = np.full((len(examples), query.top_k), -1, np.int64)
-    scores = np.full((len(examples), query.top_k), -np.inf, np.float32)
+    ranked = np.full((len(entities), query.top_k), -1, np.int64)
+    scores = np.full((len(entities), query.top_k), -np.inf, np.float32)
     ranked[at] = node_ids(rows["target"], read_keys(lake, query.target.name))
     scores[at] = rows["score"].to_numpy()
     return ranked, scores

@@ -13,8 +13,8 @@ from gnnscale.config import Settings
 from gnnscale.evaluation.baselines.baseline import find_baselines
 from gnnscale.evaluation.baselines.fitted_baselines import FittedBaselines
 from gnnscale.evaluation.blend.node_blend import read_methods
-from gnnscale.evaluation.comparison import BLEND, MODEL, NETWORK
-from gnnscale.evaluation.holdout import Holdout, node_ids, read_answers
+from gnnscale.evaluation.comparison import BLEND, MODEL, NETWORK, Comparison
+from gnnscale.evaluation.holdout import Holdout, match_answers, node_ids
 from gnnscale.evaluation.score_comparison import MethodScores, compare_scores
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery, Split
@@ -29,11 +29,27 @@ class NodeHoldout(Holdout):
         shape: of the answers.
         examples: of each split.
         scores: of the model for the test examples, float32 ``[examples, scores]``.
+        origin: of the graph, epoch seconds.
     """
 
     shape: AnswerShape
     examples: dict[Split, EntityExamples]
     scores: NDArray[np.float32]
+    origin: int
+
+    @property
+    def asked(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Node ids and anchors of the examples."""
+        test = self.examples[Split.TEST]
+        return test.entities, test.anchors.astype(np.int64) + self.origin
+
+    def judge(self, answers: pa.Table | None, query: PredictiveQuery, lake: Lake) -> Comparison:
+        """A model's scores against the same truth, alone."""
+        scores, own, test = self.scores, self.comparison, self.examples[Split.TEST]
+        if answers is not None:
+            scores = answer_scores(answers, lake, query, self.shape, *self.asked)
+        methods = [MethodScores(MODEL, scores)]
+        return compare_scores(self.shape.task, methods, test.values, test.entities, MODEL, own.level, own.resamples)
 
 
 def evaluate_nodes(settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery) -> NodeHoldout:
@@ -47,7 +63,8 @@ def evaluate_nodes(settings: Settings, lake: Lake, store: GraphStore, query: Pre
     shape = read_answer_shape(lake, name)
     examples = {split: read_entity_examples(lake, name, split, origin) for split in Split}
     test = examples[Split.TEST]
-    scores = read_scores(lake, name, query, shape, test, origin)
+    anchors = test.anchors.astype(np.int64) + origin
+    scores = answer_scores(lake.read(f"holdout_{name}"), lake, query, shape, test.entities, anchors)
     said = read_methods(lake, name, test, origin)
     if said is None:
         said = FittedBaselines(settings, lake, store, query).predict(test)
@@ -64,13 +81,18 @@ def evaluate_nodes(settings: Settings, lake: Lake, store: GraphStore, query: Pre
         resamples=settings.evaluation.resamples,
         seed=settings.seed,
     )
-    return NodeHoldout(comparison, shape, examples, scores)
+    return NodeHoldout(comparison, shape, examples, scores, origin)
 
 
-def read_scores(
-    lake: Lake, name: str, query: PredictiveQuery, shape: AnswerShape, test: EntityExamples, origin: int
+def answer_scores(
+    answers: pa.Table,
+    lake: Lake,
+    query: PredictiveQuery,
+    shape: AnswerShape,
+    entities: NDArray[np.int64],
+    anchors: NDArray[np.int64],
 ) -> NDArray[np.float32]:
-    """The model's answers to the test examples, as the holdout table has them.
+    """A model's answers to the test examples, as rows of answers have them.
 
     Returns:
         float32 ``[examples, scores]``; classes past the query's TOP have no probability.
@@ -78,8 +100,8 @@ def read_scores(
     Raises:
         DataError: an example has no answer.
     """
-    rows, example = read_answers(lake, name, query, test.entities, test.anchors.astype(np.int64) + origin)
-    scores = np.full((len(test), shape.scores), 0.0 if shape.classes else np.nan, np.float32)
+    rows, example = match_answers(answers, lake, query, entities, anchors)
+    scores = np.full((len(entities), shape.scores), 0.0 if shape.classes else np.nan, np.float32)
     column: NDArray[np.int64] = np.zeros(len(rows), np.int64)
     if "target" in shape.task.columns:
         column = node_ids(rows["target"], pa.array(shape.classes, pa.string()))

@@ -22,3 +22,4 @@ from .refreshed import read_refreshed as read_refreshed
 from .registered_model import AnswerModel as AnswerModel
 from .registered_model import LakeModel as LakeModel
 from .registered_model import log_model as log_model
+from .registered_model import open_registered as open_registered

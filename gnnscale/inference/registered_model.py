@@ -71,7 +71,7 @@ class LakeModel(PythonModel, ABC):
         Raises:
             LakeError: the model does not fit the graph any more.
         """
-        self.settings, self.blend = settings, blend
+        self.settings, self.blend, self._content = settings, blend, weights
         self.lake = Lake(settings.lake.uri, settings.lake.storage_options)
         store = GraphStore.open(self.lake, settings.lake.cache)
         self.query: PredictiveQuery = bind_query(settings, store.manifest)
@@ -106,6 +106,24 @@ class LakeModel(PythonModel, ABC):
     @abstractmethod
     def entities(self) -> NDArray[np.int64]:
         """Node ids of all entities that are there at the anchor, ascending."""
+
+    def answers_at(self, nodes: NDArray[np.int64], anchors: NDArray[np.int64]) -> pa.Table:
+        """Answers of entities at times, rows as of ``holdout_<query>``; the model is at the last of the times then.
+
+        Args:
+            nodes: node ids, int64 ``[examples]``.
+            anchors: epoch seconds of each, int64 ``[examples]``; none count where each entity is asked at its own time.
+
+        Raises:
+            LakeError: the model does not fit the graph any more.
+        """
+        if self.query.asks_at_own_time:
+            return pa.Table.from_pandas(self.answer(nodes), preserve_index=False)
+        found = []
+        for anchor in np.unique(anchors):
+            self.open(self.settings, self._content, int(anchor), self.blend)
+            found.append(pa.Table.from_pandas(self.answer(nodes[anchors == anchor]), preserve_index=False))
+        return pa.concat_tables(found)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
         """Answers for the entities asked for.
@@ -176,6 +194,22 @@ class AnswerModel(LakeModel):
         if self.at_own_times:
             return asked_examples(self.store, self.query, nodes, self.anchor - self.store.manifest.origin).entities
         return nodes[features.is_valid_at(nodes, self.anchor - self.store.manifest.origin)]
+
+
+def open_registered(uri: str, lake: Lake) -> LakeModel:
+    """A model that MLflow keeps, on the graph of a lake.
+
+    Args:
+        uri: such as ``models:/main.shop.predictions@champion``.
+        lake: that it is to answer on.
+
+    Raises:
+        LakeError: the model does not fit the lake's graph.
+    """
+    found = mlflow.pyfunc.load_model(uri, model_config={"lake": lake.uri}).unwrap_python_model()
+    if not isinstance(found, LakeModel):
+        raise LakeError(f"{uri} is no model of gnnscale's")
+    return found
 
 
 def find_lake(file: Path) -> str:

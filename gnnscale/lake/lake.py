@@ -198,6 +198,13 @@ class Lake:
         content = json.dumps(mask_secrets(record), indent=1, sort_keys=True)
         self.write_bytes(f"_records/{name}.json", content.encode())
 
+    def records(self) -> list[str]:
+        """Names of the JSON records that there are."""
+        filesystem, root = self._filesystem()
+        chosen = pyarrow.fs.FileSelector(f"{root}/_records", allow_not_found=True)
+        files = filesystem.get_file_info(chosen)
+        return sorted(file.base_name.removesuffix(".json") for file in files if file.base_name.endswith(".json"))
+
     def has_file(self, path: str) -> bool:
         """Whether there is a file of that path under the root."""
         filesystem, root = self._filesystem()

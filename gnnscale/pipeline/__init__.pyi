@@ -20,6 +20,7 @@ from .stages.evaluate_and_report import report_path as report_path
 from .stages.refresh_stage import REFRESH_ORDER as REFRESH_ORDER
 from .stages.stage import PipelineContext as PipelineContext
 from .stages.stage import Stage as Stage
+from .stages.train_stage import trained_queries as trained_queries
 from .stages.train_stage import trained_record as trained_record
 from .submitted_stages import DatabricksJob as DatabricksJob
 from .submitted_stages import RayJobs as RayJobs

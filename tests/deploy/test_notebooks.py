@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mlflow
@@ -16,7 +16,13 @@ import pandas as pd
 import pytest
 from nbformat import NotebookNode
 
+import gnnscale as gs
+from gnnscale.config import bind_query, build_settings, plan_query_anchors
+from gnnscale.evaluation import HoldoutResult, evaluate_holdout
+from gnnscale.evaluation.link_holdout import LinkHoldout
 from gnnscale.lake import Lake
+from gnnscale.pipeline.open_graph import open_graph
+from gnnscale.pipeline.stages.evaluate_and_report import result_of
 from gnnscale.tracking import kept_store
 from gnnscale.tracking.lake_store import open_lake_store
 from tests.conftest import spark_settings
@@ -24,6 +30,7 @@ from tests.deploy.notebook_files import declared_widgets, installs, read_noteboo
 from tests.interface.shop_frames import OVERRIDES, shop_frames
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.py"))
+OTHER = {"name": "other", "text": "PREDICT COUNT(purchases.*, 0, 7) > 0 FOR EACH customers.customer_id"}
 WIDGETS = ("catalog", "schema", "volume", "query")
 
 
@@ -129,6 +136,30 @@ def test_the_run_has_its_stages_tables_signature_and_champion(ran: Run) -> None:
     assert model.signature.inputs.input_names() == ["entity"]
     assert {"entity", "target", "rank", "score", "anchor_time"} <= set(model.signature.outputs.input_names())
     assert model.saved_input_example_info is not None
+
+
+@pytest.mark.slow
+@pytest.mark.spark
+def test_a_registered_model_is_asked_on_any_holdout_and_does_there_as_it_did(ran: Run) -> None:
+    name, lake = "main.shop.predictions", Lake(ran.lake)
+    settings = gs.load_model(ran.lake, "question").settings
+    store, query = open_graph(settings, lake)
+    plan = plan_query_anchors(settings, query, store.manifest.time_ranges)
+    holdout = evaluate_holdout(settings, lake, store, query, plan)
+    assert isinstance(holdout, LinkHoldout)
+    earlier = replace(holdout, anchors=holdout.anchors - 7 * 86_400)
+    with kept_store():
+        mlflow.set_tracking_uri(open_lake_store(ran.lake))
+        versions = sorted(mlflow.MlflowClient().search_model_versions(f"name='{name}'"), key=lambda v: int(v.version))
+        assert versions
+        for version in versions:
+            found = result_of(f"models:/{name}/{version.version}", holdout, "here", query, lake)
+            assert isinstance(found, HoldoutResult)
+            assert version.tags["gnnscale.result"] == f"{found.metric.name}={found.value:.6g}"
+            before = result_of(f"models:/{name}/{version.version}", earlier, "before", query, lake)
+            assert isinstance(before, HoldoutResult) and 0 < before.value != found.value
+        other = bind_query(build_settings(settings.model_dump(mode="json") | {"query": OTHER}), store.manifest)
+        assert "it answers another question" in str(result_of(f"models:/{name}/1", holdout, "here", other, lake))
 
 
 WITHOUT_SPARK = """

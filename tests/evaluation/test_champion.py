@@ -82,6 +82,41 @@ def test_a_holdout_is_who_when_and_what_came_true(tmp_path: Path) -> None:
         holdout_digest(lake, "q")
 
 
+def never(uri: str) -> str:
+    raise AssertionError(f"{uri} was evaluated on this holdout before")
+
+
+@pytest.mark.parametrize(
+    ("champion", "alias", "says"),
+    [
+        (result(0.2, holdout="new"), "champion", "MAP@10 0.4, the champion's 0.2"),
+        (result(0.6, holdout="new"), "challenger", "MAP@10 0.4, the champion's 0.6"),
+        ("it answers another question: PREDICT", "challenger", "can't be held against: it answers another question"),
+    ],
+    ids=["worse", "better", "unlike"],
+)
+def test_the_champion_of_another_holdout_is_asked_on_this_one(
+    tracked: Path, champion: HoldoutResult | str, alias: str, says: str
+) -> None:
+    asked: list[str] = []
+
+    def here(uri: str) -> HoldoutResult | str:
+        asked.append(uri)
+        return champion
+
+    name = f"main.shop.{alias}_{len(says)}"
+    for value, holdout in ((0.9, "old"), (0.4, "new")):
+        with start_run(*settings_of(tracked)) as run:
+            pass
+        client = mlflow.MlflowClient()
+        if holdout == "old":
+            client.create_registered_model(name)
+        version = client.create_model_version(name, (tracked / "mlartifacts").as_uri(), run.run_id).version
+        said = str(keep_result(run, result(value, holdout=holdout), name, str(version), here))
+    assert asked == [f"models:/{name}@champion"] and says in said
+    assert str(client.get_model_version_by_alias(name, alias).version) == str(version)
+
+
 def test_versions_of_a_registered_model_get_their_aliases(tracked: Path) -> None:
     """In the registry itself; the versions are empty."""
     name, said = "main.shop.predictions", []
@@ -93,7 +128,7 @@ def test_versions_of_a_registered_model_get_their_aliases(tracked: Path) -> None
             client.create_registered_model(name)
             assert find_champion(name) is None
         version = client.create_model_version(name, (tracked / "mlartifacts").as_uri(), run.run_id).version
-        said.append(keep_result(run, result(value), name, str(version)))
+        said.append(keep_result(run, result(value), name, str(version), never))
         aliases = {alias: str(held) for alias, held in client.get_registered_model(name).aliases.items()}
         expected = [{"champion": "1"}, {"champion": "1", "challenger": "2"}, {"champion": "3", "challenger": "2"}]
         assert aliases == expected[len(said) - 1]
@@ -102,6 +137,6 @@ def test_versions_of_a_registered_model_get_their_aliases(tracked: Path) -> None
     assert champion is not None and champion.tags["gnnscale.result"] == "map@10=0.4"
     # Evaluated once more, it is what it was.
     again = client.create_model_version(name, (tracked / "mlartifacts").as_uri(), run.run_id).version
-    assert "was that before" in str(keep_result(run, result(0.4), name, str(again)))
+    assert "was that before" in str(keep_result(run, result(0.4), name, str(again), never))
     assert str(find_champion(name).version) == str(again)  # type: ignore[union-attr]
-    assert keep_result(run, result(0.4), None, None) is None
+    assert keep_result(run, result(0.4), None, None, never) is None

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
+
+from mlflow.exceptions import MlflowException
 
 import gnnscale
 from gnnscale.config import Settings
@@ -17,6 +19,7 @@ from gnnscale.evaluation import (
     BlendedRankingModel,
     Comparison,
     Curve,
+    Holdout,
     HoldoutResult,
     Judgment,
     ReportInputs,
@@ -29,12 +32,13 @@ from gnnscale.evaluation import (
     render_report,
     rivals_of,
 )
-from gnnscale.inference import log_model
+from gnnscale.inference import log_model, open_registered
 from gnnscale.lake import Lake
 from gnnscale.pipeline.stages.retrieve_stage import RETRIEVAL
 from gnnscale.pipeline.stages.train_stage import CURVES, trained_settings
 from gnnscale.query import AnchorPlan, PredictiveQuery
 from gnnscale.retrieval import IndexSetting, Recall
+from gnnscale.schema import GnnscaleError
 from gnnscale.store import GraphStore, view_for
 from gnnscale.tracking import RESULT, Run, find_champion, last_run, read_result, set_alias
 from gnnscale.training import FIGURES_BESIDE, metric_title
@@ -84,8 +88,13 @@ def evaluate_and_report(
         track(run, holdout.comparison, page)
         model = BlendedRankingModel() if query.task_type.predicts_links else BlendedAnswerModel()
         logged = log_model(run.run_id, settings, lake, model)
-        result = HoldoutResult.of(holdout.comparison, holdout_digest(lake, name))
-        judged = keep_result(run, result, settings.tracking.register_as, logged.version)
+        digest = holdout_digest(lake, name)
+        result = HoldoutResult.of(holdout.judge(None, query, lake), digest)
+
+        def champion_here(uri: str) -> HoldoutResult | str:
+            return result_of(uri, holdout, digest, query, lake)
+
+        judged = keep_result(run, result, settings.tracking.register_as, logged.version, champion_here)
         words += f"; {judged}" if judged else ""
     return words
 
@@ -100,7 +109,34 @@ def against_rivals(comparison: Comparison) -> dict[str, dict[str, float | None]]
     return found
 
 
-def keep_result(run: Run, result: HoldoutResult, model: str | None, version: str | None) -> str | None:
+def result_of(uri: str, holdout: Holdout, digest: str, query: PredictiveQuery, lake: Lake) -> HoldoutResult | str:
+    """How a registered model does on a holdout that it was not evaluated on, or in a few words why nobody can tell.
+
+    Args:
+        uri: of the model.
+        holdout: the examples.
+        digest: see :func:`gnnscale.evaluation.holdout_digest`.
+        query: bound query.
+        lake: holds the graph.
+    """
+    if query.pseudo_timed_tables:
+        return "it was evaluated on another holdout, and links without times have no anchor to ask it at"
+    try:
+        model = open_registered(uri, lake)
+        if model.query.text != query.text:
+            return f"it answers another question: {model.query.text}"
+        return HoldoutResult.of(holdout.judge(model.answers_at(*holdout.asked), query, lake), digest)
+    except (GnnscaleError, MlflowException) as error:
+        return f"it was evaluated on another holdout, and can't be on this one: {error}"
+
+
+def keep_result(
+    run: Run,
+    result: HoldoutResult,
+    model: str | None,
+    version: str | None,
+    champion_here: Callable[[str], HoldoutResult | str],
+) -> str | None:
     """Keep how a model did with its run, and make its version the champion or the challenger of the registered model.
 
     Args:
@@ -108,6 +144,8 @@ def keep_result(run: Run, result: HoldoutResult, model: str | None, version: str
         result: of the model on the holdout.
         model: registered name; None where it is not registered.
         version: of the registered model.
+        champion_here: the result of the model of a URI on this holdout, or why there is none; asked where the champion
+            was evaluated on another one, as when new rows have come.
 
     Returns:
         What it has become and why, in one line; None where it is not registered.
@@ -120,7 +158,15 @@ def keep_result(run: Run, result: HoldoutResult, model: str | None, version: str
     if champion is not None and champion.run_id == run.run_id:
         judged = Judgment("champion", "the run's model was that before")
     else:
-        judged = judge(result, None if before is None else HoldoutResult.from_dict(before))
+        known = None if before is None else HoldoutResult.from_dict(before)
+        if known is not None and known.holdout != result.holdout:
+            here = champion_here(f"models:/{model}@champion")
+            if isinstance(here, str):
+                judged = Judgment("challenger", f"the champion can't be held against: {here}")
+            else:
+                judged = judge(result, here)
+        else:
+            judged = judge(result, known)
     figure = f"{result.metric.name}={result.value:.6g}"
     tags = {"gnnscale.holdout": result.holdout, "gnnscale.result": figure, "gnnscale.judgment": judged.reason}
     set_alias(model, version, judged.alias, tags)

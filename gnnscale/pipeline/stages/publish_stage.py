@@ -51,7 +51,8 @@ class PublishStage(Stage):
         work, name = self.work, self.settings.query.name
         uri = publish.store_uri(self.settings, work.lake)
         # Some may be there already.
-        tables = [work.query.entity, work.query.entity] + ([work.query.target] if work.query.target else [])
+        links = work.query.task_type.predicts_links
+        tables = [work.query.entity, *([work.query.entity, work.query.target] if links else [])]
         most = sum(work.manifest.table(table.name).rows for table in tables)
         with progress_bar(work.console, "publish", most, "rows") as bar:
             done = publish.publish_query(self.settings, work.lake, work.query, bar.advance, work.force)

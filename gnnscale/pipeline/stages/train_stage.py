@@ -60,7 +60,7 @@ class ModelStage(Stage):
         name = TRAINED.format(query=self.settings.query.name)
         record = self.work.lake.read_record(name)
         if record is not None:
-            given = _portable(self.settings, self.work.lake)
+            given = portable_settings(self.settings, self.work.lake)
             answering = {section: given[section] for section in ANSWERING}
             model = {**record["model"], "blend": self.settings.model.blend}
             self.work.lake.write_record(name, {**record, **answering, "model": model})
@@ -121,7 +121,9 @@ class TrainStage(ModelStage):
     def remember(self) -> None:
         """Keep the whole configuration; also where training was skipped, what the model answers by may be new."""
         settings = trained_settings(self.settings, self.work.lake)
-        self.work.lake.write_record(TRAINED.format(query=settings.query.name), _portable(settings, self.work.lake))
+        self.work.lake.write_record(
+            TRAINED.format(query=settings.query.name), portable_settings(settings, self.work.lake)
+        )
 
 
 def train_and_track(settings: Settings, lake: Lake, console: Console) -> str:
@@ -167,6 +169,12 @@ def trained_settings(settings: Settings, lake: Lake) -> Settings:
     if record is None:
         return settings
     return build_settings(with_values(settings.model_dump(mode="json"), record["chosen"]))
+
+
+def trained_queries(lake: Lake) -> list[str]:
+    """Names of the queries that a lake has a trained model of, in order."""
+    start = TRAINED.format(query="")
+    return sorted(name.removeprefix(start) for name in lake.records() if name.startswith(start))
 
 
 def trained_record(lake: Lake, query: str) -> dict[str, Any]:
@@ -253,7 +261,7 @@ def _record(run: Run, lake: Lake, query: str, outcome: TrainResult) -> None:
     lake.write_record(CURVES.format(query=query), curves)
 
 
-def _portable(settings: Settings, lake: Lake) -> dict[str, Any]:
+def portable_settings(settings: Settings, lake: Lake) -> dict[str, Any]:
     """The configuration as plain data, without where the lake and its runs are and how they are opened."""
     content: dict[str, Any] = to_portable(lake, settings.model_dump(mode="json", exclude=set(OUTSIDE)))
     return content

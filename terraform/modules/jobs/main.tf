@@ -97,6 +97,16 @@ resource "databricks_job" "this" {
       library {
         whl = var.wheel
       }
+
+      dynamic "library" {
+        for_each = var.packages
+
+        content {
+          pypi {
+            package = library.value
+          }
+        }
+      }
     }
   }
 

