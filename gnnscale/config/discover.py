@@ -63,6 +63,8 @@ def discover_tables(lake: Lake, overrides: Sequence[str] = ()) -> dict[str, dict
     sources = lake_sources(lake)
     if lake.local and Path(lake.uri).is_file():
         raise LakeError(f"{lake.uri} is a file; a lake is a folder of tables, such as {Path(lake.uri).parent}")
+    if lake.local and not Path(lake.uri).exists():
+        raise LakeError(f"there is no folder {lake.uri}")
     if not sources:
         raise LakeError(
             f"lake {lake.uri} holds neither a graph nor tables; run a recipe there, or put Delta tables, Parquet, "

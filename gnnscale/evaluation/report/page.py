@@ -53,9 +53,8 @@ def page_environment(number: Callable[[float], str] = metric) -> Environment:
 
 
 def share(value: float) -> str:
-    """A share in percent, never rounded up to all."""
-    percent = value * 100
-    return "100 %" if percent >= 100 else f"{math.floor(percent * 10) / 10:.1f} %"
+    """A share in percent, rounded, and never to all."""
+    return "100 %" if value >= 1 else f"{min(round(value * 100, 1), 99.9):.1f} %"
 
 
 def _amount(value: float) -> str:
