@@ -34,7 +34,9 @@ def explain_fault(fault: dict[str, Any], root: type[BaseModel] = Settings) -> st
     if fault["type"] == "extra_forbidden":
         if now := _renamed(path):
             return f"configuration key '{name}' is called '{now}' now"
-        return f"unknown configuration key '{name}'.{nearest(path[-1], _known_keys(loc[:-1], root))}"
+        hint = nearest(path[-1], _known_keys(loc[:-1], root))
+        above = "".join(f"{part}." for part in path[:-1])
+        return f"unknown configuration key '{name}'." + hint.replace("Did you mean '", f"Did you mean '{above}")
     if fault["type"] == "missing":
         return f"configuration key '{name}' is missing"
     if fault["type"] == "union_tag_not_found":

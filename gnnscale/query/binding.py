@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gnnscale.query.bound import Aggregate, All, Any, Column, Condition, Not, Test
@@ -193,9 +193,19 @@ class Binder:
         linked = {k.column for k in self.graph.links if k.table == table.name}
         raise self.fail(
             f"table '{table.name}' has no foreign key to '{self.entity.name}', and no event table that has one leads "
-            f"to it. Tables that have: {self.event_table_names()}{key_hint(table, linked, self.entity)}",
+            f"to it. Tables that have: {self.event_table_names()}{self._farther(table, to_entity)}"
+            f"{key_hint(table, linked, self.entity)}",
             name.position,
         )
+
+    def _farther(self, table: Table, to_entity: Sequence[Link]) -> str:
+        """What to say of a table that is a link further than a query can name."""
+        for k in to_entity:
+            for middle in (p.parent for p in self.graph.links if p.table == k.table):
+                for last in (q for q in self.graph.links if q.table == middle and q.parent == table.name):
+                    column = f"{middle}.{last.column}"
+                    return f"; {k.table} leads to it through {middle}, a link too far: put {column} into {k.table}"
+        return ""
 
     def _chosen(self, by: ByColumn, links: list[Link]) -> list[Link]:
         found = [link for link in links if link.column == by.name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,9 @@ SHORTEST: Final = 6
 MOST_RUNS: Final = 1000
 """Runs that are looked through for one, the newest first."""
 
+
+BESIDE: Final = re.compile(r"^system/|_difference$|/(entities|examples)$|(loader_wait|per_second|peak_memory_gb)$")
+"""Metrics of the machine, and what stands beside others: differences to baselines, counts, speeds."""
 
 OF_THE_MODEL: Final = ("lake", "blend")
 """Parameters that MLflow makes of a logged model's configuration."""
@@ -88,7 +92,8 @@ def compare_runs(store: str, first: str, second: str, everything: bool = False) 
     Args:
         store: URI of the MLflow store.
         first, second: ids of runs, or beginnings of them of at least six characters.
-        everything: also settings that are the same, metrics that one of the runs has alone, and those of the machine.
+        everything: also settings that are the same, metrics that one of the runs has alone, those of the machine, and
+            differences to baselines, counts and speeds.
 
     Raises:
         ConfigError: there is no such run, or several begin so.
@@ -105,10 +110,15 @@ def compare_runs(store: str, first: str, second: str, everything: bool = False) 
         rows += [RunRow(kind, name, x.get(name), y.get(name)) for name in names]
     figures, others = a.data.metrics, b.data.metrics
     names = sorted({*figures, *others} if everything else {*figures} & {*others})
-    # The machine's last moment says nothing of a run.
-    names = [name for name in names if everything or not name.startswith("system/")]
+    if not everything:
+        names = sorted((name for name in names if not BESIDE.search(name)), key=_place)
     rows += [RunRow("metric", name, figures.get(name), others.get(name)) for name in names]
     return rows
+
+
+def _place(name: str) -> tuple[int, str]:
+    """The model's own metrics first, then those of validation, then those of what it was held against."""
+    return (0 if name.startswith("model/") else 1 if name.startswith("validation_") else 2), name
 
 
 def _all_runs(store: str) -> list[MlflowRun]:

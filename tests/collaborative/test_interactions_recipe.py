@@ -66,7 +66,7 @@ def test_a_dry_run_writes_nothing_and_faults_are_named(
     for words, fault in {
         (): "configuration key 'source' is missing",
         ("source=x", "splt=random"): "unknown configuration key 'splt'. Did you mean 'split'",
-        ("source=x", "columns.usr=a"): "unknown configuration key 'columns.usr'. Did you mean 'user'",
+        ("source=x", "columns.usr=a"): "unknown configuration key 'columns.usr'. Did you mean 'columns.user'",
         (f"source={source}", "methods=[eas]"): "there is no recommender 'eas'",
         (f"source={source}", "metrics=[recal@20]"): "there is no metric 'recal'",
     }.items():

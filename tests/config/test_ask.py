@@ -45,7 +45,7 @@ def test_name_mode_and_overrides_count(shop_content):
     [
         ({"mode": "fats"}, "unknown run mode 'fats'. Did you mean 'fast'"),
         ({"name": "Next Week"}, r"query\.name"),
-        ({"overrides": ["training.epoch=1"]}, r"'training\.epoch'. Did you mean 'epochs'"),
+        ({"overrides": ["training.epoch=1"]}, r"'training\.epoch'. Did you mean 'training\.epochs'"),
         ({"overrides": ["epochs"]}, "'epochs' is not an override"),
     ],
 )

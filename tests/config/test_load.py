@@ -128,9 +128,9 @@ def test_the_recipes_that_ship_are_valid():
 @pytest.mark.parametrize(
     ("override", "says"),
     [
-        ("training.epoch=2", "unknown configuration key 'training.epoch'. Did you mean 'epochs'"),
+        ("training.epoch=2", "unknown configuration key 'training.epoch'. Did you mean 'training.epochs'"),
         ("trainning.epochs=2", "unknown configuration key 'trainning'. Did you mean 'training'"),
-        ("tables.facts.primary_ky=x", "'tables.facts.primary_ky'. Did you mean 'primary_key'"),
+        ("tables.facts.primary_ky=x", "'tables.facts.primary_ky'. Did you mean 'tables.facts.primary_key'"),
         ("spark.cores=2", "unknown configuration key 'spark.cores'. Known: conf, driver_memory"),
     ],
 )
@@ -257,11 +257,17 @@ def test_a_column_is_told_by_its_type_alone_or_with_options(conf):
     [
         ("tables.facts.columns={x: multicategoric}", "columns.x.type': input should be .*'multicategorical'"),
         ("tables.facts.columns={x: 3}", "columns.x.type': input should be"),
-        ("tables.facts.columns={x: {type: text, seperator: a}}", "x.seperator'. Did you mean 'separator'"),
+        (
+            "tables.facts.columns={x: {type: text, seperator: a}}",
+            "x.seperator'. Did you mean 'tables.facts.columns.x.separator'",
+        ),
         ("tables.facts.columns={x: {type: text, separator: a}}", "only a multicategorical column has a separator"),
         ("tables.facts.columns={x: {type: multicategorical, separator: ''}}", "at least 1 character"),
         ("tables.facts.columns={x: {separator: a}}", "columns.x.type' is missing"),
-        ("graph.text={encodr: hashed}", "unknown configuration key 'graph.text.encodr'. Did you mean 'encoder'"),
+        (
+            "graph.text={encodr: hashed}",
+            "unknown configuration key 'graph.text.encodr'. Did you mean 'graph.text.encoder'",
+        ),
         ("graph.text={encoder: sentence_transformers}", "text_encoder 'sentence_transformers' needs a model"),
         ("graph.text={model: m}", "hashed has none"),
         ("graph.text={dims: 0}", "greater than 0"),

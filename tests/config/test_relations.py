@@ -47,7 +47,7 @@ def test_sections_become_relations_in_order():
     [
         (
             {**EVENTS, "wieght_by": "x"},
-            r"unknown configuration key 'relations\.r\.wieght_by'. Did you mean 'weight_by'",
+            r"unknown configuration key 'relations\.r\.wieght_by'. Did you mean 'relations\.r\.weight_by'",
         ),
         ({**EVENTS, "max_group": 3}, r"unknown configuration key 'relations\.r\.max_group'. Known: aggregate"),
         ({"kind": "events", "event_table": "f", "source": "a"}, r"configuration key 'relations\.r\.target' is missing"),
@@ -71,7 +71,10 @@ def test_a_fault_is_named_by_its_key(relation, says):
 @pytest.mark.parametrize(
     ("graph", "says"),
     [
-        ({"checks": {"max_nul_rate": 0.1}}, r"'graph\.checks\.max_nul_rate'. Did you mean 'max_null_rate'"),
+        (
+            {"checks": {"max_nul_rate": 0.1}},
+            r"'graph\.checks\.max_nul_rate'. Did you mean 'graph\.checks\.max_null_rate'",
+        ),
         ({"checks": {"max_null_rate": 1.1}}, r"'graph\.checks\.max_null_rate': .*it is 1\.1"),
         ({"time_range": ["2024-02-01", "2024-01-01"]}, r"'graph\.time_range': it ends at 2024-01-01"),
     ],

@@ -274,3 +274,17 @@ def test_of_several_foreign_keys_a_query_says_which_it_goes_by():
         QueryError, match=r"BY takes a foreign key to 'users', and 'at' is none\. Known: followee, follower"
     ):
         PredictiveQuery(follows(), ask.format("COUNT(follows.* BY at, 0, 7)"))
+
+
+def test_a_table_that_is_a_link_too_far_is_told_with_the_way_to_it():
+    graph = GraphSchema(
+        [
+            Table("members", primary_key="member_id"),
+            Table("titles", primary_key="title_id", kinds={"title_id": "number", "genre": "text"}),
+            Table("copies", primary_key="copy_id", foreign_keys={"title_id": "titles"}),
+            Table("loans", time_column="at", foreign_keys={"copy_id": "copies", "member_id": "members"}),
+        ]
+    )
+    with pytest.raises(QueryError) as caught:
+        bound("PREDICT FIRST(titles.genre, 0, 28) FOR EACH members.member_id", graph)
+    assert "; loans leads to it through copies, a link too far: put copies.title_id into loans" in str(caught.value)

@@ -31,7 +31,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tuple[P
                 run.log_parameters({"seed": 0, "training": {"learning_rate": rate}})
                 # As MLflow does where a model is logged.
                 run.log_parameters({"lake": "", "settings/seed": 0} if rate == 0.1 else {})
-                run.log_metrics({"map@10": value} | ({"recall": 0.125} if rate == 0.2 else {}))
+                figures = {"validation_loss": 1.0, "model/auroc": value, "model/auroc_difference": 0.5, "a/auroc": 0.5}
+                figures |= {"model/entities": 9.0, "system/disk": 1.0, "seeds_per_second": 2.0, "map@10": value}
+                run.log_metrics(figures | ({"recall": 0.125} if rate == 0.2 else {}))
             ids.append(run.run_id)
         run.start_nested("part").end()
     finally:
@@ -42,10 +44,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tuple[P
 def test_what_differs_and_the_metrics_are_shown(runs: tuple[Path, str, str]) -> None:
     folder, first, second = runs
     short = gs.compare_runs(first, second[:6], folder)
-    assert short[short["kind"] == "metric"]["name"].tolist() == ["map_at_10"]
+    # The model's own first; what stands beside them is for those who ask for everything.
+    names = ["model/auroc", "validation_loss", "a/auroc", "map_at_10"]
+    assert short[short["kind"] == "metric"]["name"].tolist() == names
     assert short[short["kind"] == "setting"]["name"].tolist() == ["training.learning_rate"]
     table = gs.compare_runs(first, second[:6], folder, everything=True)
     rows = {(row.kind, row.name): row for row in table.itertuples()}
+    beside = {"model/auroc_difference", "model/entities", "system/disk", "seeds_per_second", "recall"}
+    assert set(table[table["kind"] == "metric"]["name"]) == {*names, *beside}
     assert rows["setting", "seed"].first == rows["setting", "seed"].second == "0"
     changed = rows["setting", "training.learning_rate"]
     assert (changed.first, changed.second) == ("0.1", "0.2") and changed.difference != changed.difference
@@ -59,7 +65,7 @@ def test_the_command_prints_them(runs: tuple[Path, str, str], capsys: pytest.Cap
     folder, first, second = runs
     assert main(["runs", "compare", first, second, "--lake", str(folder)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.split() == ["metric", "map_at_10", "0.25", "0.5", "+0.25"] for line in lines)
+    assert any(line.split() == ["map_at_10", "0.25", "0.5", "+0.25"] for line in lines)
     assert not any("recall" in line for line in lines)
     assert main(["runs", "compare", first, second, "--lake", str(folder), "--all"]) == 0
     assert any(line.split() == ["recall", "-", "0.125"] for line in capsys.readouterr().out.splitlines())

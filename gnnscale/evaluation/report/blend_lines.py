@@ -28,6 +28,11 @@ def blend_lines(blend: Blend, mode: str, task: TaskSpec) -> dict[str, str]:
         lines["Blend chosen by"] = (
             f"{blend.metric} on {blend.examples:,} validation examples of {blend.entities:,} entities: {shown}"
         )
+    if any((member.scale, member.shift) != (1.0, 0.0) for member in blend.members):
+        lines["Probabilities"] = (
+            "each member's are scaled so that they were right on validation as often as they say; of one member alone "
+            "that leaves the order as it is, and moves what is counted from a probability of .5 on, such as F1"
+        )
     if blend.left_out:
         lines["Not in the blend"] = "; ".join(f"{title(name)}: {why}" for name, why in blend.left_out.items())
     if blend.new_only and blend.repeats is not None:

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from gnnscale.arrays import show_key
+from gnnscale.config import split_implementation
 from gnnscale.evaluation.blend.blend import read_blend
 from gnnscale.evaluation.node_holdout import NodeHoldout
 from gnnscale.evaluation.report.answer_charts.chart import AnswerChart, answer_charts
@@ -62,12 +63,27 @@ def build_node_report(inputs: ReportInputs, holdout: NodeHoldout) -> NodeReport:
     return NodeReport.of(
         inputs,
         holdout.comparison,
-        {**blend_lines(blend, inputs.settings.model.blend, inputs.query.task_type), **inputs.details},
+        {
+            **blend_lines(blend, inputs.settings.model.blend, inputs.query.task_type),
+            **_value_lines(inputs),
+            **inputs.details,
+        },
         explanation=explain(inputs.query, inputs.plan, _left_out(inputs.lake, inputs.settings.query.name)),
         labels=_labels(holdout, inputs.plan, inputs.store.manifest.origin),
         charts=answer_charts(holdout.shape.task, holdout.scores, test.values, holdout.shape.classes),
         examples=_examples(inputs, holdout),
     )
+
+
+def _value_lines(inputs: ReportInputs) -> dict[str, str]:
+    """What a value stands for, where it is no mean."""
+    loss, _ = split_implementation(inputs.settings.training.loss)
+    if not inputs.query.task_type.predicts_values or loss not in ("auto", "l1"):
+        return {}
+    return {
+        "Values": "each is the middle of what may come true, for it is the absolute error that is learned: where a few "
+        "values are large, values added up come to less than the truth does; training.loss=l2 gives means"
+    }
 
 
 def _left_out(lake: Lake, name: str) -> LeftOut | None:
