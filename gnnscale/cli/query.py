@@ -141,7 +141,7 @@ def _say_tables(graph: GraphSchema, console: Console, why: str) -> None:
         console.print(f"  {name}: {key}{time}", highlight=False, markup=False)
         links = {link.column: link.parent for link in graph.links if link.table == name}
         taken = {table.primary_key, table.time_column, table.end_time, *links}
-        meanings = [(column, table.meaning(column)) for column in table.kinds if column not in taken]
+        meanings = [(column, table.use(column)) for column in table.kinds if column not in taken]
         parts = [f"{column} -> {parent}" for column, parent in links.items()]
         parts += [f"{column} {meaning}" for column, meaning in meanings if meaning]
         if parts:

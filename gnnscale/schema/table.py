@@ -192,6 +192,10 @@ class Table:
         kind = self.kind(column)
         return MEANINGS.get(kind) if kind else None
 
+    def use(self, column: str) -> ColumnType | None:
+        """What the column is taken for: its meaning, or that it is left out; None where nothing tells."""
+        return ColumnType.IGNORE if self.columns.get(column) is ColumnType.IGNORE else self.meaning(column)
+
 
 @dataclass(frozen=True)
 class Link:

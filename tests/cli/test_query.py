@@ -84,6 +84,8 @@ def test_undescribed_tables_are_told_as_they_are_taken_and_nothing_is_written(ca
     # Where there is no graph yet, nothing tells when it would be asked.
     assert "validation" not in out and "known once the lake holds a graph" in out
     assert stamps(raw_lake) == before
+    _, out, _ = ask(capsys, text, "--lake", raw_lake, "--explain", "tables.users.columns.age=ignore")
+    assert "age ignore" in out and "age numerical" not in out
 
 
 @pytest.mark.parametrize(("lake", "stages"), [("graph_lake", ENTITY), ("raw_lake", ["graph", *ENTITY])])
@@ -144,7 +146,7 @@ def test_a_fault_in_what_is_said_beside_is_one_line(capsys, graph_lake, argument
 
 def test_a_lake_without_tables_is_an_error(capsys, tmp_path):
     status, _, err = ask(capsys, TEXT, "--lake", str(tmp_path / "none"), "--explain")
-    assert status == 2 and "neither a graph nor tables" in err
+    assert status == 2 and "there is no folder" in err
     assert not (tmp_path / "none").exists()
 
 
