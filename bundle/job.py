@@ -53,16 +53,18 @@ def load_resources(bundle: Bundle) -> Resources:
     for allowed in get_args(Answers):
         if answers == allowed:
             resources = Resources()
-            resources.add_job("gnnscale", build_job(allowed))
+            package: str = bundle.resolve_variable(cast(Any, Variables.package))
+            resources.add_job("gnnscale", build_job(allowed, bool(package)))
             return resources
     raise ValueError(f"variable answers is one of {', '.join(get_args(Answers))}, and not {answers}")
 
 
-def build_job(answers: Answers) -> Job:
+def build_job(answers: Answers, package: bool = True) -> Job:
     """The job.
 
     Args:
         answers: what its query asks for.
+        package: whether its recipe reads a package beside the wheel.
     """
     plan, tasks = job_plan(), job_tasks(answers)
     values = {
@@ -86,12 +88,12 @@ def build_job(answers: Answers) -> Job:
             for given in plan["parameters"]
         ],
         job_clusters=[_cluster(compute) for compute in sorted({task.compute for task in tasks})],
-        tasks=[_task(task) for task in tasks],
+        tasks=[_task(task, package) for task in tasks],
     )
 
 
-def _task(task: JobTask) -> Task:
-    plan = job_plan()
+def _task(task: JobTask, package: bool) -> Task:
+    plan, beside = job_plan(), Library(pypi=PythonPyPiLibrary(package=Variables.package))
     return Task(
         task_key=task.name,
         description=task.description,
@@ -104,7 +106,7 @@ def _task(task: JobTask) -> Task:
         python_wheel_task=PythonWheelTask(
             package_name=plan["package"], entry_point=task.name, parameters=plan["arguments"]
         ),
-        libraries=[Library(whl="dist/*.whl"), Library(pypi=PythonPyPiLibrary(package=Variables.package))],
+        libraries=[Library(whl="dist/*.whl"), *([beside] if package else [])],
     )
 
 

@@ -20,7 +20,7 @@ def compute_threads(cores: int, prefetch: int, sampler_threads: int = 1) -> int:
 
     Args:
         cores: of this process.
-        ahead: batches made ahead; with 0, the network and the sampler take turns on all cores.
+        prefetch: batches made ahead; with 0, the network and the sampler take turns on all cores.
         sampler_threads: that make them.
     """
     return cores if prefetch == 0 else max(1, cores - sampler_threads)

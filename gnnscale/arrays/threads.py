@@ -22,7 +22,7 @@ def share_rows(count: int, threads: int, work: Callable[[slice], None], least: i
 
     Args:
         count: rows.
-        threads: most stretches.
+        threads: most stretches; one, in a thread that has been told to keep its rows.
         work: called with each stretch; what it raises is raised here.
         least: rows of a stretch: to wake a thread for fewer would take longer than they do.
     """

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gnnscale.cli.recipe_or_lake import HELP, read_settings
+from gnnscale.cli.recipe_or_lake import HELP, read_settings_or_lake
 
 DESCRIPTION = """Read rows back from the key-value store that a recipe publishes to: predictions by default. With
 --rerank the given candidates are put in order for one entity, by the vectors of both."""
@@ -40,12 +40,13 @@ def run_lookup(options: argparse.Namespace) -> int:
     from gnnscale.lake import Lake
     from gnnscale.publish import Store, store_uri
 
-    settings = read_settings(options)
+    settings = read_settings_or_lake(options)
     query = settings.query.name
     lake = Lake(settings.lake.uri, settings.lake.storage_options)
     with Store.open(store_uri(settings, lake)) as store:
         if options.rerank:
-            _tell_blend(lake, query)
+            if settings.model.blend != "off":
+                _tell_blend(lake, query)
             return _rerank(store, query, options)
         table = f"{query}/{options.table}"
         rows = store.lookup(table, store.parse_keys(table, options.key))

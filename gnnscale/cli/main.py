@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -14,7 +15,7 @@ from gnnscale.cli.dry_run import say_dry_run
 from gnnscale.cli.interruption import as_interruption, end_children, interruptible
 from gnnscale.cli.lookup import add_lookup_verb
 from gnnscale.cli.query import add_query_verb
-from gnnscale.cli.recipe_or_lake import HELP, read_settings
+from gnnscale.cli.recipe_or_lake import HELP, read_settings, read_settings_or_lake
 from gnnscale.cli.runs import add_runs_verb
 from gnnscale.pipeline import prepare_environment, stage_help
 from gnnscale.schema import GnnscaleError, LostProcessError, mask_text
@@ -82,13 +83,13 @@ def build_parser() -> argparse.ArgumentParser:
             _add_refresh(verbs)
             continue
         verb = verbs.add_parser(name, help=f"run one stage: {text}", description=f"Run one stage: {text}.")
-        _add_options(verb, writes=True)
+        _add_options(verb, writes=True, lake=name == "publish")
         verb.set_defaults(handle=_run_stage)
     add_lookup_verb(verbs)
     explain = verbs.add_parser(
         "explain", help="print the meaning of a recipe's query", description="Parse and bind the query; write nothing."
     )
-    _add_options(explain, writes=False)
+    _add_options(explain, writes=False, lake=True)
     explain.set_defaults(handle=_explain, mode=None)
     add_runs_verb(verbs)
     return parser
@@ -115,8 +116,8 @@ def _add_refresh(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     verb.set_defaults(handle=_refresh)
 
 
-def _add_options(parser: argparse.ArgumentParser, writes: bool) -> None:
-    parser.add_argument("recipe", metavar="RECIPE", help=HELP)
+def _add_options(parser: argparse.ArgumentParser, writes: bool, lake: bool = False) -> None:
+    parser.add_argument("recipe", metavar="RECIPE", help=HELP if lake else "name of a recipe, or path to a YAML file")
     parser.add_argument(
         "overrides", metavar="key=value", nargs="*", help="configuration overrides, such as training.epochs=2"
     )
@@ -157,7 +158,8 @@ def _run_stage(options: argparse.Namespace) -> int:
     from gnnscale.pipeline import Pipeline, PipelineContext
     from gnnscale.tracking import configure_logging
 
-    work = PipelineContext(read_settings(options), configure_logging(options.verbose), options.force, options.dry_run)
+    settings = read_settings_or_lake(options) if options.verb == "publish" else read_settings(options)
+    work = PipelineContext(settings, configure_logging(options.verbose), options.force, options.dry_run)
     with Pipeline(work, None if options.verb == "graph" else work.query) as pipeline:
         if options.dry_run:
             return say_dry_run(pipeline, [options.verb])
@@ -191,15 +193,18 @@ def _explain(options: argparse.Namespace) -> int:
     from gnnscale.lake import Lake
     from gnnscale.pipeline import check_inputs
     from gnnscale.query import explain
-    from gnnscale.schema import MANIFEST_NAME, GraphManifest
+    from gnnscale.schema import MANIFEST_NAME, DataError, GraphManifest, SchemaError
 
-    settings = read_settings(options)
+    settings = read_settings_or_lake(options)
     lake = Lake(settings.lake.uri, settings.lake.storage_options)
     query = check_inputs(with_copies(lake, settings))
     record = lake.read_record(MANIFEST_NAME)
     plan = None
     if record is not None and settings.query.examples is None:
-        plan = plan_query_anchors(settings, query, GraphManifest.from_dict(record).time_ranges)
+        built = GraphManifest.from_dict(record)
+        # A recipe may have come further than its graph, and a graph be too short for any window.
+        with suppress(DataError, SchemaError, KeyError):
+            plan = plan_query_anchors(settings, query, built.time_ranges, built.rows)
     print(query.text)
     print(explain(query, plan))
     return 0

@@ -41,6 +41,7 @@ from .load import load_sequence_settings as load_sequence_settings
 from .load import load_settings as load_settings
 from .load import mentioned_kinds as mentioned_kinds
 from .load import recipe_kind as recipe_kind
+from .load import recipe_names as recipe_names
 from .load import table_graph as table_graph
 from .network_choice import candidate_networks as candidate_networks
 from .network_choice import changed_keys as changed_keys

@@ -115,19 +115,18 @@ def load_settings(
     return compose_settings([content, {"recipe": path.stem}], overrides, mode, folder, str(path))
 
 
-def literal_settings(content: Mapping[str, Any], overrides: Sequence[str], mode: str | None, origin: str) -> Settings:
+def literal_settings(content: Mapping[str, Any], overrides: Sequence[str], origin: str) -> Settings:
     """A configuration that was kept, with overrides; nothing in it is interpolated.
 
     Args:
         content: sections as plain data.
         overrides: ``key=value``.
-        mode: run mode; None leaves it as it was.
         origin: where it is from, for errors.
 
     Raises:
         ConfigError: as in :func:`load_settings`.
     """
-    return compose_settings([literal(content)], overrides, mode, None, origin)
+    return compose_settings([literal(content)], overrides, None, None, origin)
 
 
 def recipe_kind(recipe: str, folder: Path | None = None) -> str:

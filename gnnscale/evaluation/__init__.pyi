@@ -10,6 +10,7 @@ from .blend.blend import save_blend as save_blend
 from .blend.blended_answers import BlendedAnswerModel as BlendedAnswerModel
 from .blend.blended_answers import FittedAnswers as FittedAnswers
 from .blend.blended_ranking import BlendedRankingModel as BlendedRankingModel
+from .blend.grown_trees import TREES as TREES
 from .blend.grown_trees import grow_trees as grow_trees
 from .blend.link_blend import LinkBlender as LinkBlender
 from .blend.link_fit import fit_link_blend as fit_link_blend

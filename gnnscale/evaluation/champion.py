@@ -29,6 +29,8 @@ class HoldoutResult:
         value: the model's.
         drawn: its value in each draw of entities, float64 ``[resamples]``; empty where the metric has none.
         level: of the interval.
+        since: first anchor of the holdout, epoch seconds: what the model learned from ends there; None where no time
+            tells.
     """
 
     holdout: str
@@ -36,19 +38,21 @@ class HoldoutResult:
     value: float
     drawn: Floats
     level: float
+    since: int | None = None
 
     @classmethod
-    def of(cls, comparison: Comparison, holdout: str) -> Self:
+    def of(cls, comparison: Comparison, holdout: str, since: int | None = None) -> Self:
         """The model's result of a comparison.
 
         Args:
             comparison: of the model, see :meth:`gnnscale.evaluation.Holdout.judge`.
             holdout: see :func:`holdout_digest`.
+            since: first anchor of the holdout.
         """
         metric, result = comparison.headline, comparison.result(MODEL)
         drawn = np.asarray(result.drawn.get(metric.name, ()), np.float64)
         words = f"{holdout} {metric.name} {comparison.seed} {comparison.resamples} {comparison.level}"
-        return cls(words, metric, result.metrics[metric.name], drawn, comparison.level)
+        return cls(words, metric, result.metrics[metric.name], drawn, comparison.level, since)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
@@ -58,13 +62,15 @@ class HoldoutResult:
             "value": self.value,
             "drawn": self.drawn.tolist(),
             "level": self.level,
+            "since": self.since,
         }
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
         """What :meth:`to_dict` gave."""
         drawn = np.asarray(content["drawn"], np.float64)
-        return cls(content["holdout"], Metric(**content["metric"]), content["value"], drawn, content["level"])
+        metric = Metric(**content["metric"])
+        return cls(content["holdout"], metric, content["value"], drawn, content["level"], content.get("since"))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,16 @@ class Holdout(ABC):
     @abstractmethod
     def asked(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Node ids and anchors, epoch seconds, of the examples, each int64 ``[examples]``."""
+
+    @property
+    def since(self) -> int | None:
+        """First anchor of the examples, epoch seconds; None without examples."""
+        _, anchors = self.asked
+        return int(anchors.min()) if len(anchors) else None
+
+    def has_classes(self, classes: Sequence[str]) -> bool:
+        """Whether a model of these classes, in this order, answers as the labels do; of rankings, any."""
+        return True
 
     @abstractmethod
     def judge(self, answers: pa.Table | None, query: PredictiveQuery, lake: Lake) -> Comparison:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from gnnscale.evaluation.holdout import Holdout, match_answers, node_ids
 from gnnscale.evaluation.score_comparison import MethodScores, compare_scores
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery, Split
+from gnnscale.schema import DataError
 from gnnscale.store import GraphStore
 
 
@@ -42,6 +44,10 @@ class NodeHoldout(Holdout):
         """Node ids and anchors of the examples."""
         test = self.examples[Split.TEST]
         return test.entities, test.anchors.astype(np.int64) + self.origin
+
+    def has_classes(self, classes: Sequence[str]) -> bool:
+        """Whether these are the labels' classes in their order."""
+        return list(classes) == list(self.shape.classes)
 
     def judge(self, answers: pa.Table | None, query: PredictiveQuery, lake: Lake) -> Comparison:
         """A model's scores against the same truth, alone."""
@@ -98,13 +104,15 @@ def answer_scores(
         float32 ``[examples, scores]``; classes past the query's TOP have no probability.
 
     Raises:
-        DataError: an example has no answer.
+        DataError: an example has no answer, or one names a class that the labels don't have.
     """
     rows, example = match_answers(answers, lake, query, entities, anchors)
     scores = np.full((len(entities), shape.scores), 0.0 if shape.classes else np.nan, np.float32)
     column: NDArray[np.int64] = np.zeros(len(rows), np.int64)
     if "target" in shape.task.columns:
         column = node_ids(rows["target"], pa.array(shape.classes, pa.string()))
+        if (column < 0).any():
+            raise DataError("the answers name classes that the labels don't have")
     elif "frame" in shape.task.columns:
         column = rows["frame"].to_numpy().astype(np.int64) - 1
     scores[example, column] = rows[shape.task.columns[-1]].to_numpy()

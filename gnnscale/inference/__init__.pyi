@@ -20,6 +20,6 @@ from .refresh import refresh_vectors as refresh_vectors
 from .refreshed import Refreshed as Refreshed
 from .refreshed import read_refreshed as read_refreshed
 from .registered_model import AnswerModel as AnswerModel
+from .registered_model import KeptModel as KeptModel
 from .registered_model import LakeModel as LakeModel
 from .registered_model import log_model as log_model
-from .registered_model import open_registered as open_registered

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from gnnscale.arrays import key_array, scratch_folder
 from gnnscale.batches import EntityExamples, asked_examples
-from gnnscale.config import Settings, bind_query, build_settings, plan_query_anchors
+from gnnscale.config import LakeSettings, Settings, bind_query, build_settings, plan_query_anchors
 from gnnscale.inference.population import read_keys
 from gnnscale.inference.predict_entities import answer_table, score_in_batches
 from gnnscale.lake import Lake, from_portable, to_portable
@@ -43,6 +43,7 @@ class LakeModel(PythonModel, ABC):
         anchor: time of the answers, epoch seconds.
         latest: anchor of the lake's predictions, epoch seconds.
         blend: what the answers are made of beside the network; None for nothing.
+        weights: content of the model's file.
         at_own_times: whether each entity is asked about at its own time instead, those without one at ``anchor``.
     """
 
@@ -71,7 +72,7 @@ class LakeModel(PythonModel, ABC):
         Raises:
             LakeError: the model does not fit the graph any more.
         """
-        self.settings, self.blend, self._content = settings, blend, weights
+        self.settings, self.blend, self.weights = settings, blend, weights
         self.lake = Lake(settings.lake.uri, settings.lake.storage_options)
         store = GraphStore.open(self.lake, settings.lake.cache)
         self.query: PredictiveQuery = bind_query(settings, store.manifest)
@@ -108,7 +109,7 @@ class LakeModel(PythonModel, ABC):
         """Node ids of all entities that are there at the anchor, ascending."""
 
     def answers_at(self, nodes: NDArray[np.int64], anchors: NDArray[np.int64]) -> pa.Table:
-        """Answers of entities at times, rows as of ``holdout_<query>``; the model is at the last of the times then.
+        """Answers of entities at times, rows as of ``holdout_<query>``.
 
         Args:
             nodes: node ids, int64 ``[examples]``.
@@ -121,8 +122,9 @@ class LakeModel(PythonModel, ABC):
             return pa.Table.from_pandas(self.answer(nodes), preserve_index=False)
         found = []
         for anchor in np.unique(anchors):
-            self.open(self.settings, self._content, int(anchor), self.blend)
-            found.append(pa.Table.from_pandas(self.answer(nodes[anchors == anchor]), preserve_index=False))
+            # What a model has read of its graph is of one anchor.
+            model = type(self)().open(self.settings, self.weights, int(anchor), self.blend)
+            found.append(pa.Table.from_pandas(model.answer(nodes[anchors == anchor]), preserve_index=False))
         return pa.concat_tables(found)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
@@ -196,20 +198,39 @@ class AnswerModel(LakeModel):
         return nodes[features.is_valid_at(nodes, self.anchor - self.store.manifest.origin)]
 
 
-def open_registered(uri: str, lake: Lake) -> LakeModel:
-    """A model that MLflow keeps, on the graph of a lake.
+@dataclass(frozen=True)
+class KeptModel:
+    """What MLflow keeps of a model, for :meth:`LakeModel.open`; nothing of it is run.
 
     Args:
-        uri: such as ``models:/main.shop.predictions@champion``.
-        lake: that it is to answer on.
-
-    Raises:
-        LakeError: the model does not fit the lake's graph.
+        settings: as it was trained with, on the lake that was asked for.
+        weights: content of its file.
+        blend: what its answers are made of beside the network; None for nothing.
     """
-    found = mlflow.pyfunc.load_model(uri, model_config={"lake": lake.uri}).unwrap_python_model()
-    if not isinstance(found, LakeModel):
-        raise LakeError(f"{uri} is no model of gnnscale's")
-    return found
+
+    settings: Settings
+    weights: bytes
+    blend: dict[str, Any] | None
+
+    @classmethod
+    def read(cls, uri: str, lake: LakeSettings) -> Self:
+        """Read a model that :func:`log_model` has kept.
+
+        Args:
+            uri: such as ``models:/main.shop.predictions@champion``.
+            lake: that it is to answer on.
+
+        Raises:
+            LakeError: it is no model of gnnscale's.
+        """
+        folder = Path(mlflow.artifacts.download_artifacts(uri))
+        told = mlflow.models.Model.load(str(folder)).flavors.get("python_function", {})
+        config = told.get("config") or {}
+        if "settings" not in config or "weights" not in told.get("artifacts", {}):
+            raise LakeError(f"{uri} is no model of gnnscale's")
+        home = Lake(lake.uri, lake.storage_options)
+        settings = build_settings({**from_portable(home, config["settings"]), "lake": lake.model_dump(mode="json")})
+        return cls(settings, (folder / told["artifacts"]["weights"]["path"]).read_bytes(), config.get("blend"))
 
 
 def find_lake(file: Path) -> str:

@@ -1,8 +1,6 @@
 from .backends.numba_backend import sample_flat as sample_flat
 from .backends.triton.device_features import FeatureTable as FeatureTable
-from .backends.triton.device_features import column_scale as column_scale
 from .backends.triton.device_features import gather as gather
-from .backends.triton.device_features import narrow as narrow
 from .backends.triton.device_features import quantise_columns as quantise_columns
 from .backends.triton.device_sampler import GPUNeighborSampler as GPUNeighborSampler
 from .backends.triton.placement import Location as Location
@@ -26,6 +24,9 @@ from .layer_neighbors import LayerNeighbors as LayerNeighbors
 from .layer_neighbors import Neighborhoods as Neighborhoods
 from .layer_neighbors import WalkedNeighbors as WalkedNeighbors
 from .line_hints import prefetch_line as prefetch_line
+from .narrow_features import chunks as chunks
+from .narrow_features import column_scale as column_scale
+from .narrow_features import narrow as narrow
 from .negatives.known import KnownPositives as KnownPositives
 from .negatives.negative_rule import NegativeRule as NegativeRule
 from .negatives.negative_rule import build_negatives as build_negatives

@@ -119,7 +119,8 @@ class NeighborSampler:
         Of several threads each makes whole blocks, where these are not large: they help then at every size.
 
         Args:
-            batches: of seeds, each as :meth:`sample` takes it.
+            batches: of seeds, each as :meth:`sample` takes it; the first is taken at once, and its size decides whether
+                threads make whole blocks or share each.
             epoch: part of the key.
 
         Returns:

@@ -23,7 +23,7 @@ MOST_NODES = 2**31 - 1
 
 @dataclass(frozen=True)
 class Adjacency:
-    """CSR of one edge type.
+    """CSR of one edge type; its arrays are kept as views that can't be written.
 
     Args:
         indptr: int64 ``[nodes + 1]``.

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 
-from gnnscale.batches.blocks import stored_features
 from gnnscale.batches.blocks.gather import AHEAD
 from gnnscale.batches.blocks.stored_features import StoredFeatures, gather_features
-from gnnscale.sampling import column_scale
-from gnnscale.schema import SchemaError
+from gnnscale.sampling import column_scale, narrow_features
+from gnnscale.schema import DataError, SchemaError
 
 TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -26,7 +28,7 @@ def features_of(nodes: int, channels: int) -> np.ndarray:
 @pytest.mark.parametrize("rows", [0, 1, AHEAD + 1, 100])
 @pytest.mark.parametrize(("kind", "threads"), [("fp16", 1), ("fp16", 3), ("bf16", 1), ("bf16", 3), ("int8", 1)])
 def test_rows_are_what_torch_makes_of_the_stored_values(kind, channels, rows, threads, monkeypatch):
-    monkeypatch.setattr(stored_features, "_ROWS", 7)
+    monkeypatch.setattr(narrow_features, "CHUNK_BYTES", 7 * 4 * max(1, channels))
     features = features_of(40, channels)
     nodes = np.random.default_rng(rows).integers(-1, 40, (rows, 2)).astype(np.int32)
     table = StoredFeatures.of(features, kind)
@@ -54,3 +56,33 @@ def test_every_sixteen_bit_float_is_widened_exactly():
 def test_a_node_past_the_features_is_an_error():
     with pytest.raises(SchemaError, match="node ids reach 4, and there are features of 4 nodes"):
         StoredFeatures.of(features_of(4, 3), "bf16").gather(np.array([4]))
+
+
+@pytest.mark.parametrize(("kind", "value"), [("int8", np.nan), ("int8", np.inf), ("fp16", 1e5), ("bf16", -np.inf)])
+def test_what_is_no_number_of_the_type_is_refused_with_its_column(kind, value):
+    features = features_of(9, 3)
+    features[4, 1] = value
+    with pytest.raises(DataError, match=f"column 1 of the features has values that are no numbers of {kind}"):
+        StoredFeatures.of(features, kind)
+
+
+WITHOUT_TRITON = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Absent(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "triton":
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+
+sys.meta_path.insert(0, Absent())
+from gnnscale.batches import BlockLoader
+from gnnscale.schema import NETWORKS
+print(BlockLoader.__name__, *sorted(NETWORKS.names()))
+"""
+
+
+def test_blocks_need_no_package_for_gpus():
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TRITON], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("BlockLoader ") and " blocks " in done.stdout

@@ -119,6 +119,12 @@ def test_answers_of_one_value_are_published_and_a_lake_stands_for_the_recipe_of_
     assert "publish   would be skipped" in told(capsys, "publish", lake.uri, "query.name=busy", "--dry-run")
     said = told(capsys, "lookup", lake.uri, "query.name=busy", "--key", "c002")
     assert said == "c002: score 0.75, as of 2024-03-01 00:00\n"
+    for word, says in (
+        ("--mode=fast", "are for recipes; the lake"),
+        ("lake.uri=elsewhere", "the lake is given, and query.name says"),
+    ):
+        assert says in told(capsys, "publish", lake.uri, "query.name=busy", word, status=2)
+    assert "no recipe" in told(capsys, "train", lake.uri, "query.name=busy", status=2)
     (tmp_path / "empty").mkdir()
     assert "no lake that a question was asked of" in told(capsys, "publish", str(tmp_path / "empty"), status=2)
     assert text in told(capsys, "explain", lake.uri, "query.name=idle")

@@ -153,13 +153,13 @@ def test_a_registered_model_is_asked_on_any_holdout_and_does_there_as_it_did(ran
         versions = sorted(mlflow.MlflowClient().search_model_versions(f"name='{name}'"), key=lambda v: int(v.version))
         assert versions
         for version in versions:
-            found = result_of(f"models:/{name}/{version.version}", holdout, "here", query, lake)
+            found = result_of(f"models:/{name}/{version.version}", holdout, "here", query, settings)
             assert isinstance(found, HoldoutResult)
             assert version.tags["gnnscale.result"] == f"{found.metric.name}={found.value:.6g}"
-            before = result_of(f"models:/{name}/{version.version}", earlier, "before", query, lake)
+            before = result_of(f"models:/{name}/{version.version}", earlier, "before", query, settings)
             assert isinstance(before, HoldoutResult) and 0 < before.value != found.value
         other = bind_query(build_settings(settings.model_dump(mode="json") | {"query": OTHER}), store.manifest)
-        assert "it answers another question" in str(result_of(f"models:/{name}/1", holdout, "here", other, lake))
+        assert "it answers another question" in str(result_of(f"models:/{name}/1", holdout, "here", other, settings))
 
 
 WITHOUT_SPARK = """

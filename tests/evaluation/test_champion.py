@@ -23,9 +23,11 @@ ERROR = Metric("mae", "MAE", "", higher_is_better=False)
 NOISE = np.random.default_rng(0).normal(size=200) / 100
 
 
-def result(value: float, metric: Metric = MAP, holdout: str = "h", spread: float = 1.0) -> HoldoutResult:
+def result(
+    value: float, metric: Metric = MAP, holdout: str = "h", spread: float = 1.0, since: int | None = 0
+) -> HoldoutResult:
     """A model whose draws go up and down as those of every other on the same holdout do."""
-    return HoldoutResult(holdout, metric, value, value + spread * NOISE, 0.95)
+    return HoldoutResult(holdout, metric, value, value + spread * NOISE, 0.95, since)
 
 
 def test_the_first_is_the_champion() -> None:

@@ -272,6 +272,12 @@ def _run_all(options: argparse.Namespace, folder: Path) -> list[Outcome]:
     """Do all faults, and write the table after each, for a campaign that is itself interrupted."""
     unbroken = {kind: run_unbroken(folder, kind, folder / "t") for kind in options.kinds}
     outcomes: list[Outcome] = []
+    # One that goes on keeps the rows that are there.
+    before = (
+        options.table.read_text().splitlines()[2:]
+        if options.first > 1 and options.table and options.table.exists()
+        else []
+    )
     for number, (run, stage, fault, moment) in enumerate(plan_faults(options.faults, options.seed, unbroken), 1):
         if number < options.first:
             continue
@@ -279,7 +285,7 @@ def _run_all(options: argparse.Namespace, folder: Path) -> list[Outcome]:
         sys.stdout.write(f"{outcomes[-1].row}  {outcomes[-1].said[:160] if outcomes[-1].wrong else ''}\n")
         sys.stdout.flush()
         if options.table:
-            options.table.write_text("\n".join([HEAD, *(outcome.row for outcome in outcomes)]) + "\n")
+            options.table.write_text("\n".join([HEAD, *before, *(outcome.row for outcome in outcomes)]) + "\n")
     return outcomes
 
 

@@ -103,7 +103,10 @@ def test_answers_are_finite_or_refused(spark, tmp_path_factory, draw, question):
         assert not shop.refused, f"{shop.refused} had to be refused"
         is_finite(model)
     except GnnscaleError as error:
-        is_said(error)
+        text = is_said(error)
+        # Twelve users may be too few for a question, or nothing is there to learn.
+        few = any(word in text for word in ("few", "no example", "no label", "nothing to", "only one"))
+        assert few or shop.refused | shop.refusable, f"nothing is wrong with it: {text}"
     finally:
         shutil.rmtree(folder)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gnnscale.sampling.backends.triton import placement
+from gnnscale.sampling import narrow_features
 from gnnscale.sampling.backends.triton.device_features import FeatureTable, gather, quantise_columns
 from gnnscale.schema import ConfigError
 
@@ -46,7 +46,7 @@ def test_rows_are_those_of_the_table(device, stored, dims, place):
 def test_features_are_stored_smaller_by_parts(device, stored, place, tmp_path, monkeypatch):
     np.save(tmp_path / "values.npy", np.tile(VALUES, (400, 1)))
     mapped = np.load(tmp_path / "values.npy", mmap_mode="r")
-    monkeypatch.setattr(placement, "CHUNK_BYTES", mapped.nbytes // 100)
+    monkeypatch.setattr(narrow_features, "CHUNK_BYTES", mapped.nbytes // 100)
     tracemalloc.start()
     table = FeatureTable.of(mapped, device, place, dtype=stored)
     most = tracemalloc.get_traced_memory()[1]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from gnnscale.sampling import narrow_features
 from gnnscale.sampling.backends.triton import placement
 from gnnscale.sampling.backends.triton.placement import (
     Memory,
@@ -114,7 +115,7 @@ def test_a_placed_array_has_the_same_bits(device, tmp_path):
 
 
 def test_an_array_of_several_chunks_comes_whole(monkeypatch):
-    monkeypatch.setattr(placement, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(narrow_features, "CHUNK_BYTES", 100)
     array = np.arange(33 * 4, dtype=np.int32).reshape(33, 4)
     assert torch.equal(place_array(array, "device", torch.device("cpu")), torch.from_numpy(array))
 

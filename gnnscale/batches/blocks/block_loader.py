@@ -32,8 +32,8 @@ class BlockLoader(SeedLoader):
         batch_size: examples of a global batch.
         seed: of the order.
         rank, workers: of this process among those that share a batch.
-        prefetch: batches that are made before they are asked for; of several threads of the sampler's each makes
-            whole ones.
+        prefetch: batches of :meth:`epoch` that are made before they are asked for, at least one a thread of the
+            sampler's, each of which makes whole ones; 0 for none.
         groups: row numbers of the examples that an epoch takes, and that shards hold together: the order is then that
             of :class:`gnnscale.batches.blocks.shard_loader.ShardLoader`; default: all of them, in one keyed order.
         chosen: without groups, row numbers of the examples that an epoch takes, int64; default: all.
@@ -88,7 +88,10 @@ class BlockLoader(SeedLoader):
         A batch of fewer examples than processes leaves some with an empty block.
         """
         mine = (rank_slice(batch, self.rank, self.workers) for batch in self.batches(epoch)[start:])
-        return prefetched((partial(self.build, rows, epoch) for rows in mine), self.prefetch, self.sampler.threads)
+        threads = self.sampler.threads
+        # With one batch ahead for each, no thread is left without work.
+        ahead = max(self.prefetch, threads) if self.prefetch else 0
+        return prefetched((partial(self.build, rows, epoch) for rows in mine), ahead, threads)
 
     def around(
         self,

@@ -14,6 +14,7 @@ from gnnscale.batches.blocks.feature_block import FeatureBlock
 from gnnscale.batches.blocks.stored_features import SmallType, StoredFeatures
 from gnnscale.batches.examples.order import chosen_batches
 from gnnscale.sampling import Path
+from gnnscale.schema import ConfigError
 
 
 class SeedLoader(ABC):
@@ -55,7 +56,14 @@ class SeedLoader(ABC):
         self.categories = {name: columns.categories for name, columns in self.codes.items()}
 
     def store_features(self, kind: SmallType) -> None:
-        """Keep the features in fewer bits from now on; they are gathered as float32."""
+        """Keep the features in fewer bits from now on; they are gathered as float32.
+
+        Raises:
+            ConfigError: they are so already.
+            DataError: a column has what is no number of that type.
+        """
+        if len(self.arrays) < len(self.features):
+            raise ConfigError("the features are stored in fewer bits already: a loader of its own takes another type")
         self.features = self.features | {name: StoredFeatures.of(own, kind) for name, own in self.arrays.items()}
 
     @property

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from gnnscale.arrays import reused_array, share_rows
 from gnnscale.batches.blocks.gather import AHEAD, LINE, check_ids, gather
-from gnnscale.sampling import column_scale, narrow, prefetch_line
+from gnnscale.sampling import chunks, column_scale, narrow, prefetch_line
+from gnnscale.schema import DataError
 
 SmallType = Literal["fp16", "bf16", "int8"]
 
 _STORED = {"fp16": torch.float16, "bf16": torch.bfloat16, "int8": torch.int8}
-_ROWS = 1 << 16
-"""Rows that are narrowed at once, so that the table is never held twice."""
+_MOST = {"fp16": 65_519.0, "bf16": float(np.finfo(np.float32).max), "int8": float(np.finfo(np.float32).max)}
+"""Largest magnitude that is rounded to a number."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,26 @@ class StoredFeatures:
 
     @classmethod
     def of(cls, features: NDArray[np.float32], kind: SmallType) -> Self:
-        """Store features ``[nodes, channels]``, in memory or mapped, in fewer bits."""
-        scale = column_scale(features) if kind == "int8" else np.ones(features.shape[1], np.float32)
+        """Store features in fewer bits; every process that does so holds them by itself.
+
+        Args:
+            features: ``[nodes, channels]``, in memory or mapped; the whole is never held twice.
+            kind: to store them in.
+
+        Raises:
+            DataError: a column has what is no number of that type.
+        """
+        scale = column_scale(features)
+        far = np.flatnonzero(~(scale * np.float32(127) <= _MOST[kind]))
+        if far.size:
+            raise DataError(f"column {far[0]} of the features has values that are no numbers of {kind}")
+        if kind != "int8":
+            scale = np.ones_like(scale)
         values = np.empty(features.shape, np.int8 if kind == "int8" else np.uint16)
-        for start in range(0, len(features), _ROWS):
-            part = torch.from_numpy(np.array(features[start : start + _ROWS], np.float32))
+        for rows in chunks(features):
+            part = torch.from_numpy(np.array(features[rows], np.float32))
             small = narrow(part, _STORED[kind], torch.from_numpy(scale))
-            bits = small if kind == "int8" else small.view(torch.int16)
-            values[start : start + _ROWS] = bits.numpy().view(values.dtype)
+            values[rows] = (small if kind == "int8" else small.view(torch.int16)).numpy().view(values.dtype)
         return cls(values, scale, kind)
 
     @property

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import platform
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
-from mlflow.exceptions import MlflowException
-
 import gnnscale
 from gnnscale.config import Settings
 from gnnscale.evaluation import (
     MODEL,
+    TREES,
     BlendedAnswerModel,
     BlendedRankingModel,
     Comparison,
@@ -32,19 +32,21 @@ from gnnscale.evaluation import (
     render_report,
     rivals_of,
 )
-from gnnscale.inference import log_model, open_registered
+from gnnscale.inference import AnswerModel, KeptModel, log_model
 from gnnscale.lake import Lake
 from gnnscale.pipeline.stages.retrieve_stage import RETRIEVAL
 from gnnscale.pipeline.stages.train_stage import CURVES, trained_settings
 from gnnscale.query import AnchorPlan, PredictiveQuery
 from gnnscale.retrieval import IndexSetting, Recall
-from gnnscale.schema import GnnscaleError
+from gnnscale.schema import GnnscaleError, mask_text
 from gnnscale.store import GraphStore, view_for
 from gnnscale.tracking import RESULT, Run, find_champion, last_run, read_result, set_alias
 from gnnscale.training import FIGURES_BESIDE, metric_title
 
 if TYPE_CHECKING:
     from gnnscale.evaluation.comparison import Verdict
+
+log = logging.getLogger(__name__)
 
 EVALUATION = "evaluation_{query}"
 
@@ -89,10 +91,10 @@ def evaluate_and_report(
         model = BlendedRankingModel() if query.task_type.predicts_links else BlendedAnswerModel()
         logged = log_model(run.run_id, settings, lake, model)
         digest = holdout_digest(lake, name)
-        result = HoldoutResult.of(holdout.judge(None, query, lake), digest)
+        result = HoldoutResult.of(holdout.judge(None, query, lake), digest, holdout.since)
 
         def champion_here(uri: str) -> HoldoutResult | str:
-            return result_of(uri, holdout, digest, query, lake)
+            return result_of(uri, holdout, digest, query, settings)
 
         judged = keep_result(run, result, settings.tracking.register_as, logged.version, champion_here)
         words += f"; {judged}" if judged else ""
@@ -109,7 +111,9 @@ def against_rivals(comparison: Comparison) -> dict[str, dict[str, float | None]]
     return found
 
 
-def result_of(uri: str, holdout: Holdout, digest: str, query: PredictiveQuery, lake: Lake) -> HoldoutResult | str:
+def result_of(
+    uri: str, holdout: Holdout, digest: str, query: PredictiveQuery, settings: Settings
+) -> HoldoutResult | str:
     """How a registered model does on a holdout that it was not evaluated on, or in a few words why nobody can tell.
 
     Args:
@@ -117,17 +121,27 @@ def result_of(uri: str, holdout: Holdout, digest: str, query: PredictiveQuery, l
         holdout: the examples.
         digest: see :func:`gnnscale.evaluation.holdout_digest`.
         query: bound query.
-        lake: holds the graph.
+        settings: of the run; where its lake is, and how it is opened, count.
     """
     if query.pseudo_timed_tables:
         return "it was evaluated on another holdout, and links without times have no anchor to ask it at"
     try:
-        model = open_registered(uri, lake)
-        if model.query.text != query.text:
-            return f"it answers another question: {model.query.text}"
-        return HoldoutResult.of(holdout.judge(model.answers_at(*holdout.asked), query, lake), digest)
-    except (GnnscaleError, MlflowException) as error:
-        return f"it was evaluated on another holdout, and can't be on this one: {error}"
+        kept = KeptModel.read(uri, settings.lake)
+        if kept.settings.query.text != query.text:
+            return f"it answers another question: {kept.settings.query.text}"
+        links, members = query.task_type.predicts_links, (kept.blend or {}).get("members", ())
+        if links and TREES in {member["name"] for member in members}:
+            return "it was evaluated on another holdout, and the trees of its blend are not kept with it"
+        model = BlendedRankingModel() if links else BlendedAnswerModel()
+        model.open(kept.settings, kept.weights, blend=kept.blend)
+        if isinstance(model, AnswerModel) and not holdout.has_classes(model.predictor.knowledge.shape.classes):
+            return "it was evaluated on another holdout, and its classes are not those of the labels now"
+        answers = model.answers_at(*holdout.asked)
+        return HoldoutResult.of(holdout.judge(answers, query, model.lake), digest, holdout.since)
+    except Exception as error:
+        # Somebody's model of another day: whatever is wrong with it is no fault of the one that was trained.
+        log.warning("%s can't be asked: %s", uri, mask_text(str(error)), exc_info=not isinstance(error, GnnscaleError))
+        return f"it was evaluated on another holdout, and can't be on this one: {mask_text(str(error))}"
 
 
 def keep_result(
@@ -160,7 +174,9 @@ def keep_result(
     else:
         known = None if before is None else HoldoutResult.from_dict(before)
         if known is not None and known.holdout != result.holdout:
-            here = champion_here(f"models:/{model}@champion")
+            # Its labels end where its own holdout begins.
+            learned = known.since is None or result.since is None or result.since < known.since
+            here = "it may have learned from this holdout" if learned else champion_here(f"models:/{model}@champion")
             if isinstance(here, str):
                 judged = Judgment("challenger", f"the champion can't be held against: {here}")
             else:

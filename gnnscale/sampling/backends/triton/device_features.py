@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from gnnscale.sampling.backends.triton.installed import tl, triton
-from gnnscale.sampling.backends.triton.placement import Location, chunks, dtype_of, place_array
+from gnnscale.sampling.backends.triton.placement import Location, dtype_of, place_array
+from gnnscale.sampling.narrow_features import column_scale, narrow
 from gnnscale.schema import ConfigError
 
 STORED = (torch.float32, torch.float16, torch.bfloat16, torch.int8, torch.int32)
@@ -106,28 +107,6 @@ def quantise_columns(values: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDA
         lambda part: narrow(part, torch.int8, torch.from_numpy(scale)),
     )
     return small.numpy(), scale
-
-
-def column_scale(values: NDArray[np.float32] | torch.Tensor) -> NDArray[np.float32]:
-    """Of each column, a 127th of its largest magnitude; 1 where that is zero, float32 ``[dims]``."""
-    largest = np.zeros(values.shape[1], np.float32)
-    for rows in chunks(values):
-        np.maximum(largest, np.abs(np.asarray(values[rows])).max(axis=0, initial=0), out=largest)
-    return np.where(largest > 0, largest / np.float32(127), np.float32(1)).astype(np.float32)
-
-
-def narrow(part: torch.Tensor, dtype: torch.dtype, scale: torch.Tensor | None) -> torch.Tensor:
-    """Some rows as they are stored.
-
-    Args:
-        part: float32 ``[rows, dims]``, or what has the type already.
-        dtype: to store them in.
-        scale: of int8, float32 ``[dims]``.
-    """
-    if dtype == torch.int8 and part.dtype != torch.int8:
-        assert scale is not None
-        part = (part / scale).round_().clamp_(-127, 127)
-    return part.to(dtype)
 
 
 def gather(table: FeatureTable, nodes: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:

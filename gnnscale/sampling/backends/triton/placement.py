@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gnnscale.sampling.narrow_features import chunks
 from gnnscale.schema import ConfigError, nearest
 
 Location = Literal["device", "pinned", "mapped"]
@@ -18,9 +19,6 @@ LOCATIONS: tuple[str, ...] = get_args(Location)
 
 _DEVICE_SHARE, _HOST_SHARE = 0.6, 0.5
 """Of what is free: the rest of the device is for the model and its batches, the rest of the host for all else."""
-
-CHUNK_BYTES = 1 << 26
-"""Of an array that are copied at once."""
 
 Key = tuple[str, str]
 """Whose array, and which of :class:`Placement`'s."""
@@ -197,13 +195,6 @@ def place_array(
         # What is mapped may not be written, which torch warns of; a copy of a part may.
         target[rows] = convert(torch.from_numpy(np.array(part)) if isinstance(part, np.ndarray) else part)
     return target
-
-
-def chunks(array: NDArray[Any] | torch.Tensor) -> Iterator[slice]:
-    """The rows of an array in parts of ``CHUNK_BYTES``."""
-    rows = max(1, CHUNK_BYTES * len(array) // max(1, array.nbytes))
-    for start in range(0, len(array), rows):
-        yield slice(start, start + rows)
 
 
 def dtype_of(array: NDArray[Any] | torch.Tensor) -> torch.dtype:
