@@ -12,14 +12,16 @@ from pathlib import Path
 
 import mlflow
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 from nbformat import NotebookNode
 
 import gnnscale as gs
 from gnnscale.config import bind_query, build_settings, plan_query_anchors
-from gnnscale.evaluation import HoldoutResult, evaluate_holdout
+from gnnscale.evaluation import BlendedRankingModel, HoldoutResult, evaluate_holdout
 from gnnscale.evaluation.link_holdout import LinkHoldout
+from gnnscale.inference import KeptModel
 from gnnscale.lake import Lake
 from gnnscale.pipeline.open_graph import open_graph
 from gnnscale.pipeline.stages.evaluate_and_report import result_of
@@ -158,6 +160,18 @@ def test_a_registered_model_is_asked_on_any_holdout_and_does_there_as_it_did(ran
             assert version.tags["gnnscale.result"] == f"{found.metric.name}={found.value:.6g}"
             before = result_of(f"models:/{name}/{version.version}", earlier, "before", query, settings)
             assert isinstance(before, HoldoutResult) and 0 < before.value != found.value
+        kept = KeptModel.read(f"models:/{name}/1", settings.lake)
+        nodes, anchors = holdout.asked
+        times = [int(anchors[0]) - 7 * 86_400, int(anchors[0])]
+        assert set(anchors) == {times[1]}
+
+        def opened(anchor: int | None) -> BlendedRankingModel:
+            return BlendedRankingModel().open(kept.settings, kept.weights, anchor, kept.blend)
+
+        # What is read for one anchor is not taken for the other.
+        together = opened(None).answers_at(np.tile(nodes, 2), np.repeat(times, len(nodes))).to_pandas()
+        apart = pd.concat([opened(time).answer(nodes) for time in times], ignore_index=True)
+        pd.testing.assert_frame_equal(together, apart, check_dtype=False)
         other = bind_query(build_settings(settings.model_dump(mode="json") | {"query": OTHER}), store.manifest)
         assert "it answers another question" in str(result_of(f"models:/{name}/1", holdout, "here", other, settings))
 

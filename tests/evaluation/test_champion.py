@@ -119,6 +119,19 @@ def test_the_champion_of_another_holdout_is_asked_on_this_one(
     assert str(client.get_model_version_by_alias(name, alias).version) == str(version)
 
 
+def test_a_champion_that_may_have_learned_from_the_holdout_is_not_asked(tracked: Path) -> None:
+    name, said = "main.shop.learned", ""
+    for value, holdout, since in ((0.2, "late", 200), (0.4, "early", 100)):
+        with start_run(*settings_of(tracked)) as run:
+            pass
+        client = mlflow.MlflowClient()
+        if holdout == "late":
+            client.create_registered_model(name)
+        version = client.create_model_version(name, (tracked / "mlartifacts").as_uri(), run.run_id).version
+        said = str(keep_result(run, result(value, holdout=holdout, since=since), name, str(version), never))
+    assert "is the challenger" in said and "it may have learned from this holdout" in said
+
+
 def test_versions_of_a_registered_model_get_their_aliases(tracked: Path) -> None:
     """In the registry itself; the versions are empty."""
     name, said = "main.shop.predictions", []
