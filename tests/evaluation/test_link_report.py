@@ -145,7 +145,7 @@ def test_figures_are_written_as_promised(page: str, full: LinkReport) -> None:
     mean = full.comparison.result("popularity").metrics["map@10"]
     assert f">{mean:.3f}<" in page
     assert "Recency-weighted frequency" in page
-    for text in ("1,357", "2,468", "9,753", "45.6 %", "2,345", "5,432", "6,543", "7,654", "8,765", "2.3", "3,456"):
+    for text in ("1,357", "2,468", "9,753", "45.7 %", "2,345", "5,432", "6,543", "7,654", "8,765", "2.3", "3,456"):
         assert f"<td>{text}</td>" in page
 
 

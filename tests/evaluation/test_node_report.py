@@ -156,7 +156,7 @@ def test_classes_are_shown_by_how_often_they_came_true():
 
 def test_values_in_words():
     assert label_rate(BINARY, [[1], [0], [0]]) == "33.3 % true"
-    assert label_rate(REGRESSION, [[0], [0], [6]]) == "mean 2.000, median 0.000, 66.6 % zero"
+    assert label_rate(REGRESSION, [[0], [0], [6]]) == "mean 2.000, median 0.000, 66.7 % zero"
     rate = label_rate(MULTICLASS, [[1], [1], [0], [-1]], ["a", "b"])
     assert rate == f"2 classes; most often b, 50.0 %, 25.0 % {UNSEEN}"
     assert label_rate(MULTILABEL, [[1, 0], [1, 1]], ["a", "b"]) == "1.500 classes each; most often a, 100 %"

@@ -107,6 +107,7 @@ except KeyboardInterrupt:
     command = ["unshare", "-rm", "sh", "-c", mounted, "sh", sys.executable, "-c", program]
     environment = {**os.environ, "TMPDIR": str(tmp_path / "small")}
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
+    assert len(done.stdout.splitlines()) == 2, done.stdout + done.stderr
     told, lost = done.stdout.splitlines()
     assert told.startswith("no space left on a disk; free are 0 MiB for the lake"), done.stderr
     assert lost == "('room on the disk of TMPDIR', 'it is full')"

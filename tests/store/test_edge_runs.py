@@ -199,7 +199,7 @@ def test_a_store_merges_the_runs_of_a_relation_and_samples_by_its_weights(shop, 
     for edge_type in manifest.edge_types:
         one, several = (store.adjacency(edge_type) for store in stores)
         assert_same(one, several)
-        assert isinstance(several.cumulative, np.memmap) and len(several.cumulative) == 401
+        assert isinstance(several.cumulative.base, np.memmap) and len(several.cumulative) == 401
     seeds = np.arange(products)
     blocks = [
         NeighborSampler(store, [{"products.together": 3}] * 2, strategy, backend=backend).sample(seeds)

@@ -78,7 +78,7 @@ def test_opening_again_reads_what_is_mapped_and_builds_nothing(shop, store):
     assert again.folder == store.folder
     assert {path: path.stat().st_mtime_ns for path in store.folder.rglob("*")} == stamps
     assert not [path for path in store.folder.iterdir() if path.is_dir() and path.name.startswith(".")]
-    assert isinstance(again.adjacency(store.edge_types()[0]).neighbors, np.memmap)
+    assert isinstance(again.adjacency(store.edge_types()[0]).neighbors.base, np.memmap)
 
 
 def test_a_cache_elsewhere_holds_the_same_graph(shop, store, tmp_path):

@@ -81,7 +81,7 @@ def test_no_training_sequence_reaches_past_the_validation_anchor(shop: SequenceS
     ends = source.ends[np.flatnonzero(source.examples.anchors == until)]
     assert (log.times[ends[ends > 0] - 1] <= until).all()
     # Nothing is copied: the log reads the store's own arrays.
-    assert isinstance(log.rows, np.memmap) and isinstance(log.targets, np.memmap)
+    assert isinstance(log.rows.base, np.memmap) and isinstance(log.targets.base, np.memmap)
 
 
 def test_parts_of_a_batch_add_up_to_the_whole(shop: SequenceShop) -> None:
