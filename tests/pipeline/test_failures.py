@@ -74,7 +74,8 @@ def test_an_error_that_java_can_t_say_any_more_is_no_further_one(tmp_path: Path)
 
 
 @pytest.mark.skipif(not has_small_disks(), reason="this user can't make a disk of its own")
-def test_a_full_disk_is_the_cause_of_whatever_else_fails(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ignored", [False, True], ids=["in front", "in a script's background"])
+def test_a_full_disk_is_the_cause_of_whatever_else_fails(tmp_path: Path, ignored: bool) -> None:
     program = f"""
 import tempfile, time
 from pathlib import Path
@@ -103,7 +104,8 @@ except KeyboardInterrupt:
     print(find_lost())
 """
     (tmp_path / "small").mkdir()
-    mounted = f'mount -t tmpfs -o size=4m tmpfs {tmp_path / "small"} && exec "$@"'
+    trap = "trap '' INT; " if ignored else ""
+    mounted = f'{trap}mount -t tmpfs -o size=4m tmpfs {tmp_path / "small"} && exec "$@"'
     command = ["unshare", "-rm", "sh", "-c", mounted, "sh", sys.executable, "-c", program]
     environment = {**os.environ, "TMPDIR": str(tmp_path / "small")}
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)

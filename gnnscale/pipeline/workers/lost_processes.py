@@ -51,12 +51,17 @@ def watched() -> Iterator[None]:
         # Whoever runs in the main thread does not wait for Ray.
         yield
         return
-    done = threading.Event()
+    done, before = threading.Event(), signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        # A script's shell has what it puts into the background ignore Ctrl-C, and so would this thread.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_watch, args=(done,), daemon=True).start()
     try:
         yield
     finally:
         done.set()
+        if before is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, before)
 
 
 def _watch(done: threading.Event) -> None:
