@@ -24,7 +24,7 @@ QUESTIONS = (
     "PREDICT COUNT(events.*, 0, 7, days) = 0 FOR EACH users.user_id WHERE COUNT(events.*, -30, 0, days) > 0",
     "PREDICT SUM(events.amount, 0, 7, days) FOR EACH users.user_id",
     "PREDICT AVG(events.amount, 0, 14, days) FOR EACH users.user_id",
-    "PREDICT FIRST(events.item_id, 0, 7, days) FOR EACH users.user_id",
+    "PREDICT FIRST(events.item_id, 0, 7, days) RANK TOP 2 FOR EACH users.user_id",
     "PREDICT LIST_DISTINCT(events.item_id, 0, 7, days) RANK TOP 3 FOR EACH users.user_id",
     "PREDICT users.age FOR EACH users.user_id",
     "PREDICT users.city FOR EACH users.user_id",
