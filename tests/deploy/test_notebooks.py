@@ -24,7 +24,7 @@ from gnnscale.evaluation.link_holdout import LinkHoldout
 from gnnscale.inference import KeptModel
 from gnnscale.lake import Lake
 from gnnscale.pipeline.open_graph import open_graph
-from gnnscale.pipeline.stages.evaluate_and_report import result_of
+from gnnscale.pipeline.stages.champion_gate import result_of
 from gnnscale.tracking import kept_store
 from gnnscale.tracking.lake_store import open_lake_store
 from tests.conftest import spark_settings

@@ -13,9 +13,9 @@ import pytest
 from gnnscale.evaluation import HoldoutResult, holdout_digest, judge
 from gnnscale.lake import Lake
 from gnnscale.metrics import Metric
-from gnnscale.pipeline.stages.evaluate_and_report import keep_result
+from gnnscale.pipeline.stages.champion_gate import keep_result
 from gnnscale.schema import LakeError
-from gnnscale.tracking import find_champion, start_run
+from gnnscale.tracking import Run, find_champion, start_run
 from tests.tracking.test_lake_store import settings_of
 
 MAP = Metric("map@10", "MAP@10", "")
@@ -84,6 +84,16 @@ def test_a_holdout_is_who_when_and_what_came_true(tmp_path: Path) -> None:
         holdout_digest(lake, "q")
 
 
+def empty_version(tracked: Path, name: str) -> tuple[Run, str]:
+    """A run, and a version of a registered model that is of it; the model is registered where it was not."""
+    with start_run(*settings_of(tracked)) as run:
+        pass
+    client = mlflow.MlflowClient()
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name)
+    return run, str(client.create_model_version(name, (tracked / "mlartifacts").as_uri(), run.run_id).version)
+
+
 def never(uri: str) -> str:
     raise AssertionError(f"{uri} was evaluated on this holdout before")
 
@@ -108,27 +118,17 @@ def test_the_champion_of_another_holdout_is_asked_on_this_one(
 
     name = f"main.shop.{alias}_{len(says)}"
     for value, holdout in ((0.9, "old"), (0.4, "new")):
-        with start_run(*settings_of(tracked)) as run:
-            pass
-        client = mlflow.MlflowClient()
-        if holdout == "old":
-            client.create_registered_model(name)
-        version = client.create_model_version(name, (tracked / "mlartifacts").as_uri(), run.run_id).version
-        said = str(keep_result(run, result(value, holdout=holdout), name, str(version), here))
+        run, version = empty_version(tracked, name)
+        said = str(keep_result(run, result(value, holdout=holdout), name, version, here))
     assert asked == [f"models:/{name}@champion"] and says in said
-    assert str(client.get_model_version_by_alias(name, alias).version) == str(version)
+    assert str(mlflow.MlflowClient().get_model_version_by_alias(name, alias).version) == version
 
 
 def test_a_champion_that_may_have_learned_from_the_holdout_is_not_asked(tracked: Path) -> None:
     name, said = "main.shop.learned", ""
     for value, holdout, since in ((0.2, "late", 200), (0.4, "early", 100)):
-        with start_run(*settings_of(tracked)) as run:
-            pass
-        client = mlflow.MlflowClient()
-        if holdout == "late":
-            client.create_registered_model(name)
-        version = client.create_model_version(name, (tracked / "mlartifacts").as_uri(), run.run_id).version
-        said = str(keep_result(run, result(value, holdout=holdout, since=since), name, str(version), never))
+        run, version = empty_version(tracked, name)
+        said = str(keep_result(run, result(value, holdout=holdout, since=since), name, version, never))
     assert "is the challenger" in said and "it may have learned from this holdout" in said
 
 

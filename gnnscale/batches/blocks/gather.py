@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gnnscale.arrays import reused_array, share_rows
-from gnnscale.sampling import prefetch_line
+from gnnscale.sampling import prefetch_line, read_only
 from gnnscale.schema import SchemaError
 
 AHEAD, LINE = 16, 64
@@ -36,8 +36,7 @@ def gather(features: NDArray[Any], nodes: NDArray[np.integer[Any]], threads: int
     # Sixteen-bit floats are not numba's; bits are all that is copied.
     bits = features.view(np.uint16) if features.dtype == np.float16 else features
     out = found.view(bits.dtype)
-    source = np.asarray(bits).view()
-    source.flags.writeable = False
+    source = read_only(bits)
     share_rows(len(flat), threads, lambda rows: _copy_rows(source, flat[rows], out[rows]))
     return found.reshape(*nodes.shape, features.shape[1])
 
@@ -62,8 +61,7 @@ def gather_pooled(
     nodes = np.ascontiguousarray(nodes)
     check_ids(nodes, len(features))
     found = np.zeros((len(nodes), features.shape[1]), np.float32)
-    source = np.asarray(features).view()
-    source.flags.writeable = False
+    source = read_only(features)
     share_rows(len(nodes), threads, lambda rows: _add_rows(source, nodes[rows], mean, found[rows]))
     return found
 

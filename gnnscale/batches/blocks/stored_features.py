@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gnnscale.arrays import reused_array, share_rows
 from gnnscale.batches.blocks.gather import AHEAD, LINE, check_ids, gather
-from gnnscale.sampling import chunks, column_scale, narrow, prefetch_line
+from gnnscale.sampling import chunks, column_scale, narrow, prefetch_line, read_only
 from gnnscale.schema import DataError
 
 SmallType = Literal["fp16", "bf16", "int8"]
@@ -85,8 +85,7 @@ class StoredFeatures:
         flat = np.ascontiguousarray(nodes).reshape(-1)
         check_ids(flat, len(self.values))
         found = reused_array((len(flat), self.shape[1]), np.float32)
-        source = self.values.view()
-        source.flags.writeable = False
+        source = read_only(self.values)
         copy = _copy_scaled if self.kind == "int8" else _copy_halves if self.kind == "fp16" else _copy_upper
         share_rows(len(flat), threads, lambda rows: copy(source, self.scale, flat[rows], found[rows]))
         return found.reshape(*nodes.shape, self.shape[1])
@@ -116,7 +115,7 @@ _half: Any = intrinsic(_half_of)
 
 @njit(nogil=True, cache=True, inline="always")
 def _ask(values, nodes, i):  # type: ignore[no-untyped-def]
-    """Have a row brought near that is copied some rows later."""
+    """Have a row brought near that is copied some rows later; ``gather`` does so by itself, which is faster there."""
     if i + AHEAD < len(nodes) and nodes[i + AHEAD] >= 0:
         channels = values.shape[1]
         for k in range(0, channels, LINE // values.itemsize):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import math
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
@@ -14,39 +12,33 @@ import gnnscale
 from gnnscale.config import Settings
 from gnnscale.evaluation import (
     MODEL,
-    TREES,
     BlendedAnswerModel,
     BlendedRankingModel,
     Comparison,
     Curve,
-    Holdout,
     HoldoutResult,
-    Judgment,
     ReportInputs,
     build_report,
     evaluate_holdout,
     holdout_digest,
-    judge,
     method_title,
     read_blend,
     render_report,
     rivals_of,
 )
-from gnnscale.inference import AnswerModel, KeptModel, log_model
+from gnnscale.inference import log_model
 from gnnscale.lake import Lake
+from gnnscale.pipeline.stages.champion_gate import keep_result, result_of
 from gnnscale.pipeline.stages.retrieve_stage import RETRIEVAL
 from gnnscale.pipeline.stages.train_stage import CURVES, trained_settings
 from gnnscale.query import AnchorPlan, PredictiveQuery
 from gnnscale.retrieval import IndexSetting, Recall
-from gnnscale.schema import GnnscaleError, mask_text
 from gnnscale.store import GraphStore, view_for
-from gnnscale.tracking import RESULT, Run, find_champion, last_run, read_result, set_alias
+from gnnscale.tracking import Run, last_run
 from gnnscale.training import FIGURES_BESIDE, metric_title
 
 if TYPE_CHECKING:
     from gnnscale.evaluation.comparison import Verdict
-
-log = logging.getLogger(__name__)
 
 EVALUATION = "evaluation_{query}"
 
@@ -109,84 +101,6 @@ def against_rivals(comparison: Comparison) -> dict[str, dict[str, float | None]]
         values = {"difference": gap.mean, "low": gap.interval.low, "high": gap.interval.high}
         found[name] = {key: None if math.isnan(value) else value for key, value in values.items()}
     return found
-
-
-def result_of(
-    uri: str, holdout: Holdout, digest: str, query: PredictiveQuery, settings: Settings
-) -> HoldoutResult | str:
-    """How a registered model does on a holdout that it was not evaluated on, or in a few words why nobody can tell.
-
-    Args:
-        uri: of the model.
-        holdout: the examples.
-        digest: see :func:`gnnscale.evaluation.holdout_digest`.
-        query: bound query.
-        settings: of the run; where its lake is, and how it is opened, count.
-    """
-    if query.pseudo_timed_tables:
-        return "it was evaluated on another holdout, and links without times have no anchor to ask it at"
-    try:
-        kept = KeptModel.read(uri, settings.lake)
-        if kept.settings.query.text != query.text:
-            return f"it answers another question: {kept.settings.query.text}"
-        links, members = query.task_type.predicts_links, (kept.blend or {}).get("members", ())
-        if links and TREES in {member["name"] for member in members}:
-            return "it was evaluated on another holdout, and the trees of its blend are not kept with it"
-        model = BlendedRankingModel() if links else BlendedAnswerModel()
-        model.open(kept.settings, kept.weights, blend=kept.blend)
-        if isinstance(model, AnswerModel) and not holdout.has_classes(model.predictor.knowledge.shape.classes):
-            return "it was evaluated on another holdout, and its classes are not those of the labels now"
-        answers = model.answers_at(*holdout.asked)
-        return HoldoutResult.of(holdout.judge(answers, query, model.lake), digest, holdout.since)
-    except Exception as error:
-        # Somebody's model of another day: whatever is wrong with it is no fault of the one that was trained.
-        log.warning("%s can't be asked: %s", uri, mask_text(str(error)), exc_info=not isinstance(error, GnnscaleError))
-        return f"it was evaluated on another holdout, and can't be on this one: {mask_text(str(error))}"
-
-
-def keep_result(
-    run: Run,
-    result: HoldoutResult,
-    model: str | None,
-    version: str | None,
-    champion_here: Callable[[str], HoldoutResult | str],
-) -> str | None:
-    """Keep how a model did with its run, and make its version the champion or the challenger of the registered model.
-
-    Args:
-        run: of the training.
-        result: of the model on the holdout.
-        model: registered name; None where it is not registered.
-        version: of the registered model.
-        champion_here: the result of the model of a URI on this holdout, or why there is none; asked where the champion
-            was evaluated on another one, as when new rows have come.
-
-    Returns:
-        What it has become and why, in one line; None where it is not registered.
-    """
-    champion = find_champion(model) if model else None
-    before = None if champion is None else read_result(champion)
-    run.log_text(json.dumps(result.to_dict()), RESULT)
-    if model is None or version is None:
-        return None
-    if champion is not None and champion.run_id == run.run_id:
-        judged = Judgment("champion", "the run's model was that before")
-    else:
-        known = None if before is None else HoldoutResult.from_dict(before)
-        if known is not None and known.holdout != result.holdout:
-            # Its labels end where its own holdout begins.
-            learned = known.since is None or result.since is None or result.since < known.since
-            here = "it may have learned from this holdout" if learned else champion_here(f"models:/{model}@champion")
-            if isinstance(here, str):
-                judged = Judgment("challenger", f"the champion can't be held against: {here}")
-            else:
-                judged = judge(result, here)
-        else:
-            judged = judge(result, known)
-    figure = f"{result.metric.name}={result.value:.6g}"
-    tags = {"gnnscale.holdout": result.holdout, "gnnscale.result": figure, "gnnscale.judgment": judged.reason}
-    set_alias(model, version, judged.alias, tags)
-    return f"version {version} of {model} is the {judged.alias}: {judged.reason}"
 
 
 def comparison_in_words(comparison: Comparison) -> str:
