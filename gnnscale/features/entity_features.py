@@ -6,22 +6,29 @@ is the number of whole days between it and the anchor. A decayed count is the su
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gnnscale.arrays import share_rows
-from gnnscale.features.event_rows import decode, read_events
-from gnnscale.features.relation import SHARES, EventColumn, Hidden, Relation, count_columns, plan_relations
+from gnnscale.features.event_rows import decode, named_rows, read_events
+from gnnscale.features.event_stretches import Stretches, known_counts, plan_stretches
+from gnnscale.features.relation import (
+    LATEST,
+    SHARES,
+    EventColumn,
+    Hidden,
+    Relation,
+    count_columns,
+    named_paths,
+    plan_relations,
+)
 from gnnscale.features.relation_kernel import relation_features
-from gnnscale.features.relation_names import DAY, relation_names
+from gnnscale.features.relation_names import DAY, kept_features, relation_names
 from gnnscale.schema import EdgeType, Link
 from gnnscale.store import ALWAYS, GraphStore
-
-EVENTS: Final = 1 << 20
-"""Events that are read at once, where one entity has no more."""
 
 Floats = NDArray[np.float32]
 
@@ -34,9 +41,11 @@ class EntityFeatures:
     and time since the last over that mean; events a day with any; recent windows against those of twice their length;
     rows that they name, each counted once; and of each numerical column sums, means, and sums a day, over windows and
     decayed (as raw values as far as their encoding keeps them; what is missing adds nothing). Of small categorical
-    columns, of the events and of rows that they name, the shares of the most frequent categories. Then the rows' own
-    columns and those of rows that they name, dates as ages in days, and, where rows have a time, their age. Of events
-    without times, only what needs none.
+    columns, of the events and of rows that they name, the shares of the most frequent categories. Then, in brief, the
+    same of the rows that those rows name, from their latest :data:`LATEST` events (of two links, NaN where the first
+    has more): of a loan, what its member did before it. Then the rows' own columns and those of rows that they name, or
+    that those name, dates as ages in days, and, where rows have a time, their age. Of events without times, only what
+    needs none.
 
     Args:
         store: the graph.
@@ -63,16 +72,15 @@ class EntityFeatures:
         self._kept: list[NDArray[np.int64]] = []
         names: list[str] = []
         for relation in self._relations:
-            found = relation_names(relation)
-            kept = [i for i, (_, timeless) in enumerate(found) if relation.timed or timeless]
+            kept, texts = kept_features(relation)
             self._kept.append(np.array(kept, np.int64))
-            names += [found[i][0] for i in kept]
-        links = [figures.link for figures in manifest.links if figures.link.table == table]
-        shown = [k for k in links if k.parent not in hidden_tables and (k.table, k.column) not in hidden_columns]
-        self._own: list[tuple[Link | None, EventColumn]] = []
-        self._codes: list[tuple[Link | None, EventColumn]] = []
-        for via in (None, *shown):
-            numbers, codes = count_columns(manifest, via.parent if via else table, hidden_columns)
+            names += texts
+        self._own: list[tuple[tuple[Link, ...], EventColumn]] = []
+        self._codes: list[tuple[tuple[Link, ...], EventColumn]] = []
+        paths = named_paths(manifest, table, hidden_columns, hidden_tables)
+        self._named_tables = Counter(path[-1].parent for path in paths)
+        for via in ((), *paths):
+            numbers, codes = count_columns(manifest, via[-1].parent if via else table, hidden_columns)
             self._own += [(via, column) for column in numbers]
             self._codes += [(via, column) for column in codes]
         names += [self._name(*own) for own in (*self._own, *self._codes)]
@@ -109,44 +117,58 @@ class EntityFeatures:
         anchors: NDArray[np.int32],
         out: Floats,
     ) -> None:
-        distinct, which = np.unique(nodes, return_inverse=True)
-        order = np.argsort(which, kind="stable")
-        bounds = np.searchsorted(which[order], np.arange(len(distinct) + 1))
+        adjacency = self._store.adjacency(EdgeType(relation.path[0], reverse=True))
+        if relation.up is None:
+            return self._of_events(relation, kept, plan_stretches(adjacency, nodes, anchors), anchors, out)
+        named = named_rows(self._store, relation.up, nodes)
+        # A row is among those that name the row that it names: what counts is what was before it.
+        times = anchors - np.int32(relation.returns)
+        told = named >= 0
+        if len(relation.path) > 1:
+            told[told] = known_counts(adjacency, named[told], times[told]) <= LATEST
+        # Rows that name the same one at the same anchor share what is known of it.
+        key = (named[told] << 32) + (times[told].astype(np.int64) - ALWAYS)
+        distinct, which = np.unique(key, return_inverse=True)
+        parents, times = distinct >> 32, ((distinct & 0xFFFFFFFF) + ALWAYS).astype(np.int32)
+        found = np.empty((len(distinct), len(kept)), np.float32)
+        self._of_events(relation, kept, plan_stretches(adjacency, parents, times, LATEST), times, found)
+        out[~told], out[told] = np.nan, found[which]
+
+    def _of_events(
+        self,
+        relation: Relation,
+        kept: NDArray[np.int64],
+        stretches: Stretches,
+        anchors: NDArray[np.int32],
+        out: Floats,
+    ) -> None:
         categories = np.array([min(SHARES, len(c.feature.categories)) for c in relation.categories], np.int64)
-        width = len(relation_names(relation))
-        for first, last in self._parts(relation, distinct):
-            rows = order[bounds[first] : bounds[last]]
-            events = read_events(self._store, relation, distinct[first:last])
-            part = np.empty((len(rows), width), np.float32)
+        width, most = len(relation_names(relation)), LATEST if relation.up else np.iinfo(np.int64).max
+        for part, rows in stretches.parts():
+            events = read_events(self._store, relation, stretches.start[part], stretches.stop[part])
+            found = np.empty((len(rows), width), np.float32)
             arrays = (events.indptr, events.stamps, events.values, events.codes, events.parents, events.named)
-            entity, times = which[rows] - first, anchors[rows]
+            entity, times = stretches.of[rows] - part.start, anchors[rows]
 
             def work(own: slice) -> None:
-                relation_features(*arrays, categories, entity[own], times[own], part[own])  # noqa: B023
+                relation_features(*arrays, categories, most, entity[own], times[own], found[own])  # noqa: B023
 
             share_rows(len(rows), self._threads, work)
-            out[rows] = part if len(kept) == width else part[:, kept]
+            out[rows] = found if len(kept) == width else found[:, kept]
 
-    def _parts(self, relation: Relation, distinct: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-        """Stretches of the entities that together have no more than :data:`EVENTS` events."""
-        degrees = self._store.adjacency(EdgeType(relation.path[0], reverse=True)).indptr
-        total = np.cumsum(np.asarray(degrees[distinct + 1]) - np.asarray(degrees[distinct]))
-        first = 0
-        while first < len(distinct):
-            before = total[first - 1] if first else 0
-            last = max(first + 1, int(np.searchsorted(total, before + EVENTS, side="right")))
-            yield first, last
-            first = last
-
-    def _name(self, via: Link | None, column: EventColumn) -> str:
-        name = f"{via.parent if via else self._table}.{column.feature.column}"
+    def _name(self, via: tuple[Link, ...], column: EventColumn) -> str:
+        table = via[-1].parent if via else self._table
+        name = f"{table}.{column.feature.column}"
+        if via and self._named_tables[table] > 1:
+            # Both teams of a match are teams.
+            name = f"{'>'.join(link.column for link in via)}>{name}"
         return f"age({name})" if column.feature.type == "timestamp" else name
 
     def _own_columns(self, nodes: NDArray[np.int64], anchors: NDArray[np.int32]) -> Iterator[NDArray[np.float64]]:
         origin = self._store.manifest.origin
         for via, column in self._own:
             rows, linked = self._named(via, nodes)
-            table = via.parent if via else self._table
+            table = via[-1].parent if via else self._table
             encoded = np.asarray(self._store.features(table).numerical[rows, column.place])
             value = encoded.astype(np.float64)
             if column.feature.type == "timestamp":
@@ -154,19 +176,14 @@ class EntityFeatures:
             yield np.where(linked, value, np.nan)
         for via, column in self._codes:
             rows, linked = self._named(via, nodes)
-            table = via.parent if via else self._table
+            table = via[-1].parent if via else self._table
             yield np.where(linked, self._store.features(table).categorical[rows, column.place], 0).astype(np.float64)
 
-    def _named(self, via: Link | None, nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    def _named(self, via: tuple[Link, ...], nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The rows whose columns are read, and whether there are any."""
-        if via is None:
-            return nodes, np.ones(len(nodes), bool)
-        adjacency = self._store.adjacency(EdgeType(via, reverse=False))
-        start = np.asarray(adjacency.indptr[nodes])
-        linked = np.asarray(adjacency.indptr[nodes + 1]) > start
-        rows = np.zeros(len(nodes), np.int64)
-        rows[linked] = adjacency.neighbors[start[linked]]
-        return rows, linked
+        for link in via:
+            nodes = named_rows(self._store, link, nodes)
+        return np.maximum(nodes, 0), nodes >= 0
 
     def _ages(self, nodes: NDArray[np.int64], anchors: NDArray[np.int32]) -> Iterator[NDArray[np.float64]]:
         if self._aged:

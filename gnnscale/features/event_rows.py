@@ -44,18 +44,18 @@ class EventRows:
     named: NDArray[np.int64]
 
 
-def read_events(store: GraphStore, relation: Relation, entities: NDArray[np.int64]) -> EventRows:
-    """All events of some entities along a relation.
+def read_events(store: GraphStore, relation: Relation, start: NDArray[np.int64], stop: NDArray[np.int64]) -> EventRows:
+    """Events of some entities along a relation.
 
     Args:
         store: the graph.
         relation: of the entities' table.
-        entities: node ids, int64 ``[n]``.
+        start, stop: which edges of the relation's first link are each entity's, int64 ``[n]``.
     """
-    indptr, events, stamps = _events(store.adjacency(EdgeType(relation.path[0], reverse=True)), entities)
+    indptr, events, stamps = _events(store.adjacency(EdgeType(relation.path[0], reverse=True)), start, stop)
     for link in relation.path[1:]:
         indptr, events, stamps = _behind(store.adjacency(EdgeType(link, reverse=True)), indptr, events, stamps)
-    rows = {link: _named_rows(store, link, events) for link in relation.parents}
+    rows = {link: named_rows(store, link, events) for link in relation.parents}
     values = np.empty((len(events), len(relation.numbers)))
     for i, column in enumerate(relation.numbers):
         values[:, i] = _read(store, relation.table, column, events, rows, _decoded)
@@ -71,6 +71,23 @@ def read_events(store: GraphStore, relation: Relation, entities: NDArray[np.int6
     return EventRows(indptr, stamps, values, codes, parents, named)
 
 
+def named_rows(store: GraphStore, link: Link, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The row that each row names by a foreign key, int64 ``[rows]``; -1 for none, and for none of none.
+
+    Args:
+        store: the graph.
+        link: the foreign key.
+        rows: node ids, int64 ``[rows]``; -1 for none.
+    """
+    adjacency = store.adjacency(EdgeType(link, reverse=False))
+    at = np.maximum(rows, 0)
+    start = np.asarray(adjacency.indptr[at])
+    linked = (rows >= 0) & (np.asarray(adjacency.indptr[at + 1]) > start)
+    found = np.full(len(rows), -1, np.int64)
+    found[linked] = adjacency.neighbors[start[linked]]
+    return found
+
+
 def decode(encoded: NDArray[np.float32], feature: FeatureManifest) -> NDArray[np.float64]:
     """Raw values of an encoded numerical column, as far as their encoding keeps them; NaN where one is missing.
 
@@ -84,11 +101,10 @@ def decode(encoded: NDArray[np.float32], feature: FeatureManifest) -> NDArray[np
 
 
 def _events(
-    adjacency: Adjacency, nodes: NDArray[np.int64]
+    adjacency: Adjacency, start: NDArray[np.int64], stop: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
-    """Neighbors of some nodes: where those of each begin ``[nodes + 1]``, their ids and their times."""
-    start, stop = np.asarray(adjacency.indptr[nodes]), np.asarray(adjacency.indptr[nodes + 1])
-    indptr = np.zeros(len(nodes) + 1, np.int64)
+    """Neighbors along stretches of edges: where those of each begin ``[n + 1]``, their ids and their times."""
+    indptr = np.zeros(len(start) + 1, np.int64)
     np.cumsum(stop - start, out=indptr[1:])
     at = np.arange(indptr[-1]) + np.repeat(start - indptr[:-1], stop - start)
     return indptr, np.asarray(adjacency.neighbors[at]).astype(np.int64), np.asarray(adjacency.times[at])
@@ -98,7 +114,8 @@ def _behind(
     adjacency: Adjacency, indptr: NDArray[np.int64], events: NDArray[np.int64], stamps: NDArray[np.int32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
     """The rows that name the events; each holds from when both it and its event do."""
-    within, rows, times = _events(adjacency, events)
+    start, stop = np.asarray(adjacency.indptr[events]), np.asarray(adjacency.indptr[events + 1])
+    within, rows, times = _events(adjacency, start, stop)
     counts = np.diff(within)
     times = np.maximum(times, np.repeat(stamps, counts))
     entity = np.repeat(np.repeat(np.arange(len(indptr) - 1), np.diff(indptr)), counts)
@@ -106,16 +123,6 @@ def _behind(
     bounds = np.zeros(len(indptr), np.int64)
     np.cumsum(np.bincount(entity, minlength=len(indptr) - 1), out=bounds[1:])
     return bounds, rows[order], times[order]
-
-
-def _named_rows(store: GraphStore, link: Link, events: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The row that each event names, int64 ``[events]``; -1 for none."""
-    adjacency = store.adjacency(EdgeType(link, reverse=False))
-    start = np.asarray(adjacency.indptr[events])
-    linked = np.asarray(adjacency.indptr[events + 1]) > start
-    found = np.full(len(events), -1, np.int64)
-    found[linked] = adjacency.neighbors[start[linked]]
-    return found
 
 
 def _read(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -14,6 +14,12 @@ MOST_COLUMNS: Final = 12
 
 MOST_CATEGORIES: Final = 40
 """A categorical column with more is no small one: shares of its categories tell of a few entities each."""
+
+MOST_FROM_PARENTS: Final = 12
+"""Relations of the rows that a table's rows name, nearest first; each makes some hundred features."""
+
+LATEST: Final = 4_096
+"""Events of a row that others name that are counted, the latest: all that name it share one that millions name."""
 
 SHARES: Final = 10
 """Categories of a small column whose shares are features: the most frequent ones."""
@@ -44,7 +50,7 @@ class EventColumn:
 
 @dataclass(frozen=True)
 class Relation:
-    """Events of the rows of a table.
+    """Events of the rows of a table, or of rows that those name.
 
     Args:
         path: links, each followed from the parent to the rows that name it: one, or two.
@@ -52,6 +58,8 @@ class Relation:
         categories: small categorical columns whose shares are taken.
         parents: links to other rows that the events name, which are counted once each.
         timed: whether the events have times.
+        up: foreign key that is followed first, from the rows to those that they name; None where the path begins at
+            the rows themselves.
     """
 
     path: tuple[Link, ...]
@@ -59,6 +67,12 @@ class Relation:
     categories: tuple[EventColumn, ...] = ()
     parents: tuple[Link, ...] = ()
     timed: bool = True
+    up: Link | None = None
+
+    @property
+    def returns(self) -> bool:
+        """Whether the path leads back to the rows that it came from, so that each meets itself."""
+        return self.up == self.path[0]
 
     @property
     def table(self) -> str:
@@ -67,14 +81,18 @@ class Relation:
 
     @cached_property
     def name(self) -> str:
-        """The links' names, as in ``purchases.customer_id``, from the entity on."""
-        return "/".join(link.name for link in self.path)
+        """The links' names, as in ``purchases.customer_id``, from the entity on; ``>`` follows one that goes up."""
+        down = "/".join(link.name for link in self.path)
+        return f"{self.up.column}>{down}" if self.up else down
 
 
 def plan_relations(
     manifest: GraphManifest, table: str, hidden_columns: Hidden = (), hidden_tables: Collection[str] = ()
 ) -> tuple[Relation, ...]:
     """The relations of a table's rows: of every link that points at it, and of every link that points at those rows.
+
+    Then the same of the rows that its rows name: first what else names them along the same link, such as the other
+    loans of a loan's member, then along others, then what names those, up to :data:`MOST_FROM_PARENTS`.
 
     Args:
         manifest: of the graph.
@@ -87,7 +105,7 @@ def plan_relations(
     for first in seen.links_to(table):
         found.append(seen.relation((first,)))
         found += [seen.relation((first, second)) for second in seen.links_to(first.table)]
-    return tuple(found)
+    return (*found, *seen.from_parents(table))
 
 
 def count_columns(
@@ -100,6 +118,23 @@ def count_columns(
         return tuple(EventColumn(None, i, f) for i, f in enumerate(features) if (table, f.column) not in hidden)
 
     return kept(figures.numerical), kept(figures.categorical)
+
+
+def named_paths(
+    manifest: GraphManifest, table: str, hidden_columns: Hidden = (), hidden_tables: Collection[str] = ()
+) -> tuple[tuple[Link, ...], ...]:
+    """Foreign keys of a table's rows, and each followed by those of the rows that it names, but not back to the table.
+
+    Args:
+        manifest: of the graph.
+        table: whose rows are asked of.
+        hidden_columns: columns that must not be used; a hidden foreign key is not followed.
+        hidden_tables: tables that must not be used.
+    """
+    seen = _Seen(manifest, frozenset(hidden_columns), frozenset(hidden_tables))
+    near = seen.links_of(table)
+    far = [(first, then) for first in near for then in seen.links_of(first.parent) if then.parent != table]
+    return (*((link,) for link in near), *far)
 
 
 @dataclass(frozen=True)
@@ -118,10 +153,20 @@ class _Seen:
         links = (figures.link for figures in self.manifest.links)
         return [link for link in links if link.parent == table and self._shows(link)]
 
+    def links_of(self, table: str) -> list[Link]:
+        links = (figures.link for figures in self.manifest.links)
+        return [link for link in links if link.table == table and self._shows(link)]
+
+    def from_parents(self, table: str) -> list[Relation]:
+        ups = self.links_of(table)
+        near = [(up, (first,)) for up in ups for first in self.links_to(up.parent)]
+        near.sort(key=lambda found: found[1] != (found[0],))
+        far = [(up, (*path, second)) for up, path in near for second in self.links_to(path[0].table)]
+        return [replace(self.relation(path), up=up) for up, path in (near + far)[:MOST_FROM_PARENTS]]
+
     def relation(self, path: tuple[Link, ...]) -> Relation:
         table = path[-1].table
-        links = (figures.link for figures in self.manifest.links)
-        parents = tuple(link for link in links if link.table == table and link != path[-1] and self._shows(link))
+        parents = tuple(link for link in self.links_of(table) if link != path[-1])
         numbers, categories = self._columns(table, None)
         for link in parents:
             more = self._columns(link.parent, link)

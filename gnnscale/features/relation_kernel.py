@@ -29,7 +29,7 @@ from gnnscale.features.tally import (
 
 
 @njit(nogil=True, cache=True)
-def relation_features(indptr, stamps, values, codes, parents, named, categories, entity, anchors, out):  # type: ignore[no-untyped-def]
+def relation_features(indptr, stamps, values, codes, parents, named, categories, most, entity, anchors, out):  # type: ignore[no-untyped-def]
     """Write the features that :func:`gnnscale.features.relation_names.relation_names` names.
 
     Each example is computed by itself, so that which others stand beside it changes no bit.
@@ -37,6 +37,7 @@ def relation_features(indptr, stamps, values, codes, parents, named, categories,
     Args:
         indptr, stamps, values, codes, parents, named: of :class:`gnnscale.features.event_rows.EventRows`.
         categories: shares of each categorical column, int64 ``[columns]``.
+        most: events of an example that count, the latest.
         entity: which of the entities each example is of, int64 ``[examples]``.
         anchors: seconds after the graph's origin, int32 ``[examples]``.
         out: float32 ``[examples, features]``, filled.
@@ -55,7 +56,9 @@ def relation_features(indptr, stamps, values, codes, parents, named, categories,
         start_tally(tally)
         sums[:], missing[:], shares[:], distinct[:] = 0, 0, 0, 0
         low, anchor, now = indptr[entity[row]], np.int64(anchors[row]), 0
-        for place in range(known_events(stamps, low, indptr[entity[row] + 1], anchor) - 1, low - 1, -1):
+        high = known_events(stamps, low, indptr[entity[row] + 1], anchor)
+        low = max(low, high - most)
+        for place in range(high - 1, low - 1, -1):
             age, reach = weigh(stamps[place], anchor, weights)
             now += age == 0
             add_event(tally, age, reach, weights, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from gnnscale.features.relation import SHARES, Relation
 
@@ -26,32 +26,69 @@ PERIODS: Final = (*(f"{days}d" for days in WINDOWS), "all")
 SHARE_HALF_LIFE: Final = 3
 """Place of the half-life of shares of categories."""
 
-Names = list[tuple[str, bool]]
-"""Each with whether it says something of events that have no times."""
+BRIEF: Final = (28, 60, 90)
+"""Days of the windows and half-lives that are kept of rows that others name."""
 
 
-def relation_names(relation: Relation) -> Names:
-    """Names of the features of a relation, such as ``count(purchases.customer_id, 28d)``."""
+class FeatureName(NamedTuple):
+    """A feature of a relation.
+
+    Args:
+        text: such as ``count(purchases.customer_id, 28d)``.
+        timeless: whether it says something of events that have no times.
+        brief: whether it is kept of the events of rows that the entity's rows name.
+    """
+
+    text: str
+    timeless: bool = False
+    brief: bool = False
+
+
+def kept_features(relation: Relation) -> tuple[list[int], list[str]]:
+    """Places of the features that are kept of a relation among those that the kernel writes, and their names."""
+    kept = [
+        (place, name.text)
+        for place, name in enumerate(relation_names(relation))
+        if (relation.timed or name.timeless) and (name.brief or not relation.up)
+    ]
+    return [place for place, _ in kept], [text for _, text in kept]
+
+
+def relation_names(relation: Relation) -> list[FeatureName]:
+    """Names of all features of a relation, in the order in which the kernel writes them."""
     own = relation.name
-    names: Names = [(f"{kind}({own}, {p})", _timeless(kind, p)) for kind in ("count", "active_days") for p in PERIODS]
-    names += [(f"{what}({own})", False) for what in EVENT_FIGURES]
-    names += [(f"{kind}({own}, half {h}d)", False) for kind in ("count", "active_days") for h in HALF_LIVES]
-    names += [(f"per_day({own}, {PERIODS[w]})", False) for w in LONG]
-    names += [(f"trend({own}, {WINDOWS[w]}d)", False) for w in TRENDS]
-    names += [(f"day_trend({own}, {WINDOWS[w]}d)", False) for w in TRENDS]
+    names = [
+        FeatureName(f"{kind}({own}, {p})", kind == "count" and p == "all", p in _BRIEF_PERIODS)
+        for kind in ("count", "active_days")
+        for p in PERIODS
+    ]
+    names += [FeatureName(f"{what}({own})", brief=what != "now") for what in EVENT_FIGURES]
+    names += [
+        FeatureName(f"{kind}({own}, half {h}d)", brief=h in BRIEF)
+        for kind in ("count", "active_days")
+        for h in HALF_LIVES
+    ]
+    names += [FeatureName(f"per_day({own}, {PERIODS[w]})") for w in LONG]
+    names += [FeatureName(f"trend({own}, {WINDOWS[w]}d)", brief=WINDOWS[w] == BRIEF[0]) for w in TRENDS]
+    names += [FeatureName(f"day_trend({own}, {WINDOWS[w]}d)") for w in TRENDS]
     for link in relation.parents:
-        names += [(f"distinct({own}, {link.column}, {PERIODS[w]})", PERIODS[w] == "all") for w in LONG]
+        periods = (PERIODS[w] for w in LONG)
+        names += [FeatureName(f"distinct({own}, {link.column}, {p})", p == "all", p == "all") for p in periods]
     for column in relation.numbers:
-        what = f"{own}, {column.name}"
-        names += [(f"sum({what}, {p})", p == "all") for p in PERIODS]
-        names += [(f"sum({what}, half {h}d)", False) for h in HALF_LIVES]
-        names += [(f"mean({what}, {PERIODS[w]})", PERIODS[w] == "all") for w in LONG]
-        names += [(f"mean({what}, half {h}d)", False) for h in HALF_LIVES]
-        names += [(f"per_day({what}, {PERIODS[w]})", False) for w in LONG]
-        names += [(f"trend({what}, {WINDOWS[w]}d)", False) for w in TRENDS]
+        names += _names_of_number(f"{own}, {column.name}")
     for column in relation.categories:
         known = column.feature.categories[:SHARES]
-        names += [(f"share({own}, {column.name}={value})", True) for value in known]
+        names += [FeatureName(f"share({own}, {column.name}={value})", True, True) for value in known]
+    return names
+
+
+def _names_of_number(what: str) -> list[FeatureName]:
+    names = [FeatureName(f"sum({what}, {p})", p == "all", p in _BRIEF_PERIODS) for p in PERIODS]
+    names += [FeatureName(f"sum({what}, half {h}d)") for h in HALF_LIVES]
+    names += [FeatureName(f"mean({what}, {PERIODS[w]})", PERIODS[w] == "all", True) for w in LONG]
+    names += [FeatureName(f"mean({what}, half {h}d)", brief=h in BRIEF) for h in HALF_LIVES]
+    names += [FeatureName(f"per_day({what}, {PERIODS[w]})") for w in LONG]
+    names += [FeatureName(f"trend({what}, {WINDOWS[w]}d)") for w in TRENDS]
     return names
 
 
@@ -66,6 +103,4 @@ EVENT_FIGURES: Final = (
 )
 """Events stamped exactly at the anchor; and of distinct days with events: days since, and days between."""
 
-
-def _timeless(kind: str, period: str) -> bool:
-    return kind == "count" and period == "all"
+_BRIEF_PERIODS: Final = (*(f"{days}d" for days in BRIEF), "all")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gnnscale.features import EntityFeatures
+from gnnscale.features import EntityFeatures, entity_features, event_stretches
 from gnnscale.schema import EdgeType, FeatureManifest, GraphManifest, LinkManifest, TableManifest
 from gnnscale.store import ALWAYS, GraphStore
 from tests.gpu.graphs import csr
@@ -144,3 +144,95 @@ def test_rows_stamped_at_the_anchor_are_known_then(drawn, store) -> None:
     assert before[now] == 0 and at[now] == 1
     count = place["count(purchases.customer_id, all)"]
     assert at[count] == before[count] + 1
+
+
+BACK = "customer_id>purchases.customer_id"
+
+
+def before(drawn, row: int, anchor: int) -> pd.DataFrame:
+    """Purchases of the customer of a purchase that are stamped before an anchor, the latest first."""
+    frame = pd.DataFrame({name: drawn[name] for name in ("customer", "product", "time", "amount")})
+    frame = frame.assign(age=anchor - frame["time"], kind=drawn["kind"][frame["product"]])
+    frame["amount"] = frame["amount"].where(frame["amount"] != 0)
+    mine = frame[(frame["customer"] == drawn["customer"][row]) & (frame["age"] > 0)]
+    return mine.sort_values("age", kind="stable")
+
+
+@pytest.mark.parametrize("latest", [4_096, 5])
+def test_what_else_names_the_row_that_a_row_names(drawn, store, latest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entity_features, "LATEST", latest)
+    features = EntityFeatures(store, "purchases", threads=2)
+    rows = np.tile(np.arange(0, PURCHASES, 9), 2)
+    own = drawn["time"][rows].astype(np.int32)
+    anchors = np.where(np.arange(len(rows)) < len(rows) // 2, own, own + 5 * DAY).astype(np.int32)
+    table = pd.DataFrame(features.compute(rows, anchors), columns=features.names)
+    most = 0
+    for at, (row, anchor) in enumerate(zip(rows, anchors.astype(np.int64), strict=True)):
+        got, every = table.loc[at], before(drawn, row, anchor)
+        # Windows end a second before, and days are counted from there.
+        mine = every.head(latest).assign(age=lambda frame: frame["age"] - 1)
+        recent, most = mine[mine["age"] < 28 * DAY], max(most, len(every))
+        assert got[f"count({BACK}, all)"] == len(mine)
+        assert got[f"count({BACK}, 28d)"] == len(recent)
+        assert got[f"days_since_last({BACK})"] == pytest.approx(mine["age"].min() / DAY, nan_ok=True)
+        assert got[f"sum({BACK}, amount, 28d)"] == pytest.approx(recent["amount"].sum())
+        assert got[f"mean({BACK}, amount, all)"] == pytest.approx(mine["amount"].mean(), nan_ok=True)
+        assert got[f"distinct({BACK}, product_id, all)"] == mine["product"].nunique()
+        # Of the product: also purchases at the same moment count only for others' products.
+        bought = (drawn["product"] == drawn["product"][row]) & (drawn["time"] < anchor)
+        assert got["count(product_id>purchases.product_id, all)"] == min(bought.sum(), latest)
+    assert most > 20
+    assert not any(name.startswith("now(") and ">" in name for name in features.names)
+    # Bits do not depend on what stands beside a row.
+    alone = np.concatenate([features.compute(rows[i : i + 1], anchors[i : i + 1]) for i in range(len(rows))])
+    assert np.array_equal(table.to_numpy(np.float32), alone, equal_nan=True)
+
+
+def test_what_two_links_from_the_row_that_a_row_names_have(drawn, store, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"count(shop_id>{PATH}, 28d)"
+    features = EntityFeatures(store, "customers")
+    customers, anchors = np.arange(CUSTOMERS).repeat(3), np.tile([20, 45, 80], CUSTOMERS).astype(np.int32) * DAY
+    found = features.compute(customers, anchors)[:, features.names.index(name)]
+    wanted = np.empty(len(customers))
+    members = np.empty(len(customers))
+    for at, (customer, anchor) in enumerate(zip(customers, anchors.astype(int), strict=True)):
+        mine = seen(drawn, drawn["shop"][customer], anchor)
+        # They are reached by the way that leads back, which ends a second before.
+        wanted[at] = ((mine["age"] > 0) & (mine["age"] <= 28 * DAY)).sum()
+        members[at] = ((drawn["shop"] == drawn["shop"][customer]) & (drawn["joined"] < anchor)).sum()
+    assert found.tolist() == wanted.tolist() and wanted.max() > 20
+    most = int(np.median(members))
+    monkeypatch.setattr(entity_features, "LATEST", most)
+    short = EntityFeatures(store, "customers").compute(customers, anchors)[:, features.names.index(name)]
+    assert np.isnan(short).tolist() == (members > most).tolist()
+    few = members <= most
+    # Each customer's purchases are among the latest of a shop, if those are few enough.
+    assert (short[few] <= np.minimum(wanted[few], most)).all() and few.any() and not few.all()
+
+
+def test_columns_of_rows_that_named_rows_name(drawn, store) -> None:
+    features = EntityFeatures(store, "purchases")
+    assert "products.kind" in features.names and "shop_id>purchases.customer_id" not in features.names
+    hidden = EntityFeatures(store, "purchases", {("purchases", "customer_id")})
+    assert not any("customer" in name for name in hidden.names)
+    assert not any("products" in name for name in EntityFeatures(store, "purchases", (), {"products"}).names)
+
+
+def test_stretches_of_a_row_that_many_name_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_stretches, "EVENTS", 100)
+    rng = np.random.default_rng(0)
+    sizes = np.array([1_000, 3, 0, 250])
+    source = np.repeat(np.arange(4), sizes)
+    times = np.concatenate([np.sort(rng.integers(0, 500, size)) for size in sizes])
+    adjacency = csr(source, np.arange(len(source)), times, 4)
+    nodes, anchors = rng.integers(0, 4, 300), rng.integers(-5, 505, 300).astype(np.int32)
+    found = event_stretches.plan_stretches(adjacency, nodes, anchors, 20)
+    length = found.stop - found.start
+    assert length.max() <= 120 and len(length) > 10
+    begin, end = adjacency.indptr[nodes], np.empty(300, int)
+    for i in range(300):
+        end[i] = begin[i] + ((source == nodes[i]) & (times <= anchors[i])).sum()
+    assert (found.start[found.of] <= np.maximum(begin, end - 20)).all() and (found.stop[found.of] >= end).all()
+    parts = list(found.parts())
+    assert sorted(np.concatenate([rows for _, rows in parts]).tolist()) == list(range(300))
+    assert [part.start for part, _ in parts[1:]] == [part.stop for part, _ in parts[:-1]]

@@ -24,6 +24,7 @@ from gnnscale.config import (
 )
 from gnnscale.etl.graph.graph_stage import build_graph
 from gnnscale.etl.labels.label_stage import build_labels, describe_labels
+from gnnscale.evaluation.baselines.fitted_baselines import FittedBaselines
 from gnnscale.features import EntityFeatures
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery, Split, explain
@@ -192,6 +193,30 @@ def test_what_happens_after_a_row_changes_nothing_that_its_answer_is_made_of(ban
         told = EntityBatchBuilder(store, query, SamplingSettings(), 5, 8).build(late).sums
         disputed |= not torch.equal(told, EntityBatchBuilder(store, query, SamplingSettings(), 5, 8).build(one).sums)
     assert disputed
+
+
+def test_rows_are_told_by_what_was_known_of_their_member(bank: Bank) -> None:
+    query, store = bank.query(), bank.store
+    found = FittedBaselines(bank.settings(), bank.lake, store, query)
+    # Of a row at its own time there is no window before it that anything came true in.
+    assert list(found.baselines) == ["base_rate", "boosted_trees"]
+    features = EntityFeatures(store, "orders", query.hidden_columns, query.hidden_tables)
+    assert not any("fraud" in name for name in features.names)
+    own = (seconds(bank.orders["at"]) - bank.manifest.origin).astype(np.int32)
+    table = pd.DataFrame(features.compute(np.arange(ORDERS), own), columns=features.names)
+    # An order that is older than the row of its member is known of that member from when the row is there.
+    ids = bank.lake.read("ids_members").to_pandas().astype({"key": int}).set_index("key")["node_id"]
+    since = np.maximum(own, store.features("members").times[bank.orders["mid"].map(ids)])
+    disputed = bank.lake.read("edges_disputes_oid").to_pandas()
+    opened = dict(zip(disputed["target"], disputed["time"] - bank.manifest.origin, strict=True))
+    most = 0
+    for row, (member, now) in enumerate(zip(bank.orders["mid"], own, strict=True)):
+        before = np.flatnonzero((bank.orders["mid"] == member) & (since < now))
+        assert table.loc[row, "count(mid>orders.mid, all)"] == len(before)
+        known = sum(opened.get(other, now) < now for other in before)
+        assert table.loc[row, "count(mid>orders.mid/disputes.oid, all)"] == known
+        most = max(most, known)
+    assert most > 3
 
 
 def labels_of(bank: Bank, spark: SparkSession, text: str, name: str, **more: Any) -> pd.DataFrame:

@@ -100,10 +100,12 @@ class NodeBaseline(Baseline):
     Args:
         make: from the task type, the number of classes and a seed to the baseline, not yet fitted.
         needs_pairs: answers for which it needs the features of an entity and each class.
+        needs_past: whether it says nothing of its own where no example tells what was true before it.
     """
 
     make: Callable[[TaskSpec, int, int], TaskBaseline]
     needs_pairs: tuple[str, ...] = ()
+    needs_past: bool = False
 
 
 def _no_options(settings: Settings) -> dict[str, Any]:
@@ -211,7 +213,9 @@ def find_baselines(task: TaskSpec) -> tuple[Baseline, ...]:
     return (*named, *(b for b in joining if task.name in b.tasks or task.answer in b.tasks))
 
 
-def node_baselines(task: TaskSpec, classes: int = 0, seed: int = 0, pairs: bool = True) -> dict[str, TaskBaseline]:
+def node_baselines(
+    task: TaskSpec, classes: int = 0, seed: int = 0, pairs: bool = True, past: bool = True
+) -> dict[str, TaskBaseline]:
     """Name to baseline, not yet fitted.
 
     Args:
@@ -219,6 +223,7 @@ def node_baselines(task: TaskSpec, classes: int = 0, seed: int = 0, pairs: bool 
         classes: number of classes, C, of tasks that have any.
         seed: of baselines that draw.
         pairs: whether there are features of each entity and class.
+        past: whether examples tell what was true before them.
 
     Raises:
         DataError: a link task.
@@ -226,7 +231,8 @@ def node_baselines(task: TaskSpec, classes: int = 0, seed: int = 0, pairs: bool 
     if task.predicts_links:
         raise DataError(f"{task} gives no values to entities: it has baselines of its own")
     found = [b for b in find_baselines(task) if isinstance(b, NodeBaseline)]
-    return {b.name: b.make(task, classes, seed) for b in found if pairs or task.answer not in b.needs_pairs}
+    fit = [b for b in found if (pairs or task.answer not in b.needs_pairs) and (past or not b.needs_past)]
+    return {b.name: b.make(task, classes, seed) for b in fit}
 
 
 def link_baselines(task: TaskSpec, query: PredictiveQuery | None = None) -> dict[str, LinkBaseline]:

@@ -34,7 +34,7 @@ class FittedBaselines:
         lake: holds the labels.
         store: the graph.
         query: bound query of a node-level task.
-        names: of the baselines; default: all of the task.
+        names: of the baselines; default: all of the task, but those that go by the past where no example tells it.
         past: whether they see what was true over the window that ends at the anchor, where that is known.
 
     Raises:
@@ -54,13 +54,15 @@ class FittedBaselines:
         self.shape = read_answer_shape(lake, name)
         self._inputs = _Inputs(settings, store, query, self.shape, past)
         pairs = self._inputs.classes is not None
-        found = node_baselines(self.shape.task, len(self.shape.classes), settings.seed, pairs)
-        self.baselines: dict[str, TaskBaseline] = {n: b for n, b in found.items() if names is None or n in names}
-        if not self.baselines:
+        self.baselines: dict[str, TaskBaseline] = {}
+        if names is not None and not names:
             return
         training, judges = (
             read_entity_examples(lake, name, split, origin) for split in (Split.TRAIN, Split.VALIDATION)
         )
+        tells = names is not None or any(not np.isnan(part.past).all() for part in (training, judges))
+        found = node_baselines(self.shape.task, len(self.shape.classes), settings.seed, pairs, tells)
+        self.baselines = {n: b for n, b in found.items() if names is None or n in names}
         training = _sample(training, settings.seed)
         learned, judged = self._inputs.of(training), (self._inputs.of(judges), judges.values)
         for title, baseline in self.baselines.items():

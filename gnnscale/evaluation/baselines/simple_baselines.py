@@ -115,6 +115,7 @@ BASELINES.register("own_past")(
         "What came true for the entity in the window that ends at the anchor; where that is unknown, the mean or the "
         "shares of the training examples.",
         make=_own_past,
+        needs_past=True,
     )
 )
 BASELINES.register("base_rate")(
