@@ -65,6 +65,8 @@ def bind_query(settings: Settings, manifest: GraphManifest) -> PredictiveQuery:
     _refuse_unique(query, manifest)
     if settings.query.new_only:
         query = query.with_new_only()
+    if settings.query.known_after is not None:
+        query = query.with_known_after(settings.query.known_after)
     if settings.evaluation.headline or settings.evaluation.baselines:
         query = query.judged_by(settings.evaluation.headline, settings.evaluation.baselines)
     if settings.query.split is None:

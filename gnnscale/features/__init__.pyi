@@ -1,3 +1,4 @@
+from .answer_history import AnswerHistory as AnswerHistory
 from .class_features import ClassFeatures as ClassFeatures
 from .entity_features import EntityFeatures as EntityFeatures
 from .pair_candidates import Candidates as Candidates

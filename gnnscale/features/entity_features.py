@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnscale.arrays import share_rows
-from gnnscale.features.event_rows import decode, named_rows, read_events
+from gnnscale.features.answer_history import AnswerHistory, AnswerRelation
+from gnnscale.features.event_rows import EventRows, decode, named_rows, read_events
 from gnnscale.features.event_stretches import Stretches, known_counts, plan_stretches
 from gnnscale.features.relation import (
     LATEST,
@@ -28,7 +29,7 @@ from gnnscale.features.relation import (
 from gnnscale.features.relation_kernel import relation_features
 from gnnscale.features.relation_names import DAY, kept_features, relation_names
 from gnnscale.schema import EdgeType, Link
-from gnnscale.store import ALWAYS, GraphStore
+from gnnscale.store import ALWAYS, Adjacency, GraphStore
 
 Floats = NDArray[np.float32]
 
@@ -53,6 +54,7 @@ class EntityFeatures:
         hidden_columns: (table, column) of features that must not be used, because they are the target.
         hidden_tables: tables whose events must not be used.
         threads: that share the work.
+        history: answers of earlier rows, where they are known.
 
     Attributes:
         names: of the features, such as ``count(purchases.customer_id, 28d)``.
@@ -65,10 +67,12 @@ class EntityFeatures:
         hidden_columns: Hidden = (),
         hidden_tables: Collection[str] = (),
         threads: int = 1,
+        history: AnswerHistory | None = None,
     ) -> None:
-        self._store, self._table, self._threads = store, table, threads
+        self._store, self._table, self._threads, self._history = store, table, threads, history
         manifest = store.manifest
         self._relations = plan_relations(manifest, table, hidden_columns, hidden_tables)
+        self._relations += history.relations if history else ()
         self._kept: list[NDArray[np.int64]] = []
         names: list[str] = []
         for relation in self._relations:
@@ -83,6 +87,8 @@ class EntityFeatures:
             numbers, codes = count_columns(manifest, via[-1].parent if via else table, hidden_columns)
             self._own += [(via, column) for column in numbers]
             self._codes += [(via, column) for column in codes]
+        if history:
+            names += [f"shrunk_mean({r.name}, {column})" for r in history.relations for column in history.names]
         names += [self._name(*own) for own in (*self._own, *self._codes)]
         self._aged = manifest.table(table).time_range is not None
         self.names: tuple[str, ...] = (*names, *([f"age({table})"] if self._aged else []))
@@ -104,6 +110,10 @@ class EntityFeatures:
         for relation, kept in zip(self._relations, self._kept, strict=True):
             self._of_relation(relation, kept, nodes, times, found[:, at : at + len(kept)])
             at += len(kept)
+        if self._history:
+            means = self._history.means(nodes, times).reshape(len(nodes), -1)
+            found[:, at : at + means.shape[1]] = means
+            at += means.shape[1]
         for column in (*self._own_columns(nodes, times), *self._ages(nodes, times)):
             found[:, at] = column
             at += 1
@@ -117,7 +127,7 @@ class EntityFeatures:
         anchors: NDArray[np.int32],
         out: Floats,
     ) -> None:
-        adjacency = self._store.adjacency(EdgeType(relation.path[0], reverse=True))
+        adjacency = self._adjacency(relation)
         if relation.up is None:
             return self._of_events(relation, kept, plan_stretches(adjacency, nodes, anchors), anchors, out)
         named = named_rows(self._store, relation.up, nodes)
@@ -134,6 +144,18 @@ class EntityFeatures:
         self._of_events(relation, kept, plan_stretches(adjacency, parents, times, LATEST), times, found)
         out[~told], out[told] = np.nan, found[which]
 
+    def _adjacency(self, relation: Relation) -> Adjacency:
+        if isinstance(relation, AnswerRelation):
+            assert self._history is not None
+            return self._history.adjacency(relation.path[0])
+        return self._store.adjacency(EdgeType(relation.path[0], reverse=True))
+
+    def _events(self, relation: Relation, start: NDArray[np.int64], stop: NDArray[np.int64]) -> EventRows:
+        if isinstance(relation, AnswerRelation):
+            assert self._history is not None
+            return self._history.events(relation.path[0], start, stop)
+        return read_events(self._store, relation, start, stop)
+
     def _of_events(
         self,
         relation: Relation,
@@ -145,7 +167,7 @@ class EntityFeatures:
         categories = np.array([min(SHARES, len(c.feature.categories)) for c in relation.categories], np.int64)
         width, most = len(relation_names(relation)), LATEST if relation.up else np.iinfo(np.int64).max
         for part, rows in stretches.parts():
-            events = read_events(self._store, relation, stretches.start[part], stretches.stop[part])
+            events = self._events(relation, stretches.start[part], stretches.stop[part])
             found = np.empty((len(rows), width), np.float32)
             arrays = (events.indptr, events.stamps, events.values, events.codes, events.parents, events.named)
             entity, times = stretches.of[rows] - part.start, anchors[rows]

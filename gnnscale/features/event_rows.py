@@ -52,7 +52,7 @@ def read_events(store: GraphStore, relation: Relation, start: NDArray[np.int64],
         relation: of the entities' table.
         start, stop: which edges of the relation's first link are each entity's, int64 ``[n]``.
     """
-    indptr, events, stamps = _events(store.adjacency(EdgeType(relation.path[0], reverse=True)), start, stop)
+    indptr, events, stamps = edges_of(store.adjacency(EdgeType(relation.path[0], reverse=True)), start, stop)
     for link in relation.path[1:]:
         indptr, events, stamps = _behind(store.adjacency(EdgeType(link, reverse=True)), indptr, events, stamps)
     rows = {link: named_rows(store, link, events) for link in relation.parents}
@@ -100,10 +100,18 @@ def decode(encoded: NDArray[np.float32], feature: FeatureManifest) -> NDArray[np
     return np.where((encoded == 0) & (feature.missing > 0), np.nan, value)
 
 
-def _events(
+def edges_of(
     adjacency: Adjacency, start: NDArray[np.int64], stop: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
-    """Neighbors along stretches of edges: where those of each begin ``[n + 1]``, their ids and their times."""
+    """Neighbors along stretches of edges.
+
+    Args:
+        adjacency: has the edges.
+        start, stop: of each stretch, int64 ``[n]``.
+
+    Returns:
+        Where those of each stretch begin, int64 ``[n + 1]``; their node ids, int64, and their times, int32.
+    """
     indptr = np.zeros(len(start) + 1, np.int64)
     np.cumsum(stop - start, out=indptr[1:])
     at = np.arange(indptr[-1]) + np.repeat(start - indptr[:-1], stop - start)
@@ -115,7 +123,7 @@ def _behind(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
     """The rows that name the events; each holds from when both it and its event do."""
     start, stop = np.asarray(adjacency.indptr[events]), np.asarray(adjacency.indptr[events + 1])
-    within, rows, times = _events(adjacency, start, stop)
+    within, rows, times = edges_of(adjacency, start, stop)
     counts = np.diff(within)
     times = np.maximum(times, np.repeat(stamps, counts))
     entity = np.repeat(np.repeat(np.arange(len(indptr) - 1), np.diff(indptr)), counts)

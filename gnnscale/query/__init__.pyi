@@ -1,4 +1,5 @@
 from .anchors import DAY as DAY
+from .anchors import KNOWN_TIME as KNOWN_TIME
 from .anchors import AnchorPlan as AnchorPlan
 from .anchors import OwnTimes as OwnTimes
 from .anchors import Split as Split

@@ -15,6 +15,9 @@ from gnnscale.schema import DataError
 
 DAY = 86_400
 
+KNOWN_TIME: Final = "known_time"
+"""Column of ``labels_<query>``: when the answer of a row is known, epoch seconds; null for never."""
+
 TRAIN: Final = 26
 """Training anchors where nothing is known of how many examples one has; more where it has few."""
 

@@ -40,11 +40,15 @@ def explain(query: PredictiveQuery, plan: AnchorPlan | None = None, left_out: Le
         lines.append(
             ("assuming", f"{_condition(query.assuming)}; other examples are left out of training and evaluation")
         )
-    hidden = [f"{table}.{column}" for table, column in sorted(query.hidden_columns)] + sorted(query.hidden_tables)
+    told = query.known_after
+    late = {(told.table, told.name)} if isinstance(told, Column) else set()
+    hidden = [f"{t}.{c}" for t, c in sorted(query.hidden_columns - late)] + sorted(query.hidden_tables)
     if hidden:
         lines.append(("not seen", f"{', '.join(hidden)}: the target is made of it"))
     if query.target_columns:
         lines.append(("no label", _unknown(query, left_out)))
+    if query.asks_at_own_time:
+        lines.append(("answers", _earlier_answers(query)))
     if plan is not None:
         lines += _anchors(query, plan)
     return "\n".join(f"{name:<11} {text}" for name, text in lines)
@@ -93,6 +97,14 @@ def _unknown(query: PredictiveQuery, left_out: LeftOut | None) -> str:
         return f"where {columns} is missing: such rows are predicted, not learned from"
     counts = left_out.in_words() or f"none: {columns} is known of all {left_out.asked:,}"
     return counts + ("; they are predicted, not learned from" if left_out.unknown else "")
+
+
+def _earlier_answers(query: PredictiveQuery) -> str:
+    known = query.known_after
+    if known is None:
+        return "of other rows are no inputs; where they are known by then, say from when: query.known_after"
+    since = f"its {known.name}, which is no input itself" if isinstance(known, Column) else f"{known:g} days after it"
+    return f"of a row are known from {since}; later rows that name the same rows see them"
 
 
 def _anchors(query: PredictiveQuery, plan: AnchorPlan) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from gnnscale.query.syntax.tree import Aggregation, ColumnName, Entities, Litera
 from gnnscale.query.syntax.writing import write, write_name
 from gnnscale.query.task_spec import Question, TaskSpec
 from gnnscale.query.window import Window
-from gnnscale.schema import ConfigError, GraphSchema, Link, QueryError, Table, ValueKind
+from gnnscale.schema import ConfigError, GraphSchema, Link, QueryError, Table, ValueKind, nearest
 
 
 class PredictiveQuery:
@@ -40,6 +40,8 @@ class PredictiveQuery:
         split_column: of the event table, which says of each event whether it trains, validates or tests; None where
             that goes by time, or by parts at random.
         new_only: whether what an entity has had by the anchor is no target.
+        known_after: when the answer of a row is known: a column of its table, or days after the row's own time; None
+            where that is not said, so that no answer is an input to another.
         hidden_columns: (table, column) pairs that are no inputs, because the target is made of them.
         hidden_tables: tables that are not sampled, because a target without window is made of them.
 
@@ -77,6 +79,7 @@ class PredictiveQuery:
         self.hidden_tables = frozenset() if self.pseudo_timed_tables else frozenset(untimed)
         self.split_column: str | None = None
         self.new_only = False
+        self.known_after: Column | float | None = None
 
     @property
     def is_static(self) -> bool:
@@ -158,6 +161,36 @@ class PredictiveQuery:
             raise ConfigError("query.new_only=true is for rankings by LIST_DISTINCT with a window")
         bound = copy(self)
         bound.new_only = True
+        return bound
+
+    def with_known_after(self, known: str | float) -> PredictiveQuery:
+        """The same query, the answers of whose rows are known from then on; a column that tells it is no input.
+
+        Args:
+            known: name of a column of the entity's table that holds times, or days after the row's own time.
+
+        Raises:
+            ConfigError: rows are not asked about at their own time, or there is no such column.
+        """
+        table = self.entity
+        if not self.asks_at_own_time:
+            raise ConfigError(
+                f"query.known_after={known} is for targets without a window of rows that have times; others see what "
+                "came true before each anchor"
+            )
+        bound = copy(self)
+        if isinstance(known, str):
+            times = [name for name, kind in table.kinds.items() if kind is ValueKind.TIME and name != table.time_column]
+            if known not in times:
+                why = "holds no times" if known in table.kinds else f"is not there.{nearest(known, times)}"
+                have = f"; columns of times: {', '.join(times)}" if times else ""
+                raise ConfigError(
+                    f"query.known_after={known}: column '{known}' of '{table.name}' {why}{have}; give one, or days"
+                )
+            bound.known_after = Column(table.name, known, None, ValueKind.TIME, None)
+            bound.hidden_columns = self.hidden_columns | {(table.name, known)}
+        else:
+            bound.known_after = known
         return bound
 
     def judged_by(self, headline: str | None, baselines: Sequence[str]) -> PredictiveQuery:

@@ -8,6 +8,7 @@ import pytest
 from gnnscale.config import TreesSettings
 from gnnscale.evaluation import BaselineInputs, TaskBaseline
 from gnnscale.evaluation.baselines.baseline import node_baselines
+from gnnscale.evaluation.baselines.earlier_answers import EarlierAnswers
 from gnnscale.metrics.task_evaluation import evaluate_task
 from gnnscale.query import BINARY_CLASSIFICATION, STATIC_LINK_PREDICTION, TaskSpec
 from gnnscale.schema.errors import DataError
@@ -175,3 +176,35 @@ def test_trees_do_without_columns_that_have_no_value(task: TaskSpec) -> None:
     inputs = BaselineInputs(np.full((200, 1), np.nan, np.float32), features)
     scores = BoostedTrees(task, options=TreesSettings(rounds=100, **FEW)).fit(inputs, values).predict(inputs)
     assert np.abs(scores - values).mean() < 0.1
+
+
+def earlier(told: list[list[list[float]]]) -> BaselineInputs:
+    table = np.array(told, np.float32)
+    nothing = np.zeros((len(table), 0), np.float32)
+    return BaselineInputs(nothing, nothing, earlier=table)
+
+
+def test_earlier_answers_go_by_the_key_that_fits_best():
+    train = np.array([[1], [0], [1], [0]], np.float32)
+    fitted = EarlierAnswers(BINARY).fit(
+        earlier([[[0.5], [0.9]], [[0.5], [0.2]], [[0.4], [0.7]], [[0.6], [0.1]]]), train
+    )
+    assert fitted.link == 1
+    asked = earlier([[[0.1], [0.8]], [[0.1], [NAN]]])
+    assert fitted.predict(asked).tolist() == [[pytest.approx(0.8)], [0.5]]
+    spent = EarlierAnswers(REGRESSION).fit(earlier([[[9.0]], [[3.0]]]), np.array([[8], [2]], np.float32))
+    assert spent.predict(earlier([[[7.0]], [[NAN]]])).tolist() == [[7], [5]]
+    with pytest.raises(DataError, match="hold no earlier answers"):
+        EarlierAnswers(BINARY).fit(inputs([[1]]), train[:1])
+
+
+def test_earlier_answers_of_classes_leave_the_rest_to_the_shares():
+    train = np.array([[0], [0], [1], [2], [3]], np.float32)
+    told = [[[0.5, 0.2]]] * 5
+    fitted = EarlierAnswers(MULTICLASS, CLASSES).fit(earlier(told), train)
+    assert fitted.predict(earlier([[[0.5, 0.2]], [[0, 1]]])).tolist() == [
+        pytest.approx([0.5, 0.2, 0.15, 0.15]),
+        pytest.approx([0, 1, 0, 0]),
+    ]
+    unknown = fitted.predict(earlier([[[NAN, NAN]]]))
+    assert unknown.tolist() == [pytest.approx([0.4, 0.2, 0.2, 0.2])]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,16 @@ from gnnscale.config import (
     count_unknown,
     plan_query_anchors,
 )
+from gnnscale.etl.features.feature_stage import build_features
 from gnnscale.etl.graph.graph_stage import build_graph
 from gnnscale.etl.labels.label_stage import build_labels, describe_labels
 from gnnscale.evaluation.baselines.fitted_baselines import FittedBaselines
-from gnnscale.features import EntityFeatures
+from gnnscale.features import AnswerHistory, EntityFeatures
 from gnnscale.lake import Lake
-from gnnscale.query import PredictiveQuery, Split, explain
+from gnnscale.query import DAY, PredictiveQuery, Split, explain
 from gnnscale.retrieval.answers import ranked_table
 from gnnscale.retrieval.index.neighbors import Neighbors
-from gnnscale.schema import DataError, GraphManifest, QueryError
+from gnnscale.schema import ConfigError, DataError, GraphManifest, QueryError
 from gnnscale.store import GraphStore
 from tests.conftest import SPARK
 from tests.entity_shop import OtherFuture
@@ -68,6 +69,11 @@ def make_bank(folder: Path) -> dict[str, Any]:
                 "amount": rng.integers(1, 90, ORDERS).astype(float),
                 "is_fraud": fraud,
                 "code": [f"#{i}" for i in range(ORDERS)],
+                "way": rng.choice(["post", "van", "shop"], ORDERS),
+                # Known to be fraud or not a while after; of some, nobody wrote down when.
+                "settled": (at + pd.to_timedelta(rng.integers(0, 500, ORDERS), unit="h")).where(
+                    rng.random(ORDERS) < 0.8
+                ),
             }
         ),
         "shops": pd.DataFrame({"sid": range(SHOPS), "kind": ["food", "toys", "food", "toys", "books"]}),
@@ -217,6 +223,113 @@ def test_rows_are_told_by_what_was_known_of_their_member(bank: Bank) -> None:
         assert table.loc[row, "count(mid>orders.mid/disputes.oid, all)"] == known
         most = max(most, known)
     assert most > 3
+
+
+@pytest.mark.parametrize(
+    ("text", "known_after", "answers"),
+    [
+        (FRAUD, "settled", {"answer": lambda orders: orders["is_fraud"] == 1}),
+        ("PREDICT orders.amount FOR EACH orders.oid", 2, {"answer": lambda orders: orders["amount"]}),
+        (
+            "PREDICT orders.way FOR EACH orders.oid",
+            0,
+            {f"answer={way}": lambda orders, way=way: orders["way"] == way for way in ("post", "van", "shop")},
+        ),
+    ],
+)
+def test_answers_that_are_known_by_then_tell_of_later_rows(
+    bank: Bank, spark: SparkSession, text: str, known_after: str | int, answers: dict[str, Any]
+) -> None:
+    asked = {"name": "told", "text": text, "known_after": known_after}
+    settings = bank.settings(query=asked)
+    build_labels(spark, bank.lake, settings, bank.manifest)
+    query, store, orders = bind_query(settings, bank.manifest), bank.store, bank.orders
+    history = AnswerHistory.read(bank.lake, "told", store, query)
+    hidden = query.hidden_columns, query.hidden_tables
+    features = EntityFeatures(store, "orders", *hidden, threads=2, history=history)
+    assert not any("settled" in name for name in features.names) or known_after != "settled"
+    own = (seconds(orders["at"]) - bank.manifest.origin).astype(np.int64)
+    known = own + (known_after * DAY if isinstance(known_after, int) else 0)
+    if known_after == "settled":
+        # Times are rounded up to seconds, and NaT is never.
+        known = (seconds(orders["settled"].fillna(pd.Timestamp("2100-01-01", tz="UTC"))) - bank.manifest.origin).astype(
+            np.int64
+        )
+    anchors = np.concatenate([own, own + 9 * DAY])
+    rows = np.tile(np.arange(ORDERS), 2)
+    found = features.compute(rows, anchors.astype(np.int32))
+    table = pd.DataFrame(found, columns=features.names)
+    has = orders["is_fraud"].notna().to_numpy() if text == FRAUD else np.ones(ORDERS, bool)
+    most = 0
+    for at, (row, now) in enumerate(zip(rows, anchors, strict=True)):
+        for key in ("mid", "sid"):
+            told = orders[(orders[key] == orders.loc[row, key]) & has & (known < now)]
+            name = f"{key}>orders.answer"
+            assert table.loc[at, f"count({name}, all)"] == len(told)
+            for column, values in answers.items():
+                wanted = values(told).astype(float).mean() if len(told) else np.nan
+                assert table.loc[at, f"mean({name}, {column}, all)"] == pytest.approx(wanted, nan_ok=True)
+                every = values(orders[has & (known < now)]).astype(float)
+                prior = every.mean() if len(every) else np.nan
+                shrunk = (values(told).astype(float).sum() + 5 * prior) / (len(told) + 5)
+                assert table.loc[at, f"shrunk_mean({name}, {column})"] == pytest.approx(shrunk, nan_ok=True, rel=1e-5)
+            most = max(most, len(told))
+    assert most > 20
+    # What comes after the anchor, an answer too, changes nothing.
+    early = replace(history, known=np.where(history.known >= 30 * DAY, history.known + 99, history.known))
+    early = replace(early, values=np.where(history.known[:, None] >= 30 * DAY, 7.0, history.values))
+    then = np.full(ORDERS, 30 * DAY, np.int32)
+    np.testing.assert_array_equal(
+        features.compute(np.arange(ORDERS), then),
+        EntityFeatures(store, "orders", *hidden, history=early).compute(np.arange(ORDERS), then),
+    )
+    fitted = FittedBaselines(settings, bank.lake, store, query)
+    assert fitted._inputs.entity.names == features.names and "earlier_answers" in fitted.baselines
+    test = read_entity_examples(bank.lake, "told", Split.TEST, bank.manifest.origin)
+    said = fitted.predict(test)["earlier_answers"]
+    assert np.isfinite(said).all() and len(np.unique(said[:, 0])) > 5
+    assert text == "PREDICT orders.amount FOR EACH orders.oid" or np.allclose(said.sum(axis=1), 1) or text == FRAUD
+    words = explain(query)
+    assert ("of a row are known from its settled, which is no input itself" in words) == (known_after == "settled")
+
+
+def test_sparks_features_have_the_answers_that_are_known(bank: Bank, spark: SparkSession) -> None:
+    settings = bank.settings(query={"name": "told", "text": FRAUD, "known_after": 3})
+    build_labels(spark, bank.lake, settings, bank.manifest)
+    assert build_features(spark, bank.lake, settings, bank.manifest) == len(bank.lake.read("labels_told"))
+    query = bind_query(settings, bank.manifest)
+    history = AnswerHistory.read(bank.lake, "told", bank.store, query)
+    features = EntityFeatures(bank.store, "orders", query.hidden_columns, query.hidden_tables, history=history)
+    table = bank.lake.read("features_told").sort_by("entity").to_pandas()
+    columns = {name: column for column, name in bank.lake.read_record("features_told")["columns"].items()}
+    assert set(columns) == set(features.names) and "shrunk_mean(mid>orders.answer, answer)" in features.names
+    anchors = (table["anchor_time"] - bank.manifest.origin).to_numpy(np.int32)
+    wanted = features.compute(table["entity"].to_numpy(), anchors)
+    np.testing.assert_array_equal(table[[columns[name] for name in features.names]].to_numpy(np.float32), wanted)
+
+
+@pytest.mark.parametrize(
+    ("text", "known_after", "says"),
+    [
+        (
+            FRAUD,
+            "setled",
+            r"column 'setled' of 'orders' is not there. Did you mean 'settled'.*columns of times: settled",
+        ),
+        (FRAUD, "amount", r"column 'amount' of 'orders' holds no times; columns of times: settled; give one, or days"),
+        (FRAUD, -1, r"query.known_after"),
+        (
+            "PREDICT COUNT(orders.*, 0, 7, days) FOR EACH members.mid",
+            3,
+            r"query.known_after=3.0 is for targets without a window of rows that have times",
+        ),
+    ],
+)
+def test_what_cannot_tell_when_answers_are_known_is_refused(
+    bank: Bank, text: str, known_after: str | int, says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        bind_query(bank.settings(query={"name": "told", "text": text, "known_after": known_after}), bank.manifest)
 
 
 def labels_of(bank: Bank, spark: SparkSession, text: str, name: str, **more: Any) -> pd.DataFrame:

@@ -114,6 +114,9 @@ class QuerySettings(Section):
             ``validation`` or ``test`` of each event; default: parts at random.
         new_only: of a ranking with a window: whether what an entity has had by the anchor is no target of its examples.
             It is then left out of all lists too, the model's and the baselines'.
+        known_after: of a target of rows at their own times: when a row's answer is known, as the name of a column of
+            its table that holds times, which is then no input, or as days after its own time. Answers that are known by
+            then are inputs of later rows that name the same rows, to boosted trees; default: none ever is.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -121,6 +124,7 @@ class QuerySettings(Section):
     examples: str | None = None
     split: str | None = None
     new_only: bool = False
+    known_after: Annotated[float, Field(ge=0)] | str | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -18,6 +18,7 @@ from gnnscale.lake import Lake
 from gnnscale.query import (
     DAY,
     GIVEN_PARTS,
+    KNOWN_TIME,
     NEEDS_EVENTS,
     WINDOW,
     AnchorPlan,
@@ -50,7 +51,8 @@ def label_frame(
         manifest: of the graph.
 
     Returns:
-        Columns ``entity`` (node id), ``anchor_time`` (epoch seconds), ``target``, ``past`` and ``split``. Link
+        Columns ``entity`` (node id), ``anchor_time`` (epoch seconds), ``target``, ``past`` and ``split``, and, where
+        the query says when answers are known, ``known_time`` (epoch seconds; null for never). Link
         prediction has ``targets`` (node ids, ascending) instead of target and past. ``past`` is the target of the
         window that ends at the anchor, null where there was none.
 
@@ -91,7 +93,8 @@ def asked_frame(
     target = query.expression
     if isinstance(target, bound.Column):
         own = {**own, target: class_list(query.graph, manifest, target, own[target])}
-    return base.select("entity", "anchor_time", "split", *rule.targets(LabelInputs(query, values, own, past)))
+    targets = rule.targets(LabelInputs(query, values, own, past))
+    return base.select("entity", "anchor_time", "split", *targets, *_known_time(query, now))
 
 
 def asked_anchors(query: PredictiveQuery, plan: AnchorPlan) -> dict[int, str]:
@@ -149,6 +152,19 @@ def population_frame(
         values[aggregate] = fill_empty(aggregate.function, F.col(name))
     assert query.where is not None
     return base.where(condition_column(query.where, values)).select("entity")
+
+
+def _known_time(query: PredictiveQuery, values: Mapping[bound.Operand, Column]) -> list[Column]:
+    """When the answer of a row is known, never before the row, where the query says it."""
+    if query.known_after is None:
+        return []
+    own = F.col("anchor_time").cast("long")
+    if isinstance(query.known_after, bound.Column):
+        told = F.ceil(F.unix_micros(values[query.known_after]) / 1_000_000).cast("long")
+        known = F.when(told.isNotNull(), F.greatest(told, own))
+    else:
+        known = own + F.lit(round(query.known_after * DAY)).cast("long")
+    return [known.alias(KNOWN_TIME)]
 
 
 def _own_times(session: SparkSession, lake: Lake, query: PredictiveQuery, plan: AnchorPlan) -> DataFrame | None:
@@ -309,6 +325,7 @@ def _population(
     figures = manifest.table(query.entity.name)
     keep = {NODE_ID: "entity", "time": "valid_from"} | ({"end_time": "valid_until"} if figures.has_end else {})
     wanted = columns_of(query.expression) + columns_of(query.where) + columns_of(query.assuming)
+    wanted += [query.known_after] if isinstance(query.known_after, bound.Column) else []
     entities, own = read_rows(session, lake, query.graph, query.entity.name, keep, wanted)
     if plan.own_times is not None:
         base = entities.where(F.col("valid_from").isNull() | (F.col("valid_from") <= plan.latest))

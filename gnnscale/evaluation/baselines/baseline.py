@@ -29,6 +29,8 @@ class BaselineInputs:
         past: the target over the window that ends at the anchor, float32 ``[N, W]``, NaN where unknown.
         features: of the entity at the anchor, float32 ``[N, F]``; NaN where unknown.
         pairs: of the entity and each class, float32 ``[N, C, G]``, for tasks with classes; None for none.
+        earlier: means of earlier answers along each foreign key, float32 ``[N, links, K]``; None where nobody says when
+            answers are known. See :meth:`gnnscale.features.AnswerHistory.means`.
 
     Raises:
         DataError: the parts have different numbers of rows.
@@ -37,9 +39,11 @@ class BaselineInputs:
     past: Array
     features: Array
     pairs: Array | None = None
+    earlier: Array | None = None
 
     def __post_init__(self) -> None:
-        rows = {len(part) for part in (self.past, self.features, self.pairs) if part is not None}
+        parts = (self.past, self.features, self.pairs, self.earlier)
+        rows = {len(part) for part in parts if part is not None}
         if len(rows) > 1 or self.past.ndim != 2 or self.features.ndim != 2:
             raise DataError(
                 f"past and features must be [N, W] and [N, F]: got {self.past.shape}, {self.features.shape}"
@@ -50,8 +54,8 @@ class BaselineInputs:
 
     def take(self, rows: NDArray[np.int64]) -> BaselineInputs:
         """The inputs of these rows, in their order."""
-        pairs = None if self.pairs is None else self.pairs[rows]
-        return BaselineInputs(self.past[rows], self.features[rows], pairs)
+        beside = (None if part is None else part[rows] for part in (self.pairs, self.earlier))
+        return BaselineInputs(self.past[rows], self.features[rows], *beside)
 
 
 class TaskBaseline(Protocol):
@@ -101,11 +105,13 @@ class NodeBaseline(Baseline):
         make: from the task type, the number of classes and a seed to the baseline, not yet fitted.
         needs_pairs: answers for which it needs the features of an entity and each class.
         needs_past: whether it says nothing of its own where no example tells what was true before it.
+        needs_earlier: whether it goes by the earlier answers of other rows.
     """
 
     make: Callable[[TaskSpec, int, int], TaskBaseline]
     needs_pairs: tuple[str, ...] = ()
     needs_past: bool = False
+    needs_earlier: bool = False
 
 
 def _no_options(settings: Settings) -> dict[str, Any]:
@@ -214,7 +220,7 @@ def find_baselines(task: TaskSpec) -> tuple[Baseline, ...]:
 
 
 def node_baselines(
-    task: TaskSpec, classes: int = 0, seed: int = 0, pairs: bool = True, past: bool = True
+    task: TaskSpec, classes: int = 0, seed: int = 0, pairs: bool = True, past: bool = True, earlier: bool = False
 ) -> dict[str, TaskBaseline]:
     """Name to baseline, not yet fitted.
 
@@ -224,6 +230,7 @@ def node_baselines(
         seed: of baselines that draw.
         pairs: whether there are features of each entity and class.
         past: whether examples tell what was true before them.
+        earlier: whether they tell earlier answers of other rows.
 
     Raises:
         DataError: a link task.
@@ -232,6 +239,7 @@ def node_baselines(
         raise DataError(f"{task} gives no values to entities: it has baselines of its own")
     found = [b for b in find_baselines(task) if isinstance(b, NodeBaseline)]
     fit = [b for b in found if (pairs or task.answer not in b.needs_pairs) and (past or not b.needs_past)]
+    fit = [b for b in fit if earlier or not b.needs_earlier]
     return {b.name: b.make(task, classes, seed) for b in fit}
 
 

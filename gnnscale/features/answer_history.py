@@ -1,0 +1,160 @@
+"""What is known at an anchor of answers of rows that name the same ones: of a loan, how its member's others went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from gnnscale.features.event_rows import EventRows, edges_of, named_rows
+from gnnscale.features.event_stretches import known_counts
+from gnnscale.features.relation import SHARES, EventColumn, Relation, named_paths
+from gnnscale.lake import Lake
+from gnnscale.query import KNOWN_TIME, PredictiveQuery
+from gnnscale.schema import FeatureManifest, Link
+from gnnscale.store import Adjacency, GraphStore
+
+ANSWER: Final = "answer"
+
+PRIOR: Final = 5.0
+"""Answers that the mean of all answers counts for in a mean of few: those of one row would say too much."""
+
+
+@dataclass(frozen=True)
+class AnswerRelation(Relation):
+    """Rows of the entity's table that name the same row, stamped with when their answers were known."""
+
+    @property
+    def name(self) -> str:
+        """Such as ``member_id>loans.answer``."""
+        return f"{self.path[0].column}>{self.table}.{ANSWER}"
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerHistory:
+    """Answers of rows of one table, and since when each has been known.
+
+    Args:
+        store: the graph.
+        links: foreign keys of the table that are followed.
+        rows: node ids, int64 ``[answers]``.
+        known: seconds after the graph's origin, int32 ``[answers]``.
+        values: float64 ``[answers, columns]``: a truth as 0 and 1, a number, or 0 and 1 for each of the first classes.
+        names: of the columns.
+    """
+
+    store: GraphStore
+    links: tuple[Link, ...]
+    rows: NDArray[np.int64]
+    known: NDArray[np.int32]
+    values: NDArray[np.float64]
+    names: tuple[str, ...]
+
+    @classmethod
+    def read(cls, lake: Lake, name: str, store: GraphStore, query: PredictiveQuery) -> AnswerHistory | None:
+        """The answers of ``labels_<query>``.
+
+        None where the query does not say when they are known, and where the entity's rows name no others.
+
+        Args:
+            lake: where the label stage wrote.
+            name: of the query.
+            store: the graph.
+            query: bound query.
+        """
+        paths = named_paths(store.manifest, query.entity.name, query.hidden_columns, query.hidden_tables)
+        links = tuple(path[0] for path in paths if len(path) == 1)
+        if query.known_after is None or not links:
+            return None
+        table = lake.read(f"labels_{name}", ["entity", "target", KNOWN_TIME])
+        table = table.filter(pc.is_valid(table[KNOWN_TIME])).combine_chunks()
+        classes = (lake.read_record(f"task_{name}") or {}).get("classes", [])[:SHARES]
+        values = _values(_array(table["target"]), classes)
+        titles = tuple(f"{ANSWER}={label}" for label in classes) or (ANSWER,)
+        seconds = table[KNOWN_TIME].to_numpy() - store.manifest.origin
+        known = np.clip(seconds, -(2**31) + 1, 2**31 - 1).astype(np.int32)
+        return cls(store, links, table["entity"].to_numpy().astype(np.int64), known, values, titles)
+
+    @property
+    def relations(self) -> tuple[AnswerRelation, ...]:
+        """One for each foreign key."""
+        manifests = [FeatureManifest(name, "numerical") for name in self.names]
+        numbers = tuple(EventColumn(None, place, manifest) for place, manifest in enumerate(manifests))
+        return tuple(AnswerRelation((link,), numbers, up=link) for link in self.links)
+
+    @cache  # noqa: B019 (as many as there are foreign keys)
+    def adjacency(self, link: Link) -> Adjacency:
+        """From a row that is named to the answers of those that name it, by when they were known."""
+        parents = named_rows(self.store, link, self.rows)
+        order = np.lexsort((self.known, parents))
+        order = order[np.searchsorted(parents[order], 0) :]
+        nodes = self.store.node_count(link.parent)
+        indptr = np.searchsorted(parents[order], np.arange(nodes + 1)).astype(np.int64)
+        return Adjacency(indptr, order.astype(np.int32), self.known[order])
+
+    def means(self, nodes: NDArray[np.int64], anchors: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Means of the answers of rows that name the same row, as far as they are known before an anchor.
+
+        ``(sum + PRIOR * mean of all that are known by then) / (count + PRIOR)``.
+
+        Args:
+            nodes: of the examples, int64 ``[N]``.
+            anchors: seconds after the graph's origin, int32 ``[N]``.
+
+        Returns:
+            float32 ``[N, links, columns]``; NaN where no answer of any row is known.
+        """
+        times = anchors - np.int32(1)
+        order = np.argsort(self.known, kind="stable")
+        count = np.searchsorted(self.known[order], times, side="right")[:, None]
+        with np.errstate(invalid="ignore"):
+            prior = _running(self.values[order])[count[:, 0]] / np.where(count, count, np.nan)
+        found = np.empty((len(nodes), len(self.links), len(self.names)), np.float32)
+        for place, link in enumerate(self.links):
+            adjacency, sums = self.adjacency(link), self._sums(link)
+            named = named_rows(self.store, link, nodes)
+            told, parents = named >= 0, np.maximum(named, 0)
+            known = np.where(told, known_counts(adjacency, parents, times), 0)
+            begin = adjacency.indptr[parents]
+            total = sums[begin + known] - sums[begin]
+            found[:, place] = (total + PRIOR * prior) / (known[:, None] + PRIOR)
+        return found
+
+    @cache  # noqa: B019 (as many as there are foreign keys)
+    def _sums(self, link: Link) -> NDArray[np.float64]:
+        return _running(self.values[self.adjacency(link).neighbors])
+
+    def events(self, link: Link, start: NDArray[np.int64], stop: NDArray[np.int64]) -> EventRows:
+        """Answers along stretches of :meth:`adjacency`."""
+        indptr, places, stamps = edges_of(self.adjacency(link), start, stop)
+        none = np.zeros((len(places), 0), np.int32)
+        return EventRows(indptr, stamps, self.values[places], none, none, np.zeros(0, np.int64))
+
+
+def _running(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums of the first rows, ``[rows + 1, columns]``."""
+    return np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
+
+
+def _array(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def _values(target: pa.Array, classes: Sequence[str]) -> NDArray[np.float64]:
+    if not classes:
+        numbers: NDArray[Any] = target.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        return numbers[:, None]
+    values = np.zeros((len(target), len(classes)))
+    row, items = np.arange(len(target)), target
+    if pa.types.is_list(target.type) or pa.types.is_large_list(target.type):
+        row, items = np.repeat(row, pc.list_value_length(target).to_numpy(zero_copy_only=False)), target.flatten()
+    codes = pc.fill_null(pc.index_in(items, value_set=pa.array(classes, pa.string())), -1)
+    code = codes.to_numpy(zero_copy_only=False)
+    values[row[code >= 0], code[code >= 0]] = 1
+    return values
