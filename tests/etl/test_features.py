@@ -182,3 +182,18 @@ def test_infinite_values_do_not_spoil_the_others(spark):
     rows = encode_features(raw.frame, found).toPandas()["num_x"]
     assert np.isfinite(rows).all()
     assert len(set(rows[:3])) == 3
+
+
+def test_times_that_come_after_their_rows_are_warned_of(spark, caplog: pytest.LogCaptureFixture):
+    days = pa.array([5, 5, None, 0], pa.date32())
+    kinds = dict.fromkeys(("back", "due", "born"), ColumnType.TIMESTAMP)
+    declared = Table("loans", time_column="at", columns={"due": ColumnType.TIMESTAMP})
+    before = pa.array([0, 0, 0, 5], pa.date32())
+    fit_features(raw_table(spark, declared, [86_400] * 4, back=days, due=days, born=before), kinds, None, 10)
+    assert [record.getMessage() for record in caplog.records] == [
+        "loans.back is later than the row in 2 of 3 rows that have it, and inputs hold it from the row's own time on: "
+        "if it is not known by then, set tables.loans.columns.back=ignore, and =timestamp if it is"
+    ]
+    caplog.clear()
+    fit_features(raw_table(spark, Table("loans"), back=days), {"back": ColumnType.TIMESTAMP}, None, 10)
+    assert not caplog.records

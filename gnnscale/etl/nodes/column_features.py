@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,8 +17,13 @@ from gnnscale.etl.sources.raw_tables import END, TIME, RawTable
 from gnnscale.etl.text import HASHED_DIMS
 from gnnscale.schema import SEPARATOR, ColumnType, FeatureManifest, GraphSchema, SchemaError
 
+log = logging.getLogger(__name__)
+
 SKEWED = 2.0
 """Skewness past which a numerical column is encoded as sign(x) log(1 + |x|)."""
+
+LATER = 0.5
+"""Share of a column's times that are later than their rows beyond which it tells what happened to them afterwards."""
 
 COMPARED = 32
 """Categories that a value is compared with one by one; a join, which takes a job of its own, looks more of them up."""
@@ -79,8 +85,14 @@ def fit_features(
         aggregates.append(F.count(known).alias(f"{name}|count"))
         if name in numbers:
             aggregates += _moments(name, _number(name, kind))
+        if kind is ColumnType.TIMESTAMP:
+            later = F.unix_seconds(F.col(name).cast("timestamp")) > F.col(TIME)
+            aggregates.append(F.count(F.when(later, True)).alias(f"{name}|later"))
     row = period.agg(*aggregates).first()
     assert row is not None
+    for name, kind in types.items():
+        if kind is ColumnType.TIMESTAMP and name not in raw.table.columns:
+            _warn_of_later(raw, name, row[f"{name}|later"], row[f"{name}|count"])
     named = [name for name, kind in types.items() if kind is ColumnType.CATEGORICAL]
     values |= {name: F.array(F.col(name).cast("string")) for name in named}
     categories = _most_frequent(period, values, max_categories)
@@ -105,6 +117,17 @@ def fit_features(
                 FeatureManifest(name, kind, categories=categories[name], missing=missing, separator=separator)
             )
     return tuple(features)
+
+
+def _warn_of_later(raw: RawTable, column: str, later: int, known: int) -> None:
+    """Warn of times that were not known when the row came, unless somebody has said that they are features."""
+    table = raw.table
+    if known and later > LATER * known:
+        log.warning(
+            "%s.%s is later than the row in %s of %s rows that have it, and inputs hold it from the row's own time on: "
+            "if it is not known by then, set tables.%s.columns.%s=ignore, and =timestamp if it is",
+            *(table.name, column, f"{later:,}", f"{known:,}", table.name, column),
+        )
 
 
 def _moments(name: str, value: Column) -> list[Column]:
