@@ -18,7 +18,7 @@ MOST_CATEGORIES: Final = 40
 MOST_FROM_PARENTS: Final = 12
 """Relations of the rows that a table's rows name, nearest first; each makes some hundred features."""
 
-LATEST: Final = 4_096
+LATEST: Final = 1_024
 """Events of a row that others name that are counted, the latest: all that name it share one that millions name."""
 
 SHARES: Final = 10

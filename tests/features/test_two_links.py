@@ -158,7 +158,7 @@ def before(drawn, row: int, anchor: int) -> pd.DataFrame:
     return mine.sort_values("age", kind="stable")
 
 
-@pytest.mark.parametrize("latest", [4_096, 5])
+@pytest.mark.parametrize("latest", [1_024, 5])
 def test_what_else_names_the_row_that_a_row_names(drawn, store, latest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(entity_features, "LATEST", latest)
     features = EntityFeatures(store, "purchases", threads=2)
