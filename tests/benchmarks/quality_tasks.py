@@ -148,6 +148,12 @@ def olist(folder: Path, places: Places) -> dict[str, pd.DataFrame]:
     return {"sellers": sellers, "products": read["products"], "items": read["order_items"].drop(columns="order_id")}
 
 
+def numbered_items(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The same with a key of each order line, so that lines can be asked about."""
+    items = tables["items"].reset_index(drop=True)
+    return {**tables, "items": items.assign(item_id=np.arange(len(items)))}
+
+
 def generated(folder: Path, places: Places) -> dict[str, pd.DataFrame]:
     """A small shop."""
     return dict(shop_frames(folder))
@@ -185,6 +191,12 @@ QUESTIONS = {
         olist,
         {"items": {"time_column": "shipping_limit_date"}},
         {"anchors.test": "2018-08-01", "anchors.test_count": 3},
+    ),
+    "olist_freight": Question(
+        "PREDICT items.freight_value FOR EACH items.item_id",
+        lambda folder, places: numbered_items(olist(folder, places)),
+        {"items": {"primary_key": "item_id", "time_column": "shipping_limit_date"}},
+        {"query.known_after": 0},
     ),
 }
 

@@ -69,10 +69,10 @@ def test_the_holdout_has_rows_of_both_anchors_and_is_judged_as_one(answered: Ans
     test = read_entity_examples(answered.lake, "asked", Split.TEST, answered.store.manifest.origin)
     assert len(np.unique(test.anchors)) == 2 and len(test) == 2 * len(np.unique(test.entities))
     holdout = evaluate_nodes(answered.settings, answered.lake, answered.store, answered.query)
-    assert holdout.comparison.methods == ("model", "network", "own_past", "base_rate", "boosted_trees")
+    assert holdout.comparison.methods == ("model", "network", "base_rate", "boosted_trees")
     assert (holdout.comparison.examples, holdout.comparison.entities) == (len(test), len(test) // 2)
     said = read_methods(answered.lake, "asked", test, answered.store.manifest.origin)
-    assert said is not None and set(said) == {"network", "blend", "own_past", "boosted_trees", "base_rate"}
+    assert said is not None and set(said) == {"network", "blend", "boosted_trees", "base_rate"}
     np.testing.assert_allclose(holdout.scores, said["blend"], rtol=1e-6)
 
     def logit(p: np.ndarray) -> np.ndarray:
