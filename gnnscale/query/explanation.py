@@ -103,7 +103,10 @@ def _earlier_answers(query: PredictiveQuery) -> str:
     known = query.known_after
     if known is None:
         return "of other rows are no inputs; where they are known by then, say from when: query.known_after"
-    since = f"its {known.name}, which is no input itself" if isinstance(known, Column) else f"{known:g} days after it"
+    if isinstance(known, Column):
+        since = f"its {known.name}, which is no input itself"
+    else:
+        since = f"{known:g} days after it" if known else "its own time on"
     return f"of a row are known from {since}; later rows that name the same rows see them"
 
 

@@ -105,6 +105,14 @@ def test_headlines_of_an_error_are_better_below():
     assert {line.verdict for line in headlines(whole, cards, subject="far")} == {"worse"}
 
 
+def test_examples_say_what_was_last_time_where_any_does():
+    empty = Comparison(BINARY, "model", (), task_metrics(BINARY, 0))
+    told, untold = (task_example(BINARY, "k", [0.2], [1], [past]) for past in (1, np.nan))
+    for shown_ones, shown in (((told, untold), True), ((untold,), False), ((), False)):
+        page = render_report(NodeReport("t", "q", "c", empty, examples=shown_ones))
+        assert ("Last time" in page) == shown
+
+
 @pytest.mark.parametrize("task", NODE_TASKS)
 def test_no_methods_and_no_examples_render(task):
     nothing = NodeReport("t", "q", "c", Comparison(task, "model", (), task_metrics(task, 3)))

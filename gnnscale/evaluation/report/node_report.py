@@ -15,6 +15,7 @@ from gnnscale.evaluation.node_holdout import NodeHoldout
 from gnnscale.evaluation.report.answer_charts.chart import AnswerChart, answer_charts
 from gnnscale.evaluation.report.blend_lines import blend_lines
 from gnnscale.evaluation.report.formatting import TaskExample, label_rate, task_example
+from gnnscale.evaluation.report.page import MISSING
 from gnnscale.evaluation.report.report import Report
 from gnnscale.evaluation.report.report_inputs import ReportInputs
 from gnnscale.inference import read_keys
@@ -49,6 +50,11 @@ class NodeReport(Report):
     labels: Sequence[LabelFigure] = ()
     charts: Sequence[AnswerChart] = ()
     examples: Sequence[TaskExample] = ()
+
+    @property
+    def tells_past(self) -> bool:
+        """Whether any example says what was true before it."""
+        return any(example.past != MISSING for example in self.examples)
 
 
 def build_node_report(inputs: ReportInputs, holdout: NodeHoldout) -> NodeReport:
