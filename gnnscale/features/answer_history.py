@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gnnscale.features.event_rows import EventRows, edges_of, named_rows
+from gnnscale.features.event_rows import EventRows, climb, edges_of
 from gnnscale.features.event_stretches import known_counts
 from gnnscale.features.relation import SHARES, EventColumn, Relation, named_paths
 from gnnscale.lake import Lake
@@ -33,7 +33,7 @@ class AnswerRelation(Relation):
     @property
     def name(self) -> str:
         """Such as ``member_id>loans.answer``."""
-        return f"{self.path[0].column}>{self.table}.{ANSWER}"
+        return ">".join([*(link.column for link in self.ups), f"{self.table}.{ANSWER}"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class AnswerHistory:
 
     Args:
         store: the graph.
-        links: foreign keys of the table that are followed.
+        ups: ways to the rows that rows of the table name, or that those name.
         rows: node ids, int64 ``[answers]``.
         known: seconds after the graph's origin, int32 ``[answers]``.
         values: float64 ``[answers, columns]``: a truth as 0 and 1, a number, or 0 and 1 for each of the first classes.
@@ -50,7 +50,7 @@ class AnswerHistory:
     """
 
     store: GraphStore
-    links: tuple[Link, ...]
+    ups: tuple[tuple[Link, ...], ...]
     rows: NDArray[np.int64]
     known: NDArray[np.int32]
     values: NDArray[np.float64]
@@ -68,9 +68,8 @@ class AnswerHistory:
             store: the graph.
             query: bound query.
         """
-        paths = named_paths(store.manifest, query.entity.name, query.hidden_columns, query.hidden_tables)
-        links = tuple(path[0] for path in paths if len(path) == 1)
-        if query.known_after is None or not links:
+        ups = named_paths(store.manifest, query.entity.name, query.hidden_columns, query.hidden_tables)
+        if query.known_after is None or not ups:
             return None
         table = lake.read(f"labels_{name}", ["entity", "target", KNOWN_TIME])
         table = table.filter(pc.is_valid(table[KNOWN_TIME])).combine_chunks()
@@ -79,22 +78,23 @@ class AnswerHistory:
         titles = tuple(f"{ANSWER}={label}" for label in classes) or (ANSWER,)
         seconds = table[KNOWN_TIME].to_numpy() - store.manifest.origin
         known = np.clip(seconds, -(2**31) + 1, 2**31 - 1).astype(np.int32)
-        return cls(store, links, table["entity"].to_numpy().astype(np.int64), known, values, titles)
+        return cls(store, ups, table["entity"].to_numpy().astype(np.int64), known, values, titles)
 
     @property
     def relations(self) -> tuple[AnswerRelation, ...]:
-        """One for each foreign key."""
+        """One for each way up."""
         manifests = [FeatureManifest(name, "numerical") for name in self.names]
         numbers = tuple(EventColumn(None, place, manifest) for place, manifest in enumerate(manifests))
-        return tuple(AnswerRelation((link,), numbers, up=link) for link in self.links)
+        # Down again at once: the answers are of rows that are reached by the same way.
+        return tuple(AnswerRelation(ups[::-1], numbers, ups=ups) for ups in self.ups)
 
-    @cache  # noqa: B019 (as many as there are foreign keys)
-    def adjacency(self, link: Link) -> Adjacency:
+    @cache  # noqa: B019 (as many as there are ways)
+    def adjacency(self, ups: tuple[Link, ...]) -> Adjacency:
         """From a row that is named to the answers of those that name it, by when they were known."""
-        parents = named_rows(self.store, link, self.rows)
+        parents = climb(self.store, ups, self.rows)
         order = np.lexsort((self.known, parents))
         order = order[np.searchsorted(parents[order], 0) :]
-        nodes = self.store.node_count(link.parent)
+        nodes = self.store.node_count(ups[-1].parent)
         indptr = np.searchsorted(parents[order], np.arange(nodes + 1)).astype(np.int64)
         return Adjacency(indptr, order.astype(np.int32), self.known[order])
 
@@ -108,17 +108,17 @@ class AnswerHistory:
             anchors: seconds after the graph's origin, int32 ``[N]``.
 
         Returns:
-            float32 ``[N, links, columns]``; NaN where no answer of any row is known.
+            float32 ``[N, ways, columns]``; NaN where no answer of any row is known.
         """
         times = anchors - np.int32(1)
         order = np.argsort(self.known, kind="stable")
         count = np.searchsorted(self.known[order], times, side="right")[:, None]
         with np.errstate(invalid="ignore"):
             prior = _running(self.values[order])[count[:, 0]] / np.where(count, count, np.nan)
-        found = np.empty((len(nodes), len(self.links), len(self.names)), np.float32)
-        for place, link in enumerate(self.links):
-            adjacency, sums = self.adjacency(link), self._sums(link)
-            named = named_rows(self.store, link, nodes)
+        found = np.empty((len(nodes), len(self.ups), len(self.names)), np.float32)
+        for place, ups in enumerate(self.ups):
+            adjacency, sums = self.adjacency(ups), self._sums(ups)
+            named = climb(self.store, ups, nodes)
             told, parents = named >= 0, np.maximum(named, 0)
             known = np.where(told, known_counts(adjacency, parents, times), 0)
             begin = adjacency.indptr[parents]
@@ -126,13 +126,13 @@ class AnswerHistory:
             found[:, place] = (total + PRIOR * prior) / (known[:, None] + PRIOR)
         return found
 
-    @cache  # noqa: B019 (as many as there are foreign keys)
-    def _sums(self, link: Link) -> NDArray[np.float64]:
-        return _running(self.values[self.adjacency(link).neighbors])
+    @cache  # noqa: B019 (as many as there are ways)
+    def _sums(self, ups: tuple[Link, ...]) -> NDArray[np.float64]:
+        return _running(self.values[self.adjacency(ups).neighbors])
 
-    def events(self, link: Link, start: NDArray[np.int64], stop: NDArray[np.int64]) -> EventRows:
+    def events(self, ups: tuple[Link, ...], start: NDArray[np.int64], stop: NDArray[np.int64]) -> EventRows:
         """Answers along stretches of :meth:`adjacency`."""
-        indptr, places, stamps = edges_of(self.adjacency(link), start, stop)
+        indptr, places, stamps = edges_of(self.adjacency(ups), start, stop)
         none = np.zeros((len(places), 0), np.int32)
         return EventRows(indptr, stamps, self.values[places], none, none, np.zeros(0, np.int64))
 

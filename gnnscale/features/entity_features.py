@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gnnscale.arrays import share_rows
 from gnnscale.features.answer_history import AnswerHistory, AnswerRelation
-from gnnscale.features.event_rows import EventRows, decode, named_rows, read_events
+from gnnscale.features.event_rows import EventRows, climb, decode, read_events
 from gnnscale.features.event_stretches import Stretches, known_counts, plan_stretches
 from gnnscale.features.relation import (
     LATEST,
@@ -43,10 +43,10 @@ class EntityFeatures:
     rows that they name, each counted once; and of each numerical column sums, means, and sums a day, over windows and
     decayed (as raw values as far as their encoding keeps them; what is missing adds nothing). Of small categorical
     columns, of the events and of rows that they name, the shares of the most frequent categories. Then, in brief, the
-    same of the rows that those rows name, from their latest :data:`LATEST` events (of two links, NaN where the first
-    has more): of a loan, what its member did before it. Then the rows' own columns and those of rows that they name, or
-    that those name, dates as ages in days, and, where rows have a time, their age. Of events without times, only what
-    needs none.
+    same of the rows that they name, or that those name, from their latest :data:`LATEST` events (of two links, NaN
+    where the first has more): of a loan, what its member did before it. Then the rows' own columns and those of rows
+    that they name, or that those name, dates as ages in days, and, where rows have a time, their age. Of events without
+    times, only what needs none.
 
     Args:
         store: the graph.
@@ -128,32 +128,39 @@ class EntityFeatures:
         out: Floats,
     ) -> None:
         adjacency = self._adjacency(relation)
-        if relation.up is None:
-            return self._of_events(relation, kept, plan_stretches(adjacency, nodes, anchors), anchors, out)
-        named = named_rows(self._store, relation.up, nodes)
+        if not relation.ups:
+            stretches = plan_stretches(adjacency, nodes, anchors, behind=self._behind(relation))
+            return self._of_events(relation, kept, stretches, anchors, out)
+        named = climb(self._store, relation.ups, nodes)
         # A row is among those that name the row that it names: what counts is what was before it.
         times = anchors - np.int32(relation.returns)
         told = named >= 0
-        if len(relation.path) > 1:
+        if len(relation.path) > 1 and not isinstance(relation, AnswerRelation):
             told[told] = known_counts(adjacency, named[told], times[told]) <= LATEST
         # Rows that name the same one at the same anchor share what is known of it.
         key = (named[told] << 32) + (times[told].astype(np.int64) - ALWAYS)
         distinct, which = np.unique(key, return_inverse=True)
         parents, times = distinct >> 32, ((distinct & 0xFFFFFFFF) + ALWAYS).astype(np.int32)
         found = np.empty((len(distinct), len(kept)), np.float32)
-        self._of_events(relation, kept, plan_stretches(adjacency, parents, times, LATEST), times, found)
+        stretches = plan_stretches(adjacency, parents, times, LATEST, self._behind(relation))
+        self._of_events(relation, kept, stretches, times, found)
         out[~told], out[told] = np.nan, found[which]
 
     def _adjacency(self, relation: Relation) -> Adjacency:
         if isinstance(relation, AnswerRelation):
             assert self._history is not None
-            return self._history.adjacency(relation.path[0])
+            return self._history.adjacency(relation.ups)
         return self._store.adjacency(EdgeType(relation.path[0], reverse=True))
+
+    def _behind(self, relation: Relation) -> Adjacency | None:
+        if len(relation.path) == 1 or isinstance(relation, AnswerRelation):
+            return None
+        return self._store.adjacency(EdgeType(relation.path[1], reverse=True))
 
     def _events(self, relation: Relation, start: NDArray[np.int64], stop: NDArray[np.int64]) -> EventRows:
         if isinstance(relation, AnswerRelation):
             assert self._history is not None
-            return self._history.events(relation.path[0], start, stop)
+            return self._history.events(relation.ups, start, stop)
         return read_events(self._store, relation, start, stop)
 
     def _of_events(
@@ -165,7 +172,7 @@ class EntityFeatures:
         out: Floats,
     ) -> None:
         categories = np.array([min(SHARES, len(c.feature.categories)) for c in relation.categories], np.int64)
-        width, most = len(relation_names(relation)), LATEST if relation.up else np.iinfo(np.int64).max
+        width, most = len(relation_names(relation)), LATEST if relation.ups else np.iinfo(np.int64).max
         for part, rows in stretches.parts():
             events = self._events(relation, stretches.start[part], stretches.stop[part])
             found = np.empty((len(rows), width), np.float32)
@@ -203,9 +210,8 @@ class EntityFeatures:
 
     def _named(self, via: tuple[Link, ...], nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The rows whose columns are read, and whether there are any."""
-        for link in via:
-            nodes = named_rows(self._store, link, nodes)
-        return np.maximum(nodes, 0), nodes >= 0
+        found = climb(self._store, via, nodes)
+        return np.maximum(found, 0), found >= 0
 
     def _ages(self, nodes: NDArray[np.int64], anchors: NDArray[np.int32]) -> Iterator[NDArray[np.float64]]:
         if self._aged:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -86,6 +86,19 @@ def named_rows(store: GraphStore, link: Link, rows: NDArray[np.int64]) -> NDArra
     found = np.full(len(rows), -1, np.int64)
     found[linked] = adjacency.neighbors[start[linked]]
     return found
+
+
+def climb(store: GraphStore, ups: Sequence[Link], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The row that each row names by one foreign key after the other, int64 ``[rows]``; -1 for none.
+
+    Args:
+        store: the graph.
+        ups: foreign keys; of none, the rows themselves.
+        rows: node ids, int64 ``[rows]``.
+    """
+    for link in ups:
+        rows = named_rows(store, link, rows)
+    return rows
 
 
 def decode(encoded: NDArray[np.float32], feature: FeatureManifest) -> NDArray[np.float64]:

@@ -26,17 +26,19 @@ class Stretches:
     Args:
         start, stop: edges of each stretch, int64 ``[stretches]``.
         of: stretch of each example, int64 ``[examples]``.
+        size: rows that reading each takes, int64 ``[stretches]``.
     """
 
     start: Ids
     stop: Ids
     of: Ids
+    size: Ids
 
     def parts(self) -> Iterator[tuple[slice, Ids]]:
-        """Stretches that together have no more than :data:`EVENTS` edges, and the examples in them."""
+        """Stretches that together take no more than :data:`EVENTS` rows, and the examples in them."""
         order = np.argsort(self.of, kind="stable")
         bounds = np.searchsorted(self.of[order], np.arange(len(self.start) + 1))
-        total = np.cumsum(self.stop - self.start)
+        total = np.cumsum(self.size)
         first = 0
         while first < len(total):
             before = total[first - 1] if first else 0
@@ -45,7 +47,13 @@ class Stretches:
             first = last
 
 
-def plan_stretches(adjacency: Adjacency, nodes: Ids, anchors: NDArray[np.int32], most: int | None = None) -> Stretches:
+def plan_stretches(
+    adjacency: Adjacency,
+    nodes: Ids,
+    anchors: NDArray[np.int32],
+    most: int | None = None,
+    behind: Adjacency | None = None,
+) -> Stretches:
     """The edges of each example up to its anchor, in stretches that those of one node share.
 
     Args:
@@ -54,6 +62,7 @@ def plan_stretches(adjacency: Adjacency, nodes: Ids, anchors: NDArray[np.int32],
         anchors: seconds after the graph's origin, int32 ``[examples]``.
         most: edges of an example, the latest; None for all. With it, a stretch is no longer than it and
             :data:`EVENTS`, however many edges a node has.
+        behind: edges that are read of all that these lead to; None for none.
     """
     begin, known = np.asarray(adjacency.indptr[nodes]), known_counts(adjacency, nodes, anchors)
     end = begin + known
@@ -67,13 +76,26 @@ def plan_stretches(adjacency: Adjacency, nodes: Ids, anchors: NDArray[np.int32],
     of[order] = np.cumsum(fresh) - 1
     first = np.flatnonzero(fresh)
     if not len(first):
-        return Stretches(first, first, of)
-    return Stretches(np.minimum.reduceat(start[order], first), np.maximum.reduceat(end[order], first), of)
+        return Stretches(first, first, of, first)
+    start, stop = np.minimum.reduceat(start[order], first), np.maximum.reduceat(end[order], first)
+    size = stop - start
+    if behind is not None:
+        size = size + _count_behind(adjacency.neighbors, behind.indptr, start, stop)
+    return Stretches(start, stop, of, size)
 
 
 def known_counts(adjacency: Adjacency, nodes: Ids, anchors: NDArray[np.int32]) -> Ids:
     """Edges of nodes that are stamped at or before an anchor, int64 ``[examples]``."""
     return _known_counts(adjacency.indptr, adjacency.times, nodes, anchors)
+
+
+@njit(nogil=True, cache=True)
+def _count_behind(neighbors, indptr, start, stop):  # type: ignore[no-untyped-def]
+    found = np.zeros(len(start), np.int64)
+    for i in range(len(start)):
+        for place in range(start[i], stop[i]):
+            found[i] += indptr[neighbors[place] + 1] - indptr[neighbors[place]]
+    return found
 
 
 @njit(nogil=True, cache=True)

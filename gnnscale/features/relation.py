@@ -18,8 +18,14 @@ MOST_CATEGORIES: Final = 40
 MOST_FROM_PARENTS: Final = 12
 """Relations of the rows that a table's rows name, nearest first; each makes some hundred features."""
 
+LONGEST: Final = 3
+"""Links of a way to what else such rows have, up and down, unless it leads back to the table."""
+
 LATEST: Final = 1_024
 """Events of a row that others name that are counted, the latest: all that name it share one that millions name."""
+
+MOST_BEHIND: Final = 1 << 20
+"""Events that one such row can have along two links beyond which they are not read: millions for each example."""
 
 SHARES: Final = 10
 """Categories of a small column whose shares are features: the most frequent ones."""
@@ -58,8 +64,8 @@ class Relation:
         categories: small categorical columns whose shares are taken.
         parents: links to other rows that the events name, which are counted once each.
         timed: whether the events have times.
-        up: foreign key that is followed first, from the rows to those that they name; None where the path begins at
-            the rows themselves.
+        ups: foreign keys that are followed first, from the rows to those that they name: two at most, none where the
+            path begins at the rows themselves.
     """
 
     path: tuple[Link, ...]
@@ -67,12 +73,12 @@ class Relation:
     categories: tuple[EventColumn, ...] = ()
     parents: tuple[Link, ...] = ()
     timed: bool = True
-    up: Link | None = None
+    ups: tuple[Link, ...] = ()
 
     @property
     def returns(self) -> bool:
-        """Whether the path leads back to the rows that it came from, so that each meets itself."""
-        return self.up == self.path[0]
+        """Whether the path goes down by the key that it came up by, so that rows meet themselves."""
+        return self.ups[-1:] == self.path[:1]
 
     @property
     def table(self) -> str:
@@ -83,7 +89,7 @@ class Relation:
     def name(self) -> str:
         """The links' names, as in ``purchases.customer_id``, from the entity on; ``>`` follows one that goes up."""
         down = "/".join(link.name for link in self.path)
-        return f"{self.up.column}>{down}" if self.up else down
+        return ">".join([*(link.column for link in self.ups), down])
 
 
 def plan_relations(
@@ -91,8 +97,8 @@ def plan_relations(
 ) -> tuple[Relation, ...]:
     """The relations of a table's rows: of every link that points at it, and of every link that points at those rows.
 
-    Then the same of the rows that its rows name: first what else names them along the same link, such as the other
-    loans of a loan's member, then along others, then what names those, up to :data:`MOST_FROM_PARENTS`.
+    Then the same of the rows that its rows name, or that those name: first the rows of the table that name the same
+    one, such as the other loans of a loan's member, then the shortest other ways, up to :data:`MOST_FROM_PARENTS`.
 
     Args:
         manifest: of the graph.
@@ -132,9 +138,7 @@ def named_paths(
         hidden_tables: tables that must not be used.
     """
     seen = _Seen(manifest, frozenset(hidden_columns), frozenset(hidden_tables))
-    near = seen.links_of(table)
-    far = [(first, then) for first in near for then in seen.links_of(first.parent) if then.parent != table]
-    return (*((link,) for link in near), *far)
+    return tuple(seen.named_paths(table))
 
 
 @dataclass(frozen=True)
@@ -158,11 +162,26 @@ class _Seen:
         return [link for link in links if link.table == table and self._shows(link)]
 
     def from_parents(self, table: str) -> list[Relation]:
-        ups = self.links_of(table)
-        near = [(up, (first,)) for up in ups for first in self.links_to(up.parent)]
-        near.sort(key=lambda found: found[1] != (found[0],))
-        far = [(up, (*path, second)) for up, path in near for second in self.links_to(path[0].table)]
-        return [replace(self.relation(path), up=up) for up, path in (near + far)[:MOST_FROM_PARENTS]]
+        found: list[tuple[bool, int, tuple[Link, ...], tuple[Link, ...]]] = []
+        for ups in self.named_paths(table):
+            firsts = [(link,) for link in self.links_to(ups[-1].parent)]
+            paths = firsts + [(first, second) for (first,) in firsts for second in self.links_to(first.table)]
+            for path in paths:
+                back, length = path == ups[::-1], len(ups) + len(path)
+                if (back or length <= LONGEST) and self._reach(path) <= MOST_BEHIND:
+                    found.append((not back, length, ups, path))
+        found.sort(key=lambda way: way[:2])
+        return [replace(self.relation(path), ups=ups) for _, _, ups, path in found[:MOST_FROM_PARENTS]]
+
+    def _reach(self, path: tuple[Link, ...]) -> int:
+        """Most events that one row can have along a path of two links, as far as they count; 0 of one link."""
+        degrees = {figures.link: figures.max_degree for figures in self.manifest.links}
+        return min(degrees[path[0]], LATEST) * degrees[path[1]] if path[1:] else 0
+
+    def named_paths(self, table: str) -> list[tuple[Link, ...]]:
+        near = self.links_of(table)
+        far = [(first, then) for first in near for then in self.links_of(first.parent) if then.parent != table]
+        return [*((link,) for link in near), *far]
 
     def relation(self, path: tuple[Link, ...]) -> Relation:
         table = path[-1].table

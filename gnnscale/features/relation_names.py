@@ -49,7 +49,7 @@ def kept_features(relation: Relation) -> tuple[list[int], list[str]]:
     kept = [
         (place, name.text)
         for place, name in enumerate(relation_names(relation))
-        if (relation.timed or name.timeless) and (name.brief or not relation.up)
+        if (relation.timed or name.timeless) and (name.brief or not relation.ups)
     ]
     return [place for place, _ in kept], [text for _, text in kept]
 

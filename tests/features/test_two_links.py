@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -210,6 +211,27 @@ def test_what_two_links_from_the_row_that_a_row_names_have(drawn, store, monkeyp
     assert (short[few] <= np.minimum(wanted[few], most)).all() and few.any() and not few.all()
 
 
+def test_a_way_over_two_keys_and_back_leaves_the_row_itself_out(drawn, store) -> None:
+    name = f"customer_id>shop_id>{PATH}"
+    features = EntityFeatures(store, "purchases")
+    rows = np.arange(0, PURCHASES, 7)
+    anchors = drawn["time"][rows].astype(np.int32)
+    table = pd.DataFrame(features.compute(rows, anchors), columns=features.names)
+    for at, (row, anchor) in enumerate(zip(rows, anchors.astype(int), strict=True)):
+        mine = seen(drawn, drawn["shop"][drawn["customer"][row]], anchor)
+        mine = mine[mine["age"] > 0]
+        assert table.loc[at, f"count({name}, all)"] == len(mine)
+        assert table.loc[at, f"sum({name}, amount, all)"] == pytest.approx(mine["amount"].sum())
+    assert table[f"count({name}, all)"].max() > 100
+
+
+def test_ways_to_more_than_can_be_read_are_left_out(store) -> None:
+    figures = tuple(replace(link, max_degree=3_000) for link in store.manifest.links)
+    wide = GraphStore(replace(store.manifest, links=figures), store.folder)
+    left = set(EntityFeatures(store, "purchases").names) - set(EntityFeatures(wide, "purchases").names)
+    assert f"count(customer_id>shop_id>{PATH}, all)" in left and f"count({BACK}, all)" not in left
+
+
 def test_columns_of_rows_that_named_rows_name(drawn, store) -> None:
     features = EntityFeatures(store, "purchases")
     assert "products.kind" in features.names and "shop_id>purchases.customer_id" not in features.names
@@ -228,7 +250,7 @@ def test_stretches_of_a_row_that_many_name_are_short(monkeypatch: pytest.MonkeyP
     nodes, anchors = rng.integers(0, 4, 300), rng.integers(-5, 505, 300).astype(np.int32)
     found = event_stretches.plan_stretches(adjacency, nodes, anchors, 20)
     length = found.stop - found.start
-    assert length.max() <= 120 and len(length) > 10
+    assert (found.size == length).all() and length.max() <= 120 and len(length) > 10
     begin, end = adjacency.indptr[nodes], np.empty(300, int)
     for i in range(300):
         end[i] = begin[i] + ((source == nodes[i]) & (times <= anchors[i])).sum()

@@ -14,7 +14,7 @@ from gnnscale.schema import BASELINES, DataError
 
 
 class EarlierAnswers:
-    """The shrunk mean of earlier answers along the foreign key by which it fits the training examples best.
+    """The shrunk mean of earlier answers along the foreign keys by which it fits the training examples best.
 
     Where nothing is known, and for classes beyond the most frequent, it says what a constant would.
 
@@ -76,7 +76,7 @@ BASELINES.register("earlier_answers")(
         "earlier_answers",
         "Earlier answers",
         "The mean of what came true of the rows that name the same row, as far as it was known by then, with the mean "
-        "of all that was known counted five times; along the foreign key that fits the training examples best.",
+        "of all that was known counted five times; along the foreign keys that fit the training examples best.",
         ("truth", "class", "classes", "value"),
         make=_earlier_answers,
         needs_earlier=True,
