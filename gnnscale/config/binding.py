@@ -66,6 +66,8 @@ def bind_query(settings: Settings, manifest: GraphManifest) -> PredictiveQuery:
     if settings.query.new_only:
         query = query.with_new_only()
     if settings.query.known_after is not None:
+        if settings.query.examples is not None:
+            raise ConfigError("query.known_after is for the examples that a query makes, not for query.examples")
         query = query.with_known_after(settings.query.known_after)
     if settings.evaluation.headline or settings.evaluation.baselines:
         query = query.judged_by(settings.evaluation.headline, settings.evaluation.baselines)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numba import njit
 from numpy.typing import NDArray
 
 from gnnscale.features.event_rows import EventRows, climb, edges_of
@@ -17,7 +18,7 @@ from gnnscale.features.event_stretches import known_counts
 from gnnscale.features.relation import SHARES, EventColumn, Relation, named_paths
 from gnnscale.lake import Lake
 from gnnscale.query import KNOWN_TIME, PredictiveQuery
-from gnnscale.schema import FeatureManifest, Link
+from gnnscale.schema import FeatureManifest, LakeError, Link
 from gnnscale.store import Adjacency, GraphStore
 
 ANSWER: Final = "answer"
@@ -60,6 +61,8 @@ class AnswerHistory:
     def read(cls, lake: Lake, name: str, store: GraphStore, query: PredictiveQuery) -> AnswerHistory | None:
         """The answers of ``labels_<query>``.
 
+        Raises LakeError where they were made without a word of when they are known, or with another one.
+
         None where the query does not say when they are known, and where the entity's rows name no others.
 
         Args:
@@ -71,9 +74,15 @@ class AnswerHistory:
         ups = named_paths(store.manifest, query.entity.name, query.hidden_columns, query.hidden_tables)
         if query.known_after is None or not ups:
             return None
+        record = lake.read_record(f"task_{name}") or {}
+        if record.get("known_after") != str(query.known_after):
+            raise LakeError(
+                f"labels_{name} of lake {lake.uri} don't say of answers that they are known after {query.known_after}; "
+                "run the labels stage again"
+            )
         table = lake.read(f"labels_{name}", ["entity", "target", KNOWN_TIME])
         table = table.filter(pc.is_valid(table[KNOWN_TIME])).combine_chunks()
-        classes = (lake.read_record(f"task_{name}") or {}).get("classes", [])[:SHARES]
+        classes = record.get("classes", [])[:SHARES]
         values = _values(_array(table["target"]), classes)
         titles = tuple(f"{ANSWER}={label}" for label in classes) or (ANSWER,)
         seconds = table[KNOWN_TIME].to_numpy() - store.manifest.origin
@@ -88,9 +97,53 @@ class AnswerHistory:
         # Down again at once: the answers are of rows that are reached by the same way.
         return tuple(AnswerRelation(ups[::-1], numbers, ups=ups) for ups in self.ups)
 
-    @cache  # noqa: B019 (as many as there are ways)
+    def times(self, nodes: NDArray[np.int64], anchors: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The last second that counts of each example: before its anchor, and before its own answer was known.
+
+        A row that is asked about after its answer was known must not be told it.
+
+        Args:
+            nodes: of the examples, int64 ``[N]``.
+            anchors: seconds after the graph's origin, int32 ``[N]``.
+        """
+        rows, known = self._by_row
+        if not len(rows):
+            return anchors - np.int32(1)
+        place = np.minimum(np.searchsorted(rows, nodes), len(rows) - 1)
+        own = np.where(rows[place] == nodes, known[place], np.int32(2**31 - 1))
+        return np.minimum(anchors, own).astype(np.int32) - np.int32(1)
+
+    @cached_property
+    def _by_row(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Rows, ascending, and since when their answers are known."""
+        order = np.argsort(self.rows, kind="stable")
+        return self.rows[order], self.known[order]
+
+    @cached_property
+    def _all(self) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """When answers were known, ascending, and the sums of the first of them, ``[answers + 1, columns]``."""
+        order = np.argsort(self.known, kind="stable")
+        sums = np.zeros((len(order) + 1, self.values.shape[1]))
+        np.cumsum(self.values[order], axis=0, out=sums[1:])
+        return self.known[order], sums
+
+    @cached_property
+    def _ways(self) -> dict[tuple[Link, ...], tuple[Adjacency, NDArray[np.float64]]]:
+        """What is worked out of each way up, once."""
+        return {}
+
     def adjacency(self, ups: tuple[Link, ...]) -> Adjacency:
         """From a row that is named to the answers of those that name it, by when they were known."""
+        return self._way(ups)[0]
+
+    def _way(self, ups: tuple[Link, ...]) -> tuple[Adjacency, NDArray[np.float64]]:
+        """The same, with the sum of each row's answers up to every edge, ``[edges, columns]``."""
+        if ups not in self._ways:
+            adjacency = self._read_way(ups)
+            self._ways[ups] = adjacency, _running(adjacency.indptr, self.values[adjacency.neighbors])
+        return self._ways[ups]
+
+    def _read_way(self, ups: tuple[Link, ...]) -> Adjacency:
         parents = climb(self.store, ups, self.rows)
         order = np.lexsort((self.known, parents))
         order = order[np.searchsorted(parents[order], 0) :]
@@ -110,25 +163,22 @@ class AnswerHistory:
         Returns:
             float32 ``[N, ways, columns]``; NaN where no answer of any row is known.
         """
-        times = anchors - np.int32(1)
-        order = np.argsort(self.known, kind="stable")
-        count = np.searchsorted(self.known[order], times, side="right")[:, None]
+        times = self.times(nodes, anchors)
+        known_times, sums_of_all = self._all
+        count = np.searchsorted(known_times, times, side="right")[:, None]
         with np.errstate(invalid="ignore"):
-            prior = _running(self.values[order])[count[:, 0]] / np.where(count, count, np.nan)
+            prior = sums_of_all[count[:, 0]] / np.where(count, count, np.nan)
         found = np.empty((len(nodes), len(self.ups), len(self.names)), np.float32)
         for place, ups in enumerate(self.ups):
-            adjacency, sums = self.adjacency(ups), self._sums(ups)
+            adjacency, sums = self._way(ups)
             named = climb(self.store, ups, nodes)
             told, parents = named >= 0, np.maximum(named, 0)
             known = np.where(told, known_counts(adjacency, parents, times), 0)
-            begin = adjacency.indptr[parents]
-            total = sums[begin + known] - sums[begin]
+            total = np.zeros((len(nodes), len(self.names)))
+            some = known > 0
+            total[some] = sums[adjacency.indptr[parents[some]] + known[some] - 1]
             found[:, place] = (total + PRIOR * prior) / (known[:, None] + PRIOR)
         return found
-
-    @cache  # noqa: B019 (as many as there are ways)
-    def _sums(self, ups: tuple[Link, ...]) -> NDArray[np.float64]:
-        return _running(self.values[self.adjacency(ups).neighbors])
 
     def events(self, ups: tuple[Link, ...], start: NDArray[np.int64], stop: NDArray[np.int64]) -> EventRows:
         """Answers along stretches of :meth:`adjacency`."""
@@ -137,9 +187,16 @@ class AnswerHistory:
         return EventRows(indptr, stamps, self.values[places], none, none, np.zeros(0, np.int64))
 
 
-def _running(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sums of the first rows, ``[rows + 1, columns]``."""
-    return np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
+@njit(nogil=True, cache=True)
+def _running(indptr, values):  # type: ignore[no-untyped-def]
+    """Sums of each node's first edges, anew for each node: what others have, or later, changes no bit of them."""
+    found = np.empty_like(values)
+    for node in range(len(indptr) - 1):
+        for place in range(indptr[node], indptr[node + 1]):
+            for column in range(values.shape[1]):
+                before = found[place - 1, column] if place > indptr[node] else 0.0
+                found[place, column] = before + values[place, column]
+    return found
 
 
 def _array(column: pa.ChunkedArray) -> pa.Array:

@@ -111,9 +111,10 @@ class EntityFeatures:
             self._of_relation(relation, kept, nodes, times, found[:, at : at + len(kept)])
             at += len(kept)
         if self._history:
-            means = self._history.means(nodes, times).reshape(len(nodes), -1)
-            found[:, at : at + means.shape[1]] = means
-            at += means.shape[1]
+            means = self._history.means(nodes, times)
+            width = means.shape[1] * means.shape[2]
+            found[:, at : at + width] = means.reshape(len(nodes), width)
+            at += width
         for column in (*self._own_columns(nodes, times), *self._ages(nodes, times)):
             found[:, at] = column
             at += 1
@@ -134,6 +135,9 @@ class EntityFeatures:
         named = climb(self._store, relation.ups, nodes)
         # A row is among those that name the row that it names: what counts is what was before it.
         times = anchors - np.int32(relation.returns)
+        if isinstance(relation, AnswerRelation):
+            assert self._history is not None
+            times = self._history.times(nodes, anchors)
         told = named >= 0
         if len(relation.path) > 1 and not isinstance(relation, AnswerRelation):
             told[told] = known_counts(adjacency, named[told], times[told]) <= LATEST

@@ -22,10 +22,10 @@ LONGEST: Final = 3
 """Links of a way to what else such rows have, up and down, unless it leads back to the table."""
 
 LATEST: Final = 1_024
-"""Events of a row that others name that are counted, the latest: all that name it share one that millions name."""
+"""Events that count of a row that others name, the latest: some are named by millions."""
 
 MOST_BEHIND: Final = 1 << 20
-"""Events that one such row can have along two links beyond which they are not read: millions for each example."""
+"""Most events that one such row may have along two links for them to be read."""
 
 SHARES: Final = 10
 """Categories of a small column whose shares are features: the most frequent ones."""

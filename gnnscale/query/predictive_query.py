@@ -183,7 +183,7 @@ class PredictiveQuery:
             times = [name for name, kind in table.kinds.items() if kind is ValueKind.TIME and name != table.time_column]
             if known not in times:
                 why = "holds no times" if known in table.kinds else f"is not there.{nearest(known, times)}"
-                have = f"; columns of times: {', '.join(times)}" if times else ""
+                have = f"; columns of times: {', '.join(times)}" if times and known in table.kinds else ""
                 raise ConfigError(
                     f"query.known_after={known}: column '{known}' of '{table.name}' {why}{have}; give one, or days"
                 )

@@ -31,7 +31,7 @@ from gnnscale.lake import Lake
 from gnnscale.query import DAY, PredictiveQuery, Split, explain
 from gnnscale.retrieval.answers import ranked_table
 from gnnscale.retrieval.index.neighbors import Neighbors
-from gnnscale.schema import ConfigError, DataError, GraphManifest, QueryError
+from gnnscale.schema import ConfigError, DataError, GraphManifest, LakeError, QueryError
 from gnnscale.store import GraphStore
 from tests.conftest import SPARK
 from tests.entity_shop import OtherFuture
@@ -251,17 +251,23 @@ def test_answers_that_are_known_by_then_tell_of_later_rows(
     own = (seconds(orders["at"]) - bank.manifest.origin).astype(np.int64)
     known = own + (known_after * DAY if isinstance(known_after, int) else 0)
     if known_after == "settled":
-        # Times are rounded up to seconds, and NaT is never.
+        # Times are rounded up to seconds, a midnight is a date, and NaT is never.
         known = (seconds(orders["settled"].fillna(pd.Timestamp("2100-01-01", tz="UTC"))) - bank.manifest.origin).astype(
             np.int64
         )
+        known += np.where((known + bank.manifest.origin) % DAY == 0, DAY, 0)
+        known = np.maximum(known, own)
     anchors = np.concatenate([own, own + 9 * DAY])
     rows = np.tile(np.arange(ORDERS), 2)
     found = features.compute(rows, anchors.astype(np.int32))
     table = pd.DataFrame(found, columns=features.names)
     has = orders["is_fraud"].notna().to_numpy() if text == FRAUD else np.ones(ORDERS, bool)
     most = 0
+    late = 0
     for at, (row, now) in enumerate(zip(rows, anchors, strict=True)):
+        # A row that is asked about after its answer was known is not told it, nor what was known after that.
+        late += has[row] and known[row] < now
+        now = min(now, known[row]) if has[row] else now
         for key in ("mid", "sid"):
             told = orders[(orders[key] == orders.loc[row, key]) & has & (known < now)]
             name = f"{key}>orders.answer"
@@ -274,10 +280,10 @@ def test_answers_that_are_known_by_then_tell_of_later_rows(
                 shrunk = (values(told).astype(float).sum() + 5 * prior) / (len(told) + 5)
                 assert table.loc[at, f"shrunk_mean({name}, {column})"] == pytest.approx(shrunk, nan_ok=True, rel=1e-5)
             most = max(most, len(told))
-    assert most > 20
+    assert most > 20 and late > 20
     # What comes after the anchor, an answer too, changes nothing.
     early = replace(history, known=np.where(history.known >= 30 * DAY, history.known + 99, history.known))
-    early = replace(early, values=np.where(history.known[:, None] >= 30 * DAY, 7.0, history.values))
+    early = replace(early, values=np.where(history.known[:, None] >= 30 * DAY, 1e15, history.values))
     then = np.full(ORDERS, 30 * DAY, np.int32)
     np.testing.assert_array_equal(
         features.compute(np.arange(ORDERS), then),
@@ -289,6 +295,10 @@ def test_answers_that_are_known_by_then_tell_of_later_rows(
     said = fitted.predict(test)["earlier_answers"]
     assert np.isfinite(said).all() and len(np.unique(said[:, 0])) > 5
     assert text == "PREDICT orders.amount FOR EACH orders.oid" or np.allclose(said.sum(axis=1), 1) or text == FRAUD
+    assert features.compute(np.zeros(0, np.int64), np.zeros(0, np.int32)).shape == (0, len(features.names))
+    other = bind_query(bank.settings(query={**asked, "known_after": 30}), bank.manifest)
+    with pytest.raises(LakeError, match="run the labels stage again"):
+        AnswerHistory.read(bank.lake, "told", store, other)
     words = explain(query)
     assert ("of a row are known from its settled, which is no input itself" in words) == (known_after == "settled")
 
@@ -314,10 +324,11 @@ def test_sparks_features_have_the_answers_that_are_known(bank: Bank, spark: Spar
         (
             FRAUD,
             "setled",
-            r"column 'setled' of 'orders' is not there. Did you mean 'settled'.*columns of times: settled",
+            r"column 'setled' of 'orders' is not there. Did you mean 'settled'",
         ),
         (FRAUD, "amount", r"column 'amount' of 'orders' holds no times; columns of times: settled; give one, or days"),
         (FRAUD, -1, r"query.known_after"),
+        (FRAUD, float("inf"), r"query.known_after"),
         (
             "PREDICT COUNT(orders.*, 0, 7, days) FOR EACH members.mid",
             3,
@@ -330,6 +341,12 @@ def test_what_cannot_tell_when_answers_are_known_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=says):
         bind_query(bank.settings(query={"name": "told", "text": text, "known_after": known_after}), bank.manifest)
+
+
+def test_given_examples_do_not_say_when_answers_are_known(bank: Bank) -> None:
+    asked = {"name": "told", "text": FRAUD, "known_after": 1, "examples": "mine.parquet"}
+    with pytest.raises(ConfigError, match=r"query\.known_after is for the examples that a query makes"):
+        bind_query(bank.settings(query=asked), bank.manifest)
 
 
 def labels_of(bank: Bank, spark: SparkSession, text: str, name: str, **more: Any) -> pd.DataFrame:

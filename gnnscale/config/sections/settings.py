@@ -124,7 +124,7 @@ class QuerySettings(Section):
     examples: str | None = None
     split: str | None = None
     new_only: bool = False
-    known_after: Annotated[float, Field(ge=0)] | str | None = None
+    known_after: Annotated[float, Field(ge=0, le=36_500)] | str | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -95,6 +95,8 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
         "frames": query.frames,
         "splits": {str(split): {"examples": counts[split]} for split in Split},
     }
+    if query.known_after is not None:
+        record["known_after"] = str(query.known_after)
     if left_out.asked:
         record["left_out"] = left_out.to_dict()
     if plan.own_times is not None:

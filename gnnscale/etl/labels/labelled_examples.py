@@ -155,12 +155,16 @@ def population_frame(
 
 
 def _known_time(query: PredictiveQuery, values: Mapping[bound.Operand, Column]) -> list[Column]:
-    """When the answer of a row is known, never before the row, where the query says it."""
+    """When the answer of a row is known, never before the row, where the query says it.
+
+    What is known at midnight is a date: the day may have ended when it was written down.
+    """
     if query.known_after is None:
         return []
     own = F.col("anchor_time").cast("long")
     if isinstance(query.known_after, bound.Column):
         told = F.ceil(F.unix_micros(values[query.known_after]) / 1_000_000).cast("long")
+        told = told + F.when(told % DAY == 0, F.lit(DAY)).otherwise(F.lit(0)).cast("long")
         known = F.when(told.isNotNull(), F.greatest(told, own))
     else:
         known = own + F.lit(round(query.known_after * DAY)).cast("long")
