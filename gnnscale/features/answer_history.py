@@ -61,15 +61,17 @@ class AnswerHistory:
     def read(cls, lake: Lake, name: str, store: GraphStore, query: PredictiveQuery) -> AnswerHistory | None:
         """The answers of ``labels_<query>``.
 
-        Raises LakeError where they were made without a word of when they are known, or with another one.
-
-        None where the query does not say when they are known, and where the entity's rows name no others.
-
         Args:
             lake: where the label stage wrote.
             name: of the query.
             store: the graph.
             query: bound query.
+
+        Returns:
+            None where the query does not say when they are known, and where the entity's rows name no others.
+
+        Raises:
+            LakeError: the labels were made without a word of when answers are known, or with another one.
         """
         ups = named_paths(store.manifest, query.entity.name, query.hidden_columns, query.hidden_tables)
         if query.known_after is None or not ups:
@@ -81,21 +83,21 @@ class AnswerHistory:
                 "run the labels stage again"
             )
         table = lake.read(f"labels_{name}", ["entity", "target", KNOWN_TIME])
-        table = table.filter(pc.is_valid(table[KNOWN_TIME])).combine_chunks()
+        table = table.filter(pc.is_valid(table[KNOWN_TIME]))
         classes = record.get("classes", [])[:SHARES]
-        values = _values(_array(table["target"]), classes)
+        values = _values(table["target"].combine_chunks(), classes)
         titles = tuple(f"{ANSWER}={label}" for label in classes) or (ANSWER,)
         seconds = table[KNOWN_TIME].to_numpy() - store.manifest.origin
         known = np.clip(seconds, -(2**31) + 1, 2**31 - 1).astype(np.int32)
         return cls(store, ups, table["entity"].to_numpy().astype(np.int64), known, values, titles)
 
     @property
-    def relations(self) -> tuple[AnswerRelation, ...]:
+    def sources(self) -> tuple[AnswerEvents, ...]:
         """One for each way up."""
         manifests = [FeatureManifest(name, "numerical") for name in self.names]
         numbers = tuple(EventColumn(None, place, manifest) for place, manifest in enumerate(manifests))
         # Down again at once: the answers are of rows that are reached by the same way.
-        return tuple(AnswerRelation(ups[::-1], numbers, ups=ups) for ups in self.ups)
+        return tuple(AnswerEvents(self, AnswerRelation(ups[::-1], numbers, ups=ups)) for ups in self.ups)
 
     def times(self, nodes: NDArray[np.int64], anchors: NDArray[np.int32]) -> NDArray[np.int32]:
         """The last second that counts of each example: before its anchor, and before its own answer was known.
@@ -180,11 +182,29 @@ class AnswerHistory:
             found[:, place] = (total + PRIOR * prior) / (known[:, None] + PRIOR)
         return found
 
-    def events(self, ups: tuple[Link, ...], start: NDArray[np.int64], stop: NDArray[np.int64]) -> EventRows:
-        """Answers along stretches of :meth:`adjacency`."""
-        indptr, places, stamps = edges_of(self.adjacency(ups), start, stop)
+
+@dataclass(frozen=True, eq=False)
+class AnswerEvents:
+    """Answers along one way up, as events; see :class:`gnnscale.features.event_rows.EventSource`."""
+
+    history: AnswerHistory
+    relation: AnswerRelation
+    behind: None = None
+
+    @property
+    def adjacency(self) -> Adjacency:
+        """From a row that is named to the answers of those that name it."""
+        return self.history.adjacency(self.relation.ups)
+
+    def until(self, nodes: NDArray[np.int64], anchors: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Before the anchor, and before the example's own answer was known."""
+        return self.history.times(nodes, anchors)
+
+    def read(self, start: NDArray[np.int64], stop: NDArray[np.int64]) -> EventRows:
+        """Answers along stretches of edges."""
+        indptr, places, stamps = edges_of(self.adjacency, start, stop)
         none = np.zeros((len(places), 0), np.int32)
-        return EventRows(indptr, stamps, self.values[places], none, none, np.zeros(0, np.int64))
+        return EventRows(indptr, stamps, self.history.values[places], none, none, np.zeros(0, np.int64))
 
 
 @njit(nogil=True, cache=True)
@@ -197,10 +217,6 @@ def _running(indptr, values):  # type: ignore[no-untyped-def]
                 before = found[place - 1, column] if place > indptr[node] else 0.0
                 found[place, column] = before + values[place, column]
     return found
-
-
-def _array(column: pa.ChunkedArray) -> pa.Array:
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
 def _values(target: pa.Array, classes: Sequence[str]) -> NDArray[np.float64]:

@@ -13,23 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnscale.arrays import share_rows
-from gnnscale.features.answer_history import AnswerHistory, AnswerRelation
-from gnnscale.features.event_rows import EventRows, climb, decode, read_events
+from gnnscale.features.answer_history import AnswerHistory
+from gnnscale.features.event_rows import EventSource, RelationEvents, climb, decode
 from gnnscale.features.event_stretches import Stretches, known_counts, plan_stretches
 from gnnscale.features.relation import (
     LATEST,
     SHARES,
     EventColumn,
     Hidden,
-    Relation,
     count_columns,
     named_paths,
     plan_relations,
 )
 from gnnscale.features.relation_kernel import relation_features
 from gnnscale.features.relation_names import DAY, kept_features, relation_names
-from gnnscale.schema import EdgeType, Link
-from gnnscale.store import ALWAYS, Adjacency, GraphStore
+from gnnscale.lake import Lake
+from gnnscale.query import PredictiveQuery
+from gnnscale.schema import Link
+from gnnscale.store import ALWAYS, GraphStore
 
 Floats = NDArray[np.float32]
 
@@ -71,12 +72,13 @@ class EntityFeatures:
     ) -> None:
         self._store, self._table, self._threads, self._history = store, table, threads, history
         manifest = store.manifest
-        self._relations = plan_relations(manifest, table, hidden_columns, hidden_tables)
-        self._relations += history.relations if history else ()
+        relations = plan_relations(manifest, table, hidden_columns, hidden_tables)
+        answers = history.sources if history else ()
+        self._sources: list[EventSource] = [*(RelationEvents(store, relation) for relation in relations), *answers]
         self._kept: list[NDArray[np.int64]] = []
         names: list[str] = []
-        for relation in self._relations:
-            kept, texts = kept_features(relation)
+        for source in self._sources:
+            kept, texts = kept_features(source.relation)
             self._kept.append(np.array(kept, np.int64))
             names += texts
         self._own: list[tuple[tuple[Link, ...], EventColumn]] = []
@@ -87,11 +89,46 @@ class EntityFeatures:
             numbers, codes = count_columns(manifest, via[-1].parent if via else table, hidden_columns)
             self._own += [(via, column) for column in numbers]
             self._codes += [(via, column) for column in codes]
-        if history:
-            names += [f"shrunk_mean({r.name}, {column})" for r in history.relations for column in history.names]
+        self._first_mean = len(names)
+        names += [f"shrunk_mean({s.relation.name}, {c.name})" for s in answers for c in s.relation.numbers]
         names += [self._name(*own) for own in (*self._own, *self._codes)]
         self._aged = manifest.table(table).time_range is not None
         self.names: tuple[str, ...] = (*names, *([f"age({table})"] if self._aged else []))
+
+    @classmethod
+    def of_query(
+        cls, lake: Lake, name: str, store: GraphStore, query: PredictiveQuery, threads: int = 1
+    ) -> EntityFeatures:
+        """Those that a query may know of its entities, with earlier answers where it says when they are known.
+
+        Args:
+            lake: where the label stage wrote.
+            name: of the query.
+            store: the graph.
+            query: bound query.
+            threads: that share the work.
+
+        Raises:
+            LakeError: earlier answers are asked for, and the labels don't say when they are known.
+        """
+        history = AnswerHistory.read(lake, name, store, query)
+        return cls(store, query.entity.name, query.hidden_columns, query.hidden_tables, threads, history)
+
+    @property
+    def tells_answers(self) -> bool:
+        """Whether earlier answers are among them."""
+        return self._history is not None
+
+    def answer_means(self, features: Floats) -> Floats | None:
+        """Of what :meth:`compute` returned, the means of earlier answers, float32 ``[N, ways, columns]``.
+
+        None where there are none; see :meth:`gnnscale.features.AnswerHistory.means`.
+        """
+        if self._history is None:
+            return None
+        ways, columns = len(self._history.ups), len(self._history.names)
+        found = features[:, self._first_mean : self._first_mean + ways * columns]
+        return found.reshape(len(features), ways, columns)
 
     def compute(self, entities: NDArray[np.int64], anchors: NDArray[np.int32]) -> Floats:
         """The features of N rows.
@@ -107,8 +144,8 @@ class EntityFeatures:
         nodes, times = np.asarray(entities, np.int64), np.asarray(anchors, np.int32)
         found = np.empty((len(nodes), len(self.names)), np.float32)
         at = 0
-        for relation, kept in zip(self._relations, self._kept, strict=True):
-            self._of_relation(relation, kept, nodes, times, found[:, at : at + len(kept)])
+        for source, kept in zip(self._sources, self._kept, strict=True):
+            self._of_source(source, kept, nodes, times, found[:, at : at + len(kept)])
             at += len(kept)
         if self._history:
             means = self._history.means(nodes, times)
@@ -120,65 +157,44 @@ class EntityFeatures:
             at += 1
         return found
 
-    def _of_relation(
+    def _of_source(
         self,
-        relation: Relation,
+        source: EventSource,
         kept: NDArray[np.int64],
         nodes: NDArray[np.int64],
         anchors: NDArray[np.int32],
         out: Floats,
     ) -> None:
-        adjacency = self._adjacency(relation)
-        if not relation.ups:
-            stretches = plan_stretches(adjacency, nodes, anchors, behind=self._behind(relation))
-            return self._of_events(relation, kept, stretches, anchors, out)
-        named = climb(self._store, relation.ups, nodes)
-        # A row is among those that name the row that it names: what counts is what was before it.
-        times = anchors - np.int32(relation.returns)
-        if isinstance(relation, AnswerRelation):
-            assert self._history is not None
-            times = self._history.times(nodes, anchors)
+        adjacency, behind, ups = source.adjacency, source.behind, source.relation.ups
+        if not ups:
+            stretches = plan_stretches(adjacency, nodes, anchors, behind=behind)
+            return self._of_events(source, kept, stretches, anchors, out)
+        named, times = climb(self._store, ups, nodes), source.until(nodes, anchors)
         told = named >= 0
-        if len(relation.path) > 1 and not isinstance(relation, AnswerRelation):
+        if behind is not None:
             told[told] = known_counts(adjacency, named[told], times[told]) <= LATEST
         # Rows that name the same one at the same anchor share what is known of it.
         key = (named[told] << 32) + (times[told].astype(np.int64) - ALWAYS)
         distinct, which = np.unique(key, return_inverse=True)
         parents, times = distinct >> 32, ((distinct & 0xFFFFFFFF) + ALWAYS).astype(np.int32)
         found = np.empty((len(distinct), len(kept)), np.float32)
-        stretches = plan_stretches(adjacency, parents, times, LATEST, self._behind(relation))
-        self._of_events(relation, kept, stretches, times, found)
+        stretches = plan_stretches(adjacency, parents, times, LATEST, behind)
+        self._of_events(source, kept, stretches, times, found)
         out[~told], out[told] = np.nan, found[which]
-
-    def _adjacency(self, relation: Relation) -> Adjacency:
-        if isinstance(relation, AnswerRelation):
-            assert self._history is not None
-            return self._history.adjacency(relation.ups)
-        return self._store.adjacency(EdgeType(relation.path[0], reverse=True))
-
-    def _behind(self, relation: Relation) -> Adjacency | None:
-        if len(relation.path) == 1 or isinstance(relation, AnswerRelation):
-            return None
-        return self._store.adjacency(EdgeType(relation.path[1], reverse=True))
-
-    def _events(self, relation: Relation, start: NDArray[np.int64], stop: NDArray[np.int64]) -> EventRows:
-        if isinstance(relation, AnswerRelation):
-            assert self._history is not None
-            return self._history.events(relation.ups, start, stop)
-        return read_events(self._store, relation, start, stop)
 
     def _of_events(
         self,
-        relation: Relation,
+        source: EventSource,
         kept: NDArray[np.int64],
         stretches: Stretches,
         anchors: NDArray[np.int32],
         out: Floats,
     ) -> None:
+        relation = source.relation
         categories = np.array([min(SHARES, len(c.feature.categories)) for c in relation.categories], np.int64)
         width, most = len(relation_names(relation)), LATEST if relation.ups else np.iinfo(np.int64).max
         for part, rows in stretches.parts():
-            events = self._events(relation, stretches.start[part], stretches.stop[part])
+            events = source.read(stretches.start[part], stretches.stop[part])
             found = np.empty((len(rows), width), np.float32)
             arrays = (events.indptr, events.stamps, events.values, events.codes, events.parents, events.named)
             entity, times = stretches.of[rows] - part.start, anchors[rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,14 +44,66 @@ class EventRows:
     named: NDArray[np.int64]
 
 
-def read_events(store: GraphStore, relation: Relation, start: NDArray[np.int64], stop: NDArray[np.int64]) -> EventRows:
-    """Events of some entities along a relation.
+class EventSource(Protocol):
+    """Where the events of a relation come from."""
+
+    @property
+    def relation(self) -> Relation:
+        """What they are of."""
+        ...
+
+    @property
+    def adjacency(self) -> Adjacency:
+        """From the rows that the relation's path begins at to its events, or to the first of two links."""
+        ...
+
+    @property
+    def behind(self) -> Adjacency | None:
+        """From those to its events, where there are two links."""
+        ...
+
+    def until(self, nodes: NDArray[np.int64], anchors: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The last second that counts of each example, int32 ``[examples]``."""
+        ...
+
+    def read(self, start: NDArray[np.int64], stop: NDArray[np.int64]) -> EventRows:
+        """Events along stretches of :attr:`adjacency`, int64 ``[n]``."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class RelationEvents:
+    """Events of the graph.
 
     Args:
         store: the graph.
-        relation: of the entities' table.
-        start, stop: which edges of the relation's first link are each entity's, int64 ``[n]``.
+        relation: of a table's rows.
     """
+
+    store: GraphStore
+    relation: Relation
+
+    @property
+    def adjacency(self) -> Adjacency:
+        """Of the path's first link."""
+        return self.store.adjacency(EdgeType(self.relation.path[0], reverse=True))
+
+    @property
+    def behind(self) -> Adjacency | None:
+        """Of its second link."""
+        path = self.relation.path
+        return self.store.adjacency(EdgeType(path[1], reverse=True)) if path[1:] else None
+
+    def until(self, nodes: NDArray[np.int64], anchors: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The anchor; on the way back the second before it, since a row is among those that name the row it names."""
+        return anchors - np.int32(self.relation.returns)
+
+    def read(self, start: NDArray[np.int64], stop: NDArray[np.int64]) -> EventRows:
+        """Events along stretches of edges."""
+        return _read_events(self.store, self.relation, start, stop)
+
+
+def _read_events(store: GraphStore, relation: Relation, start: NDArray[np.int64], stop: NDArray[np.int64]) -> EventRows:
     indptr, events, stamps = edges_of(store.adjacency(EdgeType(relation.path[0], reverse=True)), start, stop)
     for link in relation.path[1:]:
         indptr, events, stamps = _behind(store.adjacency(EdgeType(link, reverse=True)), indptr, events, stamps)

@@ -18,7 +18,7 @@ from gnnscale.etl import MarketplaceSettings, write_marketplace
 from gnnscale.etl.sources.graph_sources import find_growth
 from gnnscale.etl.sources.raw_tables import find_sources
 from gnnscale.features import PairFeatures
-from gnnscale.features.own_table_pairs import LEAST, LIKE
+from gnnscale.features.pairs.own_table_pairs import LEAST, LIKE
 from gnnscale.lake import Lake, take_snapshot
 from gnnscale.schema import ConfigError
 from gnnscale.store import GraphStore

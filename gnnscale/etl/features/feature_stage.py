@@ -18,7 +18,7 @@ from gnnscale.config import Settings, bind_query, plan_query_anchors
 from gnnscale.etl.labels.label_stage import POPULATION
 from gnnscale.etl.spark.connect import task_slots
 from gnnscale.etl.spark.write_tables import read_table, write_table
-from gnnscale.features import AnswerHistory, Candidates, EntityFeatures, PairFeatures
+from gnnscale.features import Candidates, EntityFeatures, PairFeatures
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import ConfigError, GraphManifest
@@ -62,7 +62,7 @@ def build_features(session: SparkSession, lake: Lake, settings: Settings, manife
     parts = task_slots(session)
     ranges = examples.repartitionByRange(parts, *order).sortWithinPartitions(*order)
     # Opened here, so that the graph of a local lake is mapped once for all tasks.
-    rows = FeatureRows(settings, _names(lake, GraphStore.open(lake, settings.lake.cache), settings, query), links)
+    rows = FeatureRows(settings, _names(lake, name, GraphStore.open(lake, settings.lake.cache), query), links)
     table = FEATURES.format(query=name)
     version = write_table(lake, table, ranges.mapInArrow(rows, from_arrow_schema(rows.schema)), {"query": name})
     lake.write_record(table, {"columns": dict(zip(rows.columns, rows.names, strict=True)), "version": version})
@@ -105,11 +105,8 @@ class FeatureRows:
         lake = Lake(self.settings.lake.uri, self.settings.lake.storage_options)
         store = GraphStore.open(lake, self.settings.lake.cache)
         query = bind_query(self.settings, store.manifest)
-        find = (
-            _pair_rows(store, self.settings, query)
-            if self.links
-            else _entity_rows(_entity_features(lake, store, self.settings, query))
-        )
+        name = self.settings.query.name
+        find = _pair_rows(store, self.settings, query) if self.links else _entity_rows(lake, name, store, query)
         rows = store.features(query.entity.name)
         for batch in batches:
             table = pa.Table.from_batches([batch]).select(["entity", "anchor_time", "split"])
@@ -134,18 +131,15 @@ class FeatureRows:
             yield from pa.Table.from_arrays([*first, *columns], schema=self.schema).to_batches()
 
 
-def _names(lake: Lake, store: GraphStore, settings: Settings, query: PredictiveQuery) -> tuple[str, ...]:
+def _names(lake: Lake, name: str, store: GraphStore, query: PredictiveQuery) -> tuple[str, ...]:
     if query.task_type.predicts_links:
         return PairFeatures(store, query).names
-    return _entity_features(lake, store, settings, query).names
+    return EntityFeatures.of_query(lake, name, store, query).names
 
 
-def _entity_features(lake: Lake, store: GraphStore, settings: Settings, query: PredictiveQuery) -> EntityFeatures:
-    history = AnswerHistory.read(lake, settings.query.name, store, query)
-    return EntityFeatures(store, query.entity.name, query.hidden_columns, query.hidden_tables, history=history)
+def _entity_rows(lake: Lake, name: str, store: GraphStore, query: PredictiveQuery) -> Any:
+    features = EntityFeatures.of_query(lake, name, store, query)
 
-
-def _entity_rows(features: EntityFeatures) -> Any:
     def find(entities: NDArray[np.int64], anchors: NDArray[np.int32]) -> Any:
         return np.arange(len(entities)), features.compute(entities, anchors), ()
 

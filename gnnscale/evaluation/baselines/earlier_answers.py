@@ -25,7 +25,7 @@ class EarlierAnswers:
 
     def __init__(self, task: TaskSpec, classes: int = 0) -> None:
         self.task = task
-        self.otherwise = Constant(task, "mean" if task.predicts_values else "share", classes)
+        self.otherwise = Constant.of_means(task, classes)
         self.link = 0
 
     def fit(

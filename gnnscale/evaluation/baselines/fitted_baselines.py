@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gnnscale.batches import AnswerShape, EntityExamples, read_answer_shape, read_entity_examples
 from gnnscale.config import Settings
 from gnnscale.evaluation.baselines.baseline import BaselineInputs, TaskBaseline, node_baselines
-from gnnscale.features import AnswerHistory, ClassFeatures, EntityFeatures
+from gnnscale.features import ClassFeatures, EntityFeatures
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery, Split
 from gnnscale.sampling import permutation, stream_key
@@ -61,9 +61,8 @@ class FittedBaselines:
             read_entity_examples(lake, name, split, origin) for split in (Split.TRAIN, Split.VALIDATION)
         )
         tells = names is not None or any(not np.isnan(part.past).all() for part in (training, judges))
-        found = node_baselines(
-            self.shape.task, len(self.shape.classes), settings.seed, pairs, tells, self._inputs.history is not None
-        )
+        earlier = self._inputs.entity.tells_answers
+        found = node_baselines(self.shape.task, len(self.shape.classes), settings.seed, pairs, tells, earlier)
         self.baselines = {n: b for n, b in found.items() if names is None or n in names}
         training = _sample(training, settings.seed)
         learned, judged = self._inputs.of(training), (self._inputs.of(judges), judges.values)
@@ -96,9 +95,7 @@ class _Inputs:
         past: bool,
     ) -> None:
         self.labels, self.past = shape.labels, past
-        hidden = query.hidden_columns, query.hidden_tables
-        self.history = AnswerHistory.read(lake, settings.query.name, store, query)
-        self.entity = EntityFeatures(store, query.entity.name, *hidden, settings.sampling.threads, self.history)
+        self.entity = EntityFeatures.of_query(lake, settings.query.name, store, query, settings.sampling.threads)
         self.classes = ClassFeatures.find(store, query, shape.classes) if shape.classes else None
 
     def of(self, examples: EntityExamples) -> BaselineInputs:
@@ -107,8 +104,7 @@ class _Inputs:
         past = examples.past
         if not self.past or past.shape[1] != self.labels:
             past = np.full((len(examples), self.labels), np.nan, np.float32)
-        earlier = None if self.history is None else self.history.means(examples.entities, examples.anchors)
-        return BaselineInputs(past, features, pairs, earlier)
+        return BaselineInputs(past, features, pairs, self.entity.answer_means(features))
 
 
 def _sample(examples: EntityExamples, seed: int) -> EntityExamples:

@@ -37,6 +37,11 @@ class Constant:
         self.classes = classes
         self.answer: Array = np.zeros(0, np.float32)
 
+    @classmethod
+    def of_means(cls, task: TaskSpec, classes: int = 0) -> Self:
+        """Means of values, shares of what comes true."""
+        return cls(task, "mean" if task.predicts_values else "share", classes)
+
     def fit(
         self, inputs: BaselineInputs, values: Array, validation: tuple[BaselineInputs, Array] | None = None
     ) -> Self:
@@ -74,7 +79,7 @@ class OwnPast:
 
     def __init__(self, task: TaskSpec, classes: int = 0) -> None:
         self.task = task
-        self.otherwise = Constant(task, "mean" if task.predicts_values else "share", classes)
+        self.otherwise = Constant.of_means(task, classes)
 
     def fit(
         self, inputs: BaselineInputs, values: Array, validation: tuple[BaselineInputs, Array] | None = None

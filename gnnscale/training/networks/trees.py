@@ -22,7 +22,7 @@ from gnnscale.batches import (
     split_links,
 )
 from gnnscale.config import split_implementation
-from gnnscale.features import AnswerHistory, ClassFeatures, EntityFeatures, PairFeatures
+from gnnscale.features import ClassFeatures, EntityFeatures, PairFeatures
 from gnnscale.lake import Lake
 from gnnscale.metrics import validate_task
 from gnnscale.nn import ProcessGroup
@@ -77,11 +77,9 @@ class TreesNetwork(LinkNetwork, NodeNetwork):
     @cached_property
     def features(self) -> EntityFeatures:
         """Of the query's entities."""
-        query, settings = self.query, self.settings
-        lake = Lake(settings.lake.uri, settings.lake.storage_options)
-        history = AnswerHistory.read(lake, settings.query.name, self.store, query)
-        hidden = query.hidden_columns, query.hidden_tables
-        return EntityFeatures(self.store, query.entity.name, *hidden, settings.sampling.threads, history)
+        settings = self.settings
+        lake, threads = Lake(settings.lake.uri, settings.lake.storage_options), settings.sampling.threads
+        return EntityFeatures.of_query(lake, settings.query.name, self.store, self.query, threads)
 
     @cached_property
     def pairs(self) -> PairFeatures:

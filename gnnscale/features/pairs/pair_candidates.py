@@ -7,7 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gnnscale.arrays import Ids, Ragged
-from gnnscale.features.pair_features import PairFeatures
+from gnnscale.features.pairs.pair_features import PairFeatures
 from gnnscale.features.tally import known_events
 from gnnscale.store import NodeFeatures
 

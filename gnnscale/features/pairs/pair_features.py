@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from gnnscale.arrays import Ragged, share_rows
 from gnnscale.features.event_rows import decode
-from gnnscale.features.own_table_pairs import OwnTablePairs
-from gnnscale.features.pair_kernel import ENTITY_FIGURES, GROUP_FIGURES, OWN_FIGURES, pair_features
-from gnnscale.features.target_figures import TARGET_FIGURES, target_figures
+from gnnscale.features.pairs.own_table_pairs import OwnTablePairs
+from gnnscale.features.pairs.pair_kernel import ENTITY_FIGURES, GROUP_FIGURES, OWN_FIGURES, pair_features
+from gnnscale.features.pairs.target_figures import TARGET_FIGURES, target_figures
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import EdgeType
 from gnnscale.store import GraphStore

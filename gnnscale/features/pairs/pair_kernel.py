@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 from numba import njit
 
-from gnnscale.features.pair_tally import SUMS, tally_entity
+from gnnscale.features.pairs.pair_tally import SUMS, tally_entity
+from gnnscale.features.pairs.target_figures import GAP_MEAN
 from gnnscale.features.relation_names import HALF_LIVES, PERIODS
 from gnnscale.features.tally import (
     COUNTS,
@@ -27,7 +28,6 @@ from gnnscale.features.tally import (
     known_events,
     over,
 )
-from gnnscale.features.target_figures import GAP_MEAN
 
 OWN_FIGURES: Final = (
     *(f"count({p})" for p in PERIODS),

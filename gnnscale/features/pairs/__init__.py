@@ -1,0 +1,1 @@
+"""What is known of an entity and a target at an anchor."""
