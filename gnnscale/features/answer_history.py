@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numba import njit
 from numpy.typing import NDArray
 
-from gnnscale.features.event_rows import EventRows, climb, edges_of
+from gnnscale.features.event_rows import EventRows, climb, climb_at, edges_of, second_before
 from gnnscale.features.event_stretches import known_counts
 from gnnscale.features.relation import SHARES, EventColumn, Relation, named_paths
 from gnnscale.lake import Lake
@@ -110,10 +110,10 @@ class AnswerHistory:
         """
         rows, known = self._by_row
         if not len(rows):
-            return anchors - np.int32(1)
+            return second_before(anchors)
         place = np.minimum(np.searchsorted(rows, nodes), len(rows) - 1)
         own = np.where(rows[place] == nodes, known[place], np.int32(2**31 - 1))
-        return np.minimum(anchors, own).astype(np.int32) - np.int32(1)
+        return second_before(np.minimum(anchors, own).astype(np.int32))
 
     @cached_property
     def _by_row(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
@@ -146,12 +146,14 @@ class AnswerHistory:
         return self._ways[ups]
 
     def _read_way(self, ups: tuple[Link, ...]) -> Adjacency:
-        parents = climb(self.store, ups, self.rows)
-        order = np.lexsort((self.known, parents))
+        parents, since = climb(self.store, ups, self.rows)
+        # Of a row that comes later, nobody knows before which answers are its.
+        known = np.maximum(self.known, since)
+        order = np.lexsort((known, parents))
         order = order[np.searchsorted(parents[order], 0) :]
         nodes = self.store.node_count(ups[-1].parent)
         indptr = np.searchsorted(parents[order], np.arange(nodes + 1)).astype(np.int64)
-        return Adjacency(indptr, order.astype(np.int32), self.known[order])
+        return Adjacency(indptr, order.astype(np.int32), known[order])
 
     def means(self, nodes: NDArray[np.int64], anchors: NDArray[np.int32]) -> NDArray[np.float32]:
         """Means of the answers of rows that name the same row, as far as they are known before an anchor.
@@ -173,7 +175,7 @@ class AnswerHistory:
         found = np.empty((len(nodes), len(self.ups), len(self.names)), np.float32)
         for place, ups in enumerate(self.ups):
             adjacency, sums = self._way(ups)
-            named = climb(self.store, ups, nodes)
+            named = climb_at(self.store, ups, nodes, anchors)
             told, parents = named >= 0, np.maximum(named, 0)
             known = np.where(told, known_counts(adjacency, parents, times), 0)
             total = np.zeros((len(nodes), len(self.names)))
@@ -203,8 +205,10 @@ class AnswerEvents:
     def read(self, start: NDArray[np.int64], stop: NDArray[np.int64]) -> EventRows:
         """Answers along stretches of edges."""
         indptr, places, stamps = edges_of(self.adjacency, start, stop)
-        none = np.zeros((len(places), 0), np.int32)
-        return EventRows(indptr, stamps, self.history.values[places], none, none, np.zeros(0, np.int64))
+        none, nothing = np.zeros((len(places), 0), np.int32), np.zeros(0, np.int64)
+        own = np.full(len(self.history.names), -1, np.int64)
+        values = self.history.values[places]
+        return EventRows(indptr, stamps, values, none, none, nothing, none, own, nothing)
 
 
 @njit(nogil=True, cache=True)

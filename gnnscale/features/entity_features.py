@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gnnscale.arrays import share_rows
 from gnnscale.features.answer_history import AnswerHistory
-from gnnscale.features.event_rows import EventSource, RelationEvents, climb, decode
+from gnnscale.features.event_rows import EventSource, RelationEvents, climb_at, decode
 from gnnscale.features.event_stretches import Stretches, known_counts, plan_stretches
 from gnnscale.features.relation import (
     LATEST,
@@ -169,7 +169,7 @@ class EntityFeatures:
         if not ups:
             stretches = plan_stretches(adjacency, nodes, anchors, behind=behind)
             return self._of_events(source, kept, stretches, anchors, out)
-        named, times = climb(self._store, ups, nodes), source.until(nodes, anchors)
+        named, times = climb_at(self._store, ups, nodes, anchors), source.until(nodes, anchors)
         told = named >= 0
         if behind is not None:
             told[told] = known_counts(adjacency, named[told], times[told]) <= LATEST
@@ -197,10 +197,12 @@ class EntityFeatures:
             events = source.read(stretches.start[part], stretches.stop[part])
             found = np.empty((len(rows), width), np.float32)
             arrays = (events.indptr, events.stamps, events.values, events.codes, events.parents, events.named)
+            links = (events.since, events.number_links, events.code_links)
             entity, times = stretches.of[rows] - part.start, anchors[rows]
 
             def work(own: slice) -> None:
-                relation_features(*arrays, categories, most, entity[own], times[own], found[own])  # noqa: B023
+                rows = entity[own], times[own], found[own]  # noqa: B023
+                relation_features(*arrays, *links, categories, most, *rows)  # noqa: B023
 
             share_rows(len(rows), self._threads, work)
             out[rows] = found if len(kept) == width else found[:, kept]
@@ -216,7 +218,7 @@ class EntityFeatures:
     def _own_columns(self, nodes: NDArray[np.int64], anchors: NDArray[np.int32]) -> Iterator[NDArray[np.float64]]:
         origin = self._store.manifest.origin
         for via, column in self._own:
-            rows, linked = self._named(via, nodes)
+            rows, linked = self._named(via, nodes, anchors)
             table = via[-1].parent if via else self._table
             encoded = np.asarray(self._store.features(table).numerical[rows, column.place])
             value = encoded.astype(np.float64)
@@ -224,13 +226,15 @@ class EntityFeatures:
                 value = (anchors.astype(np.float64) + origin - decode(encoded, column.feature)) / DAY
             yield np.where(linked, value, np.nan)
         for via, column in self._codes:
-            rows, linked = self._named(via, nodes)
+            rows, linked = self._named(via, nodes, anchors)
             table = via[-1].parent if via else self._table
             yield np.where(linked, self._store.features(table).categorical[rows, column.place], 0).astype(np.float64)
 
-    def _named(self, via: tuple[Link, ...], nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    def _named(
+        self, via: tuple[Link, ...], nodes: NDArray[np.int64], anchors: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The rows whose columns are read, and whether there are any."""
-        found = climb(self._store, via, nodes)
+        found = climb_at(self._store, via, nodes, anchors)
         return np.maximum(found, 0), found >= 0
 
     def _ages(self, nodes: NDArray[np.int64], anchors: NDArray[np.int32]) -> Iterator[NDArray[np.float64]]:

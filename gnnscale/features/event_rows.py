@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gnnscale.features.relation import SHARES, EventColumn, Relation
 from gnnscale.schema import EdgeType, FeatureManifest, Link
-from gnnscale.store import Adjacency, GraphStore
+from gnnscale.store import ALWAYS, Adjacency, GraphStore
 
 _LARGEST: Final = 1e30
 """Sums of what is larger would leave the range of 32 bits."""
@@ -34,6 +34,8 @@ class EventRows:
         parents: rows that the events name, numbered from 0 on within these events, int32 ``[events, links]``; -1 for
             none.
         named: how many there are of each link, int64 ``[links]``.
+        since: when each event names its row of a link, int32 ``[events, links]``: a row may come after the event.
+        number_links, code_links: link that a column comes over, int64 ``[columns]``; -1 for the events' own.
     """
 
     indptr: NDArray[np.int64]
@@ -42,6 +44,9 @@ class EventRows:
     codes: NDArray[np.int32]
     parents: NDArray[np.int32]
     named: NDArray[np.int64]
+    since: NDArray[np.int32]
+    number_links: NDArray[np.int64]
+    code_links: NDArray[np.int64]
 
 
 class EventSource(Protocol):
@@ -96,7 +101,7 @@ class RelationEvents:
 
     def until(self, nodes: NDArray[np.int64], anchors: NDArray[np.int32]) -> NDArray[np.int32]:
         """The anchor; on the way back the second before it, since a row is among those that name the row it names."""
-        return anchors - np.int32(self.relation.returns)
+        return second_before(anchors) if self.relation.returns else anchors
 
     def read(self, start: NDArray[np.int64], stop: NDArray[np.int64]) -> EventRows:
         """Events along stretches of edges."""
@@ -107,7 +112,11 @@ def _read_events(store: GraphStore, relation: Relation, start: NDArray[np.int64]
     indptr, events, stamps = edges_of(store.adjacency(EdgeType(relation.path[0], reverse=True)), start, stop)
     for link in relation.path[1:]:
         indptr, events, stamps = _behind(store.adjacency(EdgeType(link, reverse=True)), indptr, events, stamps)
-    rows = {link: named_rows(store, link, events) for link in relation.parents}
+    climbed = {link: climb(store, (link,), events) for link in relation.parents}
+    rows = {link: found for link, (found, _) in climbed.items()}
+    since = np.empty((len(events), len(rows)), np.int32)
+    for i, (_, times) in enumerate(climbed.values()):
+        since[:, i] = times
     values = np.empty((len(events), len(relation.numbers)))
     for i, column in enumerate(relation.numbers):
         values[:, i] = _read(store, relation.table, column, events, rows, _decoded)
@@ -120,37 +129,52 @@ def _read_events(store: GraphStore, relation: Relation, start: NDArray[np.int64]
         distinct, number = np.unique(own, return_inverse=True)
         none = int(len(distinct) > 0 and distinct[0] < 0)
         parents[:, i], named[i] = number - none, len(distinct) - none
-    return EventRows(indptr, stamps, values, codes, parents, named)
+    links = (_links(relation.numbers, relation.parents), _links(relation.categories, relation.parents))
+    return EventRows(indptr, stamps, values, codes, parents, named, since, *links)
 
 
-def named_rows(store: GraphStore, link: Link, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The row that each row names by a foreign key, int64 ``[rows]``; -1 for none, and for none of none.
-
-    Args:
-        store: the graph.
-        link: the foreign key.
-        rows: node ids, int64 ``[rows]``; -1 for none.
-    """
-    adjacency = store.adjacency(EdgeType(link, reverse=False))
-    at = np.maximum(rows, 0)
-    start = np.asarray(adjacency.indptr[at])
-    linked = (rows >= 0) & (np.asarray(adjacency.indptr[at + 1]) > start)
-    found = np.full(len(rows), -1, np.int64)
-    found[linked] = adjacency.neighbors[start[linked]]
-    return found
+def _links(columns: Sequence[EventColumn], parents: Sequence[Link]) -> NDArray[np.int64]:
+    """Place of the link that each column comes over; -1 for none."""
+    return np.array([-1 if c.via is None else parents.index(c.via) for c in columns], np.int64)
 
 
-def climb(store: GraphStore, ups: Sequence[Link], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The row that each row names by one foreign key after the other, int64 ``[rows]``; -1 for none.
+def climb(
+    store: GraphStore, ups: Sequence[Link], rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """The row that each row names by one foreign key after the other.
 
     Args:
         store: the graph.
         ups: foreign keys; of none, the rows themselves.
         rows: node ids, int64 ``[rows]``.
+
+    Returns:
+        Node ids, int64 ``[rows]``, -1 for none; and since when each is named, int32 ``[rows]``, seconds after the
+        graph's origin: from when both ends of every edge are there.
     """
+    since = np.full(len(rows), ALWAYS, np.int32)
     for link in ups:
-        rows = named_rows(store, link, rows)
-    return rows
+        adjacency = store.adjacency(EdgeType(link, reverse=False))
+        at = np.maximum(rows, 0)
+        start = np.asarray(adjacency.indptr[at])
+        linked = (rows >= 0) & (np.asarray(adjacency.indptr[at + 1]) > start)
+        rows = np.full(len(rows), -1, np.int64)
+        rows[linked] = adjacency.neighbors[start[linked]]
+        since[linked] = np.maximum(since[linked], adjacency.times[start[linked]])
+    return rows, since
+
+
+def climb_at(
+    store: GraphStore, ups: Sequence[Link], rows: NDArray[np.int64], anchors: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """The same at anchors, int32 ``[rows]``: -1 also where a row that is named on the way comes after the anchor."""
+    found, since = climb(store, ups, rows)
+    return np.where(since <= anchors, found, -1)
+
+
+def second_before(times: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Times less a second; none is before ``ALWAYS``."""
+    return np.maximum(times, np.int32(ALWAYS + 1)) - np.int32(1)
 
 
 def decode(encoded: NDArray[np.float32], feature: FeatureManifest) -> NDArray[np.float64]:

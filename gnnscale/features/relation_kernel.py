@@ -29,13 +29,29 @@ from gnnscale.features.tally import (
 
 
 @njit(nogil=True, cache=True)
-def relation_features(indptr, stamps, values, codes, parents, named, categories, most, entity, anchors, out):  # type: ignore[no-untyped-def]
+def relation_features(  # type: ignore[no-untyped-def]
+    indptr,
+    stamps,
+    values,
+    codes,
+    parents,
+    named,
+    since,
+    number_links,
+    code_links,
+    categories,
+    most,
+    entity,
+    anchors,
+    out,
+):
     """Write the features that :func:`gnnscale.features.relation_names.relation_names` names.
 
     Each example is computed by itself, so that which others stand beside it changes no bit.
 
     Args:
-        indptr, stamps, values, codes, parents, named: of :class:`gnnscale.features.event_rows.EventRows`.
+        indptr, stamps, values, codes, parents, named, since, number_links, code_links: of
+            :class:`gnnscale.features.event_rows.EventRows`.
         categories: shares of each categorical column, int64 ``[columns]``.
         most: events of an example that count, the latest.
         entity: which of the entities each example is of, int64 ``[examples]``.
@@ -62,12 +78,14 @@ def relation_features(indptr, stamps, values, codes, parents, named, categories,
             age, reach = weigh(stamps[place], anchor, weights)
             now += age == 0
             add_event(tally, age, reach, weights, 0)
-            _add_values(values[place], reach, weights, sums, missing)
+            # A row that is named may come after the anchor; then nothing is known of it.
+            _add_values(values[place], since[place], number_links, anchor, reach, weights, sums, missing)
             for k in range(kinds):
-                shares[k, codes[place, k]] += weights[SHARE_HALF_LIFE] if age >= 0 else 1.0
+                code = codes[place, k] if _is_there(since[place], code_links[k], anchor) else 0
+                shares[k, code] += weights[SHARE_HALF_LIFE] if age >= 0 else 1.0
             for link in range(links):
                 parent = first[link] + parents[place, link]
-                if parents[place, link] >= 0 and seen[parent] != row:
+                if parents[place, link] >= 0 and since[place, link] <= anchor and seen[parent] != row:
                     # Latest first: it counts in the windows of its latest event.
                     seen[parent] = row
                     distinct[link, reach] += 1
@@ -80,10 +98,16 @@ def relation_features(indptr, stamps, values, codes, parents, named, categories,
 
 
 @njit(nogil=True, cache=True)
-def _add_values(values, reach, weights, sums, missing):  # type: ignore[no-untyped-def]
+def _is_there(since, link, anchor):  # type: ignore[no-untyped-def]
+    """Whether what a column comes over is there at the anchor; the event itself is."""
+    return link < 0 or since[link] <= anchor
+
+
+@njit(nogil=True, cache=True)
+def _add_values(values, since, links, anchor, reach, weights, sums, missing):  # type: ignore[no-untyped-def]
     for c in range(len(values)):
         value = values[c]
-        if np.isnan(value):
+        if np.isnan(value) or not _is_there(since, links[c], anchor):
             missing[c, reach] += 1
             for h in range(H):
                 missing[c, W + h] += weights[h]

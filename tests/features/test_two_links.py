@@ -11,7 +11,7 @@ import pytest
 
 from gnnscale.features import EntityFeatures, entity_features, event_stretches
 from gnnscale.schema import EdgeType, FeatureManifest, GraphManifest, LinkManifest, TableManifest
-from gnnscale.store import ALWAYS, GraphStore
+from gnnscale.store import ALWAYS, Adjacency, GraphStore
 from tests.gpu.graphs import csr
 
 DAY = 86_400
@@ -201,12 +201,15 @@ def test_what_two_links_from_the_row_that_a_row_names_have(drawn, store, monkeyp
         # They are reached by the way that leads back, which ends a second before.
         wanted[at] = ((mine["age"] > 0) & (mine["age"] <= 28 * DAY)).sum()
         members[at] = ((drawn["shop"] == drawn["shop"][customer]) & (drawn["joined"] < anchor)).sum()
-    assert found.tolist() == wanted.tolist() and wanted.max() > 20
+    # Who has not joined yet has no shop yet.
+    joined = drawn["joined"][customers] <= anchors
+    np.testing.assert_array_equal(found, np.where(joined, wanted, np.nan))
+    assert wanted.max() > 20 and not joined.all()
     most = int(np.median(members))
     monkeypatch.setattr(entity_features, "LATEST", most)
     short = EntityFeatures(store, "customers").compute(customers, anchors)[:, features.names.index(name)]
-    assert np.isnan(short).tolist() == (members > most).tolist()
-    few = members <= most
+    assert np.isnan(short).tolist() == ((members > most) | ~joined).tolist()
+    few = (members <= most) & joined
     # Each customer's purchases are among the latest of a shop, if those are few enough.
     assert (short[few] <= np.minimum(wanted[few], most)).all() and few.any() and not few.all()
 
@@ -220,6 +223,10 @@ def test_a_way_over_two_keys_and_back_leaves_the_row_itself_out(drawn, store) ->
     for at, (row, anchor) in enumerate(zip(rows, anchors.astype(int), strict=True)):
         mine = seen(drawn, drawn["shop"][drawn["customer"][row]], anchor)
         mine = mine[mine["age"] > 0]
+        if drawn["joined"][drawn["customer"][row]] > anchor:
+            # Before the customer has joined, nobody knows of the shop.
+            assert np.isnan(table.loc[at, f"count({name}, all)"])
+            continue
         assert table.loc[at, f"count({name}, all)"] == len(mine)
         assert table.loc[at, f"sum({name}, amount, all)"] == pytest.approx(mine["amount"].sum())
     assert table[f"count({name}, all)"].max() > 100
@@ -258,3 +265,38 @@ def test_stretches_of_a_row_that_many_name_are_short(monkeypatch: pytest.MonkeyP
     parts = list(found.parts())
     assert sorted(np.concatenate([rows for _, rows in parts]).tolist()) == list(range(300))
     assert [part.start for part, _ in parts[1:]] == [part.stop for part, _ in parts[:-1]]
+
+
+class LateProducts(GraphStore):
+    """Every other product has its row ten days after it was bought."""
+
+    def adjacency(self, edge_type: EdgeType) -> Adjacency:
+        edges = super().adjacency(edge_type)
+        if edge_type.link.column != "product_id" or edge_type.reverse:
+            return edges
+        return replace(edges, times=np.where(edges.neighbors % 2, edges.times + 10 * DAY, edges.times).astype(np.int32))
+
+
+def test_what_events_name_is_not_known_before_it_is_there(drawn, store) -> None:
+    late = EntityFeatures(LateProducts(store.manifest, store.folder), "customers")
+    own = "purchases.customer_id"
+    customers, anchor = np.arange(CUSTOMERS), 60 * DAY
+    table = pd.DataFrame(late.compute(customers, np.full(CUSTOMERS, anchor, np.int32)), columns=late.names)
+    hidden = 0
+    for customer in customers:
+        mine = (drawn["customer"] == customer) & (drawn["time"] <= anchor)
+        there = drawn["time"] + np.where(drawn["product"] % 2, 10 * DAY, 0) <= anchor
+        hidden += (mine & ~there).sum()
+        assert table.loc[customer, f"count({own}, all)"] == mine.sum()
+        assert table.loc[customer, f"distinct({own}, product_id, all)"] == len(set(drawn["product"][mine & there]))
+        weights = np.exp2(-(anchor - drawn["time"]) / (90 * DAY))
+        for code, kind in enumerate(KINDS, start=1):
+            of_kind = mine & there & (drawn["kind"][drawn["product"]] == code)
+            share = weights[of_kind].sum() / weights[mine].sum() if mine.any() else np.nan
+            assert table.loc[customer, f"share({own}, products.kind={kind})"] == pytest.approx(share, nan_ok=True)
+    assert hidden > 20
+    # The purchase itself does not know yet what kind of thing it is of.
+    rows, times = np.arange(PURCHASES), drawn["time"].astype(np.int32)
+    bought = EntityFeatures(LateProducts(store.manifest, store.folder), "purchases")
+    kinds = bought.compute(rows, times)[:, bought.names.index("products.kind")]
+    assert kinds.tolist() == np.where(drawn["product"] % 2, 0, drawn["kind"][drawn["product"]]).tolist()
