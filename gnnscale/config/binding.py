@@ -32,6 +32,7 @@ from gnnscale.schema import (
     ConfigError,
     DataError,
     GraphManifest,
+    GraphSchema,
     QueryError,
     ValueKind,
     nearest,
@@ -61,8 +62,27 @@ def bind_query(settings: Settings, manifest: GraphManifest) -> PredictiveQuery:
     graph = build_graph_schema(settings, {table.name: table.kinds for table in manifest.tables})
     for link in manifest.links:
         graph.add_link(link.table, link.column, link.parent)
-    query = PredictiveQuery(graph, settings.query.text)
+    query = query_of(settings, graph)
     _refuse_unique(query, manifest)
+    if settings.query.split is None:
+        return query
+    query = query.with_split(settings.query.split)
+    _check_split(query, settings.query.split, manifest)
+    return query
+
+
+def query_of(settings: Settings, graph: GraphSchema) -> PredictiveQuery:
+    """The query of a configuration with what that says of its answers, bound to tables.
+
+    Args:
+        settings: of the run; what ``query.split`` says needs a graph that is built.
+        graph: tables and links.
+
+    Raises:
+        QueryError: the query does not fit the tables.
+        ConfigError: what is said beside it does not fit the query.
+    """
+    query = PredictiveQuery(graph, settings.query.text)
     if settings.query.new_only:
         query = query.with_new_only()
     if settings.query.known_after is not None:
@@ -71,10 +91,6 @@ def bind_query(settings: Settings, manifest: GraphManifest) -> PredictiveQuery:
         query = query.with_known_after(settings.query.known_after)
     if settings.evaluation.headline or settings.evaluation.baselines:
         query = query.judged_by(settings.evaluation.headline, settings.evaluation.baselines)
-    if settings.query.split is None:
-        return query
-    query = query.with_split(settings.query.split)
-    _check_split(query, settings.query.split, manifest)
     return query
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -56,6 +56,19 @@ class AnswerHistory:
     known: NDArray[np.int32]
     values: NDArray[np.float64]
     names: tuple[str, ...]
+    _adjacencies: dict[tuple[Link, ...], Adjacency] = field(default_factory=dict, init=False, repr=False)
+    """Of each way up, as far as it was worked out; the values play no part in it."""
+
+    def with_values(self, values: NDArray[np.float64]) -> AnswerHistory:
+        """The same answers with other values, such as what they were beyond what was expected.
+
+        Args:
+            values: float64 ``[answers, columns]``.
+        """
+        names = tuple(f"{ANSWER}{place}" for place in range(values.shape[1]))
+        found = replace(self, values=values, names=names)
+        found._adjacencies.update({ups: self.adjacency(ups) for ups in self.ups})
+        return found
 
     @classmethod
     def read(cls, lake: Lake, name: str, store: GraphStore, query: PredictiveQuery) -> AnswerHistory | None:
@@ -141,7 +154,9 @@ class AnswerHistory:
     def _way(self, ups: tuple[Link, ...]) -> tuple[Adjacency, NDArray[np.float64]]:
         """The same, with the sum of each row's answers up to every edge, ``[edges, columns]``."""
         if ups not in self._ways:
-            adjacency = self._read_way(ups)
+            adjacency = self._adjacencies.get(ups)
+            if adjacency is None:
+                adjacency = self._adjacencies[ups] = self._read_way(ups)
             self._ways[ups] = adjacency, _running(adjacency.indptr, self.values[adjacency.neighbors])
         return self._ways[ups]
 

@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from gnnscale.features.event_rows import climb
 from gnnscale.query import Aggregate, PredictiveQuery
 from gnnscale.schema import DataError, EdgeType, Link, nearest
 from gnnscale.store import ALWAYS, GraphStore
@@ -113,7 +114,7 @@ def class_features(
             adjacency.indptr,
             adjacency.neighbors,
             adjacency.times,
-            event_classes(store, path, classes),
+            *event_classes(store, path, classes),
             nodes,
             times,
             RECENT * DAY,
@@ -122,8 +123,13 @@ def class_features(
     return found
 
 
-def event_classes(store: GraphStore, path: ClassPath, classes: Sequence[str]) -> NDArray[np.int32]:
+def event_classes(
+    store: GraphStore, path: ClassPath, classes: Sequence[str]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Class of each event, int32 ``[events]``: its index in ``classes``, -1 for none of them.
+
+    Beside it since when it is known, int32 ``[events]``, seconds after the graph's origin: what an event names may come
+    after it.
 
     Raises:
         DataError: the column is not a categorical feature.
@@ -135,17 +141,13 @@ def event_classes(store: GraphStore, path: ClassPath, classes: Sequence[str]) ->
     index = {name: c for c, name in enumerate(classes)}
     of_code = np.array([-1, *(index.get(name, -1) for name in feature.categories)], np.int32)
     own = of_code[store.features(path.table).categorical[:, place]]  # [rows of the table that has the column]
-    if path.parent is None:
-        return own
-    adjacency = store.adjacency(EdgeType(path.parent, reverse=False))
-    found = np.full(store.node_count(path.link.table), -1, np.int32)
-    linked = np.flatnonzero(adjacency.degrees)
-    found[linked] = own[adjacency.neighbors[adjacency.indptr[linked]]]
-    return found
+    events = np.arange(store.node_count(path.link.table))
+    named, since = climb(store, () if path.parent is None else (path.parent,), events)
+    return np.where(named >= 0, own[named], np.int32(-1)), since
 
 
 @njit(nogil=True, cache=True)
-def _count(indptr, neighbors, stamps, label, nodes, anchors, recent, found):  # type: ignore[no-untyped-def]
+def _count(indptr, neighbors, stamps, label, since, nodes, anchors, recent, found):  # type: ignore[no-untyped-def]
     for row in range(len(nodes)):
         low, anchor = indptr[nodes[row]], np.int64(anchors[row])
         events = 0
@@ -154,7 +156,7 @@ def _count(indptr, neighbors, stamps, label, nodes, anchors, recent, found):  # 
                 break
             events += 1
             c = label[neighbors[place]]
-            if c < 0:
+            if c < 0 or since[neighbors[place]] > anchor:
                 continue
             found[row, c, 1] += 1
             if stamps[place] != ALWAYS:

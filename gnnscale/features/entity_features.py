@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from gnnscale.arrays import share_rows
 from gnnscale.features.answer_history import AnswerHistory
 from gnnscale.features.event_rows import EventSource, RelationEvents, climb_at, decode
 from gnnscale.features.event_stretches import Stretches, known_counts, plan_stretches
+from gnnscale.features.known_answers import KnownAnswers
 from gnnscale.features.relation import (
     LATEST,
     SHARES,
@@ -119,16 +121,51 @@ class EntityFeatures:
         """Whether earlier answers are among them."""
         return self._history is not None
 
-    def answer_means(self, features: Floats) -> Floats | None:
-        """Of what :meth:`compute` returned, the means of earlier answers, float32 ``[N, ways, columns]``.
+    def known_answers(
+        self, entities: NDArray[np.int64], anchors: NDArray[np.int32], features: Floats
+    ) -> KnownAnswers | None:
+        """What N rows know of the answers of others; None where nobody says when answers are known.
 
-        None where there are none; see :meth:`gnnscale.features.AnswerHistory.means`.
+        Args:
+            entities: node ids, int64 ``[N]``.
+            anchors: seconds after the graph's origin, int32 ``[N]``.
+            features: what :meth:`compute` returned of them.
         """
         if self._history is None:
             return None
         ways, columns = len(self._history.ups), len(self._history.names)
-        found = features[:, self._first_mean : self._first_mean + ways * columns]
-        return found.reshape(len(features), ways, columns)
+        own = self._first_mean + ways * columns
+        means = features[:, self._first_mean : own].reshape(len(features), ways, columns)
+        told = features[:, own : own + len(self.column_categories)]
+        return KnownAnswers(self, self._history, entities, anchors, means, told)
+
+    @cached_property
+    def column_categories(self) -> tuple[int, ...]:
+        """Of each column of :meth:`columns_at`, how many categories its codes tell apart; 0 of a number."""
+        counts = [len(column.feature.categories) for _, column in self._codes]
+        return (*(0 for _ in self._own), *counts)
+
+    def columns_at(self, entities: NDArray[np.int64], anchors: NDArray[np.int32]) -> Floats:
+        """The rows' own columns and those of rows that they name: numbers, ages in days, codes of categories.
+
+        Args:
+            entities: node ids, int64 ``[N]``.
+            anchors: seconds after the graph's origin, int32 ``[N]``.
+
+        Returns:
+            float32 ``[N, P]``; NaN, and the code 0, for what is missing.
+        """
+        found = np.empty((len(entities), len(self.column_categories)), np.float32)
+        for at, column in enumerate(self._own_columns(entities, anchors)):
+            found[:, at] = column
+        return found
+
+    def times_of(self, entities: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The rows' own times, int32 ``[N]``; ``ALWAYS`` where there is none."""
+        if not self._aged:
+            return np.full(len(entities), ALWAYS, np.int32)
+        found: NDArray[np.int32] = np.asarray(self._store.features(self._table).times)[entities]
+        return found
 
     def compute(self, entities: NDArray[np.int64], anchors: NDArray[np.int32]) -> Floats:
         """The features of N rows.
@@ -239,5 +276,5 @@ class EntityFeatures:
 
     def _ages(self, nodes: NDArray[np.int64], anchors: NDArray[np.int32]) -> Iterator[NDArray[np.float64]]:
         if self._aged:
-            born = self._store.features(self._table).times[nodes].astype(np.int64)
+            born = self.times_of(nodes).astype(np.int64)
             yield np.where(born == ALWAYS, np.nan, (anchors - born) / DAY)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gnnscale.config import Settings, build_graph_schema, declared_relations, mentioned_kinds
+from gnnscale.config import Settings, build_graph_schema, declared_relations, mentioned_kinds, query_of
 from gnnscale.lake import NO_SOURCE, column_kinds, table_source
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import ValueKind, relation_links
@@ -19,6 +19,7 @@ def check_inputs(settings: Settings) -> PredictiveQuery:
         SchemaError: a column is missing or has a name that the graph can't take, the links don't make a graph, or a
             relation does not fit the tables.
         QueryError: the query does not fit.
+        ConfigError: what is said beside the query does not fit it.
     """
     graph = build_graph_schema(settings)
     options = settings.lake.storage_options
@@ -34,4 +35,4 @@ def check_inputs(settings: Settings) -> PredictiveQuery:
     graph.infer_links(kinds)
     graph.validate()
     relation_links(declared_relations(settings.relations), graph)
-    return PredictiveQuery(graph, settings.query.text)
+    return query_of(settings, graph)

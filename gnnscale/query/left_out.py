@@ -16,12 +16,14 @@ class LeftOut:
         asked: their number, at all anchors together.
         unknown: those whose columns are missing, so that nobody knows what is true.
         undated: those without a time, where each is asked about at its own.
+        late: those whose answers were not known yet when validation, or the test, begins.
     """
 
     columns: Sequence[str] = ()
     asked: int = 0
     unknown: int = 0
     undated: int = 0
+    late: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-serialisable data."""
@@ -34,4 +36,9 @@ class LeftOut:
             parts.append(f"{self.unknown:,} of {self.asked:,} make no example: {' or '.join(self.columns)} is missing")
         if self.undated:
             parts.append(f"{self.undated:,} of {self.asked:,} make no example: they have no time to be asked at")
+        if self.late:
+            parts.append(
+                f"{self.late:,} of {self.asked:,} are not learned from: their answers are not known, as "
+                "query.known_after tells, when validation or the test begins"
+            )
         return "; ".join(parts)

@@ -182,10 +182,15 @@ class PredictiveQuery:
         if isinstance(known, str):
             times = [name for name, kind in table.kinds.items() if kind is ValueKind.TIME and name != table.time_column]
             if known not in times:
-                why = "holds no times" if known in table.kinds else f"is not there.{nearest(known, times)}"
-                have = f"; columns of times: {', '.join(times)}" if times and known in table.kinds else ""
+                why = "holds no times" if known in table.kinds else "is not there"
+                if known == table.time_column:
+                    why = "is the row's own time, which query.known_after=0 says"
+                have = nearest(known, times) if times and known not in table.kinds else ""
+                if known in table.kinds and times:
+                    have = f" Columns of times: {', '.join(times)}."
                 raise ConfigError(
-                    f"query.known_after={known}: column '{known}' of '{table.name}' {why}{have}; give one, or days"
+                    f"query.known_after={known}: column '{known}' of '{table.name}' {why}.{have} Give a column of "
+                    "times, or days"
                 )
             bound.known_after = Column(table.name, known, None, ValueKind.TIME, None)
             bound.hidden_columns = self.hidden_columns | {(table.name, known)}

@@ -36,6 +36,8 @@ class FeatureManifest:
         dims: length of the vectors of a text or embedding column.
         means, stds: of each dimension of an embedding column over the training period, ``dims`` each; no std is 0.
             Empty for text, whose vectors are of length 1 or 0.
+        late: whether its values seem to be known only after the row's own time, at which they are inputs; never of what
+            is declared to be a feature.
     """
 
     column: str
@@ -49,6 +51,7 @@ class FeatureManifest:
     dims: int = 0
     means: tuple[float, ...] = ()
     stds: tuple[float, ...] = ()
+    late: bool = False
 
     @property
     def encoded(self) -> str:

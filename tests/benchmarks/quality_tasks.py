@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 import gnnscale as gs
+from tests.benchmarks.workshop import workshop_frames
 from tests.interface.shop_frames import COUNTING, OVERRIDES, RANKING, SETTINGS, shop_frames
 
 HOUSEHOLDS = "FOR EACH households.household_id"
@@ -198,6 +199,15 @@ QUESTIONS = {
         {"items": {"primary_key": "item_id", "time_column": "shipping_limit_date"}},
         {"query.known_after": 0},
     ),
+    **{
+        f"workshop_{answer}": Question(
+            f"PREDICT jobs.{answer} FOR EACH jobs.job_id",
+            lambda folder, places, answer=answer: workshop_frames(answer),
+            {"jobs": {"time_column": "started"}},
+            {"query.known_after": "closed"},
+        )
+        for answer in ("came_back", "hours", "cause")
+    },
 }
 
 SHORT = ("generated_next", "generated_count")

@@ -184,16 +184,46 @@ def test_infinite_values_do_not_spoil_the_others(spark):
     assert len(set(rows[:3])) == 3
 
 
+def late(features) -> list[str]:
+    return [feature.column for feature in features if feature.late]
+
+
 def test_times_that_come_after_their_rows_are_warned_of(spark, caplog: pytest.LogCaptureFixture):
     days = pa.array([5, 5, None, 0], pa.date32())
     kinds = dict.fromkeys(("back", "due", "born"), ColumnType.TIMESTAMP)
     declared = Table("loans", time_column="at", columns={"due": ColumnType.TIMESTAMP})
     before = pa.array([0, 0, 0, 5], pa.date32())
-    fit_features(raw_table(spark, declared, [86_400] * 4, back=days, due=days, born=before), kinds, None, 10)
+    raw = raw_table(spark, declared, [86_400] * 4, back=days, due=days, born=before)
+    assert late(fit_features(raw, kinds, None, 10)) == ["back"]
+    advice = "tables.loans.columns.back=ignore (a type says that it is known), and --force where there is a graph"
     assert [record.getMessage() for record in caplog.records] == [
-        "loans.back is later than the row in 2 of 3 rows that have it, and inputs hold it from the row's own time on: "
-        "if it is not known by then, set tables.loans.columns.back=ignore, and =timestamp if it is"
+        "loans.back is later than the row in 2 of 3 rows that have it: inputs hold it from the row's own time on. What "
+        f"is not known by then must be none: {advice}; query.known_after=back, where it says when a row's answer is "
+        "known, hides it too"
     ]
     caplog.clear()
-    fit_features(raw_table(spark, Table("loans"), back=days), {"back": ColumnType.TIMESTAMP}, None, 10)
+    assert late(fit_features(raw, kinds, None, 10, hidden={"back"})) == ["back"] and not caplog.records
+    assert not late(fit_features(raw_table(spark, Table("loans"), back=days), {"back": kinds["back"]}, None, 10))
     assert not caplog.records
+
+
+def test_what_is_there_exactly_where_a_late_time_is_is_late_too(spark, caplog: pytest.LogCaptureFixture):
+    days = pa.array([5, 5, None, 5], pa.date32())
+    told = {"fine": [1.0, 0.0, float("nan"), 2.0], "shelf": ["a", "b", None, "c"], "fee": [1.0, 2.0, 3.0, None]}
+    kinds = {"back": ColumnType.TIMESTAMP} | dict.fromkeys(("fine", "fee"), ColumnType.NUMERICAL)
+    kinds |= {"shelf": ColumnType.CATEGORICAL}
+    whole = {"back": pa.array([5, 5, 6, 5], pa.date32()), "fee": [1.0, 2.0, 3.0, 4.0]}
+    known = Table("loans", time_column="at", columns={"shelf": ColumnType.CATEGORICAL})
+    found = fit_features(raw_table(spark, known, [86_400] * 4, back=days, **told), kinds, None, 10)
+    assert late(found) == ["back", "fine"]
+    assert "in 3 of 3 rows that have it, and fine is there exactly where it is: inputs hold them" in caplog.text
+    caplog.clear()
+    # The query hides the time, by which it was known, but not what came with it.
+    raw = raw_table(spark, Table("loans", time_column="at"), [86_400] * 4, back=days, **told)
+    assert late(fit_features(raw, kinds, None, 10, hidden={"back"})) == ["back", "fine", "shelf"]
+    assert "and fine, shelf are there exactly where it is" in caplog.text
+    assert "tables.loans.columns.fine=ignore" in caplog.text and "known_after" not in caplog.text
+    # Of what every row has, nobody can tell.
+    both = dict.fromkeys(("back", "fee"))
+    raw = raw_table(spark, Table("loans", time_column="at"), [86_400] * 4, **whole)
+    assert late(fit_features(raw, {name: kinds[name] for name in both}, None, 10)) == ["back"]

@@ -9,6 +9,7 @@ from gnnscale.config import TreesSettings
 from gnnscale.evaluation import BaselineInputs, TaskBaseline
 from gnnscale.evaluation.baselines.baseline import node_baselines
 from gnnscale.evaluation.baselines.earlier_answers import EarlierAnswers
+from gnnscale.features import KnownAnswers
 from gnnscale.metrics.task_evaluation import evaluate_task
 from gnnscale.query import BINARY_CLASSIFICATION, STATIC_LINK_PREDICTION, TaskSpec
 from gnnscale.schema.errors import DataError
@@ -181,7 +182,10 @@ def test_trees_do_without_columns_that_have_no_value(task: TaskSpec) -> None:
 def earlier(told: list[list[list[float]]]) -> BaselineInputs:
     table = np.array(told, np.float32)
     nothing = np.zeros((len(table), 0), np.float32)
-    return BaselineInputs(nothing, nothing, earlier=table)
+    rows = np.arange(len(table))
+    # Nothing is asked of the features, nor of the history, but the means.
+    known = KnownAnswers(None, None, rows, rows.astype(np.int32), table, nothing)  # type: ignore[arg-type]
+    return BaselineInputs(nothing, nothing, earlier=known)
 
 
 def test_earlier_answers_go_by_the_key_that_fits_best():
@@ -190,6 +194,11 @@ def test_earlier_answers_go_by_the_key_that_fits_best():
         earlier([[[0.5], [0.9]], [[0.5], [0.2]], [[0.4], [0.7]], [[0.6], [0.1]]]), train
     )
     assert fitted.link == 1
+    told = earlier([[[0.9], [0.2]], [[0.1], [0.7]]]), np.array([[1], [0]], np.float32)
+    judged = EarlierAnswers(BINARY).fit(
+        earlier([[[0.5], [0.9]], [[0.5], [0.2]], [[0.4], [0.7]], [[0.6], [0.1]]]), train, told
+    )
+    assert judged.link == 0
     asked = earlier([[[0.1], [0.8]], [[0.1], [NAN]]])
     assert fitted.predict(asked).tolist() == [[pytest.approx(0.8)], [0.5]]
     spent = EarlierAnswers(REGRESSION).fit(earlier([[[9.0]], [[3.0]]]), np.array([[8], [2]], np.float32))

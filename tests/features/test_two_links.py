@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 
 from gnnscale.features import EntityFeatures, entity_features, event_stretches
-from gnnscale.schema import EdgeType, FeatureManifest, GraphManifest, LinkManifest, TableManifest
+from gnnscale.features.class_features import ClassPath, class_features
+from gnnscale.schema import EdgeType, FeatureManifest, Link
 from gnnscale.store import ALWAYS, Adjacency, GraphStore
+from tests.array_graph import write_graph
 from tests.gpu.graphs import csr
 
 DAY = 86_400
@@ -41,46 +43,23 @@ def drawn() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def store(drawn, tmp_path_factory: pytest.TempPathFactory) -> GraphStore:
-    folder: Path = tmp_path_factory.mktemp("two_links")
-    sizes = {"shops": SHOPS, "customers": CUSTOMERS, "purchases": PURCHASES, "products": PRODUCTS}
     features = {
         "purchases": (FeatureManifest("amount", "numerical", missing=0.2),),
         "products": (FeatureManifest("kind", "categorical", categories=KINDS),),
     }
-    span = (0, 90 * DAY)
-    tables = tuple(
-        TableManifest(name, size, span if name == "purchases" else None, features.get(name, ()))
-        for name, size in sizes.items()
+    return write_graph(
+        tmp_path_factory.mktemp("two_links"),
+        {"shops": SHOPS, "customers": CUSTOMERS, "purchases": PURCHASES, "products": PRODUCTS},
+        {
+            ("customers", "shop_id", "shops"): (drawn["shop"], drawn["joined"]),
+            ("purchases", "customer_id", "customers"): (drawn["customer"], drawn["time"]),
+            ("purchases", "product_id", "products"): (drawn["product"], drawn["time"]),
+        },
+        features,
+        {"purchases": drawn["time"].astype(np.int32)},
+        {"purchases": drawn["amount"][:, None]},
+        {"products": drawn["kind"][:, None]},
     )
-    ends = {
-        LinkManifest("customers", "shop_id", "shops", CUSTOMERS, 0, 0, 1, 1, 1): (drawn["shop"], drawn["joined"]),
-        LinkManifest("purchases", "customer_id", "customers", PURCHASES, 0, 0, 1, 1, 1): (
-            drawn["customer"],
-            drawn["time"],
-        ),
-        LinkManifest("purchases", "product_id", "products", PURCHASES, 0, 0, 1, 1, 1): (
-            drawn["product"],
-            drawn["time"],
-        ),
-    }
-    arrays = {}
-    for link, (parents, times) in ends.items():
-        rows = np.arange(len(parents))
-        edges = {False: csr(rows, parents, times, len(rows)), True: csr(parents, rows, times, sizes[link.parent])}
-        for reverse, adjacency in edges.items():
-            for part in ("indptr", "neighbors", "times"):
-                arrays[f"{EdgeType(link.link, reverse).table_name}/{part}"] = getattr(adjacency, part)
-    for name, size in sizes.items():
-        arrays[f"nodes_{name}/numerical"] = np.zeros((size, 0), np.float32)
-        arrays[f"nodes_{name}/categorical"] = np.zeros((size, 0), np.int32)
-        arrays[f"nodes_{name}/times"] = np.full(size, ALWAYS, np.int32)
-    arrays["nodes_purchases/numerical"] = drawn["amount"][:, None]
-    arrays["nodes_purchases/times"] = drawn["time"].astype(np.int32)
-    arrays["nodes_products/categorical"] = drawn["kind"][:, None]
-    for name, array in arrays.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        np.save(folder / f"{name}.npy", array)
-    return GraphStore(GraphManifest(tables, tuple(ends), 0, None), folder)
 
 
 def seen(drawn, shop: int, anchor: int) -> pd.DataFrame:
@@ -300,3 +279,21 @@ def test_what_events_name_is_not_known_before_it_is_there(drawn, store) -> None:
     bought = EntityFeatures(LateProducts(store.manifest, store.folder), "purchases")
     kinds = bought.compute(rows, times)[:, bought.names.index("products.kind")]
     assert kinds.tolist() == np.where(drawn["product"] % 2, 0, drawn["kind"][drawn["product"]]).tolist()
+
+
+def test_the_class_of_what_an_event_names_is_unknown_until_that_is_there(tmp_path: Path) -> None:
+    kinds = FeatureManifest("kind", "categorical", categories=("a", "b"))
+    times = np.array([5, 6, 7], np.int32) * DAY
+    # The product of the last purchase comes on day nine: its edge begins then.
+    named = {
+        ("purchases", "customer_id", "customers"): (np.zeros(3, np.int64), times),
+        ("purchases", "product_id", "products"): (np.array([0, 1, 1]), np.array([5, 9, 9]) * DAY),
+    }
+    codes = {"products": np.array([[1], [2]], np.int32)}
+    sizes = {"customers": 1, "purchases": 3, "products": 2}
+    graph = write_graph(tmp_path, sizes, named, {"products": (kinds,)}, {"purchases": times}, {}, codes)
+    buyer, product = Link("purchases", "customer_id", "customers"), Link("purchases", "product_id", "products")
+    path = ClassPath(buyer, "kind", product)
+    found = class_features(graph, path, ("a", "b"), np.zeros(2, np.int64), np.array([8, 9], np.int32) * DAY)
+    assert found[:, :, 1].tolist() == [[1, 0], [1, 2]]
+    assert found[:, :, 3].tolist() == [[pytest.approx(1 / 3), 0], [pytest.approx(1 / 3), pytest.approx(2 / 3)]]

@@ -158,7 +158,8 @@ def test_rows_that_know_are_learned_from_at_their_own_time_and_all_are_predicted
     assert spans["size"]["train"] == pytest.approx(0.8 * len(labels), abs=9)
     record = bank.lake.read_record("task_fraud")
     missing = bank.orders["is_fraud"].isna().sum()
-    assert record["left_out"] == {"columns": ["orders.is_fraud"], "asked": ORDERS, "unknown": missing, "undated": 0}
+    columns = {"columns": ["orders.is_fraud"]}
+    assert record["left_out"] == {**columns, "asked": ORDERS, "unknown": missing, "undated": 0, "late": 0}
     said = f"{missing} of {ORDERS} make no example: orders.is_fraud is missing"
     assert said in describe_labels(record)
     query, store = bank.query(), bank.store
@@ -303,9 +304,24 @@ def test_answers_that_are_known_by_then_tell_of_later_rows(
     fitted = FittedBaselines(settings, bank.lake, store, query)
     assert fitted._inputs.entity.names == features.names and "earlier_answers" in fitted.baselines
     test = read_entity_examples(bank.lake, "told", Split.TEST, bank.manifest.origin)
-    said = fitted.predict(test)["earlier_answers"]
-    assert np.isfinite(said).all() and len(np.unique(said[:, 0])) > 5
-    assert text == "PREDICT orders.amount FOR EACH orders.oid" or np.allclose(said.sum(axis=1), 1) or text == FRAUD
+    for method in ("earlier_answers", "linear_model"):
+        said = fitted.predict(test)[method]
+        assert np.isfinite(said).all() and len(np.unique(said[:, 0])) > 5
+        assert text == "PREDICT orders.amount FOR EACH orders.oid" or np.allclose(said.sum(axis=1), 1) or text == FRAUD
+    # Nobody learns from what was not known when validation, or the test, began.
+    labels = bank.lake.read("labels_told").to_pandas().set_index("entity")
+    begin = {split: labels.loc[labels["split"] == split, "anchor_time"].min() for split in ("validation", "test")}
+    spent = np.where(labels["anchor_time"] < begin["validation"], "train", "validation")
+    spent = np.where(labels["anchor_time"] < begin["test"], spent, "test")
+    # Splits begin at a midnight.
+    begin = {split: first - first % DAY for split, first in begin.items()}
+    until = np.select([spent == "train", spent == "validation"], [begin["validation"], begin["test"]], np.inf)
+    since = pd.Series(known + bank.manifest.origin).reindex(labels.index)
+    wanted = np.where(since <= until, spent, "late")
+    assert list(labels["split"]) == list(wanted) and ("late" in wanted) == (known_after != 0)
+    left = bank.lake.read_record("task_told")["left_out"]
+    assert left["late"] == (wanted == "late").sum()
+    assert ("are not learned from" in describe_labels(bank.lake.read_record("task_told"))) == (known_after != 0)
     assert features.compute(np.zeros(0, np.int64), np.zeros(0, np.int32)).shape == (0, len(features.names))
     other = bind_query(bank.settings(query={**asked, "known_after": 30}), bank.manifest)
     with pytest.raises(LakeError, match="run the labels stage again"):
@@ -337,7 +353,11 @@ def test_sparks_features_have_the_answers_that_are_known(bank: Bank, spark: Spar
             "setled",
             r"column 'setled' of 'orders' is not there. Did you mean 'settled'",
         ),
-        (FRAUD, "amount", r"column 'amount' of 'orders' holds no times; columns of times: settled; give one, or days"),
+        (
+            FRAUD,
+            "amount",
+            r"column 'amount' of 'orders' holds no times. Columns of times: settled. Give a column",
+        ),
         (FRAUD, -1, r"query.known_after"),
         (FRAUD, float("inf"), r"query.known_after"),
         (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -102,6 +102,9 @@ def query_name(text: str) -> str:
     return f"q_{words[:32].rstrip('_')}_{digest}"
 
 
+MOST_DAYS: Final = 36_500
+
+
 class QuerySettings(Section):
     """A predictive query and the name that its tables carry; the text alone gets a name that is made of it.
 
@@ -124,7 +127,15 @@ class QuerySettings(Section):
     examples: str | None = None
     split: str | None = None
     new_only: bool = False
-    known_after: Annotated[float, Field(ge=0, le=36_500)] | str | None = None
+    known_after: float | str | None = None
+
+    @field_validator("known_after", mode="before")
+    @classmethod
+    def _column_or_days(cls, known: Any) -> Any:
+        days = isinstance(known, int | float) and not isinstance(known, bool) and 0 <= known <= MOST_DAYS
+        if known is None or days or (isinstance(known, str) and known):
+            return known
+        raise ValueError(f"give the name of a column of times, or days from 0 to {MOST_DAYS:,}")
 
     @model_validator(mode="before")
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from pyspark.sql import DataFrame, SparkSession
@@ -14,6 +15,7 @@ from gnnscale.etl.labels.label_checks import check_sizes, warn_of_little
 from gnnscale.etl.labels.label_rule import find_rule
 from gnnscale.etl.labels.labelled_examples import PAST, asked_frame, population_frame, split_known
 from gnnscale.etl.labels.left_out import count_left_out
+from gnnscale.etl.labels.time_split import LATE
 from gnnscale.etl.spark.write_tables import read_table, write_table
 from gnnscale.lake import Lake
 from gnnscale.query import DAY, PART, AnchorPlan, LeftOut, PredictiveQuery, Split, show_time
@@ -68,12 +70,13 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
     left_out = count_left_out(asked, query)
     labels = split_known(asked, query, plan)
     counts = {row["split"]: row["count"] for row in labels.groupBy("split").count().collect()}
+    left_out = replace(left_out, late=counts.pop(LATE, 0))
     for split in Split:
         if not counts.get(split):
-            raise _nothing(query, plan, split)
+            raise _nothing(query, plan, split, left_out.late)
     check_sizes(labels, find_rule(query).beyond(), query.text)
     # Written sorted in one file while few, so that the same labels are the same bytes.
-    few = sum(counts.values()) < 5_000_000
+    few = sum(counts.values()) + left_out.late < 5_000_000
     order = ["anchor_time", "entity"]
     if query.pseudo_timed_tables:
         # Parts come one a day in memory; nobody asked at a day.
@@ -101,12 +104,13 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
         record["left_out"] = left_out.to_dict()
     if plan.own_times is not None:
         spans = written.groupBy("split").agg(F.min("anchor_time").alias("first"), F.max("anchor_time").alias("last"))
-        for row in spans.collect():
+        for row in spans.where(F.col("split") != LATE).collect():
             record["splits"][row["split"]] |= {"first": row["first"], "last": row["last"]}  # type: ignore[index]
         if manifest.fit_until is not None:
             begin = (record["splits"][str(s)]["first"] for s in (Split.VALIDATION, Split.TEST))  # type: ignore[index]
             _warn_of_statistics(manifest.fit_until, *begin)
-    for row in written.groupBy("split").agg(*find_rule(query).figures()).collect():
+    figures = written.groupBy("split").agg(*find_rule(query).figures())
+    for row in figures.where(F.col("split") != LATE).collect():
         record["splits"][row["split"]] |= {  # type: ignore[index]
             name: value for name, value in row.asDict().items() if name != "split" and value is not None
         }
@@ -155,13 +159,15 @@ def _warn_of_statistics(fit_until: int, validation: int, test: int) -> None:
         )
 
 
-def _nothing(query: PredictiveQuery, plan: AnchorPlan, split: Split) -> DataError | QueryError:
+def _nothing(query: PredictiveQuery, plan: AnchorPlan, split: Split, late: int) -> DataError | QueryError:
     clause = next((word for word in ("WHERE", "ASSUMING") if word in query.positions), None)
     let_through = f" that {clause} lets through" if clause else ""
     if plan.static:
         message = f"no {query.entity.name} row{let_through} has a known target in the {split} split"
         if plan.own_times is not None:
             message += ", which goes by their times. Set anchors.validation and anchors.test"
+        if late:
+            message += f"; {late:,} answers are known too late, as query.known_after={query.known_after} tells"
     else:
         anchors = plan.of(split)
         message = (

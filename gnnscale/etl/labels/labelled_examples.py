@@ -52,7 +52,8 @@ def label_frame(
 
     Returns:
         Columns ``entity`` (node id), ``anchor_time`` (epoch seconds), ``target``, ``past`` and ``split``, and, where
-        the query says when answers are known, ``known_time`` (epoch seconds; null for never). Link
+        the query says when answers are known, ``known_time`` (epoch seconds; null for never); ``split`` is then
+        ``late`` of examples whose answers were not known when validation, or the test, begins. Link
         prediction has ``targets`` (node ids, ascending) instead of target and past. ``past`` is the target of the
         window that ends at the anchor, null where there was none.
 

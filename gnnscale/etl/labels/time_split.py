@@ -8,7 +8,7 @@ from typing import Final
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from gnnscale.query import DAY, OwnTimes, PredictiveQuery, Split
+from gnnscale.query import DAY, KNOWN_TIME, OwnTimes, PredictiveQuery, Split
 from gnnscale.schema import DataError
 
 SHARES: Final = (0.8, 0.9)
@@ -21,11 +21,18 @@ ENOUGH: Final = 20
 """Distinct days (hours, minutes) that are enough to cut between."""
 
 
+LATE: Final = "late"
+"""In place of a split: of examples whose answers came to be known too late to be learned from."""
+
+
 def split_by_time(known: DataFrame, query: PredictiveQuery, own: OwnTimes) -> DataFrame:
     """The examples, each in its split by its ``anchor_time``; those that the bounds of training leave out are dropped.
 
+    Where it is told when answers are known, those of training that are not by the begin of validation are ``late``, and
+    those of validation that are not by the begin of the test: whoever stood there could not have learned from them.
+
     Args:
-        known: columns ``anchor_time`` (epoch seconds) and ``split``, which is replaced.
+        known: columns ``anchor_time`` (epoch seconds) and ``split``, which is replaced, and ``known_time`` perhaps.
         query: bound query, for messages.
         own: where the splits begin, as far as that is set.
 
@@ -40,7 +47,12 @@ def split_by_time(known: DataFrame, query: PredictiveQuery, own: OwnTimes) -> Da
     trains = trains if own.end is None else trains & (time <= own.end)
     split = F.when(time >= test, str(Split.TEST)).when(time >= validation, str(Split.VALIDATION))
     split = split.when(trains, str(Split.TRAIN))
-    return known.withColumn("split", split).where(F.col("split").isNotNull())
+    found = known.withColumn("split", split).where(F.col("split").isNotNull())
+    if KNOWN_TIME not in found.columns:
+        return found
+    begin = F.when(F.col("split") == str(Split.TRAIN), validation).when(F.col("split") == str(Split.VALIDATION), test)
+    in_time = begin.isNull() | F.coalesce(F.col(KNOWN_TIME) <= begin, F.lit(False))
+    return found.withColumn("split", F.when(in_time, F.col("split")).otherwise(F.lit(LATE)))
 
 
 def _begin(known: DataFrame, query: PredictiveQuery, validation: int | None, test: int | None) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -12,6 +12,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from gnnscale.etl.nodes.late_columns import late_columns
 from gnnscale.etl.nodes.list_columns import CLIP, INPUT, LISTS, fit_embeddings, list_input, list_values
 from gnnscale.etl.sources.raw_tables import END, TIME, RawTable
 from gnnscale.etl.text import HASHED_DIMS
@@ -21,9 +22,6 @@ log = logging.getLogger(__name__)
 
 SKEWED = 2.0
 """Skewness past which a numerical column is encoded as sign(x) log(1 + |x|)."""
-
-LATER = 0.5
-"""Share of a column's times that are later than their rows beyond which it tells what happened to them afterwards."""
 
 COMPARED = 32
 """Categories that a value is compared with one by one; a join, which takes a job of its own, looks more of them up."""
@@ -55,6 +53,7 @@ def fit_features(
     fit_until: int | None,
     max_categories: int,
     text_dims: int = HASHED_DIMS,
+    hidden: Collection[str] = (),
 ) -> tuple[FeatureManifest, ...]:
     """Statistics of each feature.
 
@@ -64,6 +63,7 @@ def fit_features(
         fit_until: epoch seconds; rows stamped later do not count. None counts all.
         max_categories: most categories a column keeps; rarer values share code 0 with missing ones.
         text_dims: length of the vectors of text columns.
+        hidden: columns that the query at hand does not see, of which it needs no warning.
 
     Raises:
         SchemaError: a column is declared as what its values are not.
@@ -86,13 +86,10 @@ def fit_features(
         if name in numbers:
             aggregates += _moments(name, _number(name, kind))
         if kind is ColumnType.TIMESTAMP:
-            later = F.unix_seconds(F.col(name).cast("timestamp")) > F.col(TIME)
-            aggregates.append(F.count(F.when(later, True)).alias(f"{name}|later"))
+            is_later = F.unix_seconds(F.col(name).cast("timestamp")) > F.col(TIME)
+            aggregates.append(F.count(F.when(is_later, True)).alias(f"{name}|later"))
     row = period.agg(*aggregates).first()
     assert row is not None
-    for name, kind in types.items():
-        if kind is ColumnType.TIMESTAMP and name not in raw.table.columns:
-            _warn_of_later(raw, name, row[f"{name}|later"], row[f"{name}|count"])
     named = [name for name, kind in types.items() if kind is ColumnType.CATEGORICAL]
     values |= {name: F.array(F.col(name).cast("string")) for name in named}
     categories = _most_frequent(period, values, max_categories)
@@ -116,18 +113,10 @@ def fit_features(
             features.append(
                 FeatureManifest(name, kind, categories=categories[name], missing=missing, separator=separator)
             )
-    return tuple(features)
-
-
-def _warn_of_later(raw: RawTable, column: str, later: int, known: int) -> None:
-    """Warn of times that were not known when the row came, unless somebody has said that they are features."""
-    table = raw.table
-    if known and later > LATER * known:
-        log.warning(
-            "%s.%s is later than the row in %s of %s rows that have it, and inputs hold it from the row's own time on: "
-            "if it is not known by then, set tables.%s.columns.%s=ignore, and =timestamp if it is",
-            *(table.name, column, f"{later:,}", f"{known:,}", table.name, column),
-        )
+    times = [name for name, kind in types.items() if kind is ColumnType.TIMESTAMP]
+    counts, later = ({name: row[f"{name}|{what}"] for name in times} for what in ("count", "later"))
+    late = late_columns(raw, types, counts, later, hidden)
+    return tuple(replace(feature, late=feature.column in late) for feature in features)
 
 
 def _moments(name: str, value: Column) -> list[Column]:

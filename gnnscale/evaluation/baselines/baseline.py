@@ -14,6 +14,7 @@ from gnnscale.arrays import Ids
 from gnnscale.config import Settings
 from gnnscale.evaluation.comparison import Part
 from gnnscale.evaluation.list_comparison import PARTS
+from gnnscale.features import KnownAnswers
 from gnnscale.query import PredictiveQuery, TaskSpec
 from gnnscale.retrieval import History
 from gnnscale.schema import BASELINES, DataError
@@ -29,8 +30,7 @@ class BaselineInputs:
         past: the target over the window that ends at the anchor, float32 ``[N, W]``, NaN where unknown.
         features: of the entity at the anchor, float32 ``[N, F]``; NaN where unknown.
         pairs: of the entity and each class, float32 ``[N, C, G]``, for tasks with classes; None for none.
-        earlier: means of earlier answers along each foreign key, float32 ``[N, links, K]``; None where nobody says when
-            answers are known. See :meth:`gnnscale.features.AnswerHistory.means`.
+        earlier: what is known of the answers of other rows; None where nobody says when answers are known.
 
     Raises:
         DataError: the parts have different numbers of rows.
@@ -39,7 +39,7 @@ class BaselineInputs:
     past: Array
     features: Array
     pairs: Array | None = None
-    earlier: Array | None = None
+    earlier: KnownAnswers | None = None
 
     def __post_init__(self) -> None:
         parts = (self.past, self.features, self.pairs, self.earlier)
@@ -54,8 +54,9 @@ class BaselineInputs:
 
     def take(self, rows: NDArray[np.int64]) -> BaselineInputs:
         """The inputs of these rows, in their order."""
-        beside = (None if part is None else part[rows] for part in (self.pairs, self.earlier))
-        return BaselineInputs(self.past[rows], self.features[rows], *beside)
+        pairs = None if self.pairs is None else self.pairs[rows]
+        earlier = None if self.earlier is None else self.earlier.take(rows)
+        return BaselineInputs(self.past[rows], self.features[rows], pairs, earlier)
 
 
 class TaskBaseline(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gnnscale.evaluation.baselines.baseline import Array, BaselineInputs, NodeBaseline
 from gnnscale.evaluation.baselines.simple_baselines import Constant
@@ -14,7 +15,9 @@ from gnnscale.schema import BASELINES, DataError
 
 
 class EarlierAnswers:
-    """The shrunk mean of earlier answers along the foreign keys by which it fits the training examples best.
+    """The shrunk mean of earlier answers along the foreign keys by which it fits the validation examples best.
+
+    Without any, the training examples decide.
 
     Where nothing is known, and for classes beyond the most frequent, it says what a constant would.
 
@@ -39,12 +42,14 @@ class EarlierAnswers:
         self.otherwise.fit(inputs, values)
         if inputs.earlier is None:
             raise DataError("the examples hold no earlier answers")
-        known = ~np.isnan(values).all(axis=1)
-        known &= (values[:, 0] >= 0) if self.task.answer == "class" else True
+        judge, truth = inputs, values
+        if validation is not None and validation[0].earlier is not None and self._known(validation[1]).any():
+            judge, truth = validation
+        known = self._known(truth)
         costs = []
-        for link in range(inputs.earlier.shape[1]):
-            spaced = to_space(self.task, self._scores(inputs, link))
-            costs.append(losses(self.task, spaced[known], values[known]).mean())
+        for link in range(inputs.earlier.means.shape[1]):
+            spaced = to_space(self.task, self._scores(judge, link))
+            costs.append(losses(self.task, spaced[known], truth[known]).mean())
         self.link = int(np.argmin(costs))
         return self
 
@@ -52,10 +57,16 @@ class EarlierAnswers:
         """Scores, float32 ``[N, V]``."""
         return self._scores(inputs, self.link)
 
+    def _known(self, values: Array) -> NDArray[np.bool_]:
+        found = np.asarray(~np.isnan(values).all(axis=1), np.bool_)
+        if self.task.answer == "class":
+            found &= values[:, 0] >= 0
+        return found
+
     def _scores(self, inputs: BaselineInputs, link: int) -> Array:
         usual = self.otherwise.predict(inputs)
         assert inputs.earlier is not None
-        told = inputs.earlier[:, link]
+        told = inputs.earlier.means[:, link]
         width = told.shape[1]
         found = usual.copy()
         found[:, :width] = np.where(np.isnan(told), usual[:, :width], told)
@@ -76,7 +87,7 @@ BASELINES.register("earlier_answers")(
         "earlier_answers",
         "Earlier answers",
         "The mean of what came true of the rows that name the same row, as far as it was known by then, with the mean "
-        "of all that was known counted five times; along the foreign keys that fit the training examples best.",
+        "of all that was known counted five times; along the foreign keys that fit the validation examples best.",
         ("truth", "class", "classes", "value"),
         make=_earlier_answers,
         needs_earlier=True,

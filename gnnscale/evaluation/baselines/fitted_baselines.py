@@ -104,7 +104,8 @@ class _Inputs:
         past = examples.past
         if not self.past or past.shape[1] != self.labels:
             past = np.full((len(examples), self.labels), np.nan, np.float32)
-        return BaselineInputs(past, features, pairs, self.entity.answer_means(features))
+        earlier = self.entity.known_answers(examples.entities, examples.anchors, features)
+        return BaselineInputs(past, features, pairs, earlier)
 
 
 def _sample(examples: EntityExamples, seed: int) -> EntityExamples:

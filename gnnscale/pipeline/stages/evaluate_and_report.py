@@ -33,6 +33,7 @@ from gnnscale.pipeline.stages.retrieve_stage import RETRIEVAL
 from gnnscale.pipeline.stages.train_stage import CURVES, trained_settings
 from gnnscale.query import AnchorPlan, PredictiveQuery
 from gnnscale.retrieval import IndexSetting, Recall
+from gnnscale.schema import GraphManifest
 from gnnscale.store import GraphStore, view_for
 from gnnscale.tracking import Run, last_run
 from gnnscale.training import FIGURES_BESIDE, metric_title
@@ -73,7 +74,7 @@ def evaluate_and_report(
     record |= {"blend": blend.in_words(), "against": against_rivals(holdout.comparison)}
     lake.write_record(EVALUATION.format(query=name), record)
     run = last_run(settings, lake)
-    details = search_details(lake, name) | run_details(settings, run)
+    details = late_details(store.manifest, query) | search_details(lake, name) | run_details(settings, run)
     inputs = ReportInputs(settings, lake, store, query, plan, read_curves(lake, name), stages, details)
     page = render_report(build_report(inputs, holdout))
     lake.write_bytes(report_path(name), page.encode())
@@ -124,6 +125,23 @@ def search_details(lake: Lake, query: str) -> dict[str, str]:
         return {}
     setting = IndexSetting.from_dict(record["index"]["setting"])
     return {"Index": setting.in_words(), "Predictions against exact search": str(Recall(**record["recall"]))}
+
+
+def late_details(manifest: GraphManifest, query: PredictiveQuery) -> dict[str, str]:
+    """Inputs that seem to be known only after their rows' own time; nothing where none does."""
+    late = [
+        f"{table.name}.{feature.column}"
+        for table in manifest.tables
+        for feature in table.features
+        if feature.late and (table.name, feature.column) not in query.hidden_columns
+    ]
+    if not late:
+        return {}
+    one = "is" if len(late) == 1 else "are"
+    return {
+        "Known in time?": f"{', '.join(late)} {one} an input from the row's own time on, and seems to be known later "
+        "only: set tables.<table>.columns.<column>=ignore, or a type where it is known in time"
+    }
 
 
 def run_details(settings: Settings, run: Run | None) -> dict[str, str]:
