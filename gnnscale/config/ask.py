@@ -90,8 +90,15 @@ def graph_overrides(settings: Settings, record: Mapping[str, Any], overrides: Se
     """
     made = [word for word in overrides if word.partition("=")[0].partition(".")[0] in GRAPH_SECTIONS]
     built = build_settings({**record, **_nothing_asked(settings)})
-    same = all(getattr(settings, section) == getattr(built, section) for section in GRAPH_SECTIONS)
-    return [] if same else made
+    now, then = settings.model_dump(), built.model_dump()
+    return [word for word in made if _value_at(now, word) != _value_at(then, word)]
+
+
+def _value_at(content: Any, word: str) -> Any:
+    """Value of the key of ``key=value`` in a configuration; None where nothing is there."""
+    for part in word.partition("=")[0].split("."):
+        content = content.get(part) if isinstance(content, dict) else None
+    return content
 
 
 def _nothing_asked(settings: Settings) -> dict[str, Any]:

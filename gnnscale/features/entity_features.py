@@ -86,7 +86,7 @@ class EntityFeatures:
         self._own: list[tuple[tuple[Link, ...], EventColumn]] = []
         self._codes: list[tuple[tuple[Link, ...], EventColumn]] = []
         paths = named_paths(manifest, table, hidden_columns, hidden_tables)
-        self._named_tables = Counter(path[-1].parent for path in paths)
+        self._named_tables = Counter([table, *(path[-1].parent for path in paths)])
         for via in ((), *paths):
             numbers, codes = count_columns(manifest, via[-1].parent if via else table, hidden_columns)
             self._own += [(via, column) for column in numbers]

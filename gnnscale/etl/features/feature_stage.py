@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -83,17 +84,20 @@ class FeatureRows:
     names: tuple[str, ...]
     links: bool
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """Names that any table takes, each once."""
         found: dict[str, None] = {}
         for name in self.names:
-            plain = _NAME.sub("_", name).strip("_").lower()
-            again = sum(known == plain or known.startswith(f"{plain}__") for known in found)
-            found[f"{plain}__{again + 1}" if plain in found else plain] = None
+            plain = own = _NAME.sub("_", name).strip("_").lower()
+            again = 1
+            while own in found:
+                again += 1
+                own = f"{plain}__{again}"
+            found[own] = None
         return tuple(found)
 
-    @property
+    @cached_property
     def schema(self) -> pa.Schema:
         """Of the rows that are made."""
         first = [("entity", pa.int64()), ("anchor_time", pa.int64()), ("split", pa.string())]

@@ -64,7 +64,7 @@ class FittedBaselines:
         earlier = self._inputs.entity.tells_answers
         found = node_baselines(self.shape.task, len(self.shape.classes), settings.seed, pairs, tells, earlier)
         self.baselines = {n: b for n, b in found.items() if names is None or n in names}
-        training = _sample(training, settings.seed)
+        training, judges = (_sample(examples, settings.seed) for examples in (training, judges))
         learned, judged = self._inputs.of(training), (self._inputs.of(judges), judges.values)
         for title, baseline in self.baselines.items():
             log.debug("baseline %s", title)
