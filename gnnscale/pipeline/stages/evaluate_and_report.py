@@ -137,10 +137,11 @@ def late_details(manifest: GraphManifest, query: PredictiveQuery) -> dict[str, s
     ]
     if not late:
         return {}
-    one = "is" if len(late) == 1 else "are"
+    are = "is an input" if len(late) == 1 else "are inputs"
+    seem = "seems" if len(late) == 1 else "seem"
     return {
-        "Known in time?": f"{', '.join(late)} {one} an input from the row's own time on, and seems to be known later "
-        "only: set tables.<table>.columns.<column>=ignore, or a type where it is known in time"
+        "Known in time?": f"{', '.join(late)} {are} from the row's own time on, and {seem} to be known later only: set "
+        "tables.<table>.columns.<column>=ignore, or a type where it is known in time"
     }
 
 
