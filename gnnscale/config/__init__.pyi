@@ -7,11 +7,11 @@ from .ask import recipe_record as recipe_record
 from .binding import MOST_SECONDS as MOST_SECONDS
 from .binding import anchor_fault as anchor_fault
 from .binding import bind_query as bind_query
+from .binding import configured_query as configured_query
 from .binding import count_missing as count_missing
 from .binding import count_unknown as count_unknown
 from .binding import graph_origin as graph_origin
 from .binding import plan_query_anchors as plan_query_anchors
-from .binding import query_of as query_of
 from .changed_sources import GRAPH_SOURCES as GRAPH_SOURCES
 from .changed_sources import changed_sources as changed_sources
 from .copied_tables import copied_digest as copied_digest

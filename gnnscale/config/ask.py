@@ -90,8 +90,11 @@ def graph_overrides(settings: Settings, record: Mapping[str, Any], overrides: Se
     """
     made = [word for word in overrides if word.partition("=")[0].partition(".")[0] in GRAPH_SECTIONS]
     built = build_settings({**record, **_nothing_asked(settings)})
+    if all(getattr(settings, section) == getattr(built, section) for section in GRAPH_SECTIONS):
+        return []
     now, then = settings.model_dump(), built.model_dump()
-    return [word for word in made if _value_at(now, word) != _value_at(then, word)]
+    # Keys that are written with brackets are not looked up.
+    return [word for word in made if _value_at(now, word) != _value_at(then, word)] or made
 
 
 def _value_at(content: Any, word: str) -> Any:

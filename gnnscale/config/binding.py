@@ -62,7 +62,7 @@ def bind_query(settings: Settings, manifest: GraphManifest) -> PredictiveQuery:
     graph = build_graph_schema(settings, {table.name: table.kinds for table in manifest.tables})
     for link in manifest.links:
         graph.add_link(link.table, link.column, link.parent)
-    query = query_of(settings, graph)
+    query = configured_query(settings, graph)
     _refuse_unique(query, manifest)
     if settings.query.split is None:
         return query
@@ -71,7 +71,7 @@ def bind_query(settings: Settings, manifest: GraphManifest) -> PredictiveQuery:
     return query
 
 
-def query_of(settings: Settings, graph: GraphSchema) -> PredictiveQuery:
+def configured_query(settings: Settings, graph: GraphSchema) -> PredictiveQuery:
     """The query of a configuration with what that says of its answers, bound to tables.
 
     Args:

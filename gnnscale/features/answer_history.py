@@ -143,22 +143,22 @@ class AnswerHistory:
         return self.known[order], sums
 
     @cached_property
-    def _ways(self) -> dict[tuple[Link, ...], tuple[Adjacency, NDArray[np.float64]]]:
-        """What is worked out of each way up, once."""
+    def _sums(self) -> dict[tuple[Link, ...], NDArray[np.float64]]:
+        """Along each way up, as far as it was worked out, the sum of a row's answers up to every edge."""
         return {}
 
     def adjacency(self, ups: tuple[Link, ...]) -> Adjacency:
         """From a row that is named to the answers of those that name it, by when they were known."""
-        return self._way(ups)[0]
+        if ups not in self._adjacencies:
+            self._adjacencies[ups] = self._read_way(ups)
+        return self._adjacencies[ups]
 
-    def _way(self, ups: tuple[Link, ...]) -> tuple[Adjacency, NDArray[np.float64]]:
-        """The same, with the sum of each row's answers up to every edge, ``[edges, columns]``."""
-        if ups not in self._ways:
-            adjacency = self._adjacencies.get(ups)
-            if adjacency is None:
-                adjacency = self._adjacencies[ups] = self._read_way(ups)
-            self._ways[ups] = adjacency, _running(adjacency.indptr, self.values[adjacency.neighbors])
-        return self._ways[ups]
+    def _sums_along(self, ups: tuple[Link, ...]) -> NDArray[np.float64]:
+        """Sums of each row's answers up to every edge of :meth:`adjacency`, ``[edges, columns]``."""
+        if ups not in self._sums:
+            adjacency = self.adjacency(ups)
+            self._sums[ups] = _running(adjacency.indptr, self.values[adjacency.neighbors])
+        return self._sums[ups]
 
     def _read_way(self, ups: tuple[Link, ...]) -> Adjacency:
         parents, since = climb(self.store, ups, self.rows)
@@ -189,7 +189,7 @@ class AnswerHistory:
             prior = sums_of_all[count[:, 0]] / np.where(count, count, np.nan)
         found = np.empty((len(nodes), len(self.ups), len(self.names)), np.float32)
         for place, ups in enumerate(self.ups):
-            adjacency, sums = self._way(ups)
+            adjacency, sums = self.adjacency(ups), self._sums_along(ups)
             named = climb_at(self.store, ups, nodes, anchors)
             told, parents = named >= 0, np.maximum(named, 0)
             known = np.where(told, known_counts(adjacency, parents, times), 0)

@@ -111,7 +111,8 @@ class Query:
 
         Returns:
             ``labels_<query>`` in order of anchor and entity: ``entity`` (node id), ``anchor_time`` (epoch seconds; of
-            rankings without a window ``part``, of ten), ``split``, and ``target`` (``targets``, node ids, for
+            rankings without a window ``part``, of ten), ``split`` (``late`` of answers that were known too late to be
+            learned from), and ``target`` (``targets``, node ids, for
             rankings).
 
         Raises:
@@ -164,7 +165,8 @@ class Query:
 
         Returns:
             ``features_<query>`` in order of anchor and entity: ``entity`` (node id), ``anchor_time`` (epoch seconds),
-            ``split`` (``predict`` for who is predicted for), of rankings ``target`` (node id) and ``had``, and a column
+            ``split`` (``predict`` for who is predicted for, ``late`` of answers that were known too late to be learned
+            from), of rankings ``target`` (node id) and ``had``, and a column
             a feature, null where it is not known.
 
         Raises:

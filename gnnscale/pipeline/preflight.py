@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gnnscale.config import Settings, build_graph_schema, declared_relations, mentioned_kinds, query_of
+from gnnscale.config import Settings, build_graph_schema, configured_query, declared_relations, mentioned_kinds
 from gnnscale.lake import NO_SOURCE, column_kinds, table_source
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import ValueKind, relation_links
@@ -35,4 +35,4 @@ def check_inputs(settings: Settings) -> PredictiveQuery:
     graph.infer_links(kinds)
     graph.validate()
     relation_links(declared_relations(settings.relations), graph)
-    return query_of(settings, graph)
+    return configured_query(settings, graph)

@@ -125,7 +125,7 @@ def _anchors(query: PredictiveQuery, plan: AnchorPlan) -> list[tuple[str, str]]:
         return [
             ("split", _split_by_time(plan.own_times)),
             ("predictions", f"each at its own time; those without one at {show_time(plan.latest)}"),
-            ("leakage", "inputs of each row end at its own time, and no row is learned from that is later than a test"),
+            ("leakage", _leakage_of_rows(query)),
         ]
     if plan.static:
         return [
@@ -179,6 +179,13 @@ def _cut_short(plan: AnchorPlan) -> str:
     if plan.cut_short is None:
         return ""
     return f"; the data end at {show_time(plan.cut_short[1])}, so that these labels lack what is missing of it"
+
+
+def _leakage_of_rows(query: PredictiveQuery) -> str:
+    text = "inputs of each row end at its own time, and no row is learned from that is later than a test"
+    if query.known_after is not None:
+        text += ", or whose answer was not known before validation, or the test, began"
+    return text
 
 
 def _leakage(plan: AnchorPlan, last: int) -> str:

@@ -63,6 +63,8 @@ def test_what_a_graph_was_built_with_is_not_overridden_without_a_word(shop_conte
     assert told() == told("training.epochs=1", "spark.driver_memory=2g", "seed=9") == []
     changed = ["graph.fit_until=2024-01-05", "tables.customers.columns.age=categorical"]
     assert told("training.epochs=1", *changed) == changed
+    brackets = "tables.customers[columns][age]=categorical"
+    assert told(brackets) == [brackets]
     # Beside one that is new, those that say what the graph was built with are not blamed.
     assert told("graph.max_categories=10000", changed[0]) == changed[:1]
     assert told("graph.max_categories=10000", "tables.customers.primary_key=customer_id") == []

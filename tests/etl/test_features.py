@@ -197,9 +197,9 @@ def test_times_that_come_after_their_rows_are_warned_of(spark, caplog: pytest.Lo
     assert late(fit_features(raw, kinds, None, 10)) == ["back"]
     advice = "tables.loans.columns.back=ignore (a type says that it is known), and --force where there is a graph"
     assert [record.getMessage() for record in caplog.records] == [
-        "loans.back is later than the row in 2 of 3 rows that have it: inputs hold it from the row's own time on. What "
-        f"is not known by then must be none: {advice}; query.known_after=back, where it says when a row's answer is "
-        "known, hides it too"
+        "loans.back is later than the row in 2 of 3 rows that have it: inputs hold back from the row's own time on. "
+        f"What is not known by then must be none: {advice}; query.known_after=back, where it says when a row's answer "
+        "is known, hides it too"
     ]
     caplog.clear()
     assert late(fit_features(raw, kinds, None, 10, hidden={"back"})) == ["back"] and not caplog.records
@@ -216,13 +216,21 @@ def test_what_is_there_exactly_where_a_late_time_is_is_late_too(spark, caplog: p
     known = Table("loans", time_column="at", columns={"shelf": ColumnType.CATEGORICAL})
     found = fit_features(raw_table(spark, known, [86_400] * 4, back=days, **told), kinds, None, 10)
     assert late(found) == ["back", "fine"]
-    assert "in 3 of 3 rows that have it, and fine is there exactly where it is: inputs hold them" in caplog.text
+    assert (
+        "in 3 of 3 rows that have it, and fine is there exactly where it is: inputs hold back, fine from" in caplog.text
+    )
     caplog.clear()
     # The query hides the time, by which it was known, but not what came with it.
     raw = raw_table(spark, Table("loans", time_column="at"), [86_400] * 4, back=days, **told)
     assert late(fit_features(raw, kinds, None, 10, hidden={"back"})) == ["back", "fine", "shelf"]
     assert "and fine, shelf are there exactly where it is" in caplog.text
     assert "tables.loans.columns.fine=ignore" in caplog.text and "known_after" not in caplog.text
+    assert "inputs hold fine, shelf from" in caplog.text
+    # What somebody has said is known in time says nothing of what comes with it.
+    declared = Table("loans", time_column="at", columns={"back": ColumnType.TIMESTAMP})
+    caplog.clear()
+    assert not late(fit_features(raw_table(spark, declared, [86_400] * 4, back=days, **told), kinds, None, 10))
+    assert not caplog.records
     # Of what every row has, nobody can tell.
     both = dict.fromkeys(("back", "fee"))
     raw = raw_table(spark, Table("loans", time_column="at"), [86_400] * 4, **whole)

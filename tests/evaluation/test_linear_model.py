@@ -135,11 +135,37 @@ def test_what_comes_later_changes_nothing_that_is_said(drawn, features) -> None:
     np.testing.assert_allclose(other.predict(asked(after, rows, np.full(JOBS, moment, np.int32))), said, rtol=1e-6)
 
 
+@pytest.mark.parametrize("largest", [1.0, 1e30])
+def test_rows_that_have_keys_alone(drawn, tmp_path: Path, largest: float) -> None:
+    times, mechanic = drawn["time"], drawn["mechanic"]
+    links = {("jobs", "mechanic_id", "mechanics"): (mechanic, times)}
+    store = write_graph(tmp_path, {"jobs": JOBS, "mechanics": MECHANICS}, links, {}, {"jobs": times}, {}, {})
+    told = np.linspace(-1, 1, MECHANICS)[mechanic][:, None]
+    told[5] = largest
+    history = AnswerHistory(store, BY_MECHANIC, np.arange(JOBS), times + np.int32(DAY), told, ("answer",))
+    features = EntityFeatures(store, "jobs", history=history)
+    test, values = np.arange(TEST, JOBS), told.astype(np.float32)
+    said = LinearModel(REGRESSION).fit(asked(features, np.arange(TEST), times), values[:TEST])
+    found = said.predict(asked(features, test, times))
+    # One answer at the end of what can be learned spoils the means, but makes no NaN.
+    assert np.isfinite(found).all() and (largest > 1 or np.abs(found - values[test]).mean() < 0.1)
+
+
 def test_without_a_history_or_a_known_label(drawn, features) -> None:
     values, told, _ = answers(REGRESSION, drawn)
     inputs = asked(features(told), np.arange(40), drawn["time"])
     with pytest.raises(DataError, match="hold no earlier answers"):
         LinearModel(REGRESSION).fit(replace(inputs, earlier=None), values[:40].astype(np.float32))
+    # Classes are no numbers that training bounds: probabilities sum to 1, whatever it has shown.
+    codes = np.resize([1, 2], 40)[:, None].astype(np.float32)
+    model = LinearModel(MULTICLASS_CLASSIFICATION, 4).fit(inputs, np.minimum(codes, 0))
+    assert model.predict(inputs).tolist() == [[1, 0, 0, 0]] * 40
+    history = features(np.eye(3)[np.resize([0, 1, 2], JOBS)])
+    inputs = asked(history, np.arange(40), drawn["time"])
+    said = LinearModel(MULTICLASS_CLASSIFICATION, 4).fit(inputs, codes).predict(inputs)
+    assert said.sum(axis=1) == pytest.approx(1) and (said[:, [0, 3]] == 0).all()
+    # What was learned before is forgotten.
+    assert model.fit(inputs, codes).fit(inputs, codes - 5).predict(inputs).tolist() == [[0, 0, 0, 0]] * 40
     # Of classes that nobody has seen there is nothing but the shares.
     unseen = np.full((40, 1), 2, np.float32)
     one = LinearModel(MULTICLASS_CLASSIFICATION, 4).fit(asked(features(told), np.arange(40), drawn["time"]), unseen)

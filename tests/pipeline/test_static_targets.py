@@ -317,7 +317,7 @@ def test_answers_that_are_known_by_then_tell_of_later_rows(
     begin = {split: first - first % DAY for split, first in begin.items()}
     until = np.select([spent == "train", spent == "validation"], [begin["validation"], begin["test"]], np.inf)
     since = pd.Series(known + bank.manifest.origin).reindex(labels.index)
-    wanted = np.where(since <= until, spent, "late")
+    wanted = np.where(since < until, spent, "late")
     assert list(labels["split"]) == list(wanted) and ("late" in wanted) == (known_after != 0)
     left = bank.lake.read_record("task_told")["left_out"]
     assert left["late"] == (wanted == "late").sum()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import datetime
+from numbers import Real
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -25,6 +26,9 @@ from gnnscale.schema import (
     KEY_VALUE_STORES,
     ConfigError,
 )
+
+MOST_DAYS: Final = 36_500
+"""Days after a row's own time that its answer can be known."""
 
 
 class LakeSettings(Section):
@@ -102,9 +106,6 @@ def query_name(text: str) -> str:
     return f"q_{words[:32].rstrip('_')}_{digest}"
 
 
-MOST_DAYS: Final = 36_500
-
-
 class QuerySettings(Section):
     """A predictive query and the name that its tables carry; the text alone gets a name that is made of it.
 
@@ -119,7 +120,9 @@ class QuerySettings(Section):
             It is then left out of all lists too, the model's and the baselines'.
         known_after: of a target of rows at their own times: when a row's answer is known, as the name of a column of
             its table that holds times, which is then no input, or as days after its own time. Answers that are known by
-            then are inputs of later rows that name the same rows, to boosted trees; default: none ever is.
+            then are inputs of later rows that name the same rows, to boosted trees and the baselines of earlier
+            answers, and what is not known before validation, or the test, begins is not learned from; default: none
+            ever is an input.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -132,7 +135,7 @@ class QuerySettings(Section):
     @field_validator("known_after", mode="before")
     @classmethod
     def _column_or_days(cls, known: Any) -> Any:
-        days = isinstance(known, int | float) and not isinstance(known, bool) and 0 <= known <= MOST_DAYS
+        days = isinstance(known, Real) and not isinstance(known, bool) and 0 <= float(known) <= MOST_DAYS
         if known is None or days or (isinstance(known, str) and known):
             return known
         raise ValueError(f"give the name of a column of times, or days from 0 to {MOST_DAYS:,}")

@@ -13,7 +13,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from gnnscale.config import Settings, build_graph_schema, declared_relations, plan_query_anchors, query_of
+from gnnscale.config import Settings, build_graph_schema, configured_query, declared_relations, plan_query_anchors
 from gnnscale.etl.checks.checks import TableFigures, check_match_rate, check_windows
 from gnnscale.etl.checks.precedence import check_early_rate, count_early
 from gnnscale.etl.checks.thresholds import check_thresholds, match_threshold
@@ -291,7 +291,7 @@ class _Extension:
             check_early_rate(link, parent, self.settings.graph.checks.max_early_rate)
         figures = {t.name: TableFigures(rows[t.name], t.time_range, t.duplicates or 0, t.out_of_range) for t in tables}
         check_thresholds(self.settings.graph.checks, figures, {t.name: t.isolated for t in tables}, links)
-        query = query_of(self.settings, self.graph)
+        query = configured_query(self.settings, self.graph)
         plan = plan_query_anchors(self.settings, query, {t.name: t.time_range for t in tables}, rows)
         for name in query.timed_event_tables:
             check_windows(RawTable(self.graph.table(name), nodes[name].select(F.col("time").alias(TIME))), plan)

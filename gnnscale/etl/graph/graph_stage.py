@@ -10,7 +10,14 @@ from typing import TypeVar
 
 from pyspark.sql import SparkSession
 
-from gnnscale.config import Settings, build_graph_schema, declared_relations, graph_origin, plan_query_anchors, query_of
+from gnnscale.config import (
+    Settings,
+    build_graph_schema,
+    configured_query,
+    declared_relations,
+    graph_origin,
+    plan_query_anchors,
+)
 from gnnscale.etl.checks.checks import TableFigures, check_windows
 from gnnscale.etl.checks.thresholds import check_rows
 from gnnscale.etl.edges.edge_readers import scan_files
@@ -58,7 +65,7 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     graph = build_graph_schema(settings, {name: column_kinds(table.frame) for name, table in raw.items()})
     for link in links_found:
         graph.add_link(link.table, link.column, link.parent)
-    query = query_of(settings, graph)
+    query = configured_query(settings, graph)
     relations = declared_relations(settings.relations)
     relation_links(relations, graph)
     figures, links, isolated = check_rows(raw, graph, settings.graph)
@@ -66,7 +73,7 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     plan = plan_query_anchors(settings, query, spans, {name: figure.rows for name, figure in figures.items()})
     for name in query.timed_event_tables:
         check_windows(raw[name], plan)
-    fit_until = _fit_until(settings, figures, query.asks_at_own_time)
+    fit_until = _fit_until(settings, figures)
     log.info("statistics of the columns count what is known by %s", show_time(fit_until))
     types = _by_table(raw, lambda name, table: without_identifiers(table, feature_types(table, graph)))
     encoder = open_encoder(settings.graph.text)
@@ -129,15 +136,14 @@ def _number(lake: Lake, table: RawTable, rows: int, cache: str | None) -> TableK
     return raw_keys(lake, table, number_keys(lake, name, table.frame, key, rows, cache), rows)
 
 
-def _fit_until(settings: Settings, figures: Mapping[str, TableFigures], own_times: bool) -> int:
+def _fit_until(settings: Settings, figures: Mapping[str, TableFigures]) -> int:
     if settings.graph.fit_until is not None:
         return epoch_seconds(settings.graph.fit_until)
     spans = [f.time_range for f in figures.values() if f.time_range]
     if not spans:
         return 0
     first, last = min(start for start, _ in spans), max(end for _, end in spans)
-    # Where validation of rows at their own times begins hangs on how many there are: a little before a fifth is left.
-    return last - (last - first) // (4 if own_times else 5)
+    return last - (last - first) // 5
 
 
 def _write_edges(

@@ -18,7 +18,7 @@ from gnnscale.etl.labels.left_out import count_left_out
 from gnnscale.etl.labels.time_split import LATE
 from gnnscale.etl.spark.write_tables import read_table, write_table
 from gnnscale.lake import Lake
-from gnnscale.query import DAY, PART, AnchorPlan, LeftOut, PredictiveQuery, Split, show_time
+from gnnscale.query import DAY, PART, AnchorPlan, LeftOut, PredictiveQuery, Split, bound, show_time
 from gnnscale.schema import DataError, GraphManifest, QueryError
 
 log = logging.getLogger(__name__)
@@ -167,7 +167,8 @@ def _nothing(query: PredictiveQuery, plan: AnchorPlan, split: Split, late: int) 
         if plan.own_times is not None:
             message += ", which goes by their times. Set anchors.validation and anchors.test"
         if late:
-            message += f"; {late:,} answers are known too late, as query.known_after={query.known_after} tells"
+            known = query.known_after.name if isinstance(query.known_after, bound.Column) else query.known_after
+            message += f"; {late:,} answers are known too late to be learned from, as query.known_after={known} tells"
     else:
         anchors = plan.of(split)
         message = (

@@ -28,8 +28,8 @@ LATE: Final = "late"
 def split_by_time(known: DataFrame, query: PredictiveQuery, own: OwnTimes) -> DataFrame:
     """The examples, each in its split by its ``anchor_time``; those that the bounds of training leave out are dropped.
 
-    Where it is told when answers are known, those of training that are not by the begin of validation are ``late``, and
-    those of validation that are not by the begin of the test: whoever stood there could not have learned from them.
+    Where it is told when answers are known, those of training that are not before validation begins are ``late``, and
+    those of validation that are not before the test begins: whoever stood there could not have learned from them.
 
     Args:
         known: columns ``anchor_time`` (epoch seconds) and ``split``, which is replaced, and ``known_time`` perhaps.
@@ -51,7 +51,7 @@ def split_by_time(known: DataFrame, query: PredictiveQuery, own: OwnTimes) -> Da
     if KNOWN_TIME not in found.columns:
         return found
     begin = F.when(F.col("split") == str(Split.TRAIN), validation).when(F.col("split") == str(Split.VALIDATION), test)
-    in_time = begin.isNull() | F.coalesce(F.col(KNOWN_TIME) <= begin, F.lit(False))
+    in_time = begin.isNull() | F.coalesce(F.col(KNOWN_TIME) < begin, F.lit(False))
     return found.withColumn("split", F.when(in_time, F.col("split")).otherwise(F.lit(LATE)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from pyspark.sql import Column
@@ -29,7 +29,8 @@ def late_columns(
     """Columns that inputs would hold from the row's own time on, though they seem to be known later only.
 
     Those are times of which most are later than their rows, and columns that have a value exactly where such a time is,
-    such as the rating of what was brought back. What is declared to be a feature is none. Each is warned of.
+    such as the rating of what was brought back. What is declared to be a feature is none, and neither is what comes
+    with it. Each is warned of.
 
     Args:
         raw: the table.
@@ -39,35 +40,32 @@ def late_columns(
         hidden: columns that the query at hand does not see, which need no warning.
     """
     table = raw.table
+    # What is declared to be a feature is known in time, and so is what comes with it.
     open_to = [name for name in types if name not in table.columns]
-    times = [name for name, kind in types.items() if kind is ColumnType.TIMESTAMP]
+    times = [name for name in open_to if types[name] is ColumnType.TIMESTAMP]
     late = [name for name in times if counts[name] and later[name] > LATER * counts[name]]
-    beside = {name: _there_where(raw, name, open_to) for name in late}
+    beside = _there_where(raw, late, open_to) if late else {}
     found: set[str] = set()
     for name in late:
-        own = [name] if name in open_to else []
-        new = [column for column in (*own, *beside[name]) if column not in found]
+        new = [column for column in (name, *beside[name]) if column not in found]
         found |= set(new)
-        _warn(table.name, name, [n for n in new if n not in hidden], later[name], counts[name])
+        _warn(table.name, name, [column for column in new if column not in hidden], later[name], counts[name])
     return found
 
 
-def _there_where(raw: RawTable, time: str, columns: Collection[str]) -> list[str]:
-    """Columns that have a value in exactly the rows that have a time."""
-    others = [name for name in columns if name != time]
-    if not others:
-        return []
-    differs = [
-        F.count(F.when(_is_there(raw, name) != F.col(time).isNotNull(), True)).alias(f"c{place}")
-        for place, name in enumerate(others)
+def _there_where(raw: RawTable, times: Sequence[str], columns: Sequence[str]) -> dict[str, list[str]]:
+    """Time -> columns that have a value in exactly the rows that have it; none where every row has."""
+    places = [(time, name) for time in times for name in columns if name != time]
+    counts = [F.count(F.when(~_is_there(raw, time), True)).alias(f"t{place}") for place, time in enumerate(times)]
+    counts += [
+        F.count(F.when(_is_there(raw, name) != _is_there(raw, time), True)).alias(f"c{place}")
+        for place, (time, name) in enumerate(places)
     ]
-    missing = F.count(F.when(F.col(time).isNull(), True)).alias("missing")
-    row = raw.frame.agg(missing, *differs).first()
+    row = raw.frame.agg(*counts).first()
     assert row is not None
-    if not row["missing"]:
-        # Every row has everything.
-        return []
-    return [name for place, name in enumerate(others) if not row[f"c{place}"]]
+    missing = {time: row[f"t{place}"] for place, time in enumerate(times)}
+    same = [pair for place, pair in enumerate(places) if not row[f"c{place}"]]
+    return {time: [name for own, name in same if own == time and missing[time]] for time in times}
 
 
 def _is_there(raw: RawTable, name: str) -> Column:
@@ -75,20 +73,16 @@ def _is_there(raw: RawTable, name: str) -> Column:
     return F.col(name).isNotNull() & ~F.isnan(name) if number else F.col(name).isNotNull()
 
 
-def _warn(table: str, time: str, columns: Collection[str], later: int, known: int) -> None:
+def _warn(table: str, time: str, columns: Sequence[str], later: int, known: int) -> None:
     if not columns:
         return
-    others = [name for name in columns if name != time]
-    beside = (
-        f", and {', '.join(others)} {'is' if len(others) == 1 else 'are'} there exactly where it is" if others else ""
+    text = f"{table}.{time} is later than the row in {later:,} of {known:,} rows that have it"
+    if others := [name for name in columns if name != time]:
+        text += f", and {', '.join(others)} {'is' if len(others) == 1 else 'are'} there exactly where it is"
+    text += f": inputs hold {', '.join(columns)} from the row's own time on. What is not known by then must be none: "
+    text += (
+        f"tables.{table}.columns.{columns[0]}=ignore (a type says that it is known), and --force where there is a graph"
     )
-    first = next(iter(columns))
-    hides = (
-        f"; query.known_after={time}, where it says when a row's answer is known, hides it too" if first == time else ""
-    )
-    log.warning(
-        "%s.%s is later than the row in %s of %s rows that have it%s: inputs hold %s from the row's own time on. What "
-        "is not known by then must be none: tables.%s.columns.%s=ignore (a type says that it is known), and --force "
-        "where there is a graph%s",
-        *(table, time, f"{later:,}", f"{known:,}", beside, "it" if len(columns) == 1 else "them", table, first, hides),
-    )
+    if columns[0] == time:
+        text += f"; query.known_after={time}, where it says when a row's answer is known, hides it too"
+    log.warning("%s", text)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gnnscale.evaluation.baselines.baseline import Array, BaselineInputs, NodeBaseline
 from gnnscale.evaluation.baselines.simple_baselines import Constant
-from gnnscale.evaluation.blend.node_space import losses, to_space
+from gnnscale.evaluation.blend.node_space import has_answer, losses, to_space
 from gnnscale.query import TaskSpec
 from gnnscale.schema import BASELINES, DataError
 
@@ -43,9 +42,9 @@ class EarlierAnswers:
         if inputs.earlier is None:
             raise DataError("the examples hold no earlier answers")
         judge, truth = inputs, values
-        if validation is not None and validation[0].earlier is not None and self._known(validation[1]).any():
+        if validation is not None and validation[0].earlier is not None and has_answer(self.task, validation[1]).any():
             judge, truth = validation
-        known = self._known(truth)
+        known = has_answer(self.task, truth)
         costs = []
         for link in range(inputs.earlier.means.shape[1]):
             spaced = to_space(self.task, self._scores(judge, link))
@@ -56,12 +55,6 @@ class EarlierAnswers:
     def predict(self, inputs: BaselineInputs) -> Array:
         """Scores, float32 ``[N, V]``."""
         return self._scores(inputs, self.link)
-
-    def _known(self, values: Array) -> NDArray[np.bool_]:
-        found = np.asarray(~np.isnan(values).all(axis=1), np.bool_)
-        if self.task.answer == "class":
-            found &= values[:, 0] >= 0
-        return found
 
     def _scores(self, inputs: BaselineInputs, link: int) -> Array:
         usual = self.otherwise.predict(inputs)

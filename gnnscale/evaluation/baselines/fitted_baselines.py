@@ -20,7 +20,8 @@ from gnnscale.store import GraphStore
 log = logging.getLogger(__name__)
 
 MOST_ROWS = 100_000
-"""Training examples that baselines learn from; of more, a sample that the seed decides."""
+"""Training examples that baselines learn from, and validation examples that tell when trees stop and what fits best; of
+more, a sample that the seed decides."""
 
 BLOCK = 65_536
 """Examples whose features are held at once."""

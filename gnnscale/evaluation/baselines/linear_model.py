@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from gnnscale.evaluation.baselines.baseline import Array, BaselineInputs, NodeBaseline
 from gnnscale.evaluation.baselines.simple_baselines import Constant
-from gnnscale.evaluation.blend.node_space import losses, to_space
+from gnnscale.evaluation.blend.node_space import has_answer, losses, to_space
 from gnnscale.features import AnswerHistory, KnownAnswers
 from gnnscale.query import TaskSpec
 from gnnscale.schema import BASELINES, DataError
@@ -21,21 +21,33 @@ from gnnscale.schema import BASELINES, DataError
 MOST_ROWS: Final = 30_000
 """Training examples that it learns from, spread over all of them."""
 
+BLOCK: Final = 65_536
+"""Examples whose design matrix is held at once."""
+
 MOST_CATEGORIES: Final = 40
 """Categories of a column that have a coefficient of their own; the rarer ones share one."""
 
 PENALTIES: Final = (1.0, 10.0, 100.0, 1_000.0, 10_000.0)
-"""Weights of the squared coefficients that are tried: of columns of unit variance, over the sum of the losses."""
+"""Weights of the squared coefficients that are tried, over the sum of the losses; numbers have unit variance."""
 
-OWN_PENALTY: Final = 10.0
-"""That of the model of own columns alone, which says what an answer was expected to be."""
+PENALTY: Final = 10.0
+"""That of the model of plain columns alone, and of all where no validation example decides."""
 
-Table = NDArray[np.float64]
+STEPS: Final = 300
+"""Most of a logistic regression."""
+
+Matrix = Any
+"""Design matrix ``[N, inputs]``, a NumPy array or a sparse one of SciPy."""
+
+Values = NDArray[np.float64]
+
+Predict = Callable[[Matrix], Values]
+"""From a design matrix to predictions ``[N, K]``: transformed numbers, or probabilities."""
 
 
 @dataclass(frozen=True)
-class Scale:
-    """What numbers are learned as: themselves, or the logarithm of what they are over a unit, and one.
+class TargetTransform:
+    """What numbers are learned as: themselves, or ``log(1 + value / unit)``.
 
     Args:
         unit: None for themselves.
@@ -43,22 +55,22 @@ class Scale:
 
     unit: float | None = None
 
-    def forth(self, values: Table) -> Table:
+    def transform(self, values: Values) -> Values:
         """Values as what is learned."""
         return values if self.unit is None else np.log1p(np.maximum(values, 0) / self.unit)
 
-    def back(self, learned: Table) -> Table:
+    def inverse_transform(self, values: Values) -> Values:
         """What was learned as values."""
-        return learned if self.unit is None else np.expm1(learned) * self.unit
+        return values if self.unit is None else np.expm1(values) * self.unit
 
 
 class LinearModel:
     """Ridge or logistic regression on a row's own columns, those of rows that it names, and earlier answers.
 
-    Earlier answers are told twice along each way to other rows: their shrunk mean, and the shrunk mean of how far they
-    were from what a model of the columns alone expects of them, so that a mechanic who gets the long jobs is not taken
-    for a slow one. Numbers are learned as they are or, where none is negative, by their logarithms; that, and the
-    weight of the penalty, are what fits the validation examples best.
+    Earlier answers are there twice along each foreign key: their shrunk mean, and the shrunk mean of their residuals to
+    a model of the columns alone, so that a mechanic who gets the long jobs is not taken for a slow one. Numbers are
+    learned as they are or, where none is negative, by their logarithms; that, and the weight of the penalty, are what
+    fits the validation examples best.
 
     Args:
         task: a node-level task.
@@ -79,71 +91,114 @@ class LinearModel:
         Raises:
             DataError: there are no training examples, or the inputs hold no earlier answers.
         """
+        self._fitted = None
         self.otherwise.fit(inputs, values)
-        known = inputs.earlier
-        if known is None:
+        if inputs.earlier is None:
             raise DataError("the examples hold no earlier answers")
-        width = known.means.shape[2]
-        rows = _spread(np.flatnonzero(_is_known(self.task, values, width)))
-        if not len(rows):
-            return self
-        known, targets = known.take(rows), values[rows]
-        judge = None
-        if validation is not None and validation[0].earlier is not None:
-            seen = np.flatnonzero(_is_known(self.task, validation[1], self.otherwise.answer.size))
-            judge = (validation[0].take(seen), validation[1][seen]) if len(seen) else None
-        with threadpool_limits(1), warnings.catch_warnings():
-            # Of lbfgs, that it took all its steps: what it has by then is good enough.
-            warnings.simplefilter("ignore")
-            best = np.inf
-            for scale in self._scales(targets):
-                columns = _Columns(known, self._expected(known, targets, scale), scale)
-                table = columns.of(known)
-                for penalty in PENALTIES if judge else (100.0,):
-                    fitted = _Fitted(columns, scale, _learn(self.task, table, targets, scale, penalty, width), targets)
-                    cost = 0.0
-                    if judge:
-                        cost = losses(self.task, to_space(self.task, self._scores(judge[0], fitted)), judge[1]).mean()
-                    if cost < best:
-                        best, self._fitted = cost, fitted
+        rows = _spread(np.flatnonzero(has_answer(self.task, values, inputs.earlier.means.shape[2])))
+        if len(rows):
+            judge = None if validation is None else self._judge(*validation)
+            # A BLAS adds up in another order with other threads.
+            with threadpool_limits(1):
+                self._fitted = self._best(inputs.earlier.take(rows), values[rows], judge)
         return self
 
     def predict(self, inputs: BaselineInputs) -> Array:
         """Scores, float32 ``[N, V]``."""
+        found = self.otherwise.predict(inputs)
         if self._fitted is None or not len(inputs):
-            return self.otherwise.predict(inputs)
+            return found
+        assert inputs.earlier is not None
         with threadpool_limits(1):
-            return self._scores(inputs, self._fitted)
+            for start in range(0, len(inputs), BLOCK):
+                rows = np.arange(start, min(len(inputs), start + BLOCK))
+                matrix = self._fitted.inputs.matrix(inputs.earlier.take(rows))
+                found[rows] = self._scores(matrix, found[rows], self._fitted)
+        return found
 
-    def _scales(self, targets: Array) -> tuple[Scale, ...]:
-        if not self.task.predicts_values or (targets < 0).any() or not (targets > 0).any():
-            return (Scale(),)
-        return Scale(), Scale(float(np.median(targets[targets > 0])) / 10)
+    def _judge(self, inputs: BaselineInputs, values: Array) -> tuple[BaselineInputs, Array] | None:
+        known = np.flatnonzero(has_answer(self.task, values))
+        return (inputs.take(known), values[known]) if len(known) and inputs.earlier is not None else None
 
-    def _expected(self, known: KnownAnswers, targets: Array, scale: Scale) -> AnswerHistory:
-        """How far every answer was from what a model of the columns alone expects."""
-        columns = _ColumnTable(known.columns, known.categories)
-        width = known.means.shape[2]
-        say = _learn(self.task, columns.of(known.columns), targets, scale, OWN_PENALTY, width)
-        beyond = scale.forth(known.history.values).copy()
-        for part, own in known.columns_of_answers():
-            beyond[part] -= say(columns.of(own))
-        return known.history.with_values(beyond)
+    def _best(self, known: KnownAnswers, values: Array, judge: tuple[BaselineInputs, Array] | None) -> _Fitted:
+        """The transform and the penalty that fit the validation examples best."""
+        columns = _PlainColumns(known.columns, known.categories)
+        found: list[_Fitted] = []
+        least = np.inf
+        for transform in self._transforms(values):
+            targets = _Targets(self.task, values, transform, known.means.shape[2])
+            inputs = _Inputs.of(columns, targets, known)
+            matrix = inputs.matrix(known)
+            if judge is None:
+                return _Fitted(inputs, targets, targets.fit(matrix, PENALTY))
+            assert judge[0].earlier is not None
+            judged, usual = inputs.matrix(judge[0].earlier), self.otherwise.predict(judge[0])
+            for penalty in PENALTIES:
+                fitted = _Fitted(inputs, targets, targets.fit(matrix, penalty))
+                spaced = to_space(self.task, self._scores(judged, usual, fitted))
+                cost = losses(self.task, spaced, judge[1]).mean()
+                if not found or cost < least:
+                    found, least = [fitted], cost
+        return found[0]
 
-    def _scores(self, inputs: BaselineInputs, fitted: _Fitted) -> Array:
-        found, known = self.otherwise.predict(inputs), inputs.earlier
-        assert known is not None
-        said = fitted.say(known)
-        width = said.shape[1]
+    def _transforms(self, values: Array) -> tuple[TargetTransform, ...]:
+        if not self.task.predicts_values or (values < 0).any() or not (values > 0).any():
+            return (TargetTransform(),)
+        return TargetTransform(), TargetTransform(float(np.median(values[values > 0])) / 10)
+
+    def _scores(self, matrix: Matrix, usual: Array, fitted: _Fitted) -> Array:
+        """Predictions as scores ``[N, V]``, those of classes that it does not tell as ``usual`` has them."""
+        found, predicted = usual.copy(), fitted.predict(matrix)
+        width = predicted.shape[1]
         if self.task.answer == "class":
             # What is left of the classes that it tells goes to the others by their shares.
-            said = said * found[:, :width].sum(axis=1, keepdims=True)
-        found[:, :width] = said
+            predicted = predicted * usual[:, :width].sum(axis=1, keepdims=True)
+        found[:, :width] = predicted
         return found
 
 
-class _ColumnTable:
-    """Plain columns as numbers of unit variance.
+@dataclass(frozen=True, eq=False)
+class _Targets:
+    """What is learned of training examples, and how."""
+
+    task: TaskSpec
+    values: Array
+    transform: TargetTransform
+    width: int
+    """Columns of an earlier answer, and of what is predicted."""
+
+    def fit(self, matrix: Matrix, penalty: float) -> Predict:
+        """Learn from a design matrix of the training examples."""
+        from sklearn.linear_model import Ridge
+
+        if self.task.predicts_values:
+            ridge = Ridge(alpha=penalty).fit(matrix, self.transform.transform(self.values.astype(np.float64)))
+            return lambda rows: np.asarray(ridge.predict(rows), np.float64).reshape(rows.shape[0], -1)
+        if self.task.answer == "class":
+            return _fit_classes(matrix, self.values[:, 0].astype(np.int64), self.width, penalty)
+        columns = self.values[:, : self.width].astype(np.int64).T
+        models = [_fit_classes(matrix, column, 2, penalty) for column in columns]
+        return lambda rows: np.stack([predict(rows)[:, 1] for predict in models], axis=1)
+
+    def inverse(self, predicted: Values) -> Values:
+        """Predictions in the units of the answers; numbers within those of the training examples."""
+        if not self.task.predicts_values:
+            return predicted
+        return np.clip(self.transform.inverse_transform(predicted), np.nanmin(self.values), np.nanmax(self.values))
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    inputs: _Inputs
+    targets: _Targets
+    model: Predict
+
+    def predict(self, matrix: Matrix) -> Values:
+        return self.targets.inverse(self.model(matrix))
+
+
+class _PlainColumns:
+    """Columns as a design matrix: numbers of unit variance, and one place for each of the more frequent categories.
 
     Args:
         columns: of the training examples, float32 ``[N, P]``.
@@ -158,90 +213,87 @@ class _ColumnTable:
 
         numbers = [place for place, count in enumerate(categories) if not count]
         codes = [place for place, count in enumerate(categories) if count]
-        filled = SimpleImputer(add_indicator=True, keep_empty_features=True)
-        told = OneHotEncoder(max_categories=MOST_CATEGORIES, handle_unknown="infrequent_if_exist", sparse_output=False)
-        both = ColumnTransformer([("numbers", filled, numbers), ("codes", told, codes)])
-        self._pipeline = make_pipeline(both, StandardScaler()).fit(columns.astype(np.float64))
+        filled = make_pipeline(SimpleImputer(add_indicator=True, keep_empty_features=True), StandardScaler())
+        one_hot = OneHotEncoder(max_categories=MOST_CATEGORIES, handle_unknown="infrequent_if_exist")
+        both = ColumnTransformer([("numbers", filled, numbers), ("codes", one_hot, codes)])
+        self._transformer = both.fit(_finite(columns)) if categories else None
 
-    def of(self, columns: Array) -> Table:
-        """float64 ``[N, numbers]``."""
-        found: Table = self._pipeline.transform(columns.astype(np.float64))
-        return found
-
-
-class _Columns:
-    """Plain columns, earlier answers, and how far they were from what was expected, of examples."""
-
-    def __init__(self, known: KnownAnswers, beyond: AnswerHistory, scale: Scale) -> None:
-        self._beyond = beyond
-        self._scaled = None if scale.unit is None else known.history.with_values(scale.forth(known.history.values))
-        told = self._told(known)
-        self._table = _ColumnTable(told, (*known.categories, *[0] * (told.shape[1] - len(known.categories))))
-
-    def of(self, known: KnownAnswers) -> Table:
-        """float64 ``[N, numbers]``."""
-        return self._table.of(self._told(known))
-
-    def _told(self, known: KnownAnswers) -> Array:
-        means = known.means if self._scaled is None else known.means_of(self._scaled)
-        beyond = known.means_of(self._beyond)
-        return np.concatenate([known.columns, *(part.reshape(len(known), -1) for part in (means, beyond))], axis=1)
+    def matrix(self, columns: Array) -> Matrix:
+        """Of N rows; without columns, one that is 0."""
+        if self._transformer is None:
+            return np.zeros((len(columns), 1))
+        return self._transformer.transform(_finite(columns))
 
 
 @dataclass(frozen=True, eq=False)
-class _Fitted:
-    columns: _Columns
-    scale: Scale
-    answer: Callable[[Table], Table]
-    targets: Array
+class _Inputs:
+    """All inputs as a design matrix: plain columns, earlier answers, and their residuals.
 
-    def say(self, known: KnownAnswers) -> Table:
-        """What is answered, in the units of the answers; numbers within those of the training examples."""
-        learned = self.answer(self.columns.of(known))
-        return np.clip(self.scale.back(learned), np.nanmin(self.targets), np.nanmax(self.targets))
+    Args:
+        columns: the plain ones.
+        answers: as they are learned.
+        residuals: of the same answers to a model of the plain columns.
+        means: how the means of both are filled and scaled.
+    """
+
+    columns: _PlainColumns
+    answers: AnswerHistory
+    residuals: AnswerHistory
+    means: _PlainColumns
+
+    @classmethod
+    def of(cls, columns: _PlainColumns, targets: _Targets, known: KnownAnswers) -> Self:
+        """For training examples and what they know."""
+        transformed = targets.transform.transform(known.history.values)
+        predict = targets.fit(columns.matrix(known.columns), PENALTY)
+        residuals = transformed.copy()
+        for part, own in known.columns_of_answers():
+            residuals[part] -= predict(columns.matrix(own))
+        histories = known.history.with_values(transformed), known.history.with_values(residuals)
+        means = _means(known, histories)
+        return cls(columns, *histories, _PlainColumns(means, (0,) * means.shape[1]))
+
+    def matrix(self, known: KnownAnswers) -> Matrix:
+        """Of N examples."""
+        from scipy.sparse import hstack, issparse
+
+        parts = [
+            self.columns.matrix(known.columns),
+            self.means.matrix(_means(known, (self.answers, self.residuals))),
+        ]
+        return hstack(parts, format="csr") if any(map(issparse, parts)) else np.hstack(parts)
 
 
-def _learn(
-    task: TaskSpec, table: Table, targets: Array, scale: Scale, penalty: float, width: int
-) -> Callable[[Table], Table]:
-    """From a table to what is expected, ``[N, width]``: numbers as they are learned, or probabilities."""
-    from sklearn.linear_model import LogisticRegression, Ridge
-
-    if task.predicts_values:
-        ridge = Ridge(alpha=penalty).fit(table, scale.forth(targets.astype(np.float64)))
-        return lambda rows: np.asarray(ridge.predict(rows), np.float64).reshape(len(rows), -1)
-    if task.answer == "class":
-        return _class_model(LogisticRegression(C=1 / penalty, max_iter=300), table, targets[:, 0].astype(int), width)
-    models = [
-        _class_model(LogisticRegression(C=1 / penalty, max_iter=300), table, column.astype(int), 2)
-        for column in targets[:, :width].T
-    ]
-    return lambda rows: np.stack([model(rows)[:, 1] for model in models], axis=1)
+def _means(known: KnownAnswers, histories: tuple[AnswerHistory, ...]) -> Array:
+    return np.concatenate([known.means_of(history).reshape(len(known), -1) for history in histories], axis=1)
 
 
-def _class_model(model: Any, table: Table, targets: NDArray[np.int64], width: int) -> Callable[[Table], Table]:
+def _fit_classes(matrix: Matrix, codes: NDArray[np.int64], width: int, penalty: float) -> Predict:
     """Probabilities of ``width`` classes; of one that training never shows, 0."""
-    shown = np.unique(targets)
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    shown = np.unique(codes)
     if len(shown) < 2:
         always = np.zeros(width)
         always[shown] = 1
-        return lambda rows: np.tile(always, (len(rows), 1))
-    model.fit(table, targets)
+        return lambda rows: np.tile(always, (rows.shape[0], 1))
+    with warnings.catch_warnings():
+        # What it has after so many steps is good enough.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = LogisticRegression(C=1 / penalty, max_iter=STEPS).fit(matrix, codes)
 
-    def say(rows: Table) -> Table:
-        found = np.zeros((len(rows), width))
+    def predict(rows: Matrix) -> Values:
+        found = np.zeros((rows.shape[0], width))
         found[:, model.classes_] = model.predict_proba(rows)
         return found
 
-    return say
+    return predict
 
 
-def _is_known(task: TaskSpec, values: Array, classes: int) -> NDArray[np.bool_]:
-    """Which examples have an answer, one of the first classes."""
-    found = np.asarray(~np.isnan(values).all(axis=1), np.bool_)
-    if task.answer == "class":
-        found &= (values[:, 0] >= 0) & (values[:, 0] < classes)
-    return found
+def _finite(columns: Array) -> Values:
+    """Numbers past the range of 32 bits are as good as unknown."""
+    return np.where(np.isfinite(columns), columns, np.nan).astype(np.float64)
 
 
 def _spread(rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -258,9 +310,8 @@ BASELINES.register("linear_model")(
     NodeBaseline(
         "linear_model",
         "Linear model",
-        "Ridge or logistic regression on the row's own columns, those of the rows that it names, and, along each way "
-        "to other rows, the shrunk mean of their earlier answers and of how far those were from what the columns alone "
-        "led to expect.",
+        "Ridge or logistic regression on the row's own columns, those of the rows that it names, and, along each "
+        "foreign key, the shrunk mean of earlier answers and of their residuals to a model of the columns alone.",
         ("truth", "class", "classes", "value"),
         make=_linear_model,
         needs_earlier=True,

@@ -16,7 +16,7 @@ from gnnscale.batches import EntityExamples, known_past, read_answer_shape, read
 from gnnscale.config import Settings
 from gnnscale.evaluation.baselines.fitted_baselines import FittedBaselines
 from gnnscale.evaluation.blend.blend import Blend, Member
-from gnnscale.evaluation.blend.node_space import Scores, blend_scores, calibrate, losses, to_space
+from gnnscale.evaluation.blend.node_space import Scores, blend_scores, calibrate, has_answer, losses, to_space
 from gnnscale.evaluation.blend.weights import Weights, search_weights
 from gnnscale.evaluation.comparison import BLEND, NETWORK
 from gnnscale.lake import Lake
@@ -64,10 +64,7 @@ class NodeBlender:
     def validation_examples(self) -> EntityExamples:
         """Those that weights are searched by: their answers are known."""
         found = read_entity_examples(self.lake, self.settings.query.name, Split.VALIDATION, self.origin)
-        known = ~np.isnan(found.values).all(axis=1)
-        if self.task.answer == "class":
-            known &= found.values[:, 0] >= 0
-        rows = np.flatnonzero(known)
+        rows = np.flatnonzero(has_answer(self.task, found.values))
         most = max(1, min(MOST_ROWS, MOST_CELLS // max(1, self.baselines.shape.scores)))
         if len(rows) > most:
             key = stream_key(self.settings.seed, 0, "blend/examples")

@@ -67,6 +67,21 @@ def blend_scores(task: TaskSpec, members: Sequence[Member], scores: Mapping[str,
     return found
 
 
+def has_answer(task: TaskSpec, values: Scores, classes: int | None = None) -> NDArray[np.bool_]:
+    """Which examples have a known answer, bool ``[N]``.
+
+    Args:
+        task: a node-level task.
+        values: what came true, ``[N, W]``: NaN, and of classes that exclude each other -1, where that is not known.
+        classes: of the most frequent classes, as many count; None for all.
+    """
+    found = np.asarray(~np.isnan(values).all(axis=1), np.bool_)
+    if task.answer == "class":
+        found &= values[:, 0] >= 0
+        found &= values[:, 0] < classes if classes is not None else True
+    return found
+
+
 def losses(task: TaskSpec, spaced: Spaced, values: Scores) -> Spaced:
     """What answers cost, float64 ``[N]``: the logarithmic loss of probabilities, the mean absolute error of numbers.
 
