@@ -18,6 +18,7 @@ from gnnscale.features.answer_history import AnswerHistory
 from gnnscale.features.event_rows import EventSource, RelationEvents, climb_at, decode
 from gnnscale.features.event_stretches import Stretches, known_counts, plan_stretches
 from gnnscale.features.known_answers import KnownAnswers
+from gnnscale.features.moments import Moments
 from gnnscale.features.relation import (
     LATEST,
     SHARES,
@@ -58,6 +59,8 @@ class EntityFeatures:
         hidden_tables: tables whose events must not be used.
         threads: that share the work.
         history: answers of earlier rows, where they are known.
+        moments: whether the columns that linear models take tell the anchors too, as is right where there are as many
+            of them as there are rows.
 
     Attributes:
         names: of the features, such as ``count(purchases.customer_id, 28d)``.
@@ -71,6 +74,7 @@ class EntityFeatures:
         hidden_tables: Collection[str] = (),
         threads: int = 1,
         history: AnswerHistory | None = None,
+        moments: bool = False,
     ) -> None:
         self._store, self._table, self._threads, self._history = store, table, threads, history
         manifest = store.manifest
@@ -94,7 +98,9 @@ class EntityFeatures:
         self._first_mean = len(names)
         names += [f"shrunk_mean({s.relation.name}, {c.name})" for s in answers for c in s.relation.numbers]
         names += [self._name(*own) for own in (*self._own, *self._codes)]
-        self._aged = manifest.table(table).time_range is not None
+        span = manifest.table(table).time_range
+        self._aged = span is not None
+        self._moments = Moments(manifest.origin, span) if moments else None
         self.names: tuple[str, ...] = (*names, *([f"age({table})"] if self._aged else []))
 
     @classmethod
@@ -114,7 +120,8 @@ class EntityFeatures:
             LakeError: earlier answers are asked for, and the labels don't say when they are known.
         """
         history = AnswerHistory.read(lake, name, store, query)
-        return cls(store, query.entity.name, query.hidden_columns, query.hidden_tables, threads, history)
+        hidden = query.hidden_columns, query.hidden_tables
+        return cls(store, query.entity.name, *hidden, threads, history, query.asks_at_own_time)
 
     @property
     def tells_answers(self) -> bool:
@@ -136,17 +143,19 @@ class EntityFeatures:
         ways, columns = len(self._history.ups), len(self._history.names)
         own = self._first_mean + ways * columns
         means = features[:, self._first_mean : own].reshape(len(features), ways, columns)
-        told = features[:, own : own + len(self.column_categories)]
+        told = features[:, own : own + len(self._own) + len(self._codes)]
+        if self._moments:
+            told = np.concatenate([told, self._moments.columns(anchors)], axis=1)
         return KnownAnswers(self, self._history, entities, anchors, means, told)
 
     @cached_property
     def column_categories(self) -> tuple[int, ...]:
         """Of each column of :meth:`columns_at`, how many categories its codes tell apart; 0 of a number."""
         counts = [len(column.feature.categories) for _, column in self._codes]
-        return (*(0 for _ in self._own), *counts)
+        return (*(0 for _ in self._own), *counts, *(self._moments.categories if self._moments else ()))
 
     def columns_at(self, entities: NDArray[np.int64], anchors: NDArray[np.int32]) -> Floats:
-        """The rows' own columns and those of rows that they name: numbers, ages in days, codes of categories.
+        """The rows' own columns and those of rows that they name: numbers, ages in days, codes of categories; moments.
 
         Args:
             entities: node ids, int64 ``[N]``.
@@ -155,10 +164,10 @@ class EntityFeatures:
         Returns:
             float32 ``[N, P]``; NaN, and the code 0, for what is missing.
         """
-        found = np.empty((len(entities), len(self.column_categories)), np.float32)
+        found = np.empty((len(entities), len(self._own) + len(self._codes)), np.float32)
         for at, column in enumerate(self._own_columns(entities, anchors)):
             found[:, at] = column
-        return found
+        return np.concatenate([found, self._moments.columns(anchors)], axis=1) if self._moments else found
 
     def times_of(self, entities: NDArray[np.int64]) -> NDArray[np.int32]:
         """The rows' own times, int32 ``[N]``; ``ALWAYS`` where there is none."""
@@ -259,6 +268,7 @@ class EntityFeatures:
             table = via[-1].parent if via else self._table
             encoded = np.asarray(self._store.features(table).numerical[rows, column.place])
             value = encoded.astype(np.float64)
+            value = np.where((encoded == 0) & (column.feature.missing > 0), np.nan, value)
             if column.feature.type == "timestamp":
                 value = (anchors.astype(np.float64) + origin - decode(encoded, column.feature)) / DAY
             yield np.where(linked, value, np.nan)

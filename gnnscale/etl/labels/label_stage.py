@@ -164,10 +164,11 @@ def _nothing(query: PredictiveQuery, plan: AnchorPlan, split: Split, late: int) 
     let_through = f" that {clause} lets through" if clause else ""
     if plan.static:
         message = f"no {query.entity.name} row{let_through} has a known target in the {split} split"
-        if plan.own_times is not None:
+        if plan.own_times is not None and not late:
             message += ", which goes by their times. Set anchors.validation and anchors.test"
         if late:
-            known = query.known_after.name if isinstance(query.known_after, bound.Column) else query.known_after
+            after = query.known_after
+            known = after.name if isinstance(after, bound.Column) else f"{after:g}"
             message += f"; {late:,} answers are known too late to be learned from, as query.known_after={known} tells"
     else:
         anchors = plan.of(split)
