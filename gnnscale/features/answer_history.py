@@ -60,13 +60,12 @@ class AnswerHistory:
     """Of each way up, as far as it was worked out; the values play no part in it."""
 
     def with_values(self, values: NDArray[np.float64]) -> AnswerHistory:
-        """The same answers with other values, such as what they were beyond what was expected.
+        """The same answers with other values of each column, such as their residuals to a model.
 
         Args:
             values: float64 ``[answers, columns]``.
         """
-        names = tuple(f"{ANSWER}{place}" for place in range(values.shape[1]))
-        found = replace(self, values=values, names=names)
+        found = replace(self, values=values)
         found._adjacencies.update({ups: self.adjacency(ups) for ups in self.ups})
         return found
 

@@ -59,8 +59,6 @@ class EntityFeatures:
         hidden_tables: tables whose events must not be used.
         threads: that share the work.
         history: answers of earlier rows, where they are known.
-        moments: whether the columns that linear models take tell the anchors too, as is right where there are as many
-            of them as there are rows.
 
     Attributes:
         names: of the features, such as ``count(purchases.customer_id, 28d)``.
@@ -74,7 +72,6 @@ class EntityFeatures:
         hidden_tables: Collection[str] = (),
         threads: int = 1,
         history: AnswerHistory | None = None,
-        moments: bool = False,
     ) -> None:
         self._store, self._table, self._threads, self._history = store, table, threads, history
         manifest = store.manifest
@@ -100,7 +97,7 @@ class EntityFeatures:
         names += [self._name(*own) for own in (*self._own, *self._codes)]
         span = manifest.table(table).time_range
         self._aged = span is not None
-        self._moments = Moments(manifest.origin, span) if moments else None
+        self._moments = Moments(manifest.origin, span)
         self.names: tuple[str, ...] = (*names, *([f"age({table})"] if self._aged else []))
 
     @classmethod
@@ -120,8 +117,7 @@ class EntityFeatures:
             LakeError: earlier answers are asked for, and the labels don't say when they are known.
         """
         history = AnswerHistory.read(lake, name, store, query)
-        hidden = query.hidden_columns, query.hidden_tables
-        return cls(store, query.entity.name, *hidden, threads, history, query.asks_at_own_time)
+        return cls(store, query.entity.name, query.hidden_columns, query.hidden_tables, threads, history)
 
     @property
     def tells_answers(self) -> bool:
@@ -143,16 +139,14 @@ class EntityFeatures:
         ways, columns = len(self._history.ups), len(self._history.names)
         own = self._first_mean + ways * columns
         means = features[:, self._first_mean : own].reshape(len(features), ways, columns)
-        told = features[:, own : own + len(self._own) + len(self._codes)]
-        if self._moments:
-            told = np.concatenate([told, self._moments.columns(anchors)], axis=1)
-        return KnownAnswers(self, self._history, entities, anchors, means, told)
+        beside = self._with_moments(features[:, own : own + len(self._own) + len(self._codes)], anchors)
+        return KnownAnswers(self, self._history, entities, anchors, means, beside)
 
     @cached_property
     def column_categories(self) -> tuple[int, ...]:
         """Of each column of :meth:`columns_at`, how many categories its codes tell apart; 0 of a number."""
         counts = [len(column.feature.categories) for _, column in self._codes]
-        return (*(0 for _ in self._own), *counts, *(self._moments.categories if self._moments else ()))
+        return (*(0 for _ in self._own), *counts, *self._moments.categories)
 
     def columns_at(self, entities: NDArray[np.int64], anchors: NDArray[np.int32]) -> Floats:
         """The rows' own columns and those of rows that they name: numbers, ages in days, codes of categories; moments.
@@ -167,7 +161,10 @@ class EntityFeatures:
         found = np.empty((len(entities), len(self._own) + len(self._codes)), np.float32)
         for at, column in enumerate(self._own_columns(entities, anchors)):
             found[:, at] = column
-        return np.concatenate([found, self._moments.columns(anchors)], axis=1) if self._moments else found
+        return self._with_moments(found, anchors)
+
+    def _with_moments(self, columns: Floats, anchors: NDArray[np.int32]) -> Floats:
+        return np.concatenate([columns, self._moments.columns(anchors)], axis=1)
 
     def times_of(self, entities: NDArray[np.int64]) -> NDArray[np.int32]:
         """The rows' own times, int32 ``[N]``; ``ALWAYS`` where there is none."""

@@ -26,20 +26,19 @@ class Moments:
         span: first and last time of the rows, epoch seconds; None without times.
 
     Attributes:
-        names: of the columns: sine and cosine of the time of the year, where the rows span more than one, and of the
-            day (UTC); years after the graph's origin; and the weekday, as a code from 1, Monday, on.
-        categories: of each, how many there are; 0 of numbers.
+        categories: of each column, how many there are; 0 of numbers.
     """
 
     def __init__(self, origin: int, span: tuple[int, int] | None) -> None:
         self._origin = origin
         self._seasons = span is not None and span[1] - span[0] >= SEASONS * YEAR * DAY
-        numbers = [*(["sin(year)", "cos(year)"] if self._seasons else []), "sin(day)", "cos(day)", "years"]
-        self.names = (*numbers, "weekday")
-        self.categories = (*(0 for _ in numbers), WEEKDAYS)
+        self.categories = (*[0] * (5 if self._seasons else 3), WEEKDAYS)
 
     def columns(self, anchors: NDArray[np.int32]) -> NDArray[np.float32]:
-        """In the order of ``names``, float32 ``[N, columns]``.
+        """Numbers of N anchors, float32 ``[N, columns]``.
+
+        Sine and cosine of the time of the year, where the rows span more than one, and of the day (UTC); years after
+        the graph's origin; and the weekday, as a code from 1, Monday, on.
 
         Args:
             anchors: seconds after the graph's origin, int32 ``[N]``.

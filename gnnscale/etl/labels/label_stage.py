@@ -70,13 +70,13 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
     left_out = count_left_out(asked, query)
     labels = split_known(asked, query, plan)
     counts = {row["split"]: row["count"] for row in labels.groupBy("split").count().collect()}
+    # Written sorted in one file while few, so that the same labels are the same bytes.
+    few = sum(counts.values()) < 5_000_000
     left_out = replace(left_out, late=counts.pop(LATE, 0))
     for split in Split:
         if not counts.get(split):
             raise _nothing(query, plan, split, left_out.late)
     check_sizes(labels, find_rule(query).beyond(), query.text)
-    # Written sorted in one file while few, so that the same labels are the same bytes.
-    few = sum(counts.values()) + left_out.late < 5_000_000
     order = ["anchor_time", "entity"]
     if query.pseudo_timed_tables:
         # Parts come one a day in memory; nobody asked at a day.
@@ -92,6 +92,7 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
     if query.where is not None:
         build_population(session, lake, settings, manifest)
     written = read_table(session, lake, table)
+    learned = written.where(F.col("split") != LATE)
     record = {
         "task": str(query.task_type),
         "classes": _classes(written, query),
@@ -103,14 +104,13 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
     if left_out.asked:
         record["left_out"] = left_out.to_dict()
     if plan.own_times is not None:
-        spans = written.groupBy("split").agg(F.min("anchor_time").alias("first"), F.max("anchor_time").alias("last"))
-        for row in spans.where(F.col("split") != LATE).collect():
+        spans = learned.groupBy("split").agg(F.min("anchor_time").alias("first"), F.max("anchor_time").alias("last"))
+        for row in spans.collect():
             record["splits"][row["split"]] |= {"first": row["first"], "last": row["last"]}  # type: ignore[index]
         if manifest.fit_until is not None:
             begin = (record["splits"][str(s)]["first"] for s in (Split.VALIDATION, Split.TEST))  # type: ignore[index]
             _warn_of_statistics(manifest.fit_until, *begin)
-    figures = written.groupBy("split").agg(*find_rule(query).figures())
-    for row in figures.where(F.col("split") != LATE).collect():
+    for row in learned.groupBy("split").agg(*find_rule(query).figures()).collect():
         record["splits"][row["split"]] |= {  # type: ignore[index]
             name: value for name, value in row.asDict().items() if name != "split" and value is not None
         }

@@ -21,9 +21,6 @@ from gnnscale.schema import BASELINES, DataError
 MOST_ROWS: Final = 30_000
 """Training examples that it learns from, spread over all of them."""
 
-BLOCK: Final = 65_536
-"""Examples whose design matrix is held at once."""
-
 MOST_CATEGORIES: Final = 40
 """Categories of a column that have a coefficient of their own; the rarer ones share one."""
 
@@ -110,11 +107,7 @@ class LinearModel:
             return found
         assert inputs.earlier is not None
         with threadpool_limits(1):
-            for start in range(0, len(inputs), BLOCK):
-                rows = np.arange(start, min(len(inputs), start + BLOCK))
-                matrix = self._fitted.inputs.matrix(inputs.earlier.take(rows))
-                found[rows] = self._scores(matrix, found[rows], self._fitted)
-        return found
+            return self._scores(self._fitted.inputs.matrix(inputs.earlier), found, self._fitted)
 
     def _judge(self, inputs: BaselineInputs, values: Array) -> tuple[BaselineInputs, Array] | None:
         known = np.flatnonzero(has_answer(self.task, values))
@@ -216,12 +209,10 @@ class _PlainColumns:
         filled = make_pipeline(SimpleImputer(add_indicator=True, keep_empty_features=True), StandardScaler())
         one_hot = OneHotEncoder(max_categories=MOST_CATEGORIES, handle_unknown="infrequent_if_exist")
         both = ColumnTransformer([("numbers", filled, numbers), ("codes", one_hot, codes)])
-        self._transformer = both.fit(_finite(columns)) if categories else None
+        self._transformer = both.fit(_finite(columns))
 
     def matrix(self, columns: Array) -> Matrix:
-        """Of N rows; without columns, one that is 0."""
-        if self._transformer is None:
-            return np.zeros((len(columns), 1))
+        """Of N rows."""
         return self._transformer.transform(_finite(columns))
 
 
