@@ -27,7 +27,7 @@ def write_graph(
     Args:
         folder: empty.
         sizes: rows of each table.
-        links: (table, column, parent) -> parent of each row, and when its edge begins.
+        links: (table, column, parent) -> parent of each row (-1 for none), and when its edge begins.
         features: of tables.
         times: of the rows of tables, seconds after the origin; other tables have none.
         numerical, categorical: encoded columns of tables, ``[rows, columns]``.
@@ -44,10 +44,13 @@ def write_graph(
     arrays: dict[str, NDArray[np.generic]] = {}
     ends = []
     for (table, column, parent), (parents, since) in links.items():
-        link = LinkManifest(table, column, parent, len(parents), 0, 0, 1, 1, 1)
+        rows = np.flatnonzero(parents >= 0)
+        parents, since = parents[rows], since[rows]
+        degrees = np.bincount(parents, minlength=sizes[parent])
+        figures = len(rows), sizes[table] - len(rows), 0, sizes[parent], int((degrees > 0).sum()), int(degrees.max())
+        link = LinkManifest(table, column, parent, *figures)
         ends.append(link)
-        rows = np.arange(len(parents))
-        edges = {False: csr(rows, parents, since, len(rows)), True: csr(parents, rows, since, sizes[parent])}
+        edges = {False: csr(rows, parents, since, sizes[table]), True: csr(parents, rows, since, sizes[parent])}
         for reverse, adjacency in edges.items():
             for part in ("indptr", "neighbors", "times"):
                 arrays[f"{EdgeType(link.link, reverse).table_name}/{part}"] = getattr(adjacency, part)

@@ -49,6 +49,9 @@ class NeighborSampler:
         cap: only the latest so many edges of a node count; default: all.
         threads: that share the seeds of a batch; the sample is the same whatever their number.
 
+    Attributes:
+        slots: of one seed, along all paths, with those that stay empty.
+
     Raises:
         ConfigError: an unknown strategy, backend or link, a fan-out or a number of threads under 1, a cap under the
             largest fan-out, or no table where there are several.
@@ -79,7 +82,7 @@ class NeighborSampler:
         slots: dict[Path, int] = {(): 1}
         for path, fanout in self.paths.items():
             slots[path] = slots[path[:-1]] * fanout
-        self._slots = sum(slots.values())
+        self.slots = sum(slots.values())
 
     def sample(
         self,
@@ -109,7 +112,7 @@ class NeighborSampler:
             shape = (len(seeds), *before, fanout)
             hops[path] = Hop(path, reused_array(shape, np.int32), reused_array(shape, np.int32))
         block = Block(self.table, seeds, anchors, hops)
-        least = math.ceil(LEAST_SLOTS / self._slots)
+        least = math.ceil(LEAST_SLOTS / self.slots)
         share_rows(len(seeds), self.threads, lambda rows: self._fill(block, examples, epoch, rows), least)
         return block
 
@@ -132,7 +135,7 @@ class NeighborSampler:
         batches = iter(batches)
         first = list(itertools.islice(batches, 1))
         every = itertools.chain(first, batches)
-        if self.threads == 1 or sum(map(np.size, first)) * self._slots >= SHARED_SLOTS:
+        if self.threads == 1 or sum(map(np.size, first)) * self.slots >= SHARED_SLOTS:
             return (self.sample(seeds, None, epoch) for seeds in every)
         jobs = (partial(self._sample_all, some, epoch) for some in self._enough(every))
         return itertools.chain.from_iterable(prefetched(jobs, 2 * self.threads, self.threads))
@@ -142,7 +145,7 @@ class NeighborSampler:
         some: list[ArrayLike] = []
         for seeds in batches:
             some.append(seeds)
-            if sum(map(np.size, some)) * self._slots >= HANDED_SLOTS:
+            if sum(map(np.size, some)) * self.slots >= HANDED_SLOTS:
                 yield some
                 some = []
         if some:

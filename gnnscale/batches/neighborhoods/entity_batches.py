@@ -7,8 +7,8 @@ is absent should cost nothing. Of many rows of one parent, all go into sums, and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -29,6 +29,10 @@ DAY = 86_400
 WEEK_OFFSET = 3
 """Days from a Monday to 1970-01-01."""
 YEAR = 365.2425 * DAY
+
+MOST_SLOTS: Final = 1 << 22
+"""Slots that are sampled at once, with those that stay empty: of far more, as links of a table to itself have, seeds are
+taken in turns."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +139,8 @@ class EntityBatchBuilder:
         self.store = store
         self.query = query
         table = query.entity.name
-        hops = sampling.entity_hops or default_hops(query.graph, table, hidden_tables=query.hidden_tables)
         self._ordered = sampling.strategy == "last"
+        hops = sampling.entity_hops or self._default_hops()
         limits: dict[str, Any] = {"cap": sampling.cap, "threads": sampling.threads}
         self._sampler = NeighborSampler(store, hops, sampling.neighbors, seed, table=table, **limits)
         self._derived = {relation.link for relation in store.manifest.relations}
@@ -156,14 +160,10 @@ class EntityBatchBuilder:
             examples: at least one; their anchors may differ, and labels are not looked at.
             epoch: part of the sampling key.
         """
-        block = self._sampler.sample(examples.entities, examples.anchors, epoch)
-        hops: dict[Path, FlatHop] = {}
-        # Dense position -> index among the slots that hold a node.
-        indices: dict[Path, NDArray[np.int64]] = {(): np.arange(len(examples))}
+        hops, edges = self._sample(examples, epoch)
         kept: dict[Path, NDArray[np.int64]] = {(): np.arange(len(examples))}
         slots = []
         for path in self._paths:
-            hops[path], indices[path] = self._flatten(block.hops[path], examples.anchors, indices[path[:-1]])
             kept[path], found = self._slots(path, hops[path], kept[path[:-1]])
             slots.append(found)
         times = self.store.features(self.query.entity.name).times[examples.entities]
@@ -178,8 +178,50 @@ class EntityBatchBuilder:
             sums=torch.from_numpy(self.sums.example_sums(hops, len(examples))),
             class_sums=torch.from_numpy(self.sums.class_sums(hops, len(examples))),
             slots=tuple(slots),
-            edges=block.edges(),
+            edges=edges,
         )
+
+    def _default_hops(self) -> tuple[dict[str, int], ...]:
+        """Those that follow every link; where the latest count, no slots beyond what a row of this graph can fill."""
+        hops = default_hops(self.query.graph, self.query.entity.name, hidden_tables=self.query.hidden_tables)
+        if not self._ordered:
+            # Draws hang on the place of a slot.
+            return hops
+        types = {edge_type.name: edge_type for edge_type in self.store.manifest.edge_types if edge_type.reverse}
+        most = {name: max(1, self.store.manifest.edges(own).max_degree) for name, own in types.items()}
+        return tuple({name: min(fanout, most.get(name, fanout)) for name, fanout in hop.items()} for hop in hops)
+
+    def _sample(self, examples: EntityExamples, epoch: int) -> tuple[dict[Path, FlatHop], int]:
+        """The slots that hold a node, by path, and the edges that were sampled."""
+        step = max(1, MOST_SLOTS // self._sampler.slots)
+        parts, edges = [], 0
+        for start in range(0, len(examples), step):
+            block = self._sampler.sample(
+                examples.entities[start : start + step], examples.anchors[start : start + step], epoch
+            )
+            edges += block.edges()
+            # Dense position -> index among the slots that hold a node.
+            indices: dict[Path, NDArray[np.int64]] = {(): np.arange(len(block.seeds))}
+            part: dict[Path, FlatHop] = {}
+            for path in self._paths:
+                part[path], indices[path] = self._flatten(block.hops[path], block.times, indices[path[:-1]])
+            parts.append((len(block.seeds), part))
+        return (parts[0][1] if len(parts) == 1 else self._joined(parts)), edges
+
+    def _joined(self, parts: Sequence[tuple[int, dict[Path, FlatHop]]]) -> dict[Path, FlatHop]:
+        """Slots of seeds that were taken in turns, each with the number of its seeds, as those of all."""
+        joined = {}
+        for path in self._paths:
+            before, parents = path[:-1], 0
+            shifted = []
+            for seeds, part in parts:
+                hop = part[path]
+                shifted.append(replace(hop, parent=hop.parent + parents))
+                parents += len(part[before].parent) if before else seeds
+            joined[path] = FlatHop(
+                *(np.concatenate([getattr(hop, own.name) for hop in shifted]) for own in fields(FlatHop))
+            )
+        return joined
 
     def _is_many(self, path: Path) -> bool:
         """Whether a parent can have several rows at the end of a path; a foreign key names one at most."""
