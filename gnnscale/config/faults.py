@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from types import UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
@@ -21,6 +22,12 @@ RENAMED_KEYS: Final = {
 """Keys of earlier versions, ``*`` for any name, and what their last part is called now."""
 
 
+RUN_MODE: Final = "mode"
+
+MOST_HINTS: Final = 3
+"""Keys that are named for one that stands in the wrong section."""
+
+
 def explain_fault(fault: dict[str, Any], root: type[BaseModel] = Settings) -> str:
     """One line for a fault that pydantic found, with the key's full name.
 
@@ -34,7 +41,14 @@ def explain_fault(fault: dict[str, Any], root: type[BaseModel] = Settings) -> st
     if fault["type"] == "extra_forbidden":
         if now := _renamed(path):
             return f"configuration key '{name}' is called '{now}' now"
-        hint = nearest(path[-1], _known_keys(loc[:-1], root))
+        if path == [RUN_MODE]:
+            return f"'{name}' is no configuration key: a run mode is asked for by --{RUN_MODE}"
+        known = _known_keys(loc[:-1], root)
+        elsewhere = _keys_called(path[-1], root)
+        if 0 < len(elsewhere) <= MOST_HINTS and not get_close_matches(path[-1], known, cutoff=0.8):
+            found = " or ".join(f"'{key}'" for key in elsewhere)
+            return f"unknown configuration key '{name}'. Did you mean {found}?"
+        hint = nearest(path[-1], known)
         above = "".join(f"{part}." for part in path[:-1])
         return f"unknown configuration key '{name}'." + hint.replace("Did you mean '", f"Did you mean '{above}")
     if fault["type"] == "missing":
@@ -47,6 +61,18 @@ def explain_fault(fault: dict[str, Any], root: type[BaseModel] = Settings) -> st
     if fault["type"] == "value_error":
         return f"configuration key '{name}': {fault['ctx']['error']}"
     return f"configuration key '{name}': {fault['msg'].lower()}; it is {fault['input']!r}"
+
+
+def _keys_called(name: str, section: Any, above: str = "") -> list[str]:
+    """Full names of the keys of sections whose last part is a name."""
+    found = []
+    for key, field in section.model_fields.items():
+        if key == name:
+            found.append(above + key)
+        inner = _without_none(field.annotation)
+        if _is_section(inner):
+            found += _keys_called(name, inner, f"{above}{key}.")
+    return found
 
 
 def _renamed(path: Sequence[str]) -> str | None:

@@ -132,6 +132,9 @@ def test_the_recipes_that_ship_are_valid():
         ("trainning.epochs=2", "unknown configuration key 'trainning'. Did you mean 'training'"),
         ("tables.facts.primary_ky=x", "'tables.facts.primary_ky'. Did you mean 'tables.facts.primary_key'"),
         ("spark.cores=2", "unknown configuration key 'spark.cores'. Known: conf, driver_memory"),
+        ("training.seed=2", "unknown configuration key 'training.seed'. Did you mean 'seed'"),
+        ("epochs=2", "unknown configuration key 'epochs'. Did you mean 'training.epochs'"),
+        ("mode=fast", "'mode' is no configuration key: a run mode is asked for by --mode"),
     ],
 )
 def test_an_unknown_key_names_the_nearest(conf, override, says):

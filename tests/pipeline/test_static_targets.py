@@ -409,6 +409,21 @@ def test_arrays_of_values_are_classes_of_their_own(bank: Bank, spark: SparkSessi
     assert count_unknown(bank.lake, bank.query("PREDICT members.tags FOR EACH members.mid")).unknown == 4
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("PREDICT orders.is_fraud FOR EACH orders.oid", True),
+        ("PREDICT orders.amount FOR EACH orders.oid", False),
+        (FRAUD, False),
+    ],
+)
+def test_amounts_that_are_0_or_1_alone_are_said_to_be_chances(bank: Bank, spark: SparkSession, text, said, caplog):
+    labels_of(bank, spark, text, "zeros")
+    figures = bank.lake.read_record("task_zeros")["splits"]["train"]
+    assert ("put '= 1' after what PREDICT asks for" in caplog.text) == said
+    assert "one" not in figures or (figures["zero"] + figures["one"] == pytest.approx(1)) == said
+
+
 def test_a_column_that_differs_in_every_row_gives_no_classes(bank: Bank) -> None:
     with pytest.raises(QueryError, match=r"orders\.code has a value of its own in nearly every row"):
         bank.query("PREDICT orders.code FOR EACH orders.oid")

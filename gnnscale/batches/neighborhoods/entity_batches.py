@@ -31,7 +31,7 @@ WEEK_OFFSET = 3
 YEAR = 365.2425 * DAY
 
 MOST_SLOTS: Final = 1 << 22
-"""Slots that are sampled at once, with those that stay empty: of far more, as links of a table to itself have, seeds are
+"""Slots that are sampled at once, with those that stay empty: where a table's links to itself make far more, seeds are
 taken in turns."""
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from gnnscale.query import Split
+from gnnscale.query import PredictiveQuery, Split
 from gnnscale.schema import DataError
 
 log = logging.getLogger(__name__)
@@ -26,13 +26,13 @@ def beyond(value: Column) -> Column:
     return F.isnan(value) | (F.abs(value) > LARGEST)
 
 
-def check_sizes(labels: DataFrame, faulty: Column | None, text: str) -> None:
+def check_sizes(labels: DataFrame, faulty: Column | None, query: PredictiveQuery) -> None:
     """See that every target is a number that can be learned.
 
     Args:
         labels: of a query, with column ``target``.
         faulty: which rows are not so; None where the task has no such rows.
-        text: of the query.
+        query: whose labels they are.
 
     Raises:
         DataError: one is infinite, NaN or over ``LARGEST``.
@@ -42,8 +42,9 @@ def check_sizes(labels: DataFrame, faulty: Column | None, text: str) -> None:
     row = labels.where(faulty).agg(F.count(F.lit(1)), F.first(F.col("target").cast("string"))).first()
     if row is not None and row[0]:
         raise DataError(
-            f"{row[0]:,} targets of '{text}' are larger than {LARGEST:g}, such as {row[1]}: no network learns them. "
-            "Mend the values in the source, or leave them out with a WHERE inside the aggregate"
+            f"{row[0]:,} targets of '{query.text}' are larger than {LARGEST:g}, such as {row[1]}: no network learns "
+            "them. Mend the values in the source, or "
+            + ("make them null there" if query.is_static else "leave them out with a WHERE inside the aggregate")
         )
 
 
@@ -69,6 +70,12 @@ def warn_of_little(record: Mapping[str, Any]) -> None:
     elif train.get("deviation") == 0:
         log.warning(
             "all %s training examples have the target %g: there is nothing to learn", f"{count:,}", train["mean"]
+        )
+    elif 0 < train.get("one", 0) < 1 and round(train["zero"] * count) + round(train["one"] * count) == count:
+        log.warning(
+            "all %s training examples have the target 0 or 1, and are taken as amounts, of which 0 may be best for "
+            "everybody: for the chance of a 1, put '= 1' after what PREDICT asks for",
+            f"{count:,}",
         )
     elif len(record["classes"]) == 1:
         log.warning(

@@ -76,7 +76,7 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
     for split in Split:
         if not counts.get(split):
             raise _nothing(query, plan, split, left_out.late)
-    check_sizes(labels, find_rule(query).beyond(), query.text)
+    check_sizes(labels, find_rule(query).beyond(), query)
     order = ["anchor_time", "entity"]
     if query.pseudo_timed_tables:
         # Parts come one a day in memory; nobody asked at a day.

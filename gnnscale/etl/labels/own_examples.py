@@ -221,8 +221,10 @@ def _figures(rows: pa.Table, query: PredictiveQuery, split: Split) -> dict[str, 
         return {"rate": float(answers.to_numpy().mean())}
     if query.task_type.predicts_values:
         values = answers.to_numpy() if not _is_list(answers.type) else pc.list_element(answers, 0).to_numpy()
-        zero = float((values == 0).mean())
-        return {"mean": float(values.mean()), "deviation": float(values.std()), "zero": zero}
+        found = {"mean": values.mean(), "deviation": values.std(), "zero": (values == 0).mean()}
+        if query.frames == 1:
+            found["one"] = (values == 1).mean()
+        return {name: float(figure) for name, figure in found.items()}
     if query.task_type.answer == "class":
         return {"distinct": len(answers.unique())}
     return {"targets": float(pc.mean(pc.list_value_length(answers)).as_py())}

@@ -24,8 +24,8 @@ class ValueLabels(CastLabels):
         return [target, _sound(past).alias("past")]
 
     def figures(self) -> list[Column]:
-        """Mean, deviation and how many are zero."""
-        return _figures(F.col("target"))
+        """Mean, deviation and how many are zero, or one."""
+        return [*_figures(F.col("target")), F.avg((F.col("target") == 1).cast("double")).alias("one")]
 
     def beyond(self) -> Column | None:
         """Numbers that are too large."""
