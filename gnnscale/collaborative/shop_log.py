@@ -29,6 +29,9 @@ LINE_ITEMS: Final = 24
 STEPS: Final = 1.74
 """Events that come of a look at a product, in the mean."""
 
+NEWCOMERS = 2 / 3
+"""Most of a month's sessions that are of users for whom one is kept."""
+
 
 @dataclass(frozen=True)
 class ShopLogSettings:
@@ -74,7 +77,9 @@ def write_shop_log(folder: str | Path, settings: ShopLogSettings) -> list[Path]:
     for month, name in enumerate(MONTHS):
         own = np.random.default_rng([settings.seed, month])
         looks = int(settings.events / STEPS / len(MONTHS))
-        user, product, session, time = _looks(own, looks, activity, tastes, drawer, name)
+        # Each comes at least once where there is room: few would be all that are ever seen.
+        newcomers = np.arange(month, settings.users, len(MONTHS))
+        user, product, session, time = _looks(own, looks, activity, newcomers, tastes, drawer, name)
         row, kind, later = _steps(own, len(user))
         order = np.argsort(time[row] + later, kind="stable")
         row, kind, later = row[order], kind[order], later[order]
@@ -116,12 +121,20 @@ class _Drawer:
 
 
 def _looks(
-    rng: np.random.Generator, count: int, activity: NDArray[np.float64], tastes: Ids, drawer: _Drawer, month: str
+    rng: np.random.Generator,
+    count: int,
+    activity: NDArray[np.float64],
+    newcomers: Ids,
+    tastes: Ids,
+    drawer: _Drawer,
+    month: str,
 ) -> tuple[Ids, Ids, Ids, Ids]:
     """User, product, session and time, in seconds, of each look at a product."""
     size = 1 + rng.geometric(0.3, max(1, round(count / (1 + 1 / 0.3))))
     session = np.repeat(np.arange(len(size)), size)
     users = np.searchsorted(activity, rng.random(len(size)) * activity[-1])
+    come = min(len(newcomers), int(NEWCOMERS * len(size)))
+    users[rng.permutation(len(size))[:come]] = newcomers[:come]
     line = tastes[users, rng.choice(3, len(size), p=[0.6, 0.25, 0.15])]
     start = np.datetime64(month, "s").astype(np.int64)
     length = (np.datetime64(month) + 1).astype("datetime64[s]").astype(np.int64) - start

@@ -32,6 +32,7 @@ def test_a_log_has_the_columns_and_the_months_of_the_public_one(folder: Path, tm
     assert log["event_time"].is_monotonic_increasing and len(log) == pytest.approx(30_000, rel=0.05)
     kinds = log["event_type"].value_counts(normalize=True)
     assert kinds.index.tolist() == ["view", "cart", "purchase", "remove_from_cart"]
+    assert log["user_id"].nunique() == 400
     again = write_shop_log(tmp_path, ShopLogSettings(users=400, products=150, events=30_000))
     assert [path.read_bytes() for path in again] == [(folder / path.name).read_bytes() for path in again]
     with pytest.raises(ConfigError, match="users must be 1 or more: got 0"):
