@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,6 +39,19 @@ def recipe_names(folder: Path | None = None) -> list[str]:
 def mode_names(folder: Path | None = None) -> list[str]:
     """Run modes that can be asked for."""
     return sorted(path.stem for path in ((folder or conf_folder()) / "modes").glob("*.yaml"))
+
+
+@cache
+def mode_values() -> dict[str, list[Any]]:
+    """Dotted key -> the values that the run modes which ship with gnnscale set it to."""
+    found: dict[str, list[Any]] = {}
+    for mode in mode_names():
+        content: Any = OmegaConf.to_container(_read(conf_folder() / "modes" / f"{mode}.yaml"))
+        for section, values in content.items():
+            for key, value in values.items():
+                # Of a search, each.
+                found.setdefault(f"{section}.{key}", []).extend(value if isinstance(value, list) else [value])
+    return found
 
 
 def compose_settings(

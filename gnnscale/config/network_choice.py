@@ -51,8 +51,15 @@ def changed_keys(settings: Settings) -> dict[str, Any]:
 
 
 def ignored_keys(settings: Settings, network: Any) -> tuple[str, ...]:
-    """Keys that are not at their default, and that a network has no use for: unlike others it need not refuse them."""
-    return tuple(_changed(settings, network.ignores))
+    """Keys that are not at their default, and that a network has no use for: unlike others it need not refuse them.
+
+    What a run mode sets, nobody has asked of that network.
+    """
+    # The reader of configurations reads this module's checks.
+    from gnnscale.config.load import mode_values
+
+    modes = mode_values()
+    return tuple(key for key, value in _changed(settings, network.ignores).items() if value not in modes.get(key, ()))
 
 
 def _changed(settings: Settings, keys: Sequence[str]) -> dict[str, Any]:

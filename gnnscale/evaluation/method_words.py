@@ -12,8 +12,11 @@ from gnnscale.evaluation.report.page import figure, metric
 from gnnscale.query import TaskSpec
 
 OWN_METHODS: Final = {
-    MODEL: ("Model", "The answer: the trained graph neural network and baselines, by the weights of the blend."),
-    NETWORK: ("Network alone", "The trained graph neural network, without baselines."),
+    MODEL: ("Model", "The answer: what was trained and baselines, by the weights of the blend."),
+    NETWORK: (
+        "Network alone",
+        "What was trained, a graph neural network or what model.network names, without baselines.",
+    ),
     BLEND: ("Blend", "Network and baselines together; the model's answer is the network alone, as model.blend=off."),
     TREES: (
         "Boosted trees",

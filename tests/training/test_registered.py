@@ -232,3 +232,11 @@ def test_what_a_network_does_not_need_is_told(shop: Shop, store: GraphStore, cap
     caplog.clear()
     check_task(shop.settings, shop.lake, store, shop.query)
     assert not caplog.text
+    # What a run mode sets, nobody has asked of the network.
+    content["model"] |= {"network": "trees", "dropout": 0.0, "hidden": 64, "group_columns": [], "id_channels": 16}
+    content["training"] = {**content["training"], "epochs": 2, "warmup_steps": 20}
+    check_task(build_settings(content), shop.lake, store, shop.query)
+    assert "model.hidden" not in caplog.text and "training.epochs" not in caplog.text, caplog.text
+    content["model"]["hidden"] = 77
+    check_task(build_settings(content), shop.lake, store, shop.query)
+    assert "has no use for" in caplog.text and "model.hidden" in caplog.text
