@@ -15,7 +15,7 @@ OWN_METHODS: Final = {
     MODEL: ("Model", "The answer: what was trained and baselines, by the weights of the blend."),
     NETWORK: (
         "Network alone",
-        "What was trained, a graph neural network or what model.network names, without baselines.",
+        "What was trained, a graph neural network or trees (model.network), alone.",
     ),
     BLEND: ("Blend", "Network and baselines together; the model's answer is the network alone, as model.blend=off."),
     TREES: (
