@@ -27,5 +27,6 @@ from .private_folder import private_folder as private_folder
 from .ragged import Flags as Flags
 from .ragged import Ids as Ids
 from .ragged import Ragged as Ragged
+from .reused_memory import kept_heap as kept_heap
 from .reused_memory import reused_array as reused_array
 from .threads import share_rows as share_rows

@@ -1,11 +1,14 @@
 """Memory is given out again once nothing refers to it, and not before."""
 
+import platform
+import resource
+
 import numpy as np
 import pytest
 import torch
 
 from gnnscale.arrays import reused_memory
-from gnnscale.arrays.reused_memory import LEAST, KeptBlocks, reused_array
+from gnnscale.arrays.reused_memory import LEAST, KeptBlocks, kept_heap, reused_array
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +54,23 @@ def test_no_more_is_kept_than_is_allowed(kept, monkeypatch):
     assert reused_array((LEAST - 1,), np.int8).base is None
     assert len(reused_array((3 * LEAST,), np.int8)) == 3 * LEAST and sum(map(len, kept._free)) <= 5 * LEAST
     assert reused_array((0, 5), np.float32).shape == (0, 5)
+
+
+def faults_of(times: int) -> int:
+    """Pages that the system hands out while a large tensor comes and goes."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(times):
+        torch.empty(16 << 20).fill_(1.0)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
+def test_a_kept_heap_has_its_pages_cleared_once_and_hands_them_back() -> None:
+    usual = faults_of(8)
+    with kept_heap():
+        faults_of(1)
+        with kept_heap():
+            assert faults_of(8) < usual / 8
+        # Whoever else keeps it still does.
+        assert faults_of(8) < usual / 8
+    assert faults_of(8) > usual / 2

@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from gnnscale.arrays import Ids
+from gnnscale.arrays import Ids, kept_heap
 from gnnscale.collaborative.interactions import Scores
 from gnnscale.collaborative.pair_losses import LOSSES, LossOptions, PairBatch
 from gnnscale.collaborative.propagation import BipartiteGraph
@@ -89,7 +89,7 @@ class LightGCN(Recommender):
         optimizer = torch.optim.Adam([vectors], options.learning_rate)
         loss = LOSSES[options.loss]
         given = LossOptions(options.temperature, options.margin, options.negative_weight)
-        with repeatable_sums(device):
+        with repeatable_sums(device), kept_heap():
             for epoch in range(options.epochs):
                 for batch in self._batches(epoch, device):
                     users, items = graph.smooth(vectors, options.layers).split(graph.shape)
