@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import scipy.sparse
 
 from gnnscale.collaborative import InteractionLog, read_interactions, split_interactions
+from gnnscale.collaborative.reading import split as split_module
 from gnnscale.config import InteractionSettings, LakeSettings
 from gnnscale.schema import DataError, LakeError
 
@@ -99,6 +101,30 @@ def test_splits_hold_what_their_rule_says(tmp_path: Path) -> None:
         if rule == "latest":
             for user in range(40):
                 assert known[user].max() < after[user].data.min()
+
+
+def test_a_given_validation_of_few_users_is_held_out_of_others_too(tmp_path: Path, monkeypatch) -> None:
+    rng = np.random.default_rng(0)
+    rows = [(user, item, stamp) for user in range(30) for stamp, item in enumerate(rng.permutation(40)[: 3 + user % 5])]
+    table = pd.DataFrame(rows, columns=["user", "item", "position"])
+    last = table.groupby("user")["position"].transform("max")
+    table["part"] = np.where((table["user"] < 4) & (table["position"] == last), "validation", "train")
+    table.loc[(table["user"] < 4) & (table["position"] == last - 1), "part"] = "validation"
+    tests = pd.DataFrame({"user": range(30), "item": 99, "position": 99, "part": "test"})
+    pd.concat([table, tests]).to_csv(tmp_path / "log.csv", index=False)
+    log = read_interactions(settings(tmp_path / "log.csv"))
+    for enough, held in ((30, 30), (10, 10), (2, 4)):
+        monkeypatch.setattr(split_module, "ENOUGH_USERS", enough)
+        split = split_interactions(log, settings(tmp_path / "log.csv"))
+        owners = np.flatnonzero(np.diff(split.validation.truth.indptr))
+        assert len(owners) == held and set(range(4)) <= set(owners)
+        # The latest two of each, as those that are given have two; what is held out is no input.
+        for user in owners:
+            own = table[table["user"] == user].nlargest(2, "position")["item"].astype(str)
+            keys = [log.item_keys[int(item)].as_py() for item in split.validation.truth[user].indices]
+            assert set(map(str, keys)) == set(own)
+        assert split.validation.seen.multiply(split.validation.truth).nnz == 0
+        assert split.test.seen.nnz == len(table)
 
 
 def test_behaviors_are_summed_and_never_below_zero(tmp_path: Path) -> None:

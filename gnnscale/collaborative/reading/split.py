@@ -13,6 +13,9 @@ from gnnscale.collaborative.reading.log import InteractionLog, Part
 from gnnscale.config import InteractionSettings
 from gnnscale.schema import DataError
 
+ENOUGH_USERS = 3_000
+"""Users that settings and weights are chosen by, where there are as many."""
+
 
 @dataclass(frozen=True, eq=False)
 class Fold:
@@ -68,6 +71,8 @@ def split_interactions(log: InteractionLog, settings: InteractionSettings) -> In
         later = "random" if rule == "given" and log.time is None else "latest" if rule == "given" else rule
         held = _held(_taken(log, rest), later, settings.validation_share, settings.seed + 1)
         part[np.flatnonzero(rest)[held]] = Part.VALIDATION
+    elif rule == "given":
+        part[_held_beside(log, part, settings.seed + 1)] = Part.VALIDATION
     train, known = part == Part.TRAIN, part != Part.TEST
     everything = np.ones(len(log), np.bool_)
     return InteractionSplit(
@@ -77,6 +82,28 @@ def split_interactions(log: InteractionLog, settings: InteractionSettings) -> In
         _weights(log, everything),
         _pairs(log, everything),
     )
+
+
+def _held_beside(log: InteractionLog, part: NDArray[np.int8], seed: int) -> NDArray[np.int64]:
+    """Rows of training that are held out too, where a given validation is of few users: one user more or less must not
+    choose between settings.
+
+    Of other users, drawn until there are enough, as many rows as those of the given validation have in the mean: the
+    latest, or any where there are no times.
+    """
+    users, counts = np.unique(log.user[part == Part.VALIDATION], return_counts=True)
+    rest = np.flatnonzero((part == Part.TRAIN) & log.is_target)
+    others = np.setdiff1d(log.user[rest], users)
+    wanted = ENOUGH_USERS - len(users)
+    if wanted <= 0 or not len(others):
+        return np.zeros(0, np.int64)
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(others)[:wanted]
+    rows = rest[np.isin(log.user[rest], chosen)]
+    order = rng.random(len(rows)) if log.time is None else -log.time[rows].astype(np.float64)
+    rank, count = held_ranks(log.user[rows], order)
+    most = np.minimum(max(1, round(float(counts.mean()))), count - 1)
+    return rows[rank < most]
 
 
 def _taken(log: InteractionLog, rows: NDArray[np.bool_]) -> InteractionLog:
