@@ -117,6 +117,16 @@ def sampled_fold(fold: Fold, most_users: int, seed: int) -> Fold:
     return Fold(fold.seen, fold.had, truth)
 
 
+def fewer_pairs(fold: Fold, most_pairs: int, seed: int) -> Fold:
+    """The fold of some of its users, drawn, who have about so many pairs; itself where it has no more."""
+    if fold.seen.nnz <= most_pairs:
+        return fold
+    order = np.random.default_rng(seed).permutation(np.flatnonzero(np.diff(fold.seen.indptr)))
+    pairs = np.cumsum(np.diff(fold.seen.indptr)[order])
+    users = np.sort(order[: max(1, int(np.searchsorted(pairs, most_pairs)))])
+    return Fold(fold.seen[users], fold.had[users], fold.truth[users])
+
+
 def compare_methods(validation: Fold, test: Fold, settings: InteractionSettings) -> Iterator[TunedMethod]:
     """Tune every method on validation, learn the weights of the mix there, and judge all on the test fold.
 
@@ -133,7 +143,16 @@ def compare_methods(validation: Fold, test: Fold, settings: InteractionSettings)
     test = sampled_fold(test, settings.test_users, settings.seed)
     repeats = (test.seen.astype(bool) > test.had.astype(bool)).nnz > 0
     methods = methods_for(test.seen.shape[1], settings.methods, repeats)
-    tuned = [tune(method, fold, metrics, settings.seed, settings.tune) for method in methods]
+    trial = fewer_pairs(fold, settings.tuning_pairs, settings.seed) if settings.tune else fold
+    if not trial.truth.nnz:
+        trial = fold
+    tuned = [tune(method, trial, metrics, settings.seed, settings.tune) for method in methods]
+    if trial is not fold:
+        for method in tuned:
+            # What was chosen, as the weights and the answer go by it.
+            method.model = make_recommender(method.implementation, settings.seed).fit(fold.seen)
+            method.validation = evaluate_scorer(method.model, fold.had, fold.truth, metrics).means
+            log.info("%s %s, of all pairs: %.4f", method.name, method.options, method.validation[metrics[0]])
     models = [method.model for method in tuned if method.model is not None]
     weights = learn_weights(models, fold.had, fold.truth, seed=settings.seed)
     mixed = Mix(seed=settings.seed).compose(models, weights, fold.seen)

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 from gnnscale.cli.main import main
-from gnnscale.collaborative import evaluate_scorer, make_recommender, read_interactions, split_interactions
+from gnnscale.collaborative import (
+    compare_methods,
+    evaluate_scorer,
+    make_recommender,
+    read_interactions,
+    split_interactions,
+)
+from gnnscale.collaborative.tuning import fewer_pairs
 from gnnscale.config import load_interaction_settings
 from gnnscale.lake import Lake
 from tests.collaborative.matrices import two_tastes
@@ -74,3 +81,20 @@ def test_a_dry_run_writes_nothing_and_faults_are_named(
         assert fault in capsys.readouterr().err
     assert main(["run", "interactions", lake, f"source={source}", "--mode", "fast"]) == 2
     assert "no run modes" in capsys.readouterr().err
+
+
+def test_settings_of_large_logs_are_tried_on_some_users_and_judged_on_all(source: Path, tmp_path: Path) -> None:
+    words = [f"source={source}", f"lake.uri={tmp_path}", "methods=[popularity,item_knn]", "split=random"]
+    settings = load_interaction_settings("interactions", [*words, "tuning_pairs=150"])
+    split = split_interactions(read_interactions(settings), settings)
+    fold = split.validation
+    few = fewer_pairs(fold, 150, settings.seed)
+    assert few.seen.shape[1] == fold.seen.shape[1] and few.truth.nnz
+    assert 100 < few.seen.nnz <= 150 + np.diff(fold.seen.indptr).max()
+    assert fewer_pairs(fold, fold.seen.nnz, settings.seed) is fold
+    for method in compare_methods(fold, split.test, settings):
+        if method.name == "item_knn":
+            whole = make_recommender(method.implementation, settings.seed).fit(fold.seen)
+            assert method.validation == evaluate_scorer(whole, fold.had, fold.truth, settings.metrics).means
+            tried = make_recommender(method.implementation, settings.seed).fit(few.seen)
+            assert method.validation != evaluate_scorer(tried, few.had, few.truth, settings.metrics).means

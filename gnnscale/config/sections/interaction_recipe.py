@@ -60,6 +60,8 @@ class InteractionSettings(Section):
         top: length of the lists that are written.
         methods: recommenders that are compared; by default all that fit the size.
         tune: whether each method's settings are chosen on validation; without, they are as given.
+        tuning_pairs: pairs that trials of settings are fitted to; of more, those of so many users as have about as many
+            are drawn. What is chosen is then fitted to all, for the weights of the mix.
         tuning_users: users whose validation lists are looked at; of more, so many are drawn.
         test_users: users whose test lists are judged; of more, so many are drawn.
         exploration: share of the places of each list that are given to items drawn at random.
@@ -86,6 +88,7 @@ class InteractionSettings(Section):
     top: Positive = 20
     methods: tuple[Implementation, ...] = ()
     tune: bool = True
+    tuning_pairs: Positive = 2_000_000
     tuning_users: Positive = 10_000
     test_users: Positive = 100_000
     exploration: Share = 0.0
