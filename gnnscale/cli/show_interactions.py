@@ -29,7 +29,9 @@ def run_interaction_recipe(options: argparse.Namespace) -> int:
     configure_logging(options.verbose)
     record = run_interactions(settings).record
     print_methods(record, Console(), settings.name)
-    Console().print(f"predictions  {predictions}", soft_wrap=True, highlight=False, markup=False)
+    newcomers = f"{settings.lake.uri}/newcomers_{settings.name}"
+    for line in (f"predictions  {predictions}", f"of new users {newcomers}"):
+        Console().print(line, soft_wrap=True, highlight=False, markup=False)
     return 0
 
 

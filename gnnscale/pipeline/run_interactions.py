@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import scipy.sparse
 
 from gnnscale.collaborative import (
     InteractionLog,
@@ -33,6 +34,9 @@ from gnnscale.tracking import start_named_run
 log = logging.getLogger(__name__)
 
 COMPARISON = "evaluation_{name}"
+
+NEWCOMERS = "newcomers_{name}"
+"""Table of the list for users without events."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ def run_interactions(settings: InteractionSettings) -> InteractionResult:
         run.set_tags({"answer": answer.name})
         cost = exploration_cost(answer, split.test, settings) if settings.exploration else None
         write_predictions(settings, lake, table, split, answer)
+        write_newcomers(settings, lake, table, split)
     methods.sort(key=lambda method: -method.mean(headline))
     record = comparison_record(settings, split, table, methods, answer, time.monotonic() - started)
     if cost is not None:
@@ -112,6 +117,27 @@ def write_predictions(
         "explored": pa.array(drawn[row, place]),
     }
     lake.write(f"predictions_{settings.name}", pa.table(rows), metadata={"method": answer.name})
+
+
+def write_newcomers(settings: InteractionSettings, lake: Lake, table: InteractionLog, split: InteractionSplit) -> None:
+    """Write ``newcomers_<name>``, the list of whoever has no events yet: what most users have had.
+
+    Columns are item, rank, score (users who had it; null where it was drawn) and explored.
+    """
+    users_of = np.bincount(split.had.indices, minlength=split.had.shape[1])
+    ranked = np.argsort(-users_of, kind="stable")[None, : min(settings.top, int((users_of > 0).sum()))]
+    listed = ranked
+    if settings.exploration:
+        nothing = item_sets(scipy.sparse.csr_matrix((1, split.had.shape[1]), dtype=np.float32))
+        listed = explored(ranked, nothing, settings.exploration, split.had.shape[1], settings.seed)
+    drawn = (listed != ranked)[0]
+    rows = {
+        "item": table.item_keys.take(pa.array(listed[0])),
+        "rank": pa.array(np.arange(1, len(drawn) + 1), pa.int32()),
+        "score": pa.array(users_of[listed[0]].astype(np.float32), mask=drawn),
+        "explored": pa.array(drawn),
+    }
+    lake.write(NEWCOMERS.format(name=settings.name), pa.table(rows), metadata={"method": "popularity"})
 
 
 def comparison_record(

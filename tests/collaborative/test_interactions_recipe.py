@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 
 from gnnscale.cli.main import main
@@ -58,6 +59,11 @@ def test_methods_are_compared_and_the_best_ones_lists_are_written(
         (log.user_keys[int(u)].as_py(), log.item_keys[int(i)].as_py()) for u, i in zip(log.user, log.item, strict=True)
     }
     assert not had & set(zip(found["user"], found["item"], strict=True))
+    # Who is new gets what most have had.
+    newcomers = lake.read("newcomers_interactions").to_pandas()
+    users_of = pd.Series([item for _, item in had]).value_counts()
+    assert newcomers["rank"].tolist() == [1, 2, 3, 4, 5] and not newcomers["explored"].any()
+    assert newcomers["score"].tolist() == users_of[newcomers["item"]].tolist() == users_of.nlargest(5).tolist()
     run = mlflow.MlflowClient().get_run(lake.read_record("run_interactions")["run_id"])
     assert run.data.metrics["mix/recall_at_20"] == pytest.approx(rows["mix"]["test"]["recall@20"])
     assert run.data.tags["answer"] == record["answer"]
