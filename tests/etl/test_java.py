@@ -79,6 +79,12 @@ session = open_session(SparkSettings(master="local[1]", driver_memory="1g"))
 assert session.sparkContext.parallelize([1, 2]).map(lambda row: row).count() == 2
 SparkContext._gateway.proc.kill()
 time.sleep(2)
+# What it writes where a command was on its way, which it was not this time.
+import logging
+place = logging.__file__.replace("logging", "py4j")
+exec(compile("try: 1 / 0\\nexcept ZeroDivisionError: logging.exception('while sending')", place, "exec"))
+logging.error("ours")
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
     assert run.returncode == 0 and "Traceback" not in run.stderr, run.stderr
+    assert "while sending" not in run.stderr and "ERROR:root:ours" in run.stderr
