@@ -41,6 +41,7 @@ from .load import load_interaction_settings as load_interaction_settings
 from .load import load_sequence_settings as load_sequence_settings
 from .load import load_settings as load_settings
 from .load import mentioned_kinds as mentioned_kinds
+from .load import mode_values as mode_values
 from .load import recipe_kind as recipe_kind
 from .load import recipe_names as recipe_names
 from .load import table_graph as table_graph

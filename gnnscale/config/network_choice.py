@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gnnscale.config.implementation import AUTO, split_implementation
@@ -50,16 +50,16 @@ def changed_keys(settings: Settings) -> dict[str, Any]:
     return _changed(settings, NETWORK_KEYS)
 
 
-def ignored_keys(settings: Settings, network: Any) -> tuple[str, ...]:
+def ignored_keys(settings: Settings, network: Any, aside: Mapping[str, Sequence[Any]] | None = None) -> tuple[str, ...]:
     """Keys that are not at their default, and that a network has no use for: unlike others it need not refuse them.
 
-    What a run mode sets, nobody has asked of that network.
+    Args:
+        settings: the configuration.
+        network: what is trained.
+        aside: key -> values that are nobody's wish, as those that a run mode sets.
     """
-    # The reader of configurations reads this module's checks.
-    from gnnscale.config.load import mode_values
-
-    modes = mode_values()
-    return tuple(key for key, value in _changed(settings, network.ignores).items() if value not in modes.get(key, ()))
+    known = aside or {}
+    return tuple(key for key, value in _changed(settings, network.ignores).items() if value not in known.get(key, ()))
 
 
 def _changed(settings: Settings, keys: Sequence[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from gnnscale.batches import EntityEvents, read_answer_shape, root_edges, split_answers, split_links
-from gnnscale.config import Settings, ignored_keys
+from gnnscale.config import Settings, ignored_keys, mode_values
 from gnnscale.lake import Lake
 from gnnscale.nn import LinkLoss, NodeLoss, ProcessGroup, choose_loss
 from gnnscale.query import WINDOW, PredictiveQuery, TaskSpec
@@ -81,7 +81,7 @@ def check_task(settings: Settings, lake: Lake, store: GraphStore, query: Predict
         network.check_fit(lake)
     else:
         _parts(network, lake, None)
-    if ignored := ignored_keys(settings, network):
+    if ignored := ignored_keys(settings, network, mode_values()):
         log.warning("model.network=%s has no use for %s", network.name, ", ".join(ignored))
 
 
