@@ -26,7 +26,10 @@ class SequenceSettings(Section):
         time_features: of each action: ``age``, the time until the latest action of the sequence, and ``gap``, the time
             since the one before.
         periods_days: of the sines and cosines that both are encoded by, beside their logarithm.
-        temperature: that scores are divided by at the start; it is learned.
+        scores: ``cosine`` of what two dense layers make of an entity's state and of what a target is known by (Pancha
+            et al., 2022), or their inner ``product`` as they are, over the root of ``model.hidden`` (SASRec: Kang and
+            McAuley, 2018), for which ``model.tower_channels`` is ``model.hidden``.
+        temperature: that cosines are divided by at the start; it is learned.
         least_temperature: that it falls to at most.
         frequency: where the share of a target among in-batch negatives is from: ``counts`` of the training examples, a
             ``streaming`` estimate over the batches, or ``none`` for no correction of any negative.
@@ -43,6 +46,7 @@ class SequenceSettings(Section):
     numbers: tuple[str, ...] = ()
     time_features: tuple[Literal["age", "gap"], ...] = ("age", "gap")
     periods_days: tuple[float, ...] = (1 / 24, 0.25, 1.0, 2.0, 7.0, 14.0, 28.0, 91.0, 365.0)
+    scores: Literal["cosine", "product"] = "cosine"
     temperature: Annotated[float, Field(gt=0)] = 0.1
     least_temperature: Annotated[float, Field(gt=0)] = 0.01
     frequency: Literal["counts", "streaming", "none"] = "counts"

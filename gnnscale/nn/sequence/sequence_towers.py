@@ -20,7 +20,7 @@ from gnnscale.nn.encoders.rows import RowEncoder
 from gnnscale.nn.sequence.target_share import TargetShare
 from gnnscale.nn.sequence.time_features import TimeFeatures
 from gnnscale.nn.sequence.transformer import Transformer
-from gnnscale.schema import TableManifest
+from gnnscale.schema import ConfigError, TableManifest
 
 START = 0.05
 """Deviation of the initial embeddings of targets, and of categories of actions."""
@@ -40,6 +40,9 @@ class SequenceOutputs(NamedTuple):
 class SequenceTowers(nn.Module):
     """A transformer over actions, and a tower of targets; scores are cosines over a learned temperature.
 
+    With ``scores: product`` there are no towers, and scores are inner products of the transformer's states and of what
+    targets are known by, over a temperature of the root of ``hidden``.
+
     Args:
         settings: of sequences.
         target: the targets' table.
@@ -58,6 +61,7 @@ class SequenceTowers(nn.Module):
     """
 
     learned: Tensor
+    log_temperature: Tensor
     of_targets = ("learned", "own.weight", "share.share")
 
     def __init__(
@@ -92,16 +96,26 @@ class SequenceTowers(nn.Module):
         inner = settings.feed_forward * hidden
         size = settings.layers, settings.heads, inner, settings.length
         self.transformer = Transformer(hidden, *size, dropout, settings.causal)
-        self.entity_tower = _tower(hidden, channels)
-        self.target_tower = _tower(hidden, channels)
-        self.log_temperature = nn.Parameter(torch.tensor(math.log(settings.temperature)))
+        self.product = settings.scores == "product"
+        if self.product and channels != hidden:
+            raise ConfigError(
+                f"model.sequence.scores=product has no towers: model.tower_channels is {channels}, and has to be "
+                f"model.hidden, {hidden}"
+            )
+        self.entity_tower = nn.Identity() if self.product else _tower(hidden, channels)
+        self.target_tower = nn.Identity() if self.product else _tower(hidden, channels)
+        log_temperature = torch.tensor(math.log(hidden) / 2 if self.product else math.log(settings.temperature))
+        if self.product:
+            self.register_buffer("log_temperature", log_temperature)
+        else:
+            self.log_temperature = nn.Parameter(log_temperature)
         self.share = TargetShare(target.rows) if settings.frequency == "streaming" else None
 
     def forward(self, batch: SequenceBatch) -> SequenceOutputs:
         """Vectors of the asked positions and of the scored targets."""
         own = self._described(batch.items)
         entity = self._positions(batch, own) / self.temperature()
-        target = normalize(self.target_tower(own), dim=1).index_select(0, batch.targets)
+        target = self._scored(self.target_tower(own)).index_select(0, batch.targets)
         share = entity.new_zeros(0)
         if self.share is not None:
             if self.training:
@@ -110,7 +124,7 @@ class SequenceTowers(nn.Module):
         return SequenceOutputs(PositionVectors(entity, target), share)
 
     def temperature(self) -> Tensor:
-        """That cosines are divided by."""
+        """That cosines, or inner products, are divided by."""
         return self.log_temperature.exp().clamp(min=self.least)
 
     def encode_entities(self, batch: SequenceBatch) -> Tensor:
@@ -118,8 +132,8 @@ class SequenceTowers(nn.Module):
         return self._positions(batch, self._described(batch.items)) / self.temperature()
 
     def encode_targets(self, targets: TargetRows) -> Tensor:
-        """Vectors of targets, of length 1, ``[targets, channels]``."""
-        return normalize(self.target_tower(self._described(targets)), dim=1)
+        """Vectors of targets, where scores are cosines of length 1, ``[targets, channels]``."""
+        return self._scored(self.target_tower(self._described(targets)))
 
     def ranked(self, nodes: Tensor) -> Tensor:
         """Which targets, int64 ``[targets]``, may be ranked at all, bool ``[targets]``."""
@@ -136,7 +150,7 @@ class SequenceTowers(nn.Module):
         return torch.stack(parts).sum(0) * (1 / START)
 
     def _positions(self, batch: SequenceBatch, own: Tensor) -> Tensor:
-        """Vectors of length 1 of the asked positions."""
+        """Vectors of the asked positions, where scores are cosines of length 1."""
         # An action without a target, and what fills a sequence up, has a vector of zeros.
         padded = torch.cat([own, own.new_zeros(1, own.shape[1])])
         actions = padded.index_select(0, batch.tokens.reshape(-1)).view(*batch.tokens.shape, -1)
@@ -148,7 +162,10 @@ class SequenceTowers(nn.Module):
             actions = actions + linear(self.time(batch.ages if name == "age" else batch.gaps))
         states = self.transformer(actions, batch.lengths, batch.places)
         asked = states.view(-1, states.shape[-1]).index_select(0, batch.asked)
-        return normalize(self.entity_tower(asked), dim=1)
+        return self._scored(self.entity_tower(asked))
+
+    def _scored(self, vectors: Tensor) -> Tensor:
+        return vectors if self.product else normalize(vectors, dim=1)
 
 
 def _tower(hidden: int, channels: int) -> nn.Sequential:

@@ -8,7 +8,7 @@ from gnnscale.config import SequenceSettings
 from gnnscale.nn import SequenceTowers, set_dropout_step
 from gnnscale.nn.sequence.target_share import TargetShare
 from gnnscale.nn.sequence.time_features import TimeFeatures
-from gnnscale.schema import TableManifest
+from gnnscale.schema import ConfigError, TableManifest
 from tests.batches.sequences.logs import ITEMS, builder_of, random_log
 
 
@@ -70,6 +70,24 @@ def test_vectors_are_of_length_one_over_a_temperature_that_has_a_floor():
     with torch.no_grad():
         model.log_temperature.fill_(-20.0)
     assert model.temperature().item() == pytest.approx(0.01)
+
+
+def test_scores_may_be_products_of_states_and_embeddings():
+    torch.manual_seed(0)
+    settings = SequenceSettings(length=8, heads=2, scores="product")
+    items = TableManifest("items", ITEMS, None, ())
+    model = SequenceTowers(settings, items, (3,), True, 16, 16, 0.0, "lookup").eval()
+    log = random_log()
+    batch = builder_of(log).build(np.arange(3), log.indptr[1:4], targets=np.array([1, 2]))
+    entity, target = model(batch).vectors
+    # Each at a deviation of about 1, whatever its length.
+    torch.testing.assert_close(target, 20 * model.own.weight[[1, 2]])
+    states = 4 * entity
+    torch.testing.assert_close(states.mean(1), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(states.square().mean(1), torch.ones(3), atol=1e-3, rtol=0)
+    assert not [name for name, _ in model.named_parameters() if "tower" in name or "temperature" in name]
+    with pytest.raises(ConfigError, match=r"scores=product has no towers: model.tower_channels is 8, and has to be"):
+        SequenceTowers(settings, items, (3,), True, 16, 8, 0.0, "lookup")
 
 
 def test_times_are_periodic():
