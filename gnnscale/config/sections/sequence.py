@@ -58,3 +58,21 @@ class SequenceSettings(Section):
             if not period > 0:
                 raise ConfigError(f"periods_days has {period}; each is over 0")
         return value
+
+    def check_widths(self, hidden: int, channels: int) -> None:
+        """See that the network can be made so wide.
+
+        Args:
+            hidden: ``model.hidden``.
+            channels: ``model.tower_channels``.
+
+        Raises:
+            ConfigError: heads do not divide the width, or there are no towers to change it.
+        """
+        if hidden % self.heads:
+            raise ConfigError(f"model.sequence.heads is {self.heads}, which does not divide model.hidden, {hidden}")
+        if self.scores == "product" and channels != hidden:
+            raise ConfigError(
+                f"model.sequence.scores=product has no towers: model.tower_channels is {channels}, and has to be "
+                f"model.hidden, {hidden}"
+            )

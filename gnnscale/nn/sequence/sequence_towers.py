@@ -20,7 +20,7 @@ from gnnscale.nn.encoders.rows import RowEncoder
 from gnnscale.nn.sequence.target_share import TargetShare
 from gnnscale.nn.sequence.time_features import TimeFeatures
 from gnnscale.nn.sequence.transformer import Transformer
-from gnnscale.schema import ConfigError, TableManifest
+from gnnscale.schema import TableManifest
 
 START = 0.05
 """Deviation of the initial embeddings of targets, and of categories of actions."""
@@ -97,11 +97,7 @@ class SequenceTowers(nn.Module):
         size = settings.layers, settings.heads, inner, settings.length
         self.transformer = Transformer(hidden, *size, dropout, settings.causal)
         self.product = settings.scores == "product"
-        if self.product and channels != hidden:
-            raise ConfigError(
-                f"model.sequence.scores=product has no towers: model.tower_channels is {channels}, and has to be "
-                f"model.hidden, {hidden}"
-            )
+        settings.check_widths(hidden, channels)
         self.entity_tower = nn.Identity() if self.product else _tower(hidden, channels)
         self.target_tower = nn.Identity() if self.product else _tower(hidden, channels)
         log_temperature = torch.tensor(math.log(hidden) / 2 if self.product else math.log(settings.temperature))

@@ -113,9 +113,7 @@ class SequenceNetwork(LinkNetwork):
         Raises:
             ConfigError: naming them.
         """
-        heads, hidden = settings.model.sequence.heads, settings.model.hidden
-        if hidden % heads:
-            raise ConfigError(f"model.sequence.heads is {heads}, which does not divide model.hidden, {hidden}")
+        settings.model.sequence.check_widths(settings.model.hidden, settings.model.tower_channels)
         build_sequence_objective(settings)
 
     @property

@@ -32,8 +32,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> SequenceShop:
 
 
 def settings_of(shop: SequenceShop, sequence: dict[str, Any] | None = None, **training: Any) -> Settings:
+    width = {"tower_channels": training.pop("channels")} if "channels" in training else {}
     return shop.settings(
-        {"sequence": {"length": 12, "heads": 2} | (sequence or {})}, {"checkpoint_steps": 2} | training
+        {"sequence": {"length": 12, "heads": 2} | (sequence or {})} | width, {"checkpoint_steps": 2} | training
     )
 
 
@@ -52,6 +53,7 @@ CASES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"frequency": "none"}, {"negative_strategy": "in_batch", "objective": "sasrec", "micro_batches": 2}),
     ({"causal": False}, {"objective": {"name": "all_action", "days": 7}, "loss": "softmax"}),
     ({"action_type": "channel", "positive_types": ["web"]}, {"objective": "next_action"}),
+    ({"scores": "product"}, {"objective": "sasrec", "loss": "softmax", "channels": 16}),
     ({}, {"negative_strategy": "uniform", "negatives": 4, "loss": {"name": "gbce", "calibration": 0.5}}),
 ]
 
@@ -97,8 +99,9 @@ def test_parts_of_a_batch_add_up_to_the_whole(shop: SequenceShop) -> None:
     torch.testing.assert_close(first + second, whole, rtol=1e-4, atol=1e-4)
 
 
-def test_a_saved_network_ranks_as_the_one_that_was_trained(shop: SequenceShop) -> None:
-    settings = settings_of(shop, {"numbers": ["amount"], "contexts": ["channel"]})
+@pytest.mark.parametrize(("scores", "channels"), [("cosine", 8), ("product", 16)])
+def test_a_saved_network_ranks_as_the_one_that_was_trained(shop: SequenceShop, scores: str, channels: int) -> None:
+    settings = settings_of(shop, {"numbers": ["amount"], "contexts": ["channel"], "scores": scores}, channels=channels)
     trainer, outcome, _ = train(settings, shop)
     save_model(shop.lake, "sequences", outcome)
     content = shop.lake.read_bytes("_models/sequences/model.pt")
@@ -126,6 +129,7 @@ def test_a_saved_network_ranks_as_the_one_that_was_trained(shop: SequenceShop) -
     [
         ({"causal": False}, {"objective": "sasrec"}, "asks at many positions"),
         ({"heads": 3}, {}, "does not divide model.hidden, 16"),
+        ({"scores": "product"}, {}, "has no towers: model.tower_channels is 8, and has to be model.hidden, 16"),
         ({"action_type": "chanel"}, {}, "no such column of 'purchases'"),
         ({"positive_types": ["web"]}, {}, "needs model.sequence.action_type"),
         ({"action_type": "channel", "positive_types": ["wob"]}, {}, "Did you mean 'web'"),
