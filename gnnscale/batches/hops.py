@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gnnscale.config import SamplingSettings
 from gnnscale.query import PredictiveQuery
@@ -56,6 +56,17 @@ def default_hops(
         hops.append({name: hop[name] for name in sorted(hop)})
         frontier = reached
     return tuple(hops)
+
+
+def filled_hops(hops: Sequence[Mapping[str, int]], manifest: GraphManifest) -> tuple[dict[str, int], ...]:
+    """Fan-outs no larger than what a row of a graph can fill, for samples of the latest: others hang on their slots.
+
+    Args:
+        hops: name of an edge type -> fan-out, one mapping a hop.
+        manifest: of the graph.
+    """
+    most = {own.name: max(1, manifest.edges(own).max_degree) for own in manifest.edge_types if own.reverse}
+    return tuple({name: min(fanout, most.get(name, fanout)) for name, fanout in hop.items()} for hop in hops)
 
 
 def is_hidden(path: Path, query: PredictiveQuery, manifest: GraphManifest) -> bool:

@@ -14,8 +14,7 @@ from gnnscale.cli.dry_run import say_dry_run
 if TYPE_CHECKING:
     from gnnscale.config import Settings
     from gnnscale.lake import StageRecord
-    from gnnscale.query.bound import Column
-    from gnnscale.schema import GraphSchema
+    from gnnscale.query import PredictiveQuery
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +89,7 @@ def run_query(options: argparse.Namespace) -> int:
             query = work.query
         if not has_graph:
             why = "holds no graph" if record is None else "has its graph built again"
-            _say_tables(query.graph, console, why, query.known_after)
+            _say_tables(query, console, why)
             if not (options.dry_run or options.explain):
                 pipeline.run_one("graph")
                 has_graph = True
@@ -133,10 +132,10 @@ def _settings(options: argparse.Namespace) -> tuple[Settings, dict[str, Any] | N
     return ask_settings(found, options.lake, options.text, *rest), record
 
 
-def _say_tables(graph: GraphSchema, console: Console, why: str, known_after: Column | float | None) -> None:
+def _say_tables(query: PredictiveQuery, console: Console, why: str) -> None:
     from gnnscale.config import possible_ends
-    from gnnscale.query.bound import Column
 
+    graph = query.graph
     console.print(f"the lake {why}; its tables are taken as:", highlight=False)
     for name, table in graph.tables.items():
         key = f"key {table.primary_key}" if table.primary_key else "no key"
@@ -150,7 +149,7 @@ def _say_tables(graph: GraphSchema, console: Console, why: str, known_after: Col
         if parts:
             console.print(f"    {', '.join(parts)}", highlight=False, markup=False, soft_wrap=True)
         for column in possible_ends(table):
-            if isinstance(known_after, Column) and (known_after.table, known_after.name) == (name, column):
+            if str(query.known_after) == f"{name}.{column}":
                 # When an answer is known need not be the end of its row.
                 continue
             hint = f"do rows end at {column}? tables.{name}.end_time={column} says so"

@@ -50,7 +50,7 @@ def changed_keys(settings: Settings) -> dict[str, Any]:
     return _changed(settings, NETWORK_KEYS)
 
 
-def ignored_keys(settings: Settings, network: Any, aside: Mapping[str, Sequence[Any]] | None = None) -> tuple[str, ...]:
+def ignored_keys(settings: Settings, network: Any, aside: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
     """Keys that are not at their default, and that a network has no use for: unlike others it need not refuse them.
 
     Args:
@@ -58,8 +58,7 @@ def ignored_keys(settings: Settings, network: Any, aside: Mapping[str, Sequence[
         network: what is trained.
         aside: key -> values that are nobody's wish, as those that a run mode sets.
     """
-    known = aside or {}
-    return tuple(key for key, value in _changed(settings, network.ignores).items() if value not in known.get(key, ()))
+    return tuple(key for key, value in _changed(settings, network.ignores).items() if value not in aside.get(key, ()))
 
 
 def _changed(settings: Settings, keys: Sequence[str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 from .console import Bar as Bar
 from .console import configure_logging as configure_logging
+from .console import is_no_line_of_py4j as is_no_line_of_py4j
 from .console import progress_bar as progress_bar
 from .console import shown_logging as shown_logging
 from .kept_store import kept_store as kept_store

@@ -64,16 +64,16 @@ def make_handler(console: Console) -> logging.Handler:
     if console.is_terminal:
         shown = RichHandler(console=console, show_path=False, show_level=False, log_time_format="%H:%M:%S")
         shown.setFormatter(_MaskingFormatter("%(message)s"))
-        shown.addFilter(_is_shown)
+        shown.addFilter(is_no_line_of_py4j)
         return shown
     # Below the cell of a notebook, what goes to standard error looks like a fault.
     handler = logging.StreamHandler(sys.stdout if console.is_jupyter else console.file)
     handler.setFormatter(_MaskingFormatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    handler.addFilter(_is_shown)
+    handler.addFilter(is_no_line_of_py4j)
     return handler
 
 
-def _is_shown(record: logging.LogRecord) -> bool:
+def is_no_line_of_py4j(record: logging.LogRecord) -> bool:
     """Whether a line is for a person: py4j's, on the root logger too, have the whole of Java's beside the error."""
     return f"{os.sep}py4j{os.sep}" not in record.pathname
 

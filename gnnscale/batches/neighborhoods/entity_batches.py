@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gnnscale.batches.batch_source import Batch
 from gnnscale.batches.examples.entity_examples import EntityExamples
-from gnnscale.batches.hops import default_hops, is_hidden
+from gnnscale.batches.hops import default_hops, filled_hops, is_hidden
 from gnnscale.batches.neighborhoods.window_sums import FlatHop, WindowSums
 from gnnscale.batches.rows import HiddenColumns, RowFeatures, Tensors, gather_rows
 from gnnscale.config import SamplingSettings
@@ -140,7 +140,10 @@ class EntityBatchBuilder:
         self.query = query
         table = query.entity.name
         self._ordered = sampling.strategy == "last"
-        hops = sampling.entity_hops or self._default_hops()
+        hops = sampling.entity_hops
+        if not hops:
+            hops = default_hops(query.graph, table, hidden_tables=query.hidden_tables)
+            hops = filled_hops(hops, store.manifest) if self._ordered else hops
         limits: dict[str, Any] = {"cap": sampling.cap, "threads": sampling.threads}
         self._sampler = NeighborSampler(store, hops, sampling.neighbors, seed, table=table, **limits)
         self._derived = {relation.link for relation in store.manifest.relations}
@@ -181,24 +184,13 @@ class EntityBatchBuilder:
             edges=edges,
         )
 
-    def _default_hops(self) -> tuple[dict[str, int], ...]:
-        """Those that follow every link; where the latest count, no slots beyond what a row of this graph can fill."""
-        hops = default_hops(self.query.graph, self.query.entity.name, hidden_tables=self.query.hidden_tables)
-        if not self._ordered:
-            # Draws hang on the place of a slot.
-            return hops
-        types = {edge_type.name: edge_type for edge_type in self.store.manifest.edge_types if edge_type.reverse}
-        most = {name: max(1, self.store.manifest.edges(own).max_degree) for name, own in types.items()}
-        return tuple({name: min(fanout, most.get(name, fanout)) for name, fanout in hop.items()} for hop in hops)
-
     def _sample(self, examples: EntityExamples, epoch: int) -> tuple[dict[Path, FlatHop], int]:
         """The slots that hold a node, by path, and the edges that were sampled."""
         step = max(1, MOST_SLOTS // self._sampler.slots)
         parts, edges = [], 0
         for start in range(0, len(examples), step):
-            block = self._sampler.sample(
-                examples.entities[start : start + step], examples.anchors[start : start + step], epoch
-            )
+            turn = slice(start, start + step)
+            block = self._sampler.sample(examples.entities[turn], examples.anchors[turn], epoch)
             edges += block.edges()
             # Dense position -> index among the slots that hold a node.
             indices: dict[Path, NDArray[np.int64]] = {(): np.arange(len(block.seeds))}
@@ -219,7 +211,7 @@ class EntityBatchBuilder:
                 shifted.append(replace(hop, parent=hop.parent + parents))
                 parents += len(part[before].parent) if before else seeds
             joined[path] = FlatHop(
-                *(np.concatenate([getattr(hop, own.name) for hop in shifted]) for own in fields(FlatHop))
+                *(np.concatenate([getattr(h, own.name) for h in shifted]) for own in fields(FlatHop))
             )
         return joined
 

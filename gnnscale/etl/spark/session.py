@@ -29,6 +29,7 @@ from gnnscale.etl.spark.connect import (
 from gnnscale.etl.spark.delta_source import DeltaDataSource, has_jvm_delta
 from gnnscale.etl.spark.java import choose_java
 from gnnscale.schema import LostProcessError, is_secret_name
+from gnnscale.tracking import is_no_line_of_py4j
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +43,6 @@ atexit.register(_FOLDER.close)
 
 _REMOTE: list[SparkSession] = []
 """The session of Spark Connect that this process has opened."""
-
-
-def _is_no_line_of_py4j(record: logging.LogRecord) -> bool:
-    return f"{os.sep}py4j{os.sep}" not in record.pathname
 
 
 def open_session(settings: SparkSettings, app: str = "gnnscale", heap_mib: int = 0) -> SparkSession:
@@ -66,7 +63,7 @@ def open_session(settings: SparkSettings, app: str = "gnnscale", heap_mib: int =
     # What it has to tell is in the errors that it raises, and its log lines hold the whole of Java's.
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
     # Some of them it writes by no logger of its own.
-    logging.getLogger().addFilter(_is_no_line_of_py4j)
+    logging.getLogger().addFilter(is_no_line_of_py4j)
     # PySpark warns of every pandas 3; nothing here converts through pandas.
     warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
     if address := remote_address(settings.master):
