@@ -2,6 +2,10 @@ from .batch_source import AnywhereSource as AnywhereSource
 from .batch_source import Batch as Batch
 from .batch_source import BatchSource as BatchSource
 from .batch_source import LinkBatchSource as LinkBatchSource
+from .bipartite.bipartite_block import BipartiteBlock as BipartiteBlock
+from .bipartite.bipartite_block import BipartiteBuilder as BipartiteBuilder
+from .bipartite.bipartite_sides import BipartiteSides as BipartiteSides
+from .bipartite.bipartite_source import BipartiteSource as BipartiteSource
 from .blocks.block_loader import BlockLoader as BlockLoader
 from .blocks.category_codes import Categories as Categories
 from .blocks.category_codes import CategoryCodes as CategoryCodes
@@ -37,6 +41,7 @@ from .examples.link_examples import read_examples as read_examples
 from .examples.link_examples import read_labels as read_labels
 from .examples.order import rank_slice as rank_slice
 from .examples.positives import draw_positives as draw_positives
+from .examples.root_edges import pair_examples as pair_examples
 from .examples.root_edges import root_edges as root_edges
 from .examples.split_examples import SplitExamples as SplitExamples
 from .examples.split_examples import split_answers as split_answers

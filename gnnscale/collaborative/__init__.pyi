@@ -3,6 +3,7 @@ from .interactions import MOST_ITEMS as MOST_ITEMS
 from .interactions import Events as Events
 from .interactions import Interactions as Interactions
 from .interactions import Scores as Scores
+from .propagation import BipartiteGraph as BipartiteGraph
 from .ranking import evaluate_scorer as evaluate_scorer
 from .ranking import explored as explored
 from .ranking import item_sets as item_sets
@@ -18,6 +19,7 @@ from .recommenders.item_weights import item_knn_weights as item_knn_weights
 from .shop_log import ShopLogSettings as ShopLogSettings
 from .shop_log import write_shop_log as write_shop_log
 from .sparse_kernels import best_items as best_items
+from .spectral_start import spectral_vectors as spectral_vectors
 from .tuning import TunedMethod as TunedMethod
 from .tuning import answer_of as answer_of
 from .tuning import compare_methods as compare_methods

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -17,15 +18,22 @@ class BipartiteGraph:
     Args:
         seen: weights of the pairs, R, CSR ``[n_users, n_items]``.
         device: where products are made.
+        degrees: of users and of items, ``[n_users]`` and ``[n_items]``; default: their weights in R.
 
     Attributes:
         shape: numbers of users and items.
     """
 
-    def __init__(self, seen: scipy.sparse.csr_matrix, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        seen: scipy.sparse.csr_matrix,
+        device: torch.device | str = "cpu",
+        degrees: tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]] | None = None,
+    ) -> None:
         self.shape = (int(seen.shape[0]), int(seen.shape[1]))
-        users = np.maximum(np.asarray(seen.sum(axis=1)).ravel(), 1e-12) ** -0.5
-        items = np.maximum(np.asarray(seen.sum(axis=0)).ravel(), 1e-12) ** -0.5
+        if degrees is None:
+            degrees = np.asarray(seen.sum(axis=1)).ravel(), np.asarray(seen.sum(axis=0)).ravel()
+        users, items = (np.maximum(degree, 1e-12) ** -0.5 for degree in degrees)
         leveled = scipy.sparse.diags(users) @ seen @ scipy.sparse.diags(items)
         whole = scipy.sparse.bmat([[None, leveled], [leveled.T, None]], format="csr", dtype=np.float32)
         indptr, indices, data = (torch.from_numpy(part) for part in (whole.indptr, whole.indices, whole.data))

@@ -15,6 +15,7 @@ NETWORK_KEYS = (
     "model.convolution",
     "model.sequence",
     "model.pinsage",
+    "model.lightgcn",
     "model.entity_start",
     "model.target_hidden",
     "model.temperature",

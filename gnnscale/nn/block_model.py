@@ -61,11 +61,11 @@ class BlockTowers(nn.Module):
 
     Attributes:
         learned: which targets training examples name, bool ``[targets]``; embeddings of the others count as zero.
-        of_targets: names of what has a row for each target.
+        by_node: names of what has a row for each node, here each target.
     """
 
     learned: Tensor
-    of_targets = ("learned", "own.weight")
+    by_node = ("learned", "own.weight")
 
     def __init__(
         self,

@@ -43,12 +43,14 @@ class Neighborhoods:
         strategy: which, where there are more.
         seed: of the choice.
         cap: only the latest so many edges of a node are candidates; None for all.
+        epoch: of the choice.
     """
 
     fanouts: Mapping[str, int] = field(default_factory=dict)
     strategy: Strategy = "last"
     seed: int = 0
     cap: int | None = None
+    epoch: int = 0
 
     def count(
         self, store: GraphStore, edge_type: EdgeType, nodes: NDArray[np.int64], anchor: np.int32
@@ -66,7 +68,7 @@ class Neighborhoods:
         anchors = np.full(len(nodes), anchor)
         found = np.empty((len(nodes), 1, fanout), np.int32)
         stamps = np.empty_like(found)
-        keys = example_keys(hop_key(self.seed, 0, (edge_type,)), default_examples(nodes, anchors))
+        keys = example_keys(hop_key(self.seed, self.epoch, (edge_type,)), default_examples(nodes, anchors))
         frontier = nodes.astype(np.int32)[:, None]
         rule = Rule(self.strategy, self.cap)
         find_backend("numba").fill_neighbors(store.adjacency(edge_type), frontier, anchors, keys, rule, found, stamps)

@@ -146,7 +146,7 @@ def _knowledge(saved: dict[str, Any], settings: Settings) -> NodeKnowledge:
 
 def _fill(model: nn.Module, saved: dict[str, Any], settings: Settings) -> None:
     try:
-        model.load_state_dict(_with_new_targets(model, saved["weights"]))
+        model.load_state_dict(_with_new_nodes(model, saved["weights"]))
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise LakeError(
@@ -155,11 +155,11 @@ def _fill(model: nn.Module, saved: dict[str, Any], settings: Settings) -> None:
         ) from None
 
 
-def _with_new_targets(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights with rows for targets that came after the training: nothing is learned of them but by their columns."""
+def _with_new_nodes(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights with rows for nodes that came after the training, of which nothing is learned but by what they say."""
     weights, wanted = dict(weights), model.state_dict()
     for path, module in model.named_modules():
-        for name in getattr(module, "of_targets", ()):
+        for name in getattr(module, "by_node", ()):
             full = f"{path}.{name}".lstrip(".")
             if full in weights and full in wanted and weights[full].shape[1:] == wanted[full].shape[1:]:
                 more = max(0, len(wanted[full]) - len(weights[full]))

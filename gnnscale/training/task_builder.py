@@ -137,7 +137,7 @@ def _link_parts(network: LinkNetwork, lake: Lake, device: torch.device | None) -
     kind, options = choose_loss(settings.training.loss, fits, what, query.task_type.losses)
     loss = kind(options, settings.training.rank_depth)
     name, origin = settings.query.name, store.manifest.origin
-    examples = split_links(network.labels(lake), name, origin, named=loss.one_positive)
+    examples = network.learned_examples(split_links(network.labels(lake), name, origin, named=loss.one_positive))
     if (roots := settings.sampling.roots) is not None:
         window = query.aggregate.window or WINDOW
         examples = root_edges(examples, roots, EntityEvents.read(store, query), window, origin)

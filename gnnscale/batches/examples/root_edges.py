@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,18 +37,32 @@ def root_edges(
     whole = examples.examples
     trained, shown = whole.take(examples.training), whole.take(examples.validation)
     each = np.repeat(np.arange(len(trained)), np.diff(trained.indptr))
-    pairs = len(each)
-    split = Examples(
-        np.concatenate([trained.entities[each], shown.entities]),
-        np.concatenate([trained.anchors[each], shown.anchors]),
-        np.concatenate([np.arange(pairs), pairs + shown.indptr]),
-        np.concatenate([trained.targets, shown.targets]),
-    )
+    split = pair_examples(trained.entities[each], trained.anchors[each], trained.targets, shown)
     kept = are_roots(trained, rule, events, window, origin)
     if not kept.any():
         bounds = ", ".join(f"{name} {value}" for name, value in rule.model_dump().items() if value is not None)
-        raise DataError(f"none of {pairs:,} training pairs is a root by sampling.roots ({bounds})")
-    return SplitExamples(split, np.flatnonzero(kept), pairs + np.arange(len(shown)), np.arange(pairs))
+        raise DataError(f"none of {len(each):,} training pairs is a root by sampling.roots ({bounds})")
+    return replace(split, training=np.flatnonzero(kept))
+
+
+def pair_examples(
+    entities: NDArray[np.int64], anchors: NDArray[np.int32], targets: NDArray[np.int64], shown: Examples
+) -> SplitExamples[Examples]:
+    """Pairs of an entity and a target to train on, and after them examples that choose the weights.
+
+    Args:
+        entities, targets: of the pairs, node ids ``[pairs]``; none of these targets is a negative of its entity.
+        anchors: of the pairs, seconds after the graph's origin ``[pairs]``.
+        shown: examples of the validation split.
+    """
+    pairs = len(entities)
+    split = Examples(
+        np.concatenate([entities, shown.entities]),
+        np.concatenate([anchors, shown.anchors]),
+        np.concatenate([np.arange(pairs), pairs + shown.indptr]),
+        np.concatenate([targets, shown.targets]),
+    )
+    return SplitExamples(split, np.arange(pairs), pairs + np.arange(len(shown)), np.arange(pairs))
 
 
 def are_roots(

@@ -19,7 +19,7 @@ from gnnscale.collaborative.interactions import Scores
 from gnnscale.collaborative.pair_losses import LOSSES, LossOptions, PairBatch
 from gnnscale.collaborative.propagation import BipartiteGraph
 from gnnscale.collaborative.recommender import Recommender
-from gnnscale.collaborative.recommenders.low_pass import right_vectors
+from gnnscale.collaborative.spectral_start import spectral_vectors
 from gnnscale.config import Positive, Section
 from gnnscale.nn import repeatable_sums
 from gnnscale.schema import RECOMMENDERS
@@ -122,14 +122,10 @@ class LightGCN(Recommender):
         drawn = SCALE * torch.randn(sum(self.seen.shape), options.dims, generator=generator)
         if options.start == "random":
             return drawn
-        users, items = (np.maximum(np.asarray(self.seen.sum(axis)).ravel(), 1e-12) ** -0.5 for axis in (1, 0))
-        leveled = self.seen.multiply(users[:, None]).multiply(items[None, :]).tocsr().astype(np.float32)
-        dims = min(options.dims, min(leveled.shape))
-        right = right_vectors(leveled, dims, 3, self.seed)
-        both = torch.from_numpy(np.concatenate([np.asarray(leveled @ right, np.float32), right]))
         # As long as what would be drawn, so that one learning rate fits both.
+        found = spectral_vectors(self.seen, options.dims, self.seed, SCALE)
         drawn *= 0.1
-        drawn[:, :dims] += both * (SCALE * np.sqrt(len(both) * dims) / float(both.norm()))
+        drawn[:, : found.shape[1]] += torch.from_numpy(found)
         return drawn
 
     def _batches(self, epoch: int, device: str) -> Iterator[PairBatch]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from gnnscale.config.implementation import Implementation, check_implementation
+from gnnscale.config.sections.lightgcn import LightGCNSettings
 from gnnscale.config.sections.pinsage import PinSageSettings
 from gnnscale.config.sections.sampling import WalkSettings
 from gnnscale.config.sections.section import Positive, Probability, Section, Share
@@ -61,9 +62,10 @@ class ModelSettings(Section):
     Args:
         network: ``two_branch`` for links, ``neighborhood`` for node-level tasks, ``blocks`` for convolutions on sampled
             blocks of fixed shape, for both, ``sequence`` for links by an entity's actions in their order, ``pinsage``
-            for rows of one table that are ranked for each other, by what random walks reach from them, ``trees`` for
-            boosted trees on point-in-time features, for both, or another that is registered; ``auto`` is the first or
-            the second.
+            for rows of one table that are ranked for each other, by what random walks reach from them, ``lightgcn`` for
+            links by vectors of entities and targets that are smoothed over the graph of both, ``trees`` for boosted
+            trees on point-in-time features, for both, or another that is registered; ``auto`` is the first or the
+            second.
         convolution: of blocks: GraphSAGE with ``mean``, ``sum`` or ``max`` of the neighbors, ``attention`` over them,
             ``importance`` pooling by their weights, or another that is registered; by name, or as a mapping of ``name``
             and options such as ``heads``. ``auto`` is importance pooling on walks, and the mean on fan-outs.
@@ -81,9 +83,9 @@ class ModelSettings(Section):
             an entity has had by the anchor, weighed by its events.
         target_hidden: of links on blocks: width of a layer between a target's columns and its vector; default: none,
             vectors are sums over columns.
-        temperature: of links on blocks: scores are cosines divided by it; default: inner products. Of ``pinsage``
-            scores are cosines in any case, and training divides them by it; default: 1.
-        sharded_lookup_rows: targets from which on the embeddings of ``lookup`` are a sharded embedding,
+        temperature: of links on blocks and of ``lightgcn``: scores are cosines divided by it; default: inner products.
+            Of ``pinsage`` scores are cosines in any case, and training divides them by it; default: 1.
+        sharded_lookup_rows: targets (of ``lightgcn`` entities, too) from which on embeddings are a sharded embedding,
             rows divided among the workers; a step then costs what it looks up, optimized by row-wise Adagrad.
         blend: ``auto`` answers with network and baselines together, by weights found on the validation examples;
             ``off`` with the network alone. Both are evaluated.
@@ -93,6 +95,7 @@ class ModelSettings(Section):
             what a target that nobody has had would not have. Default: the fan-out of ``sampling.target_hops``.
         sequence: what ``model.network: sequence`` reads, and its transformer.
         pinsage: of ``model.network: pinsage``.
+        lightgcn: of ``model.network: lightgcn``.
         trees: of boosted trees.
     """
 
@@ -115,6 +118,7 @@ class ModelSettings(Section):
     max_target_neighbors: Annotated[int, Field(ge=0)] | None = None
     sequence: SequenceSettings = SequenceSettings()
     pinsage: PinSageSettings = PinSageSettings()
+    lightgcn: LightGCNSettings = LightGCNSettings()
     trees: TreesSettings = TreesSettings()
     blend: Literal["auto", "off"] = "auto"
 

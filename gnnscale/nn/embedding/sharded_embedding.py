@@ -144,6 +144,26 @@ class ShardedEmbedding(nn.Module):
         return vectors[inverse].reshape(*nodes.shape, self.channels)
 
     @torch.no_grad()
+    def start_from(self, values: Tensor | None) -> None:
+        """Take this process's rows of a table that rank 0 has; all have to take part.
+
+        Args:
+            values: ``[rows, channels]`` on rank 0; of no use elsewhere.
+        """
+        group = self.group
+        for start in range(0, self.rows, PIECE):
+            numbers = torch.arange(start, min(start + PIECE, self.rows), device=group.device)
+            if group.rank == 0:
+                assert values is not None
+                piece = values[start : start + PIECE].to(group.device).contiguous()
+            else:
+                piece = self.table.new_empty(len(numbers), self.channels)
+            if group.workers > 1:
+                dist.broadcast(piece, 0)
+            own = numbers % group.workers == group.rank
+            self.table[numbers[own] // group.workers] = piece[own]
+
+    @torch.no_grad()
     def update(self, rate: float) -> None:
         """Take one step with the gradients of all look-ups since the last one, averaged over processes.
 

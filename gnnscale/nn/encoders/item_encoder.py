@@ -46,11 +46,11 @@ class ItemEncoder(nn.Module):
     Attributes:
         channels: of a pair vector.
         learned: which targets training examples name, bool ``[targets]``.
-        of_targets: names of what has a row for each target.
+        by_node: names of what has a row for each node, here each target.
     """
 
     learned: Tensor
-    of_targets = ("learned", "pair_identity.weight", "tower_identity.weight")
+    by_node = ("learned", "pair_identity.weight", "tower_identity.weight")
 
     def __init__(
         self,

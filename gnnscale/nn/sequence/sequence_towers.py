@@ -57,12 +57,12 @@ class SequenceTowers(nn.Module):
 
     Attributes:
         learned: which targets training examples name, bool ``[targets]``; embeddings of the others count as zero.
-        of_targets: names of what has a row for each target.
+        by_node: names of what has a row for each node, here each target.
     """
 
     learned: Tensor
     log_temperature: Tensor
-    of_targets = ("learned", "own.weight", "share.share")
+    by_node = ("learned", "own.weight", "share.share")
 
     def __init__(
         self,

@@ -123,6 +123,14 @@ class LinkNetwork(Network, ABC):
     layered_sides: ClassVar[tuple[str, ...]] = ("entities",)
     """Whose vectors are computed layer by layer where ``embedding.method`` is ``layerwise``."""
 
+    def learned_examples(self, examples: SplitExamples[Examples]) -> SplitExamples[Examples]:
+        """What the network learns from, and what chooses its weights: here, the query's own examples.
+
+        Args:
+            examples: as they were labelled.
+        """
+        return examples
+
     @abstractmethod
     def link_source(self, lake: Lake, examples: SplitExamples[Examples], device: torch.device | None) -> Any:
         """Source of batches, a :class:`gnnscale.batches.LinkBatchSource`.

@@ -1,0 +1,1 @@
+"""Entities and targets as the two sides of one graph, sampled around both."""
