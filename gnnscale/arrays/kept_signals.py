@@ -6,21 +6,33 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 KEPT = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
 def kept_signals() -> Iterator[None]:
-    """Put back what SIGINT and SIGTERM did before the block; elsewhere than in the main thread nothing can be set."""
+    """Have SIGINT and SIGTERM do what they did before the block, in it and after it.
+
+    A library's own handler is not set at all: such a call takes seconds after it has set one, and a signal that came
+    then would end the process in the library's way. Elsewhere than in the main thread nothing can be set.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in KEPT}
+    real = signal.signal
+
+    def keep(number: int, handler: Any) -> Any:
+        return signal.getsignal(number) if number in KEPT else real(number, handler)
+
+    signal.signal = keep  # type: ignore[assignment]
     try:
         yield
     finally:
+        signal.signal = real
         for number, handler in before.items():
-            # While a signal is acted on, the handler has made later ones do nothing.
+            # What is not set by Python comes another way. While a signal is acted on, later ones do nothing.
             if handler is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, handler)
+                real(number, handler)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from signal import signal as set_handler
 from types import FrameType
 from typing import Any, Final
 
@@ -56,6 +57,32 @@ class Interruption(KeyboardInterrupt):
         return f"{WORDS[self.number]}: tables that were committed stay; run again to go on"
 
 
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Have a SIGINT or SIGTERM end the process at once, with its line and status: for as long as nothing is at work
+    that has to end in order, as while modules are loaded."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: set_handler(number, _end_at_once) for number in WORDS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is _end_at_once:
+                set_handler(number, handler)
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    for each in WORDS:
+        set_handler(each, signal.SIG_IGN)
+    interruption = Interruption(number)
+    end_children()
+    with suppress(OSError):
+        os.write(2, f"{interruption.line}\n".encode())
+    os._exit(interruption.status)
+
+
 Cause = Callable[[], tuple[str, int] | None]
 """What a person is told, and the exit status, where something else than a person has interrupted the run."""
 
@@ -81,7 +108,7 @@ def interruptible(cause: Cause = lambda: None) -> Iterator[None]:
     threading.Thread(target=_kill_after, args=(heard, cause), daemon=True).start()
     adopt_orphans()
     for number in WORDS:
-        signal.signal(number, _raise_once)
+        set_handler(number, _raise_once)
     shown, sys.unraisablehook = sys.unraisablehook, _raise_again(sys.unraisablehook)
     ends = False
     try:
@@ -90,14 +117,14 @@ def interruptible(cause: Cause = lambda: None) -> Iterator[None]:
         # What ends the process now is not to be interrupted again, and is watched to its end.
         ends = True
         for number in WORDS:
-            signal.signal(number, signal.SIG_IGN)
+            set_handler(number, signal.SIG_IGN)
         raise
     finally:
         sys.unraisablehook = shown
         if not ends:
             signal.set_wakeup_fd(wakeup)
             for number, handler in before.items():
-                signal.signal(number, handler)
+                set_handler(number, handler)
             # Its thread reads the end of the stream, and ends.
             told.close()
 
@@ -112,7 +139,7 @@ def as_interruption(error: KeyboardInterrupt) -> Interruption:
 def _raise_once(number: int, frame: FrameType | None) -> None:
     _HEARD.append(number)
     for each in WORDS:
-        signal.signal(each, signal.SIG_IGN)
+        set_handler(each, signal.SIG_IGN)
     raise Interruption(number)
 
 
@@ -128,7 +155,7 @@ def _raise_again(shown: Callable[[Any], object]) -> Callable[[Any], None]:
         if not isinstance(error, Interruption):
             shown(unraisable)
             return
-        signal.signal(error.number, _raise_once)
+        set_handler(error.number, _raise_once)
         # Not from here, where it would be dropped again.
         threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), error.number)).start()
 

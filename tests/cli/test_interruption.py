@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from gnnscale.arrays.kept_signals import KEPT, kept_signals
 from gnnscale.cli.interruption import SECONDS
 from tests.cluster import ROOT
 
 PROGRAM = """
 import argparse, os, signal, subprocess, sys, time
-from gnnscale.cli import main as cli
+from gnnscale.cli import command_line, main as cli
 
 def work(options):
     # One that hears of nothing, with a child of its own, and one that nobody is the parent of.
@@ -28,7 +29,7 @@ class Parser:
     def parse_known_args(self, arguments):
         return argparse.Namespace(handle=work, overrides=[]), []
 
-cli.build_parser = Parser
+command_line.build_parser = Parser
 sys.exit(cli.main([]))
 """
 
@@ -91,3 +92,53 @@ def test_what_python_drops_in_a_finalizer_comes_again(tmp_path: Path) -> None:
 def test_what_does_not_end_in_order_is_killed(tmp_path: Path, work: str, before: str) -> None:
     found, said, _ = interrupted(tmp_path, signal.SIGTERM, 1, work, before)
     assert found == 143 and said == "terminated: tables that were committed stay; run again to go on\n"
+
+
+LOADS = """
+import builtins, sys, time
+real = builtins.__import__
+
+def load(name, *rest):
+    if name == "{name}":
+        print("ready", flush=True)
+        time.sleep(60)
+    return real(name, *rest)
+
+builtins.__import__ = load
+from gnnscale.cli.main import main
+sys.exit(main(["run", "interactions"]))
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("name", ["argparse", "gnnscale.pipeline"])
+def test_a_signal_while_modules_are_loaded_ends_it_in_a_line(number: int, status: int, name: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOADS.format(name=name)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    word = "interrupted" if status == 130 else "terminated"
+    assert (process.returncode, said) == (status, f"{word}: tables that were committed stay; run again to go on\n")
+
+
+def test_libraries_set_no_handlers_where_they_are_kept() -> None:
+    def of_a_library(number: int, frame: object) -> None:
+        sys.exit(number)
+
+    before = [signal.getsignal(number) for number in KEPT]
+    usual = signal.getsignal(signal.SIGUSR1)
+    with kept_signals():
+        for number in (*KEPT, signal.SIGUSR1):
+            signal.signal(number, of_a_library)
+        assert [signal.getsignal(number) for number in KEPT] == before
+        assert signal.getsignal(signal.SIGUSR1) is of_a_library
+    signal.signal(signal.SIGUSR1, usual)
+    signal.signal(signal.SIGTERM, of_a_library)
+    assert signal.getsignal(signal.SIGTERM) is of_a_library
+    signal.signal(signal.SIGTERM, before[1])

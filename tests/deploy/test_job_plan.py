@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gnnscale.cli.main import build_parser, main
+from gnnscale.cli.command_line import build_parser
+from gnnscale.cli.main import main
 from gnnscale.config import load_settings
 from gnnscale.pipeline import job_plan, job_tasks, stage_help
 from gnnscale.pipeline.job_plan import ARGUMENTS, ENTRY_POINTS, ORDERS, PARAMETERS

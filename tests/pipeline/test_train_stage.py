@@ -30,7 +30,7 @@ from gnnscale.training import Trainer, build_task, model_path
 from gnnscale.training.throughput import THROUGHPUT
 from tests.conftest import Shop
 
-BLOCKS = {"network": "blocks", "sharded_lookup_rows": 10}
+SHARDED = {"sharded_lookup_rows": 10}
 TOLERANCE = 2e-4
 """As in ``tests/pipeline/test_workers``: gradients are summed in other parts."""
 
@@ -43,12 +43,13 @@ def own_ray() -> Iterator[None]:
 
 
 @pytest.mark.slow
-def test_two_workers_train_links_on_blocks_and_tell_how_fast(
-    shop: Shop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("network", ["blocks", "lightgcn"])
+def test_two_workers_train_links_and_tell_how_fast(
+    shop: Shop, tmp_path: Path, caplog: pytest.LogCaptureFixture, network: str
 ) -> None:
     shutil.copytree(shop.lake.uri, tmp_path / "lake")
     content = {**shop.content, "lake": {"uri": str(tmp_path / "lake")}}
-    content["model"] = content["model"] | BLOCKS
+    content["model"] = content["model"] | SHARDED | {"network": network}
     content["training"] = content["training"] | {"epochs": 2, "workers": 2, "negative_strategy": "in_batch"}
     settings, lake = build_settings(content), Lake(tmp_path / "lake")
     with caplog.at_level(logging.INFO, "gnnscale.progress"):
