@@ -24,10 +24,11 @@ def kept_signals() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in KEPT}
     real = signal.signal
 
-    def keep(number: int, handler: Any) -> Any:
-        return signal.getsignal(number) if number in KEPT else real(number, handler)
+    def keep(signalnum: int, handler: Any) -> Any:
+        own = threading.current_thread() is threading.main_thread() and signalnum in KEPT
+        return signal.getsignal(signalnum) if own else real(signalnum, handler)
 
-    signal.signal = keep  # type: ignore[assignment]
+    signal.signal = keep
     try:
         yield
     finally:

@@ -57,20 +57,12 @@ class Interruption(KeyboardInterrupt):
         return f"{WORDS[self.number]}: tables that were committed stay; run again to go on"
 
 
-@contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Have a SIGINT or SIGTERM end the process at once, with its line and status: for as long as nothing is at work
-    that has to end in order, as while modules are loaded."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: set_handler(number, _end_at_once) for number in WORDS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            if signal.getsignal(number) is _end_at_once:
-                set_handler(number, handler)
+def end_by_signals() -> None:
+    """Have a SIGINT or SIGTERM end this process at once, with its line and status: for a program of our own, whenever
+    nothing is at work that has to end in order, as while modules are loaded."""
+    if threading.current_thread() is threading.main_thread():
+        for number in WORDS:
+            set_handler(number, _end_at_once)
 
 
 def _end_at_once(number: int, frame: FrameType | None) -> None:
@@ -78,6 +70,8 @@ def _end_at_once(number: int, frame: FrameType | None) -> None:
         set_handler(each, signal.SIG_IGN)
     interruption = Interruption(number)
     end_children()
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
     with suppress(OSError):
         os.write(2, f"{interruption.line}\n".encode())
     os._exit(interruption.status)
@@ -124,7 +118,8 @@ def interruptible(cause: Cause = lambda: None) -> Iterator[None]:
         if not ends:
             signal.set_wakeup_fd(wakeup)
             for number, handler in before.items():
-                set_handler(number, handler)
+                if handler is not None:
+                    set_handler(number, handler)
             # Its thread reads the end of the stream, and ends.
             told.close()
 

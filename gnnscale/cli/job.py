@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
+from importlib.metadata import entry_points
 
+from gnnscale.cli.interruption import end_by_signals
 from gnnscale.cli.main import main
-from gnnscale.pipeline import stage_help
 
 
 def run_stage(name: str) -> None:
@@ -19,11 +20,13 @@ def run_stage(name: str) -> None:
     Raises:
         SystemExit: it has failed; a platform takes any exit for a failure, so that none is raised where all went well.
     """
+    end_by_signals()
     if status := main([name, *sys.argv[1:]]):
         raise SystemExit(status)
 
 
 def __getattr__(name: str) -> Callable[[], None]:
-    if name not in stage_help():
+    # Loading the stages themselves takes seconds.
+    if name not in entry_points(group="gnnscale.job").names:
         raise AttributeError(f"module 'gnnscale.cli.job' has no attribute '{name}'")
     return partial(run_stage, name)

@@ -11,12 +11,15 @@ from torch.nn import functional
 
 from gnnscale.batches import BipartiteBlock
 from gnnscale.nn.block_model import TowerVectors
-from gnnscale.nn.embedding.sharded_embedding import ShardedEmbedding
+from gnnscale.nn.embedding.sharded_embedding import ProcessGroup, ShardedEmbedding
 from gnnscale.nn.encoders.item_encoder import Lookup, plain_lookup
 from gnnscale.nn.segments import take_rows
 
 START = 0.1
 """Deviation of vectors before training."""
+
+DEMAND = 0.1
+"""What the logarithm of a target's degree adds to its scores before training."""
 
 
 class NodeVectors(nn.Module):
@@ -42,16 +45,19 @@ class NodeVectors(nn.Module):
         self.own = (lookup or plain_lookup)(name, rows, channels, START)
 
     @torch.no_grad()
-    def start_from(self, values: Tensor | None) -> None:
-        """Take vectors of all nodes to begin with; of processes that share the table all have to take part.
+    def start_from(self, values: Tensor | None, group: ProcessGroup) -> None:
+        """Take vectors of all nodes to begin with; all processes have to take part.
 
         Args:
-            values: ``[rows, channels]``; None on processes that get theirs from rank 0.
+            values: float32 ``[rows, channels]`` on rank 0; of no use elsewhere.
+            group: processes that train together.
         """
         if isinstance(self.own, ShardedEmbedding):
             self.own.start_from(values)
-        elif values is not None:
-            cast(Tensor, self.own.weight).copy_(values)
+            return
+        weight = cast(Tensor, self.own.weight)
+        for start, piece in group.spread(values, (weight.shape[0], weight.shape[1])):
+            weight[start : start + len(piece)] = piece.to(weight.device)
 
     def forward(self, nodes: Tensor) -> Tensor:
         """Vectors of some nodes, ``[nodes, channels]``."""
@@ -78,7 +84,7 @@ class LightGCNTowers(nn.Module):
         super().__init__()
         self.entities, self.targets, self.temperature = entities, targets, temperature
         self.log_factor = nn.Parameter(torch.zeros(1))
-        self.demand = nn.Parameter(torch.full((1,), START))
+        self.demand = nn.Parameter(torch.full((1,), DEMAND))
 
     def forward(self, block: BipartiteBlock) -> TowerVectors:
         """Vectors of a block's entities and of its targets; see :meth:`scored`."""

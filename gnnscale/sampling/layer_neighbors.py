@@ -44,6 +44,7 @@ class Neighborhoods:
         seed: of the choice.
         cap: only the latest so many edges of a node are candidates; None for all.
         epoch: of the choice.
+        ended: whether nodes that no longer hold at the anchor are found, too.
     """
 
     fanouts: Mapping[str, int] = field(default_factory=dict)
@@ -51,6 +52,7 @@ class Neighborhoods:
     seed: int = 0
     cap: int | None = None
     epoch: int = 0
+    ended: bool = False
 
     def count(
         self, store: GraphStore, edge_type: EdgeType, nodes: NDArray[np.int64], anchor: np.int32
@@ -72,7 +74,8 @@ class Neighborhoods:
         frontier = nodes.astype(np.int32)[:, None]
         rule = Rule(self.strategy, self.cap)
         find_backend("numba").fill_neighbors(store.adjacency(edge_type), frontier, anchors, keys, rule, found, stamps)
-        drop_ended(found, stamps, store.features(edge_type.target), anchors)
+        if not self.ended:
+            drop_ended(found, stamps, store.features(edge_type.target), anchors)
         return found[:, 0], None
 
 

@@ -10,7 +10,6 @@ import torch
 from gnnscale.batches import BipartiteBuilder, BipartiteSides, BipartiteSource, Examples
 from gnnscale.collaborative.propagation import BipartiteGraph
 from gnnscale.nn import LightGCNTowers, NodeVectors
-from gnnscale.sampling import Neighborhoods
 from gnnscale.schema import FeatureManifest, Link
 from gnnscale.store import GraphStore
 from gnnscale.training.networks.lightgcn import LightGCNPredictor, WholeGraphPredictor
@@ -44,9 +43,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     return SimpleNamespace(store=store, query=named, users=users, items=items, times=times, weights=weights)
 
 
-def sides_of(shop: SimpleNamespace, fanout: int = EVERY, weighted: bool = False, **rule) -> BipartiteSides:
-    weights = shop.weights if weighted else None
-    return BipartiteSides(shop.store, shop.query, Neighborhoods(strategy="uniform", **rule), fanout, weights)
+def sides_of(shop: SimpleNamespace, fanout: int = EVERY, weighted: bool = False) -> BipartiteSides:
+    return BipartiteSides(shop.store, shop.query, fanout, 0, shop.weights if weighted else None)
 
 
 def towers_of(temperature: float | None = None) -> LightGCNTowers:
@@ -138,14 +136,39 @@ def test_samples_stand_for_what_they_leave_out(shop: SimpleNamespace, weighted: 
     assert one.others.tolist() != few.of_targets(nodes, anchor, 1).others.tolist()
 
 
-def test_a_cap_leaves_the_latest(shop: SimpleNamespace) -> None:
-    sides, anchor = sides_of(shop, cap=4), 55 * DAY
-    found = sides.of_entities(np.arange(USERS), anchor)
-    assert found.counts.max() == 4 and (sides.entities.degrees(np.arange(USERS), anchor) <= 4).all()
-    user = int(np.argmax(np.bincount(shop.users)))
-    latest = np.flatnonzero((shop.users == user) & (shop.times <= anchor))[-4:]
-    place = slice(*np.concatenate([[0], np.cumsum(found.counts)])[user : user + 2])
-    assert sorted(found.others[place]) == sorted(item for item in shop.items[latest] if item >= 0)
+@pytest.mark.parametrize("ended", [False, True])
+def test_what_came_after_its_event_is_not_there_before_and_what_has_ended_has_been(tmp_path: Path, ended: bool) -> None:
+    """An edge holds from the later of its ends on: the two links of an event may begin at different times."""
+    times, users, items = np.array([1, 2, 3, 4], np.int32), np.array([0, 0, 0, 1]), np.array([0, 1, 2, 0])
+    later = np.array([1, 20, 3, 4], np.int32)
+    sizes = {"users": 2, "items": 3, "events": 4}
+    links = {("events", "user", "users"): (users, times), ("events", "item", "items"): (items, later)}
+    write_graph(tmp_path, sizes, links, {}, {"events": times}, {}, {})
+    if ended:
+        np.save(tmp_path / "nodes_events/valid_until.npy", np.array([5, 5, 50, 50], np.int32))
+    store = write_graph(tmp_path, sizes, links, {}, {"events": times}, {}, {})
+    assert (store.features("events").valid_until is not None) == ended
+    query = SimpleNamespace(
+        entity_link=Link("events", "user", "users"),
+        target_link=Link("events", "item", "items"),
+        target=SimpleNamespace(name="items"),
+    )
+    sides, anchor = BipartiteSides(store, query, EVERY), 10
+    found = sides.of_entities(np.arange(2), anchor)
+    assert found.counts.tolist() == [2, 1] and sorted(found.others[:2].tolist()) == [0, 2] and found.others[2] == 0
+    by_item = dict(zip(found.others[:2].tolist(), found.weights[:2].tolist(), strict=True))
+    assert by_item == pytest.approx({0: (3 * 2) ** -0.5, 2: 3**-0.5})
+    assert sides.matrix(anchor).toarray().tolist() == [[1, 0, 1], [1, 0, 0]]
+    assert sides.of_targets(np.arange(3), anchor).counts.tolist() == [2, 0, 1]
+    towers = LightGCNTowers(NodeVectors("entity", 2, DIMS), NodeVectors("target", 3, DIMS)).eval()
+    one, two = (
+        kind(towers, BipartiteBuilder(sides, 2), True, torch.device("cpu"))
+        for kind in (LightGCNPredictor, WholeGraphPredictor)
+    )
+    for at in (anchor, 30):
+        left, right = (p.encode_targets(p.target_batch(np.arange(3), at)) for p in (one, two))
+        np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-6)
+        assert np.abs(left[:, :-1]).max() < 1
 
 
 def test_a_block_has_every_node_once_and_no_more_than_is_read(shop: SimpleNamespace) -> None:

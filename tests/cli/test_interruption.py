@@ -106,7 +106,8 @@ def load(name, *rest):
 
 builtins.__import__ = load
 from gnnscale.cli.main import main
-sys.exit(main(["run", "interactions"]))
+sys.argv[1:] = ["run", "interactions"]
+sys.exit(main())
 """
 
 

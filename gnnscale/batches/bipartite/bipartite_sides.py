@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +37,8 @@ class BipartiteSide:
         store: of the graph.
         events: from a node of this side to its events.
         others: from an event to the node of the other side.
-        sampled: which events are followed, up to how many.
+        fanout: most events of a node that are drawn.
+        seed: of the draws.
         weights: of events, float32 ``[events]``; None where all weigh 1.
         sums: of the weights in the order of this side's edges, from 0 on, float64 ``[edges + 1]``; None without.
     """
@@ -45,7 +46,8 @@ class BipartiteSide:
     store: GraphStore
     events: EdgeType
     others: EdgeType
-    sampled: Neighborhoods
+    fanout: int
+    seed: int
     weights: NDArray[np.float32] | None = None
     sums: NDArray[np.float64] | None = None
 
@@ -55,29 +57,28 @@ class BipartiteSide:
         store: GraphStore,
         events: EdgeType,
         others: EdgeType,
-        sampled: Neighborhoods,
+        fanout: int,
+        seed: int,
         weights: NDArray[np.float32] | None,
     ) -> BipartiteSide:
         """A side with the sums that its degrees are read from."""
         if weights is None:
-            return cls(store, events, others, sampled)
+            return cls(store, events, others, fanout, seed)
         ordered = weights[np.asarray(store.adjacency(events).neighbors)]
         sums = np.concatenate([[0.0], np.cumsum(ordered, dtype=np.float64)])
-        return cls(store, events, others, sampled, weights, sums)
+        return cls(store, events, others, fanout, seed, weights, sums)
 
     def counts(self, nodes: NDArray[np.int64], anchor: int) -> NDArray[np.int64]:
-        """Events of some nodes that may be drawn at an anchor, int64 ``[nodes]``."""
-        return replace(self.sampled, fanouts={}).count(self.store, self.events, nodes, np.int32(anchor))
+        """Events of some nodes up to an anchor, int64 ``[nodes]``."""
+        return Neighborhoods().count(self.store, self.events, nodes, np.int32(anchor))
 
     def degrees(self, nodes: NDArray[np.int64], anchor: int) -> NDArray[np.float64]:
         """The weights of these events together, float64 ``[nodes]``."""
         counts = self.counts(nodes, anchor)
         if self.sums is None:
             return counts.astype(np.float64)
-        # Beyond a cap there are earlier ones.
-        until = Neighborhoods().count(self.store, self.events, nodes, np.int32(anchor))
-        ends = self.store.adjacency(self.events).indptr[nodes] + until
-        found: NDArray[np.float64] = self.sums[ends] - self.sums[ends - counts]
+        start = np.asarray(self.store.adjacency(self.events).indptr[nodes])
+        found: NDArray[np.float64] = self.sums[start + counts] - self.sums[start]
         return found
 
     def draw(
@@ -89,32 +90,43 @@ class BipartiteSide:
             Positions of the nodes, ascending, and nodes of the other side, int64 ``[entries]``; what each event weighs
             for those that were not drawn, too, float64 ``[entries]``.
         """
-        found, _ = replace(self.sampled, epoch=epoch).find(self.store, self.events, nodes, np.int32(anchor))
+        rule = Neighborhoods({self.events.name: self.fanout}, "uniform", self.seed, epoch=epoch, ended=True)
+        found, _ = rule.find(self.store, self.events, nodes, np.int32(anchor))
         row, column = np.nonzero(found >= 0)
         events = found[row, column].astype(np.int64)
         drawn = np.bincount(row, minlength=len(nodes))
         share = (self.counts(nodes, anchor) / np.maximum(drawn, 1))[row]
         if self.weights is not None:
             share = share * self.weights[events]
-        named = self.store.adjacency(self.others)
-        start = np.asarray(named.indptr[events])
-        kept = (np.asarray(named.indptr[events + 1]) > start) & (share > 0)
-        kept[kept] = named.times[start[kept]] <= anchor
-        return row[kept], np.asarray(named.neighbors)[start[kept]].astype(np.int64), share[kept]
+        named, others = self.named(events, anchor)
+        named &= share > 0
+        return row[named], others[named], share[named]
+
+    def named(self, events: NDArray[np.int64], anchor: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Which events name a node of the other side by an anchor, bool ``[events]``, and which one, int64
+        ``[events]``; 0 for the others."""
+        edges = self.store.adjacency(self.others)
+        start = np.asarray(edges.indptr[events])
+        named = np.asarray(edges.indptr[events + 1]) > start
+        named[named] = edges.times[start[named]] <= anchor
+        others = np.zeros(len(events), np.int64)
+        others[named] = edges.neighbors[start[named]]
+        return named, others
 
 
 class BipartiteSides:
     """Both sides of the graph, and the rows of its normalized adjacency.
 
-    An event of weight w is an entry ``w / sqrt(d e)``, d and e being the weights of all events of its ends up to the
-    anchor (LightGCN: He et al., 2020, equation 3). Where a node has more events than are followed, each that is drawn
-    stands for as many as there are for one: over uniform draws the mean is the row itself.
+    An event of weight w whose edges both hold at the anchor is an entry ``w / sqrt(d e)``, d and e being the weights of
+    all events of its ends by then (LightGCN: He et al., 2020, equation 3); one that has ended since has still been.
+    Where a node has more events than are drawn, each that is stands for as many as there are for one: over uniform
+    draws the mean is the row itself.
 
     Args:
         store: of the graph.
         query: bound query of links, which says what is an entity, an event and a target.
-        sampled: which events of a node are followed; its fan-outs are left out.
-        fanout: most events of a node that are followed.
+        fanout: most events of a node that are drawn.
+        seed: of the draws.
         weights: of events, float32 ``[events]``, 0 or more; None where all weigh 1.
     """
 
@@ -122,17 +134,18 @@ class BipartiteSides:
         self,
         store: GraphStore,
         query: PredictiveQuery,
-        sampled: Neighborhoods,
         fanout: int,
+        seed: int = 0,
         weights: NDArray[np.float32] | None = None,
     ) -> None:
         by_entity, by_target = (EdgeType(link, reverse=True) for link in (query.entity_link, query.target_link))
         of_entity, of_target = (EdgeType(link, reverse=False) for link in (query.entity_link, query.target_link))
         self.entities, self.targets = (
-            BipartiteSide.of(store, events, others, replace(sampled, fanouts={events.name: fanout}), weights)
+            BipartiteSide.of(store, events, others, fanout, seed, weights)
             for events, others in ((by_entity, of_target), (by_target, of_entity))
         )
         self._there = store.features(query.target.name)
+        self._kept: tuple[int, scipy.sparse.csr_matrix] | None = None
 
     def of_entities(self, nodes: NDArray[np.int64], anchor: int, epoch: int = 0) -> SampledEntries:
         """Rows of some entities, int64 ``[nodes]``, each once, at seconds after the graph's origin."""
@@ -143,17 +156,22 @@ class BipartiteSides:
         return _entries(self.targets, self.entities, nodes, anchor, epoch)
 
     def matrix(self, anchor: int) -> scipy.sparse.csr_matrix:
-        """Weights of all pairs up to an anchor, float32 CSR ``[entities, targets]``; no draw leaves any out."""
+        """Weights of all pairs at an anchor, float32 CSR ``[entities, targets]``; not to be changed: that of the latest
+        anchor is kept."""
+        if self._kept is None or self._kept[0] != anchor:
+            self._kept = anchor, self._matrix(anchor)
+        return self._kept[1]
+
+    def _matrix(self, anchor: int) -> scipy.sparse.csr_matrix:
         side = self.entities
-        events, named = side.store.adjacency(side.events), side.store.adjacency(side.others)
-        early = np.asarray(events.times) <= anchor
-        rows = np.repeat(np.arange(len(events.degrees)), events.degrees)[early]
-        numbers = np.asarray(events.neighbors)[early]
-        linked = named.degrees[numbers] > 0
-        rows, numbers = rows[linked], numbers[linked]
-        weights = np.ones(len(numbers), np.float32) if side.weights is None else side.weights[numbers]
-        others = np.asarray(named.neighbors)[named.indptr[numbers]]
-        shape = len(events.degrees), len(side.store.adjacency(self.targets.events).degrees)
+        edges = side.store.adjacency(side.events)
+        early = np.asarray(edges.times) <= anchor
+        rows = np.repeat(np.arange(len(edges.degrees)), edges.degrees)[early]
+        events = np.asarray(edges.neighbors)[early].astype(np.int64)
+        named, others = side.named(events, anchor)
+        rows, events, others = rows[named], events[named], others[named]
+        weights = np.ones(len(events), np.float32) if side.weights is None else side.weights[events]
+        shape = len(edges.degrees), len(side.store.adjacency(self.targets.events).degrees)
         found = scipy.sparse.csr_matrix((weights, (rows, others)), shape=shape)
         found.eliminate_zeros()
         return found

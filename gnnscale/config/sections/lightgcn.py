@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gnnscale.config.sections.section import Positive, Section
+from gnnscale.config.sections.section import Positive, Section, ValueText, Weight
 
 
 class LightGCNSettings(Section):
@@ -17,9 +17,9 @@ class LightGCNSettings(Section):
             the paper, ``targets`` for what came true of the query's training examples.
         layers: products with the graph; 0 is matrix factorization.
         dims: of a vector.
-        neighbors: most events of a node that a product of training reads: a sample of these where there are more.
+        neighbors: most events of a node that a product on samples reads: a uniform draw of them where there are more.
         answers: what products read where weights are judged and vectors are written: the ``whole`` graph, in the memory
-            of the device, or ``samples`` as training has them. While tables are sharded, it is samples.
+            of the device, or ``samples`` as training has them. Training on sharded tables judges by samples.
         start: vectors before training: ``spectral`` for the first singular vectors of the graph, which smoothing would
             leave in the end, ``random`` for drawn ones.
         event_weights: column of the events -> its value -> weight, 0 or more, of events with it; those with another
@@ -32,4 +32,4 @@ class LightGCNSettings(Section):
     neighbors: Positive = 16
     answers: Literal["whole", "samples"] = "whole"
     start: Literal["spectral", "random"] = "spectral"
-    event_weights: dict[str, dict[str, Annotated[float, Field(ge=0)]]] = Field(default_factory=dict)
+    event_weights: dict[str, dict[ValueText, Weight]] = Field(default_factory=dict)

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from gnnscale.config.sections.section import Positive, Section
+from gnnscale.config.sections.section import Positive, Section, ValueText, Weight
 from gnnscale.schema import AttributeRelation, EventRelation, Relation, TogetherRelation
-
-Weight = Annotated[float, Field(ge=0, lt=1e30)]
-
-
-def _as_text(value: Any) -> str:
-    # YAML reads 1 and true as what they look like; columns are compared as text.
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class EventRelationSettings(Section):
@@ -26,7 +19,7 @@ class EventRelationSettings(Section):
     source: str
     target: str
     weight_by: str | None = None
-    weights: dict[Annotated[str, BeforeValidator(_as_text)], Weight] = Field(default_factory=dict)
+    weights: dict[ValueText, Weight] = Field(default_factory=dict)
     default_weight: Weight = 0.0
     weight: str | None = None
     aggregate: Literal["pair", "none"] = "pair"

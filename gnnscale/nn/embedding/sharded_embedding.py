@@ -50,6 +50,26 @@ class ProcessGroup:
         dist.all_to_all_single(got, sent, sizes, counts.tolist())
         return list(got.split(sizes))
 
+    def spread(self, values: Tensor | None, shape: tuple[int, int]) -> Iterator[tuple[int, Tensor]]:
+        """Give every process what rank 0 has, in pieces; all have to take part, and to take all that is yielded.
+
+        Args:
+            values: float32 of the shape, on rank 0; of no use elsewhere.
+            shape: rows and channels.
+
+        Yields:
+            Number of the first row, and up to ``PIECE`` rows on the device.
+        """
+        rows, channels = shape
+        for start in range(0, rows, PIECE):
+            piece = torch.empty(min(PIECE, rows - start), channels, device=self.device)
+            if self.rank == 0:
+                assert values is not None
+                piece.copy_(values[start : start + PIECE])
+            if self.workers > 1:
+                dist.broadcast(piece, 0)
+            yield start, piece
+
     def collect(self, own: Tensor, counts: list[int]) -> Iterator[tuple[int, int, Tensor]]:
         """Bring the rows of every process to rank 0, in pieces, from memory of one host to memory of the other.
 
@@ -151,15 +171,8 @@ class ShardedEmbedding(nn.Module):
             values: ``[rows, channels]`` on rank 0; of no use elsewhere.
         """
         group = self.group
-        for start in range(0, self.rows, PIECE):
-            numbers = torch.arange(start, min(start + PIECE, self.rows), device=group.device)
-            if group.rank == 0:
-                assert values is not None
-                piece = values[start : start + PIECE].to(group.device).contiguous()
-            else:
-                piece = self.table.new_empty(len(numbers), self.channels)
-            if group.workers > 1:
-                dist.broadcast(piece, 0)
+        for start, piece in group.spread(values, (self.rows, self.channels)):
+            numbers = torch.arange(start, start + len(piece), device=group.device)
             own = numbers % group.workers == group.rank
             self.table[numbers[own] // group.workers] = piece[own]
 

@@ -66,21 +66,21 @@ def ray_on_spark(session: SparkSession | None = None) -> Iterator[str | None]:
     with (
         TemporaryDirectory(prefix="gs-", ignore_cleanup_errors=True) as folder,
         behind_token(guarded, _read_again),
-        kept_signals(),
     ):
         from ray.util.spark import MAX_NUM_WORKER_NODES, setup_ray_cluster, shutdown_ray_cluster
 
         # What Ray has to say of the size of executors is advice for other work than ours.
         logging.getLogger("ray.util.spark").setLevel(logging.ERROR)
         try:
-            address, _ = setup_ray_cluster(
-                max_worker_nodes=MAX_NUM_WORKER_NODES,
-                object_store_memory_worker_node=OBJECT_STORE_BYTES,
-                head_node_options={"disable_usage_stats": None, "include_dashboard": False},
-                worker_node_options={"disable_usage_stats": None},
-                ray_temp_root_dir=folder,
-                **_executor_size(session),
-            )
+            with kept_signals():
+                address, _ = setup_ray_cluster(
+                    max_worker_nodes=MAX_NUM_WORKER_NODES,
+                    object_store_memory_worker_node=OBJECT_STORE_BYTES,
+                    head_node_options={"disable_usage_stats": None, "include_dashboard": False},
+                    worker_node_options={"disable_usage_stats": None},
+                    ray_temp_root_dir=folder,
+                    **_executor_size(session),
+                )
         except RuntimeError as error:
             raise GnnscaleError(f"Ray does not start on Spark: {first_line(error.__cause__ or error)}") from error
         try:

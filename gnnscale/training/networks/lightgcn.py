@@ -25,17 +25,14 @@ from gnnscale.collaborative import BipartiteGraph, spectral_vectors
 from gnnscale.config import Settings
 from gnnscale.lake import Lake
 from gnnscale.nn import NOT_YET, LightGCNTowers, NodeVectors, ProcessGroup, TowerVectors, build_lookup, sharded_tables
+from gnnscale.nn.lightgcn import START
 from gnnscale.query import PredictiveQuery
-from gnnscale.sampling import Neighborhoods
 from gnnscale.schema import NETWORKS, ConfigError, DataError, nearest
 from gnnscale.store import GraphStore
 from gnnscale.training.networks.network import LinkNetwork
 from gnnscale.training.predictors.link_predictor import LinkPredictor, ScoredEntities
 
 NOBODY = np.zeros(0, np.int64)
-
-DEVIATION = 0.1
-"""Root mean square of the vectors that training starts from, spectral or drawn."""
 
 
 class LightGCNPredictor(LinkPredictor):
@@ -115,7 +112,7 @@ class WholeGraphPredictor(LightGCNPredictor):
 
 
 @NETWORKS.register("lightgcn")
-class LightGCN(LinkNetwork):
+class SampledLightGCN(LinkNetwork):
     """:class:`gnnscale.nn.LightGCNTowers` over the events of entities and targets."""
 
     samples_blocks = True
@@ -123,7 +120,7 @@ class LightGCN(LinkNetwork):
     uses: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "model.lightgcn": (),
         "model.temperature": (),
-        "sampling.strategy": ("last", "uniform"),
+        "sampling.strategy": ("uniform",),
         "sampling.roots": (),
         "training.source": ("memory",),
         "training.negative_strategy": (),
@@ -141,11 +138,16 @@ class LightGCN(LinkNetwork):
 
     @classmethod
     def check(cls, settings: Settings) -> None:
-        """Refuse roots where no example is one of the query's.
+        """Refuse roots where no example is one of the query's, and a cap: degrees are those of all events.
 
         Raises:
             ConfigError: naming them.
         """
+        if settings.sampling.cap is not None:
+            raise ConfigError(
+                "sampling.cap is not for model.network=lightgcn, whose samples stand for all events: leave it out, or "
+                "lower model.lightgcn.neighbors"
+            )
         if settings.sampling.roots is not None and settings.model.lightgcn.positives == "events":
             raise ConfigError("sampling.roots is for model.lightgcn.positives=targets, and not for events")
 
@@ -156,11 +158,9 @@ class LightGCN(LinkNetwork):
         Raises:
             ConfigError: weights are of a column or a value that the events don't have.
         """
-        settings = self.settings
-        sampling = settings.sampling
-        sampled = Neighborhoods(strategy=sampling.neighbors, seed=settings.seed, cap=sampling.cap)
-        weights = event_weights(settings.model.lightgcn.event_weights, self.store, self.query)
-        return BipartiteSides(self.store, self.query, sampled, settings.model.lightgcn.neighbors, weights)
+        own = self.settings.model.lightgcn
+        weights = event_weights(own.event_weights, self.store, self.query)
+        return BipartiteSides(self.store, self.query, own.neighbors, self.settings.seed, weights)
 
     @cached_property
     def builder(self) -> BipartiteBuilder:
@@ -224,19 +224,16 @@ class LightGCN(LinkNetwork):
             vectors.learned.copy_(torch.from_numpy(met))
         if settings.model.lightgcn.start == "random":
             return
-        found = None
-        if group.rank == 0:
-            found = self._spectral(anchor)
-        shift = len(model.entities.learned)
-        model.entities.start_from(None if found is None else found[:shift])
-        model.targets.start_from(None if found is None else found[shift:])
+        found, shift = self._spectral(anchor) if group.rank == 0 else None, len(model.entities.learned)
+        model.entities.start_from(None if found is None else found[:shift], group)
+        model.targets.start_from(None if found is None else found[shift:], group)
 
     def _spectral(self, anchor: int) -> Tensor:
         """Vectors of all entities and then all targets by the whole graph at an anchor, ``[nodes, dims]``."""
         own, seen = self.settings.model.lightgcn, self.sides.matrix(anchor)
-        drawn = torch.empty(sum(seen.shape), own.dims).normal_(std=0.1 * DEVIATION, generator=self._generator())
+        drawn = torch.empty(sum(seen.shape), own.dims).normal_(std=0.1 * START, generator=self._generator())
         if seen.nnz:
-            found = spectral_vectors(seen, own.dims, self.settings.seed, DEVIATION)
+            found = spectral_vectors(seen, own.dims, self.settings.seed, START)
             drawn[:, : found.shape[1]] += torch.from_numpy(found)
         return drawn
 

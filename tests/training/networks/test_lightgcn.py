@@ -16,7 +16,7 @@ from gnnscale.config import Settings
 from gnnscale.nn import sharded_tables
 from gnnscale.schema import ConfigError, DataError
 from gnnscale.training import DistributedContext, Task, Trainer, TrainResult, build_task, load_link_model, save_model
-from gnnscale.training.networks.lightgcn import LightGCN, LightGCNPredictor, WholeGraphPredictor
+from gnnscale.training.networks.lightgcn import LightGCNPredictor, SampledLightGCN, WholeGraphPredictor
 from tests.gloo_group import run_group
 from tests.gpu.graphs import DAY
 from tests.recording_callback import RecordingCallback
@@ -99,7 +99,7 @@ def test_it_learns_from_all_pairs_before_the_first_validation_anchor(shop: Seque
 
 def test_it_starts_from_what_smoothing_would_leave(shop: SequenceShop) -> None:
     settings = settings_of(shop)
-    graph = BipartiteGraph(LightGCN(settings, shop.store, shop.query(settings)).sides.matrix(FIRST_VALIDATION))
+    graph = BipartiteGraph(SampledLightGCN(settings, shop.store, shop.query(settings)).sides.matrix(FIRST_VALIDATION))
 
     def kept(start: str) -> float:
         """Share of the vectors that a product with the graph keeps: the mean of its values, weighed by them."""
@@ -119,7 +119,7 @@ def test_a_saved_network_ranks_as_the_one_that_was_trained(shop: SequenceShop, a
     content = shop.lake.read_bytes("_models/next/model.pt")
     predictor = load_link_model(settings, shop.lake, shop.store, content=content)
     assert isinstance(predictor, WholeGraphPredictor if answers == "whole" else LightGCNPredictor)
-    network = LightGCN(settings, shop.store, shop.query(settings))
+    network = SampledLightGCN(settings, shop.store, shop.query(settings))
     trainer.model.load_state_dict(outcome.weights)
     own = network.predictor(trainer.model.eval(), trainer.task.source, torch.device("cpu"))
     nodes, anchor = np.arange(shop.store.node_count("customers")), 55 * DAY
@@ -143,7 +143,9 @@ def test_a_model_goes_on_where_customers_came_since(shop: SequenceShop) -> None:
     vectors = predictor.score_entities(predictor.entity_batch(np.arange(30), 55 * DAY)).vectors
     assert vectors[:-3, :-1].any(axis=1).all() and np.isfinite(vectors).all()
     # What was bought by those that came since says what they are.
-    bought = np.asarray(LightGCN(settings, shop.store, shop.query(settings)).sides.matrix(55 * DAY).sum(axis=1)).ravel()
+    bought = np.asarray(
+        SampledLightGCN(settings, shop.store, shop.query(settings)).sides.matrix(55 * DAY).sum(axis=1)
+    ).ravel()
     assert (vectors[-3:, :-1].any(axis=1) == (bought[-3:] > 0)).all() and (bought[-3:] > 0).any()
 
 
@@ -159,8 +161,12 @@ def spread(rank: int, workers: int, folder: str) -> None:
         settings = settings_of(shop, {"answers": "samples"}, {"sharded_lookup_rows": rows})
         task = task_of(settings, shop, DistributedContext(rank, workers))
         assert len(sharded_tables(task.model)) == (2 if rows == 10 else 0)
-        outcome = Trainer(settings, task, DistributedContext(rank, workers)).run()
+        trainer = Trainer(settings, task, DistributedContext(rank, workers))
+        # What is averaged starts from the same vectors on every process, too.
+        began = {weight: value.clone() for weight, value in trainer.average.state.items()}
+        outcome = trainer.run()
         found[name] = outcome.losses, outcome.weights, outcome.best["map@10"]
+        torch.save(began, Path(folder) / f"{name}-{rank}-began.pt")
     if rank == 0:
         torch.save(found, Path(folder) / f"{workers}.pt")
 
@@ -175,6 +181,8 @@ def test_processes_train_as_one(tmp_path: Path) -> None:
     for name in ("plain", "sharded"):
         (steps, losses), (same, others) = (zip(*found[name][0], strict=True) for found in (alone, group))
         assert steps == same and losses == pytest.approx(others, **TOLERANCE)
+        one, *others = (torch.load(path) for path in sorted(tmp_path.glob(f"*/{name}-*-began.pt")))
+        assert len(others) == 2 and all(torch.equal(o[weight], one[weight]) for o in others for weight in one)
         assert alone[name][2] == pytest.approx(group[name][2], rel=1e-3)
         for weight, value in alone[name][1].items():
             torch.testing.assert_close(group[name][1][weight], value, rtol=1e-3, atol=1e-4)
@@ -185,7 +193,10 @@ def test_processes_train_as_one(tmp_path: Path) -> None:
     [
         ({"event_weights": {"canal": {"web": 1}}}, {}, "no categorical column 'canal'; allowed: channel"),
         ({"event_weights": {"channel": {"webb": 1}}}, {}, r"no 'webb' in purchases.channel. Did you mean 'web'\?"),
-        ({}, {"sampling": {"strategy": "weighted"}}, "strategy=weighted is .*network=lightgcn, allowed: last, uniform"),
+        ({}, {"sampling": {"strategy": "weighted"}}, "strategy=weighted is .*network=lightgcn, allowed: uniform"),
+        ({}, {"sampling": {"cap": 2}}, "sampling.cap is not for model.network=lightgcn"),
+        ({"event_weights": {"channel": {"web": float("inf")}}}, {}, "less than"),
+        ({"event_weights": {"channel": {True: 2}}}, {}, "no 'true' in purchases.channel"),
         ({}, {"sampling": {"roots": {"top": 3}}}, "sampling.roots is for model.lightgcn.positives=targets"),
         ({}, {"embedding": {"method": "layerwise"}}, "method=layerwise is for .*network=lightgcn, allowed: sampled"),
         ({}, {"training": {"loss": "pair"}}, "training.loss=pair does not fit"),
