@@ -12,7 +12,7 @@ from rich.console import Console
 
 import gnnscale
 from gnnscale.cli.dry_run import say_dry_run
-from gnnscale.cli.interruption import as_interruption, end_children, interruptible
+from gnnscale.cli.interruption import as_interruption, end_children, interruptible, tell
 from gnnscale.cli.lookup import add_lookup_verb
 from gnnscale.cli.query import add_query_verb
 from gnnscale.cli.recipe_or_lake import HELP, read_settings, read_settings_or_lake
@@ -46,7 +46,7 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
         with interruptible(_find_loss):
             return int(options.handle(options))
     except LostProcessError as error:
-        print(f"error: {mask_text(str(error))}", file=sys.stderr)
+        tell(f"error: {mask_text(str(error))}")
         end_children()
         return EXIT_LOST
     except GnnscaleError as error:
@@ -54,7 +54,7 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
         return EXIT_FAULT
     except KeyboardInterrupt as error:
         interruption = as_interruption(error)
-        print(interruption.line, file=sys.stderr)
+        tell(interruption.line)
         end_children()
         return interruption.status
 

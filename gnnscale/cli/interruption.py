@@ -31,6 +31,9 @@ WORDS: Final = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 _HEARD: Final[list[int]] = []
 """Signals that were acted on."""
 
+_TOLD: Final[list[str]] = []
+"""What a person was told of how it ended."""
+
 _SUBREAPER: Final = 36
 """Linux's PR_SET_CHILD_SUBREAPER: who loses its parent becomes a child of this process."""
 
@@ -72,8 +75,7 @@ def _end_at_once(number: int, frame: FrameType | None) -> None:
     end_children()
     with suppress(OSError, ValueError):
         sys.stdout.flush()
-    with suppress(OSError):
-        os.write(2, f"{interruption.line}\n".encode())
+    _tell_directly(interruption.line)
     os._exit(interruption.status)
 
 
@@ -95,6 +97,7 @@ def interruptible(cause: Cause = lambda: None) -> Iterator[None]:
         yield
         return
     _HEARD.clear()
+    _TOLD.clear()
     before = {number: signal.getsignal(number) for number in WORDS}
     heard, told = socket.socketpair()
     told.setblocking(False)
@@ -168,9 +171,22 @@ def _kill_after(heard: socket.socket, cause: Cause) -> None:
     interruption = Interruption(said[0])
     line, status = cause() or (interruption.line, interruption.status)
     end_children(0)
-    with suppress(OSError):
-        os.write(2, f"{line}\n".encode())
+    # Where it was told already, only what comes at the end has taken too long.
+    _tell_directly(line)
     os._exit(status)
+
+
+def tell(line: str) -> None:
+    """Tell a person how it ended; what else ends the process does not say so again."""
+    _TOLD.append(line)
+    print(line, file=sys.stderr, flush=True)
+
+
+def _tell_directly(line: str) -> None:
+    """The same from where a stream may be in use."""
+    if not _TOLD:
+        with suppress(OSError):
+            os.write(2, f"{line}\n".encode())
 
 
 def adopt_orphans() -> None:

@@ -88,7 +88,14 @@ def test_what_python_drops_in_a_finalizer_comes_again(tmp_path: Path) -> None:
     assert seconds < SECONDS
 
 
-@pytest.mark.parametrize(("work", "before"), [(HANGS, "pass"), (WAITS, TAKEN)], ids=["hangs", "handler is taken"])
+AT_EXIT = "import atexit; atexit.register(time.sleep, 600)"
+
+
+@pytest.mark.parametrize(
+    ("work", "before"),
+    [(HANGS, "pass"), (WAITS, TAKEN), (WAITS, AT_EXIT)],
+    ids=["hangs", "handler is taken", "hangs at exit"],
+)
 def test_what_does_not_end_in_order_is_killed(tmp_path: Path, work: str, before: str) -> None:
     found, said, _ = interrupted(tmp_path, signal.SIGTERM, 1, work, before)
     assert found == 143 and said == "terminated: tables that were committed stay; run again to go on\n"
