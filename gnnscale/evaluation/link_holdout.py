@@ -200,8 +200,12 @@ class _Lists:
         """The model, with the lists that it has written, then what is beside it."""
         own, other = (NETWORK, BLEND) if off else (BLEND, NETWORK)
         found = dict(self._found)
+        network = found[NETWORK]
         model = {**found.pop(own), "all": ranked}
         beside = {name: found.pop(name) for name in (other, TOWER)}
+        if all(np.array_equal(lists, network[part]) for part, lists in beside[TOWER].items()):
+            # A network of towers alone, which its name says already.
+            del beside[TOWER]
         return [MethodLists(name, **parts) for name, parts in {MODEL: model, **beside, **found}.items()]
 
 
