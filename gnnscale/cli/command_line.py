@@ -12,7 +12,7 @@ from rich.console import Console
 
 import gnnscale
 from gnnscale.cli.dry_run import say_dry_run
-from gnnscale.cli.interruption import as_interruption, end_children, interruptible, tell
+from gnnscale.cli.interruption import end_children, interruptible, interruption_behind, tell
 from gnnscale.cli.lookup import add_lookup_verb
 from gnnscale.cli.query import add_query_verb
 from gnnscale.cli.recipe_or_lake import HELP, read_settings, read_settings_or_lake
@@ -45,18 +45,31 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
     try:
         with interruptible(_find_loss):
             return int(options.handle(options))
-    except LostProcessError as error:
-        tell(f"error: {mask_text(str(error))}")
-        end_children()
-        return EXIT_LOST
-    except GnnscaleError as error:
-        print(f"error: {mask_text(str(error))}", file=sys.stderr)
-        return EXIT_FAULT
-    except KeyboardInterrupt as error:
-        interruption = as_interruption(error)
+    except (Exception, KeyboardInterrupt) as error:
+        return _end(error)
+
+
+def _end(error: BaseException) -> int:
+    """Tell a person what has ended a command.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        BaseException: the error, where it is none that a person is told of in a line.
+    """
+    if interruption := interruption_behind(error):
         tell(interruption.line)
         end_children()
         return interruption.status
+    if isinstance(error, LostProcessError):
+        tell(f"error: {mask_text(str(error))}")
+        end_children()
+        return EXIT_LOST
+    if isinstance(error, GnnscaleError):
+        print(f"error: {mask_text(str(error))}", file=sys.stderr)
+        return EXIT_FAULT
+    raise error
 
 
 def _find_loss() -> tuple[str, int] | None:

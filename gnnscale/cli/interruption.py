@@ -16,6 +16,8 @@ from signal import signal as set_handler
 from types import FrameType
 from typing import Any, Final
 
+from gnnscale.schema import GnnscaleError
+
 SECONDS: Final = 7.0
 """After which what has not ended in order is killed."""
 
@@ -132,6 +134,17 @@ def as_interruption(error: KeyboardInterrupt) -> Interruption:
     if isinstance(error, Interruption):
         return error
     return Interruption(_HEARD[-1] if _HEARD else signal.SIGINT)
+
+
+def interruption_behind(error: BaseException) -> Interruption | None:
+    """The signal that is behind an error, where one is: what hears of the same signal, such as a JVM that is told to
+    end with us, may fail before this process has."""
+    if isinstance(error, KeyboardInterrupt):
+        return as_interruption(error)
+    if signal.SIGTERM in _HEARD:
+        return Interruption(signal.SIGTERM)
+    # One that watches over lost processes interrupts as Ctrl-C does, and errors of ours say what was lost.
+    return Interruption(_HEARD[-1]) if _HEARD and not isinstance(error, GnnscaleError) else None
 
 
 def _raise_once(number: int, frame: FrameType | None) -> None:

@@ -58,6 +58,9 @@ def explain_fault(fault: dict[str, Any], root: type[BaseModel] = Settings) -> st
     if fault["type"] == "union_tag_invalid":
         tag = fault["ctx"]["tag"]
         return f"configuration key '{name}.kind' is unknown '{tag}'.{nearest(tag, _kinds(_walk(loc, root)[1]))}"
+    if fault["type"] == "value_error" and not name:
+        # Of values that don't go together, which it names by itself.
+        return str(fault["ctx"]["error"])
     if fault["type"] == "value_error":
         return f"configuration key '{name}': {fault['ctx']['error']}"
     return f"configuration key '{name}': {fault['msg'].lower()}; it is {fault['input']!r}"

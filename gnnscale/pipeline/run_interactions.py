@@ -73,6 +73,8 @@ def run_interactions(settings: InteractionSettings) -> InteractionResult:
     log.info(
         "%s users, %s items, %s interactions, split: %s", f"{users:,}", f"{items:,}", f"{len(table):,}", split.rule
     )
+    if settings.split == "auto" and split.rule == "random":
+        log.warning("no column of times is known, so that what is held out is drawn; columns.time=NAME splits by time")
     title = f"{settings.recipe}/{settings.name}/seed {settings.seed}"
     with start_named_run(settings.tracking, lake, title, settings.name) as run:
         run.log_parameters(settings.model_dump(mode="json"))
@@ -109,6 +111,8 @@ def write_predictions(
         drawn, ranked = listed != ranked, listed
         scores[drawn] = np.nan
     row, place = np.nonzero(ranked >= 0)
+    if without := len(users) - len(np.unique(row)):
+        log.warning("%s of %s users have had all items there are, and have no list", f"{without:,}", f"{len(users):,}")
     rows = {
         "user": table.user_keys.take(pa.array(users[row])),
         "item": table.item_keys.take(pa.array(ranked[row, place])),

@@ -82,6 +82,15 @@ def test_sigterm_that_a_library_raises_as_ctrl_c_stays_sigterm(tmp_path: Path) -
     assert found == 143 and said.startswith("terminated: ")
 
 
+AS_ITS_OWN = AS_CTRL_C.replace("raise KeyboardInterrupt", "raise OSError('Java side is empty')")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_fails_by_the_same_signal_is_no_error_of_its_own(tmp_path: Path, number: int, status: int) -> None:
+    found, said, _ = interrupted(tmp_path, number, 1, AS_ITS_OWN)
+    assert found == status and said.count("\n") == 1 and said.endswith("run again to go on\n")
+
+
 def test_what_python_drops_in_a_finalizer_comes_again(tmp_path: Path) -> None:
     found, said, seconds = interrupted(tmp_path, signal.SIGTERM, 1, FINALIZES)
     assert (found, said) == (143, "terminated: tables that were committed stay; run again to go on\n")

@@ -122,6 +122,12 @@ class ModelSettings(Section):
     trees: TreesSettings = TreesSettings()
     blend: Literal["auto", "off"] = "auto"
 
+    @field_validator("blend", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, value: Any) -> Any:
+        # YAML reads it as false.
+        return "off" if value is False else value
+
     @field_validator("convolution")
     @classmethod
     def _known_convolution(cls, value: Implementation) -> Implementation:

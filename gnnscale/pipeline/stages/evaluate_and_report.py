@@ -71,14 +71,16 @@ def evaluate_and_report(
     name = settings.query.name
     blend = read_blend(lake, name)
     record = holdout.comparison.to_dict() | holdout.figures()
-    record |= {"blend": blend.in_words(), "against": against_rivals(holdout.comparison)}
+    off = settings.model.blend == "off"
+    made_of = "the network alone (model.blend=off)" if off else blend.in_words()
+    record |= {"blend": made_of, "against": against_rivals(holdout.comparison)}
     lake.write_record(EVALUATION.format(query=name), record)
     run = last_run(settings, lake)
     details = late_details(store.manifest, query) | search_details(lake, name) | run_details(settings, run)
     inputs = ReportInputs(settings, lake, store, query, plan, read_curves(lake, name), stages, details)
     page = render_report(build_report(inputs, holdout))
     lake.write_bytes(report_path(name), page.encode())
-    words = f"{comparison_in_words(holdout.comparison)}; blend: {blend.in_words()}"
+    words = f"{comparison_in_words(holdout.comparison)}; blend: {made_of}"
     if run:
         track(run, holdout.comparison, page)
         model = BlendedRankingModel() if query.task_type.predicts_links else BlendedAnswerModel()

@@ -194,7 +194,7 @@ def test_processes_train_as_one(tmp_path: Path) -> None:
         ({"event_weights": {"canal": {"web": 1}}}, {}, "no categorical column 'canal'; allowed: channel"),
         ({"event_weights": {"channel": {"webb": 1}}}, {}, r"no 'webb' in purchases.channel. Did you mean 'web'\?"),
         ({}, {"sampling": {"strategy": "weighted"}}, "strategy=weighted is .*network=lightgcn, allowed: uniform"),
-        ({}, {"sampling": {"cap": 2}}, "sampling.cap is not for model.network=lightgcn"),
+        ({}, {"sampling": {"cap": 2}}, "^sampling.cap is not for model.network=lightgcn"),
         ({"event_weights": {"channel": {"web": float("inf")}}}, {}, "less than"),
         ({"event_weights": {"channel": {True: 2}}}, {}, "no 'true' in purchases.channel"),
         ({}, {"sampling": {"roots": {"top": 3}}}, "sampling.roots is for model.lightgcn.positives=targets"),
@@ -212,3 +212,9 @@ def test_what_does_not_fit_is_told(shop: SequenceShop, own: Any, rest: Any, told
 def test_a_graph_of_no_weight_is_refused(shop: SequenceShop) -> None:
     with pytest.raises(DataError, match="no event of 'purchases' up to the validation anchor is of any weight"):
         task_of(settings_of(shop, {"event_weights": {"channel": {"web": 0, "store": 0}}}), shop)
+
+
+def test_off_is_a_word_of_yaml_too(shop: SequenceShop) -> None:
+    assert settings_of(shop, model={"blend": False}).model.blend == "off"
+    with pytest.raises(ConfigError, match=r"model\.blend"):
+        settings_of(shop, model={"blend": True})
