@@ -147,7 +147,7 @@ def test_behaviors_are_summed_and_never_below_zero(tmp_path: Path) -> None:
 
 
 FAULTS = {
-    "who,what\n1,2\n": "no column of users nor of items is found among who, what; name it: columns.user=NAME columns.item=NAME",
+    "who,what\n1,2\n": "no column of users nor of items is found among who, what; name it: columns.user=NAME columns",
     "user,item\n": "has no interactions",
     "": "is empty",
     "alone\n": "the first line has no two values: 'alone'",
