@@ -17,8 +17,8 @@ from .conv.sage import SAGEConv as SAGEConv
 from .embedding.sharded_embedding import ProcessGroup as ProcessGroup
 from .embedding.sharded_embedding import sharded_tables as sharded_tables
 from .keyed_dropout import set_dropout_step as set_dropout_step
-from .lightgcn import LightGCNTowers as LightGCNTowers
-from .lightgcn import NodeVectors as NodeVectors
+from .lightgcn_towers import LightGCNTowers as LightGCNTowers
+from .lightgcn_towers import NodeVectors as NodeVectors
 from .losses.loss import LinkLoss as LinkLoss
 from .losses.loss import NodeLoss as NodeLoss
 from .losses.loss import choose_loss as choose_loss

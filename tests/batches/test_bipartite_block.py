@@ -12,7 +12,7 @@ from gnnscale.collaborative.propagation import BipartiteGraph
 from gnnscale.nn import LightGCNTowers, NodeVectors
 from gnnscale.schema import FeatureManifest, Link
 from gnnscale.store import GraphStore
-from gnnscale.training.networks.lightgcn import LightGCNPredictor, WholeGraphPredictor
+from gnnscale.training.networks.sampled_lightgcn import LightGCNPredictor, WholeGraphPredictor
 from tests.array_graph import write_graph
 
 DAY = 86_400

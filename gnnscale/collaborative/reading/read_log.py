@@ -56,10 +56,6 @@ def read_interactions(settings: InteractionSettings) -> InteractionLog:
     return InteractionLog(user, item, user_keys, item_keys, weight, is_target, time, part)
 
 
-_MISSING = ((" nor of ", "", "s"), (" ", "columns.", "=NAME"))
-"""How columns that were not found are told, and how they are named: what is between, before and behind."""
-
-
 def find_columns(columns: list[str], settings: InteractionSettings) -> dict[str, str]:
     """What a column is for -> its name, of those that are there.
 
@@ -76,7 +72,10 @@ def find_columns(columns: list[str], settings: InteractionSettings) -> dict[str,
         if name := given or usual:
             found[role] = name
     if missing := [role for role in NEEDED if role not in found]:
-        what, how = (sep.join(f"{pre}{role}{end}" for role in missing) for sep, pre, end in _MISSING)
+        what, how = (
+            " nor of ".join(f"{role}s" for role in missing),
+            " ".join(f"columns.{role}=NAME" for role in missing),
+        )
         raise DataError(f"no column of {what} is found among {', '.join(columns)}; name it: {how}")
     if settings.behaviors and "behavior" not in found:
         raise DataError(f"behaviors need a column of types among {', '.join(columns)}; name it: columns.behavior")

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from gnnscale.config.implementation import Implementation, check_implementation
-from gnnscale.config.sections.lightgcn import LightGCNSettings
-from gnnscale.config.sections.pinsage import PinSageSettings
+from gnnscale.config.sections.graph_networks import LightGCNSettings, PinSageSettings
 from gnnscale.config.sections.sampling import WalkSettings
 from gnnscale.config.sections.section import Positive, Probability, Section, Share
 from gnnscale.config.sections.sequence import SequenceSettings

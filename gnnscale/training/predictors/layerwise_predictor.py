@@ -54,7 +54,12 @@ def with_target_bias(vectors: Tensor, ranked: Tensor) -> Tensor:
 
 
 def scored_by_vectors(vectors: Tensor) -> ScoredEntities:
-    """Entities whose vectors, ``[entities, channels]``, are all there is to score by."""
+    """Entities whose vectors, ``[entities, channels]``, are all there is to score by; that of the bias is added."""
     found = vectors.float()
-    none = torch.zeros(0, dtype=torch.int64, device=found.device)
-    return ScoredEntities(torch.cat([found, torch.ones_like(found[:, :1])], dim=1), none, none, none.to(found.dtype))
+    return without_pairs(torch.cat([found, torch.ones_like(found[:, :1])], dim=1))
+
+
+def without_pairs(vectors: Tensor) -> ScoredEntities:
+    """The same of vectors that have the channel of the bias, float32 ``[entities, channels]``."""
+    none = torch.zeros(0, dtype=torch.int64, device=vectors.device)
+    return ScoredEntities(vectors, none, none, none.to(vectors.dtype))

@@ -16,7 +16,7 @@ from gnnscale.config import Settings
 from gnnscale.nn import sharded_tables
 from gnnscale.schema import ConfigError, DataError
 from gnnscale.training import DistributedContext, Task, Trainer, TrainResult, build_task, load_link_model, save_model
-from gnnscale.training.networks.lightgcn import LightGCNPredictor, SampledLightGCN, WholeGraphPredictor
+from gnnscale.training.networks.sampled_lightgcn import LightGCNPredictor, SampledLightGCN, WholeGraphPredictor
 from tests.gloo_group import run_group
 from tests.gpu.graphs import DAY
 from tests.recording_callback import RecordingCallback

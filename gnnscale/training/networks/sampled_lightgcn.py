@@ -25,11 +25,12 @@ from gnnscale.collaborative import BipartiteGraph, spectral_vectors
 from gnnscale.config import Settings
 from gnnscale.lake import Lake
 from gnnscale.nn import NOT_YET, LightGCNTowers, NodeVectors, ProcessGroup, TowerVectors, build_lookup, sharded_tables
-from gnnscale.nn.lightgcn import START
+from gnnscale.nn.lightgcn_towers import START
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import NETWORKS, ConfigError, DataError, nearest
 from gnnscale.store import GraphStore
 from gnnscale.training.networks.network import LinkNetwork
+from gnnscale.training.predictors.layerwise_predictor import without_pairs
 from gnnscale.training.predictors.link_predictor import LinkPredictor, ScoredEntities
 
 NOBODY = np.zeros(0, np.int64)
@@ -72,9 +73,7 @@ class LightGCNPredictor(LinkPredictor):
 
     def entity_scores(self, batch: BipartiteBlock) -> ScoredEntities:
         """Vectors alone."""
-        found = self.encode(batch).entity.float()
-        none = torch.zeros(0, dtype=torch.int64, device=found.device)
-        return ScoredEntities(found, none, none, none.to(found.dtype))
+        return without_pairs(self.encode(batch).entity.float())
 
     def encode(self, batch: BipartiteBlock) -> TowerVectors:
         """Vectors of a block's entities and targets."""
@@ -231,14 +230,12 @@ class SampledLightGCN(LinkNetwork):
     def _spectral(self, anchor: int) -> Tensor:
         """Vectors of all entities and then all targets by the whole graph at an anchor, ``[nodes, dims]``."""
         own, seen = self.settings.model.lightgcn, self.sides.matrix(anchor)
-        drawn = torch.empty(sum(seen.shape), own.dims).normal_(std=0.1 * START, generator=self._generator())
+        generator = torch.Generator().manual_seed(self.settings.seed)
+        drawn = torch.empty(sum(seen.shape), own.dims).normal_(std=0.1 * START, generator=generator)
         if seen.nnz:
             found = spectral_vectors(seen, own.dims, self.settings.seed, START)
             drawn[:, : found.shape[1]] += torch.from_numpy(found)
         return drawn
-
-    def _generator(self) -> torch.Generator:
-        return torch.Generator().manual_seed(self.settings.seed)
 
     def links_anywhere(self) -> BipartiteSource:
         """The graph around any entities and targets."""

@@ -1,4 +1,4 @@
-"""Vectors of entities and targets that are smoothed over the graph of both."""
+"""What networks over the graph have of their own: vectors of items by walks, and of both sides by smoothing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,19 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gnnscale.config.sections.section import Positive, Section, ValueText, Weight
+
+
+class PinSageSettings(Section):
+    """Of ``model.network: pinsage``: as many convolutions of width ``model.hidden`` one upon the other, and two dense
+    layers.
+
+    Args:
+        layers: convolutions, and how far neighborhoods reach.
+        dims: of an item's vector.
+    """
+
+    layers: Positive = 2
+    dims: Positive = 256
 
 
 class LightGCNSettings(Section):
