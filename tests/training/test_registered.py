@@ -204,7 +204,7 @@ def test_what_does_not_fit_a_node_level_task_is_refused(
         (
             "blocks",
             "pair",
-            r"pair does not fit .*blocks; allowed are auto, sampled_softmax, hinge, max_margin$",
+            r"pair does not fit .*blocks; allowed are auto, sampled_softmax, bpr, hinge, max_margin$",
         ),
         (
             "neighborhood",
