@@ -59,6 +59,8 @@ from .neighborhoods.neighborhood_sources import PairSource as PairSource
 from .neighborhoods.pair_batches import BatchBuilder as BatchBuilder
 from .neighborhoods.pair_batches import PairBatch as PairBatch
 from .neighborhoods.pair_batches import TargetBatch as TargetBatch
+from .neighborhoods.pair_batches import check_reach as check_reach
+from .neighborhoods.pair_batches import group_places as group_places
 from .receptive_field import ReceptiveField as ReceptiveField
 from .receptive_field import read_around as read_around
 from .rows import NOTHING as NOTHING

@@ -56,7 +56,7 @@ def run_query(options: argparse.Namespace) -> int:
     """Run the query of the command line."""
     from gnnscale.config import changed_sources, count_unknown, graph_overrides
     from gnnscale.inference import named_entities
-    from gnnscale.pipeline import Pipeline, PipelineContext
+    from gnnscale.pipeline import Pipeline, PipelineContext, check_model_on_graph
     from gnnscale.query import explain
     from gnnscale.schema import ConfigError
     from gnnscale.tracking import configure_logging
@@ -98,6 +98,7 @@ def run_query(options: argparse.Namespace) -> int:
         if has_graph and looks:
             # A run does so before it labels.
             named_entities(work.lake, query)
+            check_model_on_graph(settings, work.manifest, query)
         console.print(explain(query, plan, left_out), highlight=False, markup=False, soft_wrap=True)
         if options.explain:
             if plan is None:

@@ -6,6 +6,7 @@ from .job_plan import job_plan as job_plan
 from .job_plan import job_tasks as job_tasks
 from .open_graph import open_graph as open_graph
 from .preflight import check_inputs as check_inputs
+from .preflight import check_model_on_graph as check_model_on_graph
 from .room import check_room as check_room
 from .run_interactions import COMPARISON as COMPARISON
 from .run_interactions import InteractionResult as InteractionResult

@@ -1,11 +1,20 @@
-"""What can be checked in a second, before Spark is started: sources, columns, links, relations and the query."""
+"""What can be checked before Spark is started: sources, columns, links, relations, the query, and the model."""
 
 from __future__ import annotations
 
-from gnnscale.config import Settings, build_graph_schema, configured_query, declared_relations, mentioned_kinds
+# A door that is lazy: it is opened where a network is named.
+from gnnscale import training
+from gnnscale.config import (
+    Settings,
+    build_graph_schema,
+    changed_keys,
+    configured_query,
+    declared_relations,
+    mentioned_kinds,
+)
 from gnnscale.lake import NO_SOURCE, column_kinds, table_source
 from gnnscale.query import PredictiveQuery
-from gnnscale.schema import ValueKind, relation_links
+from gnnscale.schema import GraphManifest, ValueKind, relation_links
 
 
 def check_inputs(settings: Settings) -> PredictiveQuery:
@@ -36,3 +45,30 @@ def check_inputs(settings: Settings) -> PredictiveQuery:
     graph.validate()
     relation_links(declared_relations(settings.relations), graph)
     return configured_query(settings, graph)
+
+
+def check_model(settings: Settings, query: PredictiveQuery) -> None:
+    """See that the network is for the query; nothing of it is imported where all is at its default.
+
+    Raises:
+        ConfigError: it is not, or has no use for what is set beside it.
+    """
+    if settings.model.network != "auto" or changed_keys(settings):
+        training.find_network(settings, query)
+
+
+def check_model_on_graph(settings: Settings, manifest: GraphManifest, query: PredictiveQuery) -> None:
+    """See that the fan-outs, walks and columns that are named fit the graph.
+
+    Args:
+        settings: ``model``, ``sampling`` and ``training`` count.
+        manifest: of the graph.
+        query: bound query.
+
+    Raises:
+        ConfigError: they don't.
+    """
+    sampling, model = settings.sampling, settings.model
+    named = sampling.entity_hops or sampling.target_hops or model.group_columns or model.network != "auto"
+    if named or changed_keys(settings):
+        training.check_graph(settings, manifest, query)

@@ -10,7 +10,7 @@ from typing import Self
 from gnnscale.lake import StageRecord, read_stage
 from gnnscale.pipeline import workers
 from gnnscale.pipeline.failures import explain_failure, full_disk, lost_process
-from gnnscale.pipeline.preflight import check_inputs
+from gnnscale.pipeline.preflight import check_inputs, check_model
 from gnnscale.pipeline.room import check_room
 from gnnscale.pipeline.stages.embed_stage import EmbedStage
 from gnnscale.pipeline.stages.evaluate_stage import EvaluateAnswersStage, EvaluateStage
@@ -80,6 +80,7 @@ class Pipeline:
         self._copies = TableCopies(context)
         self._copies.settle()
         self.query = query or check_inputs(context.settings)
+        check_model(context.settings, self.query)
         self.stages = self._order()
 
     def __enter__(self) -> Self:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gnnscale.query.bound import Aggregate, All, Any, Column, Condition, Not, Test
-from gnnscale.query.hints import key_hint, time_hint
+from gnnscale.query.hints import key_hint, table_hint, time_hint
 from gnnscale.query.literals import Fail, bind_literal
 from gnnscale.query.syntax.tree import Aggregation, ByColumn, ColumnName, Comparison, Expression, Junction, Negation
 from gnnscale.query.syntax.writing import write, write_comparison, write_count
@@ -86,7 +86,9 @@ class Binder:
             QueryError: there is none.
         """
         if name.table not in self.graph.tables:
-            raise self.fail(f"unknown table '{name.table}'.{nearest(name.table, self.graph.tables)}", name.position)
+            known = nearest(name.table, self.graph.tables)
+            hint = table_hint(self.graph, name.table, name.column)
+            raise self.fail(f"unknown table '{name.table}'.{known}{hint}", name.position)
         return self.graph.tables[name.table]
 
     def row_column(self, name: ColumnName, own: Table, lists: bool = False) -> Column:

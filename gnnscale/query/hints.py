@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from gnnscale.schema import Table, ValueKind
+from gnnscale.schema import GraphSchema, Table, ValueKind, is_called, key_column, plain_name
 
 LIKE_TIME: Final = re.compile(r"date|time|stamp|(_at|_on|_ts|At)$", re.I)
 LIKE_KEY: Final = re.compile(r"(_id|_key|_uuid|(?-i:[a-z]I[dD]))$", re.I)
@@ -52,3 +52,26 @@ def key_hint(table: Table, linked: Collection[str], parent: Table) -> str:
         f". {' or '.join(found[:MOST])} may hold keys of '{parent.name}': say so with "
         f"tables.{table.name}.foreign_keys.{found[0]}={parent.name}"
     )
+
+
+def table_hint(graph: GraphSchema, name: str, column: str) -> str:
+    """A sentence: how the keys in a column of another table become a table of their own.
+
+    Args:
+        graph: whose tables there are.
+        name: of the table that is not there.
+        column: of its key, as the query has it.
+
+    Returns:
+        Empty where no column is called like its rows or its key.
+    """
+    for table in graph.tables.values():
+        for own in sorted(table.column_names - {table.primary_key, table.time_column}):
+            if plain_name(own) in ("id", "key"):
+                continue
+            if plain_name(own) == plain_name(column) or is_called(own, name) or key_column(name, [own]):
+                return (
+                    f" Where {table.name}.{own} holds keys of what has no table, say so with "
+                    f"tables.{name}.primary_key={own} and tables.{name}.keys_from=[{table.name}.{own}]"
+                )
+    return ""

@@ -52,6 +52,7 @@ from .sampling_rule import Strategy as Strategy
 from .tensor_keys import mix_tensor as mix_tensor
 from .walks.most_visited import MostVisited as MostVisited
 from .walks.walk_rule import WalkRule as WalkRule
+from .walks.walk_rule import plan_steps as plan_steps
 from .walks.walk_sampler import Trails as Trails
 from .walks.walk_sampler import Walks as Walks
 from .walks.walk_sampler import WalkSampler as WalkSampler

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from gnnscale.schema.errors import SchemaError, nearest
-from gnnscale.schema.key_names import ends_like_key, likely_key, names_key
-from gnnscale.schema.table import EdgeType, Link, Table
+from gnnscale.schema.key_names import ends_like_key, is_called, likely_key, names_key
+from gnnscale.schema.table import EdgeType, Link, Table, ValueKind
 
 
 class GraphSchema:
@@ -131,9 +131,15 @@ class GraphSchema:
         column = columns[0] if columns else "COLUMN"
         others = {name for other in self.tables.values() if other is not table for name in other.column_names}
         shared = next((name for name in columns if name in others), None)
-        parent = next((t.name for t in self.tables.values() if t.primary_key and t is not table), None)
-        ways = [f"tables.{table.name}.foreign_keys.{column}={parent}"] if parent else []
-        own = likely_key(keyless.name, sorted(keyless.column_names)) if keyless else None
+        parents = [t.name for t in self.tables.values() if t.primary_key and t is not table]
+        # Columns called as a row of another table is are its keys, and need no ending that says so.
+        pairs = [(name, other) for other in parents for name in sorted(table.column_names) if is_called(name, other)]
+        pairs += [(column, other) for other in parents]
+        ways = [f"tables.{table.name}.foreign_keys.{pairs[0][0]}={pairs[0][1]}"] if pairs else []
+        own = None
+        if keyless:
+            no_times = [name for name in sorted(keyless.column_names) if keyless.kind(name) is not ValueKind.TIME]
+            own = likely_key(keyless.name, no_times)
         if keyless and own:
             ways.insert(0, f"tables.{keyless.name}.primary_key={own}")
         if table.primary_key and shared:

@@ -66,6 +66,11 @@ def ends_like_key(column: str) -> bool:
     return re.search(r"(id|key|code|uuid|number|no)$", column, re.IGNORECASE) is not None
 
 
+def is_called(column: str, table: str) -> bool:
+    """Whether a column is called as a row of a table is: ``show`` or ``Show`` for ``shows``."""
+    return plain_name(column) in singulars(table)
+
+
 def names_key(column: str, parent: str, key: str) -> bool:
     """Whether a column's name gives away that it holds the primary key ``key`` of table ``parent``."""
     if plain_name(key) in ("id", "key"):

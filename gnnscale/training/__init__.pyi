@@ -28,6 +28,7 @@ from .predictors.node_predictor import NodePredictor as NodePredictor
 from .task import Task as Task
 from .task_builder import Hear as Hear
 from .task_builder import build_task as build_task
+from .task_builder import check_graph as check_graph
 from .task_builder import check_task as check_task
 from .task_builder import find_selection as find_selection
 from .task_builder import fit_at_once as fit_at_once

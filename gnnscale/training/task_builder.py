@@ -15,6 +15,7 @@ from gnnscale.config import Settings, ignored_keys, mode_values
 from gnnscale.lake import Lake
 from gnnscale.nn import LinkLoss, NodeLoss, ProcessGroup, choose_loss
 from gnnscale.query import WINDOW, PredictiveQuery, TaskSpec
+from gnnscale.schema import GraphManifest
 from gnnscale.store import GraphStore
 from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.networks.network import LinkNetwork, NodeNetwork, find_network
@@ -83,6 +84,20 @@ def check_task(settings: Settings, lake: Lake, store: GraphStore, query: Predict
         _parts(network, lake, None)
     if ignored := ignored_keys(settings, network, mode_values()):
         log.warning("model.network=%s has no use for %s", network.name, ", ".join(ignored))
+
+
+def check_graph(settings: Settings, manifest: GraphManifest, query: PredictiveQuery) -> None:
+    """Raise what :func:`check_task` would where neither arrays nor labels are needed to see it.
+
+    Args:
+        settings: ``model``, ``sampling`` and ``training`` count.
+        manifest: of the graph.
+        query: bound query.
+
+    Raises:
+        ConfigError: the network is not for the query, or fan-outs, walks or columns that are named don't fit the graph.
+    """
+    find_network(settings, query).check_graph(settings, manifest, query)
 
 
 def fits_at_once(settings: Settings, query: PredictiveQuery) -> bool:

@@ -135,6 +135,7 @@ def test_a_fault_in_a_question_is_pointed_at(capsys, request, lake, fault):
         (["--mode=fats"], "unknown run mode 'fats'. Did you mean 'fast'"),
         (["--name=Next Week"], "configuration key 'query.name'"),
         (["training.epoch=1"], "unknown configuration key 'training.epoch'"),
+        (["model.network=lightgcn"], "model.network=lightgcn is not for binary classification; allowed: auto"),
         (["anchors.test=2031-01-01"], "the test window (2031-01-01 00:00:00"),
     ],
 )

@@ -10,6 +10,7 @@ from gnnscale.config import build_settings
 from gnnscale.pipeline.stage_order import ALL_STAGES, ENTITY_STAGES, LINK_STAGES, Pipeline, stage_help
 from gnnscale.pipeline.stages.evaluate_stage import EvaluateAnswersStage
 from gnnscale.pipeline.stages.graph_stage import GraphStage
+from gnnscale.pipeline.stages.label_stage import LabelStage
 from gnnscale.pipeline.stages.predict_stage import PredictStage
 from gnnscale.pipeline.stages.retrieve_stage import RetrieveStage
 from gnnscale.pipeline.stages.shard_stage import with_features
@@ -17,6 +18,7 @@ from gnnscale.pipeline.stages.stage import PipelineContext, Stage
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import ConfigError
 from tests.query_labels.declared import declared_graph
+from tests.sequence_shop import build_sequence_shop
 
 RANKING = "PREDICT LIST_DISTINCT(orders.item_id, 0, 7) RANK TOP 3 FOR EACH users.user_id"
 COUNTING = "PREDICT COUNT(orders.*, 0, 7) FOR EACH users.user_id"
@@ -110,6 +112,36 @@ def test_a_stage_that_the_task_has_not_is_an_error_that_names_those_it_has(shop_
     with pytest.raises(ConfigError, match="temporal link prediction has no predict stage"):
         ranking.find("predict")
     assert counting.find("evaluate") is EvaluateAnswersStage
+
+
+def test_a_network_that_is_not_for_the_query_is_told_before_any_stage(shop_content):
+    content = {**shop_content, "model": {"network": "lightgcn"}}
+    assert pipeline_of(content, RANKING).stages == LINK_STAGES
+    with pytest.raises(ConfigError, match=r"model.network=lightgcn is not for regression; allowed: auto, blocks"):
+        pipeline_of(content, COUNTING)
+
+
+def test_what_the_model_names_and_the_graph_has_not_is_told_before_there_are_labels(tmp_path, monkeypatch):
+    shop = build_sequence_shop(tmp_path)
+    shop.lake.write_record("graph", shop.store.manifest.to_dict())
+
+    class SparkIsOpenedError(Exception):
+        """Labels are about to be made."""
+
+    def make(weights: dict) -> None:
+        settings = shop.settings({"network": "lightgcn", "lightgcn": {"event_weights": {"channel": weights}}}, {})
+        work = PipelineContext(settings, Console())
+
+        def open_spark() -> None:
+            raise SparkIsOpenedError
+
+        monkeypatch.setattr(work.spark, "open", open_spark)
+        LabelStage(work).make()
+
+    with pytest.raises(SparkIsOpenedError):
+        make({"web": 2})
+    with pytest.raises(ConfigError, match=r"event_weights: no 'webb' in purchases.channel. Did you mean 'web'"):
+        make({"webb": 2})
 
 
 def test_stages_of_spark_come_before_the_others():

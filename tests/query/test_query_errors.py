@@ -72,6 +72,10 @@ NAMES = {
     "unknown unit": (f"PREDICT COUNT(orders.*, 0, 7, «dasy») {USERS}", "unit 'dasy'.*Did you mean 'days'"),
     "unit that does not exist": (f"PREDICT COUNT(orders.*, 0, 7, «fortnights») {USERS}", "fortnights.*days, hours"),
     "unknown entity": ("PREDICT COUNT(orders.*, 0, 7) FOR EACH «user».user_id", "Did you mean 'users'"),
+    "keys of what has no table": (
+        "PREDICT COUNT(orders.*, 0, 7) FOR EACH «channels».channel",
+        r"Where orders.channel holds .*primary_key=channel and tables.channels.keys_from=.orders.channel",
+    ),
     "not the primary key": ("PREDICT COUNT(orders.*, 0, 7) FOR EACH «users.country»", "primary key.*user_id"),
     "entity without a key": ("PREDICT COUNT(orders.*, 0, 7) FOR EACH «visits.at»", "primary key"),
     "unknown column of the population": (f"{WEEK} WHERE «users.contry» = 'DE'", "Did you mean 'country'"),

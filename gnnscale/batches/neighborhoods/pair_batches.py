@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from gnnscale.batches.rows import RowFeatures, Tensors, gather_rows
 from gnnscale.config import SamplingSettings
 from gnnscale.query import PredictiveQuery
 from gnnscale.sampling import Hop, NeighborSampler
-from gnnscale.schema import ConfigError, nearest
+from gnnscale.schema import ConfigError, TableManifest, nearest
 from gnnscale.store import GraphStore
 
 
@@ -102,6 +102,46 @@ class PairBatch(Batch):
         return len(self.entities)
 
 
+def check_reach(query: PredictiveQuery, sampling: SamplingSettings) -> None:
+    """See that neighborhoods reach a query's events and targets.
+
+    Args:
+        query: bound query.
+        sampling: with fan-outs around entities and around targets.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    entity, target = query.entity_link.name, query.target_link.name
+    hops = sampling.entity_hops
+    if len(hops) < 2 or entity not in hops[0] or target not in hops[1]:
+        raise ConfigError(f"sampling.entity_hops must follow {entity} in hop 1 and {target} in hop 2")
+    if hops[1][target] != 1:
+        raise ConfigError(f"sampling.entity_hops: a row has one parent, so hop 2 takes {target}: 1")
+    if not sampling.target_hops or target not in sampling.target_hops[0]:
+        raise ConfigError(f"sampling.target_hops must follow {target} in hop 1")
+
+
+def group_places(table: TableManifest, group_columns: Sequence[str]) -> list[int]:
+    """Places of the columns that group candidates among the categorical ones of the targets.
+
+    Args:
+        table: of the targets.
+        group_columns: their names.
+
+    Raises:
+        ConfigError: one is not there.
+    """
+    columns = [feature.column for feature in table.categorical]
+    for column in group_columns:
+        if column not in columns:
+            raise ConfigError(
+                f"model.group_columns: '{column}' is not a categorical column of '{table.name}'."
+                + nearest(column, columns)
+            )
+    return [columns.index(column) for column in group_columns]
+
+
 class BatchBuilder:
     """Samples and gathers; one a thread.
 
@@ -137,19 +177,13 @@ class BatchBuilder:
         self._around_entity = NeighborSampler(
             store, sampling.entity_hops, sampling.neighbors, seed, table=query.entity.name, **limits
         )
-        self._check_reach(sampling)
+        check_reach(query, sampling)
         self._around_target = NeighborSampler(
             store, sampling.target_hops, "last", seed, table=query.target.name, **limits
         )
         self.context_tables = self._context_paths()
-        columns = [f.column for f in store.manifest.table(query.target.name).categorical]
-        for column in group_columns:
-            if column not in columns:
-                raise ConfigError(
-                    f"model.group_columns: '{column}' is not a categorical column of '{query.target.name}'."
-                    + nearest(column, columns)
-                )
-        codes = store.features(query.target.name).categorical[:, [columns.index(c) for c in group_columns]]
+        places = group_places(store.manifest.table(query.target.name), group_columns)
+        codes = store.features(query.target.name).categorical[:, places]
         self._candidates = CandidateBuilder(np.asarray(codes))
         self._target_features = store.features(query.target.name)
         self._scratch = np.full(store.node_count(query.target.name), -1, np.int64)
@@ -194,16 +228,6 @@ class BatchBuilder:
             edges=block.edges() + len(around_targets.event_age),
             **self._candidate_tensors(found, explore),
         )
-
-    def _check_reach(self, sampling: SamplingSettings) -> None:
-        entity, target = self.query.entity_link.name, self.query.target_link.name
-        hops = sampling.entity_hops
-        if len(hops) < 2 or entity not in hops[0] or target not in hops[1]:
-            raise ConfigError(f"sampling.entity_hops must follow {entity} in hop 1 and {target} in hop 2")
-        if hops[1][target] != 1:
-            raise ConfigError(f"sampling.entity_hops: a row has one parent, so hop 2 takes {target}: 1")
-        if not sampling.target_hops or target not in sampling.target_hops[0]:
-            raise ConfigError(f"sampling.target_hops must follow {target} in hop 1")
 
     def _context_paths(self) -> dict[tuple[str, ...], str]:
         events = self.query.entity_link.name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gnnscale.lake import find_source, source_state
+from gnnscale.pipeline.preflight import check_model_on_graph
 from gnnscale.pipeline.stages.graph_stage import GraphStage
 from gnnscale.pipeline.stages.stage import Stage
 
@@ -37,8 +38,9 @@ class LabelStage(Stage):
         from gnnscale.inference import named_entities
 
         work = self.work
-        # Who is asked about is looked for before anything is made for them.
+        # Who is asked about is looked for before anything is made for them, and so is what the model names.
         named_entities(work.lake, work.query)
+        check_model_on_graph(self.settings, work.manifest, work.query)
         if self.settings.query.examples is None:
             build_labels(work.spark.open(), work.lake, self.settings, work.manifest)
         else:

@@ -32,7 +32,7 @@ from gnnscale.sampling import (
     WalkedNeighbors,
     plan_paths,
 )
-from gnnscale.schema import ConfigError, TableManifest
+from gnnscale.schema import ConfigError, GraphManifest, TableManifest
 from gnnscale.store import GraphStore
 from gnnscale.training.networks.query_walks import query_walker
 
@@ -114,7 +114,7 @@ def memory_source(
         cap=sampling.cap,
         threads=sampling.threads,
     )
-    sampler.paths = block_paths(settings, store, query)
+    sampler.paths = block_paths(settings, store.manifest, query)
     tables = {table, *(p[-1].target for p in sampler.paths)}
     return BlockLoader(sampler, features(tables), *seeds, codes=codes(tables), **order)
 
@@ -122,7 +122,7 @@ def memory_source(
 def layer_paths(settings: Settings, store: GraphStore, query: PredictiveQuery) -> tuple[Path, ...]:
     """Paths whose ends layers are computed of, shorter ones first: of blocks, or one walked hop after the other."""
     if settings.sampling.strategy != "walk":
-        return tuple(block_paths(settings, store, query))
+        return tuple(block_paths(settings, store.manifest, query))
     hop = walk_hop(query_walker(settings, store, query))
     return tuple((hop,) * depth for depth in range(1, settings.model.pinsage.layers + 1))
 
@@ -135,16 +135,16 @@ def layer_neighbors(settings: Settings, store: GraphStore, query: PredictiveQuer
     if sampling.strategy == "walk":
         return WalkedNeighbors(MostVisited(query_walker(settings, store, query)))
     fanouts: dict[str, int] = {}
-    for path, fanout in block_paths(settings, store, query).items():
+    for path, fanout in block_paths(settings, store.manifest, query).items():
         fanouts[path[-1].name] = max(fanout, fanouts.get(path[-1].name, 0))
     return Neighborhoods(fanouts, sampling.neighbors, settings.seed, sampling.cap)
 
 
-def block_paths(settings: Settings, store: GraphStore, query: PredictiveQuery) -> dict[Path, int]:
+def block_paths(settings: Settings, manifest: GraphManifest, query: PredictiveQuery) -> dict[Path, int]:
     """Paths of the blocks around a query's entities with their fan-outs; what the query hides is not followed."""
     hops = _hops(settings, query)
-    paths = plan_paths(store.manifest, query.entity.name, hops)
-    return {path: fanout for path, fanout in paths.items() if not is_hidden(path, query, store.manifest)}
+    paths = plan_paths(manifest, query.entity.name, hops)
+    return {path: fanout for path, fanout in paths.items() if not is_hidden(path, query, manifest)}
 
 
 def _hops(settings: Settings, query: PredictiveQuery) -> tuple[dict[str, int], ...]:

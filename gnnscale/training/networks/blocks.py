@@ -35,11 +35,12 @@ from gnnscale.config import Settings
 from gnnscale.lake import Lake
 from gnnscale.nn import BlockNetwork, BlockTowers, ProcessGroup, TowerVectors, build_convolution, build_lookup
 from gnnscale.query import PredictiveQuery
-from gnnscale.schema import NETWORKS, ConfigError
+from gnnscale.schema import NETWORKS, ConfigError, GraphManifest
 from gnnscale.store import NodeFeatures
 from gnnscale.training.networks.block_checks import check_blocks, check_shapes
 from gnnscale.training.networks.block_sources import block_paths, memory_source, shard_source
 from gnnscale.training.networks.network import LinkNetwork, NodeNetwork
+from gnnscale.training.networks.query_walks import query_walks
 from gnnscale.training.networks.source_device import place_source
 from gnnscale.training.objectives.node_knowledge import NodeKnowledge
 from gnnscale.training.predictors.layerwise_predictor import LayerwisePredictor, scored_by_vectors, with_target_bias
@@ -140,6 +141,15 @@ class BlocksNetwork(LinkNetwork, NodeNetwork):
         """Refuse what does not go together; see :func:`check_blocks`."""
         check_blocks(settings)
 
+    @classmethod
+    def check_graph(cls, settings: Settings, manifest: GraphManifest, query: PredictiveQuery) -> None:
+        """Refuse fan-outs or walks that don't fit; see :meth:`Network.check_graph`."""
+        super().check_graph(settings, manifest, query)
+        if settings.sampling.strategy == "walk":
+            query_walks(settings, manifest, query)
+        else:
+            block_paths(settings, manifest, query)
+
     def labels(self, lake: Lake) -> pa.Table:
         """As shards hold them, where they train."""
         if self.settings.training.source == "shards":
@@ -217,7 +227,7 @@ class BlocksNetwork(LinkNetwork, NodeNetwork):
                 "embedding.only_changed does not go with sampling.strategy=walk, whose walks may read any node; "
                 "set it to false"
             )
-        paths = block_paths(self.settings, self.store, query)
+        paths = block_paths(self.settings, self.store.manifest, query)
         around_entity = read_around(query.entity.name, paths, sampling.strategy == "last", sampling.cap)
         return ReceptiveField(query.target.name), around_entity
 

@@ -17,10 +17,12 @@ from gnnscale.batches import (
     NeighborhoodSource,
     SplitExamples,
 )
+from gnnscale.config import Settings
 from gnnscale.lake import Lake
 from gnnscale.nn import build_entity_model
-from gnnscale.sampling import permutation, stream_key
-from gnnscale.schema import NETWORKS
+from gnnscale.query import PredictiveQuery
+from gnnscale.sampling import permutation, plan_paths, stream_key
+from gnnscale.schema import NETWORKS, GraphManifest
 from gnnscale.training.networks.network import NodeNetwork
 from gnnscale.training.objectives.node_knowledge import NodeKnowledge
 
@@ -63,6 +65,11 @@ class NeighborhoodNetwork(NodeNetwork):
         return EntityBatchBuilder(
             self.store, self.query, settings.sampling, settings.seed, settings.model.latest, classes
         )
+
+    @classmethod
+    def check_graph(cls, settings: Settings, manifest: GraphManifest, query: PredictiveQuery) -> None:
+        """Refuse fan-outs that don't fit; see :meth:`Network.check_graph`."""
+        plan_paths(manifest, query.entity.name, settings.sampling.entity_hops or ())
 
     def node_source(
         self, lake: Lake, examples: SplitExamples[EntityExamples], shape: AnswerShape, device: torch.device | None

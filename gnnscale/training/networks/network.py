@@ -27,8 +27,8 @@ from gnnscale.config import Settings, WalkSettings, candidate_networks, changed_
 from gnnscale.lake import Lake
 from gnnscale.nn import LinkLoss, ProcessGroup
 from gnnscale.query import PredictiveQuery
-from gnnscale.sampling import Negative, NegativeRule, build_negatives
-from gnnscale.schema import NEGATIVES, NETWORKS, ConfigError
+from gnnscale.sampling import Negative, NegativeRule, build_negatives, plan_steps
+from gnnscale.schema import NEGATIVES, NETWORKS, ConfigError, GraphManifest
 from gnnscale.store import GraphStore
 from gnnscale.training.networks.query_walks import walk_sampler
 from gnnscale.training.objectives.link_objective import LinkObjective
@@ -101,6 +101,19 @@ class Network:
             ConfigError: naming them.
         """
 
+    @classmethod
+    def check_graph(cls, settings: Settings, manifest: GraphManifest, query: PredictiveQuery) -> None:
+        """Refuse what does not fit the graph; neither its arrays nor labels need be there yet.
+
+        Args:
+            settings: ``model``, ``sampling`` and ``training`` count.
+            manifest: of the graph.
+            query: bound query.
+
+        Raises:
+            ConfigError: naming it.
+        """
+
     def check_fit(self, lake: Lake) -> None:
         """Raise what ``fit`` would of the configuration, where the network is fitted at once.
 
@@ -122,6 +135,12 @@ class LinkNetwork(Network, ABC):
     """Whether one vector stands for an item as an entity and as a target, so that it is nearest to itself."""
     layered_sides: ClassVar[tuple[str, ...]] = ("entities",)
     """Whose vectors are computed layer by layer where ``embedding.method`` is ``layerwise``."""
+
+    @classmethod
+    def check_graph(cls, settings: Settings, manifest: GraphManifest, query: PredictiveQuery) -> None:
+        """Refuse walks to hard negatives that don't fit; see :meth:`Network.check_graph`."""
+        if (walks := settings.training.hard_walks) is not None:
+            plan_steps(manifest, query.target.name, walks.cycle, walks.length)
 
     def learned_examples(self, examples: SplitExamples[Examples]) -> SplitExamples[Examples]:
         """What the network learns from, and what chooses its weights: here, the query's own examples.

@@ -28,11 +28,11 @@ from gnnscale.config import Settings, WalkSettings
 from gnnscale.lake import Lake
 from gnnscale.nn import PinSageNetwork, PinSageTowers, ProcessGroup, TowerVectors, build_convolution
 from gnnscale.query import PredictiveQuery
-from gnnscale.sampling import MostVisited
-from gnnscale.schema import NETWORKS, ConfigError
+from gnnscale.sampling import MostVisited, plan_steps
+from gnnscale.schema import NETWORKS, ConfigError, GraphManifest
 from gnnscale.training.networks.block_sources import layer_paths
 from gnnscale.training.networks.network import LinkNetwork
-from gnnscale.training.networks.query_walks import query_walker
+from gnnscale.training.networks.query_walks import query_walker, query_walks
 from gnnscale.training.predictors.layerwise_predictor import LayerwisePredictor, scored_by_vectors, with_target_bias
 from gnnscale.training.predictors.link_predictor import ScoredEntities
 
@@ -145,21 +145,29 @@ class PinSage(LinkNetwork):
             ConfigError: the query is not about one table, or walks don't come back to it.
         """
         settings, store, query = self.settings, self.store, self.query
+        self.check_graph(settings, store.manifest, query)
         table = query.target.name
-        if not query.ranks_own_table:
-            raise ConfigError(
-                f"model.network=pinsage is for rows of one table that are ranked for each other; this query ranks "
-                f"'{table}' for '{query.entity.name}'"
-            )
         walker = query_walker(settings, store, query)
-        if walker.target != table:
-            raise ConfigError(f"sampling.walks.cycle ends at '{walker.target}'; of model.network=pinsage at '{table}'")
         manifest = store.manifest.table(table)
         hidden = HiddenColumns.of(manifest, {column for name, column in query.hidden_columns if name == table})
         coded = manifest.categorical or manifest.multicategorical
         codes = category_codes(store, table, hidden) if coded else None
         features, threads = dense_features(store, table, hidden), settings.sampling.threads
         return LayeredBuilder(MostVisited(walker), settings.model.pinsage.layers, features, codes, threads)
+
+    @classmethod
+    def check_graph(cls, settings: Settings, manifest: GraphManifest, query: PredictiveQuery) -> None:
+        """Refuse walks, and queries of two tables, that don't fit; see :meth:`Network.check_graph`."""
+        super().check_graph(settings, manifest, query)
+        table = query.target.name
+        if not query.ranks_own_table:
+            raise ConfigError(
+                f"model.network=pinsage is for rows of one table that are ranked for each other; this query ranks "
+                f"'{table}' for '{query.entity.name}'"
+            )
+        end = plan_steps(manifest, table, query_walks(settings, manifest, query).cycle, None)[-1].target
+        if end != table:
+            raise ConfigError(f"sampling.walks.cycle ends at '{end}'; of model.network=pinsage at '{table}'")
 
     def link_source(self, lake: Lake, examples: SplitExamples[Examples], device: torch.device | None) -> LayeredSource:
         """Layers around the examples' items and those that they are scored against."""

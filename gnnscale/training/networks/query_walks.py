@@ -5,8 +5,8 @@ from __future__ import annotations
 from gnnscale.batches import is_hidden
 from gnnscale.config import Settings, WalkSettings
 from gnnscale.query import PredictiveQuery
-from gnnscale.sampling import WalkRule, WalkSampler
-from gnnscale.schema import ConfigError
+from gnnscale.sampling import WalkRule, WalkSampler, plan_steps
+from gnnscale.schema import ConfigError, GraphManifest
 from gnnscale.store import GraphStore
 
 
@@ -23,12 +23,12 @@ def walk_sampler(settings: Settings, store: GraphStore, walks: WalkSettings, tab
     return WalkSampler(store, walks.cycle, rule, settings.seed, table, threads=settings.sampling.threads)
 
 
-def query_walker(settings: Settings, store: GraphStore, query: PredictiveQuery) -> WalkSampler:
+def query_walks(settings: Settings, manifest: GraphManifest, query: PredictiveQuery) -> WalkSettings:
     """Walks from a query's entities.
 
     Args:
         settings: ``sampling`` counts.
-        store: of the graph.
+        manifest: of the graph.
         query: bound query.
 
     Raises:
@@ -37,7 +37,12 @@ def query_walker(settings: Settings, store: GraphStore, query: PredictiveQuery) 
     walks = settings.sampling.walks
     if walks is None:
         raise ConfigError("sampling.strategy=walk needs sampling.walks, whose cycle begins at the query's entity")
-    walker = walk_sampler(settings, store, walks, query.entity.name)
-    if is_hidden(walker.path, query, store.manifest):
+    path = plan_steps(manifest, query.entity.name, walks.cycle, walks.length)
+    if is_hidden(path, query, manifest):
         raise ConfigError(f"sampling.walks.cycle={','.join(walks.cycle)} follows what the query hides")
-    return walker
+    return walks
+
+
+def query_walker(settings: Settings, store: GraphStore, query: PredictiveQuery) -> WalkSampler:
+    """What walks from a query's entities, as :func:`query_walks` has it."""
+    return walk_sampler(settings, store, query_walks(settings, store.manifest, query), query.entity.name)

@@ -27,7 +27,7 @@ from gnnscale.lake import Lake
 from gnnscale.nn import NOT_YET, LightGCNTowers, NodeVectors, ProcessGroup, TowerVectors, build_lookup, sharded_tables
 from gnnscale.nn.lightgcn_towers import START
 from gnnscale.query import PredictiveQuery
-from gnnscale.schema import NETWORKS, ConfigError, DataError, nearest
+from gnnscale.schema import NETWORKS, ConfigError, DataError, GraphManifest, TableManifest, nearest
 from gnnscale.store import GraphStore
 from gnnscale.training.networks.network import LinkNetwork
 from gnnscale.training.predictors.layerwise_predictor import without_pairs
@@ -166,6 +166,12 @@ class SampledLightGCN(LinkNetwork):
         """Of its batches."""
         return BipartiteBuilder(self.sides, self.settings.model.lightgcn.layers)
 
+    @classmethod
+    def check_graph(cls, settings: Settings, manifest: GraphManifest, query: PredictiveQuery) -> None:
+        """Refuse weights of events that don't fit; see :meth:`Network.check_graph`."""
+        super().check_graph(settings, manifest, query)
+        weight_tables(settings.model.lightgcn.event_weights, manifest.table(query.event_table.name))
+
     def learned_examples(self, examples: SplitExamples[Examples]) -> SplitExamples[Examples]:
         """All pairs that there are by the first validation anchor, or the query's examples.
 
@@ -276,9 +282,25 @@ def event_weights(
     if not wanted:
         return None
     table = store.manifest.table(query.event_table.name)
-    columns = {feature.column: place for place, feature in enumerate(table.categorical)}
     codes = store.features(table.name).categorical
     weights = np.ones(table.rows, np.float32)
+    for place, of_code in weight_tables(wanted, table).items():
+        weights *= of_code[np.asarray(codes[:, place])]
+    return weights
+
+
+def weight_tables(wanted: Mapping[str, Mapping[str, float]], table: TableManifest) -> dict[int, NDArray[np.float32]]:
+    """Number of a categorical column -> weight of each of its codes, float32 ``[codes]``.
+
+    Args:
+        wanted: column of the events -> value -> weight.
+        table: of the events.
+
+    Raises:
+        ConfigError: there is no such categorical column, or no event has such a value.
+    """
+    columns = {feature.column: place for place, feature in enumerate(table.categorical)}
+    found = {}
     for column, given in wanted.items():
         if column not in columns:
             known = ", ".join(columns) or "it has none"
@@ -293,5 +315,5 @@ def event_weights(
                     f"model.lightgcn.event_weights: no '{value}' in {table.name}.{column}.{nearest(value, categories)}"
                 )
             of_code[categories.index(value) + 1] = weight
-        weights *= of_code[np.asarray(codes[:, columns[column]])]
-    return weights
+        found[columns[column]] = of_code
+    return found

@@ -20,15 +20,16 @@ from gnnscale.batches import (
     SequenceObjective,
     SequenceSource,
     SplitExamples,
-    is_hidden,
     read_around,
 )
 from gnnscale.config import Settings, read_options, split_implementation
 from gnnscale.lake import Lake
 from gnnscale.nn import LinkLoss, PositionVectors, ProcessGroup, SequenceTowers, build_lookup
-from gnnscale.schema import NETWORKS, SEQUENCE_OBJECTIVES, ConfigError, EdgeType, nearest
+from gnnscale.query import PredictiveQuery
+from gnnscale.schema import NETWORKS, SEQUENCE_OBJECTIVES, ConfigError, GraphManifest
 from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.networks.network import LinkNetwork
+from gnnscale.training.networks.sequence_columns import action_columns, action_path, positive_codes
 from gnnscale.training.objectives.link_objective import link_selection
 from gnnscale.training.objectives.objective import Objective
 from gnnscale.training.objectives.ranking import validate_ranking
@@ -116,10 +117,12 @@ class SequenceNetwork(LinkNetwork):
         settings.model.sequence.check_widths(settings.model.hidden, settings.model.tower_channels)
         build_sequence_objective(settings)
 
-    @property
-    def path(self) -> tuple[EdgeType, EdgeType]:
-        """From an entity to its events, and on to what these name."""
-        return EdgeType(self.query.entity_link, True), EdgeType(self.query.target_link, False)
+    @classmethod
+    def check_graph(cls, settings: Settings, manifest: GraphManifest, query: PredictiveQuery) -> None:
+        """Refuse columns of the actions, or kinds of them, that don't fit; see :meth:`Network.check_graph`."""
+        super().check_graph(settings, manifest, query)
+        action_columns(settings.model.sequence, manifest, query)
+        positive_codes(settings.model.sequence, manifest.table(query.event_table.name))
 
     @cached_property
     def log(self) -> ActionLog:
@@ -128,21 +131,10 @@ class SequenceNetwork(LinkNetwork):
         Raises:
             ConfigError: the query hides what would be read, events end, or a column is not there.
         """
-        query, store, sequence = self.query, self.store, self.settings.model.sequence
-        table = store.manifest.table(query.event_table.name)
-        if is_hidden(self.path, query, store.manifest):
-            raise ConfigError(f"model.network=sequence reads '{table.name}', which the query hides")
-        if table.has_end:
-            raise ConfigError(f"model.network=sequence reads '{table.name}' whole, and its rows end")
-        kinds = () if sequence.action_type is None else (sequence.action_type,)
-        categories = _columns(f"{table.name}", [f.column for f in table.categorical], (*kinds, *sequence.contexts))
-        numbers = _columns(f"{table.name}", [f.column for f in table.numerical], sequence.numbers)
-        hidden = {column for name, column in query.hidden_columns if name == table.name}
-        for column in (*kinds, *sequence.contexts, *sequence.numbers):
-            if column in hidden:
-                raise ConfigError(f"model.sequence names '{column}' of '{table.name}', which the query hides")
-        events, targets = (store.adjacency(edge_type) for edge_type in self.path)
-        features = store.features(table.name)
+        query, store = self.query, self.store
+        categories, numbers = action_columns(self.settings.model.sequence, store.manifest, query)
+        events, targets = (store.adjacency(edge_type) for edge_type in action_path(query))
+        features = store.features(query.event_table.name)
         return ActionLog(
             events.indptr,
             events.neighbors,
@@ -221,7 +213,8 @@ class SequenceNetwork(LinkNetwork):
 
     def receptive_fields(self) -> tuple[ReceptiveField, ReceptiveField]:
         """Of a target no more than its row, and of an entity its latest actions and what they name."""
-        paths = {self.path[:1]: self.settings.model.sequence.length, self.path: 1}
+        path = action_path(self.query)
+        paths = {path[:1]: self.settings.model.sequence.length, path: 1}
         return ReceptiveField(self.query.target.name), read_around(self.query.entity.name, paths, True, None)
 
     def _source(self, examples: Examples, until: int | None) -> SequenceSource:
@@ -230,42 +223,15 @@ class SequenceNetwork(LinkNetwork):
         # Whoever only predicts trains on nothing.
         limits = log.indptr[:-1] if until is None else log.end_at(everyone, np.full(log.entities, until))
         sequence = settings.model.sequence
-        known = KnownActions(log, limits, until, sequence.length, self._positive_codes())
+        known = KnownActions(
+            log,
+            limits,
+            until,
+            sequence.length,
+            positive_codes(sequence, self.store.manifest.table(self.query.event_table.name)),
+        )
         ends = log.end_at(examples.entities, examples.anchors)
         objective = build_sequence_objective(settings)
         return SequenceSource(
             self.builder, known, objective, examples, ends, settings.training.batch_size, settings.seed
         )
-
-    def _positive_codes(self) -> tuple[int, ...]:
-        """Codes of the kinds of action that are something to predict."""
-        sequence = self.settings.model.sequence
-        if not sequence.positive_types:
-            return ()
-        if sequence.action_type is None:
-            raise ConfigError("model.sequence.positive_types needs model.sequence.action_type, whose values they are")
-        assert self.log.codes is not None
-        table = self.store.manifest.table(self.query.event_table.name)
-        allowed = table.categorical[self.log.codes[1][0]].categories
-        for value in sequence.positive_types:
-            if value not in allowed:
-                raise ConfigError(
-                    f"model.sequence.positive_types has '{value}', which no {sequence.action_type} is."
-                    f"{nearest(value, allowed)}"
-                )
-        return tuple(allowed.index(value) + 1 for value in sequence.positive_types)
-
-
-def _columns(table: str, there: list[str], wanted: tuple[str, ...]) -> tuple[int, ...]:
-    """Numbers of columns among those of their kind.
-
-    Raises:
-        ConfigError: one is not there.
-    """
-    for column in wanted:
-        if column not in there:
-            known = ", ".join(there) or "none"
-            raise ConfigError(
-                f"model.sequence names '{column}', no such column of '{table}'; of this kind it has {known}"
-            )
-    return tuple(there.index(column) for column in wanted)

@@ -19,13 +19,17 @@ from gnnscale.batches import (
     ReceptiveField,
     SplitExamples,
     TargetBatch,
+    check_reach,
+    group_places,
     link_sampling,
     read_around,
 )
+from gnnscale.config import Settings
 from gnnscale.lake import Lake
 from gnnscale.nn import ProcessGroup, Scores, TwoBranchModel, build_model
+from gnnscale.query import PredictiveQuery
 from gnnscale.sampling import plan_paths
-from gnnscale.schema import NEGATIVES, NETWORKS
+from gnnscale.schema import NEGATIVES, NETWORKS, GraphManifest
 from gnnscale.training.networks.network import LinkNetwork
 from gnnscale.training.predictors.link_predictor import LinkPredictor, ScoredEntities
 
@@ -100,6 +104,16 @@ class TwoBranchNetwork(LinkNetwork):
         model = settings.model
         limits = model.group_columns, settings.seed, model.max_target_neighbors
         return BatchBuilder(self.store, self.query, settings.sampling, *limits)
+
+    @classmethod
+    def check_graph(cls, settings: Settings, manifest: GraphManifest, query: PredictiveQuery) -> None:
+        """Refuse fan-outs, and columns that group candidates, that don't fit; see :meth:`Network.check_graph`."""
+        super().check_graph(settings, manifest, query)
+        sampling = link_sampling(query, settings.sampling)
+        check_reach(query, sampling)
+        for table, hops in ((query.entity.name, sampling.entity_hops), (query.target.name, sampling.target_hops)):
+            plan_paths(manifest, table, hops)
+        group_places(manifest.table(query.target.name), settings.model.group_columns)
 
     def link_source(self, lake: Lake, examples: SplitExamples[Examples], device: torch.device | None) -> PairSource:
         """Neighborhoods of the examples."""
