@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# Hundreds of processes would each compile what they import, the workers of Ray and Spark among them: images of
+# containers often set this.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-fast test-faults pytest site lint setup clean
 
 demo: $(STAMP)

@@ -12,7 +12,6 @@ from typing import Annotated
 import numpy as np
 import scipy.sparse
 from pydantic import Field
-from sklearn.utils.extmath import randomized_svd
 
 from gnnscale.arrays import Ids
 from gnnscale.collaborative.interactions import Scores
@@ -101,5 +100,8 @@ class PureSVD(Recommender):
 
 def right_vectors(matrix: scipy.sparse.csr_matrix, dims: int, iterations: int, seed: int) -> Scores:
     """The first right singular vectors, float32 ``[n_items, dims]``, by a randomized decomposition."""
+    # Trainings of other networks load this module and need none of it, which takes a second of each worker.
+    from sklearn.utils.extmath import randomized_svd
+
     _, _, vectors = randomized_svd(matrix, dims, n_oversamples=16, n_iter=iterations, random_state=seed)
     return np.ascontiguousarray(vectors.T, np.float32)

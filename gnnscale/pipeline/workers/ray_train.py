@@ -34,6 +34,7 @@ from gnnscale.config import Settings, build_settings, with_values
 from gnnscale.lake import Lake
 from gnnscale.pipeline.failures import first_line
 from gnnscale.pipeline.open_graph import open_graph
+from gnnscale.pipeline.workers.fixed_workers import FixedWorkers
 from gnnscale.pipeline.workers.local_ray import ends_with_us, start_ray
 from gnnscale.pipeline.workers.lost_processes import watched
 from gnnscale.pipeline.workers.process_group import NodeTorchConfig
@@ -203,6 +204,12 @@ class _QuietTrainer(TorchTrainer):
         # Type checkers see the class of Ray Train's first version.
         every = super()._create_default_callbacks()  # type: ignore[misc]
         return [own for own in every if not isinstance(own, needless)]
+
+    def _initialize_and_run_controller(self, **given: Any) -> Any:
+        """With no autoscaler where there is none."""
+        if ends_with_us() and not given["scaling_policy"].scaling_config.elasticity_enabled:
+            given["scaling_policy"] = FixedWorkers(given["scaling_policy"].scaling_config)
+        return super()._initialize_and_run_controller(**given)  # type: ignore[misc]
 
 
 def _train_worker(config: dict[str, Any]) -> None:
