@@ -58,7 +58,9 @@ def check_model(settings: Settings, query: PredictiveQuery) -> None:
 
 
 def check_model_on_graph(settings: Settings, manifest: GraphManifest, query: PredictiveQuery) -> None:
-    """See that the fan-outs, walks and columns that are named fit the graph.
+    """See that the fan-outs, walks and columns of a model that is named fit the graph.
+
+    Where none is, labels and shards may be for a network of somebody's own.
 
     Args:
         settings: ``model``, ``sampling`` and ``training`` count.
@@ -68,7 +70,5 @@ def check_model_on_graph(settings: Settings, manifest: GraphManifest, query: Pre
     Raises:
         ConfigError: they don't.
     """
-    sampling, model = settings.sampling, settings.model
-    named = sampling.entity_hops or sampling.target_hops or model.group_columns or model.network != "auto"
-    if named or changed_keys(settings):
+    if settings.model.network != "auto" or settings.model.group_columns:
         training.check_graph(settings, manifest, query)

@@ -29,6 +29,8 @@ def test_tables_are_those_of_a_classic_session(shop, tmp_path):
         "lake": {"uri": str(tmp_path / "lake")},
         "tables": {name: shop.content["tables"][name] for name in names},
         "sampling": hops,
+        # Fan-outs of one hop are no network's of ours.
+        "model": {},
         "spark": {"conf": shop.content["spark"]["conf"], "shuffle_partitions": 2},
     }
     del content["recipe"]
