@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from gnnscale.lake import Lake, SourceFormat, find_source, name_format, open_delta, take_snapshot, tell_once
+from gnnscale.lake import RECORDS, Lake, SourceFormat, find_source, name_format, open_delta, take_snapshot, tell_once
 from gnnscale.schema import GnnscaleError
 
 EXAMPLES: Final = frozenset({"entity", "anchor_time"})
@@ -67,6 +67,9 @@ def _format(path: Path) -> SourceFormat | None:
         return None
     if (path / "_delta_log").is_dir():
         return SourceFormat.DELTA
+    if (path / RECORDS).is_dir():
+        # A lake of its own, as of interactions that were asked about where the tables lie.
+        return None
     if path.name.startswith(("_", ".")) or not any(part.is_file() for part in path.rglob("*")):
         return None
     try:

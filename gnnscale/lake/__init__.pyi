@@ -5,6 +5,7 @@ from .delta_log import check_readable as check_readable
 from .delta_log import log_files as log_files
 from .delta_log import open_delta as open_delta
 from .delta_log import table_files as table_files
+from .lake import RECORDS as RECORDS
 from .lake import Lake as Lake
 from .part_files import PartFiles as PartFiles
 from .part_files import committed_by as committed_by

@@ -8,7 +8,7 @@ import shutil
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 import pyarrow.fs
@@ -20,6 +20,9 @@ from gnnscale.lake.delta_files import WrittenFile, commit_files
 from gnnscale.lake.delta_log import check_readable, log_fault, logged_commits
 from gnnscale.lake.places import local_path, open_folder, open_place
 from gnnscale.schema import LakeError, mask_secrets, nearest
+
+RECORDS: Final = "_records"
+"""Folder of a lake that holds its records."""
 
 
 class Lake:
@@ -177,7 +180,7 @@ class Lake:
         Raises:
             LakeError: it is broken.
         """
-        content = self.read_bytes(f"_records/{name}.json")
+        content = self.read_bytes(f"{RECORDS}/{name}.json")
         if content is None:
             return None
         try:
@@ -190,18 +193,18 @@ class Lake:
 
     def _broken(self, name: str, reason: str) -> LakeError:
         return LakeError(
-            f"record {self.uri}/_records/{name}.json is broken: {reason}; remove it, and what it tells is made again"
+            f"record {self.uri}/{RECORDS}/{name}.json is broken: {reason}; remove it, and what it tells is made again"
         )
 
     def write_record(self, name: str, record: dict[str, Any]) -> None:
         """Replace a JSON record, secrets masked; a reader sees the old one or the new one, never a part."""
         content = json.dumps(mask_secrets(record), indent=1, sort_keys=True)
-        self.write_bytes(f"_records/{name}.json", content.encode())
+        self.write_bytes(f"{RECORDS}/{name}.json", content.encode())
 
     def records(self) -> list[str]:
         """Names of the JSON records that there are."""
         filesystem, root = self._filesystem()
-        chosen = pyarrow.fs.FileSelector(f"{root}/_records", allow_not_found=True)
+        chosen = pyarrow.fs.FileSelector(f"{root}/{RECORDS}", allow_not_found=True)
         files = filesystem.get_file_info(chosen)
         return sorted(file.base_name.removesuffix(".json") for file in files if file.base_name.endswith(".json"))
 

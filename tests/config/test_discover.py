@@ -72,6 +72,17 @@ def test_every_form_of_a_table_is_found_and_what_is_left_out_is_told(tmp_path, c
     assert "users.csv is left out: table 'users' is taken from" in caplog.text
 
 
+def test_a_lake_within_a_lake_is_no_table_and_needs_no_word(tmp_path, caplog):
+    lake = lake_of(tmp_path, users={"user_id": [1]})
+    inner = Lake(tmp_path / "interactions")
+    for name in ("predictions_interactions", "newcomers_interactions"):
+        inner.write(name, pa.table({"user": [1]}))
+    inner.write_record("evaluation_interactions", {})
+    tell_once.cache_clear()
+    assert list(discover_tables(lake)) == ["users"]
+    assert not caplog.text
+
+
 KEYS = {
     "id": ("users", "id"),
     "singular": ("users", "user_id"),
@@ -147,6 +158,18 @@ def test_keys_that_are_not_found_are_told_with_the_setting_that_says_them(tmp_pa
     with pytest.raises(
         SchemaError, match=r"products: none, .*users: user_id.*tables\.products\.primary_key=product or"
     ):
+        graph.validate()
+
+
+def test_of_a_log_that_names_rows_by_words_no_time_is_proposed_as_its_key(tmp_path):
+    lake = lake_of(tmp_path, shows={"show_id": ["a"], "genre": ["b"]})
+    lake_of(tmp_path, plays={"listener": ["x"], "show": ["a"], "played_at": AT})
+    content = {"recipe": "r", "lake": {"uri": "x"}, "query": {"name": "q", "text": "PREDICT"}}
+    tables = discover_tables(lake)
+    kinds = {name: column_kinds(find_source(name, table["source"])) for name, table in tables.items()}
+    graph = build_graph_schema(build_settings({**content, "tables": tables}), kinds)
+    graph.infer_links(kinds)
+    with pytest.raises(SchemaError, match=r"no links: .*say what is so, as in tables.plays.foreign_keys.show=shows$"):
         graph.validate()
 
 
