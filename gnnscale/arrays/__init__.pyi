@@ -24,6 +24,7 @@ from .memory_limits import memory_limits as memory_limits
 from .prefetch import compute_threads as compute_threads
 from .prefetch import prefetched as prefetched
 from .private_folder import private_folder as private_folder
+from .private_folder import temporary_files_in as temporary_files_in
 from .ragged import Flags as Flags
 from .ragged import Ids as Ids
 from .ragged import Ragged as Ragged

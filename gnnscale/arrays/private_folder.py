@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gnnscale.schema import LakeError
+
+_OUTSIDE: list[str] = []
+"""The temporary folder, while another is in its place."""
 
 
 def private_folder() -> Path:
@@ -19,7 +24,7 @@ def private_folder() -> Path:
     Raises:
         LakeError: it is a link or no folder, or belongs to, or can be written by, somebody else.
     """
-    folder = Path(tempfile.gettempdir()) / f"gnnscale-{os.getuid()}"
+    folder = Path(_temporary_folder()) / f"gnnscale-{os.getuid()}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         folder.mkdir(mode=0o700)
@@ -34,3 +39,26 @@ def private_folder() -> Path:
         if stat.S_IMODE(found.st_mode) != 0o700:
             folder.chmod(0o700)
     return folder
+
+
+@contextmanager
+def temporary_files_in(folder: Path) -> Iterator[None]:
+    """Have what libraries write to the temporary folder by ``tempfile`` come into another one.
+
+    They remove it when they have done; where the process is killed meanwhile, it stays in the temporary folder for
+    good. In a :func:`scratch_folder` it goes when the next run begins.
+
+    Args:
+        folder: that is there.
+    """
+    _OUTSIDE.append(_temporary_folder())
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        _OUTSIDE.pop()
+
+
+def _temporary_folder() -> str:
+    return _OUTSIDE[-1] if _OUTSIDE else tempfile.gettempdir()

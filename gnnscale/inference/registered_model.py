@@ -19,7 +19,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from numpy.typing import NDArray
 
-from gnnscale.arrays import key_array, scratch_folder
+from gnnscale.arrays import key_array, scratch_folder, temporary_files_in
 from gnnscale.batches import EntityExamples, asked_examples
 from gnnscale.config import LakeSettings, Settings, bind_query, build_settings, plan_query_anchors
 from gnnscale.inference.population import read_keys
@@ -320,7 +320,11 @@ def log_model(run_id: str, settings: Settings, lake: Lake, model: LakeModel) -> 
         "blend": None if blend is None else json.loads(blend),
     }
     signature, example = model_signature(lake, settings.query.name)
-    with scratch_folder(None, "model", lake.uri) as folder, mlflow.start_run(run_id=run_id):
+    with (
+        scratch_folder(None, "model", lake.uri) as folder,
+        temporary_files_in(folder),
+        mlflow.start_run(run_id=run_id),
+    ):
         path = folder / "model.pt"
         path.write_bytes(weights)
         info = mlflow.pyfunc.log_model(

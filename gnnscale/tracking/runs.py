@@ -15,6 +15,7 @@ from mlflow.entities import Metric, Param, RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
+from gnnscale.arrays import scratch_folder, temporary_files_in
 from gnnscale.config import Settings, TrackingSettings
 from gnnscale.lake import Lake, StageRecord
 from gnnscale.schema import mask_secrets, mask_text
@@ -91,7 +92,8 @@ class Run:
 
     def log_text(self, text: str, name: str) -> None:
         """Keep a text file with the run, secrets masked."""
-        self._client.log_text(self.run_id, mask_text(text), name)
+        with scratch_folder(None, "text", "") as folder, temporary_files_in(folder):
+            self._client.log_text(self.run_id, mask_text(text), name)
 
     def start_nested(self, name: str) -> Run:
         """A run inside this one; it goes on until :meth:`end`."""

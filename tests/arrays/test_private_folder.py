@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gnnscale.arrays import memory_limits, name_folder, private_folder
+from gnnscale.arrays import memory_limits, name_folder, private_folder, temporary_files_in
 from gnnscale.schema import LakeError
 
 
@@ -57,3 +57,22 @@ def test_a_container_s_limit_counts_where_it_is_less_than_the_machine_has(tmp_pa
     (tmp_path / name).write_text(f"{1200 << 20}\n")
     found = memory_limits(tmp_path)
     assert found.memory == 1200 << 20 and name in found.source
+
+
+def test_what_libraries_write_meanwhile_comes_into_another_folder(temporary: Path, tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    other.mkdir()
+
+    def write() -> None:
+        with temporary_files_in(one):
+            with temporary_files_in(other):
+                assert Path(tempfile.mkdtemp()).parent == other
+                # The user's own folder stays where it is.
+                assert private_folder() == temporary
+            assert Path(tempfile.mkdtemp()).parent == one and private_folder() == temporary
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        write()
+    assert tempfile.gettempdir() == str(tmp_path)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from gnnscale.arrays.host_arrays import remove_abandoned
 from gnnscale.etl.spark.java import choose_java, java_version
 from gnnscale.schema import GnnscaleError
+from tests.cluster import wait_until
 
 
 def fake_java(folder: Path, version: str) -> Path:
@@ -88,3 +91,28 @@ logging.error("ours")
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
     assert run.returncode == 0 and "Traceback" not in run.stderr, run.stderr
     assert "while sending" not in run.stderr and "ERROR:root:ours" in run.stderr
+
+
+def test_a_run_that_is_killed_while_java_starts_leaves_nothing_that_the_next_does_not_remove(tmp_path: Path) -> None:
+    program = """
+from gnnscale.config import SparkSettings
+from gnnscale.etl import open_session
+open_session(SparkSettings(master="local[1]", driver_memory="1g"))
+"""
+    java = fake_java(tmp_path / "slow", "17.0.15") / "bin" / "java"
+    java.write_text(f'{java.read_text()}test "$1" = -version || {{ touch {tmp_path}/starts; exec sleep 60; }}\n')
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    environment = {**os.environ, "JAVA_HOME": str(tmp_path / "slow"), "TMPDIR": str(temporary)}
+    environment.pop("PYSPARK_GATEWAY_PORT", None)
+    run = subprocess.Popen([sys.executable, "-c", program], env=environment, start_new_session=True)
+    try:
+        wait_until(lambda: (tmp_path / "starts").exists(), [run])
+    finally:
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+    # How the JVM would have been reached, and its secret, are in a folder of this user alone.
+    own = temporary / f"gnnscale-{os.getuid()}"
+    assert list(temporary.iterdir()) == [own] and list(own.glob("spark-*/tmp*"))
+    remove_abandoned(own)
+    assert not list(own.iterdir())

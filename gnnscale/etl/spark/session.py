@@ -16,7 +16,7 @@ from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.sql import SparkSession, is_remote
 
-from gnnscale.arrays import end_processes, kept_signals, memory_limits, scratch_folder
+from gnnscale.arrays import end_processes, kept_signals, memory_limits, scratch_folder, temporary_files_in
 from gnnscale.config import SparkSettings
 from gnnscale.etl.spark.connect import (
     activate_remote,
@@ -80,9 +80,12 @@ def open_session(settings: SparkSettings, app: str = "gnnscale", heap_mib: int =
     configuration = _configuration(settings, submitted, heap_mib)
     with kept_signals():
         if not submitted and SparkContext._active_spark_context is None:
+            folder = _FOLDER.enter_context(scratch_folder(None, "spark", "", end_processes))
             if settings.master.startswith("local"):
-                configuration |= _own_folder(configuration)
-            _start_jvm(configuration)
+                configuration |= _own_folder(configuration, folder)
+            # PySpark has the JVM write there how it is reached, and with which secret.
+            with temporary_files_in(folder):
+                _start_jvm(configuration)
         for key, value in configuration.items():
             builder = builder.config(key, value)
         session = builder.getOrCreate()
@@ -91,12 +94,11 @@ def open_session(settings: SparkSettings, app: str = "gnnscale", heap_mib: int =
         return _prepared(session)
 
 
-def _own_folder(configuration: dict[str, str]) -> dict[str, str]:
+def _own_folder(configuration: dict[str, str], folder: Path) -> dict[str, str]:
     """Configuration that has Spark keep its blocks, artifacts and files in a folder of the user's own.
 
     That is removed when the session is closed, or by the next session where this process is killed.
     """
-    folder = _FOLDER.enter_context(scratch_folder(None, "spark", "", end_processes))
     options = configuration.get("spark.driver.extraJavaOptions", "")
     own = {"spark.driver.extraJavaOptions": f"{options} -Djava.io.tmpdir={folder}".strip()}
     # Where the user has said where blocks go, they go there.
