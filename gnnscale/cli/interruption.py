@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import signal
@@ -64,15 +65,24 @@ class Interruption(KeyboardInterrupt):
 
 def end_by_signals() -> None:
     """Have a SIGINT or SIGTERM end this process at once, with its line and status: for a program of our own, whenever
-    nothing is at work that has to end in order, as while modules are loaded."""
+    nothing is at work that has to end in order, as while modules are loaded.
+
+    At its own end, when all has been done and told, they do nothing.
+    """
     if threading.current_thread() is threading.main_thread():
         for number in WORDS:
             set_handler(number, _end_at_once)
+        # What is registered before all else is called last. Python takes its handlers away when it then ends.
+        atexit.register(_ignore_signals)
+
+
+def _ignore_signals() -> None:
+    for number in WORDS:
+        set_handler(number, signal.SIG_IGN)
 
 
 def _end_at_once(number: int, frame: FrameType | None) -> None:
-    for each in WORDS:
-        set_handler(each, signal.SIG_IGN)
+    _ignore_signals()
     interruption = Interruption(number)
     end_children()
     with suppress(OSError, ValueError):
@@ -115,8 +125,7 @@ def interruptible(cause: Cause = lambda: None) -> Iterator[None]:
     except KeyboardInterrupt:
         # What ends the process now is not to be interrupted again, and is watched to its end.
         ends = True
-        for number in WORDS:
-            set_handler(number, signal.SIG_IGN)
+        _ignore_signals()
         raise
     finally:
         sys.unraisablehook = shown
@@ -149,8 +158,7 @@ def interruption_behind(error: BaseException) -> Interruption | None:
 
 def _raise_once(number: int, frame: FrameType | None) -> None:
     _HEARD.append(number)
-    for each in WORDS:
-        set_handler(each, signal.SIG_IGN)
+    _ignore_signals()
     raise Interruption(number)
 
 

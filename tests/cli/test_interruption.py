@@ -159,3 +159,20 @@ def test_libraries_set_no_handlers_where_they_are_kept() -> None:
     signal.signal(signal.SIGTERM, of_a_library)
     assert signal.getsignal(signal.SIGTERM) is of_a_library
     signal.signal(signal.SIGTERM, before[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_when_all_is_done_changes_nothing(number: int) -> None:
+    # Modules are cleared when Python has taken its handlers away.
+    program = f"""
+import atexit, os
+from gnnscale.cli.interruption import end_by_signals
+end_by_signals()
+class Last:
+    def __del__(self, kill=os.kill, pid=os.getpid(), write=os.write):
+        kill(pid, {int(number)})
+        write(1, b"lives")
+last = Last()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "lives", "")
