@@ -132,16 +132,14 @@ class GraphSchema:
         others = {name for other in self.tables.values() if other is not table for name in other.column_names}
         shared = next((name for name in columns if name in others), None)
         parents = [t.name for t in self.tables.values() if t.primary_key and t is not table]
-        # Columns called as a row of another table is are its keys, and need no ending that says so.
+        # A column that is called like a row of another table holds its keys, whatever it ends with.
         pairs = [(name, other) for other in parents for name in sorted(table.column_names) if is_called(name, other)]
         pairs += [(column, other) for other in parents]
         ways = [f"tables.{table.name}.foreign_keys.{pairs[0][0]}={pairs[0][1]}"] if pairs else []
-        own = None
         if keyless:
             no_times = [name for name in sorted(keyless.column_names) if keyless.kind(name) is not ValueKind.TIME]
-            own = likely_key(keyless.name, no_times)
-        if keyless and own:
-            ways.insert(0, f"tables.{keyless.name}.primary_key={own}")
+            if own := likely_key(keyless.name, no_times):
+                ways.insert(0, f"tables.{keyless.name}.primary_key={own}")
         if table.primary_key and shared:
             # What other tables have, too, is likelier the key.
             ways = [f"tables.{table.name}.primary_key={shared}", *ways]

@@ -69,7 +69,7 @@ class NeighborhoodNetwork(NodeNetwork):
     @classmethod
     def check_graph(cls, settings: Settings, manifest: GraphManifest, query: PredictiveQuery) -> None:
         """Refuse fan-outs that don't fit; see :meth:`Network.check_graph`."""
-        plan_paths(manifest, query.entity.name, settings.sampling.entity_hops or ())
+        plan_paths(manifest, query.entity.name, settings.sampling.entity_hops)
 
     def node_source(
         self, lake: Lake, examples: SplitExamples[EntityExamples], shape: AnswerShape, device: torch.device | None

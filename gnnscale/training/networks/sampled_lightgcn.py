@@ -290,7 +290,7 @@ def event_weights(
 
 
 def weight_tables(wanted: Mapping[str, Mapping[str, float]], table: TableManifest) -> dict[int, NDArray[np.float32]]:
-    """Number of a categorical column -> weight of each of its codes, float32 ``[codes]``.
+    """Place of a categorical column -> weight of each of its codes, float32 ``[codes]``.
 
     Args:
         wanted: column of the events -> value -> weight.

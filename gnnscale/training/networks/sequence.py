@@ -223,13 +223,8 @@ class SequenceNetwork(LinkNetwork):
         # Whoever only predicts trains on nothing.
         limits = log.indptr[:-1] if until is None else log.end_at(everyone, np.full(log.entities, until))
         sequence = settings.model.sequence
-        known = KnownActions(
-            log,
-            limits,
-            until,
-            sequence.length,
-            positive_codes(sequence, self.store.manifest.table(self.query.event_table.name)),
-        )
+        kinds = positive_codes(sequence, self.store.manifest.table(self.query.event_table.name))
+        known = KnownActions(log, limits, until, sequence.length, kinds)
         ends = log.end_at(examples.entities, examples.anchors)
         objective = build_sequence_objective(settings)
         return SequenceSource(
