@@ -246,6 +246,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="+", choices=list(STAGES), default=list(STAGES))
     parser.add_argument("--first", type=int, default=1, help="number to go on from")
+    parser.add_argument("--only", type=int, nargs="+", help="numbers to do, in place of all from the first")
     parser.add_argument("--table", type=Path, help="gets the table of all faults")
     options = parser.parse_args()
     if options.table:
@@ -268,24 +269,27 @@ def main() -> int:
     return 1 if bad else 0
 
 
+def _read_rows(table: Path | None) -> dict[int, str]:
+    """Number of each fault in a table -> its row."""
+    lines = table.read_text().splitlines()[2:] if table and table.exists() else []
+    return {int(line.split("|")[1]): line for line in lines}
+
+
 def _run_all(options: argparse.Namespace, folder: Path) -> list[Outcome]:
     """Do all faults, and write the table after each, for a campaign that is itself interrupted."""
     unbroken = {kind: run_unbroken(folder, kind, folder / "t") for kind in options.kinds}
     outcomes: list[Outcome] = []
     # One that goes on keeps the rows that are there.
-    before = (
-        options.table.read_text().splitlines()[2:]
-        if options.first > 1 and options.table and options.table.exists()
-        else []
-    )
+    rows = _read_rows(options.table) if options.first > 1 or options.only else {}
     for number, (run, stage, fault, moment) in enumerate(plan_faults(options.faults, options.seed, unbroken), 1):
-        if number < options.first:
+        if number not in options.only if options.only else number < options.first:
             continue
         outcomes.append(strike(run, stage, fault, moment, number, folder))
-        sys.stdout.write(f"{outcomes[-1].row}  {outcomes[-1].said[:160] if outcomes[-1].wrong else ''}\n")
+        rows[number] = outcomes[-1].row
+        sys.stdout.write(f"{rows[number]}  {outcomes[-1].said[:160] if outcomes[-1].wrong else ''}\n")
         sys.stdout.flush()
         if options.table:
-            options.table.write_text("\n".join([HEAD, *before, *(outcome.row for outcome in outcomes)]) + "\n")
+            options.table.write_text("\n".join([HEAD, *(row for _, row in sorted(rows.items()))]) + "\n")
     return outcomes
 
 

@@ -63,6 +63,11 @@ def is_training(pid: int, said: str) -> bool:
     return "epoch 1: validation" in said
 
 
+def has_gcs(pid: int, said: str) -> bool:
+    """Whether the first process of Ray is there, and its others are not."""
+    return any(Path(command_line(below)[0]).name == "gcs_server" for below in descendants([pid]) if command_line(below))
+
+
 @pytest.mark.slow
 def test_training_that_is_interrupted_or_killed_runs_again_as_if_nothing_had_been(
     shop: Shop, place: Place, tmp_path: Path
@@ -78,6 +83,8 @@ def test_training_that_is_interrupted_or_killed_runs_again_as_if_nothing_had_bee
     status, said = struck(place, "train", "kill the raylet", is_training, tmp_path / "raylet.log")
     assert status == 1 and "error: Ray's raylet is gone (killed by signal 9)" in said.splitlines()[-1]
     assert "Traceback" not in said and "worker_pool.cc" not in said
+    status, said = struck(place, "train", "kill the GCS", has_gcs, tmp_path / "gcs.log")
+    assert status == 1 and "error: Ray's GCS is gone (killed by signal 9)" in said.splitlines()[-1]
     status, _ = struck(place, "train", "kill", is_training, tmp_path / "killed.log")
     assert status == -9
 

@@ -38,6 +38,7 @@ from tests.entity_shop import OtherFuture
 from tests.pipeline.test_leakage import flatten
 
 ORDERS, MEMBERS, SHOPS, DAYS = 240, 12, 5, 60
+EARLY_EVERY = 40
 OPENING = pd.Timestamp("2024-01-01", tz="UTC")
 FRAUD = "PREDICT orders.is_fraud = 1 FOR EACH orders.oid"
 TAGS = [["a", "b"], ["b"], [], None, ["c", "a"]]
@@ -85,6 +86,8 @@ def make_bank(folder: Path) -> dict[str, Any]:
             }
         ),
     }
+    # Some are written down as if known before the order.
+    tables["orders"].loc[::EARLY_EVERY, "settled"] = at[::EARLY_EVERY] - pd.Timedelta(days=3)
     for name, frame in tables.items():
         frame.to_parquet(folder / f"{name}.parquet", index=False)
     source = {name: str(folder / f"{name}.parquet") for name in tables}
@@ -243,11 +246,20 @@ def test_rows_are_told_by_what_was_known_of_their_member(bank: Bank) -> None:
     ],
 )
 def test_answers_that_are_known_by_then_tell_of_later_rows(
-    bank: Bank, spark: SparkSession, text: str, known_after: str | int, answers: dict[str, Any]
+    bank: Bank,
+    spark: SparkSession,
+    caplog: pytest.LogCaptureFixture,
+    text: str,
+    known_after: str | int,
+    answers: dict[str, Any],
 ) -> None:
     asked = {"name": "told", "text": text, "known_after": known_after}
     settings = bank.settings(query=asked)
     build_labels(spark, bank.lake, settings, bank.manifest)
+    answered = bank.orders[bank.orders["is_fraud"].notna()]
+    early, timed = (answered["settled"] < answered["at"]).sum(), answered["settled"].notna().sum()
+    told = f"{early} of {timed} rows of 'orders' have a 'settled' before their own time"
+    assert early > 2 and (told in caplog.text) == (known_after == "settled")
     query, store, orders = bind_query(settings, bank.manifest), bank.store, bank.orders
     history = AnswerHistory.read(bank.lake, "told", store, query)
     hidden = query.hidden_columns, query.hidden_tables

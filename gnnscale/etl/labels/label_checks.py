@@ -9,7 +9,7 @@ from typing import Any, Final
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from gnnscale.query import PredictiveQuery, Split
+from gnnscale.query import KNOWN_TIME, PredictiveQuery, Split, bound
 from gnnscale.schema import DataError
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,29 @@ def check_sizes(labels: DataFrame, faulty: Column | None, query: PredictiveQuery
             f"{row[0]:,} targets of '{query.text}' are larger than {LARGEST:g}, such as {row[1]}: no network learns "
             "them. Mend the values in the source, or "
             + ("make them null there" if query.is_static else "leave them out with a WHERE inside the aggregate")
+        )
+
+
+def warn_of_early_answers(asked: DataFrame, query: PredictiveQuery) -> None:
+    """Say how many answers are known before their rows are there, by the column that tells.
+
+    Args:
+        asked: from :func:`gnnscale.etl.labels.labelled_examples.asked_frame`.
+        query: bound query.
+    """
+    if not isinstance(query.known_after, bound.Column):
+        return
+    has_time = F.col(asked.columns[3]).isNotNull() & F.col("anchor_time").isNotNull() & F.col(KNOWN_TIME).isNotNull()
+    early = F.col(KNOWN_TIME) < F.col("anchor_time").cast("long")
+    counts = (
+        asked.where(has_time).agg(F.count(F.when(early, True)).alias("early"), F.count(F.lit(1)).alias("all")).first()
+    )
+    assert counts is not None
+    if counts["early"]:
+        log.warning(
+            "%s of %s rows of '%s' have a '%s' before their own time: their answers count as known from their own time "
+            "on. Where that column tells something else, name another one in query.known_after",
+            *(f"{counts['early']:,}", f"{counts['all']:,}", query.entity.name, query.known_after.name),
         )
 
 

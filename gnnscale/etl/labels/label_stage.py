@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from gnnscale.config import Settings, bind_query, plan_query_anchors
-from gnnscale.etl.labels.label_checks import check_sizes, warn_of_little
+from gnnscale.etl.labels.label_checks import check_sizes, warn_of_early_answers, warn_of_little
 from gnnscale.etl.labels.label_rule import find_rule
 from gnnscale.etl.labels.labelled_examples import PAST, asked_frame, population_frame, split_known
 from gnnscale.etl.labels.left_out import count_left_out
@@ -68,6 +68,7 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
     everyone = asked_frame(session, lake, query, plan, manifest).cache()
     asked = everyone.where(F.col("split").isNull() | (F.col("split") != PAST))
     left_out = count_left_out(asked, query)
+    warn_of_early_answers(asked, query)
     labels = split_known(asked, query, plan)
     counts = {row["split"]: row["count"] for row in labels.groupBy("split").count().collect()}
     # Written sorted in one file while few, so that the same labels are the same bytes.

@@ -70,7 +70,8 @@ def asked_frame(
     """Whoever is asked about at each anchor, columns as of :func:`label_frame`; null answers are not known.
 
     Where entities are asked about at their own times, ``anchor_time`` is null without one, and ``split`` always. It is
-    ``past`` of the rows of ``plan.past``, where no split has that anchor.
+    ``past`` of the rows of ``plan.past``, where no split has that anchor. ``known_time`` is what the row says, and may
+    be before ``anchor_time``.
     """
     if query.pseudo_timed_tables:
         query = query.with_window(WINDOW)
@@ -113,6 +114,11 @@ def split_known(asked: DataFrame, query: PredictiveQuery, plan: AnchorPlan) -> D
         DataError: the split goes by time, and there are fewer times than splits.
     """
     known = asked.where(F.col(answer_column(asked)).isNotNull())
+    if KNOWN_TIME in known.columns:
+        told = F.col(KNOWN_TIME)
+        known = known.withColumn(
+            KNOWN_TIME, F.when(told.isNotNull(), F.greatest(told, F.col("anchor_time").cast("long")))
+        )
     if plan.own_times is None:
         return known
     return split_by_time(known.where(F.col("anchor_time").isNotNull()), query, plan.own_times)
@@ -156,19 +162,17 @@ def population_frame(
 
 
 def _known_time(query: PredictiveQuery, values: Mapping[bound.Operand, Column]) -> list[Column]:
-    """When the answer of a row is known, never before the row, where the query says it.
+    """When the answer of a row is known, where the query says it.
 
     What is known at midnight is a date: the day may have ended when it was written down.
     """
     if query.known_after is None:
         return []
-    own = F.col("anchor_time").cast("long")
     if isinstance(query.known_after, bound.Column):
-        told = F.ceil(F.unix_micros(values[query.known_after]) / 1_000_000).cast("long")
-        told = told + F.when(told % DAY == 0, F.lit(DAY)).otherwise(F.lit(0)).cast("long")
-        known = F.when(told.isNotNull(), F.greatest(told, own))
+        known = F.ceil(F.unix_micros(values[query.known_after]) / 1_000_000).cast("long")
+        known = known + F.when(known % DAY == 0, F.lit(DAY)).otherwise(F.lit(0)).cast("long")
     else:
-        known = own + F.lit(round(query.known_after * DAY)).cast("long")
+        known = F.col("anchor_time").cast("long") + F.lit(round(query.known_after * DAY)).cast("long")
     return [known.alias(KNOWN_TIME)]
 
 

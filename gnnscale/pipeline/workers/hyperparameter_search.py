@@ -59,7 +59,7 @@ def search_settings(settings: Settings, lake: Lake, run: Run, bar: Bar) -> Setti
     parallel = settings.search.parallel
     cores = os.cpu_count() or 1
     workers = min(len(trials), cores if parallel == "auto" else parallel)
-    with scratch_folder(None, "trials", f"{lake.uri} {settings.query.name}") as folder:
+    with scratch_folder(None, "trials", f"{lake.uri} {settings.query.name}") as folder, watched():
         tuner = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(_train_trial, sent=sent, trials=trials), {"cpu": max(1, cores // workers)}
@@ -72,11 +72,13 @@ def search_settings(settings: Settings, lake: Lake, run: Run, bar: Bar) -> Setti
                 scheduler=ASHAScheduler(max_t=settings.training.epochs, grace_period=1, reduction_factor=2),
             ),
             run_config=tune.RunConfig(
-                storage_path=str(folder), verbose=0, callbacks=[_NestedRuns(run, trials, kept, bar)], log_to_file=False
+                storage_path=str(folder),
+                verbose=0,
+                callbacks=[_NestedRuns(run, trials, kept, bar)],
+                log_to_file=False,
             ),
         )
-        with watched():
-            results = tuner.fit()
+        results = tuner.fit()
     every = [results[i] for i in range(len(results))]
     if not any(result.error is None and kept in (result.metrics or {}) for result in every):
         failure = every[0].error

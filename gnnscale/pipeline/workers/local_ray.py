@@ -12,10 +12,12 @@ from typing import Any
 
 import ray
 from ray._private import ray_constants
+from ray._private.node import Node
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 
 from gnnscale.arrays import end_processes, kept_signals, scratch_folder
 from gnnscale.config import Settings
+from gnnscale.pipeline.workers.lost_processes import watched
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,9 @@ OBJECT_STORE_BYTES = 256 << 20
 
 MOST_PATH = 44
 """Characters of the folder of Ray's sessions: 63 follow, and a socket has 107."""
+
+NEEDLESS = ("start_api_server", "start_log_monitor", "start_monitor")
+"""What starts those processes of Ray that only a cluster, or a person who looks on, has a use for."""
 
 TOKEN = "RAY_AUTH_TOKEN"
 
@@ -46,7 +51,7 @@ def start_ray(settings: Settings) -> int:
         joins = "RAY_ADDRESS" in os.environ
         wanted = settings.training.workers
         cpus = max(os.cpu_count() or 1, 1 if wanted == "auto" else wanted)
-        with kept_signals():
+        with watched(), kept_signals():
             ray.init(
                 address=None if joins else "local",
                 num_cpus=None if joins else cpus,
@@ -58,7 +63,8 @@ def start_ray(settings: Settings) -> int:
             )
         # Where a process is killed, Ray prints seventy lines of its log: they belong into ours.
         ray._private.worker.print_to_stdstream = _log_messages
-    return int(ray.cluster_resources().get("GPU", 0))
+    with watched():
+        return int(ray.cluster_resources().get("GPU", 0))
 
 
 def ends_with_us() -> bool:
@@ -90,6 +96,7 @@ def _own_place() -> dict[str, Any]:
     """
     folder = _SESSION.enter_context(scratch_folder(None, "ray", "", end_processes))
     _SESSION.enter_context(_listening_here())
+    _SESSION.enter_context(_fewer_servers())
     # Sockets are in it, and their paths are limited.
     return {"_temp_dir": str(folder)} if len(str(folder)) <= MOST_PATH else {}
 
@@ -107,6 +114,26 @@ def _listening_here() -> Iterator[None]:
             yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = clusters
+
+
+@contextmanager
+def _fewer_servers() -> Iterator[None]:
+    """Have a Ray that begins leave out what nobody asks here: three programs, each of which is a second of a core.
+
+    They are the pages of the dashboard, what reads workers' output to the driver, and what asks for machines.
+    """
+    kept = {name: getattr(Node, name) for name in NEEDLESS}
+    for name in NEEDLESS:
+        setattr(Node, name, _start_nothing)
+    try:
+        yield
+    finally:
+        for name, start in kept.items():
+            setattr(Node, name, start)
+
+
+def _start_nothing(self: Node, **_: Any) -> None:
+    """In place of what starts a process of Ray's."""
 
 
 @contextmanager

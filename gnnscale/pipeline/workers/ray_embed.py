@@ -68,7 +68,8 @@ def embed_lake(
         _check_gpus(settings, gpus)
         gpus = 0 if settings.training.gpu == "no" else gpus
         if settings.embedding.method == "layerwise":
-            _check_hosts(ray.nodes(), socket.gethostname())
+            with watched():
+                _check_hosts(ray.nodes(), socket.gethostname())
         prepared = prepare_inference(settings, lake, store, anchors, "cuda" if gpus else "cpu", run_nonce)
         advance(prepared.done)
         if prepared.tasks:

@@ -44,16 +44,16 @@ def ray_shards(
     @contextmanager
     def start_workers(opens: Sequence[OpenShard], needed: int) -> Iterator[ShardPool]:
         start_ray(settings)
-        share = cpu_share([node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]], len(opens))
-        gpus = 1 if settings.retrieval.index.device == "cuda" else 0
-        group = _reserve({"CPU": share, "memory": needed, "GPU": gpus}, len(opens), room_seconds)
-        pool = _RayPool(opens, group, max_failures)
-        try:
-            with watched():
+        with watched():
+            share = cpu_share([node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]], len(opens))
+            gpus = 1 if settings.retrieval.index.device == "cuda" else 0
+            group = _reserve({"CPU": share, "memory": needed, "GPU": gpus}, len(opens), room_seconds)
+            pool = _RayPool(opens, group, max_failures)
+            try:
                 yield pool
-        finally:
-            pool.end()
-            remove_placement_group(group)
+            finally:
+                pool.end()
+                remove_placement_group(group)
 
     try:
         yield start_workers

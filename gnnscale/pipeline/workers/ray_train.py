@@ -69,39 +69,14 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Train
     Raises:
         GnnscaleError: GPUs are asked for and there are none, or training failed for a reason of the input's.
     """
-    gpus, lake = start_ray(settings), Lake(settings.lake.uri, settings.lake.storage_options)
-    least = count_workers(settings, lake, gpus, int(ray.cluster_resources().get("CPU", 1)))
-    most = settings.training.max_workers
-    use_gpu = settings.training.gpu == "yes" or (settings.training.gpu == "auto" and gpus >= least)
-    if settings.training.gpu == "auto" and 0 < gpus < least:
-        log.warning("%d GPUs are fewer than training.workers=%d, so training takes the CPU", gpus, least)
-    if settings.training.gpu == "yes" and gpus < least:
-        raise GnnscaleError(f"training.gpu=yes asks for {least} GPUs, one a worker, and Ray has {gpus}")
-    progress = _Progress.options(num_cpus=0).remote()  # type: ignore[attr-defined]
-    name = f"{settings.query.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:12]}"
-    trainer = _QuietTrainer(
-        _train_worker,
-        train_loop_config={"settings": WorkerSettings.of(settings), "progress": progress},
-        torch_config=NodeTorchConfig(backend="nccl" if use_gpu else "gloo"),
-        # Its type checkers see the class of Ray Train's first version.
-        scaling_config=ScalingConfig(  # type: ignore[call-arg]
-            num_workers=least if most is None else (least, most),  # type: ignore[arg-type]
-            use_gpu=use_gpu,
-            resources_per_worker=_share(least, most is not None, use_gpu),
-            elastic_resize_monitor_interval_s=settings.training.resize_seconds,
-        ),
-        run_config=RunConfig(
-            name=name,
-            storage_path=str(storage),
-            failure_config=FailureConfig(max_failures=settings.training.max_failures),
-            checkpoint_config=CheckpointConfig(num_to_keep=2),
-        ),
-    )
-    done = threading.Event()
-    callback = threading.Thread(target=_listen, args=(progress, hear, done), daemon=True)
-    callback.start()
+    gpus = start_ray(settings)
+    done, callback = threading.Event(), None
     try:
         with watched():
+            progress = _Progress.options(num_cpus=0).remote()  # type: ignore[attr-defined]
+            trainer = _make_trainer(settings, storage, gpus, progress)
+            callback = threading.Thread(target=_listen, args=(progress, hear, done), daemon=True)
+            callback.start()
             result = trainer.fit()
     except TrainingFailedError as error:
         for failure in getattr(error, "worker_failures", {}).values():
@@ -120,13 +95,49 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Train
         ) from error
     finally:
         done.set()
-        # Where Ray is gone, what is asked of it may never be answered.
-        callback.join(SENDING_SECONDS / 2)
+        if callback is not None:
+            # Where Ray is gone, what is asked of it may never be answered.
+            callback.join(SENDING_SECONDS / 2)
         remove_left(*_unsent(settings))
     if result.checkpoint is None:
         raise GnnscaleError("training ended without a checkpoint")
     with result.checkpoint.as_directory() as folder:
         return TrainResult.from_checkpoint(read_checkpoint(Path(folder) / CHECKPOINT))
+
+
+def _make_trainer(settings: Settings, storage: Path | str, gpus: int, progress: Any) -> TorchTrainer:
+    """What trains the query on as many workers as the configuration says.
+
+    Raises:
+        GnnscaleError: GPUs are asked for and there are too few.
+    """
+    lake = Lake(settings.lake.uri, settings.lake.storage_options)
+    least = count_workers(settings, lake, gpus, int(ray.cluster_resources().get("CPU", 1)))
+    most = settings.training.max_workers
+    use_gpu = settings.training.gpu == "yes" or (settings.training.gpu == "auto" and gpus >= least)
+    if settings.training.gpu == "auto" and 0 < gpus < least:
+        log.warning("%d GPUs are fewer than training.workers=%d, so training takes the CPU", gpus, least)
+    if settings.training.gpu == "yes" and gpus < least:
+        raise GnnscaleError(f"training.gpu=yes asks for {least} GPUs, one a worker, and Ray has {gpus}")
+    name = f"{settings.query.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:12]}"
+    return _QuietTrainer(
+        _train_worker,
+        train_loop_config={"settings": WorkerSettings.of(settings), "progress": progress},
+        torch_config=NodeTorchConfig(backend="nccl" if use_gpu else "gloo"),
+        # Its type checkers see the class of Ray Train's first version.
+        scaling_config=ScalingConfig(  # type: ignore[call-arg]
+            num_workers=least if most is None else (least, most),  # type: ignore[arg-type]
+            use_gpu=use_gpu,
+            resources_per_worker=_share(least, most is not None, use_gpu),
+            elastic_resize_monitor_interval_s=settings.training.resize_seconds,
+        ),
+        run_config=RunConfig(
+            name=name,
+            storage_path=str(storage),
+            failure_config=FailureConfig(max_failures=settings.training.max_failures),
+            checkpoint_config=CheckpointConfig(num_to_keep=2),
+        ),
+    )
 
 
 @dataclass(frozen=True)
