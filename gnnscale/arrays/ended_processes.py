@@ -9,8 +9,8 @@ from pathlib import Path
 
 
 def end_processes(folder: Path) -> None:
-    """Kill this user's processes, but for this one, whose command names a folder, or something in it, or whose output
-    goes there: workers of Ray give themselves other names.
+    """Kill this user's processes, but for this one, whose command names a folder, or something in it, or that write to
+    a file there: Ray's agents and workers give themselves other names.
 
     Args:
         folder: a private one that nobody owns any more; its name is of no other.
@@ -19,14 +19,17 @@ def end_processes(folder: Path) -> None:
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             own = process.stat().st_uid == os.getuid() and process.name != str(os.getpid())
-            if own and (name in (process / "cmdline").read_bytes() or _writes_to(place, process)):
+            if own and (name in (process / "cmdline").read_bytes() or _writes_in(place, process)):
                 os.kill(int(process.name), signal.SIGKILL)
 
 
-def _writes_to(place: bytes, process: Path) -> bool:
-    """Whether the output of a process, or its errors, go to a folder."""
-    for stream in ("1", "2"):
+def _writes_in(place: bytes, process: Path) -> bool:
+    """Whether a process has a file of a folder open to write to."""
+    for file in (process / "fd").iterdir():
         with suppress(OSError):
-            if os.fsencode(os.readlink(process / "fd" / stream)).startswith(place + b"/"):
-                return True
+            if os.fsencode(os.readlink(file)).startswith(place + b"/"):
+                lines = (process / "fdinfo" / file.name).read_text().splitlines()
+                flags = next(int(line.split()[1], 8) for line in lines if line.startswith("flags:"))
+                if flags & os.O_ACCMODE != os.O_RDONLY:
+                    return True
     return False

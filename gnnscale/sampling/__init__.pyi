@@ -1,8 +1,10 @@
 from .backends.numba_backend import sample_flat as sample_flat
 from .backends.triton.device_features import FeatureTable as FeatureTable
+from .backends.triton.device_features import HotRows as HotRows
 from .backends.triton.device_features import gather as gather
 from .backends.triton.device_features import quantise_columns as quantise_columns
 from .backends.triton.device_sampler import GPUNeighborSampler as GPUNeighborSampler
+from .backends.triton.hot_rows import count_leading_edges as count_leading_edges
 from .backends.triton.placement import Location as Location
 from .backends.triton.placement import Memory as Memory
 from .backends.triton.placement import Placement as Placement

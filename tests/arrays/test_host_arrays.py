@@ -192,9 +192,13 @@ def test_a_scratch_folder_of_a_process_that_is_gone_goes_with_what_works_in_it(t
         process = subprocess.Popen([sys.executable, "-c", code, str(abandoned / "socket")], stdout=subprocess.PIPE)
         # Popen returns a moment before the command of the new process can be read.
         assert process.stdout is not None and process.stdout.readline() == b"up\n"
-        # Workers of Ray have titles that name no folder; what they say goes to it.
-        with (abandoned / "logs" / "worker.out").open("w") as sink:
-            titled = subprocess.Popen([sys.executable, "-c", code], stdout=sink)
+        # Agents of Ray have titles that name no folder; they write to its files. Who reads them only goes on.
+        with (abandoned / "logs" / "agent.log").open("w") as sink, (abandoned / "lock").open() as read:
+            titled = subprocess.Popen([sys.executable, "-c", code], stderr=sink)
+            reader = subprocess.Popen([sys.executable, "-c", code], stdin=read, stdout=subprocess.DEVNULL)
         remove_abandoned(tmp_path, "*", end_processes)
         assert process.wait(10) == -9 and titled.wait(10) == -9 and not abandoned.exists()
+        assert reader.poll() is None
+        reader.kill()
+        reader.wait()
         assert kept.name.startswith("ray-") and kept.exists() and (tmp_path / "ray-of-somebody").exists()

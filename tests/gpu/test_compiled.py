@@ -43,7 +43,8 @@ for stored, node, result in kinds:
     types = {"values": f"*{stored}", "rows": f"*{node}", "out": f"*{result}", "count": "i32", "dims": "i32"}
     types |= {"scale": "*fp32"} if stored == "i8" else {}
     constants = {"COLUMNS": 128, "BLOCK": 8, "WHOLE": stored == "i32", **({} if stored == "i8" else {"scale": None})}
-    build(_gather, types, constants, 4)
+    build(_gather, types, {**constants, "slots": None, "hot": None}, 4)
+    build(_gather, {**types, "slots": "*i32", "hot": f"*{stored}"}, constants, 4)
 
 types = {"queries": "*bf16", "targets": "*bf16", **dict.fromkeys(("slack", "limits", "lengths"), "*fp32")}
 types |= dict.fromkeys(("hits", "found", "counts", "positions"), "*i32")

@@ -13,7 +13,7 @@ from gnnscale.arrays import Ragged
 from gnnscale.batches import CategoryCodes, ListColumn
 from gnnscale.batches.blocks.block_loader import BlockLoader
 from gnnscale.batches.blocks.device_loader import DeviceBlockLoader
-from gnnscale.sampling import NeighborSampler
+from gnnscale.sampling import HotRows, NeighborSampler
 from gnnscale.sampling.backends.triton import device_features, neighbor_kernel
 from gnnscale.sampling.backends.triton.placement import Memory
 from gnnscale.store import GraphStore
@@ -83,6 +83,30 @@ def test_features_that_do_not_fit_stay_mapped(shop: GraphStore, device: torch.de
     assert {table.placement for table in (*loader.features.values(), *loader.codes.values())} == {"mapped"}
     whole = DeviceBlockLoader(loader_of(shop), device, memory=Memory(1 << 30, 0))
     assert {table.placement for table in (*whole.features.values(), *whole.codes.values())} == {"device"}
+
+
+def test_rows_that_most_edges_lead_to_are_kept_on_the_device(shop: GraphStore, device: torch.device) -> None:
+    place = {"features": "pinned", "codes": "mapped"}
+    everything = DeviceBlockLoader(loader_of(shop), device, placement=place, memory=Memory(1 << 30, 1 << 30))
+    graph = (1 << 30) - everything.sampler.memory_left.device
+    tables, wanted = list(everything.features), everything.build(np.arange(26)).features
+    sizes = {table: shop.node_count(table) for table in tables}
+    row = {table: everything.features[table].values.shape[1] * 4 for table in tables}
+    # Room for the slots of all tables, and for so many rows of products.
+    part = max(HotRows.bytes_beside(sizes["products"]) + 5 * row["products"], 1)
+    loader = DeviceBlockLoader(
+        loader_of(shop), device, placement=place, memory=Memory(graph + part * len(tables), 1 << 30)
+    )
+    hot = loader.features["products"].hot
+    assert hot is not None and len(hot.values) == 5
+    reached = {path[-1] for path in loader.paths if path[-1].target == "products"}
+    counts = sum(np.bincount(shop.adjacency(edge).neighbors, minlength=sizes["products"]) for edge in reached)
+    kept = (hot.slots >= 0).cpu().numpy()
+    assert counts[kept].min() >= counts[~kept].max() and counts[kept].min() > 0
+    for values, same in zip(loader.build(np.arange(26)).features, wanted, strict=True):
+        assert torch.equal(values, same)
+    none = DeviceBlockLoader(loader_of(shop), device, placement=place, memory=Memory(graph, 1 << 30))
+    assert all(table.hot is None for table in none.features.values())
 
 
 def test_a_limit_of_memory_is_for_graph_and_features_together(shop: GraphStore, device: torch.device) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from gnnscale.sampling import narrow_features
+from gnnscale.sampling.backends.triton import device_features
 from gnnscale.sampling.backends.triton.device_features import FeatureTable, gather, quantise_columns
 from gnnscale.schema import ConfigError
 
@@ -67,6 +68,22 @@ def test_codes_are_gathered_as_they_are(device, place):
     found = gather(FeatureTable.of(codes, device, place), torch.from_numpy(NODES).to(device), torch.int32)
     assert found.dtype == torch.int32
     np.testing.assert_array_equal(found.cpu().numpy(), rows_of(codes))
+
+
+@pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16, torch.int8])
+@pytest.mark.parametrize("once", [1, 8192])
+def test_rows_that_the_device_has_too_are_the_same(device, stored, once, monkeypatch):
+    monkeypatch.setattr(device_features, "ONCE", once)
+    plain = FeatureTable.of(VALUES, device, "pinned", dtype=stored)
+    wanted = gather(FeatureTable.of(VALUES, device, dtype=stored), torch.from_numpy(NODES).to(device))
+    for rows in (np.arange(50), np.array([49, 3, 0]), np.zeros(0, np.int64)):
+        table = plain.with_hot(rows)
+        assert table.hot is not None and table.hot.values.shape == (len(rows), 130)
+        # They are read there: what the host has is gone.
+        table.values[rows] = 0
+        found = gather(table, torch.from_numpy(NODES).to(device))
+        np.testing.assert_array_equal(found.cpu().numpy(), wanted.cpu().numpy())
+        table.values[np.sort(rows)] = table.hot.values.to(table.values.device)
 
 
 def test_no_rows_and_no_columns(device):

@@ -190,7 +190,7 @@ def test_an_index_in_the_lake_is_loaded_where_there_is_a_gpu(tmp_path):
         np.save(folder / VECTORS, vectors)
         assert list(save_index(lake, "asked", index, manifest, folder).files) == ["exact.npy", VECTORS]
     if not torch.cuda.is_available():
-        with pytest.raises(ConfigError, match="an exact index on cuda needs a CUDA device"):
+        with pytest.raises(ConfigError, match="an index on cuda needs a CUDA device"):
             load_index(lake, "asked", 7)
         return
     loaded = load_index(lake, "asked", 7)

@@ -20,9 +20,11 @@ from gnnscale.batches.examples.order import rank_slice
 from gnnscale.sampling import (
     FeatureTable,
     GPUNeighborSampler,
+    HotRows,
     Memory,
     Placement,
     choose_placement,
+    count_leading_edges,
     gather,
 )
 
@@ -107,6 +109,7 @@ class DeviceBlockLoader:
             table: FeatureTable.of(values, device, chosen[table, "features"], dtype=stored)
             for table, values in known.items()
         }
+        self._keep_hot_rows(self.sampler.memory_left.without(sizes, chosen).device)
         self.codes = {
             table: DeviceCodes.of(columns, device, chosen[table, "codes"]) for table, columns in loader.codes.items()
         }
@@ -115,6 +118,23 @@ class DeviceBlockLoader:
             self._stream = torch.cuda.Stream(device)
             # Graph and features were copied on the current stream.
             self._stream.wait_stream(torch.cuda.current_stream(device))
+
+    def _keep_hot_rows(self, room: int) -> None:
+        """Have the device hold those rows of tables in page-locked memory that most edges lead to.
+
+        Args:
+            room: bytes of the device that nothing else takes; tables have equal parts of it.
+        """
+        pinned = [table for table, features in self.features.items() if features.placement == "pinned"]
+        for table in pinned:
+            features, edge_types = self.features[table], {path[-1] for path in self.paths if path[-1].target == table}
+            nodes = self.sampler.store.node_count(table)
+            row_bytes = max(1, features.dtype.itemsize * features.values.shape[1])
+            rows = (room // len(pinned) - HotRows.bytes_beside(nodes)) // row_bytes
+            if rows > 0 and nodes:
+                counts = count_leading_edges(self.sampler.store, edge_types, table)
+                hottest = np.argsort(-counts, kind="stable")[:rows]
+                self.features[table] = features.with_hot(hottest[counts[hottest] > 0])
 
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:
         """Row numbers of the epoch's global batches."""

@@ -1,6 +1,7 @@
-"""Exact search on a GPU: bf16 products choose, fp32 ones rank, and no matrix of scores is written.
+"""Search on a GPU: bf16 products choose, fp32 ones rank, and no matrix of scores is written.
 
-Needs torch alone, and Triton where a CUDA device searches; neither FAISS nor anything of the lake is imported.
+Needs torch alone, and Triton where a CUDA device searches (numba too, by clusters); neither FAISS nor the lake is
+imported.
 """
 
 from gnnscale.retrieval.index.gpu.device_index import DeviceIndex

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +13,19 @@ from torch import Tensor
 from gnnscale.arrays import create_array
 from gnnscale.retrieval.index.gpu import plain
 from gnnscale.retrieval.index.gpu.compared import Asked
+from gnnscale.retrieval.index.gpu.device_search import DeviceSearch, find_device
 from gnnscale.retrieval.index.gpu.device_targets import ROWS, DeviceTargets
-from gnnscale.retrieval.index.gpu.ordered import NONE, as_keys, best_of, ids_of, scores_of
+from gnnscale.retrieval.index.gpu.ordered import NONE, best_of, ids_of, scores_of
 from gnnscale.retrieval.index.gpu.plan import CELLS, MORE_ROOM, SearchPlan
-from gnnscale.retrieval.index.metric import Metric, as_searched
 from gnnscale.retrieval.index.neighbors import Neighbors
 from gnnscale.retrieval.index.setting import IndexSetting
-from gnnscale.schema import ConfigError, DataError
 
 log = logging.getLogger(__name__)
 
 FILE = "exact.npy"
 
 
-class DeviceIndex:
+class DeviceIndex(DeviceSearch):
     """Every target is compared in bf16; those that may be among the best are scored in fp32.
 
     A query's limit begins as the k-th best score of a sample of targets. A scan of a stretch of targets appends those
@@ -46,13 +44,6 @@ class DeviceIndex:
     Raises:
         ConfigError: Triton's kernels are asked for and don't run on the device.
     """
-
-    def __init__(self, targets: DeviceTargets, setting: IndexSetting, plan: SearchPlan | None = None) -> None:
-        self.targets, self.setting, self.plan = targets, setting, plan or SearchPlan()
-        self.device = targets.ids.device
-        self._scan, self._score = plain.scan, plain.score
-        if self.plan.fused if self.plan.fused is not None else self.device.type == "cuda" and _has_triton():
-            self._take_kernels()
 
     @classmethod
     def build(
@@ -74,28 +65,13 @@ class DeviceIndex:
             ConfigError: there is no such device, or it has too little memory.
             DataError: a vector is not finite, is too long, or has no direction where the metric needs one.
         """
-        device = torch.device(setting.device) if device is None else device
-        if device.type == "cuda" and not torch.cuda.is_available():
-            raise ConfigError(
-                "an exact index on cuda needs a CUDA device, and torch sees none; set retrieval.index.device=cpu, or "
-                "run where there is a GPU and a torch that is built for CUDA"
-            )
+        device = find_device(setting) if device is None else device
         return cls(DeviceTargets.build(vectors, setting.metric, device, setting.seed), setting, plan)
-
-    @property
-    def size(self) -> int:
-        """Number of targets."""
-        return self.targets.count
 
     @property
     def vectors(self) -> int:
         """Number of different vectors that they have."""
         return len(self.targets.ids)
-
-    @property
-    def channels(self) -> int:
-        """Channels of a vector."""
-        return int(self.targets.vectors.shape[1])
 
     def with_width(self, width: int) -> DeviceIndex:
         """The same index: exact search has one width."""
@@ -111,9 +87,7 @@ class DeviceIndex:
         Raises:
             DataError: queries and index differ in channels, or a query is not finite, is too long or has no direction.
         """
-        if queries.shape[1] != self.channels:
-            raise DataError(f"queries have {queries.shape[1]} channels and the index {self.channels}")
-        queries = as_searched(self.setting.metric, queries, "queries")
+        queries = self._as_asked(queries)
         k = min(k, self.size)
         found = Neighbors(np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32))
         if not k:
@@ -205,28 +179,3 @@ class DeviceIndex:
             counts = torch.full((count,), len(piece), dtype=torch.int32, device=self.device)
             best = best_of(best, self._keys(asked, piece.expand(count, -1), counts))
         return best
-
-    def _keys(self, asked: Asked, positions: Tensor, counts: Tensor) -> Tensor:
-        """Candidates as keys, int64 ``[queries, width]``; see :meth:`_score_positions`."""
-        scores = self._score_positions(asked, positions, counts)
-        meant = torch.arange(positions.shape[1], device=self.device) < counts[:, None]
-        ids = self.targets.ids[torch.where(meant, positions, 0)].long()
-        return as_keys(scores, torch.where(meant, ids, -1))
-
-    def _score_positions(self, asked: Asked, positions: Tensor, counts: Tensor) -> Tensor:
-        """Scores in fp32 of the targets at positions ``[queries, width]``, of which ``counts`` a row are meant."""
-        euclidean = self.setting.metric is Metric.L2
-        return self._score(asked.vectors, self.targets.vectors, positions, counts, euclidean)
-
-    def _take_kernels(self) -> None:
-        if not _has_triton():
-            raise ConfigError("a fused search needs triton; install it with: pip install 'gnnscale[gpu]'")
-        from gnnscale.retrieval.index.gpu import fused
-
-        if self.device.type != "cuda" and not fused.is_interpreted():
-            raise ConfigError(f"a fused search needs a CUDA device, not {self.device}; leave fused out")
-        self._scan, self._score = fused.scan, fused.score
-
-
-def _has_triton() -> bool:
-    return find_spec("triton") is not None

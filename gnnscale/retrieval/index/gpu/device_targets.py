@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ SHARE = 0.8
 
 @dataclass(frozen=True)
 class DeviceTargets:
-    """Target vectors, each once, in random order, so that any stretch of them is a sample of all.
+    """Target vectors, in random order and each once, so that any stretch of them is a sample of all, or in a given one.
 
     Args:
         compared: bf16 ``[vectors, width]`` on the device, with lengths.
@@ -54,6 +54,7 @@ class DeviceTargets:
         device: torch.device,
         seed: int,
         placement: Literal["device", "pinned"] | None = None,
+        order: NDArray[np.integer[Any]] | None = None,
     ) -> DeviceTargets:
         """Bring vectors to the device.
 
@@ -63,6 +64,7 @@ class DeviceTargets:
             device: that searches.
             seed: of the order.
             placement: of the fp32 vectors; None for the device where they fit.
+            order: target at each position, ``[targets]``; equal vectors are then kept as often as they come.
 
         Raises:
             ConfigError: not even the bf16 vectors fit on the device.
@@ -76,7 +78,7 @@ class DeviceTargets:
             exact = torch.empty((count, channels), pin_memory=True)
         else:
             exact = torch.empty((count, channels), device=device)
-        order = np.random.default_rng(seed).permutation(count)
+        given, order = order, np.random.default_rng(seed).permutation(count) if order is None else order
         placed = np.empty(count, np.int64)
         placed[order] = np.arange(count)
         loss, hashes = 0.0, torch.empty(count, dtype=torch.int64, device=device)
@@ -87,7 +89,8 @@ class DeviceTargets:
             hashes[start : start + ROWS] = hash_rows(there)
             exact[positions.to(exact.device)] = there if exact.device == there.device else part
         found = cls(replace(compared, loss=loss), exact, torch.from_numpy(order.astype(np.int32)).to(device))
-        found = found._without_equal(find_equal(hashes, exact, torch.from_numpy(placed).to(device)))
+        if given is None:
+            found = found._without_equal(find_equal(hashes, exact, torch.from_numpy(placed).to(device)))
         numbers = count, len(found.ids), device, exact.device, loss
         log.debug("%d targets of %d vectors on %s, in fp32 on %s; bf16 loses up to %.2g", *numbers)
         return found

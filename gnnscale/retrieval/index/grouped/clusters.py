@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gnnscale.retrieval.index.grouped.grouped_kernels import largest_bf16
-from gnnscale.retrieval.index.grouped.products import as_scores, half_squares
+from gnnscale.retrieval.index.grouped.products import Multiplied, as_scores, half_squares
 from gnnscale.retrieval.index.grouped.workers import one_core_each
 
 ROUNDS = 8
@@ -18,6 +18,8 @@ PER_LIST = 64
 """Vectors of the sample that each list is trained on."""
 STEP = 2048
 """Vectors that are compared with all centroids at once."""
+CELLS = 1 << 27
+"""Scores that a device holds at once."""
 
 
 class Rows(Protocol):
@@ -30,7 +32,7 @@ class Rows(Protocol):
         """Some of them, ``[rows, channels]``."""
 
 
-def train_centroids(vectors: Rows, lists: int, kind: torch.dtype, threads: int, seed: int) -> NDArray[np.float32]:
+def train_centroids(vectors: Rows, lists: int, by: Multiplied, seed: int) -> NDArray[np.float32]:
     """Centroids of a sample of the vectors, float32 ``[lists, channels]``.
 
     A list that no vector of the sample comes to begins again at one that is drawn.
@@ -38,8 +40,7 @@ def train_centroids(vectors: Rows, lists: int, kind: torch.dtype, threads: int, 
     Args:
         vectors: ``[rows, channels]``, at least as many as lists.
         lists: their number.
-        kind: arithmetic of the comparisons.
-        threads: that share the vectors.
+        by: what compares them.
         seed: of the sample.
     """
     rng = np.random.default_rng(seed)
@@ -47,7 +48,7 @@ def train_centroids(vectors: Rows, lists: int, kind: torch.dtype, threads: int, 
     sample = torch.from_numpy(vectors[np.sort(rng.choice(len(vectors), size, replace=False))])
     centroids = sample[torch.from_numpy(rng.choice(size, lists, replace=False))].clone()
     for _ in range(ROUNDS):
-        nearest = torch.from_numpy(nearest_lists(sample.numpy(), centroids, True, kind, threads)).long()
+        nearest = torch.from_numpy(nearest_lists(sample.numpy(), centroids, True, by)).long()
         sums = torch.zeros_like(centroids).index_add_(0, nearest, sample)
         counts = torch.bincount(nearest, minlength=lists)
         centroids = sums / counts.clamp(min=1)[:, None]
@@ -56,18 +57,18 @@ def train_centroids(vectors: Rows, lists: int, kind: torch.dtype, threads: int, 
     return centroids.numpy()
 
 
-def nearest_lists(
-    vectors: Rows, centroids: Tensor, euclidean: bool, kind: torch.dtype, threads: int
-) -> NDArray[np.int32]:
+def nearest_lists(vectors: Rows, centroids: Tensor, euclidean: bool, by: Multiplied) -> NDArray[np.int32]:
     """Each vector's nearest centroid, int32 ``[rows]``.
 
     Args:
         vectors: ``[rows, channels]``; may be mapped.
         centroids: ``[lists, channels]``.
         euclidean: whether by distance; else by the inner product.
-        kind: arithmetic of the comparisons.
-        threads: that share the vectors.
+        by: what compares them.
     """
+    kind = by.kind
+    if by.device is not None:
+        return _nearest_on(by.device, vectors, centroids, euclidean, kind)
     turned = centroids.to(kind).T.contiguous()
     taken_off = (half_squares(centroids) if euclidean else torch.zeros(len(centroids))).to(kind)
     found = np.empty(len(vectors), np.int32)
@@ -80,6 +81,21 @@ def nearest_lists(
         else:
             found[start : start + STEP] = scores.argmax(1).numpy()
 
-    with one_core_each(threads) as pool:
+    with one_core_each(by.threads) as pool:
         list(pool.map(find, range(0, len(vectors), STEP)))
+    return found
+
+
+def _nearest_on(
+    device: torch.device, vectors: Rows, centroids: Tensor, euclidean: bool, kind: torch.dtype
+) -> NDArray[np.int32]:
+    """As :func:`nearest_lists`, on a device."""
+    there = centroids.to(device)
+    turned = there.to(kind).T.contiguous()
+    taken_off = half_squares(there).to(kind) if euclidean else turned.new_zeros(len(there))
+    found = np.empty(len(vectors), np.int32)
+    step = max(1, CELLS // len(there))
+    for start in range(0, len(vectors), step):
+        part = torch.from_numpy(np.array(vectors[start : start + step])).to(device, kind)
+        found[start : start + step] = torch.addmm(taken_off, part, turned, beta=-1).argmax(1).int().cpu().numpy()
     return found

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from gnnscale.arrays import create_array
 from gnnscale.retrieval.index.grouped.clusters import Rows, nearest_lists, train_centroids
-from gnnscale.retrieval.index.grouped.products import arithmetic, products_of
-from gnnscale.retrieval.index.metric import as_searched
+from gnnscale.retrieval.index.grouped.products import Multiplied, arithmetic, products_of
+from gnnscale.retrieval.index.metric import Metric, as_searched
 from gnnscale.retrieval.index.setting import WIDTHS, IndexSetting
 
 ROWS = 65_536
@@ -78,12 +78,8 @@ class ClusteredVectors:
         kind = arithmetic(setting.options.precision)
         count, channels = vectors.shape
         lists = min(setting.options.nlist, count)
-        sampled = _Searched(vectors, setting)
-        centroids = train_centroids(sampled, lists, kind, threads, setting.seed)
-        centroids, members = _split(sampled, centroids, kind, threads, setting.seed)
-        order = _neighborhoods(centroids, kind, threads, setting.seed)
-        centroids = centroids[order]
-        members = np.argsort(order).astype(np.int32)[members]
+        sampled = SearchedVectors(vectors, setting.metric)
+        centroids, members = divide(sampled, lists, Multiplied(kind, threads), setting.seed)
         bounds = np.concatenate([[0], np.cumsum(np.bincount(members, minlength=len(centroids)))]).astype(np.int64)
         low = kind is torch.bfloat16
         ids = np.empty(count, np.int32)
@@ -106,7 +102,7 @@ class ClusteredVectors:
                 if low:
                     residuals[positions[some]] = torch.from_numpy(rest).bfloat16().view(torch.int16).numpy()
         spreads = np.sqrt(squares / np.maximum(np.diff(bounds), 1)).astype(np.float32)
-        gaps = _gaps(sampled, centroids, spreads, setting.seed, threads)
+        gaps = find_gaps(sampled, centroids, spreads, setting.seed, threads)
         if folder is not None:
             small: tuple[NDArray[Any], ...] = (centroids, bounds, ids, spreads, gaps)
             for name, array in zip(SMALL, small, strict=True):
@@ -139,7 +135,7 @@ def promises(
     return found
 
 
-def _gaps(
+def find_gaps(
     vectors: Rows, centroids: NDArray[np.float32], spreads: NDArray[np.float32], seed: int, threads: int
 ) -> NDArray[np.float32]:
     """From some of the vectors, taken as queries: see :class:`ClusteredVectors`."""
@@ -152,11 +148,11 @@ def _gaps(
     return behind[positions].astype(np.float32)
 
 
-class _Searched:
+class SearchedVectors:
     """Vectors in the form of a metric, made when rows are taken."""
 
-    def __init__(self, vectors: NDArray[np.float32], setting: IndexSetting) -> None:
-        self.vectors, self.metric = vectors, setting.metric
+    def __init__(self, vectors: NDArray[np.float32], metric: Metric) -> None:
+        self.vectors, self.metric = vectors, metric
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -174,8 +170,25 @@ def _room(folder: Path | None, name: str, shape: tuple[int, int], kind: type) ->
     return create_array(folder / f"{name}.npy", kind, shape)
 
 
+def divide(vectors: Rows, lists: int, by: Multiplied, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Lists of vectors, near ones next to each other, and each vector's list.
+
+    Args:
+        vectors: ``[rows, channels]``, in the form that they are compared in.
+        lists: their number; those that are far too large are divided.
+        by: what compares vectors.
+        seed: of samples.
+
+    Returns:
+        Centroids, float32 ``[lists or more, channels]``, and lists, int32 ``[rows]``.
+    """
+    centroids, members = _split(vectors, train_centroids(vectors, lists, by, seed), by, seed)
+    order = _neighborhoods(centroids, by, seed)
+    return centroids[order], np.argsort(order).astype(np.int32)[members]
+
+
 def _split(
-    vectors: Rows, centroids: NDArray[np.float32], kind: torch.dtype, threads: int, seed: int
+    vectors: Rows, centroids: NDArray[np.float32], by: Multiplied, seed: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Each vector's list, after lists that got far more than their share are divided.
 
@@ -184,7 +197,7 @@ def _split(
     Returns:
         Centroids, float32 ``[lists, channels]``, and lists, int32 ``[rows]``.
     """
-    members = nearest_lists(vectors, torch.from_numpy(centroids), True, kind, threads)
+    members = nearest_lists(vectors, torch.from_numpy(centroids), True, by)
     most = max(64, LARGEST * len(vectors) // len(centroids))
     found = [centroids]
     count = len(centroids)
@@ -192,8 +205,8 @@ def _split(
     for large in np.flatnonzero(sizes > most):
         rows = np.flatnonzero(members == large)
         wanted = -(-len(rows) * LARGEST // most)
-        sub = train_centroids(_Rows(vectors, rows), wanted, kind, threads, seed)
-        where = nearest_lists(_Rows(vectors, rows), torch.from_numpy(sub), True, kind, threads)
+        sub = train_centroids(_Rows(vectors, rows), wanted, by, seed)
+        where = nearest_lists(_Rows(vectors, rows), torch.from_numpy(sub), True, by)
         order = np.argsort(where, kind="stable")
         ends = np.cumsum(np.bincount(where, minlength=wanted))
         pieces = [
@@ -227,8 +240,8 @@ class _Rows:
         return found
 
 
-def _neighborhoods(centroids: NDArray[np.float32], kind: torch.dtype, threads: int, seed: int) -> NDArray[np.int64]:
+def _neighborhoods(centroids: NDArray[np.float32], by: Multiplied, seed: int) -> NDArray[np.int64]:
     """An order of the lists in which near ones follow each other."""
     number = max(1, len(centroids) // PER_NEIGHBORHOOD)
-    coarse = train_centroids(centroids, number, kind, threads, seed)
-    return np.argsort(nearest_lists(centroids, torch.from_numpy(coarse), True, kind, threads), kind="stable")
+    coarse = train_centroids(centroids, number, by, seed)
+    return np.argsort(nearest_lists(centroids, torch.from_numpy(coarse), True, by), kind="stable")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,21 @@ from gnnscale.schema import ConfigError
 
 STRETCH = 256
 """Rows that one core multiplies together."""
+
+
+@dataclass(frozen=True)
+class Multiplied:
+    """How vectors are compared with centroids.
+
+    Args:
+        kind: arithmetic of the products.
+        threads: that share the vectors, on the host.
+        device: that multiplies; None for the host's cores.
+    """
+
+    kind: torch.dtype
+    threads: int
+    device: torch.device | None = None
 
 
 def arithmetic(precision: str) -> torch.dtype:

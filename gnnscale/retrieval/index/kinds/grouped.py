@@ -28,7 +28,7 @@ class GroupedOptions(ClusterOptions):
         nlist: number of clusters.
         nprobe: clusters looked at for a query, on average: hard queries get more.
         precision: of the scores by which candidates are chosen that are scored again; ``auto`` takes ``bf16`` where the
-            processor multiplies it faster than ``fp32``.
+            processor multiplies it faster than ``fp32``. A GPU takes ``bf16``, and allows for what that takes off.
     """
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -43,7 +43,11 @@ class Grouped(ClusterKind):
 
     @classmethod
     def build(cls, vectors: NDArray[np.float32], setting: IndexSetting, folder: Path | None) -> SavedIndex:
-        """Cluster targets; arrays are mapped from the folder."""
+        """Cluster targets, on the GPU or with arrays that are mapped from the folder."""
+        if setting.device == "cuda":
+            from gnnscale.retrieval.index.gpu.grouped_device_index import GroupedDeviceIndex
+
+            return GroupedDeviceIndex.build(vectors, setting)
         from gnnscale.retrieval.index.grouped.grouped_index import GroupedIndex
 
         return GroupedIndex.build(vectors, setting, folder)
@@ -51,6 +55,10 @@ class Grouped(ClusterKind):
     @classmethod
     def open(cls, folder: Path, setting: IndexSetting) -> SavedIndex:
         """The index whose arrays are in a folder."""
+        if setting.device == "cuda":
+            from gnnscale.retrieval.index.gpu.grouped_device_index import GroupedDeviceIndex
+
+            return GroupedDeviceIndex.open(folder, setting)
         from gnnscale.retrieval.index.grouped.grouped_index import GroupedIndex
 
         return GroupedIndex.open(folder, setting)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gnnscale.sampling.backends.triton.installed import tl, triton
 from gnnscale.sampling.backends.triton.placement import Location, dtype_of, place_array
-from gnnscale.sampling.narrow_features import column_scale, narrow
+from gnnscale.sampling.narrow_features import chunks, column_scale, narrow
 from gnnscale.schema import ConfigError
 
 STORED = (torch.float32, torch.float16, torch.bfloat16, torch.int8, torch.int32)
@@ -21,6 +21,27 @@ GATHERED = (torch.float32, torch.float16, torch.bfloat16)
 """What features are gathered as; codes of categories are stored and gathered as int32."""
 _TILE = 1024
 """Values of one program: rows by columns."""
+ONCE = 8192
+"""Rows of page-locked memory from which on each is read over the bus once, whatever their repetitions; finding them
+has the host wait for the sample."""
+
+
+@dataclass(frozen=True)
+class HotRows:
+    """A copy, on the device, of the rows that are read most.
+
+    Args:
+        slots: row of each node in ``values``, int32 ``[nodes]``; -1 of those that are not there.
+        values: ``[rows, dims]`` of the stored type.
+    """
+
+    slots: torch.Tensor
+    values: torch.Tensor
+
+    @staticmethod
+    def bytes_beside(nodes: int) -> int:
+        """Of the device's memory, that the slots of so many nodes take."""
+        return 4 * nodes
 
 
 @dataclass(frozen=True)
@@ -34,6 +55,7 @@ class FeatureTable:
         placement: where ``values`` are.
         device: that gathers.
         dtype: that they are stored in, of ``STORED``.
+        hot: rows of page-locked memory that the device has too; None for no such.
     """
 
     values: torch.Tensor | NDArray[Any]
@@ -41,6 +63,7 @@ class FeatureTable:
     placement: Location
     device: torch.device
     dtype: torch.dtype
+    hot: HotRows | None = None
 
     @property
     def whole(self) -> bool:
@@ -88,6 +111,21 @@ class FeatureTable:
             placed = place_array(values, placement, device, stored, lambda part: narrow(part, stored, factors))
         return cls(placed, None if factors is None else factors.to(device), placement, device, stored)
 
+    def with_hot(self, rows: NDArray[np.int64]) -> Self:
+        """The same table, of which the device has some rows too.
+
+        Args:
+            rows: those that are read most; of a table in page-locked memory.
+        """
+        assert self.placement == "pinned" and isinstance(self.values, torch.Tensor)
+        chosen = torch.from_numpy(np.sort(rows))
+        slots = torch.full((len(self.values),), -1, dtype=torch.int32)
+        slots[chosen] = torch.arange(len(chosen), dtype=torch.int32)
+        values = torch.empty((len(chosen), self.values.shape[1]), dtype=self.dtype, device=self.device)
+        for part in chunks(values):
+            values[part] = self.values[chosen[part].to(self.values.device)].to(self.device)
+        return replace(self, hot=HotRows(slots.to(self.device), values))
+
 
 def quantise_columns(values: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Features as int8, each column by a scale of its own: its largest magnitude becomes 127.
@@ -134,6 +172,10 @@ def gather(table: FeatureTable, nodes: torch.Tensor, dtype: torch.dtype = torch.
         values = narrow(part, table.dtype, None if table.scale is None else table.scale.cpu()).to(table.device)
         rows = torch.where(rows < 0, -1, torch.arange(len(rows), device=rows.device))
     assert isinstance(values, torch.Tensor)
+    back = None
+    if table.placement == "pinned" and len(rows) >= ONCE:
+        rows, back = torch.unique(rows, return_inverse=True)
+    hot = (None, None) if table.hot is None else (table.hot.slots, table.hot.values)
     count, dims = len(rows), values.shape[1]
     out = torch.empty((count, dims), dtype=dtype, device=nodes.device)
     if out.numel():
@@ -141,18 +183,36 @@ def gather(table: FeatureTable, nodes: torch.Tensor, dtype: torch.dtype = torch.
         block = _TILE // columns
         with torch.cuda.device_of(out):
             _gather[(triton.cdiv(count, block), triton.cdiv(dims, columns))](
-                values, table.scale, rows, out, count, dims, COLUMNS=columns, BLOCK=block, WHOLE=table.whole
+                values, *hot, table.scale, rows, out, count, dims, COLUMNS=columns, BLOCK=block, WHOLE=table.whole
             )
-    return out.reshape(*nodes.shape, dims)
+    return (out if back is None else out[back]).reshape(*nodes.shape, dims)
 
 
 @triton.jit
-def _gather(values, scale, rows, out, count, dims, COLUMNS: tl.constexpr, BLOCK: tl.constexpr, WHOLE: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: N803
+def _gather(  # type: ignore[no-untyped-def]
+    values,
+    slots,
+    hot,
+    scale,
+    rows,
+    out,
+    count,
+    dims,
+    COLUMNS: tl.constexpr,  # noqa: N803
+    BLOCK: tl.constexpr,  # noqa: N803
+    WHOLE: tl.constexpr,  # noqa: N803
+):
     row = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
     node = tl.load(rows + row, mask=row < count, other=-1).to(tl.int64)[:, None]
     kept = column < dims
-    value = tl.load(values + node * dims + column, mask=(node >= 0) & kept, other=0)
+    if slots is None:
+        value = tl.load(values + node * dims + column, mask=(node >= 0) & kept, other=0)
+    else:
+        slot = tl.load(slots + node, mask=node >= 0, other=-1).to(tl.int64)
+        near = tl.load(hot + slot * dims + column, mask=(slot >= 0) & kept, other=0)
+        far = tl.load(values + node * dims + column, mask=(node >= 0) & (slot < 0) & kept, other=0)
+        value = tl.where(slot >= 0, near, far)
     if not WHOLE:
         value = value.to(tl.float32)
     if scale is not None:
