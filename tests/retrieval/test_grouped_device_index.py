@@ -129,6 +129,12 @@ def test_all_clusters_find_what_exact_search_does():
     np.testing.assert_array_equal(found.scores, exact.scores)
 
 
+def test_nothing_is_stronger_than_what_loses_nothing():
+    host = IndexSetting("grouped").with_options(precision="bf16")
+    assert Grouped.stronger(host) == host.with_options(precision="fp32")
+    assert Grouped.stronger(IndexSetting("grouped", device="cuda").with_options(precision="bf16")) is None
+
+
 def test_bad_input_and_a_missing_device_are_named():
     vectors = around_centers(np.random.default_rng(7), 300)
     index = built(vectors, 5, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from gnnscale.config import Settings, split_implementation
 from gnnscale.nn import LinkLoss, SequenceTowers, choose_loss
 from gnnscale.query import TEMPORAL_LINK_PREDICTION
 from gnnscale.sampling import NegativeRule, build_negatives
-from gnnscale.schema import TableManifest
+from gnnscale.schema import FeatureManifest, TableManifest
 from gnnscale.store import NodeFeatures
 from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.networks.sequence import SequenceNetwork, build_sequence_objective, count_targets
@@ -29,17 +30,20 @@ def build_sequence_task(
     selection: ModelSelection,
     examples: Examples | None = None,
     context: DistributedContext | None = None,
+    columns: Sequence[FeatureManifest] = (),
 ) -> Task[SequenceSource]:
     """Training sequences of a log, the network, and a validation.
 
     Args:
         settings: ``model`` and ``training`` count, and the seed.
         known: actions that training may look at.
-        features: of the targets, without columns.
+        features: of the targets.
         validation: metrics of a network.
         selection: which validation is the best.
         examples: that batches can be built of by their row numbers, up to their anchors.
         context: of this process; default: alone, on the CPU.
+        columns: what the columns of the targets' features are; where there are any, a target's vector is made of them
+            beside its own.
 
     Raises:
         ConfigError: objective, loss or negatives don't fit the network.
@@ -65,13 +69,13 @@ def build_sequence_task(
     torch.manual_seed(seed)
     towers = SequenceTowers(
         model.sequence,
-        TableManifest("items", builder.catalogue, None, ()),
+        TableManifest("items", builder.catalogue, None, tuple(columns)),
         (),
         log.times is not None,
         model.hidden,
         model.tower_channels,
         model.dropout,
-        "lookup",
+        "fusion" if columns else "lookup",
     )
     towers.learned.copy_(torch.from_numpy(counts > 0))
     frequency = model.sequence.frequency

@@ -65,8 +65,9 @@ class Grouped(ClusterKind):
 
     @classmethod
     def stronger(cls, setting: IndexSetting) -> IndexSetting | None:
-        """Candidates chosen in full precision."""
-        return setting.with_options(precision="fp32") if setting.options.precision != "fp32" else None
+        """Candidates chosen in full precision, which a GPU's are."""
+        whole = setting.device == "cuda" or setting.options.precision == "fp32"
+        return None if whole else setting.with_options(precision="fp32")
 
     @classmethod
     def better_suited(cls, asked: IndexSetting, searched: IndexSetting) -> IndexSetting | None:
