@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from gnnscale.arrays.private_folder import private_folder
@@ -18,6 +18,13 @@ KEPT = 2
 
 PARTIAL = ".partial"
 """What the name of a folder or file ends with while it is made: the same for all who make it, one after the other."""
+
+BeforeRemoval = Callable[[Path, bool], None]
+"""Called with a folder before it is removed, and whether the process that it was of has been killed."""
+
+
+def _do_nothing(folder: Path, left: bool) -> None:
+    """Before a folder is removed."""
 
 
 def name_folder(cache: str | Path | None, kind: str, owner: str, content: str) -> Path:
@@ -42,7 +49,7 @@ def name_folder(cache: str | Path | None, kind: str, owner: str, content: str) -
 
 @contextmanager
 def scratch_folder(
-    cache: str | Path | None, kind: str, owner: str, before_removal: Callable[[Path], None] = lambda folder: None
+    cache: str | Path | None, kind: str, owner: str, before_removal: BeforeRemoval = _do_nothing
 ) -> Iterator[Path]:
     """A folder of this process's own, removed at the end; those that processes which were killed have left go first.
 
@@ -50,48 +57,44 @@ def scratch_folder(
         cache: folder on a local disk; default: the user's own in the temporary folder.
         kind: what is in it, a word.
         owner: what it is for; several processes may work on the same. Without one, the folder has a short name.
-        before_removal: called with each folder, this one too, before it is removed.
+        before_removal: called with each folder, this one too, before it is removed, and whether its process was killed.
     """
     remove_left(cache, kind, owner, before_removal)
     family = _family(cache, kind, owner)
     family.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{family.name}-", dir=family.parent))
-    try:
-        with (folder / "unlocked").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            (folder / "unlocked").rename(folder / "lock")
-            yield folder
-    finally:
-        _remove(folder, before_removal)
+    with ExitStack() as stack:
+        lock = stack.enter_context((folder / "unlocked").open("w"))
+        # It is held until the folder is gone: nobody else takes this one for left.
+        stack.callback(_remove, folder, before_removal, False)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (folder / "unlocked").rename(folder / "lock")
+        yield folder
 
 
-def remove_left(
-    cache: str | Path | None, kind: str, owner: str, before_removal: Callable[[Path], None] = lambda folder: None
-) -> None:
+def remove_left(cache: str | Path | None, kind: str, owner: str, before_removal: BeforeRemoval = _do_nothing) -> None:
     """Remove the folders of :func:`scratch_folder` that processes of this host which were killed have left."""
     family = _family(cache, kind, owner)
     remove_abandoned(family.parent, f"{family.name}-*", before_removal)
 
 
-def remove_abandoned(
-    folder: Path, pattern: str = "*", before_removal: Callable[[Path], None] = lambda folder: None
-) -> None:
+def remove_abandoned(folder: Path, pattern: str = "*", before_removal: BeforeRemoval = _do_nothing) -> None:
     """Remove every folder of :func:`scratch_folder` in a folder whose process of this host was killed.
 
     Args:
         folder: that they are in.
         pattern: of their names.
-        before_removal: called with each.
+        before_removal: called with each, and that its process was killed.
     """
     for lock_file in folder.glob(f"{pattern}/lock"):
         with suppress(OSError), lock_file.open("r+") as lock:
             # Who lives holds it.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(lock_file.parent, before_removal)
+            _remove(lock_file.parent, before_removal, True)
 
 
-def _remove(folder: Path, before_removal: Callable[[Path], None]) -> None:
-    before_removal(folder)
+def _remove(folder: Path, before_removal: BeforeRemoval, left: bool) -> None:
+    before_removal(folder, left)
     shutil.rmtree(folder, ignore_errors=True)
     if folder.is_dir():
         # A process that was ending has written to it meanwhile: whoever looks next finds it.

@@ -12,7 +12,7 @@ from typing import Final
 
 from gnnscale.arrays import MemoryLimits, end_processes, memory_limits, private_folder, remove_abandoned
 from gnnscale.config import Settings, TableSettings
-from gnnscale.lake import Lake, SourceFormat, column_kinds, find_source
+from gnnscale.lake import Lake, Source, SourceFormat, column_kinds, find_source
 from gnnscale.schema import ColumnType, ConfigError, GnnscaleError, LakeError
 
 MIB: Final = 1 << 20
@@ -27,6 +27,10 @@ HEAP_MIB: Final = 256
 
 COLUMN_MIB: Final = 1
 """MiB of Java heap that the statistics of one column, and its part in Spark's plans, take; 500 columns took 490."""
+
+SMALL_BYTES: Final = 64 * MIB
+"""Bytes of sources up to which Java's second compiler takes longer than it saves: a graph of 35 MB took 101 CPU seconds
+with it, and 75 without."""
 
 LEAST_ADDRESSES: Final = 8 * 1024 * MIB
 """Bytes of addresses that the smallest run has room in: training takes 4.6 GB of those that ``ulimit -v`` bounds."""
@@ -64,6 +68,25 @@ def check_disk_for_graph(settings: Settings, lake: Lake) -> None:
     if lake.local:
         needed = LEAST_FREE + sum(_packed_bytes(name, t.source, settings) for name, t in _with_source(settings).items())
         check_folder(Path(lake.uri), "lake", "lake.uri", needed)
+
+
+def is_small(settings: Settings) -> bool:
+    """Whether all sources are files of this machine, and little together.
+
+    Args:
+        settings: section ``tables`` counts.
+    """
+    total = 0
+    for name, table in _with_source(settings).items():
+        try:
+            files = _local_files(find_source(name, table.source, settings.lake.storage_options))
+        except GnnscaleError:
+            # Whoever reads it says so.
+            return False
+        if not files:
+            return False
+        total += sum(file.stat().st_size for file in files)
+    return 0 < total <= SMALL_BYTES
 
 
 def java_heap(settings: Settings, limits: MemoryLimits) -> int:
@@ -171,8 +194,11 @@ def _no_room(folder: Path, what: str, setting: str, free: int, needed: int) -> s
 def _packed_bytes(table: str, source: str, settings: Settings) -> int:
     """Bytes of a local source whose rows are packed as tightly as a graph's; of others, 0."""
     found = find_source(table, source, settings.lake.storage_options)
-    path = Path(found.uri)
-    if found.format not in (SourceFormat.PARQUET, SourceFormat.DELTA) or not path.exists():
-        return 0
-    files = [path] if path.is_file() else path.rglob("*.parquet")
-    return sum(file.stat().st_size for file in files)
+    packed = found.format in (SourceFormat.PARQUET, SourceFormat.DELTA)
+    return sum(file.stat().st_size for file in _local_files(found)) if packed else 0
+
+
+def _local_files(source: Source) -> list[Path]:
+    """The files of a source on this machine; none of other sources."""
+    path = Path(source.uri)
+    return [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]

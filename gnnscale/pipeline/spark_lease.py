@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gnnscale.pipeline.failures import end_in_words
@@ -20,10 +21,11 @@ class SparkLease:
 
     Args:
         settings: of the session.
+        is_small: whether little is worked on; asked where a session is started.
     """
 
-    def __init__(self, settings: SparkSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: SparkSettings, is_small: Callable[[], bool] = lambda: False) -> None:
+        self._settings, self._is_small = settings, is_small
         self._found = active_session()
         self._session: SparkSession | None = None
         self._begun = False
@@ -41,9 +43,11 @@ class SparkLease:
         from gnnscale.etl import borrow_session, open_session
 
         if self._session is None:
-            lent = self._found is not None
-            self._begun = not lent
-            self._session = borrow_session(self._settings) if lent else open_session(self._settings, heap_mib=heap_mib)
+            self._begun = self._found is None
+            if self._found is not None:
+                self._session = borrow_session(self._settings)
+            else:
+                self._session = open_session(self._settings, heap_mib=heap_mib, small=self._is_small())
         return self._session
 
     def find_lost(self) -> tuple[str, str] | None:

@@ -198,7 +198,60 @@ def test_a_scratch_folder_of_a_process_that_is_gone_goes_with_what_works_in_it(t
             reader = subprocess.Popen([sys.executable, "-c", code], stdin=read, stdout=subprocess.DEVNULL)
         remove_abandoned(tmp_path, "*", end_processes)
         assert process.wait(10) == -9 and titled.wait(10) == -9 and not abandoned.exists()
-        assert reader.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            reader.wait(0.5)
         reader.kill()
         reader.wait()
         assert kept.name.startswith("ray-") and kept.exists() and (tmp_path / "ray-of-somebody").exists()
+
+
+OWNING = """
+import os, sys, time
+from pathlib import Path
+from gnnscale.arrays.ended_processes import end_processes
+from gnnscale.arrays.host_arrays import scratch_folder
+end = time.monotonic() + 2
+rounds = 0
+while time.monotonic() < end:
+    with scratch_folder(Path(sys.argv[1]), "ray", "", end_processes) as folder:
+        with (folder / "agent.log").open("w"):
+            for number in range(20):
+                (folder / str(number)).touch()
+        kept = (folder / "kept.log").open("w")
+    rounds += 1
+print(rounds)
+"""
+LOOKING = """
+import sys, time
+from pathlib import Path
+from gnnscale.arrays.ended_processes import end_processes
+from gnnscale.arrays.host_arrays import remove_abandoned
+end = time.monotonic() + 2
+rounds = 0
+while time.monotonic() < end:
+    remove_abandoned(Path(sys.argv[1]), "*", end_processes)
+    rounds += 1
+print(rounds)
+"""
+
+
+def test_who_looks_for_what_was_left_and_who_ends_a_folder_leave_each_other_alone(tmp_path):
+    commands = [[sys.executable, "-c", code, str(tmp_path)] for code in (OWNING, LOOKING, LOOKING)]
+    # Their commands name the folder that folders are in, and none of these.
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
+    said = [process.communicate(timeout=60)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert all(int(rounds) > 20 for rounds in said)
+    assert not list(tmp_path.glob("ray-*"))
+
+
+def test_a_fork_of_who_owns_a_folder_outlives_it(tmp_path):
+    with scratch_folder(tmp_path, "ray", "", end_processes) as folder, (folder / "session.log").open("w"):
+        child = os.fork()
+        if not child:
+            time.sleep(60)
+            os._exit(0)
+    time.sleep(0.2)
+    assert os.waitpid(child, os.WNOHANG) == (0, 0)
+    os.kill(child, 9)
+    os.waitpid(child, 0)

@@ -7,6 +7,7 @@ tables are compared with those of a run that nothing has struck.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import shutil
@@ -89,6 +90,40 @@ HEAD = (
     "| # | question | stage | fault | at | status | ended in | rerun | tables equal | processes left | files left "
     "| verdict |\n|--:|---|---|---|--:|--:|--:|--:|---|--:|---|---|"
 )
+
+
+SUMMARY_HEAD = (
+    "| fault | struck | in stages | ended by it | in, median and most | tables equal | processes, files left "
+    "| held |\n|---|--:|---|--:|--:|--:|--:|--:|"
+)
+
+
+def summarise(rows: list[str]) -> str:
+    """A table of the kinds of faults, from the rows of all.
+
+    Args:
+        rows: as of :attr:`Outcome.row`.
+    """
+    cells = [[cell.strip() for cell in row.strip().strip("|").split("|")] for row in rows]
+    lines, order = [SUMMARY_HEAD], dict.fromkeys(itertools.chain.from_iterable(STAGES.values()))
+    for fault in (*(fault.name for fault in FAULTS if any(row[3] == fault.name for row in cells)), ""):
+        own = [row for row in cells if fault in ("", row[3])]
+        stages = [stage for stage in order if any(row[2] == stage for row in own)]
+        ended = sorted(float(row[6].removesuffix(" s")) for row in own if row[5] != "0")
+        lines.append(
+            "| {} | {} | {} | {} | {} | {} | {}, {} | {} |".format(
+                fault or "all",
+                len(own),
+                ", ".join(stages) if fault else "",
+                len(ended),
+                f"{ended[len(ended) // 2]:.1f} s, {ended[-1]:.1f} s" if ended else "",
+                sum(row[8] == "yes" for row in own),
+                sum(int(row[9]) for row in own),
+                sum(row[10] != "none" for row in own),
+                sum(row[11] == "held" for row in own),
+            )
+        )
+    return "\n".join(lines)
 
 
 def run_unbroken(folder: Path, kind: str, tmp: Path, stages: tuple[str, ...] | None = None) -> Unbroken:
@@ -265,7 +300,8 @@ def main() -> int:
         with end:
             outcomes = _run_all(options, folder)
     bad = [outcome for outcome in outcomes if outcome.wrong]
-    sys.stdout.write(f"{len(outcomes)} faults, {len(bad)} of which did what they should not\n")
+    rows = list(_read_rows(options.table).values()) or [outcome.row for outcome in outcomes]
+    sys.stdout.write(f"{summarise(rows)}\n{len(outcomes)} faults, {len(bad)} of which did what they should not\n")
     return 1 if bad else 0
 
 

@@ -64,8 +64,9 @@ def is_training(pid: int, said: str) -> bool:
 
 
 def has_gcs(pid: int, said: str) -> bool:
-    """Whether the first process of Ray is there, and its others are not."""
-    return any(Path(command_line(below)[0]).name == "gcs_server" for below in descendants([pid]) if command_line(below))
+    """Whether the first process of Ray is there."""
+    commands = (command_line(below) for below in descendants([pid]))
+    return any(Path(command[0]).name == "gcs_server" for command in commands if command)
 
 
 @pytest.mark.slow

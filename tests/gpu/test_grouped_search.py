@@ -25,6 +25,14 @@ def test_the_best_of_all_clusters_are_those_of_brute_force(device, metric):
     assert_exact(built(vectors, device, metric).search(queries, 7), exact_scores(vectors, queries, metric), 7, 1e-4)
 
 
+def test_more_targets_than_a_cluster_has_are_those_of_brute_force(device):
+    rng = np.random.default_rng(2)
+    vectors, queries = whole_numbers(rng, 200, 12), whole_numbers(rng, 10, 12)
+    index = built(vectors, device)
+    assert np.diff(index.clusters.bounds).min() < 60
+    assert_exact(index.search(queries, 60), exact_scores(vectors, queries, Metric.INNER_PRODUCT), 60)
+
+
 def test_equal_vectors_overflow_all_room_and_are_found_in_order(device):
     rng = np.random.default_rng(4)
     vectors = np.concatenate([whole_numbers(rng, 200, 12), np.repeat(whole_numbers(rng, 1, 12) + 4, 300, axis=0)])

@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +16,8 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
 from gnnscale.arrays import MemoryLimits
-from gnnscale.config import build_settings
+from gnnscale.config import SparkSettings, build_settings
+from gnnscale.etl.spark.session import _configuration
 from gnnscale.etl.spark.source_scan import read_files
 from gnnscale.lake import Lake, find_source, open_rows
 from gnnscale.pipeline.failures import end_in_words, explain_failure, first_line, lost_process
@@ -24,9 +27,11 @@ from gnnscale.pipeline.room import (
     check_folder,
     check_memory,
     check_room,
+    is_small,
     java_heap,
     memory_mib,
 )
+from gnnscale.pipeline.workers import lost_processes
 from gnnscale.schema import ConfigError, GnnscaleError, LakeError
 from tests.faults.campaign import has_small_disks
 
@@ -168,6 +173,58 @@ def test_a_disk_without_room_and_a_limit_of_memory_are_refused_with_the_figure(t
     with pytest.raises(GnnscaleError, match=r"4,096 MiB \(ulimit -v\)"):
         check_memory(MemoryLimits(8192 * MIB, "this machine", 4096 * MIB))
     check_memory(MemoryLimits(8192 * MIB, "this machine", None))
+
+
+def test_a_loss_that_is_found_after_the_block_interrupts_nobody(monkeypatch) -> None:
+    asked = threading.Event()
+
+    def find() -> tuple[str, str]:
+        asked.set()
+        time.sleep(0.3)
+        return "Ray's GCS", "killed by signal 9"
+
+    monkeypatch.setattr(lost_processes, "find_lost", find)
+    with lost_processes.watched():
+        assert asked.wait(10)
+    time.sleep(0.6)
+    assert not lost_processes._LOST
+
+
+def test_a_process_of_a_ray_that_begins_is_missed_at_once(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(lost_processes, "_LOST", [])
+    program = tmp_path / "gcs_server"
+    shutil.copy(shutil.which("sleep") or "", program)
+    processes = []
+
+    def lose_one() -> None:
+        with lost_processes.watched():
+            processes.append(subprocess.Popen([str(program), "60"]))
+            time.sleep(0.6)
+            processes[0].kill()
+            time.sleep(10)
+
+    with pytest.raises(KeyboardInterrupt):
+        lose_one()
+    assert lost_processes.find_lost() == ("Ray's GCS", "killed by signal 9")
+    assert processes[0].wait(5) == -9
+
+
+def test_little_is_worked_on_with_a_quick_java(tmp_path: Path, shop_content) -> None:
+    assert is_small(build_settings(shop_content))
+    large = tmp_path / "large.parquet"
+    shutil.copy(shop_content["tables"]["customers"]["source"], large)
+    with large.open("ab") as file:
+        file.truncate(65 * MIB)
+    tables = shop_content["tables"]
+    for source in (str(large), str(tmp_path / "none.parquet"), "s3://shop/customers.parquet"):
+        other = {**tables, "customers": {**tables["customers"], "source": source}}
+        assert not is_small(build_settings({**shop_content, "tables": other}))
+    options = [
+        _configuration(SparkSettings(), submitted, small=small).get("spark.driver.extraJavaOptions", "")
+        for submitted, small in ((False, True), (False, False), (True, True))
+    ]
+    assert ["TieredStopAtLevel" in given for given in options] == [True, False, False]
+    assert all(given.startswith("-Dlog4j2") for given in options[:2])
 
 
 def test_java_gets_heap_for_the_columns_of_the_widest_table_or_the_run_is_refused(tmp_path: Path, shop_content) -> None:

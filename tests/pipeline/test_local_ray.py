@@ -8,7 +8,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import ray
+from ray._private import ray_constants
+from ray._private.node import Node
 
+from gnnscale.config import build_settings
+from gnnscale.pipeline.workers.local_ray import NEEDLESS, ends_with_us, start_ray
 from tests.cluster import ROOT
 
 # What asks for the token is the two servers; the titles that other processes give themselves overwrite what /proc shows
@@ -19,7 +24,8 @@ from pathlib import Path
 import ray
 from gnnscale.config import build_settings
 from gnnscale.pipeline.workers.local_ray import start_ray, stop_ray
-from tests.cluster import descendants
+from ray._private.node import Node
+from tests.cluster import command_line, descendants
 import json
 
 own_names = ("RAY_AUTH_TOKEN", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER")
@@ -43,11 +49,15 @@ here = ray.util.get_node_ip_address()
 mode = session.parents[1].stat().st_mode & 0o777
 servers = [pid for pid in own if Path(f"/proc/{pid}/comm").read_text().strip() in ("gcs_server", "raylet")]
 tokens = {b"RAY_AUTH_TOKEN=" in Path(f"/proc/{pid}/environ").read_bytes() for pid in servers}
+names = [" ".join(command_line(pid)) for pid in own]
+needless = [name for name in names if any(f"{word}.py" in name for word in ("dashboard", "monitor", "log_monitor"))]
+as_before = Node.start_monitor.__name__ == "start_monitor" and Node.start_api_server.__name__ == "start_api_server"
 stop_ray()
 left = list(session.parents[1].glob("ray-*"))
 restored = not set(own_names) & os.environ.keys()
 auth = os.environ["RAY_AUTH_MODE"]
-print(json.dumps([here, sorted(listening), mode, len(servers), sorted(tokens), auth, len(left), restored]))
+said = [here, sorted(listening), mode, len(servers), sorted(tokens), auth, len(left), restored, needless, as_before]
+print(json.dumps(said))
 """
 
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
@@ -63,7 +73,29 @@ def test_nothing_but_this_user_reaches_a_ray_of_our_own(shop_content) -> None:
         command = [sys.executable, "-c", PROGRAM, json.dumps(shop_content)]
         run = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=300)
         assert run.returncode == 0, run.stderr
-        here, listening, mode, servers, tokens, auth, left, restored = json.loads(run.stdout.splitlines()[-1])
+        said = json.loads(run.stdout.splitlines()[-1])
+        here, listening, mode, servers, tokens, auth, left, restored, needless, as_before = said
         assert not list(Path(folder).glob("*/ray-*"))
     assert here == "127.0.0.1" and listening and set(listening) <= LOOPBACK
     assert mode == 0o700 and servers == 2 and tokens == [True] and auth == "token" and left == 0 and restored
+    assert not needless and as_before
+
+
+def test_a_ray_that_does_not_begin_leaves_this_process_as_it_was(shop_content, monkeypatch, tmp_path) -> None:
+    def fail(**given):
+        assert os.environ["RAY_AUTH_TOKEN"] and Path(given["_temp_dir"]).is_dir()
+        folders.append(Path(given["_temp_dir"]))
+        raise ConnectionError("no room for a socket")
+
+    folders: list[Path] = []
+    for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    before, clusters = dict(os.environ), ray_constants.ENABLE_RAY_CLUSTER
+    starts = {name: getattr(Node, name) for name in NEEDLESS}
+    monkeypatch.setattr(ray, "init", fail)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(ConnectionError, match="no room"):
+        start_ray(build_settings(shop_content))
+    assert dict(os.environ) == before and clusters == ray_constants.ENABLE_RAY_CLUSTER
+    assert {name: getattr(Node, name) for name in NEEDLESS} == starts and not folders[0].exists()
+    assert not ends_with_us()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Self
@@ -134,7 +134,9 @@ class DeviceBlockLoader:
             if rows > 0 and nodes:
                 counts = count_leading_edges(self.sampler.store, edge_types, table)
                 hottest = np.argsort(-counts, kind="stable")[:rows]
-                self.features[table] = features.with_hot(hottest[counts[hottest] > 0])
+                # Another process may have taken the room meanwhile, which nothing here depends on.
+                with suppress(torch.OutOfMemoryError):
+                    self.features[table] = features.with_hot(hottest[counts[hottest] > 0])
 
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:
         """Row numbers of the epoch's global batches."""

@@ -37,6 +37,9 @@ GIB = 1 << 30
 LOGGING = Path(__file__).with_name("log4j2.properties")
 WORKER_DAEMON = "gnnscale.etl.spark.worker_daemon"
 
+QUICK = "-XX:TieredStopAtLevel=1"
+"""Has Java compile quickly, to code that is not the fastest."""
+
 _FOLDER = ExitStack()
 """Holds the folder of the session that this process has started."""
 atexit.register(_FOLDER.close)
@@ -45,7 +48,9 @@ _REMOTE: list[SparkSession] = []
 """The session of Spark Connect that this process has opened."""
 
 
-def open_session(settings: SparkSettings, app: str = "gnnscale", heap_mib: int = 0) -> SparkSession:
+def open_session(
+    settings: SparkSettings, app: str = "gnnscale", heap_mib: int = 0, small: bool = False
+) -> SparkSession:
     """Start Spark, or take the session that is there.
 
     Under ``spark-submit`` or on a cluster that brings a session, its master and memory stand. A master ``sc://...``, or
@@ -55,6 +60,8 @@ def open_session(settings: SparkSettings, app: str = "gnnscale", heap_mib: int =
         settings: master, memory, partitions and further ``spark.*`` configuration.
         app: name that Spark's own pages show.
         heap_mib: of Java, at least, where its memory is ``auto``.
+        small: whether so little is worked on that Java's second compiler would take longer than it saves; for a JVM of
+            this machine.
 
     Raises:
         GnnscaleError: there is no Java that Spark runs on, or the Spark Connect server can't be used.
@@ -77,7 +84,7 @@ def open_session(settings: SparkSettings, app: str = "gnnscale", heap_mib: int =
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         if SparkSession.getActiveSession() is None:
             choose_java()
-    configuration = _configuration(settings, submitted, heap_mib)
+    configuration = _configuration(settings, submitted, heap_mib, small)
     with kept_signals():
         if not submitted and SparkContext._active_spark_context is None:
             folder = _FOLDER.enter_context(scratch_folder(None, "spark", "", end_processes))
@@ -276,7 +283,7 @@ def _forget_jvm() -> None:
     SparkContext._jvm = None
 
 
-def _configuration(settings: SparkSettings, submitted: bool, heap_mib: int = 0) -> dict[str, str]:
+def _configuration(settings: SparkSettings, submitted: bool, heap_mib: int = 0, small: bool = False) -> dict[str, str]:
     cores = os.cpu_count() or 1
     partitions = settings.shuffle_partitions
     configuration = {
@@ -305,6 +312,7 @@ def _configuration(settings: SparkSettings, submitted: bool, heap_mib: int = 0) 
             configuration["spark.python.daemon.module"] = WORKER_DAEMON
             # As of readers of data sources, so that both have their workers from one process.
             configuration["spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled"] = "false"
+            configuration["spark.driver.extraJavaOptions"] += f" {QUICK}" if small else ""
     return configuration | settings.conf
 
 

@@ -17,6 +17,7 @@ import gnnscale
 from gnnscale import tracking
 from gnnscale.config import Settings, bind_query, plan_query_anchors
 from gnnscale.lake import Lake, StageRecord, fingerprint, is_current, read_stage, to_portable, write_stage
+from gnnscale.pipeline.room import is_small
 from gnnscale.pipeline.spark_lease import SparkLease
 from gnnscale.query import AnchorPlan, PredictiveQuery
 from gnnscale.schema import MANIFEST_NAME, GraphManifest, LakeError
@@ -47,7 +48,7 @@ class PipelineContext:
     spark: SparkLease = field(init=False)
 
     def __post_init__(self) -> None:
-        self.spark = SparkLease(self.settings.spark)
+        self.spark = SparkLease(self.settings.spark, lambda: is_small(self.settings))
 
     @cached_property
     def lake(self) -> Lake:

@@ -7,7 +7,7 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import ray
@@ -51,16 +51,22 @@ def start_ray(settings: Settings) -> int:
         joins = "RAY_ADDRESS" in os.environ
         wanted = settings.training.workers
         cpus = max(os.cpu_count() or 1, 1 if wanted == "auto" else wanted)
-        with watched(), kept_signals():
-            ray.init(
-                address=None if joins else "local",
-                num_cpus=None if joins else cpus,
-                object_store_memory=None if joins else OBJECT_STORE_BYTES,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                **({} if joins else _own_place()),
-            )
+        try:
+            with watched(), kept_signals(), nullcontext() if joins else _fewer_servers():
+                ray.init(
+                    address=None if joins else "local",
+                    num_cpus=None if joins else cpus,
+                    object_store_memory=None if joins else OBJECT_STORE_BYTES,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    **({} if joins else _own_place()),
+                )
+        except BaseException:
+            # Where none has begun, nothing of it is to be seen in this process.
+            _OWN.clear()
+            _SESSION.close()
+            raise
         # Where a process is killed, Ray prints seventy lines of its log: they belong into ours.
         ray._private.worker.print_to_stdstream = _log_messages
     with watched():
@@ -96,7 +102,6 @@ def _own_place() -> dict[str, Any]:
     """
     folder = _SESSION.enter_context(scratch_folder(None, "ray", "", end_processes))
     _SESSION.enter_context(_listening_here())
-    _SESSION.enter_context(_fewer_servers())
     # Sockets are in it, and their paths are limited.
     return {"_temp_dir": str(folder)} if len(str(folder)) <= MOST_PATH else {}
 
@@ -132,7 +137,7 @@ def _fewer_servers() -> Iterator[None]:
             setattr(Node, name, start)
 
 
-def _start_nothing(self: Node, **_: Any) -> None:
+def _start_nothing(*_: Any, **__: Any) -> None:
     """In place of what starts a process of Ray's."""
 
 

@@ -25,6 +25,8 @@ FULL_LOOKS: Final = 20
 """After which a disk that has been full at each of them counts: Ray's processes end where they can't write, and Ray
 starts others for as long as it takes."""
 
+_LOCK: Final = threading.Lock()
+
 _LOST: Final[list[tuple[str, str]]] = []
 """What the watch has found; when that is asked for, Ray has been left."""
 
@@ -92,22 +94,26 @@ def watched() -> Iterator[None]:
     if before is signal.SIG_IGN:
         # A script's shell has what it puts into the background ignore Ctrl-C, and so would this thread.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    threading.Thread(target=_watch, args=(done,), daemon=True).start()
+    threading.Thread(target=_watch, args=(done, _Beginning()), daemon=True).start()
     try:
         yield
     finally:
-        done.set()
+        # What is found from now on interrupts nobody.
+        with _LOCK:
+            done.set()
         if before is signal.SIG_IGN:
             signal.signal(signal.SIGINT, before)
 
 
-def _watch(done: threading.Event) -> None:
-    full, beginning = 0, _Beginning()
+def _watch(done: threading.Event, beginning: _Beginning) -> None:
+    full = 0
     while not done.wait(LOOK_SECONDS):
         full = full + 1 if is_full(tempfile.gettempdir()) else 0
         lost = ("room on the disk of TMPDIR", "it is full") if full == FULL_LOOKS else find_lost()
         lost = lost or beginning.find_lost()
         if lost is not None:
-            _LOST.append(lost)
-            _thread.interrupt_main(signal.SIGINT)
+            with _LOCK:
+                if not done.is_set():
+                    _LOST.append(lost)
+                    _thread.interrupt_main(signal.SIGINT)
             return

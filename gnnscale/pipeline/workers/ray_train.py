@@ -73,10 +73,12 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Train
     done, callback = threading.Event(), None
     try:
         with watched():
+            scaling, use_gpu = _find_scaling(settings, gpus)
             progress = _Progress.options(num_cpus=0).remote()  # type: ignore[attr-defined]
-            trainer = _make_trainer(settings, storage, gpus, progress)
-            callback = threading.Thread(target=_listen, args=(progress, hear, done), daemon=True)
-            callback.start()
+            trainer = _make_trainer(settings, storage, scaling, use_gpu, progress)
+            thread = threading.Thread(target=_listen, args=(progress, hear, done), daemon=True)
+            thread.start()
+            callback = thread
             result = trainer.fit()
     except TrainingFailedError as error:
         for failure in getattr(error, "worker_failures", {}).values():
@@ -105,8 +107,8 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Train
         return TrainResult.from_checkpoint(read_checkpoint(Path(folder) / CHECKPOINT))
 
 
-def _make_trainer(settings: Settings, storage: Path | str, gpus: int, progress: Any) -> TorchTrainer:
-    """What trains the query on as many workers as the configuration says.
+def _find_scaling(settings: Settings, gpus: int) -> tuple[ScalingConfig, bool]:
+    """How many workers there are, what each has, and whether that is a GPU.
 
     Raises:
         GnnscaleError: GPUs are asked for and there are too few.
@@ -119,20 +121,27 @@ def _make_trainer(settings: Settings, storage: Path | str, gpus: int, progress: 
         log.warning("%d GPUs are fewer than training.workers=%d, so training takes the CPU", gpus, least)
     if settings.training.gpu == "yes" and gpus < least:
         raise GnnscaleError(f"training.gpu=yes asks for {least} GPUs, one a worker, and Ray has {gpus}")
-    name = f"{settings.query.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:12]}"
+    # Its type checkers see the class of Ray Train's first version.
+    scaling = ScalingConfig(  # type: ignore[call-arg]
+        num_workers=least if most is None else (least, most),  # type: ignore[arg-type]
+        use_gpu=use_gpu,
+        resources_per_worker=_share(least, most is not None, use_gpu),
+        elastic_resize_monitor_interval_s=settings.training.resize_seconds,
+    )
+    return scaling, use_gpu
+
+
+def _make_trainer(
+    settings: Settings, storage: Path | str, scaling: ScalingConfig, use_gpu: bool, progress: Any
+) -> TorchTrainer:
+    """What trains the query on the workers."""
     return _QuietTrainer(
         _train_worker,
         train_loop_config={"settings": WorkerSettings.of(settings), "progress": progress},
         torch_config=NodeTorchConfig(backend="nccl" if use_gpu else "gloo"),
-        # Its type checkers see the class of Ray Train's first version.
-        scaling_config=ScalingConfig(  # type: ignore[call-arg]
-            num_workers=least if most is None else (least, most),  # type: ignore[arg-type]
-            use_gpu=use_gpu,
-            resources_per_worker=_share(least, most is not None, use_gpu),
-            elastic_resize_monitor_interval_s=settings.training.resize_seconds,
-        ),
+        scaling_config=scaling,
         run_config=RunConfig(
-            name=name,
+            name=f"{settings.query.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:12]}",
             storage_path=str(storage),
             failure_config=FailureConfig(max_failures=settings.training.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=2),

@@ -86,7 +86,8 @@ class DeviceTargets:
             part = torch.from_numpy(np.array(as_searched(metric, vectors[start : start + ROWS], "target vectors")))
             positions, there = torch.from_numpy(placed[start : start + ROWS]), part.to(device)
             loss = max(loss, compared.put(positions.to(device), there))
-            hashes[start : start + ROWS] = hash_rows(there)
+            if given is None:
+                hashes[start : start + ROWS] = hash_rows(there)
             exact[positions.to(exact.device)] = there if exact.device == there.device else part
         found = cls(replace(compared, loss=loss), exact, torch.from_numpy(order.astype(np.int32)).to(device))
         if given is None:
@@ -135,4 +136,8 @@ def choose_placement(targets: int, channels: int, free: int) -> Literal["device"
 
 def free_bytes(device: torch.device) -> int:
     """Memory that the device has free; where it is the host, no limit is set."""
-    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else 2**62
+    if device.type != "cuda":
+        return 2**62
+    # What torch keeps for its next tensors is free, too.
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + kept

@@ -17,9 +17,10 @@ from gnnscale.arrays import create_array
 from gnnscale.retrieval.index.gpu import plain
 from gnnscale.retrieval.index.gpu.compared import Asked
 from gnnscale.retrieval.index.gpu.device_search import DeviceSearch, find_device
-from gnnscale.retrieval.index.gpu.device_targets import ROWS, DeviceTargets
+from gnnscale.retrieval.index.gpu.device_targets import ROWS, DeviceTargets, free_bytes
 from gnnscale.retrieval.index.gpu.ordered import NONE, best_of, ids_of, scores_of
-from gnnscale.retrieval.index.gpu.plan import CELLS, SearchPlan
+from gnnscale.retrieval.index.gpu.plan import CELLS, MORE_ROOM, SearchPlan
+from gnnscale.retrieval.index.grouped.grouped_index import NEAR
 from gnnscale.retrieval.index.grouped.lists import (
     SMALL,
     WIDENING,
@@ -28,13 +29,16 @@ from gnnscale.retrieval.index.grouped.lists import (
     divide,
     find_gaps,
 )
-from gnnscale.retrieval.index.grouped.products import Multiplied
+from gnnscale.retrieval.index.grouped.products import Comparison
 from gnnscale.retrieval.index.metric import Metric
 from gnnscale.retrieval.index.neighbors import Neighbors
 from gnnscale.retrieval.index.setting import WIDTHS, IndexSetting
 
 TOGETHER = 1 << 20
-"""Queries whose clusters are scanned together: what a cluster costs by itself is shared by those that look at it."""
+"""Most queries whose clusters are scanned together: they share what a cluster costs by itself."""
+LEAST_TOGETHER = 1024
+SHARE = 0.25
+"""Of what is free on the device: what queries, their clusters and what they have found may take."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +65,13 @@ class DeviceClusters:
 class GroupedDeviceIndex(DeviceSearch):
     """Clusters of targets on a device, each of which is scanned once for all queries that look at it.
 
-    Which clusters a query looks at is decided as in
-    :class:`~gnnscale.retrieval.index.grouped.grouped_index.GroupedIndex`, whose files these are too. Within them the
-    search is exact in fp32, as that of :class:`~gnnscale.retrieval.index.gpu.device_index.DeviceIndex`: a query's limit
-    begins as the k-th best score of some targets of the cluster that promises most, what may reach it in bf16 is scored
-    in fp32, and a query with more candidates in a cluster than there is room for has every target of it scored.
+    A query looks at the clusters that promise nearly as much as its best one, as in
+    :class:`~gnnscale.retrieval.index.grouped.grouped_index.GroupedIndex`, whose files these are too; of those there,
+    that chooses among the ones around the nearest, and this among all, and takes no more than that chooses from. Within
+    them the search is exact in fp32, as that of :class:`~gnnscale.retrieval.index.gpu.device_index.DeviceIndex`: a
+    query's limit begins as the k-th best score of some targets of the cluster that promises most, what may reach it in
+    bf16 is scored in fp32, and a query with more candidates in a cluster than there is room for goes round again with
+    the limit that it has found and more room, and at last has every target of it scored.
 
     Args:
         targets: on the device, in order of their clusters.
@@ -107,7 +113,7 @@ class GroupedDeviceIndex(DeviceSearch):
         """
         device = find_device(setting) if device is None else device
         searched, threads = SearchedVectors(vectors, setting.metric), setting.threads or os.cpu_count() or 1
-        by = Multiplied(torch.float32, threads, device)
+        by = Comparison(torch.float32, threads, device)
         centroids, members = divide(searched, min(setting.options.nlist, len(vectors)), by, setting.seed)
         order = np.argsort(members, kind="stable")
         sizes = np.bincount(members, minlength=len(centroids))
@@ -169,12 +175,24 @@ class GroupedDeviceIndex(DeviceSearch):
         queries = self._as_asked(queries)
         k = min(k, self.size)
         found = Neighbors(np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32))
-        for start in range(0, len(queries) if k else 0, TOGETHER):
-            rows = slice(start, start + TOGETHER)
+        step = self._together(k)
+        for start in range(0, len(queries) if k else 0, step):
+            rows = slice(start, start + step)
             asked = self.targets.compared.ask(torch.from_numpy(np.array(queries[rows])).to(self.device))
             keys = self._search(asked, k)
             found.targets[rows], found.scores[rows] = ids_of(keys).cpu().numpy(), scores_of(keys).cpu().numpy()
         return found
+
+    def _together(self, k: int) -> int:
+        """Queries that the device has room for at once."""
+        # Vectors in both forms and, for a while, twice in double precision; keys, and a pair with each cluster, sorted.
+        each = 24 * self.channels + 32 * k + 64 * min(len(self.clusters), self._most_looked_at())
+        return int(min(TOGETHER, max(LEAST_TOGETHER, SHARE * free_bytes(self.device) // each)))
+
+    def _most_looked_at(self) -> int:
+        """Clusters of one query: all, or what the host's form chooses from."""
+        width = self.setting.search_width
+        return len(self.clusters) if width >= len(self.clusters) else max(NEAR[0], NEAR[1] * width)
 
     def _search(self, asked: Asked, k: int) -> Tensor:
         """Keys of the best targets of some queries, descending, int64 ``[queries, k]``."""
@@ -185,7 +203,7 @@ class GroupedDeviceIndex(DeviceSearch):
             start, stop = (int(bound) for bound in self.clusters.bounds[cluster : cluster + 2])
             if start == stop:
                 continue
-            step = max(1, CELLS // min(stop - start, plain.PIECE))
+            step = max(1, CELLS // max(min(stop - start, plain.PIECE), MORE_ROOM * self.plan.room(k, stop - start)))
             for first in range(0, len(rows), step):
                 some = rows[first : first + step]
                 best[some] = best_of(best[some], self._scan_cluster(asked.take(some), least[some], k, start, stop))
@@ -196,7 +214,7 @@ class GroupedDeviceIndex(DeviceSearch):
         """Which clusters each query looks at: queries and their clusters, in pairs, and the one that promises most of
         each query."""
         clusters = self.clusters
-        every = self.setting.search_width >= len(clusters)
+        every, most = self.setting.search_width >= len(clusters), min(len(clusters), self._most_looked_at())
         gap = float(np.interp(self.setting.search_width, WIDTHS, clusters.gaps))
         queries, lists, nearest = [], [], []
         step = max(1, CELLS // len(clusters))
@@ -208,7 +226,12 @@ class GroupedDeviceIndex(DeviceSearch):
             # Whatever its gap, a query without length is as near to all clusters.
             behind = torch.where(lengths > 0, gap * lengths.clamp(min=torch.finfo(torch.float32).tiny), torch.inf)
             chosen = promised >= (promised.amax(1) - behind)[:, None]
-            row, column = (torch.ones_like(chosen) if every else chosen).nonzero(as_tuple=True)
+            if every:
+                chosen = torch.ones_like(chosen)
+            elif len(many := (chosen.sum(1) > most).nonzero().ravel()):
+                chosen[many] = False
+                chosen[many] = chosen[many].scatter(1, promised[many].topk(most, dim=1).indices, True)
+            row, column = chosen.nonzero(as_tuple=True)
             queries.append(row + start)
             lists.append(column)
         return torch.cat(queries), torch.cat(lists), torch.cat(nearest)
@@ -233,7 +256,7 @@ class GroupedDeviceIndex(DeviceSearch):
         return least
 
     def _scan_cluster(self, asked: Asked, least: Tensor, k: int, start: int, stop: int) -> Tensor:
-        """Keys of a cluster's targets that may reach a limit of each query, int64 ``[queries, room]``.
+        """Keys of a cluster's targets, int64 ``[queries, room]``: each query's k best that reach its limit, and more.
 
         Args:
             asked: queries that look at the cluster.
@@ -242,14 +265,28 @@ class GroupedDeviceIndex(DeviceSearch):
             start, stop: positions of the cluster.
         """
         room = self.plan.room(k, stop - start)
+        keys, full = self._candidates(asked, least, room, start, stop)
+        if len(full):
+            # As many targets as there is room for have such scores, so that the k-th best of them is a limit.
+            some = asked.take(full)
+            found = scores_of(keys[full].topk(min(k, room), dim=1).values[:, -1])
+            wider, fuller = self._candidates(
+                some, torch.maximum(least[full], found), min(stop - start, MORE_ROOM * room), start, stop
+            )
+            best = wider.topk(room, dim=1).values
+            if len(fuller):
+                best[fuller] = self._best_of_all(some.take(fuller), room, start, stop)
+            keys[full] = best
+        return keys
+
+    def _candidates(self, asked: Asked, least: Tensor, room: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Keys of the targets between two positions that may reach a limit, int64 ``[queries, room]``, and rows of the
+        queries that have more of them.
+        """
         counts = torch.zeros(len(least), dtype=torch.int32, device=self.device)
         positions = torch.empty((len(least), room), dtype=torch.int32, device=self.device)
         self._scan(asked, asked.limits(least), self.targets.compared, start, stop, counts, positions)
-        full = (counts > room).nonzero().ravel()
-        keys = self._keys(asked, positions, counts.clamp(max=room))
-        if len(full):
-            keys[full] = self._best_of_all(asked.take(full), room, start, stop)
-        return keys
+        return self._keys(asked, positions, counts.clamp(max=room)), (counts > room).nonzero().ravel()
 
     def _best_of_all(self, asked: Asked, most: int, start: int, stop: int) -> Tensor:
         """Keys of the best of a cluster's targets, every one scored in fp32, int64 ``[queries, most]``."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gnnscale.retrieval.index.grouped.grouped_kernels import largest_bf16
-from gnnscale.retrieval.index.grouped.products import Multiplied, as_scores, half_squares
+from gnnscale.retrieval.index.grouped.products import Comparison, as_scores, half_squares
 from gnnscale.retrieval.index.grouped.workers import one_core_each
 
 ROUNDS = 8
@@ -18,8 +18,8 @@ PER_LIST = 64
 """Vectors of the sample that each list is trained on."""
 STEP = 2048
 """Vectors that are compared with all centroids at once."""
-CELLS = 1 << 27
-"""Scores that a device holds at once."""
+CELLS, ROWS = 1 << 27, 1 << 18
+"""Scores, and vectors, that a device holds at once."""
 
 
 class Rows(Protocol):
@@ -32,7 +32,7 @@ class Rows(Protocol):
         """Some of them, ``[rows, channels]``."""
 
 
-def train_centroids(vectors: Rows, lists: int, by: Multiplied, seed: int) -> NDArray[np.float32]:
+def train_centroids(vectors: Rows, lists: int, by: Comparison, seed: int) -> NDArray[np.float32]:
     """Centroids of a sample of the vectors, float32 ``[lists, channels]``.
 
     A list that no vector of the sample comes to begins again at one that is drawn.
@@ -57,7 +57,7 @@ def train_centroids(vectors: Rows, lists: int, by: Multiplied, seed: int) -> NDA
     return centroids.numpy()
 
 
-def nearest_lists(vectors: Rows, centroids: Tensor, euclidean: bool, by: Multiplied) -> NDArray[np.int32]:
+def nearest_lists(vectors: Rows, centroids: Tensor, euclidean: bool, by: Comparison) -> NDArray[np.int32]:
     """Each vector's nearest centroid, int32 ``[rows]``.
 
     Args:
@@ -94,7 +94,7 @@ def _nearest_on(
     turned = there.to(kind).T.contiguous()
     taken_off = half_squares(there).to(kind) if euclidean else turned.new_zeros(len(there))
     found = np.empty(len(vectors), np.int32)
-    step = max(1, CELLS // len(there))
+    step = min(ROWS, max(1, CELLS // len(there)))
     for start in range(0, len(vectors), step):
         part = torch.from_numpy(np.array(vectors[start : start + step])).to(device, kind)
         found[start : start + step] = torch.addmm(taken_off, part, turned, beta=-1).argmax(1).int().cpu().numpy()

@@ -17,7 +17,7 @@ from torch import Tensor
 from gnnscale.retrieval.index.grouped.clusters import nearest_lists
 from gnnscale.retrieval.index.grouped.grouped_kernels import list_queries, scan_bf16, scan_fp32, score_again
 from gnnscale.retrieval.index.grouped.lists import ClusteredVectors, promises
-from gnnscale.retrieval.index.grouped.products import Multiplied, arithmetic, as_scores
+from gnnscale.retrieval.index.grouped.products import Comparison, arithmetic, as_scores
 from gnnscale.retrieval.index.grouped.workers import one_core_each
 from gnnscale.retrieval.index.metric import as_searched
 from gnnscale.retrieval.index.neighbors import Neighbors
@@ -118,7 +118,7 @@ class GroupedIndex:
         found = Neighbors(np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32))
         if not len(queries) or not k:
             return found
-        nearest = nearest_lists(queries, self._centroids, False, Multiplied(self._kind, threads))
+        nearest = nearest_lists(queries, self._centroids, False, Comparison(self._kind, threads))
 
         def search(rows: NDArray[np.int64]) -> None:
             part = self._search_group(queries[rows], nearest[rows], k)

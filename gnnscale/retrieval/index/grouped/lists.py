@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gnnscale.arrays import create_array
 from gnnscale.retrieval.index.grouped.clusters import Rows, nearest_lists, train_centroids
-from gnnscale.retrieval.index.grouped.products import Multiplied, arithmetic, products_of
+from gnnscale.retrieval.index.grouped.products import Comparison, arithmetic, products_of
 from gnnscale.retrieval.index.metric import Metric, as_searched
 from gnnscale.retrieval.index.setting import WIDTHS, IndexSetting
 
@@ -79,7 +79,7 @@ class ClusteredVectors:
         count, channels = vectors.shape
         lists = min(setting.options.nlist, count)
         sampled = SearchedVectors(vectors, setting.metric)
-        centroids, members = divide(sampled, lists, Multiplied(kind, threads), setting.seed)
+        centroids, members = divide(sampled, lists, Comparison(kind, threads), setting.seed)
         bounds = np.concatenate([[0], np.cumsum(np.bincount(members, minlength=len(centroids)))]).astype(np.int64)
         low = kind is torch.bfloat16
         ids = np.empty(count, np.int32)
@@ -170,7 +170,7 @@ def _room(folder: Path | None, name: str, shape: tuple[int, int], kind: type) ->
     return create_array(folder / f"{name}.npy", kind, shape)
 
 
-def divide(vectors: Rows, lists: int, by: Multiplied, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+def divide(vectors: Rows, lists: int, by: Comparison, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Lists of vectors, near ones next to each other, and each vector's list.
 
     Args:
@@ -188,7 +188,7 @@ def divide(vectors: Rows, lists: int, by: Multiplied, seed: int) -> tuple[NDArra
 
 
 def _split(
-    vectors: Rows, centroids: NDArray[np.float32], by: Multiplied, seed: int
+    vectors: Rows, centroids: NDArray[np.float32], by: Comparison, seed: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Each vector's list, after lists that got far more than their share are divided.
 
@@ -240,7 +240,7 @@ class _Rows:
         return found
 
 
-def _neighborhoods(centroids: NDArray[np.float32], by: Multiplied, seed: int) -> NDArray[np.int64]:
+def _neighborhoods(centroids: NDArray[np.float32], by: Comparison, seed: int) -> NDArray[np.int64]:
     """An order of the lists in which near ones follow each other."""
     number = max(1, len(centroids) // PER_NEIGHBORHOOD)
     coarse = train_centroids(centroids, number, by, seed)

@@ -18,7 +18,7 @@ STRETCH = 256
 
 
 @dataclass(frozen=True)
-class Multiplied:
+class Comparison:
     """How vectors are compared with centroids.
 
     Args:

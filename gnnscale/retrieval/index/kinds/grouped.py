@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -71,6 +72,10 @@ class Grouped(ClusterKind):
 
     @classmethod
     def better_suited(cls, asked: IndexSetting, searched: IndexSetting) -> IndexSetting | None:
-        """A single cluster, where much of all has to be looked at: vectors without structure."""
+        """A single cluster, on a GPU exact search, where much of all has to be looked at: vectors without structure."""
         nlist, nprobe = searched.options.nlist, searched.options.nprobe
-        return asked.with_options(nlist=1, nprobe=1) if LEAST_CLUSTERS <= nlist < MOST_LOOKED_AT * nprobe else None
+        if not LEAST_CLUSTERS <= nlist < MOST_LOOKED_AT * nprobe:
+            return None
+        if asked.device == "cuda":
+            return replace(asked, kind="flat", options=None)
+        return asked.with_options(nlist=1, nprobe=1)

@@ -22,8 +22,8 @@ GATHERED = (torch.float32, torch.float16, torch.bfloat16)
 _TILE = 1024
 """Values of one program: rows by columns."""
 ONCE = 8192
-"""Rows of page-locked memory from which on each is read over the bus once, whatever their repetitions; finding them
-has the host wait for the sample."""
+"""Rows of page-locked memory from which on each is read over the bus once, however often it comes; finding them has the
+host wait for the sample."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,8 @@ def gather(table: FeatureTable, nodes: torch.Tensor, dtype: torch.dtype = torch.
         rows = torch.where(rows < 0, -1, torch.arange(len(rows), device=rows.device))
     assert isinstance(values, torch.Tensor)
     back = None
-    if table.placement == "pinned" and len(rows) >= ONCE:
+    near = table.hot is not None and len(table.hot.values) == len(values)
+    if table.placement == "pinned" and len(rows) >= ONCE and not near:
         rows, back = torch.unique(rows, return_inverse=True)
     hot = (None, None) if table.hot is None else (table.hot.slots, table.hot.values)
     count, dims = len(rows), values.shape[1]
