@@ -18,8 +18,12 @@ SPARK_SECTION = {
     "master": "local[2]",
     "driver_memory": "1g",
     "shuffle_partitions": 2,
-    # On a few hundred rows, compiling a plan costs more than interpreting it.
-    "conf": {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"},
+    # On a few hundred rows, compiling a plan costs more than interpreting it, and so does planning anew.
+    "conf": {
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        "spark.sql.adaptive.enabled": "false",
+    },
 }
 
 

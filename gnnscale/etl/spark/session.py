@@ -60,8 +60,8 @@ def open_session(
         settings: master, memory, partitions and further ``spark.*`` configuration.
         app: name that Spark's own pages show.
         heap_mib: of Java, at least, where its memory is ``auto``.
-        small: whether so little is worked on that Java's second compiler would take longer than it saves; for a JVM of
-            this machine.
+        small: whether so little is worked on that Java's second compiler, and plans made anew as they run, would take
+            longer than they save; for a JVM of this machine.
 
     Raises:
         GnnscaleError: there is no Java that Spark runs on, or the Spark Connect server can't be used.
@@ -312,7 +312,10 @@ def _configuration(settings: SparkSettings, submitted: bool, heap_mib: int = 0, 
             configuration["spark.python.daemon.module"] = WORKER_DAEMON
             # As of readers of data sources, so that both have their workers from one process.
             configuration["spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled"] = "false"
-            configuration["spark.driver.extraJavaOptions"] += f" {QUICK}" if small else ""
+            if small:
+                configuration["spark.driver.extraJavaOptions"] += f" {QUICK}"
+                # Of a few thousand rows, planning anew after each shuffle costs more than it may save.
+                configuration["spark.sql.adaptive.enabled"] = "false"
     return configuration | settings.conf
 
 
