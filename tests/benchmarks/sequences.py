@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import logging
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import reduce
 from importlib.resources import files
 from pathlib import Path
@@ -65,8 +67,11 @@ def main() -> None:
     names = options.variants.split(",") if options.variants else list(VARIANTS if whole_form else OBJECTIVES)
     if unknown := set(names) - set(VARIANTS):
         raise SystemExit(f"no such variants: {', '.join(sorted(unknown))}; one of {', '.join(VARIANTS)}")
-    rows = []
+    rows: list[dict[str, Any]] = []
     with measured() as whole:
+        for name, figures in Asked.of(log, items, options.windows).baselines().items():
+            rows.append({"variant": name, **figures})
+            print(" ".join(f"{key}={value}" for key, value in rows[-1].items()), flush=True)
         # A run that is cut short has every variant with the first seeds.
         for seed in range(options.first_seed, options.first_seed + options.seeds):
             for name in names:
@@ -95,33 +100,17 @@ def run_variant(
         seed: of the run.
         options: of the command line.
     """
-    assert log.times is not None
     settings = settings_of(name, seed, options)
-    end = int(log.times.max()) + 1
-    # The first is that of validation: what comes after it is not learned from.
-    anchors = [end - windows * WINDOW * DAY for windows in range(options.windows + 1, 0, -1)]
-    validation = anchors[0]
-    examples = [windows_of(log, anchor) for anchor in anchors]
-    both = reduce(join, examples)
-    everyone = np.arange(log.entities)
-    limits = log.end_at(everyone, np.full(log.entities, validation))
-    known = KnownActions(log, limits, validation, settings.model.sequence.length)
+    asked = Asked.of(log, items, options.windows)
+    both, own, rest, past = asked.examples, asked.validation, asked.test, asked.past
+    everyone, validation = np.arange(log.entities), asked.anchor
+    known = KnownActions(
+        log, log.end_at(everyone, np.full(log.entities, validation)), validation, settings.model.sequence.length
+    )
     taken = columns if name == "dense with item columns" else []
     codes = np.stack([codes for _, codes in taken], 1) if taken else np.zeros((items, 0), np.int32)
     features = NodeFeatures(np.zeros((items, 0), np.float32), codes, np.zeros(items, np.int32))
-    own, rest = np.split(np.arange(len(both.entities)), [len(examples[0].entities)])
     cpu = DistributedContext()
-
-    # What nobody does twice is ranked for nobody again.
-    pairs = np.repeat(everyone, np.diff(log.indptr)) * items + log.targets_at(np.arange(log.indptr[-1]))
-    repeats = len(np.unique(pairs)) < len(pairs)
-
-    def had(rows: NDArray[np.int64]) -> Ragged:
-        ends = log.end_at(both.entities[rows], both.anchors[rows])
-        places = [np.arange(first, end) for first, end in zip(log.indptr[both.entities[rows]], ends, strict=True)]
-        return Ragged.from_lists([np.unique(log.targets_at(some)) for some in places])
-
-    past = None if repeats else had
 
     def validate(model: Any, source: Any, context: DistributedContext) -> dict[str, float]:
         predictor = SequencePredictor(model, source, context.device)
@@ -138,17 +127,88 @@ def run_variant(
     assert isinstance(model, SequenceTowers)
     predictor = SequencePredictor(model, task.source, torch.device("cpu"))
     ranked, rows = rank_targets(predictor, task.source.build, both.anchors[rest], rest, items, 10, cpu, past)
-    truth = both.take(rows)
-    metrics = evaluate_lists(["recall@10", "ndcg@10"], ranked, Ragged(truth.indptr, truth.targets), items)
     return {
-        "recall@10": round(metrics.means["recall@10"], 4),
-        "ndcg@10": round(metrics.means["ndcg@10"], 4),
-        "p90": round(coverage(ranked, items, 0.9), 4),
+        **asked.figures(ranked, rows),
         "validation": round(result.best["recall@10"], 4),
-        "shoppers": metrics.n_evaluated,
         "epochs": len(result.history),
         "seconds": round(seconds, 1),
     }
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Who is asked about when, and what they did then.
+
+    Args:
+        log: of all actions.
+        items: their number.
+        anchor: of validation, after which nothing is learned from.
+        examples: of all windows.
+        validation, test: rows of these.
+        past: what somebody has done, where nobody does it twice; None where actions come again.
+    """
+
+    log: ActionLog
+    items: int
+    anchor: int
+    examples: Examples
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+    past: Callable[[NDArray[np.int64]], Ragged] | None
+
+    @classmethod
+    def of(cls, log: ActionLog, items: int, windows: int) -> Asked:
+        """The latest windows, and the one before them for validation."""
+        assert log.times is not None
+        end = int(log.times.max()) + 1
+        anchors = [end - number * WINDOW * DAY for number in range(windows + 1, 0, -1)]
+        parts = [windows_of(log, anchor) for anchor in anchors]
+        own, rest = np.split(np.arange(sum(len(part.entities) for part in parts)), [len(parts[0].entities)])
+        found = cls(log, items, anchors[0], reduce(join, parts), own, rest, None)
+        pairs = np.repeat(np.arange(log.entities), np.diff(log.indptr)) * items + log.targets_at(
+            np.arange(log.indptr[-1])
+        )
+        return found if len(np.unique(pairs)) < len(pairs) else replace(found, past=found.had)
+
+    def had(self, rows: NDArray[np.int64]) -> Ragged:
+        """What entities had done by their anchors."""
+        return Ragged.from_lists([np.unique(self.log.targets_at(some)) for some in self._places(rows)])
+
+    def figures(self, ranked: NDArray[np.int64], rows: NDArray[np.int64]) -> dict[str, Any]:
+        """What lists are worth, of some rows."""
+        truth = self.examples.take(rows)
+        metrics = evaluate_lists(["recall@10", "ndcg@10"], ranked, Ragged(truth.indptr, truth.targets), self.items)
+        return {
+            "recall@10": round(metrics.means["recall@10"], 4),
+            "ndcg@10": round(metrics.means["ndcg@10"], 4),
+            "p90": round(coverage(ranked, self.items, 0.9), 4),
+            "shoppers": metrics.n_evaluated,
+        }
+
+    def baselines(self) -> dict[str, dict[str, Any]]:
+        """What needs no training: the most frequent of the 28 days before, and of one's own where actions recur."""
+        counts_at = {int(anchor): self._popularity(int(anchor)) for anchor in np.unique(self.examples.anchors)}
+        lists: dict[str, list[NDArray[np.int64]]] = {"popularity": [], "own frequency": []}
+        for row, places in zip(self.test, self._places(self.test), strict=True):
+            counts = counts_at[int(self.examples.anchors[row])]
+            own = np.bincount(self.log.targets_at(places), minlength=self.items)
+            popular = np.where(own > 0, -1, counts) if self.past else counts
+            lists["popularity"].append(np.argsort(-popular, kind="stable")[:10])
+            lists["own frequency"].append(np.argsort(-(own + counts / (1 + counts.max())), kind="stable")[:10])
+        if self.past:
+            del lists["own frequency"]
+        return {name: self.figures(np.stack(ranked), self.test) for name, ranked in lists.items()}
+
+    def _places(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Where the actions of entities are that are no later than their anchors."""
+        entities = self.examples.entities[rows]
+        ends = self.log.end_at(entities, self.examples.anchors[rows])
+        return [np.arange(first, end) for first, end in zip(self.log.indptr[entities], ends, strict=True)]
+
+    def _popularity(self, anchor: int) -> NDArray[np.float64]:
+        assert self.log.times is not None
+        recent = (self.log.times <= anchor) & (self.log.times > anchor - 28 * DAY)
+        return np.bincount(self.log.targets_at(np.flatnonzero(recent)), minlength=self.items).astype(np.float64)
 
 
 def settings_of(name: str, seed: int, options: argparse.Namespace) -> Settings:
