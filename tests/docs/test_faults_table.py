@@ -11,7 +11,8 @@ NAMED = re.compile(r"`([\w/]+\.py)`(?: `(\w+)`)?")
 
 
 def test_every_line_has_tests_that_exist():
-    rows = ROW.findall((ROOT / "docs/faults.md").read_text())
+    # Below that, tables tell what campaigns have measured.
+    rows = ROW.findall((ROOT / "docs/faults.md").read_text().partition("## Campaigns")[0])
     assert len(rows) > 70
     for line, _, tests in rows:
         named = NAMED.findall(tests)
