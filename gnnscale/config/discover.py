@@ -46,7 +46,8 @@ NOT_CAME: Final = re.compile(rf"{ENDED}|birth|born|dob$", re.I)
 
 
 def discover_tables(lake: Lake, overrides: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-    """Describe the Delta tables, Parquet, CSV and JSON files of a lake, as :func:`describe_tables` does.
+    """Describe the Delta tables, Parquet, CSV and JSON files of a lake, as :func:`describe_tables` does; those without
+    rows are left out, and told.
 
     Args:
         lake: where the tables lie.
@@ -56,7 +57,7 @@ def discover_tables(lake: Lake, overrides: Sequence[str] = ()) -> dict[str, dict
         Section ``tables`` of a configuration.
 
     Raises:
-        LakeError: there are no tables.
+        LakeError: there are no tables, or none has rows.
         SchemaError: a table has several columns that could be its time.
         ConfigError: an override is of a table that is not there, and says nothing of where its rows would be.
     """
@@ -74,6 +75,13 @@ def discover_tables(lake: Lake, overrides: Sequence[str] = ()) -> dict[str, dict
     options = lake.storage_options
     rows = {name: open_rows(find_source(name, uri, options), options) for name, uri in sources.items()}
     first = {name: first_rows(own) for name, own in rows.items()}
+    for name in [
+        name for name, own in first.items() if own is None and next(rows[name].batches(rows[name].parts), None) is None
+    ]:
+        log.warning("table '%s' has no rows and is left out", name)
+        del rows[name], first[name], sources[name]
+    if not sources:
+        raise LakeError(f"no table of {lake.uri} has a row")
     kinds = {name: with_epochs(own, first[name]) for name, own in rows.items()}
     said = {name: _said(name, overrides) for name in sources}
     found = describe_tables(kinds, said)

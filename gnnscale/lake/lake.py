@@ -25,6 +25,19 @@ RECORDS: Final = "_records"
 """Folder of a lake that holds its records."""
 
 
+COLORS: Final = re.compile(r"\x1b\[[0-9;]*m")
+"""Of errors that are meant for a terminal."""
+
+
+def damaged_table(table: str, error: BaseException) -> str:
+    """What is told of a table of a lake a file of which can't be read, in one line."""
+    said = COLORS.sub("", str(error)).partition("\n")[0][:300] or type(error).__name__
+    return (
+        f"a file of table '{table}' can't be read, or is damaged: {said}; put it back, or run the stage that writes "
+        "the table again with --force"
+    )
+
+
 class Lake:
     """Delta tables and small JSON records under one root.
 
@@ -103,12 +116,18 @@ class Lake:
         return self.open(table).version()
 
     def read(self, table: str, columns: Sequence[str] | None = None, version: int | None = None) -> pa.Table:
-        """All rows, in memory."""
+        """All rows, in memory.
+
+        Raises:
+            LakeError: as in :meth:`open`, or a file of the table can't be read.
+        """
         opened = self.open(table, version)
         try:
             return opened.to_pyarrow_table(columns=list(columns) if columns is not None else None)
         except DeltaError as error:
             raise LakeError(f"table '{table}' of lake {self.uri} can't be read: {log_fault(error)}") from None
+        except (pa.ArrowException, OSError) as error:
+            raise LakeError(f"{damaged_table(table, error)} (lake {self.uri})") from None
 
     def write(
         self,

@@ -28,6 +28,9 @@ LEAST_BYTES: Final = 1 << 20
 DAMAGED: Final = re.compile(r"error while reading file (\S+?)\.?(?:\s|$)", re.I)
 """Spark's words for a file whose footer was well and whose pages are not."""
 
+UNREAD: Final = re.compile(r"Could not open Parquet input source '([^']+)'")
+"""Arrow's words for a file that is cut off, or none of Parquet's."""
+
 CAUSE: Final = re.compile(r"^Caused by: [\w.$]+: (.+)$", re.M)
 """What the JVM says of each error that led to another, the first cause last."""
 
@@ -66,6 +69,10 @@ def explain_failure(error: BaseException, lake: Lake, driver_memory: str = "auto
         causes = CAUSE.findall(text)
         why = f" ({causes[-1].strip()[:200]})" if causes else ""
         return LakeError(mask_text(f"{damaged[1].removeprefix('file://')} can't be read: it is damaged{why}"))
+    if unread := UNREAD.search(text):
+        return LakeError(
+            mask_text(f"{unread[1]} can't be read: it is damaged. Put it back, or run the stage that writes it again")
+        )
     if numbers & {errno.EROFS, errno.EACCES, errno.EPERM} or READ_ONLY.search(text):
         return LakeError(f"a file or folder can't be used: {first_line(error)}")
     return None

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
+import time
 from collections.abc import Iterable
 from typing import Final
 
 import mlflow
 from mlflow.entities import Dataset, DatasetInput, InputTag
+from mlflow.exceptions import MlflowException
 
 from gnnscale.lake import Lake
 from gnnscale.schema import mask_text
+
+log = logging.getLogger(__name__)
+
+TRIES: Final = 4
+"""To record tables that other runs record, too."""
 
 DELTA: Final = "delta_table"
 """What MLflow calls such a source; its own class for it loads PySpark."""
@@ -39,5 +47,15 @@ def log_tables(run_id: str, lake: Lake, tables: Iterable[str], context: str) -> 
         # The digest is the version: what a table holds at one never changes.
         dataset = Dataset(name, str(version), DELTA, json.dumps(source))
         inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", context)]))
-    if inputs:
-        client.log_inputs(run_id, inputs)
+    if not inputs:
+        return
+    for left in reversed(range(TRIES)):
+        try:
+            client.log_inputs(run_id, inputs)
+        except MlflowException as error:
+            # Another run has recorded the same table in this moment, and then it is there; a record ends no run.
+            if not left:
+                log.warning("which tables the run has read is not recorded: %s", str(error).partition("\n")[0][:200])
+            time.sleep(0.2)
+        else:
+            return

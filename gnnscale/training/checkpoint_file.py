@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,19 @@ from torch import Tensor
 
 from gnnscale.schema import LakeError
 
-DAMAGED = (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, TypeError, KeyError, AttributeError)
+DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+)
 """What torch raises for a file that is not one of its own, or is cut off, or holds more than tensors."""
 
 
@@ -42,6 +57,12 @@ def read_tensors(content: bytes, place: str) -> dict[str, Any]:
         LakeError: it is damaged, or holds anything that is not a tensor or a plain value.
     """
     try:
+        # Torch does not look whether what it reads is what was written.
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if (changed := archive.testzip()) is not None:
+                raise LakeError(
+                    f"{place} is damaged in its part {changed}, so it is not read; run the train stage again"
+                )
         saved = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except DAMAGED as error:
         why = "holds more than tensors and plain values" if "Unsupported" in str(error) else "is damaged"

@@ -23,6 +23,7 @@ OWN_COLUMNS = (
 
 
 def lake_of(folder: Path, **tables: dict) -> Lake:
+    folder.mkdir(exist_ok=True)
     for name, columns in tables.items():
         pq.write_table(pa.table(columns), folder / f"{name}.parquet")
     return Lake(folder)
@@ -214,3 +215,15 @@ def test_an_empty_lake_is_an_error_that_says_what_to_put_there(tmp_path):
     for place, says in ((tmp_path, "neither a graph nor tables"), (tmp_path / "none", "there is no folder .*none")):
         with pytest.raises(LakeError, match=says):
             discover_tables(Lake(place))
+
+
+def test_a_table_without_rows_is_left_out_and_told(tmp_path, caplog):
+    lake = lake_of(tmp_path, users={"user_id": [1]}, visits={"visit_id": [1], "user_id": [1], "visited_at": AT})
+    pq.write_table(pa.table({"stay_id": pa.array([], pa.int64())}), tmp_path / "stays.parquet")
+    (tmp_path / "bookings").mkdir()
+    for name, rows in (("a", []), ("b", [7])):
+        pq.write_table(pa.table({"booking_id": pa.array(rows, pa.int64())}), tmp_path / "bookings" / f"{name}.parquet")
+    assert set(discover_tables(lake)) == {"users", "visits", "bookings"}
+    assert "table 'stays' has no rows and is left out" in caplog.text and "bookings' has" not in caplog.text
+    with pytest.raises(LakeError, match="has a row"):
+        discover_tables(lake_of(tmp_path / "none", empty={"a": pa.array([], pa.int64())}))

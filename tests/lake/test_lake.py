@@ -213,3 +213,14 @@ def test_a_table_can_be_read_after_its_folder_moves(lake, tmp_path):
     shutil.move(lake.uri, tmp_path / "moved")
     assert Lake(tmp_path / "moved").read("t").num_rows == 3
     assert DeltaTable.is_deltatable(str(tmp_path / "moved" / "t"))
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:100], lambda content: b"", lambda content: b"x" * 400])
+def test_a_damaged_file_of_a_table_is_told_in_a_line(tmp_path, damage):
+    lake = Lake(tmp_path / "lake")
+    lake.write("ids_pets", pa.table({"key": list(range(1000))}))
+    (file,) = (tmp_path / "lake" / "ids_pets").glob("*.parquet")
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(LakeError, match=r"a file of table 'ids_pets' can't be read.*--force") as caught:
+        lake.read("ids_pets")
+    assert "\n" not in str(caught.value) and "\x1b" not in str(caught.value)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import mlflow
@@ -39,6 +41,27 @@ def test_tables_are_inputs_with_their_versions_and_a_comparison_shows_which_chan
     compared = gs.compare_runs(*runs, tracked)
     changed = compared[compared["kind"] == "table"]
     assert changed[["name", "first", "second"]].to_numpy().tolist() == [["labels_q", "0", "1"]]
+
+
+def test_runs_that_read_a_table_at_the_same_moment_record_it_both(tracked: Path) -> None:
+    lake, runs = Lake(tracked), []
+    for _ in range(4):
+        with start_run(*settings_of(tracked)) as run:
+            runs.append(run.run_id)
+    together = threading.Barrier(len(runs))
+
+    def record(run_id: str) -> None:
+        together.wait(30)
+        log_tables(run_id, lake, ["labels_q"], "train")
+
+    for version in range(8):
+        lake.write("labels_q", pa.table({"a": [version]}))
+        with ThreadPoolExecutor(len(runs)) as pool:
+            list(pool.map(record, runs))
+    client = mlflow.MlflowClient()
+    for run_id in runs:
+        inputs = client.get_run(run_id).inputs.dataset_inputs
+        assert sorted(int(i.dataset.digest) for i in inputs) == list(range(8))
 
 
 def test_stages_are_runs_inside_the_run(tracked: Path) -> None:

@@ -12,6 +12,7 @@ from gnnscale.config import build_settings
 from gnnscale.lake import Lake
 from gnnscale.schema import LakeError
 from gnnscale.training import model_path, read_checkpoint, write_checkpoint
+from gnnscale.training.checkpoint_file import read_tensors
 from gnnscale.training.model_file import _read
 
 
@@ -49,6 +50,23 @@ def test_a_checkpoint_that_runs_something_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(LakeError, match="holds more than tensors"):
         read_checkpoint(tmp_path / "checkpoint.pt")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_bit_that_is_another_is_noticed_or_changes_nothing() -> None:
+    torch.manual_seed(0)
+    state = {"weights": {"a": torch.rand(40)}, "best": {"auroc": 0.5}, "description": {"hidden": 3}}
+    good, told = bytearray(saved(state)), []
+    for place in range(len(good)):
+        good[place] ^= 1 << place % 8
+        try:
+            found = read_tensors(bytes(good), "model.pt")
+        except LakeError as error:
+            told.append(str(error))
+        else:
+            assert torch.equal(found["weights"]["a"], state["weights"]["a"]) and found["best"] == state["best"]
+        good[place] ^= 1 << place % 8
+    assert len(told) > len(good) // 4
+    assert all("\n" not in line and "run the train stage again" in line for line in told)
 
 
 def test_a_tampered_model_is_an_error_of_one_line(tmp_path: Path, shop_content) -> None:

@@ -59,7 +59,7 @@ def check_tables(raw: Mapping[str, RawTable], time_range: tuple[int, int] | None
     for (name, table), row in zip(raw.items(), counted, strict=True):
         key = table.table.primary_key
         if row["rows"] == 0:
-            raise DataError(f"table '{name}' has no rows")
+            raise DataError(f"table '{name}' has no rows; leave it out, or give it some")
         if key and row["keyed"] < row["rows"]:
             raise DataError(f"primary key {name}.{key} is null in {row['rows'] - row['keyed']:,} rows")
         if key and row["distinct"] < row["rows"]:
