@@ -187,10 +187,12 @@ def plan_anchors(
             anchors.append(at)
         index += 1
     if not anchors:
+        # Of a test at the last event, or of this one where it is later.
+        latest_newest = _step_back(horizon, _step_back(horizon, max(last, tests[0]), step, unit), step, unit)
+        later = "a later anchors.test or " if tests[0] < last and latest_newest >= earliest else ""
         raise DataError(
             f"no training anchor fits between the first event ({show_time(first)}) and the validation window, "
-            f"which starts at {show_time(horizon.span(validations[0])[0])}: a later anchors.test or a shorter window "
-            "would"
+            f"which starts at {show_time(horizon.span(validations[0])[0])}: {later}a shorter window would"
         )
     return AnchorPlan(
         tuple(reversed(anchors)),

@@ -153,7 +153,7 @@ def _warn_of_statistics(fit_until: int, validation: int, test: int) -> None:
     if fit_until > validation:
         log.warning(
             "statistics of the columns (means, categories) count rows up to %s, after the %s anchor: build the graph "
-            "with graph.fit_until=%s to keep evaluation free of them",
+            "with graph.fit_until=%s (and --force, now that it is there) to keep evaluation free of them",
             show_time(fit_until),
             "test" if fit_until > test else "validation",
             show_time(validation),
