@@ -90,7 +90,9 @@ def remove_abandoned(folder: Path, pattern: str = "*", before_removal: BeforeRem
         with suppress(OSError), lock_file.open("r+") as lock:
             # Who lives holds it.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(lock_file.parent, before_removal, True)
+            # It may have been removed, by who has ended the folder in order and lives, since it was opened.
+            if os.fstat(lock.fileno()).st_nlink:
+                _remove(lock_file.parent, before_removal, True)
 
 
 def _remove(folder: Path, before_removal: BeforeRemoval, left: bool) -> None:

@@ -17,7 +17,7 @@ from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 
 from gnnscale.arrays import end_processes, kept_signals, scratch_folder
 from gnnscale.config import Settings
-from gnnscale.pipeline.workers.lost_processes import watched
+from gnnscale.pipeline.workers.lost_processes import noted_processes, watched
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def start_ray(settings: Settings) -> int:
         wanted = settings.training.workers
         cpus = max(os.cpu_count() or 1, 1 if wanted == "auto" else wanted)
         try:
-            with watched(), kept_signals(), nullcontext() if joins else _fewer_servers():
+            with watched(), noted_processes(), kept_signals(), nullcontext() if joins else _fewer_servers():
                 ray.init(
                     address=None if joins else "local",
                     num_cpus=None if joins else cpus,

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import _thread
-import os
 import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Final
-
-import psutil
 
 from gnnscale.pipeline.failures import end_in_words, is_full
 
@@ -21,9 +19,15 @@ NEEDED: Final = {"gcs_server": "Ray's GCS", "raylet": "Ray's raylet"}
 
 LOOK_SECONDS: Final = 0.25
 
+PORT_MS, TURN_MS = 30_000, 100
+"""That Ray waits for its GCS to tell where it listens, all in all and at once."""
+
 FULL_LOOKS: Final = 20
 """After which a disk that has been full at each of them counts: Ray's processes end where they can't write, and Ray
 starts others for as long as it takes."""
+
+_BEGUN: Final[list[tuple[str, Any]]] = []
+"""Kind of each process that Ray has begun, and the process, while it begins."""
 
 _LOCK: Final = threading.Lock()
 
@@ -35,48 +39,43 @@ def find_lost() -> tuple[str, str] | None:
     """Name and end of a process that a Ray which was begun here needs and that is gone; None where all live."""
     if _LOST:
         return _LOST[0]
-    for kind, process in [] if (node := _find_node()) is None else node.dead_processes():
+    ray = sys.modules.get("ray")
+    node: Any = None if ray is None else ray._private.worker._global_node
+    # Ray knows of its processes once all have begun.
+    ended = node.dead_processes() if node is not None else [one for one in _BEGUN if one[1].poll() is not None]
+    for kind, process in ended:
         if kind in NEEDED:
             return NEEDED[kind], end_in_words(process.poll())
     return None
 
 
-def _find_node() -> Any:
-    """Ray's own account of the processes that it has begun here; None before they have all begun."""
-    ray = sys.modules.get("ray")
-    return None if ray is None else ray._private.worker._global_node
+@contextmanager
+def noted_processes() -> Iterator[None]:
+    """Note the processes that Ray begins in the block: one may be gone before all have begun, and is missed, too."""
+    services, node = sys.modules["ray"]._private.services, sys.modules["ray._private.node"]
+    start, wait = services.start_ray_process, node.wait_for_persisted_port
 
+    def start_noted(command: Any, process_type: str, *given: Any, **named: Any) -> Any:
+        begun = start(command, process_type, *given, **named)
+        _BEGUN.append((process_type, begun.process))
+        return begun
 
-class _Beginning:
-    """Looks after Ray while it begins: its processes are children of this one, and known to nobody else."""
+    def wait_in_turns(*given: Any, timeout_ms: int = PORT_MS, **named: Any) -> Any:
+        # No other thread runs while it waits, nor is it interrupted: half a minute for a process that is gone.
+        end = time.monotonic() + timeout_ms / 1000
+        while True:
+            try:
+                return wait(*given, timeout_ms=min(timeout_ms, TURN_MS), **named)
+            except RuntimeError:
+                if time.monotonic() >= end:
+                    raise
 
-    def __init__(self) -> None:
-        self._before = {child.pid for child in psutil.Process().children()}
-        self._seen: dict[int, str] = {}
-
-    def find_lost(self) -> tuple[str, str] | None:
-        """As :func:`find_lost`, until Ray itself can tell."""
-        if _find_node() is not None:
-            return None
-        living = set()
-        for child in psutil.Process().children():
-            with suppress(psutil.Error):
-                if child.pid not in self._before and (name := child.name()) in NEEDED:
-                    self._seen[child.pid] = name
-                    living |= set() if child.status() == psutil.STATUS_ZOMBIE else {child.pid}
-        for pid, kind in self._seen.items():
-            # All of Ray may have begun meanwhile.
-            if pid not in living and _find_node() is None:
-                return NEEDED[kind], end_in_words(_status_of(pid))
-        return None
-
-
-def _status_of(pid: int) -> int | None:
-    """Return code of a child that has ended, left for who waits for it; None where it has been waited for."""
-    with suppress(ChildProcessError):
-        if (end := os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
-            return end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
-    return None
+    services.start_ray_process, node.wait_for_persisted_port = start_noted, wait_in_turns
+    try:
+        yield
+    finally:
+        services.start_ray_process, node.wait_for_persisted_port = start, wait
+        _BEGUN.clear()
 
 
 @contextmanager
@@ -94,7 +93,7 @@ def watched() -> Iterator[None]:
     if before is signal.SIG_IGN:
         # A script's shell has what it puts into the background ignore Ctrl-C, and so would this thread.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    threading.Thread(target=_watch, args=(done, _Beginning()), daemon=True).start()
+    threading.Thread(target=_watch, args=(done,), daemon=True).start()
     try:
         yield
     finally:
@@ -105,12 +104,11 @@ def watched() -> Iterator[None]:
             signal.signal(signal.SIGINT, before)
 
 
-def _watch(done: threading.Event, beginning: _Beginning) -> None:
+def _watch(done: threading.Event) -> None:
     full = 0
     while not done.wait(LOOK_SECONDS):
         full = full + 1 if is_full(tempfile.gettempdir()) else 0
         lost = ("room on the disk of TMPDIR", "it is full") if full == FULL_LOOKS else find_lost()
-        lost = lost or beginning.find_lost()
         if lost is not None:
             with _LOCK:
                 if not done.is_set():
