@@ -28,7 +28,7 @@ def init() -> None:
         with _locked(self._cache_path, fcntl.LOCK_SH):
             return load(self, key)
 
-    IndexDataCacheFile.save, IndexDataCacheFile.load = save_alone, load_whole
+    IndexDataCacheFile.save, IndexDataCacheFile.load = save_alone, load_whole  # type: ignore[method-assign]
 
 
 @contextmanager

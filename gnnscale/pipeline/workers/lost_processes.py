@@ -52,7 +52,8 @@ def find_lost() -> tuple[str, str] | None:
 @contextmanager
 def noted_processes() -> Iterator[None]:
     """Note the processes that Ray begins in the block: one may be gone before all have begun, and is missed, too."""
-    services, node = sys.modules["ray"]._private.services, sys.modules["ray._private.node"]
+    services: Any = sys.modules["ray._private.services"]
+    node: Any = sys.modules["ray._private.node"]
     start, wait = services.start_ray_process, node.wait_for_persisted_port
 
     def start_noted(command: Any, process_type: str, *given: Any, **named: Any) -> Any:
