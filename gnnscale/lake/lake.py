@@ -29,7 +29,7 @@ COLORS: Final = re.compile(r"\x1b\[[0-9;]*m")
 """Of errors that are meant for a terminal."""
 
 
-def damaged_table(table: str, error: BaseException) -> str:
+def _damaged(table: str, error: BaseException) -> str:
     """What is told of a table of a lake a file of which can't be read, in one line."""
     said = COLORS.sub("", str(error)).partition("\n")[0][:300] or type(error).__name__
     return (
@@ -127,7 +127,7 @@ class Lake:
         except DeltaError as error:
             raise LakeError(f"table '{table}' of lake {self.uri} can't be read: {log_fault(error)}") from None
         except (pa.ArrowException, OSError) as error:
-            raise LakeError(f"{damaged_table(table, error)} (lake {self.uri})") from None
+            raise LakeError(f"{_damaged(table, error)} (lake {self.uri})") from None
 
     def write(
         self,

@@ -54,8 +54,9 @@ def log_tables(run_id: str, lake: Lake, tables: Iterable[str], context: str) -> 
             client.log_inputs(run_id, inputs)
         except MlflowException as error:
             # Another run has recorded the same table in this moment, and then it is there; a record ends no run.
-            if not left:
+            if left:
+                time.sleep(0.2)
+            else:
                 log.warning("which tables the run has read is not recorded: %s", str(error).partition("\n")[0][:200])
-            time.sleep(0.2)
         else:
             return

@@ -72,10 +72,7 @@ def search_settings(settings: Settings, lake: Lake, run: Run, bar: Bar) -> Setti
                 scheduler=ASHAScheduler(max_t=settings.training.epochs, grace_period=1, reduction_factor=2),
             ),
             run_config=tune.RunConfig(
-                storage_path=str(folder),
-                verbose=0,
-                callbacks=[_NestedRuns(run, trials, kept, bar)],
-                log_to_file=False,
+                storage_path=str(folder), verbose=0, callbacks=[_NestedRuns(run, trials, kept, bar)], log_to_file=False
             ),
         )
         results = tuner.fit()

@@ -73,9 +73,9 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Train
     done, callback = threading.Event(), None
     try:
         with watched():
-            scaling, use_gpu = _find_scaling(settings, gpus)
+            scaling = _find_scaling(settings, gpus)
             progress = _Progress.options(num_cpus=0).remote()  # type: ignore[attr-defined]
-            trainer = _make_trainer(settings, storage, scaling, use_gpu, progress)
+            trainer = _make_trainer(settings, storage, scaling, progress)
             thread = threading.Thread(target=_listen, args=(progress, hear, done), daemon=True)
             thread.start()
             callback = thread
@@ -107,8 +107,8 @@ def train_with_ray(settings: Settings, hear: Hear, storage: Path | str) -> Train
         return TrainResult.from_checkpoint(read_checkpoint(Path(folder) / CHECKPOINT))
 
 
-def _find_scaling(settings: Settings, gpus: int) -> tuple[ScalingConfig, bool]:
-    """How many workers there are, what each has, and whether that is a GPU.
+def _find_scaling(settings: Settings, gpus: int) -> ScalingConfig:
+    """How many workers there are, and what each has.
 
     Raises:
         GnnscaleError: GPUs are asked for and there are too few.
@@ -122,23 +122,20 @@ def _find_scaling(settings: Settings, gpus: int) -> tuple[ScalingConfig, bool]:
     if settings.training.gpu == "yes" and gpus < least:
         raise GnnscaleError(f"training.gpu=yes asks for {least} GPUs, one a worker, and Ray has {gpus}")
     # Its type checkers see the class of Ray Train's first version.
-    scaling = ScalingConfig(  # type: ignore[call-arg]
+    return ScalingConfig(  # type: ignore[call-arg]
         num_workers=least if most is None else (least, most),  # type: ignore[arg-type]
         use_gpu=use_gpu,
         resources_per_worker=_share(least, most is not None, use_gpu),
         elastic_resize_monitor_interval_s=settings.training.resize_seconds,
     )
-    return scaling, use_gpu
 
 
-def _make_trainer(
-    settings: Settings, storage: Path | str, scaling: ScalingConfig, use_gpu: bool, progress: Any
-) -> TorchTrainer:
+def _make_trainer(settings: Settings, storage: Path | str, scaling: ScalingConfig, progress: Any) -> TorchTrainer:
     """What trains the query on the workers."""
     return _QuietTrainer(
         _train_worker,
         train_loop_config={"settings": WorkerSettings.of(settings), "progress": progress},
-        torch_config=NodeTorchConfig(backend="nccl" if use_gpu else "gloo"),
+        torch_config=NodeTorchConfig(backend="nccl" if scaling.use_gpu else "gloo"),
         scaling_config=scaling,
         run_config=RunConfig(
             name=f"{settings.query.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:12]}",

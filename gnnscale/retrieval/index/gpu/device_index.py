@@ -131,7 +131,7 @@ class DeviceIndex(DeviceSearch):
             again, full = self._collect(some, scores_of(best[rows, -1]), k, room, [(0, size)])
             if len(worst := full.nonzero().ravel()):
                 log.debug("%d queries have over %d candidates; all targets are scored", len(worst), room)
-                again[worst] = self._score_all(some.take(worst), k)
+                again[worst] = self._best_of_all(some.take(worst), k, 0, size)
             best[rows] = again
         return best
 
@@ -168,14 +168,3 @@ class DeviceIndex(DeviceSearch):
             best = best_of(best, self._keys(asked, positions, counts))
             least = torch.maximum(least, scores_of(best[:, -1]))
         return best, full
-
-    def _score_all(self, asked: Asked, k: int) -> Tensor:
-        """Keys of the best of all targets, every one scored in fp32, ``[queries, k]``."""
-        count = len(asked.vectors)
-        best = torch.full((count, k), NONE, dtype=torch.int64, device=self.device)
-        step = max(1, CELLS // (8 * count))
-        for start in range(0, self.vectors, step):
-            piece = torch.arange(start, min(self.vectors, start + step), dtype=torch.int32, device=self.device)
-            counts = torch.full((count,), len(piece), dtype=torch.int32, device=self.device)
-            best = best_of(best, self._keys(asked, piece.expand(count, -1), counts))
-        return best

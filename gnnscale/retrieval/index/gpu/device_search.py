@@ -12,8 +12,8 @@ from torch import Tensor
 from gnnscale.retrieval.index.gpu import plain
 from gnnscale.retrieval.index.gpu.compared import Asked
 from gnnscale.retrieval.index.gpu.device_targets import DeviceTargets
-from gnnscale.retrieval.index.gpu.ordered import as_keys
-from gnnscale.retrieval.index.gpu.plan import SearchPlan
+from gnnscale.retrieval.index.gpu.ordered import NONE, as_keys, best_of
+from gnnscale.retrieval.index.gpu.plan import CELLS, SearchPlan
 from gnnscale.retrieval.index.metric import Metric, as_searched
 from gnnscale.retrieval.index.setting import IndexSetting
 from gnnscale.schema import ConfigError, DataError
@@ -57,6 +57,17 @@ class DeviceSearch:
         if queries.shape[1] != self.channels:
             raise DataError(f"queries have {queries.shape[1]} channels and the index {self.channels}")
         return as_searched(self.setting.metric, queries, "queries")
+
+    def _best_of_all(self, asked: Asked, most: int, start: int, stop: int) -> Tensor:
+        """Keys of the best targets between two positions, every one scored in fp32, int64 ``[queries, most]``."""
+        count = len(asked.vectors)
+        best = torch.full((count, most), NONE, dtype=torch.int64, device=self.device)
+        step = max(1, CELLS // (8 * count))
+        for first in range(start, stop, step):
+            piece = torch.arange(first, min(stop, first + step), dtype=torch.int32, device=self.device)
+            counts = torch.full((count,), len(piece), dtype=torch.int32, device=self.device)
+            best = best_of(best, self._keys(asked, piece.expand(count, -1), counts))
+        return best
 
     def _keys(self, asked: Asked, positions: Tensor, counts: Tensor) -> Tensor:
         """Candidates as keys, int64 ``[queries, width]``; see :meth:`_score_positions`."""

@@ -211,8 +211,11 @@ class GroupedDeviceIndex(DeviceSearch):
         return best
 
     def _looked_at(self, asked: Asked) -> tuple[Tensor, Tensor, Tensor]:
-        """Which clusters each query looks at: queries and their clusters, in pairs, and the one that promises most of
-        each query."""
+        """Which clusters each query looks at.
+
+        Returns:
+            Queries and their clusters, in pairs, and each query's cluster that promises most.
+        """
         clusters = self.clusters
         every, most = self.setting.search_width >= len(clusters), min(len(clusters), self._most_looked_at())
         gap = float(np.interp(self.setting.search_width, WIDTHS, clusters.gaps))
@@ -287,17 +290,6 @@ class GroupedDeviceIndex(DeviceSearch):
         positions = torch.empty((len(least), room), dtype=torch.int32, device=self.device)
         self._scan(asked, asked.limits(least), self.targets.compared, start, stop, counts, positions)
         return self._keys(asked, positions, counts.clamp(max=room)), (counts > room).nonzero().ravel()
-
-    def _best_of_all(self, asked: Asked, most: int, start: int, stop: int) -> Tensor:
-        """Keys of the best of a cluster's targets, every one scored in fp32, int64 ``[queries, most]``."""
-        count = len(asked.vectors)
-        best = torch.full((count, most), NONE, dtype=torch.int64, device=self.device)
-        step = max(1, CELLS // (8 * count))
-        for first in range(start, stop, step):
-            piece = torch.arange(first, min(stop, first + step), dtype=torch.int32, device=self.device)
-            counts = torch.full((count,), len(piece), dtype=torch.int32, device=self.device)
-            best = best_of(best, self._keys(asked, piece.expand(count, -1), counts))
-        return best
 
 
 def _spreads(targets: DeviceTargets, centroids: Tensor, sizes: Tensor) -> Tensor:
