@@ -71,6 +71,9 @@ from .sequences.action_log import ActionLog as ActionLog
 from .sequences.positions import Asked as Asked
 from .sequences.positions import KnownActions as KnownActions
 from .sequences.positions import SequenceObjective as SequenceObjective
+from .sequences.repeated_targets import REPEAT_FIGURES as REPEAT_FIGURES
+from .sequences.repeated_targets import RepeatedTargets as RepeatedTargets
+from .sequences.repeated_targets import share_of_repeated as share_of_repeated
 from .sequences.sequence_batch import SequenceBatch as SequenceBatch
 from .sequences.sequence_batch import SequenceBuilder as SequenceBuilder
 from .sequences.sequence_source import SequenceSource as SequenceSource

@@ -99,6 +99,25 @@ class LinkHoldout(Holdout):
         )
 
 
+def reached_metrics(names: Sequence[str], top: int) -> dict[str, str]:
+    """Metrics of lists by what they are called where these have so many rows, and what each was asked for as.
+
+    ``recall@10`` of lists of five is ``recall@5``; one that looks further than the lists reach, where another of its
+    kind looks less far, is left out.
+
+    Args:
+        names: such as ``recall@20``, in order.
+        top: length of the lists.
+    """
+    beyond = metrics_beyond(names, top)
+    found: dict[str, str] = {}
+    for name in names:
+        if name not in beyond:
+            kind, k = name.rsplit("@", 1)
+            found.setdefault(f"{kind}@{min(int(k), top)}", name)
+    return found
+
+
 def metrics_beyond(names: Sequence[str], top: int) -> tuple[str, ...]:
     """Metrics of lists that look further than the lists reach, where another of their kind looks less far.
 
@@ -161,11 +180,11 @@ def evaluate_links(
     )
     methods = lists.methods(ranked, off=settings.model.blend == "off")
     resamples, seed = settings.evaluation.resamples, settings.seed
-    beyond = metrics_beyond(query.task_type.metrics, query.top_k)
+    wanted = tuple(dict.fromkeys((*query.task_type.metrics, *settings.evaluation.metrics)))
+    beyond = metrics_beyond(wanted, query.top_k)
     if beyond:
         log.info("%s left out: lists have %d rows (TOP %d)", ", ".join(beyond), query.top_k, query.top_k)
-    wanted = dict.fromkeys((*query.task_type.metrics, *settings.evaluation.metrics))
-    task = replace(query.task_type, metrics=tuple(m for m in wanted if m not in beyond))
+    task = replace(query.task_type, metrics=tuple(reached_metrics(wanted, query.top_k)))
     truth, count = Ragged(examples.indptr, examples.targets), store.node_count(query.target.name)
     cold = past.counts == 0 if query.ranks_own_table else None
     comparison = compare_lists(

@@ -22,8 +22,10 @@ from .lightgcn_towers import NodeVectors as NodeVectors
 from .losses.loss import LinkLoss as LinkLoss
 from .losses.loss import NodeLoss as NodeLoss
 from .losses.loss import choose_loss as choose_loss
+from .losses.loss import tower_scores as tower_scores
 from .repeatable_sums import repeatable_sums as repeatable_sums
 from .segments import take_rows as take_rows
+from .sequence.repeat_scores import RepeatedScores as RepeatedScores
 from .sequence.sequence_towers import PositionVectors as PositionVectors
 from .sequence.sequence_towers import SequenceOutputs as SequenceOutputs
 from .sequence.sequence_towers import SequenceTowers as SequenceTowers

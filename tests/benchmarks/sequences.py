@@ -45,6 +45,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "sasrec": {},
     "all_action": {},
     "dense_all_action": {},
+    "dense without repeats": {"model.sequence.repeats": False},
     "dense without times": {"model.sequence.time_features": ()},
     "dense with uniform negatives": {"training.negative_strategy": {"name": "mixed", "in_batch": 0.0}},
     "dense without logQ": {"model.sequence.frequency": "none"},

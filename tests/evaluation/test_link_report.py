@@ -12,7 +12,7 @@ import pytest
 from gnnscale.arrays import Ragged
 from gnnscale.evaluation import Comparison, Curve, render_report
 from gnnscale.evaluation.baselines.baseline import RankBaseline, link_baselines
-from gnnscale.evaluation.link_holdout import metrics_beyond
+from gnnscale.evaluation.link_holdout import metrics_beyond, reached_metrics
 from gnnscale.evaluation.list_comparison import PARTS, MethodLists, compare_lists
 from gnnscale.evaluation.report.charts import POINTS, Bar, bar_chart, line_chart, ticks
 from gnnscale.evaluation.report.figures import EdgeFigure, RelationFigure, TableFigure
@@ -241,5 +241,8 @@ def test_metrics_beyond_a_list_are_left_out():
     names = LINKS.metrics
     assert metrics_beyond(names, 10) == ("recall@20",) == metrics_beyond(names, 19)
     assert metrics_beyond(names, 20) == ()
-    # What no shorter one stands for is all that there is.
+    # What no shorter one stands for is all that there is, and is called by how far it looks.
     assert metrics_beyond(names, 5) == ("recall@20",)
+    assert tuple(reached_metrics(names, 20)) == names
+    assert reached_metrics(names, 5) == {f"{name.partition('@')[0]}@5": name for name in names if name != "recall@20"}
+    assert tuple(reached_metrics(("recall@100", "map@3"), 5)) == ("recall@5", "map@3")

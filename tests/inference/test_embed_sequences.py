@@ -26,15 +26,20 @@ def test_predictions_are_the_best_by_an_entity_s_latest_actions(shop: Shop, tmp_
     predictor = load_link_model(settings, lake, store)
     nodes = np.arange(40)
     for anchor in anchors:
-        own = predictor.score_entities(predictor.entity_batch(nodes, anchor - store.manifest.origin)).vectors
-        np.testing.assert_allclose(read_vectors(lake, "customers", anchor), own, rtol=1e-4, atol=1e-5)
-        assert not read_pairs(lake, "next_week", anchor).counts.any()
+        found = predictor.score_entities(predictor.entity_batch(nodes, anchor - store.manifest.origin))
+        np.testing.assert_allclose(read_vectors(lake, "customers", anchor), found.vectors, rtol=1e-4, atol=1e-5)
+        # What customers have bought has a score of its own: most of it is bought again.
+        pairs = read_pairs(lake, "next_week", anchor)
+        np.testing.assert_array_equal(pairs.counts, found.counts)
+        np.testing.assert_array_equal(pairs.targets, found.targets)
+        np.testing.assert_allclose(pairs.scores, found.scores, rtol=1e-4, atol=1e-5)
+        assert found.counts.max() > 5
     build_query_indexes(settings, lake, shop.query, anchors)
     done = retrieve(settings, lake, shop.query, shop.plan, store)
     assert done.rows == 40 * shop.query.top_k and done.recall.mean == 1
-    scores = (
-        own @ predictor.encode_targets(predictor.target_batch(np.arange(30), anchors[-1] - store.manifest.origin)).T
-    )
+    targets = predictor.encode_targets(predictor.target_batch(np.arange(30), anchors[-1] - store.manifest.origin))
+    scores = found.vectors @ targets.T
+    scores[np.repeat(nodes, found.counts), found.targets] = found.scores
     customers, products = shop.ids("customers"), shop.ids("products")
     for row in lake.read("predictions_next_week").to_pylist():
         each = scores[customers[row["entity"]]]

@@ -129,12 +129,12 @@ def test_figures_stand_beside_those_of_the_baselines(fitted: Fitted) -> None:
     assert record is not None
     of_all = {row["method"]: row for row in record["rows"] if row["among"] == "all"}
     assert next(iter(metrics)) == "model" and set(metrics) == set(of_all)
-    assert metrics["model"]["map@10"] == of_all["model"]["map@10"]
+    assert metrics["model"]["map@5"] == of_all["model"]["map@5"]
     best = metrics.best_baseline
-    assert best is not None and metrics[best]["map@10"] == max(
-        row["map@10"] for name, row in of_all.items() if name not in ("model", "network", "tower")
+    assert best is not None and metrics[best]["map@5"] == max(
+        row["map@5"] for name, row in of_all.items() if name not in ("model", "network", "tower")
     )
-    assert "map@10" in repr(metrics) and "popularity" in metrics._repr_html_()
+    assert "map@5" in repr(metrics) and "popularity" in metrics._repr_html_()
     page = Path(fitted.model.report)
     assert page.is_file() and "srcdoc" in fitted.model.report._repr_html_()
 
@@ -237,4 +237,4 @@ def test_own_rankings_are_learned_from_shards_by_this_process_alone(fitted: Fitt
     written = lake.read("predictions_half").to_pandas()
     wanted = written[written["entity"].isin(["c001", "c002"]) & (written["rank"] <= 4)]
     pd.testing.assert_frame_equal(ranked(answers), ranked(wanted))
-    assert model.metrics["model"]["map@10"] >= 0
+    assert model.metrics["model"]["map@5"] >= 0

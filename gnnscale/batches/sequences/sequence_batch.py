@@ -14,6 +14,7 @@ from gnnscale.batches.batch_source import Batch
 from gnnscale.batches.blocks.tower_batches import TargetRows
 from gnnscale.batches.sequences.action_log import ActionLog, Positions
 from gnnscale.batches.sequences.positions import DAY
+from gnnscale.batches.sequences.repeated_targets import RepeatedTargets, repeated_targets
 from gnnscale.store import NodeFeatures
 
 
@@ -37,6 +38,7 @@ class SequenceBatch(Batch):
         step: its number.
         catalogue: number of all targets.
         edges: actions that were read.
+        repeated: what the entities had had by the asked positions; None where it does not count.
     """
 
     items: TargetRows
@@ -54,6 +56,7 @@ class SequenceBatch(Batch):
     step: int = 0
     catalogue: int = 0
     edges: int = 0
+    repeated: RepeatedTargets | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -66,10 +69,11 @@ class SequenceBuilder:
         log: of all actions.
         features: of all targets.
         length: latest actions that are read.
+        repeated: latest actions whose targets are told, too, with how often and when; 0 for none.
     """
 
-    def __init__(self, log: ActionLog, features: NodeFeatures, length: int) -> None:
-        self.log, self.features, self.length = log, features, length
+    def __init__(self, log: ActionLog, features: NodeFeatures, length: int, repeated: int = 0) -> None:
+        self.log, self.features, self.length, self.repeated = log, features, length, repeated
 
     @property
     def catalogue(self) -> int:
@@ -86,6 +90,7 @@ class SequenceBuilder:
         everything: bool = False,
         seen: NDArray[np.int64] | None = None,
         step: int = 0,
+        repeated: bool = True,
     ) -> SequenceBatch:
         """Some sequences.
 
@@ -98,6 +103,7 @@ class SequenceBuilder:
             everything: whether all targets are scored instead.
             seen: targets of the global batch.
             step: its number.
+            repeated: whether to tell what entities have had, if the builder does.
         """
         starts = np.maximum(self.log.indptr[entities], ends - self.length)
         lengths = ends - starts
@@ -107,19 +113,21 @@ class SequenceBuilder:
         places = np.where(inside, starts[:, None] + columns, 0)
         named = np.where(inside, self.log.targets_at(places), -1)
         if asked is None:
-            flat = np.arange(len(ends)) * width + np.maximum(lengths - 1, 0)
-        else:
-            flat = asked[0] * width + (asked[1] - starts[asked[0]])
+            asked = np.arange(len(ends)), np.maximum(ends - 1, starts)
+        flat = asked[0] * width + (asked[1] - starts[asked[0]])
+        had = repeated_targets(self.log, entities, ends, asked, self.repeated) if repeated and self.repeated else None
         scored = np.zeros(0, np.int64) if targets is None else targets
         if everything:
             distinct = np.arange(self.catalogue)
             tokens, scored = np.where(named < 0, self.catalogue, named), distinct
         else:
-            distinct, inverse = np.unique(np.concatenate([named.reshape(-1), scored]), return_inverse=True)
+            further = [had.targets.reshape(-1)] if had is not None else []
+            named_here = np.concatenate([named.reshape(-1), scored, *further])
+            distinct, inverse = np.unique(named_here, return_inverse=True)
             if len(distinct) and distinct[0] < 0:
                 # -1 came first; it is moved behind the others.
                 distinct, inverse = distinct[1:], np.where(inverse == 0, len(distinct) - 1, inverse - 1)
-            tokens, scored = inverse[: named.size].reshape(named.shape), inverse[named.size :]
+            tokens, scored = inverse[: named.size].reshape(named.shape), inverse[named.size : named.size + scored.size]
         ages, gaps = self._ages(places, lengths, inside)
         none = np.zeros(0, np.int64)
         arrays: dict[str, Any] = {
@@ -137,7 +145,9 @@ class SequenceBuilder:
         }
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
         items = TargetRows.of(self.features, distinct)
-        return SequenceBatch(items, **tensors, step=step, catalogue=self.catalogue, edges=int(lengths.sum()))
+        told = None if had is None else had.on(distinct)
+        edges = int(lengths.sum())
+        return SequenceBatch(items, **tensors, step=step, catalogue=self.catalogue, edges=edges, repeated=told)
 
     def _ages(
         self, places: Positions, lengths: NDArray[np.int64], inside: NDArray[np.bool_]

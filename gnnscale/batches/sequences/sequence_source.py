@@ -97,6 +97,8 @@ class SequenceSource:
         """Sequences of some examples, up to their anchors."""
         return self.builder.build(self.examples.entities[rows], self.ends[rows], targets=targets)
 
-    def around(self, entities: NDArray[np.int64], anchors: NDArray[np.int32], epoch: int = 0) -> SequenceBatch:
-        """Sequences of any entities up to their anchors."""
-        return self.builder.build(entities, self.builder.log.end_at(entities, anchors))
+    def around(
+        self, entities: NDArray[np.int64], anchors: NDArray[np.int32], epoch: int = 0, repeated: bool = True
+    ) -> SequenceBatch:
+        """Sequences of any entities up to their anchors; without what they have had, where it is not wanted."""
+        return self.builder.build(entities, self.builder.log.end_at(entities, anchors), repeated=repeated)

@@ -33,6 +33,10 @@ class SequenceSettings(Section):
         least_temperature: that it falls to at most.
         frequency: where the share of a target among in-batch negatives is from: ``counts`` of the training examples, a
             ``streaming`` estimate over the batches, or ``none`` for no correction of any negative.
+        repeats: whether targets that an entity has had have scores of their own, by how often and when it had them;
+            ``auto`` where a twentieth of the known actions repeat an earlier one, and ``training.loss`` is
+            ``sampled_softmax``.
+        repeated_actions: the latest actions whose targets have such scores.
     """
 
     length: Positive = 256
@@ -50,6 +54,8 @@ class SequenceSettings(Section):
     temperature: Annotated[float, Field(gt=0)] = 0.1
     least_temperature: Annotated[float, Field(gt=0)] = 0.01
     frequency: Literal["counts", "streaming", "none"] = "counts"
+    repeats: Literal["auto"] | bool = "auto"
+    repeated_actions: Positive = 1024
 
     @field_validator("periods_days")
     @classmethod

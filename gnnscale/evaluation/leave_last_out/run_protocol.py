@@ -180,7 +180,12 @@ def _scores(model: nn.Module, source: SequenceSource) -> Scores:
     def scores(users: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.float32]:
         targets = model.encode_targets(items)
         batch = source.builder.build(users, places).to(device)
-        found: NDArray[np.float32] = (model.encode_entities(batch) @ targets.T).float().cpu().numpy()
+        vectors, repeated = model.encode_repeats(batch)
+        scored = (vectors @ targets.T).float()
+        if repeated is not None:
+            user, column = repeated.had.nonzero(as_tuple=True)
+            scored[user, batch.items.nodes[repeated.rows[user, column]]] = repeated.scores[user, column].float()
+        found: NDArray[np.float32] = scored.cpu().numpy()
         return found
 
     return scores

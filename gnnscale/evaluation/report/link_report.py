@@ -27,6 +27,7 @@ HEADLINES: Final[tuple[tuple[str, Part], ...]] = (
     ("recall@10", "repeat"),
     ("recall@10", "explore"),
 )
+"""Of lists that reach so far; of shorter ones, as far as they do."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,20 @@ class LinkReport(Report):
     def cards(self) -> list[tuple[str, Part]]:
         """MAP and recall of all, recall of repeats and of what is new; by another metric, the headline of each part."""
         first, parts = self.comparison.headline.name, self.comparison.parts
-        known = {metric.name for metric in self.comparison.metrics}
-        shown = [(name, part) for name, part in HEADLINES if name in known]
-        if first != HEADLINES[0][0] or len(shown) < len(HEADLINES) - 1:
+        known = [metric.name for metric in self.comparison.metrics]
+        found = [(_as_far(name, known), part) for name, part in HEADLINES]
+        shown = list(dict.fromkeys((name, part) for name, part in found if name is not None))
+        if first != found[0][0] or len(shown) < len(HEADLINES) - 1:
             return [(first, part) for part in parts]
         further: list[Part] = [part for part in parts if part in ("warm", "cold")]
         return [*shown, *((first, part) for part in further)]
+
+
+def _as_far(name: str, known: Sequence[str]) -> str | None:
+    """The metric of a name, or where it is not known the one of its kind that looks furthest."""
+    kind = name.partition("@")[0]
+    others = [other for other in known if other.partition("@")[0] == kind]
+    return name if name in known else max(others, key=lambda other: int(other.partition("@")[2]), default=None)
 
 
 def build_link_report(inputs: ReportInputs, holdout: LinkHoldout) -> LinkReport:

@@ -80,6 +80,19 @@ class LinkLoss(ABC):
             log_share: log of the chance of each negative, ``[negatives]`` or ``[batch, negatives]``.
         """
 
+    scored: ClassVar[bool] = False
+    """Whether :meth:`of_scores` can be asked, for scores that are not inner products alone."""
+
+    def of_scores(self, own: Tensor, scores: Tensor, present: Tensor, log_share: Tensor) -> Tensor:
+        """Sum of the loss over the examples, by scores.
+
+        Args:
+            own: of the positives, ``[batch]``.
+            scores: of the negatives, ``[batch, negatives]``.
+            present, log_share: as in :meth:`total`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} takes no scores")
+
 
 Loss = NodeLoss | LinkLoss
 

@@ -37,8 +37,13 @@ class SampledSoftmaxLoss(LinkLoss):
 
     outputs = TowerVectors
     one_positive = True
+    scored = True
 
     def total(self, outputs: TowerVectors, inputs: Any, present: Tensor, log_share: Tensor) -> Tensor:
         """As in :meth:`LinkLoss.total`; targets are the positives, ``[batch]``, and then the negatives."""
         own, scores = tower_scores(*outputs, present, log_share)
+        return self.of_scores(own, scores, present, log_share)
+
+    def of_scores(self, own: Tensor, scores: Tensor, present: Tensor, log_share: Tensor) -> Tensor:
+        """As in :meth:`LinkLoss.of_scores`."""
         return sampled_softmax(own, scores, present, log_share)

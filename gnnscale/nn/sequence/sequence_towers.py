@@ -17,6 +17,7 @@ from gnnscale.config import SequenceSettings
 from gnnscale.nn.block_model import TowerVectors
 from gnnscale.nn.encoders.item_encoder import Embedding, Lookup, plain_lookup
 from gnnscale.nn.encoders.rows import RowEncoder
+from gnnscale.nn.sequence.repeat_scores import RepeatedScores, RepeatScores
 from gnnscale.nn.sequence.target_share import TargetShare
 from gnnscale.nn.sequence.time_features import TimeFeatures
 from gnnscale.nn.sequence.transformer import Transformer
@@ -31,10 +32,12 @@ class PositionVectors(TowerVectors):
 
 
 class SequenceOutputs(NamedTuple):
-    """Vectors, and each scored target's share of in-batch positives, ``[targets]``; without an estimate none."""
+    """Vectors; each scored target's share of in-batch positives, ``[targets]``, without an estimate none; and scores of
+    what entities had had, where these have scores of their own."""
 
     vectors: PositionVectors
     share: Tensor
+    repeated: RepeatedScores | None = None
 
 
 class SequenceTowers(nn.Module):
@@ -57,10 +60,12 @@ class SequenceTowers(nn.Module):
 
     Attributes:
         learned: which targets training examples name, bool ``[targets]``; embeddings of the others count as zero.
+        repeats: whether what an entity has had has a score of its own, a bool.
         by_node: names of what has a row for each node, here each target.
     """
 
     learned: Tensor
+    repeats: Tensor
     log_temperature: Tensor
     by_node = ("learned", "own.weight", "share.share")
 
@@ -105,19 +110,24 @@ class SequenceTowers(nn.Module):
             self.register_buffer("log_temperature", log_temperature)
         else:
             self.log_temperature = nn.Parameter(log_temperature)
+        self.register_buffer("repeats", torch.zeros((), dtype=torch.bool))
+        self.repeat = RepeatScores(hidden) if settings.repeats else None
         self.share = TargetShare(target.rows) if settings.frequency == "streaming" else None
 
     def forward(self, batch: SequenceBatch) -> SequenceOutputs:
         """Vectors of the asked positions and of the scored targets."""
         own = self._described(batch.items)
-        entity = self._positions(batch, own) / self.temperature()
-        target = self._scored(self.target_tower(own)).index_select(0, batch.targets)
+        states = self._states(batch, own)
+        entity = self._vectors(states)
+        every = self._scored(self.target_tower(own))
+        target = every.index_select(0, batch.targets)
+        repeated = self._repeated(batch, states, own, entity, every)
         share = entity.new_zeros(0)
         if self.share is not None:
             if self.training:
                 self.share.count(batch.seen, batch.step)
             share = self.share(batch.items.nodes.index_select(0, batch.targets))
-        return SequenceOutputs(PositionVectors(entity, target), share)
+        return SequenceOutputs(PositionVectors(entity, target), share, repeated)
 
     def temperature(self) -> Tensor:
         """That cosines, or inner products, are divided by."""
@@ -125,7 +135,16 @@ class SequenceTowers(nn.Module):
 
     def encode_entities(self, batch: SequenceBatch) -> Tensor:
         """Vectors of the asked positions over the temperature, ``[asked, channels]``."""
-        return self._positions(batch, self._described(batch.items)) / self.temperature()
+        return self._vectors(self._states(batch, self._described(batch.items)))
+
+    def encode_repeats(self, batch: SequenceBatch) -> tuple[Tensor, RepeatedScores | None]:
+        """Vectors of the asked positions, and scores of what their entities have had, where these count."""
+        own = self._described(batch.items)
+        states = self._states(batch, own)
+        entity = self._vectors(states)
+        if batch.repeated is None or self.repeat is None:
+            return entity, None
+        return entity, self._repeated(batch, states, own, entity, self._scored(self.target_tower(own)))
 
     def encode_targets(self, targets: TargetRows) -> Tensor:
         """Vectors of targets, where scores are cosines of length 1, ``[targets, channels]``."""
@@ -145,8 +164,19 @@ class SequenceTowers(nn.Module):
         # To a deviation of about 1, as what is added to them and the layers that follow have.
         return torch.stack(parts).sum(0) * (1 / START)
 
-    def _positions(self, batch: SequenceBatch, own: Tensor) -> Tensor:
-        """Vectors of the asked positions, where scores are cosines of length 1."""
+    def _repeated(
+        self, batch: SequenceBatch, states: Tensor, own: Tensor, entity: Tensor, target: Tensor
+    ) -> RepeatedScores | None:
+        if batch.repeated is None or self.repeat is None:
+            return None
+        sequence = batch.asked // batch.tokens.shape[1]
+        return self.repeat(states, own, entity, target, batch.repeated, sequence)
+
+    def _vectors(self, states: Tensor) -> Tensor:
+        return self._scored(self.entity_tower(states)) / self.temperature()
+
+    def _states(self, batch: SequenceBatch, own: Tensor) -> Tensor:
+        """What the transformer makes of the asked positions, ``[asked, hidden]``."""
         # An action without a target, and what fills a sequence up, has a vector of zeros.
         padded = torch.cat([own, own.new_zeros(1, own.shape[1])])
         actions = padded.index_select(0, batch.tokens.reshape(-1)).view(*batch.tokens.shape, -1)
@@ -157,8 +187,7 @@ class SequenceTowers(nn.Module):
         for linear, name in zip(self.from_times, self.times, strict=True):
             actions = actions + linear(self.time(batch.ages if name == "age" else batch.gaps))
         states = self.transformer(actions, batch.lengths, batch.places)
-        asked = states.view(-1, states.shape[-1]).index_select(0, batch.asked)
-        return self._scored(self.entity_tower(asked))
+        return states.view(-1, states.shape[-1]).index_select(0, batch.asked)
 
     def _scored(self, vectors: Tensor) -> Tensor:
         return vectors if self.product else normalize(vectors, dim=1)

@@ -21,12 +21,13 @@ from gnnscale.batches import (
     SequenceSource,
     SplitExamples,
     read_around,
+    share_of_repeated,
 )
 from gnnscale.config import Settings, read_options, split_implementation
 from gnnscale.lake import Lake
 from gnnscale.nn import LinkLoss, PositionVectors, ProcessGroup, SequenceTowers, build_lookup
 from gnnscale.query import PredictiveQuery
-from gnnscale.schema import NETWORKS, SEQUENCE_OBJECTIVES, ConfigError, GraphManifest
+from gnnscale.schema import LOSSES, NETWORKS, SEQUENCE_OBJECTIVES, ConfigError, GraphManifest
 from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.networks.network import LinkNetwork
 from gnnscale.training.networks.sequence_columns import action_columns, action_path, positive_codes
@@ -37,6 +38,8 @@ from gnnscale.training.objectives.sequence_training import SequenceTraining
 from gnnscale.training.predictors.sequence_predictor import SequencePredictor
 
 DEFAULT_OBJECTIVE = "dense_all_action"
+FEW_REPEATS = 0.05
+"""Share of the actions that repeat an earlier one, from which on what was had has a score of its own."""
 
 
 def build_sequence_objective(settings: Settings) -> SequenceObjective:
@@ -59,6 +62,42 @@ def build_sequence_objective(settings: Settings) -> SequenceObjective:
         )
     objective: SequenceObjective = found(read_options(SEQUENCE_OBJECTIVES.kind, name, found, options))
     return objective
+
+
+def repeated_actions(settings: Settings, known: KnownActions) -> int:
+    """Latest actions whose targets have scores of their own, 0 where none has.
+
+    Args:
+        settings: ``model.sequence`` and ``training.loss`` count.
+        known: actions that training looks at.
+    """
+    sequence = settings.model.sequence
+    if sequence.repeats is False or (sequence.repeats == "auto" and not _is_scored(settings)):
+        return 0
+    if sequence.repeats == "auto" and share_of_repeated(known) < FEW_REPEATS:
+        return 0
+    return sequence.repeated_actions
+
+
+def check_repeats(settings: Settings) -> None:
+    """See that what was had can have scores of its own, where that is wanted.
+
+    Raises:
+        ConfigError: the loss takes no scores.
+    """
+    if settings.model.sequence.repeats is True and not _is_scored(settings):
+        name, _ = split_implementation(settings.training.loss)
+        fitting = [other for other in LOSSES.names() if getattr(LOSSES.find(other), "scored", False)]
+        raise ConfigError(
+            f"training.loss={name} knows no scores but those of vectors: model.sequence.repeats=true is for "
+            f"{', '.join(fitting)}"
+        )
+
+
+def _is_scored(settings: Settings) -> bool:
+    name, _ = split_implementation(settings.training.loss)
+    # Of those for links, the first that fits sequences.
+    return name == "auto" or bool(getattr(LOSSES.find(name), "scored", False))
 
 
 def count_targets(known: KnownActions, targets: int) -> NDArray[np.int64]:
@@ -115,6 +154,7 @@ class SequenceNetwork(LinkNetwork):
             ConfigError: naming them.
         """
         settings.model.sequence.check_widths(settings.model.hidden, settings.model.tower_channels)
+        check_repeats(settings)
         build_sequence_objective(settings)
 
     @classmethod
@@ -145,11 +185,10 @@ class SequenceNetwork(LinkNetwork):
             (features.numerical, numbers),
         )
 
-    @cached_property
-    def builder(self) -> SequenceBuilder:
-        """Of its batches."""
+    def builder(self, repeated: int) -> SequenceBuilder:
+        """Of its batches, with what entities have had in so many of their latest actions."""
         features = self.store.features(self.query.target.name)
-        return SequenceBuilder(self.log, features, self.settings.model.sequence.length)
+        return SequenceBuilder(self.log, features, self.settings.model.sequence.length, repeated)
 
     def link_source(self, lake: Lake, examples: SplitExamples[Examples], device: torch.device | None) -> SequenceSource:
         """Sequences of all actions up to the first validation anchor, and of the examples up to their own."""
@@ -178,6 +217,7 @@ class SequenceNetwork(LinkNetwork):
             model.new_targets,
         )
         towers.learned.copy_(torch.from_numpy(named))
+        towers.repeats.fill_(source.builder.repeated > 0)
         return towers
 
     def target_counts(self, source: SequenceSource, examples: SplitExamples[Examples]) -> NDArray[np.int64]:
@@ -214,7 +254,9 @@ class SequenceNetwork(LinkNetwork):
     def receptive_fields(self) -> tuple[ReceptiveField, ReceptiveField]:
         """Of a target no more than its row, and of an entity its latest actions and what they name."""
         path = action_path(self.query)
-        paths = {path[:1]: self.settings.model.sequence.length, path: 1}
+        sequence = self.settings.model.sequence
+        most = max(sequence.length, sequence.repeated_actions if sequence.repeats else 0)
+        paths = {path[:1]: most, path: 1}
         return ReceptiveField(self.query.target.name), read_around(self.query.entity.name, paths, True, None)
 
     def _source(self, examples: Examples, until: int | None) -> SequenceSource:
@@ -227,6 +269,9 @@ class SequenceNetwork(LinkNetwork):
         known = KnownActions(log, limits, until, sequence.length, kinds)
         ends = log.end_at(examples.entities, examples.anchors)
         objective = build_sequence_objective(settings)
+        # Whoever only predicts is told by the network whether it counts.
+        told = until is None and sequence.repeats is not False
+        repeated = sequence.repeated_actions if told else repeated_actions(settings, known)
         return SequenceSource(
-            self.builder, known, objective, examples, ends, settings.training.batch_size, settings.seed
+            self.builder(repeated), known, objective, examples, ends, settings.training.batch_size, settings.seed
         )

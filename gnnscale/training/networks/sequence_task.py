@@ -16,7 +16,13 @@ from gnnscale.sampling import NegativeRule, build_negatives
 from gnnscale.schema import FeatureManifest, TableManifest
 from gnnscale.store import NodeFeatures
 from gnnscale.training.distributed_context import DistributedContext
-from gnnscale.training.networks.sequence import SequenceNetwork, build_sequence_objective, count_targets
+from gnnscale.training.networks.sequence import (
+    SequenceNetwork,
+    build_sequence_objective,
+    check_repeats,
+    count_targets,
+    repeated_actions,
+)
 from gnnscale.training.objectives.objective import ModelSelection
 from gnnscale.training.objectives.sequence_training import SequenceTraining, Validation
 from gnnscale.training.task import Task
@@ -51,7 +57,8 @@ def build_sequence_task(
     """
     log, training, seed = known.log, settings.training, settings.seed
     examples = examples or Examples.unlabelled(np.zeros(0, np.int64), 0)
-    builder = SequenceBuilder(log, features, known.length)
+    check_repeats(settings)
+    builder = SequenceBuilder(log, features, known.length, repeated_actions(settings, known))
     asked = build_sequence_objective(settings)
     ends = log.end_at(examples.entities, examples.anchors)
     source = SequenceSource(builder, known, asked, examples, ends, training.batch_size, seed)
@@ -78,6 +85,7 @@ def build_sequence_task(
         "fusion" if columns else "lookup",
     )
     towers.learned.copy_(torch.from_numpy(counts > 0))
+    towers.repeats.fill_(builder.repeated > 0)
     frequency = model.sequence.frequency
     objective = SequenceTraining(negatives, kind(options), frequency, len(counts), validation, selection)
     return Task(source, towers, objective, context)

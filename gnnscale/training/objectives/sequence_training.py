@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gnnscale.batches import Asked, SequenceBatch, SequenceSource
-from gnnscale.nn import LinkLoss, SequenceOutputs
+from gnnscale.nn import LinkLoss, PositionVectors, RepeatedScores, SequenceOutputs, tower_scores
 from gnnscale.sampling import KnownPositives, Negative, NegativeRequest, Negatives
 from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.objectives.objective import ModelSelection, TrainingBatch
@@ -103,7 +103,42 @@ class SequenceTraining:
         """Mean over the global batch's positions, times its sequences: this part's share of it."""
         log_share = self._log_share(outputs.share, batch)
         present = batch.present if log_share.ndim == 2 else batch.present.index_select(0, batch.example)
+        if outputs.repeated is not None:
+            return batch.scale * self._with_repeats(outputs.vectors, outputs.repeated, batch.sample, present, log_share)
         return batch.scale * self.link_loss.total(outputs.vectors, batch.sample, present, log_share)
+
+    def _with_repeats(
+        self,
+        vectors: PositionVectors,
+        repeated: RepeatedScores,
+        sample: SequenceBatch,
+        present: Tensor,
+        log_share: Tensor,
+    ) -> Tensor:
+        """The loss among all that an entity has had, and the negatives of what it has not.
+
+        The former all stand for themselves; of the latter a sample stands for all.
+        """
+        own, sampled = tower_scores(*vectors, present, log_share)
+        right = repeated.had & (repeated.rows == sample.targets[: len(own)].unsqueeze(1))
+        own = torch.where(right.any(1), (repeated.scores * right).sum(1), own)
+        items, named = len(sample.items.nodes), sample.targets[len(own) :]
+        had = torch.zeros(len(own), items + 1, dtype=torch.bool, device=own.device)
+        had.scatter_(1, torch.where(repeated.had, repeated.rows, items), True)
+        new = ~had.gather(1, named.view(present.shape) if log_share.ndim == 2 else named.expand(len(own), -1))
+        share = torch.cat(
+            [
+                (log_share + math.log(max(1, present.shape[1]))).expand_as(present),
+                torch.zeros_like(repeated.scores),
+            ],
+            dim=1,
+        )
+        return self.link_loss.of_scores(
+            own,
+            torch.cat([sampled, repeated.scores], dim=1),
+            torch.cat([present & new, repeated.had & ~right], dim=1),
+            share - math.log(share.shape[1]),
+        )
 
     def validate(self, model: nn.Module, source: SequenceSource, context: DistributedContext) -> dict[str, float]:
         """Metrics of the validation examples."""

@@ -13,7 +13,7 @@ from gnnscale.training.predictors.link_predictor import LinkPredictor, ScoredEnt
 
 
 class SequencePredictor(LinkPredictor):
-    """One vector an entity, of its latest action, of which no pair has a score of its own.
+    """One vector an entity, of its latest action; what it has had has a score of its own where the network says so.
 
     Args:
         model: in evaluation mode.
@@ -31,7 +31,7 @@ class SequencePredictor(LinkPredictor):
 
     def entity_batch(self, nodes: NDArray[np.int64], anchor: int) -> SequenceBatch:
         """Sequences of some entities."""
-        return self.source.around(nodes, np.full(len(nodes), anchor, np.int32))
+        return self.source.around(nodes, np.full(len(nodes), anchor, np.int32), repeated=bool(self.model.repeats))
 
     def target_vectors(self, batch: TargetsThere) -> Tensor:
         """Tower vectors; the bias is 0, and low enough to come last for what is not there or not to be ranked."""
@@ -40,8 +40,12 @@ class SequencePredictor(LinkPredictor):
         return torch.cat([self.model.encode_targets(batch.rows).float(), bias], dim=1)
 
     def entity_scores(self, batch: SequenceBatch) -> ScoredEntities:
-        """Vectors alone."""
-        vectors = self.model.encode_entities(batch).float()
-        none = torch.zeros(0, dtype=torch.int64, device=vectors.device)
-        with_bias = torch.cat([vectors, torch.ones_like(vectors[:, :1])], dim=1)
-        return ScoredEntities(with_bias, none, none, none.to(vectors.dtype))
+        """Vectors, and pairs of what was had."""
+        vectors, repeated = self.model.encode_repeats(batch)
+        with_bias = torch.cat([vectors.float(), torch.ones_like(vectors[:, :1])], dim=1)
+        if repeated is None:
+            none = torch.zeros(0, dtype=torch.int64, device=vectors.device)
+            return ScoredEntities(with_bias, none, none, none.to(torch.float32))
+        example, column = repeated.had.nonzero(as_tuple=True)
+        target = batch.items.nodes[repeated.rows[example, column]]
+        return ScoredEntities(with_bias, example, target, repeated.scores[example, column].float())

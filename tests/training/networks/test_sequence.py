@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from gnnscale.training import (
     save_model,
 )
 from gnnscale.training.networks.sequence import SequenceNetwork
+from gnnscale.training.objectives.sequence_training import AskedBatch
 from tests.recording_callback import RecordingCallback
 from tests.sequence_shop import SequenceShop, build_sequence_shop
 
@@ -99,6 +101,39 @@ def test_parts_of_a_batch_add_up_to_the_whole(shop: SequenceShop) -> None:
     torch.testing.assert_close(first + second, whole, rtol=1e-4, atol=1e-4)
 
 
+def test_what_was_had_stands_for_itself_and_the_negatives_for_all_else(shop: SequenceShop) -> None:
+    """With every target among the negatives once, the loss is the full softmax over scores as they are ranked by."""
+    settings = settings_of(shop, {"repeats": True})
+    task = task_of(settings, shop)
+    model, source = task.model.eval(), task.source
+    torch.manual_seed(0)
+    for linear in (model.repeat.by_state, model.repeat.by_target):
+        torch.nn.init.normal_(linear.weight, std=0.3)
+    targets = source.builder.catalogue
+    asked = source.ask(np.arange(4), 0)
+    windows, log = source.windows.take(np.arange(4)), source.known.log
+    positives = log.targets_at(asked.positive)
+    everything = np.concatenate([positives, np.arange(targets)])
+    sample = source.builder.build(windows.entities, windows.ends, (asked.window, asked.place), positives, everything)
+    # Some positives are new, and some are not.
+    present = torch.ones(4, targets, dtype=torch.bool)
+    share = torch.full((targets,), -math.log(targets))
+    batch = AskedBatch(sample, torch.from_numpy(asked.window), present, share, 1.0)
+    with torch.no_grad():
+        found = task.objective.loss(model(sample), batch)
+        vectors, repeated = model.encode_repeats(sample)
+        scores = vectors @ model.encode_targets(sample.items).T
+        example, column = repeated.had.nonzero(as_tuple=True)
+        scores[example, repeated.rows[example, column]] = repeated.scores[example, column]
+    rows = sample.targets[: len(positives)]
+    new = ~(repeated.had & (repeated.rows == rows[:, None])).any(1)
+    assert 0 < new.sum() < len(new)
+    # A positive that is new stands among the negatives, too.
+    right = scores[torch.arange(len(rows)), rows]
+    doubled = torch.logaddexp(scores.logsumexp(1), torch.where(new, right, -torch.inf))
+    torch.testing.assert_close(found, (doubled - right).sum(), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(("scores", "channels"), [("cosine", 8), ("product", 16)])
 def test_a_saved_network_ranks_as_the_one_that_was_trained(shop: SequenceShop, scores: str, channels: int) -> None:
     settings = settings_of(shop, {"numbers": ["amount"], "contexts": ["channel"], "scores": scores}, channels=channels)
@@ -114,14 +149,19 @@ def test_a_saved_network_ranks_as_the_one_that_was_trained(shop: SequenceShop, s
     np.testing.assert_array_equal(one.vectors, other.vectors)
     products = np.arange(shop.store.node_count("products"))
     targets = predictor.encode_targets(predictor.target_batch(products, anchor))
-    assert np.isfinite(one.vectors @ targets.T).all() and not one.counts.any()
+    assert np.isfinite(one.vectors @ targets.T).all()
+    # Most of what is bought here was bought before.
+    for name in ("counts", "targets", "scores"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    bonus = one.scores - (one.vectors @ targets.T)[np.repeat(nodes, one.counts), one.targets]
+    assert one.counts.max() > 10 and np.ptp(bonus) > 0.1
     # An entity's vector follows from its actions alone, and not from those beside it.
     np.testing.assert_allclose(
         predictor.score_entities(predictor.entity_batch(nodes[5:6], anchor)).vectors[0], one.vectors[5], atol=1e-5
     )
     fields = network.receptive_fields()
     (hop,) = fields[1].hops.values()
-    assert fields[0].table == "products" and hop[0] == 12
+    assert fields[0].table == "products" and hop[0] == 1024
 
 
 @pytest.mark.parametrize(
@@ -137,6 +177,7 @@ def test_a_saved_network_ranks_as_the_one_that_was_trained(shop: SequenceShop, s
         ({}, {"objective": {"name": "all_action", "dayz": 3}}, "has no option 'dayz'"),
         ({}, {"negative_strategy": "hard"}, "is for model.network=blocks"),
         ({"periods_days": [0.0]}, {}, "each is over 0"),
+        ({"repeats": True}, {"loss": "softmax"}, "repeats=true is for sampled_softmax"),
     ],
 )
 def test_what_does_not_fit_is_refused(
