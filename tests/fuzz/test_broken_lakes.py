@@ -97,6 +97,9 @@ def test_labels_are_right_or_refused(spark, tmp_path_factory, draw):
 def test_answers_are_finite_or_refused(spark, tmp_path_factory, draw, question):
     folder = tmp_path_factory.mktemp("fuzz")
     shop = broken_shop(*draw)
+    if "infinite_numbers" in draw[0] and "amount" in question:
+        # Amounts of 1e300 are no targets that a network learns.
+        shop.refusable.add("amount")
     try:
         query = gs.Graph.from_tables(write_shop(shop, folder)).query(question, "q")
         model = query.fit(folder / "lake", mode="fast", overrides={"training.epochs": 1, "evaluation.resamples": 20})
