@@ -105,7 +105,12 @@ def breaks(function: Break) -> Break:
 def _cast_keys(shop: Shop, table: str, column: str, kind: pa.DataType) -> None:
     if not pa.types.is_integer(shop.tables[table].schema.field(column).type):
         return
-    shop.column(table, column, shop.tables[table][column].cast(kind, safe=False))
+    known = shop.tables[table][column]
+    cast = known.cast(kind, safe=False)
+    if not cast.cast(known.type, safe=False).equals(known):
+        # Keys that it can't hold match by value or not at all.
+        shop.refusable.add(column)
+    shop.column(table, column, cast)
 
 
 @breaks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,28 @@ class RepeatedScores(NamedTuple):
     scores: Tensor
     had: Tensor
     rows: Tensor
+
+
+class _WeighedFigures(torch.autograd.Function):
+    """Of each position and target, the inner product of its figures and the target's weights for the sequence.
+
+    Figures need no gradient, and are by far the largest of what is here: autograd would keep and write several of
+    their size.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, figures: Tensor, weights: Tensor, sequence: Tensor) -> Tensor:
+        """``[asked, targets, figures]``, ``[batch, targets, figures]``, int64 ``[asked]`` -> ``[asked, targets]``."""
+        ctx.save_for_backward(figures, sequence)
+        ctx.shape = weights.shape
+        return weights.index_select(0, sequence).mul_(figures).sum(-1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, None]:
+        """Of the weights alone."""
+        figures, sequence = ctx.saved_tensors
+        found = figures.new_zeros(ctx.shape)
+        return None, found.index_add_(0, sequence, gradients[0].unsqueeze(-1) * figures), None
 
 
 class RepeatScores(nn.Module):
@@ -67,7 +89,9 @@ class RepeatScores(nn.Module):
         products = torch.bmm(side.view(len(rows), most, -1), vectors.transpose(1, 2)).flatten(0, 1)
         logarithms = torch.log1p(of.figures)
         by_target = self.by_target(described).index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
-        weights = self.by_state(states).unsqueeze(1) + by_target.index_select(0, sequence)
-        bonus = (weights[..., 1:] * logarithms).sum(-1) + weights[..., 0]
+        by_state = self.by_state(states)
+        bonus = torch.bmm(logarithms, by_state[:, 1:].unsqueeze(2)).squeeze(2) + by_state[:, :1]
+        bonus = bonus + by_target[..., 0].index_select(0, sequence)
+        bonus = bonus + _WeighedFigures.apply(logarithms, by_target[..., 1:], sequence)
         scores = products.index_select(0, place) + bonus
         return RepeatedScores(scores, of.had, of.rows.index_select(0, sequence))
