@@ -114,6 +114,13 @@ class SequenceTowers(nn.Module):
         self.repeat = RepeatScores(hidden) if settings.repeats else None
         self.share = TargetShare(target.rows) if settings.frequency == "streaming" else None
 
+    def set_repeats(self, wanted: bool) -> None:
+        """Give what an entity has had a score of its own, or none: then there is nothing to learn of it."""
+        self.repeats.fill_(wanted)
+        if self.repeat is not None:
+            # Workers wait for the gradient of whatever learns.
+            self.repeat.requires_grad_(wanted)
+
     def forward(self, batch: SequenceBatch) -> SequenceOutputs:
         """Vectors of the asked positions and of the scored targets."""
         own = self._described(batch.items)

@@ -217,7 +217,7 @@ class SequenceNetwork(LinkNetwork):
             model.new_targets,
         )
         towers.learned.copy_(torch.from_numpy(named))
-        towers.repeats.fill_(source.builder.repeated > 0)
+        towers.set_repeats(source.builder.repeated > 0)
         return towers
 
     def target_counts(self, source: SequenceSource, examples: SplitExamples[Examples]) -> NDArray[np.int64]:

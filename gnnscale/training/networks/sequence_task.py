@@ -85,7 +85,7 @@ def build_sequence_task(
         "fusion" if columns else "lookup",
     )
     towers.learned.copy_(torch.from_numpy(counts > 0))
-    towers.repeats.fill_(builder.repeated > 0)
+    towers.set_repeats(builder.repeated > 0)
     frequency = model.sequence.frequency
     objective = SequenceTraining(negatives, kind(options), frequency, len(counts), validation, selection)
     return Task(source, towers, objective, context)

@@ -101,6 +101,16 @@ def test_parts_of_a_batch_add_up_to_the_whole(shop: SequenceShop) -> None:
     torch.testing.assert_close(first + second, whole, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("loss", ["sampled_softmax", "softmax"])
+def test_all_that_learns_has_a_gradient(shop: SequenceShop, loss: str) -> None:
+    """Workers wait for the gradient of every weight that learns."""
+    task = task_of(settings_of(shop, {"repeats": "auto"}, loss=loss), shop)
+    assert bool(task.model.repeats) == (loss == "sampled_softmax")
+    task.loss(task.model, task.prepare(task.batches(0)[0], 0, 0)).backward()
+    learning = {name for name, weight in task.model.named_parameters() if weight.requires_grad}
+    assert learning == {name for name, weight in task.model.named_parameters() if weight.grad is not None}
+
+
 def test_what_was_had_stands_for_itself_and_the_negatives_for_all_else(shop: SequenceShop) -> None:
     """With every target among the negatives once, the loss is the full softmax over scores as they are ranked by."""
     settings = settings_of(shop, {"repeats": True})
