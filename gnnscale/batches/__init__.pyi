@@ -68,9 +68,11 @@ from .rows import HiddenColumns as HiddenColumns
 from .rows import RowFeatures as RowFeatures
 from .rows import Tensors as Tensors
 from .sequences.action_log import ActionLog as ActionLog
+from .sequences.action_log import stretches as stretches
 from .sequences.positions import Asked as Asked
 from .sequences.positions import KnownActions as KnownActions
 from .sequences.positions import SequenceObjective as SequenceObjective
+from .sequences.repeated_targets import FEW_REPEATS as FEW_REPEATS
 from .sequences.repeated_targets import REPEAT_FIGURES as REPEAT_FIGURES
 from .sequences.repeated_targets import RepeatedTargets as RepeatedTargets
 from .sequences.repeated_targets import share_of_repeated as share_of_repeated

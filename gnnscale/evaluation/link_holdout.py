@@ -13,14 +13,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gnnscale.arrays import Ragged
-from gnnscale.batches import read_examples
+from gnnscale.batches import FEW_REPEATS, read_examples
 from gnnscale.config import Settings
 from gnnscale.evaluation.baselines.baseline import link_baselines
 from gnnscale.evaluation.blend.blend import Blend, read_blend
 from gnnscale.evaluation.blend.candidate_pool import best_of
 from gnnscale.evaluation.blend.grown_trees import TREES
 from gnnscale.evaluation.blend.link_blend import LinkBlender, forget_histories
-from gnnscale.evaluation.blend.repeats import FEW_REPEATS, share_of_repeats
+from gnnscale.evaluation.blend.repeats import share_of_repeats
 from gnnscale.evaluation.comparison import BLEND, MODEL, NETWORK, TOWER, Comparison, Part
 from gnnscale.evaluation.holdout import Holdout, match_answers, node_ids
 from gnnscale.evaluation.list_comparison import PARTS, MethodLists, compare_lists

@@ -21,6 +21,7 @@ from .lightgcn_towers import LightGCNTowers as LightGCNTowers
 from .lightgcn_towers import NodeVectors as NodeVectors
 from .losses.loss import LinkLoss as LinkLoss
 from .losses.loss import NodeLoss as NodeLoss
+from .losses.loss import ScoredLoss as ScoredLoss
 from .losses.loss import choose_loss as choose_loss
 from .losses.loss import tower_scores as tower_scores
 from .repeatable_sums import repeatable_sums as repeatable_sums

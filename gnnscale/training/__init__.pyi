@@ -25,6 +25,7 @@ from .predictors.link_predictor import EntityScores as EntityScores
 from .predictors.link_predictor import LinkPredictor as LinkPredictor
 from .predictors.link_predictor import as_entity_scores as as_entity_scores
 from .predictors.node_predictor import NodePredictor as NodePredictor
+from .predictors.sequence_predictor import SequencePredictor as SequencePredictor
 from .task import Task as Task
 from .task_builder import Hear as Hear
 from .task_builder import build_task as build_task

@@ -31,9 +31,8 @@ from gnnscale.metrics import evaluate_lists
 from gnnscale.nn import SequenceTowers
 from gnnscale.schema import FeatureManifest
 from gnnscale.store import NodeFeatures
-from gnnscale.training import DistributedContext, ModelSelection, Trainer, build_sequence_task
+from gnnscale.training import DistributedContext, ModelSelection, SequencePredictor, Trainer, build_sequence_task
 from gnnscale.training.objectives.ranking import rank_targets, validate_ranking
-from gnnscale.training.predictors.sequence_predictor import SequencePredictor
 from tests.benchmarks.measure import arguments, finish, measured, surroundings
 from tests.benchmarks.quality_tasks import Places, movies
 

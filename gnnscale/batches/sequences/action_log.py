@@ -68,6 +68,13 @@ class ActionLog:
         return last if self.times is None else first_after(self.times, first, last, anchors)
 
 
+def stretches(starts: Positions, ends: Positions) -> tuple[NDArray[np.int64], Positions]:
+    """All places of some stretches: the number of each one's stretch, and the place."""
+    lengths = ends - starts
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    return row, np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths - starts, lengths)
+
+
 def first_after(times: NDArray[Any], low: Positions, high: Positions, value: NDArray[Any]) -> Positions:
     """In each of some ascending stretches of an array, the first place whose time is over a value.
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnscale.batches.sequences.action_log import ActionLog, Positions, first_after
+from gnnscale.batches.sequences.action_log import ActionLog, Positions, first_after, stretches
 from gnnscale.config import NoOptions, Positive, Section
 from gnnscale.sampling import draw, example_keys, mulhi, stream_key
 from gnnscale.schema import SEQUENCE_OBJECTIVES, ConfigError
@@ -230,10 +230,7 @@ def window_starts(known: KnownActions, windows: Windows) -> Positions:
 
 def places_of(known: KnownActions, windows: Windows) -> tuple[NDArray[np.int64], Positions]:
     """All actions of some windows: the window's number within the batch, and the place."""
-    starts = window_starts(known, windows)
-    lengths = windows.ends - starts
-    window = np.repeat(np.arange(len(lengths)), lengths)
-    return window, np.arange(len(window)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + starts[window]
+    return stretches(window_starts(known, windows), windows.ends)
 
 
 def draw_later(

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gnnscale.batches.rows import Tensors
-from gnnscale.batches.sequences.action_log import ActionLog, Positions
+from gnnscale.batches.sequences.action_log import ActionLog, Positions, stretches
 from gnnscale.batches.sequences.positions import DAY, KnownActions
 
 SHORTEST, RATIO, RATES = 2.0, 3, 5
 """Half-lives of the counts: in days 2, 6, 18, 54 and 162; of actions without times as many actions."""
 REPEAT_FIGURES = RATES + 1
 """Columns of :attr:`RepeatedTargets.figures`."""
+FEW_REPEATS = 0.05
+"""Share of the actions that repeat an earlier one, below which it is best to leave out what was had, and from which on
+it has a score of its own."""
 SAMPLE = 4_096
 """Entities by which the share of repeats is estimated."""
 
@@ -69,10 +72,8 @@ def repeated_targets(
         most: actions before the end of a sequence that are read.
     """
     starts = np.maximum(log.indptr[entities], ends - most)
-    lengths = ends - starts
-    first = np.concatenate([[0], np.cumsum(lengths)])
-    row = np.repeat(np.arange(len(entities)), lengths)
-    places = np.arange(first[-1]) - first[row] + starts[row]
+    first = np.concatenate([[0], np.cumsum(ends - starts)])
+    row, places = stretches(starts, ends)
     named = log.targets_at(places)
     stamps = np.asarray(log.times[places], np.float64) / DAY if log.times is not None else places.astype(np.float64)
     kept = named >= 0
@@ -154,10 +155,8 @@ def share_of_repeated(known: KnownActions) -> float:
         np.unique(np.linspace(0, log.entities - 1, SAMPLE).astype(np.int64)) if log.entities else np.zeros(0, int)
     )
     first, ends = log.indptr[everyone], np.maximum(log.indptr[everyone], known.limits[everyone])
-    first = np.maximum(first, ends - SAMPLE)
-    row = np.repeat(np.arange(len(everyone)), ends - first)
-    offset = np.cumsum(ends - first) - (ends - first)
-    named = log.targets_at(np.arange(len(row)) - offset[row] + first[row])
+    row, places = stretches(np.maximum(first, ends - SAMPLE), ends)
+    named = log.targets_at(places)
     kept = named >= 0
     pairs = np.unique(row[kept] * (int(named.max(initial=0)) + 1) + named[kept])
     return 1.0 - len(pairs) / max(1, int(kept.sum())) if kept.any() else 0.0

@@ -8,10 +8,10 @@ from typing import Any, Final
 import numpy as np
 
 from gnnscale.arrays import Flags, Ids, Ragged
-from gnnscale.batches import read_examples
+from gnnscale.batches import FEW_REPEATS, read_examples
 from gnnscale.config import Settings, build_settings
 from gnnscale.evaluation.blend.candidate_pool import Values
-from gnnscale.evaluation.blend.repeats import FEW_REPEATS, share_of_repeats
+from gnnscale.evaluation.blend.repeats import share_of_repeats
 from gnnscale.evaluation.comparison import Part
 from gnnscale.lake import Lake
 from gnnscale.query import PredictiveQuery, Split

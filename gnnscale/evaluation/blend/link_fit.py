@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnscale.arrays import Ids, Ragged
-from gnnscale.batches import Examples, read_examples
+from gnnscale.batches import FEW_REPEATS, Examples, read_examples
 from gnnscale.config import Settings
 from gnnscale.evaluation.baselines.baseline import link_baselines
 from gnnscale.evaluation.blend.blend import NETWORK_ALONE, Blend
@@ -24,7 +24,7 @@ from gnnscale.evaluation.blend.link_blend import (
     blend_depth,
     serving_baselines,
 )
-from gnnscale.evaluation.blend.repeats import FEW_REPEATS, share_of_repeats
+from gnnscale.evaluation.blend.repeats import share_of_repeats
 from gnnscale.evaluation.blend.weights import Weights, search_weights
 from gnnscale.evaluation.comparison import BLEND, NETWORK, Part
 from gnnscale.lake import Lake

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
 from gnnscale.retrieval import History
-
-FEW_REPEATS: Final = 0.05
-"""Share of the events that repeat an earlier one, below which it is best to leave out what was had."""
 
 
 def share_of_repeats(history: History) -> float:

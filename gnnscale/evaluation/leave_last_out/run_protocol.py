@@ -27,6 +27,7 @@ from gnnscale.training import (
     Callback,
     DistributedContext,
     ModelSelection,
+    SequencePredictor,
     Task,
     Trainer,
     build_sequence_task,
@@ -173,19 +174,13 @@ def build_protocol_task(settings: SequenceRecipeSettings, data: OrderedItems) ->
 
 def _scores(model: nn.Module, source: SequenceSource) -> Scores:
     assert isinstance(model, SequenceTowers)
-    device = next(model.parameters()).device
-    items = source.builder.build(np.zeros(0, np.int64), np.zeros(0, np.int64), everything=True).items.to(device)
+    predictor = SequencePredictor(model, source, next(model.parameters()).device)
+    items = predictor.target_batch(np.arange(source.builder.catalogue), 0)
 
-    @torch.no_grad()
     def scores(users: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.float32]:
-        targets = model.encode_targets(items)
-        batch = source.builder.build(users, places).to(device)
-        vectors, repeated = model.encode_repeats(batch)
-        scored = (vectors @ targets.T).float()
-        if repeated is not None:
-            user, column = repeated.had.nonzero(as_tuple=True)
-            scored[user, batch.items.nodes[repeated.rows[user, column]]] = repeated.scores[user, column].float()
-        found: NDArray[np.float32] = scored.cpu().numpy()
-        return found
+        found = predictor.score_entities(source.builder.build(users, places))
+        every: NDArray[np.float32] = found.vectors @ predictor.encode_targets(items).T
+        every[np.repeat(np.arange(len(users)), found.counts), found.targets] = found.scores
+        return every
 
     return scores

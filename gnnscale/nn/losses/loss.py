@@ -80,19 +80,6 @@ class LinkLoss(ABC):
             log_share: log of the chance of each negative, ``[negatives]`` or ``[batch, negatives]``.
         """
 
-    scored: ClassVar[bool] = False
-    """Whether :meth:`of_scores` can be asked, for scores that are not inner products alone."""
-
-    def of_scores(self, own: Tensor, scores: Tensor, present: Tensor, log_share: Tensor) -> Tensor:
-        """Sum of the loss over the examples, by scores.
-
-        Args:
-            own: of the positives, ``[batch]``.
-            scores: of the negatives, ``[batch, negatives]``.
-            present, log_share: as in :meth:`total`.
-        """
-        raise NotImplementedError(f"{type(self).__name__} takes no scores")
-
 
 Loss = NodeLoss | LinkLoss
 
@@ -115,6 +102,25 @@ def tower_scores(entity: Tensor, target: Tensor, present: Tensor, log_share: Ten
     if log_share.ndim == 1:
         return own, entity @ negative.T
     return own, torch.einsum("bc,bnc->bn", entity, negative.unflatten(0, present.shape))
+
+
+class ScoredLoss(LinkLoss):
+    """A loss of towers that needs no more than scores, which need not be inner products alone."""
+
+    @abstractmethod
+    def of_scores(self, own: Tensor, scores: Tensor, present: Tensor, log_share: Tensor) -> Tensor:
+        """Sum of the loss over the examples, by scores.
+
+        Args:
+            own: of the positives, ``[batch]``.
+            scores: of the negatives, ``[batch, negatives]``.
+            present, log_share: as in :meth:`LinkLoss.total`.
+        """
+
+    def total(self, outputs: Any, inputs: Any, present: Tensor, log_share: Tensor) -> Tensor:
+        """As in :meth:`LinkLoss.total`; targets are the positives, ``[batch]``, and then the negatives."""
+        entity, target = outputs
+        return self.of_scores(*tower_scores(entity, target, present, log_share), present, log_share)
 
 
 def fitting_losses(fits: Callable[[type[Loss]], bool], first: Sequence[str] = ()) -> tuple[str, ...]:

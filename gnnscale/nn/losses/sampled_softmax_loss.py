@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from gnnscale.nn.block_model import TowerVectors
-from gnnscale.nn.losses.loss import LinkLoss, tower_scores
+from gnnscale.nn.losses.loss import ScoredLoss
 from gnnscale.schema import LOSSES
 
 
@@ -32,18 +31,12 @@ def sampled_softmax(positive: Tensor, negative: Tensor, present: Tensor, log_sha
 
 
 @LOSSES.register("sampled_softmax")
-class SampledSoftmaxLoss(LinkLoss):
+class SampledSoftmaxLoss(ScoredLoss):
     """:func:`sampled_softmax` of the inner products of two towers."""
 
     outputs = TowerVectors
     one_positive = True
-    scored = True
-
-    def total(self, outputs: TowerVectors, inputs: Any, present: Tensor, log_share: Tensor) -> Tensor:
-        """As in :meth:`LinkLoss.total`; targets are the positives, ``[batch]``, and then the negatives."""
-        own, scores = tower_scores(*outputs, present, log_share)
-        return self.of_scores(own, scores, present, log_share)
 
     def of_scores(self, own: Tensor, scores: Tensor, present: Tensor, log_share: Tensor) -> Tensor:
-        """As in :meth:`LinkLoss.of_scores`."""
+        """As in :meth:`ScoredLoss.of_scores`."""
         return sampled_softmax(own, scores, present, log_share)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from gnnscale.batches import (
+    FEW_REPEATS,
     ActionLog,
     Examples,
     KnownActions,
@@ -22,10 +23,11 @@ from gnnscale.batches import (
     SplitExamples,
     read_around,
     share_of_repeated,
+    stretches,
 )
 from gnnscale.config import Settings, read_options, split_implementation
 from gnnscale.lake import Lake
-from gnnscale.nn import LinkLoss, PositionVectors, ProcessGroup, SequenceTowers, build_lookup
+from gnnscale.nn import LinkLoss, PositionVectors, ProcessGroup, ScoredLoss, SequenceTowers, build_lookup
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import LOSSES, NETWORKS, SEQUENCE_OBJECTIVES, ConfigError, GraphManifest
 from gnnscale.training.distributed_context import DistributedContext
@@ -38,8 +40,6 @@ from gnnscale.training.objectives.sequence_training import SequenceTraining
 from gnnscale.training.predictors.sequence_predictor import SequencePredictor
 
 DEFAULT_OBJECTIVE = "dense_all_action"
-FEW_REPEATS = 0.05
-"""Share of the actions that repeat an earlier one, from which on what was had has a score of its own."""
 
 
 def build_sequence_objective(settings: Settings) -> SequenceObjective:
@@ -87,7 +87,7 @@ def check_repeats(settings: Settings) -> None:
     """
     if settings.model.sequence.repeats is True and not _is_scored(settings):
         name, _ = split_implementation(settings.training.loss)
-        fitting = [other for other in LOSSES.names() if getattr(LOSSES.find(other), "scored", False)]
+        fitting = [other for other in LOSSES.names() if issubclass(LOSSES.find(other), ScoredLoss)]
         raise ConfigError(
             f"training.loss={name} knows no scores but those of vectors: model.sequence.repeats=true is for "
             f"{', '.join(fitting)}"
@@ -97,7 +97,7 @@ def check_repeats(settings: Settings) -> None:
 def _is_scored(settings: Settings) -> bool:
     name, _ = split_implementation(settings.training.loss)
     # Of those for links, the first that fits sequences.
-    return name == "auto" or bool(getattr(LOSSES.find(name), "scored", False))
+    return name == "auto" or issubclass(LOSSES.find(name), ScoredLoss)
 
 
 def count_targets(known: KnownActions, targets: int) -> NDArray[np.int64]:
@@ -111,10 +111,8 @@ def count_targets(known: KnownActions, targets: int) -> NDArray[np.int64]:
     limits, first = known.limits, known.log.indptr
     for start in range(0, len(limits), 1 << 16):
         stop = min(len(limits), start + (1 << 16))
-        # Places of these entities up to their limits.
-        lengths = limits[start:stop] - first[start:stop]
-        offset = np.repeat(first[start:stop] - np.cumsum(lengths) + lengths, lengths)
-        named = known.log.targets_at(np.arange(len(offset)) + offset)
+        _, places = stretches(first[start:stop], limits[start:stop])
+        named = known.log.targets_at(places)
         counts += np.bincount(named[named >= 0], minlength=targets)
     return counts
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gnnscale.batches import Asked, SequenceBatch, SequenceSource
-from gnnscale.nn import LinkLoss, PositionVectors, RepeatedScores, SequenceOutputs, tower_scores
+from gnnscale.nn import LinkLoss, PositionVectors, RepeatedScores, ScoredLoss, SequenceOutputs, tower_scores
 from gnnscale.sampling import KnownPositives, Negative, NegativeRequest, Negatives
 from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.objectives.objective import ModelSelection, TrainingBatch
@@ -119,6 +119,7 @@ class SequenceTraining:
 
         The former all stand for themselves; of the latter a sample stands for all.
         """
+        assert isinstance(self.link_loss, ScoredLoss)
         own, sampled = tower_scores(*vectors, present, log_share)
         right = repeated.had & (repeated.rows == sample.targets[: len(own)].unsqueeze(1))
         own = torch.where(right.any(1), (repeated.scores * right).sum(1), own)
