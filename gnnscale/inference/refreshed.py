@@ -12,12 +12,11 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from deltalake.exceptions import CommitFailedError
 from numpy.typing import NDArray
 
 from gnnscale.inference.embedding_rows import TIMESTAMP
-from gnnscale.lake import Lake, PartFiles, WrittenFile, open_folder, table_files
+from gnnscale.lake import Lake, PartFiles, WrittenFile, open_folder, open_parquet, table_files
 from gnnscale.schema import LakeError
 
 KIND: Final = "refresh"
@@ -213,5 +212,5 @@ def show_time(seconds: int) -> str:
 
 def _read(lake: Lake, table: str, file: str, columns: Sequence[str] | None = None) -> pa.Table:
     filesystem, root = open_folder(lake.table_uri(table), lake.storage_options)
-    with filesystem.open_input_file(root + file) as source:
-        return pq.read_table(source, columns=None if columns is None else list(columns))
+    with open_parquet(filesystem, root + file) as source:
+        return source.read(None if columns is None else list(columns))

@@ -7,6 +7,12 @@ from .delta_log import open_delta as open_delta
 from .delta_log import table_files as table_files
 from .lake import RECORDS as RECORDS
 from .lake import Lake as Lake
+from .parquet_pages import CHECKED as CHECKED
+from .parquet_pages import open_parquet as open_parquet
+from .parquet_pages import parquet_batches as parquet_batches
+from .parquet_pages import parquet_writer as parquet_writer
+from .parquet_pages import reading as reading
+from .parquet_pages import write_parquet as write_parquet
 from .part_files import PartFiles as PartFiles
 from .part_files import committed_by as committed_by
 from .places import local_path as local_path

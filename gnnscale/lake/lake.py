@@ -12,30 +12,17 @@ from typing import Any, Final, Literal
 
 import pyarrow as pa
 import pyarrow.fs
-import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from gnnscale.lake.delta_files import WrittenFile, commit_files
 from gnnscale.lake.delta_log import check_readable, log_fault, logged_commits
+from gnnscale.lake.parquet_pages import CHECKED, check_rows, parquet_writer, reading
 from gnnscale.lake.places import local_path, open_folder, open_place
 from gnnscale.schema import LakeError, mask_secrets, nearest
 
 RECORDS: Final = "_records"
 """Folder of a lake that holds its records."""
-
-
-COLORS: Final = re.compile(r"\x1b\[[0-9;]*m")
-"""Of errors that are meant for a terminal."""
-
-
-def _damaged(table: str, error: BaseException) -> str:
-    """What is told of a table of a lake a file of which can't be read, in one line."""
-    said = COLORS.sub("", str(error)).partition("\n")[0][:300] or type(error).__name__
-    return (
-        f"a file of table '{table}' can't be read, or is damaged: {said}; put it back, or run the stage that writes "
-        "the table again with --force"
-    )
 
 
 class Lake:
@@ -123,11 +110,13 @@ class Lake:
         """
         opened = self.open(table, version)
         try:
-            return opened.to_pyarrow_table(columns=list(columns) if columns is not None else None)
+            with reading(table):
+                files, wanted = opened.to_pyarrow_dataset(), list(columns) if columns is not None else None
+                rows = files.to_table(columns=wanted, fragment_scan_options=CHECKED)
+                check_rows(rows.num_rows, files.count_rows())
+                return rows
         except DeltaError as error:
             raise LakeError(f"table '{table}' of lake {self.uri} can't be read: {log_fault(error)}") from None
-        except (pa.ArrowException, OSError) as error:
-            raise LakeError(f"{_damaged(table, error)} (lake {self.uri})") from None
 
     def write(
         self,
@@ -186,7 +175,7 @@ class Lake:
         folder, name = self.table_uri(table), f"part-{uuid.uuid4()}.parquet"
         filesystem, root = open_folder(folder, {}, make=True)
         rows = 0
-        with filesystem.open_output_stream(root + name) as sink, pq.ParquetWriter(sink, schema) as writer:
+        with filesystem.open_output_stream(root + name) as sink, parquet_writer(sink, schema) as writer:
             for batch in data.to_batches() if isinstance(data, pa.Table) else data:
                 writer.write_table(pa.Table.from_batches([batch]).cast(schema))
                 rows += batch.num_rows

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from gnnscale.lake.delta_files import Replaced, WrittenFile, commit_files
 from gnnscale.lake.delta_log import table_files
 from gnnscale.lake.lake import Lake
+from gnnscale.lake.parquet_pages import write_parquet
 from gnnscale.lake.places import open_folder
 from gnnscale.schema import LakeError
 
@@ -54,7 +55,7 @@ class PartFiles:
         # An object appears when it is whole; a local file gets its name when it is.
         path = f"{root}.{name}.{uuid.uuid4().hex[:8]}" if self.lake.local else root + name
         with filesystem.open_output_stream(path) as sink:
-            pq.write_table(rows, sink, **_encoding(rows, numbers))
+            write_parquet(rows, sink, **_encoding(rows, numbers))
         if self.lake.local:
             filesystem.move(path, root + name)
 

@@ -11,11 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from gnnscale.arrays import key_text
 from gnnscale.inference import TIMESTAMP
-from gnnscale.lake import Lake, table_files
+from gnnscale.lake import CHECKED, Lake, open_parquet, table_files
 from gnnscale.publish.payloads import vector_payloads
 from gnnscale.schema import DataError
 
@@ -26,6 +25,14 @@ BESIDE: Final = frozenset({"entity", "anchor_time", "rank", "frame"})
 """Columns of predictions that are no part of an answer: the order of its rows says what the last two do."""
 
 ORDERED: Final = frozenset({"rank", "frame"})
+
+READ: Final[dict[str, Any]] = {
+    "batch_size": BATCH,
+    "batch_readahead": 1,
+    "fragment_readahead": 1,
+    "fragment_scan_options": CHECKED,
+}
+"""How a table is scanned: little is read ahead."""
 
 
 def column_type(lake: Lake, table: str, column: str) -> pa.DataType:
@@ -80,7 +87,7 @@ def refreshed_rows(lake: Lake, table: str, version: int, after: int) -> Iterator
 def has_pairs(lake: Lake, table: str, version: int) -> bool:
     """Whether any entity has scored targets in ``pairs_<query>`` or ``refreshed_<query>``: of towers, none has."""
     rows = lake.open(table, version).to_pyarrow_dataset()
-    found = rows.to_batches(columns=["targets"], batch_size=BATCH, batch_readahead=1, fragment_readahead=1)
+    found = rows.to_batches(columns=["targets"], **READ)
     return any(len(batch["targets"].flatten()) > 0 for batch in found)
 
 
@@ -215,7 +222,7 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     """Rows that meet a condition, without empty batches; little is read ahead."""
     rows = lake.open(table, version).to_pyarrow_dataset()
-    found = rows.to_batches(columns=columns, filter=wanted, batch_size=BATCH, batch_readahead=1, fragment_readahead=1)
+    found = rows.to_batches(columns=columns, filter=wanted, **READ)
     return (batch for batch in found if batch.num_rows)
 
 
@@ -224,7 +231,7 @@ def _file_batches(lake: Lake, table: str, version: int) -> Iterator[pa.Table]:
     opened = lake.open(table, version)
     filesystem = opened.to_pyarrow_dataset().filesystem
     for path in table_files(opened):
-        with pq.ParquetFile(filesystem.open_input_file(path)) as file:
+        with open_parquet(filesystem, path, table) as file:
             for batch in file.iter_batches(batch_size=BATCH):
                 if batch.num_rows:
                     yield pa.Table.from_batches([batch])

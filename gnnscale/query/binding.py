@@ -267,8 +267,10 @@ class Binder:
 
     def _check_argument(self, node: Aggregation, column: Column, reference: Link | None, name: ColumnName) -> None:
         if node.function in NUMERIC:
-            kind = "a foreign key" if reference else _what(column)
-            if reference or column.meaning not in (None, ColumnType.NUMERICAL):
+            table = self.graph.table(column.table)
+            is_time = column.name in (table.time_column, table.end_time)
+            kind = "a foreign key" if reference else "a time of its rows" if is_time else _what(column)
+            if reference or is_time or column.meaning not in (None, ColumnType.NUMERICAL):
                 raise self.fail(
                     f"{node.function} needs a numerical column, and {column} is {kind}."
                     f"{self._numerical(column.table)} COUNT and COUNT_DISTINCT take any column",
@@ -278,7 +280,7 @@ class Binder:
     def _numerical(self, table: str) -> str:
         known = self.graph.table(table)
         linked = {k.column for k in self.graph.links if k.table == table}
-        columns = known.column_names - linked - {known.primary_key}
+        columns = known.column_names - linked - {known.primary_key, known.time_column, known.end_time}
         names = sorted(c for c in columns if known.meaning(c) is ColumnType.NUMERICAL)
         return f" Numerical columns of {table}: {', '.join(names)}." if names else ""
 

@@ -161,7 +161,9 @@ def _examples(query: PredictiveQuery, plan: AnchorPlan) -> str:
     if plan.rows is None:
         return ""
     fewer = ", of which WHERE keeps some" if query.where is not None else ""
-    return f"; some {plan.rows:,.0f} examples each, {plan.rows * len(plan.train):,.0f} in all{fewer}"
+    comes = bool(query.entity.time_column or query.entity.time_from)
+    later = f", less the {query.entity.name} that come after an anchor" if comes else ""
+    return f"; some {plan.rows:,.0f} examples each, {plan.rows * len(plan.train):,.0f} in all{later}{fewer}"
 
 
 def _windows(plan: AnchorPlan, anchors: Sequence[int]) -> str:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gnnscale.arrays import create_array
-from gnnscale.lake import Lake
+from gnnscale.lake import CHECKED, Lake
 from gnnscale.retrieval.index.metric import Metric
 from gnnscale.schema import ConfigError, DataError, LakeError
 
@@ -94,7 +94,7 @@ def read_vectors(
     vectors: NDArray[np.float32] | None = None
     seen = np.zeros(rows, bool)
     columns = ["node_id", "vector"]
-    for batch in source.to_batches(columns=columns, filter=wanted, batch_readahead=2):
+    for batch in source.to_batches(columns=columns, filter=wanted, batch_readahead=2, fragment_scan_options=CHECKED):
         if not batch.num_rows:
             continue
         ids, lists = batch["node_id"].to_numpy(), batch["vector"]

@@ -107,7 +107,7 @@ def build_features(lake: Lake, manifest: GraphManifest, table: str, folder: Path
     figures = manifest.table(table)
     columns = ["node_id", "time", *(["end_time"] if figures.has_end else []), *(f.encoded for f in figures.features)]
     filesystem, paths = _files(lake, f"nodes_{table}", figures.version)
-    write_features(folder, _batches(filesystem, paths, columns), figures, manifest.origin)
+    write_features(folder, _batches(filesystem, f"nodes_{table}", paths, columns), figures, manifest.origin)
 
 
 def _check_sizes(manifest: GraphManifest) -> None:
@@ -124,7 +124,7 @@ def _build_edges(lake: Lake, manifest: GraphManifest, edge_type: EdgeType, folde
     figures = manifest.edges(edge_type)
     name = edge_type.table_name
     filesystem, paths = _files(lake, name, figures.edge_version(edge_type))
-    runs = [partial(_batches, filesystem, files) for files in split_runs(paths)]
+    runs = [partial(_batches, filesystem, name, files) for files in split_runs(paths)]
     nodes = manifest.table(edge_type.source).rows
     write_adjacency(folder, runs, nodes, figures.edges, manifest.origin, name, figures.max_weight)
 
@@ -138,10 +138,11 @@ def _files(lake: Lake, table: str, version: int) -> tuple[pa.fs.FileSystem, list
     return filesystem, table_files(opened)
 
 
-def _batches(filesystem: pa.fs.FileSystem, paths: Sequence[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _batches(
+    filesystem: pa.fs.FileSystem, table: str, paths: Sequence[str], columns: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
     """Rows file by file."""
-    import pyarrow.parquet as pq
+    from gnnscale.lake import parquet_batches
 
     for path in paths:
-        with pq.ParquetFile(filesystem.open_input_file(path)) as file:
-            yield from file.iter_batches(batch_size=1 << 20, columns=list(columns))
+        yield from parquet_batches(filesystem, path, columns, table)

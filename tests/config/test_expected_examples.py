@@ -63,3 +63,11 @@ def test_the_past_of_the_predictions_is_asked_where_its_window_ends_there():
     assert found.past == shift(found.latest, -7, "days") and found.past not in found.train
     mixed = plan(f"COUNT(orders.*, 0, 7) > 1 AND COUNT(visits.*, 0, 14) > 1 {EACH}")
     assert mixed.past is None, "two windows end at two times"
+
+
+def test_what_comes_after_an_anchor_is_said_to_be_no_example():
+    target = "COUNT(orders.*, 0, 7) FOR EACH users.user_id"
+    query = PredictiveQuery(declared_graph(), f"PREDICT {target}")
+    assert query.entity.time_column
+    assert "some 1,000 examples each" in explain(query, plan(target))
+    assert "less the users that come after an anchor" in explain(query, plan(target))

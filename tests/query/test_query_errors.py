@@ -266,3 +266,25 @@ def test_a_time_that_is_text_and_a_key_of_another_name_are_pointed_at() -> None:
     assert "sold_date may hold times: say so with tables.sales.time_column=sold_date and" in str(caught.value)
     with pytest.raises(QueryError, match="declare the column\n"):
         PredictiveQuery(graph, asked.format("notes"))
+
+
+def test_times_that_are_numbers_are_no_amounts():
+    kinds = {"call": "number", "person": "number", "began": "number", "ended": "number", "cost": "number"}
+    graph = GraphSchema(
+        [
+            Table("people", primary_key="person", kinds={"person": ValueKind.NUMBER}),
+            Table(
+                "calls",
+                primary_key="call",
+                time_column="began",
+                end_time="ended",
+                foreign_keys={"person": "people"},
+                kinds={name: ValueKind(kind) for name, kind in kinds.items()},
+            ),
+        ]
+    )
+    for name in ("began", "ended"):
+        with pytest.raises(
+            QueryError, match=rf"calls\.{name} is a time of its rows\. Numerical columns of calls: cost\."
+        ):
+            PredictiveQuery(graph, f"PREDICT SUM(calls.{name}, 0, 7) FOR EACH people.person")

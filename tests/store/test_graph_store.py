@@ -1,6 +1,10 @@
 """The graph in memory equals the lake's tables, and is built once."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from gnnscale.lake import Lake
@@ -133,3 +137,21 @@ def test_a_node_id_that_is_missing_or_twice_is_refused(shop, tmp_path):
     for says, data in broken.items():
         with pytest.raises(DataError, match=says):
             write_features(tmp_path, iter(data.combine_chunks().to_batches(max_chunksize=4)), table, 0)
+
+
+@pytest.mark.parametrize("kind", ["nodes", "edges"])
+def test_a_damaged_file_is_told_and_leaves_no_arrays(shop, tmp_path, kind):
+    """Whoever writes the tables of a graph, a bit that a disk turned is found."""
+    lake = Lake(shutil.copytree(shop.lake.uri, tmp_path / "lake", ignore=shutil.ignore_patterns("_store")))
+    files = [file for file in sorted(Path(lake.uri).glob(f"{kind}_*/*.parquet")) if pq.read_metadata(file).num_rows]
+    assert len({file.parent.name for file in files}) > 1
+    for file in files:
+        content = file.read_bytes()
+        column = pq.read_metadata(file).row_group(0).column(0)
+        start = column.dictionary_page_offset or column.data_page_offset
+        place = start + column.total_compressed_size - 1
+        file.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(LakeError, match=f"of table '{file.parent.name}' can't be read, or is damaged"):
+            GraphStore.open(lake, tmp_path / file.parent.name)
+        file.write_bytes(content)
+        GraphStore.open(lake, tmp_path / file.parent.name)

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gnnscale.lake import Lake, table_files
+from gnnscale.lake import Lake, open_parquet, table_files
 from gnnscale.sampling import Block, Hop, Path
 from gnnscale.schema import MANIFEST_NAME, EdgeType, GraphManifest, LakeError
 
@@ -117,7 +116,7 @@ class ShardReader:
         """The row groups of all files, in the order of the labels."""
         found = []
         for file in self.files:
-            with pq.ParquetFile(self._filesystem.open_input_file(file)) as opened:
+            with open_parquet(self._filesystem, file, self._table) as opened:
                 footer = opened.metadata
                 found += [RowGroup(file, i, footer.row_group(i).num_rows) for i in range(footer.num_row_groups)]
         return found
@@ -126,14 +125,14 @@ class ShardReader:
         """The columns of the label stage for all examples, in their order, without what was sampled."""
         tables = []
         for file in self.files:
-            with pq.ParquetFile(self._filesystem.open_input_file(file)) as opened:
+            with open_parquet(self._filesystem, file, self._table) as opened:
                 names = [name for name in opened.schema_arrow.names if "__" not in name]
                 tables.append(opened.read(columns=names, use_threads=False))
         return pa.concat_tables(tables)
 
     def read_group(self, group: RowGroup) -> Shard:
         """The examples of one row group."""
-        with pq.ParquetFile(self._filesystem.open_input_file(group.file)) as opened:
+        with open_parquet(self._filesystem, group.file, self._table) as opened:
             return self._shard(opened.read_row_group(group.number, use_threads=False))
 
     def read(self, file: str) -> Iterator[Shard]:
@@ -144,7 +143,7 @@ class ShardReader:
         """
         if file not in self.files:
             raise LakeError(f"{PurePosixPath(file).name} is no file of {self._table}")
-        with pq.ParquetFile(self._filesystem.open_input_file(file)) as opened:
+        with open_parquet(self._filesystem, file, self._table) as opened:
             for group in range(opened.num_row_groups):
                 yield self._shard(opened.read_row_group(group, use_threads=False))
 

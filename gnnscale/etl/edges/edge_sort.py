@@ -15,13 +15,12 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.fs
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from gnnscale.etl.edges.edge_blocks import EdgeColumns, Ranges, deal, merge, unpack
 from gnnscale.etl.spark.connect import task_slots
-from gnnscale.lake import Lake, WrittenFile, commit_files, open_folder, remove_strays
+from gnnscale.lake import Lake, WrittenFile, commit_files, open_folder, parquet_writer, remove_strays
 
 log = logging.getLogger(__name__)
 
@@ -228,7 +227,7 @@ def write_edge_file(
     encodings = {"source": "DELTA_BINARY_PACKED", "time": "DELTA_BINARY_PACKED"}
     with (
         filesystem.open_output_stream(path) as sink,
-        pq.ParquetWriter(
+        parquet_writer(
             sink, schema, compression="none", use_dictionary=False, column_encoding=encodings, write_statistics=True
         ) as writer,
     ):

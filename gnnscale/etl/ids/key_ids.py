@@ -25,7 +25,7 @@ from gnnscale.arrays import plain_keys
 from gnnscale.etl.ids.key_hash import Fingerprints, fingerprint_keys
 from gnnscale.etl.ids.key_lookup import KeyMap
 from gnnscale.etl.spark.parquet_scan import ParquetScan
-from gnnscale.lake import Lake, WrittenFile, commit_files, open_folder, remove_strays, table_files
+from gnnscale.lake import Lake, WrittenFile, commit_files, open_folder, remove_strays, table_files, write_parquet
 from gnnscale.schema import DataError
 from gnnscale.store import MOST_NODES
 
@@ -244,7 +244,7 @@ class _IdWriter:
                 rows = pa.table({"key": keys.cast(self.key_type), "node_id": ids})
                 path = f"{self.prefix}-{part:06d}-{self.job}-{uuid.uuid4().hex[:8]}.parquet"
                 encoding = {"node_id": "DELTA_BINARY_PACKED"}
-                pq.write_table(rows, root + path, filesystem=filesystem, use_dictionary=False, column_encoding=encoding)
+                write_parquet(rows, root + path, filesystem=filesystem, use_dictionary=False, column_encoding=encoding)
                 size = filesystem.get_file_info(root + path).size
                 yield pa.RecordBatch.from_pydict({"path": [path], "size": [size], "keys": [len(keys)]})
 

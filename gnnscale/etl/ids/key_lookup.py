@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numba import njit
 from numpy.typing import NDArray
 
 from gnnscale.arrays import build_once, name_folder, remove_older
 from gnnscale.etl.ids.key_hash import Fingerprints, fingerprint_keys
-from gnnscale.lake import open_folder
+from gnnscale.lake import open_folder, parquet_batches
 
 KEYS_A_BUCKET = 2
 
@@ -123,8 +122,7 @@ class KeyMap:
     def _batches(self) -> Iterator[pa.RecordBatch]:
         filesystem, prefix = open_folder(self.root, self.storage_options)
         for path in self.files:
-            with pq.ParquetFile(filesystem.open_input_file(prefix + path)) as file:
-                yield from file.iter_batches(1 << 20, columns=["key", "node_id"], use_threads=False)
+            yield from parquet_batches(filesystem, prefix + path, ["key", "node_id"], use_threads=False)
 
 
 _OPENED: dict[Path, KeyLookup] = {}

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gnnscale.arrays import build_once, name_folder, remove_older
-from gnnscale.lake import Lake, open_folder, table_files
+from gnnscale.lake import Lake, open_folder, parquet_batches, table_files
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,9 @@ class NodeColumn:
         values = np.full(self.rows, self.missing, np.int64)
         filesystem, prefix = open_folder(self.root, self.storage_options)
         for path in self.files:
-            with pq.ParquetFile(filesystem.open_input_file(prefix + path)) as file:
-                for batch in file.iter_batches(1 << 20, columns=["node_id", self.column], use_threads=False):
-                    filled = batch.column(self.column).fill_null(self.missing)
-                    values[batch.column("node_id").to_numpy()] = filled.to_numpy(zero_copy_only=False)
+            for batch in parquet_batches(filesystem, prefix + path, ["node_id", self.column], use_threads=False):
+                filled = batch.column(self.column).fill_null(self.missing)
+                values[batch.column("node_id").to_numpy()] = filled.to_numpy(zero_copy_only=False)
         np.save(folder / "values.npy", values)
 
 

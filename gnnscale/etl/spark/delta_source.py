@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.fs
-import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
@@ -36,7 +35,9 @@ from gnnscale.lake import (
     log_files,
     open_delta,
     open_folder,
+    open_parquet,
     open_rows,
+    parquet_writer,
     table_files,
 )
 from gnnscale.schema import LakeError
@@ -130,7 +131,7 @@ class _DeltaReader(DataSourceReader):
         if not isinstance(partition, _FilePartition):  # an empty table: Spark asks for one empty partition
             return
         filesystem, root = _filesystem(self.options)
-        with pq.ParquetFile(filesystem.open_input_file(f"{root}{partition.path}")) as file:
+        with open_parquet(filesystem, f"{root}{partition.path}") as file:
             for batch in file.iter_batches(columns=self.arrow_schema.names):
                 yield pa.Table.from_batches([batch]).cast(self.arrow_schema).combine_chunks().to_batches()[0]
 
@@ -187,7 +188,7 @@ def write_part(
     part = context.partitionId() if context else 0
     name = f"part-{part:06d}-{f'{job}-' if job else ''}{uuid.uuid4()}.parquet"
     rows = 0
-    with filesystem.open_output_stream(root + name) as sink, pq.ParquetWriter(sink, schema) as writer:
+    with filesystem.open_output_stream(root + name) as sink, parquet_writer(sink, schema) as writer:
         for batch in itertools.chain([first], filled):
             writer.write_table(pa.Table.from_batches([batch]).cast(schema))
             rows += batch.num_rows

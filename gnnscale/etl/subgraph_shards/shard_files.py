@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numba import njit
 from numpy.typing import NDArray
 
@@ -17,7 +16,7 @@ from gnnscale.etl.subgraph_shards.exchange import Hop, found_layout
 from gnnscale.etl.subgraph_shards.node_features import KINDS, CopiedFeatures
 from gnnscale.etl.subgraph_shards.row_blocks import unpack_rows
 from gnnscale.etl.subgraph_shards.shard_seeds import Examples
-from gnnscale.lake import open_folder
+from gnnscale.lake import open_folder, parquet_writer
 from gnnscale.sampling import Path
 from gnnscale.store import ALWAYS
 
@@ -124,7 +123,7 @@ class ShardWriter:
         step = max(1, ROW_GROUP_BYTES // max(1, example_bytes(self.hops, self.features)))
         with (
             filesystem.open_output_stream(root + path) as sink,
-            pq.ParquetWriter(sink, schema, compression="lz4", use_dictionary=labels.column_names) as writer,
+            parquet_writer(sink, schema, compression="lz4", use_dictionary=labels.column_names) as writer,
         ):
             for low in range(0, stop - start, step):
                 part = slice(low, min(low + step, stop - start))

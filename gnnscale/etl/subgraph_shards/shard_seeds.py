@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gnnscale.lake import Lake, open_folder, table_files
+from gnnscale.lake import Lake, open_folder, open_parquet, table_files
 from gnnscale.sampling import default_examples
 from gnnscale.schema import DataError
 
@@ -77,7 +77,7 @@ class Examples:
         for path, group, rows in self.groups:
             low, high = max(start, first), min(stop, first + rows)
             if low < high:
-                with pq.ParquetFile(filesystem.open_input_file(prefix + path)) as file:
+                with open_parquet(filesystem, prefix + path) as file:
                     part = file.read_row_group(group, list(columns) if columns else None, use_threads=False)
                 parts.append(part.slice(low - first, high - low))
             first += rows

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gnnscale.etl.edges.edge_blocks import EdgeColumns, merge
 from gnnscale.etl.edges.edge_readers import epoch_seconds
-from gnnscale.lake import Lake, open_folder, table_files
+from gnnscale.lake import Lake, open_folder, open_parquet, table_files
 from gnnscale.schema import DataError, EdgeType, GraphManifest
 from gnnscale.store import ALWAYS, Adjacency, quantise
 
@@ -85,7 +85,7 @@ class Tiles:
         columns = ["source", "target", "time", *(["weight"] if self.max_weight is not None else [])]
         parts = []
         for path, numbers in wanted.items():
-            with pq.ParquetFile(filesystem.open_input_file(prefix + path)) as file:
+            with open_parquet(filesystem, prefix + path) as file:
                 table = file.read_row_groups(numbers, columns, use_threads=False)
             parts += [self._edges(batch, low, high) for batch in table.to_batches()]
         runs = {path.rpartition("part-")[0] for path in wanted}
