@@ -16,7 +16,7 @@ from deltalake.exceptions import CommitFailedError
 from numpy.typing import NDArray
 
 from gnnscale.inference.embedding_rows import TIMESTAMP
-from gnnscale.lake import Lake, PartFiles, WrittenFile, open_folder, open_parquet, table_files
+from gnnscale.lake import Lake, PartFiles, WrittenFile, open_folder, open_parquet, read_groups, table_files
 from gnnscale.schema import LakeError
 
 KIND: Final = "refresh"
@@ -213,4 +213,4 @@ def show_time(seconds: int) -> str:
 def _read(lake: Lake, table: str, file: str, columns: Sequence[str] | None = None) -> pa.Table:
     filesystem, root = open_folder(lake.table_uri(table), lake.storage_options)
     with open_parquet(filesystem, root + file) as source:
-        return source.read(None if columns is None else list(columns))
+        return read_groups(source, columns)

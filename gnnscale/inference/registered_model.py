@@ -281,7 +281,9 @@ def model_signature(lake: Lake, query: str) -> tuple[ModelSignature, pd.DataFram
     Raises:
         LakeError: there are no predictions.
     """
-    rows = lake.open(f"predictions_{query}").to_pyarrow_dataset().head(EXAMPLES)
+    predictions = lake.open(f"predictions_{query}").to_pyarrow_dataset().schema
+    first = next(lake.batches(f"predictions_{query}", predictions.names, batch_rows=EXAMPLES), None)
+    rows = pa.Table.from_batches([] if first is None else [first], predictions)
     columns: list[ColSpec | TensorSpec] = [ColSpec(_column_type(field.type), field.name) for field in rows.schema]
     asked = [column for column in columns if column.name == "entity"]
     example = rows.select(["entity"]).to_pandas().drop_duplicates(ignore_index=True)

@@ -92,10 +92,11 @@ def changed_nodes(
         last: its record.
         now: digests of the graph as it is.
     """
-    rows = lake.open(REACH.format(query=query), last.reach).to_pyarrow_dataset()
+    table, columns = REACH.format(query=query), ["side", "anchor_time", "node_id", "digest"]
     changed = {}
     for (side, anchor), digests in now.items():
-        old = rows.to_table(filter=(ds.field("side") == side) & (ds.field("anchor_time") == _time(anchor)))
+        wanted = (ds.field("side") == side) & (ds.field("anchor_time") == _time(anchor))
+        old = _table(lake, table, last.reach, columns, wanted)
         if not old.num_rows:
             log.info("all %s are embedded: the last run had another anchor than %s", side, _time(anchor).as_py())
         before = np.zeros(len(digests), np.uint64)
@@ -128,10 +129,11 @@ def keep_digests(
 def read_rows(lake: Lake, inference: BatchInference, table: str, partition: Partition) -> pa.Table:
     """Rows of a partition's nodes as the run's basis has them, in order of node id; new nodes have none."""
     assert inference.basis is not None
-    rows = lake.open(table, inference.basis.versions[table]).to_pyarrow_dataset()
-    key = rows.schema.names[0]
+    version = inference.basis.versions[table]
+    columns = lake.open(table, version).to_pyarrow_dataset().schema.names
+    key = columns[0]
     inside = (ds.field(key) >= partition.start) & (ds.field(key) < partition.stop)
-    found = rows.to_table(filter=inside & (ds.field("anchor_time") == _time(partition.anchor)))
+    found = _table(lake, table, version, columns, inside & (ds.field("anchor_time") == _time(partition.anchor)))
     return with_fixed_size(found.sort_by(key).combine_chunks())
 
 
@@ -160,6 +162,13 @@ def _digest_rows(side: Side, anchor: int, digests: NDArray[np.uint64]) -> pa.Rec
             "digest": digests.view(np.int64),
         }
     )
+
+
+def _table(lake: Lake, name: str, version: int, columns: list[str], wanted: ds.Expression) -> pa.Table:
+    """Rows that meet a condition, in memory."""
+    schema = lake.open(name, version).to_pyarrow_dataset().schema
+    kept = pa.schema([schema.field(column) for column in columns])
+    return pa.Table.from_batches(list(lake.batches(name, columns, wanted, version)), kept)
 
 
 def _time(anchor: int) -> pa.Scalar:

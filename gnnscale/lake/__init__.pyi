@@ -11,6 +11,7 @@ from .parquet_pages import CHECKED as CHECKED
 from .parquet_pages import open_parquet as open_parquet
 from .parquet_pages import parquet_batches as parquet_batches
 from .parquet_pages import parquet_writer as parquet_writer
+from .parquet_pages import read_groups as read_groups
 from .parquet_pages import reading as reading
 from .parquet_pages import write_parquet as write_parquet
 from .part_files import PartFiles as PartFiles

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.fs
-from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
+from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from gnnscale.lake.delta_files import WrittenFile, commit_files
+from gnnscale.lake.delta_files import commit_files
 from gnnscale.lake.delta_log import check_readable, log_fault, logged_commits
-from gnnscale.lake.parquet_pages import CHECKED, check_rows, parquet_writer, reading
+from gnnscale.lake.parquet_pages import CHECKED, check_names, check_rows, reading, write_parts
 from gnnscale.lake.places import local_path, open_folder, open_place
 from gnnscale.schema import LakeError, mask_secrets, nearest
 
@@ -111,19 +111,62 @@ class Lake:
         opened = self.open(table, version)
         try:
             with reading(table):
-                files, wanted = opened.to_pyarrow_dataset(), list(columns) if columns is not None else None
-                rows = files.to_table(columns=wanted, fragment_scan_options=CHECKED)
+                files, names = opened.to_pyarrow_dataset(), list(columns) if columns is not None else None
+                rows = files.to_table(columns=names, fragment_scan_options=CHECKED)
                 check_rows(rows.num_rows, files.count_rows())
+                for file in files.get_fragments():
+                    check_names(file, files.schema.names)
                 return rows
         except DeltaError as error:
             raise LakeError(f"table '{table}' of lake {self.uri} can't be read: {log_fault(error)}") from None
+
+    def batches(
+        self,
+        table: str,
+        columns: Sequence[str],
+        wanted: ds.Expression | None = None,
+        version: int | None = None,
+        batch_rows: int = 1 << 17,
+    ) -> Iterator[pa.RecordBatch]:
+        """Rows that meet a condition, some at a time, without empty batches.
+
+        Whole files are left out by what the log says of them, and no row by the footer of a file, which has no
+        checksum.
+
+        Args:
+            table: its name.
+            columns: that are wanted, those of the condition among them.
+            wanted: condition; default: all rows.
+            version: of the table; default: the latest.
+            batch_rows: most rows of a batch.
+
+        Raises:
+            LakeError: as in :meth:`read`.
+        """
+        files = self.open(table, version).to_pyarrow_dataset()
+        for file in files.get_fragments(filter=wanted):
+            found = file.to_batches(
+                schema=files.schema,
+                columns=list(columns),
+                batch_size=batch_rows,
+                batch_readahead=1,
+                fragment_scan_options=CHECKED,
+            )
+            rows = 0
+            with reading(table, file.path.rpartition("/")[2]):
+                check_names(file, files.schema.names)
+                for batch in found:
+                    rows += batch.num_rows
+                    meets = batch if wanted is None else batch.filter(wanted)
+                    if meets.num_rows:
+                        yield meets
+                check_rows(rows, file.count_rows())
 
     def write(
         self,
         table: str,
         data: pa.Table | pa.RecordBatchReader,
         mode: Literal["overwrite", "append"] = "overwrite",
-        partition_by: Sequence[str] | None = None,
         metadata: dict[str, str] | None = None,
     ) -> int:
         """Commit rows in one transaction; readers see all of them or none.
@@ -134,18 +177,10 @@ class Lake:
         Returns:
             The version committed.
         """
-        if not self.is_writable_by_delta:
-            return self._write_one_file(table, data, mode, metadata or {})
-        write_deltalake(
-            self.table_uri(table),
-            data,
-            mode=mode,
-            schema_mode="overwrite" if mode == "overwrite" else None,
-            partition_by=list(partition_by) if partition_by else None,
-            storage_options=self.storage_options or None,
-            commit_properties=CommitProperties(custom_metadata=metadata or {}),
-        )
-        return self.version(table)
+        schema = pa.schema(Schema.from_arrow(data.schema).to_arrow())
+        filesystem, root = open_folder(self.table_uri(table), self.storage_options, make=True)
+        written = write_parts(filesystem, root, schema, data.to_batches() if isinstance(data, pa.Table) else data)
+        return commit_files(self.table_uri(table), schema, written, mode, self.storage_options, metadata)
 
     def vacuum(self, table: str, days: int) -> int:
         """Remove files that no version of the table has needed for some days: earlier versions can't be read then.
@@ -163,24 +198,6 @@ class Lake:
     def is_writable_by_delta(self) -> bool:
         """Whether delta-rs writes rows here itself: it takes paths for URIs, which have no room for some signs."""
         return not (self.local and re.search(r"[\[\]|^]", self.uri))
-
-    def _write_one_file(
-        self,
-        table: str,
-        data: pa.Table | pa.RecordBatchReader,
-        mode: Literal["overwrite", "append"],
-        metadata: dict[str, str],
-    ) -> int:
-        schema = pa.schema(Schema.from_arrow(data.schema).to_arrow())
-        folder, name = self.table_uri(table), f"part-{uuid.uuid4()}.parquet"
-        filesystem, root = open_folder(folder, {}, make=True)
-        rows = 0
-        with filesystem.open_output_stream(root + name) as sink, parquet_writer(sink, schema) as writer:
-            for batch in data.to_batches() if isinstance(data, pa.Table) else data:
-                writer.write_table(pa.Table.from_batches([batch]).cast(schema))
-                rows += batch.num_rows
-        written = WrittenFile(name, filesystem.get_file_info(root + name).size, rows)
-        return commit_files(folder, schema, [written], mode, {}, metadata)
 
     def read_record(self, name: str) -> dict[str, Any] | None:
         """The JSON record of that name, or None where it was never written.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ import pyarrow.dataset as ds
 import pyarrow.fs
 import pyarrow.parquet as pq
 
+from gnnscale.lake.delta_files import WrittenFile
 from gnnscale.schema import LakeError
 
 CHECKED: Final = ds.ParquetFragmentScanOptions(pre_buffer=True, page_checksum_verification=True)
@@ -21,8 +23,14 @@ CHECKED: Final = ds.ParquetFragmentScanOptions(pre_buffer=True, page_checksum_ve
 _COLORS: Final = re.compile(r"\x1b\[[0-9;]*m")
 """Of errors that are meant for a terminal."""
 
-_OF_A_FILE: Final = (None, errno.ENOENT, errno.EIO)
-"""Numbers of errors that tell of the file that is read, and not of memory or of a disk that is written to."""
+_OF_THE_MACHINE: Final = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EINTR)
+"""Numbers of errors that tell of memory, or of a disk that is written to, and not of the file that is read."""
+
+ROW_GROUP: Final = 1 << 17
+"""Rows that :func:`write_parts` puts together for a row group, which has twice as many at most."""
+
+_FILE_BYTES: Final = 1 << 29
+"""Size beyond which :func:`write_parts` begins another file."""
 
 
 @contextmanager
@@ -39,13 +47,15 @@ def reading(table: str, file: str = "") -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        if isinstance(error, pa.ArrowMemoryError | MemoryError) or getattr(error, "errno", None) not in _OF_A_FILE:
+        number = getattr(error, "errno", None)
+        if isinstance(error, pa.ArrowMemoryError | MemoryError) or number in _OF_THE_MACHINE:
             raise
         said = _COLORS.sub("", str(error)).partition("\n")[0][:300] or type(error).__name__
-        which = f"file {file}" if file else "a file"
+        which = f"{f'file {file}' if file else 'a file'} of table '{table}' can't be read"
+        if number not in (None, errno.ENOENT, errno.EIO):
+            raise LakeError(f"{which}: {said}") from None
         raise LakeError(
-            f"{which} of table '{table}' can't be read, or is damaged: {said}; put it back, or run the stage that "
-            "writes the table again with --force"
+            f"{which}, or is damaged: {said}; put it back, or run the stage that writes the table again with --force"
         ) from None
 
 
@@ -103,6 +113,25 @@ def parquet_batches(
         check_rows(rows, file.metadata.num_rows)
 
 
+def read_groups(
+    file: pq.ParquetFile, columns: Sequence[str] | None = None, groups: Sequence[int] | None = None
+) -> pa.Table:
+    """Rows of some row groups of a file that :func:`open_parquet` has opened, on the caller's thread.
+
+    Args:
+        file: that is open.
+        columns: that are wanted; default: all.
+        groups: their numbers; default: all.
+
+    Raises:
+        pyarrow.ArrowInvalid: rows are missing; within :func:`open_parquet` that is a LakeError.
+    """
+    chosen = list(range(file.num_row_groups) if groups is None else groups)
+    rows = file.read_row_groups(chosen, None if columns is None else list(columns), use_threads=False)
+    check_rows(rows.num_rows, sum(file.metadata.row_group(number).num_rows for number in chosen))
+    return rows
+
+
 def check_rows(rows: int, known: int) -> None:
     """Whether as many rows were read as a footer tells of: a page of a kind that is not known is passed over.
 
@@ -111,6 +140,17 @@ def check_rows(rows: int, known: int) -> None:
     """
     if rows != known:
         raise pa.ArrowInvalid(f"{rows:,} of its {known:,} rows were found")
+
+
+def check_names(file: ds.ParquetFileFragment, known: Sequence[str]) -> None:
+    """Whether a file of a table has columns that the table has not, which would be read as though they were missing.
+
+    Raises:
+        pyarrow.ArrowInvalid: it has.
+    """
+    strange = [name for name in file.physical_schema.names if name not in known]
+    if strange:
+        raise pa.ArrowInvalid(f"it has a column {strange[0]!r}, which the table has not")
 
 
 def parquet_writer(sink: Any, schema: pa.Schema, **options: Any) -> pq.ParquetWriter:
@@ -122,6 +162,49 @@ def parquet_writer(sink: Any, schema: pa.Schema, **options: Any) -> pq.ParquetWr
         options: as :class:`pyarrow.parquet.ParquetWriter` takes them.
     """
     return pq.ParquetWriter(sink, schema, write_page_checksum=True, **options)
+
+
+def write_parts(
+    filesystem: pyarrow.fs.FileSystem, root: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+) -> list[WrittenFile]:
+    """Write rows as files of a table that are not in its log yet; memory is that of a row group.
+
+    Args:
+        filesystem: that has the table.
+        root: what goes before a file's name.
+        schema: of the files, to which rows are cast.
+        batches: the rows.
+
+    Returns:
+        The files, none where there are no rows.
+    """
+    written: list[WrittenFile] = []
+    groups = _row_groups(batches)
+    group = next(groups, None)
+    while group is not None:
+        name, rows = f"part-{len(written):05d}-{uuid.uuid4()}.parquet", 0
+        with filesystem.open_output_stream(root + name) as sink, parquet_writer(sink, schema) as writer:
+            while group is not None and sink.tell() < _FILE_BYTES:
+                writer.write_table(group.cast(schema), 2 * ROW_GROUP)
+                rows += group.num_rows
+                group = next(groups, None)
+        written.append(WrittenFile(name, filesystem.get_file_info(root + name).size, rows))
+    return written
+
+
+def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Batches put together until they are as many rows as a row group has."""
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        if batch.num_rows:
+            held.append(batch)
+            rows += batch.num_rows
+        if rows >= ROW_GROUP:
+            yield pa.Table.from_batches(held)
+            held, rows = [], 0
+    if held:
+        yield pa.Table.from_batches(held)
 
 
 def write_parquet(rows: pa.Table, sink: Any, **options: Any) -> None:

@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 
 from gnnscale.arrays import key_text
 from gnnscale.inference import TIMESTAMP
-from gnnscale.lake import CHECKED, Lake, open_parquet, table_files
+from gnnscale.lake import Lake, open_parquet, table_files
 from gnnscale.publish.payloads import vector_payloads
 from gnnscale.schema import DataError
 
@@ -26,14 +26,6 @@ BESIDE: Final = frozenset({"entity", "anchor_time", "rank", "frame"})
 
 ORDERED: Final = frozenset({"rank", "frame"})
 
-READ: Final[dict[str, Any]] = {
-    "batch_size": BATCH,
-    "batch_readahead": 1,
-    "fragment_readahead": 1,
-    "fragment_scan_options": CHECKED,
-}
-"""How a table is scanned: little is read ahead."""
-
 
 def column_type(lake: Lake, table: str, column: str) -> pa.DataType:
     """Type of a column of a table, as its rows are read."""
@@ -42,15 +34,14 @@ def column_type(lake: Lake, table: str, column: str) -> pa.DataType:
 
 def last_anchor(lake: Lake, table: str, version: int) -> int:
     """The latest anchor of ``embeddings_<table>``, epoch seconds."""
-    rows = lake.open(table, version).to_pyarrow_dataset().scanner(columns=["anchor_time"], batch_size=1 << 20)
-    times = [pc.max(batch["anchor_time"]) for batch in rows.to_batches() if batch.num_rows]
+    times = [pc.max(batch["anchor_time"]) for batch in lake.batches(table, ["anchor_time"], version=version)]
     return max((int(time.as_py().timestamp()) for time in times), default=0)
 
 
 def count_channels(lake: Lake, table: str, version: int) -> int:
     """Length of the vectors of a table; 0 where it has no rows."""
-    rows = lake.open(table, version).to_pyarrow_dataset().head(1, columns=["vector"])
-    return len(rows["vector"][0]) if rows.num_rows else 0
+    first = next(lake.batches(table, ["vector"], version=version, batch_rows=1), None)
+    return 0 if first is None else len(first["vector"][0])
 
 
 def embedding_rows(lake: Lake, table: str, version: int, keys: pa.Array, anchor: int) -> Iterator[tuple[str, bytes]]:
@@ -64,7 +55,8 @@ def embedding_rows(lake: Lake, table: str, version: int, keys: pa.Array, anchor:
         anchor: epoch seconds.
     """
     texts, time = key_text(keys), pa.scalar(datetime.fromtimestamp(anchor, UTC), TIMESTAMP)
-    for batch in _batches(lake, table, version, ["node_id", "vector"], ds.field("anchor_time") == time):
+    columns = ["node_id", "vector", "anchor_time"]
+    for batch in lake.batches(table, columns, ds.field("anchor_time") == time, version, BATCH):
         found = texts.take(batch["node_id"]).to_pylist()
         yield from zip(found, vector_payloads(_matrix(batch["vector"]), [anchor] * len(found)), strict=True)
 
@@ -79,15 +71,14 @@ def refreshed_rows(lake: Lake, table: str, version: int, after: int) -> Iterator
         after: number of a run; rows of later ones are given.
     """
     columns = ["entity", "anchor_time", "vector"]
-    for batch in _batches(lake, table, version, columns, ds.field("run") > after):
+    for batch in lake.batches(table, [*columns, "run"], ds.field("run") > after, version, BATCH):
         found = key_text(batch["entity"]).to_pylist()
         yield from zip(found, vector_payloads(_matrix(batch["vector"]), _anchors(batch)), strict=True)
 
 
 def has_pairs(lake: Lake, table: str, version: int) -> bool:
     """Whether any entity has scored targets in ``pairs_<query>`` or ``refreshed_<query>``: of towers, none has."""
-    rows = lake.open(table, version).to_pyarrow_dataset()
-    found = rows.to_batches(columns=["targets"], **READ)
+    found = lake.batches(table, ["targets"], version=version, batch_rows=BATCH)
     return any(len(batch["targets"].flatten()) > 0 for batch in found)
 
 
@@ -109,7 +100,7 @@ def pair_rows(
     texts, time = key_text(entities), pa.scalar(datetime.fromtimestamp(anchor, UTC), TIMESTAMP)
     tokens = _tokens(pa.chunked_array([targets]))
     columns = ["entity", "targets", "scores"]
-    for batch in _batches(lake, table, version, columns, ds.field("anchor_time") == time):
+    for batch in lake.batches(table, [*columns, "anchor_time"], ds.field("anchor_time") == time, version, BATCH):
         yield from _pairs(texts.take(batch["entity"]).to_pylist(), batch, tokens, [anchor] * batch.num_rows)
 
 
@@ -117,7 +108,7 @@ def refreshed_pairs(lake: Lake, table: str, version: int, targets: pa.Array, aft
     """The same of ``refreshed_<query>``, of runs after one; see :func:`refreshed_rows`."""
     tokens = _tokens(pa.chunked_array([targets]))
     columns = ["entity", "anchor_time", "targets", "scores"]
-    for batch in _batches(lake, table, version, columns, ds.field("run") > after):
+    for batch in lake.batches(table, [*columns, "run"], ds.field("run") > after, version, BATCH):
         yield from _pairs(key_text(batch["entity"]).to_pylist(), batch, tokens, _anchors(batch))
 
 
@@ -215,15 +206,6 @@ def _matrix(vectors: pa.Array) -> np.ndarray[Any, np.dtype[np.float32]]:
 def _anchors(batch: pa.RecordBatch) -> list[int]:
     found: list[int] = pc.divide(batch["anchor_time"].cast(pa.int64()), 1_000_000).to_pylist()
     return found
-
-
-def _batches(
-    lake: Lake, table: str, version: int, columns: list[str], wanted: ds.Expression
-) -> Iterator[pa.RecordBatch]:
-    """Rows that meet a condition, without empty batches; little is read ahead."""
-    rows = lake.open(table, version).to_pyarrow_dataset()
-    found = rows.to_batches(columns=columns, filter=wanted, **READ)
-    return (batch for batch in found if batch.num_rows)
 
 
 def _file_batches(lake: Lake, table: str, version: int) -> Iterator[pa.Table]:

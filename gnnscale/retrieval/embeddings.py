@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gnnscale.arrays import create_array
-from gnnscale.lake import CHECKED, Lake
+from gnnscale.lake import Lake
 from gnnscale.retrieval.index.metric import Metric
 from gnnscale.schema import ConfigError, DataError, LakeError
 
@@ -53,10 +53,14 @@ def count_vectors(lake: Lake, table: str, anchor: int) -> int:
     Raises:
         LakeError: the table has no row of that anchor.
     """
-    rows = lake.open(f"embeddings_{table}").to_pyarrow_dataset().count_rows(filter=_of(anchor, None))
+    rows = _count(lake, f"embeddings_{table}", _of(anchor, None), None)
     if not rows:
         raise _missing(table, anchor)
-    return int(rows)
+    return rows
+
+
+def _count(lake: Lake, name: str, wanted: pc.Expression, version: int | None) -> int:
+    return sum(batch.num_rows for batch in lake.batches(name, ["node_id", "anchor_time"], wanted, version))
 
 
 def read_vectors(
@@ -84,8 +88,8 @@ def read_vectors(
         DataError: node ids are not 0 to n - 1, or those of ``nodes``, or a vector holds NaN or differs in length.
     """
     name = f"embeddings_{table}"
-    source, wanted = lake.open(name, version).to_pyarrow_dataset(), _of(anchor, nodes)
-    rows = source.count_rows(filter=wanted)
+    wanted = _of(anchor, nodes)
+    rows = _count(lake, name, wanted, version)
     if not rows:
         raise _missing(table, anchor)
     first, last = nodes or (0, rows)
@@ -93,10 +97,7 @@ def read_vectors(
         raise DataError(f"{name} lacks node ids or has some twice")
     vectors: NDArray[np.float32] | None = None
     seen = np.zeros(rows, bool)
-    columns = ["node_id", "vector"]
-    for batch in source.to_batches(columns=columns, filter=wanted, batch_readahead=2, fragment_scan_options=CHECKED):
-        if not batch.num_rows:
-            continue
+    for batch in lake.batches(name, ["node_id", "vector", "anchor_time"], wanted, version):
         ids, lists = batch["node_id"].to_numpy(), batch["vector"]
         lengths = pc.list_value_length(lists).to_numpy(zero_copy_only=False)
         if vectors is None:
@@ -135,8 +136,10 @@ def read_some_vectors(lake: Lake, table: str, anchor: int, nodes: NDArray[np.int
         LakeError: the table has no row of one of them at that anchor.
     """
     wanted = (pc.field("anchor_time") == _time(anchor)) & pc.field("node_id").isin(pa.array(nodes))
-    rows = lake.open(f"embeddings_{table}").to_pyarrow_table(columns=["node_id", "vector"], filters=wanted)
-    rows = rows.sort_by("node_id").combine_chunks()
+    found = list(lake.batches(f"embeddings_{table}", ["node_id", "vector", "anchor_time"], wanted))
+    if not found:
+        raise _missing(table, anchor)
+    rows = pa.Table.from_batches(found).sort_by("node_id").combine_chunks()
     if rows["node_id"].to_pylist() != nodes.tolist():
         time = _time(anchor).as_py()
         raise LakeError(f"embeddings_{table} lacks nodes at anchor {time:%Y-%m-%d %H:%M:%S}; run the embed stage again")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.fs
 import pyarrow.parquet as pq
 import pytest
 
-from gnnscale.lake import Lake, PartFiles, open_parquet, parquet_batches, parquet_writer, write_parquet
+from gnnscale.lake import Lake, PartFiles, open_parquet, parquet_batches, parquet_writer, reading, write_parquet
 from gnnscale.schema import LakeError
 
 LOCAL = pyarrow.fs.LocalFileSystem()
@@ -62,3 +64,63 @@ def test_a_column_that_a_file_lacks_and_a_file_that_is_gone_are_told(tmp_path: P
         list(parquet_batches(LOCAL, str(tmp_path / "a.parquet"), ["node_id", "time"]))
     with pytest.raises(LakeError, match=r"file b\.parquet of table 'edges'"), open_parquet(LOCAL, "b.parquet", "edges"):
         pass
+
+
+def anchored(lake: Lake) -> pa.Table:
+    """A table of embeddings as ``Lake.write`` writes it, some rows of each of three anchors."""
+    times = pa.array([0, 1_000_000, 2_000_000], pa.timestamp("us", "UTC")).take(pa.array([0, 1, 2] * 20))
+    rows = pa.table({"node_id": ROWS["node_id"], "anchor_time": times, "city": ROWS["city"]})
+    lake.write("embeddings_users", rows)
+    return rows
+
+
+def test_no_turned_bit_makes_other_rows_of_a_table_that_is_read_whole_or_in_part(tmp_path: Path) -> None:
+    """The bounds in a footer, which has no checksum, leave no row out."""
+    lake = Lake(tmp_path / "lake")
+    rows = anchored(lake)
+    wanted = ds.field("anchor_time") == pa.scalar(1_000_000, pa.timestamp("us", "UTC"))
+    kept = rows.filter(wanted).to_pydict()
+    (path,) = Path(lake.table_uri("embeddings_users")).glob("*.parquet")
+    content, bits = path.read_bytes(), np.random.default_rng(0).integers(0, 8, path.stat().st_size)
+    told = dict.fromkeys(("whole", "part"), 0)
+    # Every fourth octet, for time's sake.
+    for place, bit in list(enumerate(bits))[::4]:
+        turned = bytearray(content)
+        turned[place] ^= 1 << int(bit)
+        path.write_bytes(turned)
+        for how in told:
+            try:
+                if how == "whole":
+                    assert lake.read("embeddings_users").to_pydict() == rows.to_pydict(), place
+                else:
+                    found = list(lake.batches("embeddings_users", rows.column_names, wanted))
+                    assert pa.Table.from_batches(found, rows.schema).to_pydict() == kept, place
+            except LakeError:
+                told[how] += 1
+    assert min(told.values()) > len(content) // 16
+
+
+def test_errors_of_the_machine_are_none_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left"), reading("t", "a.parquet"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with (
+        pytest.raises(LakeError, match=r"file a\.parquet of table 't' can't be read: .*denied$"),
+        reading("t", "a.parquet"),
+    ):
+        raise PermissionError(errno.EACCES, "permission denied")
+    with pytest.raises(LakeError, match=r"a file of table 't' can't be read, or is damaged: .*--force"), reading("t"):
+        raise OSError("could not verify page integrity")
+
+
+def test_rows_are_written_in_groups_and_read_again(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    schema = pa.schema({"a": pa.int64()})
+    parts = [pa.record_batch([pa.array(range(start, start + 50_000))], schema) for start in range(0, 400_000, 50_000)]
+    lake.write("t", pa.RecordBatchReader.from_batches(schema, parts))
+    (path,) = Path(lake.table_uri("t")).glob("*.parquet")
+    footer = pq.read_metadata(path)
+    assert footer.num_row_groups == 3 and footer.num_rows == 400_000
+    assert lake.read("t")["a"].to_pylist() == list(range(400_000))
+    assert sum(batch.num_rows for batch in lake.batches("t", ["a"], ds.field("a") < 7)) == 7
+    lake.write("t", pa.table({"a": pa.array([], pa.int64())}))
+    assert lake.read("t").num_rows == 0 and lake.version("t") == 1

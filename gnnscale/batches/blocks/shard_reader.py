@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gnnscale.lake import Lake, open_parquet, table_files
+from gnnscale.lake import Lake, open_parquet, read_groups, table_files
 from gnnscale.sampling import Block, Hop, Path
 from gnnscale.schema import MANIFEST_NAME, EdgeType, GraphManifest, LakeError
 
@@ -127,13 +127,13 @@ class ShardReader:
         for file in self.files:
             with open_parquet(self._filesystem, file, self._table) as opened:
                 names = [name for name in opened.schema_arrow.names if "__" not in name]
-                tables.append(opened.read(columns=names, use_threads=False))
+                tables.append(read_groups(opened, names))
         return pa.concat_tables(tables)
 
     def read_group(self, group: RowGroup) -> Shard:
         """The examples of one row group."""
         with open_parquet(self._filesystem, group.file, self._table) as opened:
-            return self._shard(opened.read_row_group(group.number, use_threads=False))
+            return self._shard(read_groups(opened, groups=[group.number]))
 
     def read(self, file: str) -> Iterator[Shard]:
         """The examples of one file, a row group at a time.
@@ -145,7 +145,7 @@ class ShardReader:
             raise LakeError(f"{PurePosixPath(file).name} is no file of {self._table}")
         with open_parquet(self._filesystem, file, self._table) as opened:
             for group in range(opened.num_row_groups):
-                yield self._shard(opened.read_row_group(group, use_threads=False))
+                yield self._shard(read_groups(opened, groups=[group]))
 
     def _shard(self, table: pa.Table) -> Shard:
         hops = {}

@@ -118,5 +118,6 @@ class ParquetScan:
         for batch in parts:
             for index in batch.column("part").to_pylist():
                 part = self.parts[index]
-                with pq.ParquetFile(filesystem.open_input_file(prefix + part.path), pre_buffer=False) as file:
+                source = filesystem.open_input_file(prefix + part.path)
+                with pq.ParquetFile(source, pre_buffer=False, page_checksum_verification=True) as file:
                     yield part, file

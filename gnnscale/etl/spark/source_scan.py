@@ -68,6 +68,8 @@ def read_files(session: SparkSession, uri: str, paths: Sequence[str], schema: St
         schema: of the rows; default: that of the files.
     """
     reader = session.read if schema is None else session.read.schema(schema)
+    # What our files and Spark's have a checksum of, and Spark does not look at by itself.
+    reader = reader.option("parquet.page.verify-checksum.enabled", "true")
     return reader.option("basePath", uri).parquet(*(_no_pattern(path) for path in paths))
 
 

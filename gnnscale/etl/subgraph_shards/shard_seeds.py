@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gnnscale.lake import Lake, open_folder, open_parquet, table_files
+from gnnscale.lake import Lake, open_folder, open_parquet, read_groups, table_files
 from gnnscale.sampling import default_examples
 from gnnscale.schema import DataError
 
@@ -78,7 +78,7 @@ class Examples:
             low, high = max(start, first), min(stop, first + rows)
             if low < high:
                 with open_parquet(filesystem, prefix + path) as file:
-                    part = file.read_row_group(group, list(columns) if columns else None, use_threads=False)
+                    part = read_groups(file, columns or None, [group])
                 parts.append(part.slice(low - first, high - low))
             first += rows
         return pa.concat_tables(parts)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gnnscale.etl.edges.edge_blocks import EdgeColumns, merge
 from gnnscale.etl.edges.edge_readers import epoch_seconds
-from gnnscale.lake import Lake, open_folder, open_parquet, table_files
+from gnnscale.lake import Lake, open_folder, open_parquet, read_groups, table_files
 from gnnscale.schema import DataError, EdgeType, GraphManifest
 from gnnscale.store import ALWAYS, Adjacency, quantise
 
@@ -78,15 +78,16 @@ class Tiles:
         low = int(self.bounds[tile])
         high = int(self.bounds[tile + 1]) if tile + 1 < len(self.bounds) else self.nodes
         filesystem, prefix = open_folder(self.root, self.storage_options)
-        wanted: dict[str, list[int]] = {}
+        wanted: dict[str, list[Group]] = {}
         for group in self.groups:
             if group.last >= low and group.first < high:
-                wanted.setdefault(group.path, []).append(group.group)
+                wanted.setdefault(group.path, []).append(group)
         columns = ["source", "target", "time", *(["weight"] if self.max_weight is not None else [])]
         parts = []
-        for path, numbers in wanted.items():
+        for path, groups in wanted.items():
             with open_parquet(filesystem, prefix + path) as file:
-                table = file.read_row_groups(numbers, columns, use_threads=False)
+                table = read_groups(file, columns, [group.group for group in groups])
+                _check_bounds(table["source"], groups)
             parts += [self._edges(batch, low, high) for batch in table.to_batches()]
         runs = {path.rpartition("part-")[0] for path in wanted}
         edges = merge(parts) if len(runs) > 1 else _joined(parts)
@@ -135,6 +136,15 @@ def _joined(parts: Sequence[EdgeColumns]) -> EdgeColumns:
         np.concatenate([part.payload for part in parts]),
         np.concatenate(weights) if weights else None,
     )
+
+
+def _check_bounds(sources: pa.ChunkedArray, groups: Sequence[Group]) -> None:
+    """Whether groups that tiles were cut by hold the sources that their footer, which has no checksum, tells of."""
+    start = 0
+    for group in groups:
+        if (sources[start].as_py(), sources[start + group.edges - 1].as_py()) != (group.first, group.last):
+            raise pa.ArrowInvalid(f"row group {group.group} has other sources than its footer says")
+        start += group.edges
 
 
 def _read_groups(root: str, paths: Sequence[str], storage_options: Mapping[str, str]) -> tuple[Group, ...]:

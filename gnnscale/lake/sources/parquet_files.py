@@ -54,7 +54,7 @@ def read_footers(files: Sequence[DataFile], options: dict[str, str]) -> list[Foo
     def footer(data: DataFile) -> Footer:
         filesystem, path = open_place(data.path, options)
         try:
-            with open_parquet(filesystem, path) as file:
+            with open_source_file(filesystem, path) as file:
                 groups = tuple(file.metadata.row_group(i).num_rows for i in range(file.num_row_groups))
                 return Footer(_columns(file), groups)
         except (OSError, pa.ArrowException) as error:
@@ -64,10 +64,15 @@ def read_footers(files: Sequence[DataFile], options: dict[str, str]) -> list[Foo
         return list(threads.map(footer, files))
 
 
-def open_parquet(filesystem: pyarrow.fs.FileSystem, path: str) -> pq.ParquetFile:
-    """A Parquet file to read row groups of."""
+def open_source_file(filesystem: pyarrow.fs.FileSystem, path: str) -> pq.ParquetFile:
+    """A Parquet file to read row groups of, whose pages are held against their checksums where it has any."""
     # The times of old writers, of 96 bits, reach further than 64 bits of nanoseconds.
-    return pq.ParquetFile(filesystem.open_input_file(path), coerce_int96_timestamp_unit="us", pre_buffer=False)
+    return pq.ParquetFile(
+        filesystem.open_input_file(path),
+        coerce_int96_timestamp_unit="us",
+        pre_buffer=False,
+        page_checksum_verification=True,
+    )
 
 
 def _columns(file: pq.ParquetFile) -> pa.Schema:

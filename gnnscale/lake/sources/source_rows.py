@@ -18,7 +18,7 @@ from gnnscale.lake.sources.parquet_files import (
     Footer,
     is_plain,
     merge_columns,
-    open_parquet,
+    open_source_file,
     read_footers,
     unreadable,
 )
@@ -109,7 +109,7 @@ class SourceRows:
         return read_text(filesystem, _text_file(path, self.source.format), self.text)
 
     def _parquet_tables(self, filesystem: pyarrow.fs.FileSystem, path: str, part: RowPart) -> Iterator[pa.Table]:
-        with open_parquet(filesystem, path) as file:
+        with open_source_file(filesystem, path) as file:
             wanted = [name for name in file.schema_arrow.names if name in set(self.schema.names)]
             groups = range(part.first, part.last or file.num_row_groups)
             for batch in file.iter_batches(1 << 17, list(groups), wanted, use_threads=False):
