@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
@@ -13,6 +14,7 @@ from gnnscale.etl.spark.session import open_session
 from gnnscale.etl.spark.source_scan import reaches
 from gnnscale.etl.spark.write_tables import read_table, write_table
 from gnnscale.lake import Lake
+from gnnscale.pipeline.failures import explain_failure
 from gnnscale.schema import LakeError
 from tests.conftest import SPARK
 from tests.etl.frames import frame_of
@@ -163,6 +165,27 @@ def test_a_lake_table_goes_through_spark_and_back(spark, tmp_path):
     assert [row["id"] for row in read_table(spark, lake, "t").collect()] == [5]
     with pytest.raises(LakeError, match="no table 'other'"):
         read_table(spark, lake, "other")
+
+
+def test_a_turned_bit_is_found_by_spark_and_by_our_reader(spark, tmp_path):
+    lake = Lake(tmp_path)
+    write_table(lake, "nodes_x", spark.range(3000).selectExpr("id AS node_id", "id * 7 AS amount").coalesce(1))
+    (file,) = (tmp_path / "nodes_x").glob("*.parquet")
+    column = pa.parquet.read_metadata(file).row_group(0).column(1)
+    content = bytearray(file.read_bytes())
+    # In the plain values of a column's page: no codec and no encoding notices.
+    content[(column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 5] ^= 16
+    file.write_bytes(content)
+    # Java's own checksums of files, which lie beside them where Java wrote them, are not what finds it.
+    assert not list((tmp_path / "nodes_x").glob(".*.crc"))
+    frames = read_table(spark, lake, "nodes_x"), spark.read.format("delta").load(lake.table_uri("nodes_x"))
+    for frame in frames:
+        with pytest.raises((PySparkException, Py4JJavaError)) as caught:
+            frame.agg({"amount": "sum"}).collect()
+        told = explain_failure(caught.value, lake)
+        assert isinstance(told, LakeError) and file.name in str(told) and "\n" not in str(told)
+    with pytest.raises(LakeError, match="CRC"):
+        lake.read("nodes_x")
 
 
 @pytest.mark.parametrize("folder", ["plain", "with space", "läke", "a[1]", "a{b}", "a?b", "a#b"])

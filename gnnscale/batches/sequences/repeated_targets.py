@@ -49,6 +49,10 @@ class RepeatedFigures:
     had: NDArray[np.bool_]
     figures: NDArray[np.float32]
 
+    def among(self, there: NDArray[np.bool_]) -> RepeatedFigures:
+        """The same without targets that are not there, bool as ``had``."""
+        return RepeatedFigures(self.targets, self.had & there, self.figures * there[..., None])
+
     def on(self, distinct: NDArray[np.int64]) -> RepeatedTargets:
         """As tensors, with rows among distinct ascending targets that hold all of these."""
         rows = np.where(self.targets < 0, len(distinct), np.searchsorted(distinct, self.targets))
@@ -69,9 +73,11 @@ def repeated_targets(
         entities: of the sequences, int64 ``[batch]``.
         ends: where each ends.
         asked: sequence of each position, ascending, and the place of its action.
-        most: actions before the end of a sequence that are read.
+        most: actions before the end of a sequence that are read, and all from the first that is asked about.
     """
     starts = np.maximum(log.indptr[entities], ends - most)
+    # Nobody is asked about an action that is not read.
+    np.minimum.at(starts, asked[0], asked[1])
     first = np.concatenate([[0], np.cumsum(ends - starts)])
     row, places = stretches(starts, ends)
     named = log.targets_at(places)
@@ -149,14 +155,24 @@ def _kept(past):  # type: ignore[no-untyped-def]
 
 
 def share_of_repeated(known: KnownActions) -> float:
-    """The share of the known actions whose entity had its target before, by entities that are spread evenly."""
+    """The share of the known actions whose entity had their target at an earlier time.
+
+    By entities that are spread evenly; several rows of one time that name one target are one action, as they are where
+    answers are blended. Only actions that are something to predict count.
+    """
     log = known.log
     everyone = (
         np.unique(np.linspace(0, log.entities - 1, SAMPLE).astype(np.int64)) if log.entities else np.zeros(0, int)
     )
     first, ends = log.indptr[everyone], np.maximum(log.indptr[everyone], known.limits[everyone])
     row, places = stretches(np.maximum(first, ends - SAMPLE), ends)
+    kept = known.may_be_positive(places)
+    row, places = row[kept], places[kept]
     named = log.targets_at(places)
-    kept = named >= 0
-    pairs = np.unique(row[kept] * (int(named.max(initial=0)) + 1) + named[kept])
-    return 1.0 - len(pairs) / max(1, int(kept.sum())) if kept.any() else 0.0
+    stamps = places if log.times is None else np.asarray(log.times[places]).astype(np.int64)
+    order = np.lexsort((stamps, named, row))
+    pair = np.ones(len(order), np.bool_)
+    pair[1:] = (np.diff(row[order]) != 0) | (np.diff(named[order]) != 0)
+    event = pair.copy()
+    event[1:] |= np.diff(stamps[order]) != 0
+    return 1.0 - int(pair.sum()) / max(1, int(event.sum())) if len(order) else 0.0

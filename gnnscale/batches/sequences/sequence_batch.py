@@ -91,6 +91,7 @@ class SequenceBuilder:
         seen: NDArray[np.int64] | None = None,
         step: int = 0,
         repeated: bool = True,
+        anchors: NDArray[np.int32] | None = None,
     ) -> SequenceBatch:
         """Some sequences.
 
@@ -104,6 +105,7 @@ class SequenceBuilder:
             seen: targets of the global batch.
             step: its number.
             repeated: whether to tell what entities have had, if the builder does.
+            anchors: of the sequences, int32 ``[batch]``: of what entities have had, only what is there then is told.
         """
         starts = np.maximum(self.log.indptr[entities], ends - self.length)
         lengths = ends - starts
@@ -116,6 +118,9 @@ class SequenceBuilder:
             asked = np.arange(len(ends)), np.maximum(ends - 1, starts)
         flat = asked[0] * width + (asked[1] - starts[asked[0]])
         had = repeated_targets(self.log, entities, ends, asked, self.repeated) if repeated and self.repeated else None
+        if had is not None and anchors is not None:
+            there = self.features.is_valid_at(np.maximum(had.targets, 0), anchors[:, None])
+            had = had.among(there[asked[0]])
         scored = np.zeros(0, np.int64) if targets is None else targets
         if everything:
             distinct = np.arange(self.catalogue)

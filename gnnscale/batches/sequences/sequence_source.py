@@ -95,10 +95,12 @@ class SequenceSource:
 
     def build(self, rows: NDArray[np.int64], epoch: int = 0, targets: NDArray[np.int64] | None = None) -> SequenceBatch:
         """Sequences of some examples, up to their anchors."""
-        return self.builder.build(self.examples.entities[rows], self.ends[rows], targets=targets)
+        anchors = self.examples.anchors[rows]
+        return self.builder.build(self.examples.entities[rows], self.ends[rows], targets=targets, anchors=anchors)
 
     def around(
         self, entities: NDArray[np.int64], anchors: NDArray[np.int32], epoch: int = 0, repeated: bool = True
     ) -> SequenceBatch:
         """Sequences of any entities up to their anchors; without what they have had, where it is not wanted."""
-        return self.builder.build(entities, self.builder.log.end_at(entities, anchors), repeated=repeated)
+        ends = self.builder.log.end_at(entities, anchors)
+        return self.builder.build(entities, ends, repeated=repeated, anchors=anchors)

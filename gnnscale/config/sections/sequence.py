@@ -36,7 +36,8 @@ class SequenceSettings(Section):
         repeats: whether targets that an entity has had have scores of their own, by how often and when it had them;
             ``auto`` where a twentieth of the known actions repeat an earlier one, and ``training.loss`` is
             ``sampled_softmax``.
-        repeated_actions: the latest actions whose targets have such scores.
+        repeated_actions: the latest actions whose targets have such scores, ``length`` at least. A batch has 28 octets
+            for each position that is asked about and each target that the entity with the most of them has had.
     """
 
     length: Positive = 256

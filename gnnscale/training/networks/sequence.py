@@ -76,7 +76,14 @@ def repeated_actions(settings: Settings, known: KnownActions) -> int:
         return 0
     if sequence.repeats == "auto" and share_of_repeated(known) < FEW_REPEATS:
         return 0
-    return sequence.repeated_actions
+    return most_repeated(settings)
+
+
+def most_repeated(settings: Settings) -> int:
+    """Latest actions whose targets may have scores of their own: those of a sequence at least, all of which are asked
+    about."""
+    sequence = settings.model.sequence
+    return max(sequence.repeated_actions, sequence.length)
 
 
 def check_repeats(settings: Settings) -> None:
@@ -253,7 +260,7 @@ class SequenceNetwork(LinkNetwork):
         """Of a target no more than its row, and of an entity its latest actions and what they name."""
         path = action_path(self.query)
         sequence = self.settings.model.sequence
-        most = max(sequence.length, sequence.repeated_actions if sequence.repeats else 0)
+        most = most_repeated(self.settings) if sequence.repeats else sequence.length
         paths = {path[:1]: most, path: 1}
         return ReceptiveField(self.query.target.name), read_around(self.query.entity.name, paths, True, None)
 
@@ -269,7 +276,7 @@ class SequenceNetwork(LinkNetwork):
         objective = build_sequence_objective(settings)
         # Whoever only predicts is told by the network whether it counts.
         told = until is None and sequence.repeats is not False
-        repeated = sequence.repeated_actions if told else repeated_actions(settings, known)
+        repeated = most_repeated(settings) if told else repeated_actions(settings, known)
         return SequenceSource(
             self.builder(repeated), known, objective, examples, ends, settings.training.batch_size, settings.seed
         )

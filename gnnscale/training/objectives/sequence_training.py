@@ -48,7 +48,8 @@ class SequenceTraining:
     """Predict later actions; see :class:`gnnscale.training.objectives.objective.Objective`.
 
     Rows are of training sequences, see :class:`gnnscale.batches.SequenceSource`. The loss is the mean over all asked
-    positions of the global batch. No negative is a positive of the same sequence in the batch.
+    positions of the global batch. No sampled negative is a positive of the same sequence in the batch; what an
+    entity has had, where that has scores of its own, stands against every positive but itself.
 
     Args:
         negatives: that a positive is compared with.

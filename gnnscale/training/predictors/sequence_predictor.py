@@ -24,6 +24,8 @@ class SequencePredictor(LinkPredictor):
     def __init__(self, model: SequenceTowers, source: SequenceSource, device: torch.device) -> None:
         super().__init__(device)
         self.model, self.source = model, source
+        # Asked once: batches are made by other threads, and the network may be on a device.
+        self.repeats = bool(model.repeats)
 
     def target_batch(self, nodes: NDArray[np.int64], anchor: int) -> TargetsThere:
         """Some targets with their columns."""
@@ -31,7 +33,7 @@ class SequencePredictor(LinkPredictor):
 
     def entity_batch(self, nodes: NDArray[np.int64], anchor: int) -> SequenceBatch:
         """Sequences of some entities."""
-        return self.source.around(nodes, np.full(len(nodes), anchor, np.int32), repeated=bool(self.model.repeats))
+        return self.source.around(nodes, np.full(len(nodes), anchor, np.int32), repeated=self.repeats)
 
     def target_vectors(self, batch: TargetsThere) -> Tensor:
         """Tower vectors; the bias is 0, and low enough to come last for what is not there or not to be ranked."""
@@ -40,7 +42,7 @@ class SequencePredictor(LinkPredictor):
         return torch.cat([self.model.encode_targets(batch.rows).float(), bias], dim=1)
 
     def entity_scores(self, batch: SequenceBatch) -> ScoredEntities:
-        """Vectors, and pairs of what was had."""
+        """Vectors, and pairs of what was had and may be ranked: a pair's score stands over that of the vectors."""
         vectors, repeated = self.model.encode_repeats(batch)
         with_bias = torch.cat([vectors.float(), torch.ones_like(vectors[:, :1])], dim=1)
         if repeated is None:
@@ -48,4 +50,6 @@ class SequencePredictor(LinkPredictor):
             return ScoredEntities(with_bias, none, none, none.to(torch.float32))
         example, column = repeated.had.nonzero(as_tuple=True)
         target = batch.items.nodes[repeated.rows[example, column]]
-        return ScoredEntities(with_bias, example, target, repeated.scores[example, column].float())
+        kept = self.model.ranked(target)
+        scores = repeated.scores[example, column].float()
+        return ScoredEntities(with_bias, example[kept], target[kept], scores[kept])

@@ -1,11 +1,13 @@
 """What entities have had by some of their actions, held against a count by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from gnnscale.batches import ActionLog, share_of_repeated
 from gnnscale.batches.sequences.repeated_targets import RATES, RATIO, SHORTEST, repeated_targets
-from tests.batches.sequences.logs import DAY, builder_of, known_until, random_log
+from tests.batches.sequences.logs import DAY, ITEMS, builder_of, known_until, random_log
 
 
 def asked_everywhere(log: ActionLog, length: int) -> tuple[np.ndarray, np.ndarray]:
@@ -74,11 +76,53 @@ def test_nobody_has_had_nothing():
 def test_the_share_of_repeats_is_of_known_actions():
     log = random_log()
     known = known_until(log, 20)
-    pairs = [
-        (entity, target)
+    assert log.times is not None
+    events = {
+        (entity, int(target), int(log.times[place]))
         for entity in range(log.entities)
-        for target in log.targets_at(np.arange(log.indptr[entity], known.limits[entity]))
-        if target >= 0
-    ]
-    assert share_of_repeated(known) == pytest.approx(1 - len(set(pairs)) / len(pairs))
+        for place in range(log.indptr[entity], known.limits[entity])
+        if (target := log.targets_at(np.array([place]))[0]) >= 0
+    }
+    pairs = {event[:2] for event in events}
+    assert 0 < len(pairs) < len(events)
+    assert share_of_repeated(known) == pytest.approx(1 - len(pairs) / len(events))
     assert share_of_repeated(known_until(log, -1)) == 0.0
+    # Of the actions of one kind alone.
+    kinds = known_until(log, 20, positive_codes=(1,))
+    places = np.concatenate([np.arange(a, b) for a, b in zip(log.indptr[:-1], kinds.limits, strict=True)])
+    counted = kinds.may_be_positive(places).sum()
+    assert 0 < counted < len(places) and share_of_repeated(kinds) != share_of_repeated(known)
+
+
+def test_rows_of_one_time_are_one_action():
+    """Two rows of a basket for one product are no repeat of it."""
+    day = np.repeat(np.arange(10), 2) * DAY
+    log = ActionLog(np.array([0, 20]), None, None, np.repeat(np.arange(10), 2), day.astype(np.int32))
+    assert share_of_repeated(known_until(log, 10)) == 0.0
+
+
+def test_whoever_is_asked_about_an_action_is_told_of_all_up_to_it():
+    log = random_log()
+    window, places = asked_everywhere(log, 12)
+    found = repeated_targets(log, np.arange(log.entities), log.indptr[1:], (window, places), 3)
+    for row, place in enumerate(places):
+        (target,) = log.targets_at(np.array([place]))
+        assert target < 0 or target in found.targets[window[row]][found.had[row]]
+
+
+def test_what_is_not_there_at_the_anchor_is_not_told():
+    log = random_log()
+    builder = builder_of(log, length=3)
+    builder.repeated = 100
+    gone = np.full(ITEMS, 2**31 - 1, np.int32)
+    gone[:7] = 5 * DAY
+    builder.features = replace(builder.features, valid_until=gone)
+    anchors = np.full(log.entities, 50 * DAY, np.int32)
+    anchors[::2] = 4 * DAY
+    batch, plain = (builder.build(np.arange(log.entities), log.indptr[1:], anchors=a) for a in (anchors, None))
+    assert batch.repeated is not None and plain.repeated is not None
+    nodes = np.append(batch.items.nodes.numpy(), -1)[batch.repeated.rows.numpy()]
+    lost = (nodes < 7) & (anchors > 5 * DAY)[:, None]
+    had, before = batch.repeated.had.numpy(), plain.repeated.had.numpy()
+    assert (before & lost).any() and (had == (before & ~lost)).all()
+    assert not batch.repeated.figures.numpy()[~had].any()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from gnnscale.config import Settings
 from gnnscale.schema import ConfigError
 from gnnscale.training import (
     DistributedContext,
+    SequencePredictor,
     Task,
     Trainer,
     TrainResult,
@@ -22,9 +24,10 @@ from gnnscale.training import (
     save_model,
 )
 from gnnscale.training.networks.sequence import SequenceNetwork
+from gnnscale.training.objectives.ranking import rank_targets
 from gnnscale.training.objectives.sequence_training import AskedBatch
 from tests.recording_callback import RecordingCallback
-from tests.sequence_shop import SequenceShop, build_sequence_shop
+from tests.sequence_shop import PRODUCTS, SequenceShop, build_sequence_shop
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +204,23 @@ def test_what_does_not_fit_is_refused(
 def test_settings_of_sequences_are_refused_for_other_networks(shop: SequenceShop) -> None:
     with pytest.raises(ConfigError, match=r"model\.sequence is for model\.network=sequence"):
         shop.settings({"network": "blocks", "sequence": {"length": 12}}, {})
+
+
+@pytest.mark.parametrize("repeats", [True, False])
+def test_what_is_gone_or_not_learned_is_not_ranked_though_it_was_had(shop: SequenceShop, repeats: bool) -> None:
+    settings = settings_of(shop, {"repeats": repeats})
+    settings = settings.model_copy(update={"model": settings.model.model_copy(update={"new_targets": False})})
+    task = task_of(settings, shop)
+    model, source = task.model.eval(), task.source
+    model.learned[3] = False
+    until = np.full(PRODUCTS, 2**31 - 1, np.int32)
+    until[4] = 1
+    source.builder.features = replace(source.builder.features, valid_until=until)
+    predictor = SequencePredictor(model, source, torch.device("cpu"))
+    anchors = source.examples.anchors
+    rows = np.flatnonzero(anchors == anchors.max())
+    given = (predictor, source.build, anchors[rows], rows, PRODUCTS, PRODUCTS - 2)
+    ranked, _ = rank_targets(*given, DistributedContext())
+    assert len(ranked) > 10 and not np.isin(ranked, [3, 4]).any()
+    scores = predictor.entity_scores(source.build(rows))
+    assert (len(scores.target) > 0) == repeats and not np.isin(scores.target.numpy(), [3, 4]).any()
