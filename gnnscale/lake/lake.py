@@ -19,10 +19,24 @@ from gnnscale.lake.delta_files import commit_files
 from gnnscale.lake.delta_log import check_readable, log_fault, logged_commits
 from gnnscale.lake.parquet_pages import CHECKED, check_names, check_rows, reading, write_parts
 from gnnscale.lake.places import local_path, open_folder, open_place
+from gnnscale.lake.sources.plain_types import stored_array, stored_type
 from gnnscale.schema import LakeError, mask_secrets, nearest
 
 RECORDS: Final = "_records"
 """Folder of a lake that holds its records."""
+
+
+def _stored(field: pa.Field) -> pa.DataType:
+    """The type that a column has in a table of a lake."""
+    kind = stored_type(field.type)
+    if kind is None:
+        raise LakeError(f"column '{field.name}' is of type {field.type}, which no table of a lake has")
+    return kind
+
+
+def _as_stored(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    arrays = [stored_array(array, kind) for array, kind in zip(batch.columns, schema.types, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 class Lake:
@@ -176,10 +190,16 @@ class Lake:
 
         Returns:
             The version committed.
+
+        Raises:
+            LakeError: no table of a lake has values of a column's type.
         """
-        schema = pa.schema(Schema.from_arrow(data.schema).to_arrow())
+        plain = pa.schema([(field.name, _stored(field)) for field in data.schema])
+        batches = data.to_batches() if isinstance(data, pa.Table) else data
+        rows = (_as_stored(batch, plain) for batch in batches)
+        schema = pa.schema(Schema.from_arrow(plain).to_arrow())
         filesystem, root = open_folder(self.table_uri(table), self.storage_options, make=True)
-        written = write_parts(filesystem, root, schema, data.to_batches() if isinstance(data, pa.Table) else data)
+        written = write_parts(filesystem, root, schema, rows)
         return commit_files(self.table_uri(table), schema, written, mode, self.storage_options, metadata)
 
     def vacuum(self, table: str, days: int) -> int:

@@ -100,6 +100,29 @@ def test_no_turned_bit_makes_other_rows_of_a_table_that_is_read_whole_or_in_part
     assert min(told.values()) > len(content) // 16
 
 
+def test_columns_get_the_types_that_tables_of_a_lake_have(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    columns = {
+        "seconds": (pa.array([1, None], pa.timestamp("s", "UTC")), pa.timestamp("us", "UTC")),
+        "nanoseconds": (pa.array([1, 2_000], pa.timestamp("ns")), pa.timestamp("us")),
+        "words": (pa.array(["a", "b"]).dictionary_encode(), pa.string()),
+        "large": (pa.array(["a", None], pa.large_string()), pa.string()),
+        "bytes": (pa.array([200, 1], pa.uint8()), pa.int16()),
+        "vectors": (pa.array([[1.0, 2.0], [3.0, 4.0]], pa.list_(pa.float32(), 2)), pa.list_(pa.float32())),
+        "nothing": (pa.nulls(2), pa.string()),
+    }
+    rows = pa.table({name: array for name, (array, _) in columns.items()})
+    lake.write("t", rows)
+    found = lake.read("t")
+    for name, (array, kind) in columns.items():
+        assert found[name].type == kind or (name == "vectors" and found[name].type.value_type == pa.float32())
+        if name != "nanoseconds":
+            assert found[name].to_pylist() == array.to_pylist()
+    assert found["nanoseconds"].cast(pa.int64()).to_pylist() == [1, 2]
+    with pytest.raises(LakeError, match="column 'd' is of type duration"):
+        lake.write("t", pa.table({"d": pa.array([1], pa.duration("s"))}))
+
+
 def test_errors_of_the_machine_are_none_of_the_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left"), reading("t", "a.parquet"):
         raise OSError(errno.ENOSPC, "No space left on device")
