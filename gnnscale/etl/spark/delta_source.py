@@ -130,10 +130,13 @@ class _DeltaReader(DataSourceReader):
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         if not isinstance(partition, _FilePartition):  # an empty table: Spark asks for one empty partition
             return
+        for batch in self._batches(partition.path):
+            yield pa.Table.from_batches([batch]).cast(self.arrow_schema).combine_chunks().to_batches()[0]
+
+    def _batches(self, path: str) -> Iterator[pa.RecordBatch]:
         filesystem, root = _filesystem(self.options)
-        with open_parquet(filesystem, f"{root}{partition.path}") as file:
-            for batch in file.iter_batches(columns=self.arrow_schema.names):
-                yield pa.Table.from_batches([batch]).cast(self.arrow_schema).combine_chunks().to_batches()[0]
+        with open_parquet(filesystem, f"{root}{path}") as file:
+            yield from file.iter_batches(columns=self.arrow_schema.names)
 
 
 @dataclass
