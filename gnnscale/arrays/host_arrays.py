@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 import shutil
 import tempfile
@@ -11,7 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from gnnscale.arrays.array_checks import find_damage, write_checks
 from gnnscale.arrays.private_folder import private_folder
+
+log = logging.getLogger(__name__)
 
 KEPT = 2
 """Versions of the same arrays that stay: a process that began before the latest came may open the one before it."""
@@ -112,27 +116,57 @@ def _family(cache: str | Path | None, kind: str, owner: str) -> Path:
 def build_once(folder: Path, write: Callable[[Path], None]) -> Path:
     """Have a folder filled by one process of the host, while the others wait.
 
+    What is there already is held against what it was (:mod:`gnnscale.arrays.array_checks`), once in each process; what
+    is damaged is made again, and whoever has mapped it keeps what it has mapped.
+
     Args:
-        folder: what to make; where it is there already, nothing is done.
+        folder: what to make; where it is there already, and whole, nothing is done.
         write: fills a new folder; the result appears whole or not at all.
 
     Returns:
         ``folder``.
     """
-    if folder.is_dir():
+    if _is_whole(folder):
         return folder
     with locked(folder):
-        if folder.is_dir():
+        if _is_whole(folder):
             return folder
+        if folder.is_dir():
+            log.warning("%s is damaged (%s), and is made again", folder, find_damage(folder))
+            shutil.rmtree(folder)
         partial = folder.with_name(f".{folder.name}{PARTIAL}")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         try:
             write(partial)
+            write_checks(partial)
             os.replace(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+        _CHECKED[folder] = _stamp(folder)
     return folder
+
+
+_CHECKED: dict[Path, tuple[int, int]] = {}
+"""Folders that this process has made or found to be whole, and what they were then."""
+
+
+def _stamp(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    # Nobody can set when a folder was changed, as copies set when it was written.
+    return found.st_ino, found.st_ctime_ns
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        made = _stamp(folder)
+    except FileNotFoundError:
+        return False
+    if _CHECKED.get(folder) != made:
+        if find_damage(folder) is not None:
+            return False
+        _CHECKED[folder] = made
+    return True
 
 
 def build_file_once(file: Path, write: Callable[[Path], None]) -> Path:
