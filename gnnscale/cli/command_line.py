@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 
@@ -79,6 +80,10 @@ def _find_loss() -> tuple[str, int] | None:
     return (f"error: {loss}", EXIT_LOST) if loss else None
 
 
+OF_LAKES: Final = ("features", "publish")
+"""Stages that may be asked of a lake in the place of a recipe: what they need is there once a question was answered."""
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All verbs and their options."""
     parser = argparse.ArgumentParser(
@@ -96,7 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
             _add_refresh(verbs)
             continue
         verb = verbs.add_parser(name, help=f"run one stage: {text}", description=f"Run one stage: {text}.")
-        _add_options(verb, writes=True, lake=name == "publish")
+        _add_options(verb, writes=True, lake=name in OF_LAKES)
         verb.set_defaults(handle=_run_stage)
     add_lookup_verb(verbs)
     explain = verbs.add_parser(
@@ -171,7 +176,7 @@ def _run_stage(options: argparse.Namespace) -> int:
     from gnnscale.pipeline import Pipeline, PipelineContext
     from gnnscale.tracking import configure_logging
 
-    settings = read_settings_or_lake(options) if options.verb == "publish" else read_settings(options)
+    settings = read_settings_or_lake(options) if options.verb in OF_LAKES else read_settings(options)
     work = PipelineContext(settings, configure_logging(options.verbose), options.force, options.dry_run)
     with Pipeline(work, None if options.verb == "graph" else work.query) as pipeline:
         if options.dry_run:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -12,9 +13,13 @@ from typing import Any
 import numpy as np
 
 from gnnscale.cli.recipe_or_lake import HELP, read_settings_or_lake
+from gnnscale.schema import ConfigError
 
 DESCRIPTION = """Read rows back from the key-value store that a recipe publishes to: predictions by default. With
 --rerank the given candidates are put in order for one entity, by the vectors of both."""
+
+OVERRIDE = re.compile(r"(query\.name|publish\.\w+|lake\.[\w.]+)=")
+"""Words that are overrides, wherever they stand: those that reading answers takes."""
 
 SHOWN = 6
 """Channels of a vector that a person is shown."""
@@ -40,6 +45,7 @@ def run_lookup(options: argparse.Namespace) -> int:
     from gnnscale.lake import Lake
     from gnnscale.publish import Store, store_uri
 
+    _take_overrides(options)
     settings = read_settings_or_lake(options)
     query = settings.query.name
     lake = Lake(settings.lake.uri, settings.lake.storage_options)
@@ -55,9 +61,19 @@ def run_lookup(options: argparse.Namespace) -> int:
     return 0 if all(row is not None for row in rows) else 1
 
 
-def _rerank(store: Any, query: str, options: argparse.Namespace) -> int:
-    from gnnscale.schema import ConfigError
+def _take_overrides(options: argparse.Namespace) -> None:
+    """Take overrides that stand behind keys for what they are, such as ``--key c1 query.name=churn``."""
+    for name in ("key", "rerank"):
+        words = getattr(options, name) or []
+        found = [word for word in words if OVERRIDE.match(word)]
+        options.overrides = [*options.overrides, *found]
+        if found:
+            setattr(options, name, [word for word in words if word not in found])
+    if not options.key:
+        raise ConfigError("--key names no key")
 
+
+def _rerank(store: Any, query: str, options: argparse.Namespace) -> int:
     if len(options.key) > 1:
         raise ConfigError(f"--rerank orders candidates for one entity, and {len(options.key)} keys are given")
     entities, targets = store.sides(query)

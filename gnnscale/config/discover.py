@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -32,14 +33,14 @@ LOOKED_AT: Final = 1_000
 """Rows of a table that are looked at for times that are written as text."""
 
 CAME: Final = re.compile(
-    r"(_at|_on|_time|_date|_ts)$|^(timestamp|time|date|datetime|ts|created|joined|since|start)", re.I
+    r"([_ ]at|[_ ]on|[_ ]time|[_ ]date|[_ ]ts)$|^(timestamp|time|date|datetime|ts|created|joined|since|start)", re.I
 )
 """Names of columns that say when a row came to be."""
 
 NUMBERED: Final = re.compile(rf"{CAME.pattern}|epoch|unix|(time|date|stamp|At)$", re.I)
 """Names of columns of whole numbers that may be times."""
 
-ENDED: Final = r"churn|clos|(?:^|_)end|(?-i:[a-z]End)|expir|until|left|leave|cancel|delet|remov|terminat"
+ENDED: Final = r"churn|clos|(?:^|[_ ])end|(?-i:[a-z]End)|expir|until|left|leave|cancel|delet|remov|terminat"
 """Names of columns that say when a row with a key ended."""
 NOT_CAME: Final = re.compile(rf"{ENDED}|birth|born|dob$", re.I)
 """Those, and of something else of a row that is not when it came to be."""
@@ -230,5 +231,5 @@ def _time_column(table: str, kinds: Mapping[str, ValueKind], keyed: bool, linked
         return likely[0]
     raise SchemaError(
         f"table '{table}' has several columns of times ({', '.join(times)}): say which tells when a row came to be, "
-        f"as in tables.{table}.time_column={times[0]}"
+        f"as in {shlex.quote(f'tables.{table}.time_column={times[0]}')}"
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Iterable, Mapping
 from datetime import date, datetime
 from functools import cached_property
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gnnscale.config import Settings, anchor_fault, build_settings, plan_query_anchors
 from gnnscale.interface.model_figures import Metrics, ReportPage
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gnnscale.inference import LakeModel
+
+
+log = logging.getLogger(__name__)
+
+LATE_DAYS: Final = 7
+"""Days from the last row to an anchor, beyond which answers are said to be late."""
 
 
 def load_model(
@@ -113,6 +120,9 @@ class Model:
                 predictions, which is each entity's own where a target without a window is asked of rows with times.
             k: most targets or classes an entity; default: as many as the query asks for.
 
+        Entities that are named are answered for in any case. Of how many the query does not ask then, and that the time
+        is over a week behind the last row, is logged as a warning.
+
         Returns:
             Columns entity, then by task target, rank (from 1) and score; value; frame and value; or score, a
             probability; then anchor_time.
@@ -128,13 +138,41 @@ class Model:
         if k is not None and not (isinstance(k, Integral) and k >= 1):
             raise ConfigError(f"k={k!r}: at least 1 answer can be asked for, in whole numbers")
         model = self._open(anchor)
+        _warn_of_late(model, anchor)
         if k is not None and not model.gives_several:
             raise ConfigError(f"k is for rankings and classes, and {model.query.task_type} has none")
         if keys is None:
             return model.answer(self._everybody(model, anchor), k)
         import pandas as pd
 
-        return model.answer(model.nodes_of(pd.Series(keys, dtype=object)), k)
+        nodes = model.nodes_of(pd.Series(keys, dtype=object))
+        self._warn_of_others(model, nodes, anchor)
+        return model.answer(nodes, k)
+
+    def _warn_of_others(self, model: LakeModel, nodes: NDArray[np.int64], anchor: int | None) -> None:
+        """Say of how many entities that are named the query does not ask at the anchor, as far as that is known."""
+        import numpy as np
+
+        from gnnscale.inference import query_population
+
+        query = model.query
+        if query.asks_at_own_time:
+            return
+        asked, why = model.entities(), "are not there then"
+        # Who passes is written down of the anchor of the predictions, and of those that the query names.
+        if query.where is not None and query.keys is None and anchor in (None, self._latest(model)):
+            population = query_population(self._lake, query, self.name)
+            assert population is not None
+            asked, why = np.intersect1d(population, asked), f"{why}, or don't pass its WHERE"
+        others = int((~np.isin(nodes, asked)).sum())
+        if others:
+            log.warning(
+                "%d of %d entities are none that the query asks about at %s: they %s",
+                others,
+                len(nodes),
+                show_time(model.anchor),
+                why,
+            )
 
     def _everybody(self, model: LakeModel, anchor: int | None) -> NDArray[np.int64]:
         import numpy as np
@@ -194,6 +232,18 @@ class Model:
     def __repr__(self) -> str:
         figures = repr(self.metrics) if self._evaluation() else "not evaluated"
         return f"Model {self.name} in {self.lake}: {self.query}\n{figures}"
+
+
+def _warn_of_late(model: LakeModel, anchor: int | None) -> None:
+    """Say where an anchor is so far behind the last row that much may have happened since that nobody has told of."""
+    last = max((span[1] for span in model.store.manifest.time_ranges.values() if span), default=None)
+    if anchor is None or last is None or anchor - last <= LATE_DAYS * 86_400:
+        return
+    log.warning(
+        "as_of is %d days after %s, when the tables end: what has happened since is not known, and counts as nothing",
+        (anchor - last) // 86_400,
+        show_time(last),
+    )
 
 
 def anchor_seconds(time: date | str | int) -> int:

@@ -152,7 +152,7 @@ class Query:
     def features(
         self,
         lake: str | Path,
-        mode: str = "normal",
+        mode: str | None = None,
         overrides: Overrides | None = None,
         *,
         force: bool = False,
@@ -161,7 +161,9 @@ class Query:
         """Build the graph, label examples and compute their features, for a model of one's own.
 
         Args:
-            lake, mode, overrides, force, verbose: as of :meth:`fit`.
+            lake, overrides, force, verbose: as of :meth:`fit`.
+            mode: as of :meth:`fit`; default: the examples are those of the lake's model of this query, where it has
+                one, and else those of ``normal``.
 
         Returns:
             ``features_<query>`` in order of anchor and entity: ``entity`` (node id), ``anchor_time`` (epoch seconds),
@@ -172,9 +174,24 @@ class Query:
         Raises:
             GnnscaleError: the configuration or a table is at fault; what is done stays done.
         """
-        home = self._run(lake, mode, overrides, None, force, verbose, ["graph", "labels", "features"])
+        words = override_words(overrides or ())
+        if mode is None:
+            words = [*self._trained_anchors(lake), *words]
+        home = self._run(lake, mode or "normal", words, None, force, verbose, ["graph", "labels", "features"])
         order = ["anchor_time", "entity"] + (["target"] if self.bound.task_type.predicts_links else [])
         return home.read(f"features_{self.name}").sort_by([(name, "ascending") for name in order])
+
+    def _trained_anchors(self, lake: str | Path) -> list[str]:
+        """Overrides by which examples are asked when those of the lake's model of this query were; else none."""
+        from gnnscale.pipeline import trained_queries, trained_record
+
+        home = Lake(str(lake), self._graph.storage_options)
+        if self.name not in trained_queries(home):
+            return []
+        record = trained_record(home, self.name)
+        if record["query"]["text"] != self.text:
+            return []
+        return override_words({f"anchors.{key}": value for key, value in record["anchors"].items()})
 
     def _run(
         self,

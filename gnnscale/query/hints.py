@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection
 from typing import Final
 
@@ -25,10 +26,10 @@ def time_hint(table: Table) -> str:
     found = [name for name, kind in table.kinds.items() if kind in written and LIKE_TIME.search(name)]
     if not found:
         return ""
-    column = found[0]
+    column = shlex.quote(f"tables.{table.name}.time_column={found[0]}")
     return (
-        f". {' and '.join(found[:MOST])} may hold times: say so with tables.{table.name}.time_column={column} and how "
-        f"they are written with tables.{table.name}.time_format, as in '%d/%m/%Y %H:%M'"
+        f". {' and '.join(found[:MOST])} may hold times: say so with {column} and how they are written with "
+        f"tables.{table.name}.time_format, as in '%d/%m/%Y %H:%M'"
     )
 
 
@@ -50,7 +51,7 @@ def key_hint(table: Table, linked: Collection[str], parent: Table) -> str:
         return ""
     return (
         f". {' or '.join(found[:MOST])} may hold keys of '{parent.name}': say so with "
-        f"tables.{table.name}.foreign_keys.{found[0]}={parent.name}"
+        f"{shlex.quote(f'tables.{table.name}.foreign_keys.{found[0]}={parent.name}')}"
     )
 
 

@@ -119,6 +119,10 @@ def test_answers_of_one_value_are_published_and_a_lake_stands_for_the_recipe_of_
     assert "publish   would be skipped" in told(capsys, "publish", lake.uri, "query.name=busy", "--dry-run")
     said = told(capsys, "lookup", lake.uri, "query.name=busy", "--key", "c002")
     assert said == "c002: score 0.75, as of 2024-03-01 00:00\n"
+    # Behind the keys, too, which take all words up to the next option.
+    assert told(capsys, "lookup", lake.uri, "--key", "c002", "query.name=busy") == said
+    assert "--key names no key" in told(capsys, "lookup", lake.uri, "--key", "query.name=busy", status=2)
+    assert "features" in told(capsys, "features", lake.uri, "query.name=busy", "--dry-run")
     for word, says in (
         ("--mode=fast", "are for recipes; the lake"),
         ("lake.uri=elsewhere", "the lake is given, and query.name says"),

@@ -115,6 +115,28 @@ def test_an_anchor_is_another_time_to_know_of(fitted: Fitted) -> None:
     assert early["score"].tolist() != fitted.model.predict(["c001"])["score"].tolist()
 
 
+def test_what_an_answer_can_not_know_is_told(fitted: Fitted, caplog: pytest.LogCaptureFixture) -> None:
+    def told(*given: Any, **more: Any) -> list[str]:
+        caplog.clear()
+        fitted.model.predict(*given, **more)
+        return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+    assert told(["c001"]) == [] and told() == []
+    (late,) = told(["c001"], as_of="2025-01-01")
+    assert late.startswith("as_of is ") and "what has happened since is not known" in late
+
+
+def test_features_are_of_the_examples_that_the_model_was_trained_on(fitted: Fitted) -> None:
+    lake = gs.Lake(fitted.lake)
+    before = lake.version("labels_next_week")
+    found = fitted.query.features(fitted.lake, overrides={"spark.shuffle_partitions": 2})
+    labels = lake.read("labels_next_week").to_pandas()
+    assert lake.version("labels_next_week") == before
+    asked = set(zip(labels["entity"], labels["anchor_time"], strict=True))
+    rows = found.filter(pa.compute.not_equal(found["split"], "predict"))
+    assert set(zip(rows["entity"].to_pylist(), rows["anchor_time"].to_pylist(), strict=True)) == asked
+
+
 def test_a_model_is_loaded_from_its_lake(fitted: Fitted) -> None:
     loaded = gs.load_model(fitted.lake, fitted.query.name)
     pd.testing.assert_frame_equal(loaded.predict(["c003"]), fitted.model.predict(["c003"]))

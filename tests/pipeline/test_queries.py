@@ -16,6 +16,7 @@ import pytest
 from deltalake import DeltaTable
 from sklearn.metrics import roc_auc_score
 
+import gnnscale as gs
 from gnnscale.etl.spark.java import choose_java
 from gnnscale.etl.spark.session import LOGGING
 
@@ -162,6 +163,18 @@ def test_predictions_are_of_those_that_the_condition_lets_through(lake: Path, tr
     assert anchor > transactions["time"].max()
     assert set(rows["entity"]) == set(window(transactions, anchor, -28, 0)["household_id"])
     assert set(read(lake, "predictions_spend")["entity"]) == set(everyone(lake))
+
+
+def test_who_is_named_and_does_not_pass_the_condition_is_answered_for_and_counted(
+    lake: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    passes = set(read(lake, "predictions_churn")["entity"])
+    others = [household for household in everyone(lake) if household not in passes][:2]
+    asked = [*sorted(passes)[:3], *others]
+    found = gs.load_model(lake, "churn").predict(asked)
+    assert len(others) == 2 and found["entity"].tolist() == asked
+    (told,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told.startswith("2 of 5 entities are none that the query asks about at ") and "pass its WHERE" in told
 
 
 @pytest.mark.parametrize(("name", "how"), [("spend", "sum"), ("price", "mean")])

@@ -76,7 +76,7 @@ def build_labels(session: SparkSession, lake: Lake, settings: Settings, manifest
     left_out = replace(left_out, late=counts.pop(LATE, 0))
     for split in Split:
         if not counts.get(split):
-            raise _nothing(query, plan, split, left_out.late)
+            raise _nothing(query, plan, split, left_out.late, nobody=asked.isEmpty())
     check_sizes(labels, find_rule(query).beyond(), query)
     order = ["anchor_time", "entity"]
     if query.pseudo_timed_tables:
@@ -160,8 +160,13 @@ def _warn_of_statistics(fit_until: int, validation: int, test: int) -> None:
         )
 
 
-def _nothing(query: PredictiveQuery, plan: AnchorPlan, split: Split, late: int) -> DataError | QueryError:
+def _nothing(query: PredictiveQuery, plan: AnchorPlan, split: Split, late: int, nobody: bool) -> DataError | QueryError:
     clause = next((word for word in ("WHERE", "ASSUMING") if word in query.positions), None)
+    if clause is not None and nobody:
+        # Other anchors would be of no use.
+        when = "" if plan.static else f" at any of the {len(plan.splits())} anchors"
+        message = f"{clause} lets no {query.entity.name} row through{when}: widen the condition"
+        return QueryError(message, query.text, query.positions[clause])
     let_through = f" that {clause} lets through" if clause else ""
     if plan.static:
         message = f"no {query.entity.name} row{let_through} has a known target in the {split} split"
