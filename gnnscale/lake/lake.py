@@ -203,7 +203,7 @@ class Lake:
         Raises:
             LakeError: no table of a lake has values of a column's type.
         """
-        plain = pa.schema([(field.name, _stored(field)) for field in data.schema])
+        plain = pa.schema([field.with_type(_stored(field)) for field in data.schema])
         batches = data.to_batches() if isinstance(data, pa.Table) else data
         rows = (_as_stored(batch, plain) for batch in batches)
         schema = pa.schema(Schema.from_arrow(plain).to_arrow())

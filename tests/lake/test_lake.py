@@ -69,6 +69,17 @@ def test_an_append_adds_rows(lake):
     assert sorted(lake.read("numbers")["x"].to_pylist()) == [1, 1, 2, 2, 3, 3]
 
 
+def test_an_append_to_columns_without_nulls_is_of_such(lake):
+    schema = pa.schema([pa.field("x", pa.int64(), nullable=False), pa.field("y", pa.string())])
+    lake.write("t", pa.table({"x": [1], "y": [None]}, schema))
+    lake.write("t", lake.read("t"), mode="append")
+    assert lake.read("t").num_rows == 2 and not lake.open("t").schema().fields[0].nullable
+    with pytest.raises(LakeError, match="can't append"):
+        lake.write(
+            "t", pa.table({"x": [None], "y": ["a"]}, pa.schema([("x", pa.int64()), ("y", pa.string())])), "append"
+        )
+
+
 def test_metadata_stays_with_the_commit(lake):
     lake.write("numbers", NUMBERS, metadata={"query": "q"})
     assert lake.open("numbers").history(1)[0]["query"] == "q"
