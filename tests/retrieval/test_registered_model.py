@@ -72,5 +72,5 @@ def test_entities_come_in_the_order_asked_and_as_often(shop: Shop, tmp_path: Pat
     assert lists[0]["target"].tolist() == lists[2]["target"].tolist()
     nobody = model.predict(None, pd.DataFrame({"entity": []}))
     assert len(nobody) == 0 and list(nobody) == list(found)
-    with pytest.raises(DataError, match="'nobody' is not a"):
+    with pytest.raises(DataError, match="'nobody' is no customer_id"):
         model.predict(None, pd.DataFrame({"entity": ["nobody"]}))
