@@ -38,7 +38,7 @@ def find_damage(folder: Path) -> str | None:
         sizes = {name: int(size) for name, (size, _, _) in checks.items()}
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, AttributeError, UnicodeDecodeError):
+    except (ValueError, TypeError, AttributeError):
         return CHECKS
     whole = sum(sizes.values()) <= READ_WHOLE
     for name, (size, *known) in checks.items():

@@ -7,7 +7,6 @@ from .delta_log import open_delta as open_delta
 from .delta_log import table_files as table_files
 from .lake import RECORDS as RECORDS
 from .lake import Lake as Lake
-from .parquet_pages import CHECKED as CHECKED
 from .parquet_pages import open_parquet as open_parquet
 from .parquet_pages import parquet_batches as parquet_batches
 from .parquet_pages import parquet_writer as parquet_writer

@@ -225,7 +225,7 @@ class Lake:
 
     @property
     def is_writable_by_delta(self) -> bool:
-        """Whether delta-rs writes rows here itself: it takes paths for URIs, which have no room for some signs."""
+        """Whether delta-rs changes rows here itself: it takes paths for URIs, which have no room for some signs."""
         return not (self.local and re.search(r"[\[\]|^]", self.uri))
 
     def read_record(self, name: str) -> dict[str, Any] | None:
