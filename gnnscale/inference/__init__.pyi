@@ -19,6 +19,7 @@ from .refresh import Shown as Shown
 from .refresh import refresh_vectors as refresh_vectors
 from .refreshed import Refreshed as Refreshed
 from .refreshed import read_refreshed as read_refreshed
+from .refreshed import rows_after as rows_after
 from .registered_model import AnswerModel as AnswerModel
 from .registered_model import KeptModel as KeptModel
 from .registered_model import LakeModel as LakeModel

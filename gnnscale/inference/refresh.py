@@ -1,7 +1,8 @@
 """The daily refresh: entities that have new events are embedded, and their rows merged over those of the day before.
 
-A file of the table holds consecutive entities; those that a changed entity is in are written again, one at a time, and
-one Delta commit puts them in the place of the old ones. Memory is that of one file, whatever the table holds.
+A file of the table holds consecutive entities; those that a changed entity is in are written again, one after the
+other, and one Delta commit puts them in the place of the old ones. Memory is that of a few files, whatever the table
+holds.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,18 +20,21 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from gnnscale.arrays import prefetched
 from gnnscale.config import Settings, bind_query
 from gnnscale.inference.batch_inference import BatchInference, Partition
 from gnnscale.inference.encode import PartitionEncoder
 from gnnscale.inference.refresh_plan import RefreshPlan, plan_refresh, table_version
 from gnnscale.inference.refreshed import (
     KIND,
+    NUMBERS,
     TABLE,
     commit_rows,
     file_cut,
     merged_rows,
     new_rows,
     refreshed_schema,
+    run_file,
     show_time,
 )
 from gnnscale.lake import Lake, PartFiles, fingerprint
@@ -151,29 +156,49 @@ def _write(
     parts = PartFiles(lake, table, KIND, settings.query.name, fingerprint(inputs))
     # Whole files that no run has committed go with those of old versions: another run may be at work.
     parts.remove_unfinished(whole=False)
-    there, names, replaced = parts.sizes(), [], []
-    encoder: PartitionEncoder | None = None
-    for start in sorted({int(first) for first in plan.changed // size * size}):
-        stop = min(start + size, len(plan.events))
-        names.append(file_cut(parts.prefix, start, stop))
+    there, cuts = parts.sizes(), plan.cuts()
+    names = {start: file_cut(parts.prefix, start, stop) for start, stop in cuts}
+    # Who publishes what a run has embedded need not look for it among all rows then.
+    listed = plan.last is not None and 0 < len(plan.changed) <= size
+    embedded: list[pa.Table] = []
+
+    def write(start: int, stop: int, rows: pa.Table) -> int:
         old = plan.files.get(start)
-        replaced += [old] if old is not None else []
-        if names[-1] not in there:
+        merged = rows if old is None else merged_rows(lake, table, old, rows, stop)
+        parts.write(names[start], merged, NUMBERS)
+        return rows.num_rows
+
+    def jobs() -> Iterator[Callable[[], int]]:
+        encoder: PartitionEncoder | None = None
+        for group in plan.groups():
+            nodes = plan.changed_in(group[0][0], group[-1][1])
+            lacking = [cut for cut in group if names[cut[0]] not in there]
+            if not lacking and not listed:
+                yield partial(len, nodes)
+                continue
             encoder = encoder or PartitionEncoder(settings, lake, store, device)
-            nodes = plan.changed[(plan.changed >= start) & (plan.changed < stop)]
-            rows = _encoded(encoder, plan, start, stop, nodes)
-            if old is not None:
-                rows = merged_rows(lake, table, old, rows, stop)
-            parts.write(names[-1], rows, numbers=("vector", "scores"))
-        shown.advance(int(((plan.changed >= start) & (plan.changed < stop)).sum()))
+            rows = _encoded(encoder, plan, nodes)
+            if listed:
+                embedded.append(rows)
+            for start, stop in group:
+                first, end = np.searchsorted(nodes, [start, stop]).tolist()
+                own = rows.slice(first, end - first)
+                yield partial(write, start, stop, own) if (start, stop) in lacking else partial(len, own)
+
+    # Two files are merged and written at once, beside each other or while entities of the next ones are embedded.
+    for count in prefetched(jobs(), 2, threads=2):
+        shown.advance(count)
+    if listed:
+        parts.write(run_file(parts.prefix), pa.concat_tables(embedded), NUMBERS)
     sizes = parts.sizes()
-    files = {name: sizes[name] for name in names}
-    schema = refreshed_schema(plan.keys.type)
-    version = commit_rows(parts, schema, files, state, plan.last, replaced)
+    files = {name: sizes[name] for name in names.values()}
+    replaced = [plan.files[start] for start in names if start in plan.files]
+    version = commit_rows(parts, refreshed_schema(plan.keys.type), files, state, plan.last, replaced)
     return version, len(names)
 
 
-def _encoded(encoder: PartitionEncoder, plan: RefreshPlan, start: int, stop: int, nodes: NDArray[np.int64]) -> pa.Table:
+def _encoded(encoder: PartitionEncoder, plan: RefreshPlan, nodes: NDArray[np.int64]) -> pa.Table:
     inference = BatchInference(plan.state.basis, plan.query.text, {"entities": ("vectors", "pairs")}, ())
-    encoded = encoder.encode(inference, Partition("entities", plan.state.as_of, start, stop), nodes)
+    partition = Partition("entities", plan.state.as_of, int(nodes[0]), int(nodes[-1]) + 1)
+    encoded = encoder.encode(inference, partition, nodes)
     return new_rows(encoded, plan.keys, plan.events, plan.state.run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -84,6 +85,31 @@ class RefreshPlan:
     events: NDArray[np.int64]
     changed: NDArray[np.int64]
     files: dict[int, str]
+
+    def cuts(self) -> list[tuple[int, int]]:
+        """Of each file that is to be written, its first node id and the one after its last."""
+        size = self.state.partition_rows
+        return [
+            (start, min(start + size, len(self.events))) for start in np.unique(self.changed // size * size).tolist()
+        ]
+
+    def groups(self) -> Iterator[list[tuple[int, int]]]:
+        """Files whose changed entities are embedded together: as many as one file holds, at least."""
+        group: list[tuple[int, int]] = []
+        rows = 0
+        for start, stop in self.cuts():
+            group.append((start, stop))
+            rows += len(self.changed_in(start, stop))
+            if rows >= self.state.partition_rows:
+                yield group
+                group, rows = [], 0
+        if group:
+            yield group
+
+    def changed_in(self, start: int, stop: int) -> NDArray[np.int64]:
+        """Changed entities from a node id up to, not including, another."""
+        first, end = np.searchsorted(self.changed, [start, stop])
+        return self.changed[first:end]
 
 
 def plan_refresh(

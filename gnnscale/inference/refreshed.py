@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.fs
 from deltalake.exceptions import CommitFailedError
 from numpy.typing import NDArray
 
@@ -23,6 +24,9 @@ KIND: Final = "refresh"
 """What the names of the runs' files begin with; see :class:`gnnscale.lake.PartFiles`."""
 
 TABLE: Final = "refreshed_{query}"
+
+NUMBERS: Final = ("vector", "scores")
+"""Columns whose values hardly repeat."""
 
 STATE: Final = "refresh_state"
 """What a commit calls the state that it leaves the table in."""
@@ -203,6 +207,56 @@ def commit_rows(
 def file_cut(prefix: str, start: int, stop: int) -> str:
     """Name of the file of node ids from ``start`` up to, not including, ``stop``."""
     return f"{prefix}{start:010d}-{stop:010d}.parquet"
+
+
+def run_file(prefix: str) -> str:
+    """Name of the file, beside those of the table, of the rows that a run has embedded."""
+    return f"{prefix}embedded.parquet"
+
+
+def rows_after(lake: Lake, last: Refreshed, query: str, run: int, columns: Sequence[str]) -> pa.Table | None:
+    """Rows of entities that later runs than one have embedded, each as the latest of them has it, in order of node id.
+
+    Args:
+        lake: where the table is.
+        last: state of the table.
+        query: name of its query.
+        run: number of the one.
+        columns: that are wanted.
+
+    Returns:
+        None where they are only to be found among all rows of the table: where a run embedded more entities than a file
+        holds, or files beside the table's have been cleaned up or are damaged.
+    """
+    filesystem, root = open_folder(lake.table_uri(last.table), lake.storage_options)
+    found, wanted = [], set(range(run + 1, last.run + 1))
+    for entry in lake.history(last.table):
+        if STATE not in entry or not wanted:
+            continue
+        state = RefreshState(**json.loads(entry[STATE]))
+        if state.basis != last.basis or state.run not in wanted or int(entry["version"]) > last.version:
+            continue
+        wanted.remove(state.run)
+        if not state.encoded:
+            continue
+        path = root + run_file(PartFiles(lake, last.table, KIND, query, str(entry[KIND])).prefix)
+        if filesystem.get_file_info(path).type != pyarrow.fs.FileType.File:
+            return None
+        try:
+            with open_parquet(filesystem, path) as source:
+                found.append(read_groups(source, ["node_id", *columns]))
+        except LakeError:
+            return None
+        if sum(rows.num_rows for rows in found) > last.partition_rows:
+            return None
+    if wanted:
+        return None
+    if not found:
+        return pa.table({name: [] for name in columns})
+    # The latest run comes first.
+    rows = pa.concat_tables(found)
+    _, first = np.unique(rows["node_id"].to_numpy(), return_index=True)
+    return rows.take(pa.array(first)).select(list(columns))
 
 
 def show_time(seconds: int) -> str:

@@ -214,13 +214,15 @@ class Lake:
     def vacuum(self, table: str, days: int) -> int:
         """Remove files that no version of the table has needed for some days: earlier versions can't be read then.
 
+        Files that nobody has committed, as those of a killed run, are removed when they are as old.
+
         Returns:
             Files removed.
         """
         opened = self.open(table)
-        old = opened.vacuum(retention_hours=24 * days, enforce_retention_duration=False)
+        old = opened.vacuum(retention_hours=24 * days, enforce_retention_duration=False, full=True)
         if old:
-            opened.vacuum(retention_hours=24 * days, dry_run=False, enforce_retention_duration=False)
+            opened.vacuum(retention_hours=24 * days, dry_run=False, enforce_retention_duration=False, full=True)
         return len(old)
 
     @property

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from gnnscale.arrays import key_text
-from gnnscale.inference import TIMESTAMP
+from gnnscale.inference import TIMESTAMP, Refreshed, rows_after
 from gnnscale.lake import Lake, open_parquet, table_files
 from gnnscale.publish.payloads import vector_payloads
 from gnnscale.schema import DataError
@@ -61,19 +61,25 @@ def embedding_rows(lake: Lake, table: str, version: int, keys: pa.Array, anchor:
         yield from zip(found, vector_payloads(_matrix(batch["vector"]), [anchor] * len(found)), strict=True)
 
 
-def refreshed_rows(lake: Lake, table: str, version: int, after: int) -> Iterator[tuple[str, bytes]]:
+def refreshed_rows(lake: Lake, last: Refreshed, query: str, after: int) -> Iterator[tuple[str, bytes]]:
     """Vectors that runs of the refresh wrote.
 
     Args:
         lake: holds the table.
-        table: its name.
-        version: of it.
-        after: number of a run; rows of later ones are given.
+        last: its state.
+        query: name of its query.
+        after: number of a run; rows of later ones are given, 0 for all.
     """
-    columns = ["entity", "anchor_time", "vector"]
-    for batch in lake.batches(table, [*columns, "run"], ds.field("run") > after, version, BATCH):
+    for batch in _refreshed(lake, last, query, after, ["entity", "anchor_time", "vector"]):
         found = key_text(batch["entity"]).to_pylist()
         yield from zip(found, vector_payloads(_matrix(batch["vector"]), _anchors(batch)), strict=True)
+
+
+def _refreshed(lake: Lake, last: Refreshed, query: str, after: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    rows = rows_after(lake, last, query, after, columns) if after else None
+    if rows is not None:
+        return iter(rows.to_batches(BATCH))
+    return lake.batches(last.table, [*columns, "run"], ds.field("run") > after, last.version, BATCH)
 
 
 def has_pairs(lake: Lake, table: str, version: int) -> bool:
@@ -104,11 +110,12 @@ def pair_rows(
         yield from _pairs(texts.take(batch["entity"]).to_pylist(), batch, tokens, [anchor] * batch.num_rows)
 
 
-def refreshed_pairs(lake: Lake, table: str, version: int, targets: pa.Array, after: int) -> Iterator[tuple[str, bytes]]:
-    """The same of ``refreshed_<query>``, of runs after one; see :func:`refreshed_rows`."""
+def refreshed_pairs(
+    lake: Lake, last: Refreshed, query: str, targets: pa.Array, after: int
+) -> Iterator[tuple[str, bytes]]:
+    """The same of scores of pairs, with the targets' keys in order of node id; see :func:`refreshed_rows`."""
     tokens = _tokens(pa.chunked_array([targets]))
-    columns = ["entity", "anchor_time", "targets", "scores"]
-    for batch in lake.batches(table, [*columns, "run"], ds.field("run") > after, version, BATCH):
+    for batch in _refreshed(lake, last, query, after, ["entity", "anchor_time", "targets", "scores"]):
         yield from _pairs(key_text(batch["entity"]).to_pylist(), batch, tokens, _anchors(batch))
 
 

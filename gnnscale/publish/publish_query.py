@@ -250,7 +250,7 @@ def _pairs(settings: Settings, lake: Lake, query: PredictiveQuery, vectors: NewT
 
 def _refreshed(settings: Settings, lake: Lake, query: PredictiveQuery, last: Refreshed) -> dict[str, LakeTable]:
     """Vectors of the last refresh, and its pairs."""
-    table, version = last.table, last.version
+    table, version, name = last.table, last.version, settings.query.name
     names = ("run", "basis", "as_of")
     source = {"table": table, "version": version, "model": last.weights, **{n: getattr(last, n) for n in names}}
     key_type = type_text(column_type(lake, f"ids_{query.entity.name}", "key"))
@@ -258,14 +258,14 @@ def _refreshed(settings: Settings, lake: Lake, query: PredictiveQuery, last: Ref
     found = {
         query.entity_embeddings: LakeTable(
             vectors,
-            lambda: refreshed_rows(lake, table, version, 0),
-            lambda after: refreshed_rows(lake, table, version, after),
+            lambda: refreshed_rows(lake, last, name, 0),
+            lambda after: refreshed_rows(lake, last, name, after),
         )
     }
     if has_pairs(lake, table, version):
 
         def pairs(after: int) -> Iterator[tuple[str, bytes]]:
-            return refreshed_pairs(lake, table, version, read_keys(lake, query.target.name), after)
+            return refreshed_pairs(lake, last, name, read_keys(lake, query.target.name), after)
 
         found[PAIRS] = LakeTable(NewTable(key_type, dict(PAIRS_LAYOUT), source), lambda: pairs(0), pairs)
     return found

@@ -18,6 +18,7 @@ from .graph import GraphSchema as GraphSchema
 from .key_names import is_called as is_called
 from .key_names import key_column as key_column
 from .key_names import names_key as names_key
+from .key_names import names_something as names_something
 from .key_names import plain_name as plain_name
 from .manifest import MANIFEST_NAME as MANIFEST_NAME
 from .manifest import FeatureManifest as FeatureManifest

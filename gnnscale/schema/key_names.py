@@ -66,6 +66,11 @@ def ends_like_key(column: str) -> bool:
     return re.search(r"(id|key|code|uuid|number|no)$", column, re.IGNORECASE) is not None
 
 
+def names_something(column: str) -> bool:
+    """Whether a column's name says that its values name something, so that those that are numbers are no amounts."""
+    return re.search(r"(^|[\W_])(?i:id|uuid|guid)$|[a-z0-9](Id|ID)$", column) is not None
+
+
 def is_called(column: str, table: str) -> bool:
     """Whether a column is called as a row of a table is: ``show`` or ``Show`` for ``shows``."""
     return plain_name(column) in singulars(table)

@@ -9,6 +9,7 @@ from typing import Final
 
 from gnnscale.schema.derived_table import AT, ITEM, OTHER, DerivedRows, PairRows
 from gnnscale.schema.errors import SchemaError, nearest
+from gnnscale.schema.key_names import names_something
 from gnnscale.schema.time_format import EPOCH_UNITS, spark_pattern
 
 
@@ -40,7 +41,7 @@ MEANINGS = {
     ValueKind.BOOLEAN: ColumnType.CATEGORICAL,
     ValueKind.TIME: ColumnType.TIMESTAMP,
 }
-"""What a column means unless its table says otherwise."""
+"""What a column means unless its table says otherwise, or its name that its numbers are no amounts."""
 
 SEPARATOR: Final = ","
 """Stands between the values of a multicategorical text column unless its table says otherwise."""
@@ -190,6 +191,8 @@ class Table:
         if declared is not ColumnType.IGNORE:
             return declared
         kind = self.kind(column)
+        if kind is ValueKind.NUMBER and names_something(column):
+            return ColumnType.CATEGORICAL
         return MEANINGS.get(kind) if kind else None
 
     def use(self, column: str) -> ColumnType | None:

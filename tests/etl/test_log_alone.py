@@ -20,7 +20,8 @@ def test_transfers_between_accounts_that_have_no_table(spark, tmp_path):
     draw = np.random.default_rng(0)
     rows = pd.DataFrame({"sender": draw.integers(1, 9, 300), "receiver": draw.integers(1, 9, 300)})
     rows["at"] = (START + draw.integers(0, 90 * DAY, 300)) * 1_000
-    rows["note"], rows["receipt_no"] = 'said ""yes"", twice', np.arange(300)
+    rows["note"], rows["receipt_no"], rows["fileId"] = 'said ""yes"", twice', np.arange(300), np.arange(300)
+    rows["branch_id"] = draw.choice([7, 8, 1234567890123456789], 300)
     rows.to_csv(tmp_path / "transfers.csv", index=False)
     content = {
         "recipe": "transfers",
@@ -39,7 +40,10 @@ def test_transfers_between_accounts_that_have_no_table(spark, tmp_path):
     manifest = build_graph(spark, lake, settings)
     assert manifest.table("accounts").rows == 8
     assert {link.link.name for link in manifest.links} == {"transfers.sender", "transfers.receiver"}
-    assert [feature.column for feature in manifest.table("transfers").features] == ["note"]
+    # Ids are no amounts: they are categories where they repeat, and no features where they don't.
+    note, branch = manifest.table("transfers").features
+    assert (note.column, branch.column, branch.type) == ("note", "branch_id", "categorical")
+    assert set(branch.categories) == {"7", "8", "1234567890123456789"}
     build_labels(spark, lake, settings, manifest)
     labels = lake.read("labels_quiet").to_pandas()
     keys = lake.read("ids_accounts").to_pandas().set_index("node_id")["key"]

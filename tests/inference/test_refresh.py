@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 
 from gnnscale.config import Settings, build_settings
-from gnnscale.inference import read_refreshed, refresh_vectors
+from gnnscale.inference import read_refreshed, refresh_vectors, rows_after
 from gnnscale.inference import refresh as refresh_module
 from gnnscale.inference.refresh_plan import count_events
 from gnnscale.lake import Lake, PartFiles
@@ -211,3 +212,37 @@ def test_vectors_of_sequences_are_refreshed(shop: Shop, tmp_path: Path) -> None:
     # Those who have done nothing since keep what they have: ages count from the latest action.
     for one, other in zip(whole["scores"], refreshed["scores"], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_what_runs_have_embedded_is_found_without_the_rest(shop: Shop, tmp_path: Path) -> None:
+    settings, lake = copy_shop(shop, tmp_path, partition_rows=40)
+    columns = ["entity", "anchor_time", "vector", "targets", "scores"]
+    for number in (40, 41, 42, 42, 44):
+        refresh(settings, day(number))
+    last = read_refreshed(lake, "next_week")
+    assert last is not None and last.run == 4
+    whole = lake.read(TABLE).sort_by("node_id")
+    for run in (1, 2, 3, 4):
+        found = rows_after(lake, last, "next_week", run, columns)
+        assert found is not None
+        expected = whole.filter(pc.greater(whole["run"], run)).select(columns)
+        assert found.to_pylist() == expected.to_pylist() and (len(found) > 0) == (run < 4)
+    # Before the first run there is nothing that could be left out; nor where a file is damaged, or gone.
+    assert rows_after(lake, last, "next_week", 0, columns) is None
+    *_, file = sorted(Path(lake.table_uri(TABLE)).glob("*-embedded.parquet"), key=lambda path: path.stat().st_mtime)
+    octets = bytearray(file.read_bytes())
+    octets[len(octets) // 3] ^= 16
+    file.write_bytes(octets)
+    assert rows_after(lake, last, "next_week", 1, columns) is None
+    file.unlink()
+    assert rows_after(lake, last, "next_week", 3, columns) is None
+
+
+def test_many_changed_entities_are_found_among_all_rows(made: tuple[Settings, Lake]) -> None:
+    settings, lake = made
+    refresh(settings, day(40))
+    # More of them than a file has rows.
+    assert refresh(settings, day(60)).encoded > 16
+    last = read_refreshed(lake, "next_week")
+    assert last is not None and rows_after(lake, last, "next_week", 1, ["entity"]) is None
+    assert not list(Path(lake.table_uri(TABLE)).glob("*-embedded.parquet"))

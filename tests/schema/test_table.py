@@ -2,7 +2,7 @@
 
 import pytest
 
-from gnnscale.schema import SchemaError, Table
+from gnnscale.schema import ColumnType, SchemaError, Table, ValueKind
 
 
 @pytest.mark.parametrize("name", ["", "a b", "1a", "a.b", "a-b"])
@@ -44,3 +44,15 @@ def test_a_column_whose_name_the_graph_can_not_take_is_told(column):
 def test_columns_that_differ_in_case_alone_are_told(columns):
     with pytest.raises(SchemaError, match=rf"table 'a' has columns '{columns[1]}' and '{columns[2]}'|'x' and 'x'"):
         Table("a").check_columns(columns)
+
+
+@pytest.mark.parametrize("column", ["store_id", "storeId", "storeID", "id", "ID", "shop-id", "guid", "row_uuid"])
+def test_numbers_that_are_called_ids_are_no_amounts(column):
+    table = Table("a", kinds={column: ValueKind.NUMBER})
+    assert table.meaning(column) is ColumnType.CATEGORICAL
+    assert Table("a", columns={column: ColumnType.NUMERICAL}, kinds=table.kinds).meaning(column) is ColumnType.NUMERICAL
+
+
+@pytest.mark.parametrize("column", ["bid", "paid", "PAID", "amount", "id_count", "idle", "grid"])
+def test_numbers_that_are_called_otherwise_are_amounts(column):
+    assert Table("a", kinds={column: ValueKind.NUMBER}).meaning(column) is ColumnType.NUMERICAL

@@ -16,7 +16,7 @@ from gnnscale.etl.nodes.late_columns import late_columns
 from gnnscale.etl.nodes.list_columns import CLIP, INPUT, LISTS, fit_embeddings, list_input, list_values
 from gnnscale.etl.sources.raw_tables import END, TIME, RawTable
 from gnnscale.etl.text import HASHED_DIMS
-from gnnscale.schema import SEPARATOR, ColumnType, FeatureManifest, GraphSchema, SchemaError
+from gnnscale.schema import SEPARATOR, ColumnType, FeatureManifest, GraphSchema, SchemaError, names_something
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +30,11 @@ COMPARED = 32
 def feature_types(raw: RawTable, graph: GraphSchema) -> dict[str, ColumnType]:
     """Which columns become features, and as what; those not declared follow their physical type.
 
-    Text and booleans are categorical, numbers numerical, times timestamps, arrays of text multicategorical and arrays
-    of floating-point numbers embeddings. Text that is prose is not inferred from names: declare it ``text``. Arrays of
-    whole numbers may be keys or vectors, so they are left out unless they are declared, as are all other types. Keys of
-    other tables are no features, unless they are declared: brands may be nodes and categories at once.
+    Text, booleans and numbers that are called ids are categorical, other numbers numerical, times timestamps, arrays
+    of text multicategorical and arrays of floating-point numbers embeddings. Text that is prose is not inferred from
+    names: declare it ``text``. Arrays of whole numbers may be keys or vectors, so they are left out unless they are
+    declared, as are all other types. Keys of other tables are no features, unless they are declared: brands may be
+    nodes and categories at once.
     """
     table = raw.table
     linked = {link.column for link in graph.links if link.table == table.name} - set(table.columns)
@@ -41,7 +42,7 @@ def feature_types(raw: RawTable, graph: GraphSchema) -> dict[str, ColumnType]:
     types: dict[str, ColumnType] = {}
     for column in raw.frame.schema:
         if column.name not in taken:
-            declared = table.columns.get(column.name) or _infer(column.dataType)
+            declared = table.columns.get(column.name) or _infer(column)
             if declared is not ColumnType.IGNORE:
                 types[column.name] = declared
     return types
@@ -246,13 +247,14 @@ def _number(name: str, kind: ColumnType) -> Column:
     return F.when(F.isnan(value) | (F.abs(value) == float("inf")), F.lit(None)).otherwise(value)
 
 
-def _infer(physical: T.DataType) -> ColumnType:
+def _infer(column: T.StructField) -> ColumnType:
+    physical = column.dataType
     if isinstance(physical, T.StringType | T.BooleanType):
         return ColumnType.CATEGORICAL
     if isinstance(physical, T.TimestampType | T.TimestampNTZType | T.DateType):
         return ColumnType.TIMESTAMP
     if isinstance(physical, T.NumericType):
-        return ColumnType.NUMERICAL
+        return ColumnType.CATEGORICAL if names_something(column.name) else ColumnType.NUMERICAL
     if isinstance(physical, T.ArrayType):
         elements = {T.StringType: ColumnType.MULTICATEGORICAL, T.FloatType: ColumnType.EMBEDDING}
         elements[T.DoubleType] = ColumnType.EMBEDDING

@@ -36,7 +36,7 @@ def without_identifiers(raw: RawTable, types: dict[str, ColumnType]) -> dict[str
     named = [
         column
         for column, kind in types.items()
-        if kind is ColumnType.NUMERICAL
+        if kind in (ColumnType.NUMERICAL, ColumnType.CATEGORICAL)
         and column not in raw.table.columns
         and isinstance(raw.frame.schema[column].dataType, T.IntegralType)
         and NAMED.search(column)
