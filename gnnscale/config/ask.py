@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from gnnscale.config.load import build_settings, compose_settings, literal
-from gnnscale.config.sections.settings import QuerySettings, Settings, query_name
+from gnnscale.config.sections.section import check_table_name
+from gnnscale.config.sections.settings import Settings, query_name
 from gnnscale.lake import Lake, from_portable, to_portable
 from gnnscale.schema import ConfigError
 
@@ -76,7 +75,7 @@ def ask_settings(
     Raises:
         ConfigError: as in :func:`gnnscale.config.load_settings`.
     """
-    own = {"lake": {"uri": lake}, "query": {"name": name or query_name(text), "text": text}}
+    own = {"lake": {"uri": lake}, "query": {"name": query_name(text) if name is None else name, "text": text}}
     return compose_settings([literal(record), literal(own)], overrides, mode, folder, f"the graph in {lake}")
 
 
@@ -116,9 +115,6 @@ def check_query_name(name: str) -> str:
         ConfigError: it is none.
     """
     try:
-        return QuerySettings(name=name, text="").name
-    except ValidationError:
-        raise ConfigError(
-            f"query name {name!r} is none that tables can carry: lower-case letters, digits and underscores, a letter "
-            "first"
-        ) from None
+        return check_table_name(name)
+    except ValueError as error:
+        raise ConfigError(f"query name {error}") from None

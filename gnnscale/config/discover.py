@@ -29,6 +29,9 @@ from gnnscale.schema import (
 
 log = logging.getLogger(__name__)
 
+ISO: Final = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?")
+"""How days and times are written in ISO 8601."""
+
 LOOKED_AT: Final = 1_000
 """Rows of a table that are looked at for times that are written as text."""
 
@@ -136,11 +139,12 @@ def tell_written_times(table: str, rows: pa.Table | None, said: Mapping[str, Any
         texts = [text for text in rows[field.name].slice(0, LOOKED_AT).drop_null().unique().to_pylist() if text.strip()]
         # Digits alone may be anything.
         forms = [] if all(text.isdigit() for text in texts) else fitting_formats(texts)
-        if forms:
+        if forms or (texts and all(ISO.fullmatch(text.strip()) for text in texts)):
             log.warning(
                 "column '%s' of '%s' is text, such as '%s', and taken for categories: if it says when a row came to "
-                "be, say tables.%s.time_column=%s and tables.%s.time_format='%s'",
-                *(field.name, table, texts[0], table, field.name, table, forms[0]),
+                "be, say tables.%s.time_column=%s%s",
+                *(field.name, table, texts[0], table, field.name),
+                f" and tables.{table}.time_format='{forms[0]}'" if forms else "",
             )
 
 

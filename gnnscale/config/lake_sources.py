@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from gnnscale.lake import RECORDS, Lake, SourceFormat, find_source, name_format, open_delta, take_snapshot, tell_once
 from gnnscale.schema import GnnscaleError
@@ -47,8 +51,10 @@ def lake_sources(lake: Lake) -> dict[str, str]:
         return {}
     found: dict[str, list[tuple[int, str]]] = {}
     for path in sorted(Path(lake.uri).iterdir()):
+        if path.name.startswith(("_", ".")) or (path.is_dir() and _is_made(lake, path.name)):
+            continue
         form = _format(path)
-        if form is None or path.name.startswith(("_", ".")) or (path.is_dir() and _is_made(lake, path.name)):
+        if form is None:
             continue
         name = re.sub(r"\W", "_", path.name if path.is_dir() and not name_format(path.name) else _stem(path.name))
         found.setdefault(name, []).append((_PREFERRED.index(form), str(path)))
@@ -70,7 +76,8 @@ def _format(path: Path) -> SourceFormat | None:
     if (path / RECORDS).is_dir():
         # A lake of its own, as of interactions that were asked about where the tables lie.
         return None
-    if path.name.startswith(("_", ".")) or not any(part.is_file() for part in path.rglob("*")):
+    if not any(part.is_file() for part in path.rglob("*")):
+        tell_once(f"{path} is left out: it has no files")
         return None
     try:
         found = find_source(path.name, str(path))
@@ -86,7 +93,32 @@ def _stem(name: str) -> str:
 
 def _is_made(lake: Lake, name: str) -> bool:
     wanted = next((columns for prefix, columns in MADE.items() if name.startswith(prefix)), None)
-    if wanted is None or not lake.exists(name):
+    if wanted is None:
         return False
-    columns = {field.name for field in open_delta(lake.table_uri(name), lake.storage_options).schema().fields}
+    if lake.exists(name):
+        columns = {field.name for field in open_delta(lake.table_uri(name), lake.storage_options).schema().fields}
+    elif lake.local:
+        unfinished = _unfinished_columns(Path(lake.table_uri(name)))
+        if unfinished is None:
+            return False
+        if not unfinished:
+            tell_once(
+                f"{lake.table_uri(name)} is left out: it is called like a table of gnnscale and has no whole file"
+            )
+            return True
+        columns = unfinished
+    else:
+        return False
     return columns == wanted if name.startswith("population_") else columns >= wanted
+
+
+def _unfinished_columns(folder: Path) -> set[str] | None:
+    """Columns of the Parquet files in a folder that no log is there of, as a killed run leaves it; none where no file
+    is whole. None where there are other files, or none at all."""
+    files = [path for path in sorted(folder.iterdir()) if not path.name.startswith(("_", "."))]
+    if not files or any(path.suffix != ".parquet" or not path.is_file() for path in files):
+        return None
+    for path in files:
+        with suppress(pa.ArrowException, OSError):
+            return set(pq.read_schema(path).names)
+    return set()

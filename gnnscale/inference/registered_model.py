@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from gnnscale.batches import EntityExamples, asked_examples
 from gnnscale.config import LakeSettings, Settings, bind_query, build_settings, plan_query_anchors
 from gnnscale.inference.population import read_keys
 from gnnscale.inference.predict_entities import answer_table, score_in_batches
-from gnnscale.lake import Lake, from_portable, to_portable
+from gnnscale.lake import Lake, from_portable, read_record_text, to_portable
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import MANIFEST_NAME, DataError, LakeError, mask_secrets, mask_text
 from gnnscale.store import GraphStore, view_for
@@ -319,7 +318,7 @@ def log_model(run_id: str, settings: Settings, lake: Lake, model: LakeModel) -> 
     config = {
         "settings": to_portable(lake, resolved),
         "lake": "" if inside else mask_text(lake.uri),
-        "blend": None if blend is None else json.loads(blend),
+        "blend": None if blend is None else read_record_text(blend),
     }
     signature, example = model_signature(lake, settings.query.name)
     with (

@@ -169,6 +169,8 @@ def _categories(given: TableInput, table: Table, links: Sequence[Link]) -> list[
 def _check_mappings(tables: Any, settings: Any) -> None:
     if not isinstance(tables, Mapping):
         raise ConfigError(f"tables are a mapping of names to tables, and not a {type(tables).__name__}")
+    if not tables:
+        raise ConfigError("there are no tables: give a mapping of names to tables, at least one")
     for name in tables:
         if not isinstance(name, str) or not name.isidentifier():
             raise SchemaError(f"table name {name!r} must be text of letters, digits and underscores")

@@ -19,6 +19,8 @@ from .places import local_path as local_path
 from .places import open_folder as open_folder
 from .portable import from_portable as from_portable
 from .portable import to_portable as to_portable
+from .record_text import read_record_text as read_record_text
+from .record_text import record_text as record_text
 from .sources.partitions import is_told as is_told
 from .sources.plain_types import plain_array as plain_array
 from .sources.plain_types import plain_type as plain_type

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from gnnscale.lake.delta_files import commit_files
 from gnnscale.lake.delta_log import check_readable, log_fault, logged_commits
 from gnnscale.lake.parquet_pages import CHECKED, check_names, check_rows, reading, write_parts
 from gnnscale.lake.places import local_path, open_folder, open_place
+from gnnscale.lake.record_text import read_record_text, record_text
 from gnnscale.lake.sources.plain_types import stored_array, stored_type
 from gnnscale.schema import LakeError, mask_secrets, nearest
 
@@ -240,22 +240,14 @@ class Lake:
         if content is None:
             return None
         try:
-            record = json.loads(content)
+            return read_record_text(content)
         except ValueError as error:
-            raise self._broken(name, str(error)) from None
-        if not isinstance(record, dict):
-            raise self._broken(name, f"it holds a {type(record).__name__}, and not keys and values")
-        return record
-
-    def _broken(self, name: str, reason: str) -> LakeError:
-        return LakeError(
-            f"record {self.uri}/{RECORDS}/{name}.json is broken: {reason}; remove it, and what it tells is made again"
-        )
+            place = f"{self.uri}/{RECORDS}/{name}.json"
+            raise LakeError(f"record {place} is broken: {error}; remove it, and what it tells is made again") from None
 
     def write_record(self, name: str, record: dict[str, Any]) -> None:
         """Replace a JSON record, secrets masked; a reader sees the old one or the new one, never a part."""
-        content = json.dumps(mask_secrets(record), indent=1, sort_keys=True)
-        self.write_bytes(f"{RECORDS}/{name}.json", content.encode())
+        self.write_bytes(f"{RECORDS}/{name}.json", record_text(mask_secrets(record)))
 
     def records(self) -> list[str]:
         """Names of the JSON records that there are."""

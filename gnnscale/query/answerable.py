@@ -122,8 +122,9 @@ def _unanswerable(question: Question) -> str:
     assert column is not None
     if question.function == "LIST_DISTINCT":
         return (
-            f"LIST_DISTINCT needs a foreign key or a categorical column, and {column} is {column.meaning}; declare "
-            "it categorical if its numbers are names"
+            f"LIST_DISTINCT needs a foreign key or a categorical column, and {column} is {column.meaning}; if its "
+            f"numbers are keys of another table, tables.{column.table}.foreign_keys.{column.name}=TABLE says so; "
+            "declare it categorical if they are names"
         )
     return (
         f"{column} is {column.meaning or 'of no known type'}; numbers and categories can be predicted: say which in "

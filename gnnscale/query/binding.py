@@ -191,7 +191,12 @@ class Binder:
             names = " or ".join(sorted({k.table for k, _ in through}))
             if name.column == "*":
                 raise self.fail(f"'{table.name}' are no events of '{self.entity.name}': count {names}", name.position)
-            raise self.fail(f"'{table.name}' is reached through {names}: one way is needed", name.position)
+            ways = " or ".join(p.name for _, p in through)
+            raise self.fail(
+                f"'{table.name}' is reached through {ways}: one way is needed, and no clause chooses one. Ask for a "
+                f"column of {names} itself, or leave the other links out of the graph",
+                name.position,
+            )
         linked = {k.column for k in self.graph.links if k.table == table.name}
         raise self.fail(
             f"table '{table.name}' has no foreign key to '{self.entity.name}', and no event table that has one leads "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gnnscale.query.anchors import AnchorPlan, OwnTimes, show_time
@@ -66,9 +67,8 @@ def _target(query: PredictiveQuery) -> str:
     if isinstance(expression, Column | Aggregate):
         text = _operand(expression)
         if query.task_type.answer == "values" and isinstance(expression, Aggregate) and expression.window:
-            text += (
-                f", and in the {query.frames - 1} windows of {expression.window.length} {expression.window.unit} after"
-            )
+            more = "window" if query.frames == 2 else f"{query.frames - 1} windows"
+            text += f", and in the {more} of {_amount(expression.window.length, expression.window.unit)} after"
         return text
     return f"whether {_condition(expression)}"
 
@@ -133,7 +133,10 @@ def _anchors(query: PredictiveQuery, plan: AnchorPlan) -> list[tuple[str, str]]:
             ("predictions", f"at {show_time(plan.latest)}"),
         ]
     first, last = plan.train[0], plan.train[-1]
-    step = f", {(plan.train[1] - first) / 86_400:g} days apart" if len(plan.train) > 1 else ""
+    gaps = sorted({(after - before) / 86_400 for before, after in pairwise(plan.train)})
+    # Months differ.
+    apart = " to ".join(dict.fromkeys(f"{gap:g}" for gap in (gaps[0], gaps[-1]))) if gaps else ""
+    step = f", {apart} {'day' if apart == '1' else 'days'} apart" if gaps else ""
     return [
         (
             "training",
@@ -203,16 +206,24 @@ def _when(window: Window | None) -> str:
     if window.start is None:
         return "up to the anchor" if window.end == 0 else f"up to {_offset(window.end, window.unit)}"
     if window.start == 0:
-        return f"in the {window.end} {window.unit} after the anchor"
+        return f"in the {_span(window.end, window.unit)} after the anchor"
     if window.end == 0:
-        return f"in the {-window.start} {window.unit} up to the anchor"
+        return f"in the {_span(-window.start, window.unit)} up to the anchor"
     return f"later than {_offset(window.start, window.unit)} and no later than {_offset(window.end, window.unit)}"
 
 
 def _offset(amount: int, unit: str) -> str:
     if amount == 0:
         return "the anchor"
-    return f"{abs(amount)} {unit} {'after' if amount > 0 else 'before'} the anchor"
+    return f"{_amount(abs(amount), unit)} {'after' if amount > 0 else 'before'} the anchor"
+
+
+def _amount(number: int, unit: str) -> str:
+    return f"{number} {unit.removesuffix('s') if number == 1 else unit}"
+
+
+def _span(number: int, unit: str) -> str:
+    return _amount(number, unit).removeprefix("1 ") if number == 1 else _amount(number, unit)
 
 
 def _operand(operand: Column | Aggregate) -> str:

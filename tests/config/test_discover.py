@@ -1,6 +1,7 @@
 """Tables that nobody has described get their keys and times by the names of their columns."""
 
 import gzip
+import shutil
 from datetime import date, datetime
 from pathlib import Path
 
@@ -236,3 +237,27 @@ def test_a_name_with_spaces_is_read_as_one_with_underscores_and_quoted_in_advice
     pq.write_table(pa.table({"animal_id": [1], **times, "seen at": AT}), tmp_path / "animals.parquet")
     with pytest.raises(SchemaError, match=r"as in 'tables\.animals\.time_column=Registered At'$"):
         discover_tables(Lake(tmp_path))
+
+
+def test_what_a_killed_run_has_not_committed_is_no_table(tmp_path, caplog):
+    lake = lake_of(tmp_path, users={"user_id": [1, 2]}, orders={"order_id": [1], "user_id": [1], "ordered_at": AT})
+    for name in ("ids_users", "nodes_users", "edges_orders_user_id"):
+        lake.write(name, pa.table({column: [1] for column in OWN_COLUMNS}))
+        shutil.rmtree(tmp_path / name / "_delta_log")
+    # One file was being written.
+    cut = tmp_path / "nodes_users" / "part-00000-cut.parquet"
+    cut.write_bytes(b"PAR1")
+    assert set(discover_tables(lake)) == {"users", "orders"} and not caplog.records
+    shutil.rmtree(tmp_path / "nodes_users")
+    cut.parent.mkdir()
+    cut.write_bytes(b"PAR1")
+    (tmp_path / "visits").mkdir()
+    assert set(discover_tables(lake)) == {"users", "orders"}
+    told = " ".join(record.getMessage() for record in caplog.records)
+    assert "nodes_users is left out: it is called like a table of gnnscale and has no whole file" in told
+    assert "visits is left out: it has no files" in told
+    # A user's own folder that is called like one of ours.
+    pq.write_table(pa.table({"user_id": [1], "ordered_at": AT}), tmp_path / "labels.parquet")
+    (tmp_path / "labels_crm").mkdir()
+    pq.write_table(pa.table({"user_id": [1], "label": ["x"]}), tmp_path / "labels_crm" / "part-0.parquet")
+    assert "labels_crm" in discover_tables(lake)

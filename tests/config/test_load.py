@@ -153,7 +153,6 @@ def test_an_unknown_key_names_the_nearest(conf, override, says):
         "graph.min_match_rate=1.01",
         "sampling.strategy=newest",
         "sampling.cap=0",
-        "query.name=Next Week",
         "training.gpu=perhaps",
         "tables.customers.columns.age=number",
         "anchors.test=tomorrow",

@@ -120,6 +120,30 @@ def test_text_that_reads_like_days_is_pointed_out(described: dict[str, Any], cap
         assert line.endswith("tables.orders.time_column=ordered_at and tables.orders.time_format='%d/%m/%Y'")
 
 
+def test_text_that_reads_like_iso_times_is_pointed_out(caplog: pytest.LogCaptureFixture) -> None:
+    written = USERS.assign(joined=["2024-01-31", "2024-02-01T12:00:00Z"], code="2024-1")
+    gs.Graph.from_tables({"users": written, "orders": ORDERS})
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("column 'joined' of 'users' is text, such as '2024-01-31', and taken for categories")
+    assert line.endswith("say tables.users.time_column=joined")
+
+
+def test_no_tables_are_told() -> None:
+    with pytest.raises(ConfigError, match="there are no tables: give a mapping of names to tables"):
+        gs.Graph.from_tables({})
+
+
+@pytest.mark.parametrize("name", ["", "My churn", "1st", "x" * 101])
+def test_a_name_that_tables_can_not_carry_is_told(name: str) -> None:
+    graph = gs.Graph.from_tables({"users": USERS, "orders": ORDERS})
+    words = "is none that tables can carry: lower-case letters, digits and underscores, a letter first, 100 at most"
+    with pytest.raises(ConfigError, match=words):
+        graph.query("PREDICT COUNT(orders.*, 0, 7, days) = 0 FOR EACH users.user_id", name=name)
+    content = {"recipe": "r", "lake": {"uri": "l"}, "tables": {}, "query": {"name": name, "text": "PREDICT"}}
+    with pytest.raises(ConfigError, match=words):
+        build_settings(content)
+
+
 def test_what_is_said_of_a_table_is_not_inferred() -> None:
     orders = ORDERS.rename(columns={"user_id": "buyer"}).assign(sent_at=ORDERS["ordered_at"])
     with pytest.raises(SchemaError, match="several columns of times"):

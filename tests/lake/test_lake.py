@@ -142,6 +142,36 @@ def test_a_broken_record_is_named(lake, content):
         lake.read_record("graph")
 
 
+def test_a_turned_bit_of_a_record_is_noticed(lake):
+    record = {"mean": 1.25, "names": ["a", "é"], "by": {10: 1, 9: float("nan")}, "none": None}
+    lake.write_record("graph", record)
+    path = Path(lake.uri, "_records", "graph.json")
+    content = path.read_bytes()
+    found = lake.read_record("graph")
+    assert {**found, "by": str(found["by"])} == {**record, "by": str({"10": 1, "9": float("nan")})}
+    told = 0
+    for place in range(len(content)):
+        changed = bytearray(content)
+        changed[place] ^= 2
+        path.write_bytes(changed)
+        try:
+            other = lake.read_record("graph")
+        except LakeError:
+            told += 1
+        else:
+            # White space, or the name of the checksum, which is a key of nobody's then.
+            assert {key: str(value) for key, value in other.items() if key in record} == {
+                key: str(value) for key, value in found.items()
+            }
+    assert told > len(content) / 2
+    path.write_bytes(content.replace(b"1.25", b"1.24"))
+    with pytest.raises(LakeError, match=r"graph.json is broken: it is not what was written; remove it"):
+        lake.read_record("graph")
+    # A record of a version that wrote no checksum is taken as it is.
+    path.write_text('{"a": 1}')
+    assert lake.read_record("graph") == {"a": 1}
+
+
 def test_a_record_that_cannot_be_written_leaves_the_old_one(lake):
     lake.write_record("r", {"a": 1})
     with pytest.raises(TypeError):

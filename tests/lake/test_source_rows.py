@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -16,6 +17,7 @@ import pytest
 from deltalake import write_deltalake
 
 from gnnscale.lake import Lake, column_kinds, count_rows, find_source, local_path, open_rows, read_rows, tell_once
+from gnnscale.lake.sources.text_files import BLOCK
 from gnnscale.schema import LakeError, ValueKind
 
 
@@ -56,6 +58,14 @@ def test_nanoseconds_are_read_as_microseconds_rounded_up(tmp_path):
     pl.DataFrame([times]).write_parquet(tmp_path / "polars.parquet")
     assert rows_of(tmp_path / "polars.parquet") == [{"at": datetime(2010, 12, 1, 8, 26)}]
     assert column_kinds(find_source("t", str(tmp_path / "polars.parquet"))) == {"at": ValueKind.TIME}
+
+
+def test_an_instant_of_the_hour_that_clocks_show_twice_is_one(tmp_path):
+    stamps = pd.to_datetime(["2022-10-30 00:05:05.384000001", "2022-10-30 01:05:05.0", None], utc=True)
+    pd.DataFrame({"at": stamps.tz_convert("Europe/Berlin")}).to_parquet(tmp_path / "t.parquet")
+    found = [row["at"] for row in rows_of(tmp_path / "t.parquet")]
+    first, second = (datetime(2022, 10, 30, *rest, tzinfo=UTC) for rest in ((0, 5, 5, 384001), (1, 5, 5)))
+    assert found == [first, second, None]
 
 
 def test_times_of_96_bits_are_instants(tmp_path):
@@ -160,6 +170,36 @@ def test_quotes_line_breaks_and_codes_of_csv_are_what_they_are(tmp_path, name):
     assert [row["at"] for row in (first, second)] == [datetime(2024, 1, 31, 12), datetime(2024, 2, 1)]
     assert [row["zip"] for row in (first, second)] == ["01234", "00001"]
     assert count_rows(find_source("t", str(path))) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ('id,said\n1,x\n2,"cut in the mid\n3,y\n', 2),
+        ('id,said\n1,x\n2,"cut in the mid', 2),
+        ('id,said\n1,x\n2,y\n3,"', 3),
+        ('said\n"x\ny\n', 1),
+    ],
+)
+def test_a_quote_that_is_not_closed_takes_no_rows_in(tmp_path, text, rows):
+    for name, content in (("t.csv", text.encode()), ("t.csv.gz", gzip.compress(text.encode()))):
+        (tmp_path / name).write_bytes(content)
+        assert f"{name} can't be read as csv: a quote in its row {rows} is not closed" in fault_of(tmp_path / name)
+
+
+@pytest.mark.parametrize("text", ["id,said", "id,said\n", "id,said\r\n\r\n"])
+def test_a_csv_of_names_alone_has_columns_and_no_row(tmp_path, text):
+    (tmp_path / "t.csv").write_text(text)
+    assert rows_of(tmp_path / "t.csv") == []
+
+
+def test_csv_of_several_blocks_keeps_all_of_its_rows(tmp_path):
+    numbers = np.arange(3_000_000)
+    pd.DataFrame({"n": numbers, "said": 'an inch, or 1"'}).to_csv(tmp_path / "t.csv", index=False)
+    assert (tmp_path / "t.csv").stat().st_size > 4 * BLOCK
+    rows = open_rows(find_source("t", str(tmp_path / "t.csv")))
+    found = np.concatenate([batch["n"].to_numpy() for batch in rows.batches(rows.parts)])
+    assert (found == numbers).all()
 
 
 WORDS = {

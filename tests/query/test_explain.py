@@ -32,7 +32,7 @@ TARGETS = {
         "the sum of orders.amount later than 3 weeks after the anchor and no later than 9 weeks after the anchor"
     ),
     "LAST(items.price WHERE orders.channel = 'web', 0, 1, months)": (
-        "the last of items.price where orders.channel = 'web' in the 1 months after the anchor"
+        "the last of items.price where orders.channel = 'web' in the month after the anchor"
     ),
     "AVG(orders.amount, 0, 7) FORECAST 4 TIMEFRAMES": (
         "the mean of orders.amount in the 7 days after the anchor, and in the 3 windows of 7 days after"
@@ -68,7 +68,7 @@ def test_task_and_population_are_told():
     assert found["for"] == (
         "each row of users that is there at the anchor, where the number of orders rows up to the anchor > 2 and "
         "users.joined < 2024-01-31 00:00:00 and the number of visits rows later than 30 days before the anchor and no "
-        "later than 2 days before the anchor > 0 and the sum of orders.amount up to 1 weeks before the anchor > 0"
+        "later than 2 days before the anchor > 0 and the sum of orders.amount up to 1 week before the anchor > 0"
     )
     # Rows that never come or go are there at any anchor.
     assert explained("PREDICT COUNT(orders.*, 0, 7) FOR EACH items.item_id")["for"] == "each row of items"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from gnnscale.config.implementation import Implementation
-from gnnscale.config.sections.section import Positive, Section, Share
+from gnnscale.config.sections.section import Positive, Section, Share, TableName
 from gnnscale.config.sections.settings import LakeSettings, TrackingSettings
 
 SplitRule = Literal["auto", "given", "time", "latest", "random"]
@@ -69,7 +69,7 @@ class InteractionSettings(Section):
 
     kind: Literal["interactions"]
     recipe: str
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "interactions"
+    name: TableName = "interactions"
     seed: int = 0
     seeds: Positive = 1
     lake: LakeSettings

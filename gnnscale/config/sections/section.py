@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -19,6 +20,29 @@ def _as_text(value: Any) -> str:
 
 ValueText = Annotated[str, BeforeValidator(_as_text)]
 """A value of a column, as its text."""
+
+
+MOST_LETTERS: Final = 100
+"""Of a query's name: with what stands before and behind it, it is the name of a file."""
+
+
+def check_table_name(name: str) -> str:
+    """A name that the tables of a query can carry.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name) or len(name) > MOST_LETTERS:
+        shown = f"{name[:40]}..." if isinstance(name, str) and len(name) > MOST_LETTERS else name
+        raise ValueError(
+            f"{shown!r} is none that tables can carry: lower-case letters, digits and underscores, a letter first, "
+            f"{MOST_LETTERS} at most"
+        )
+    return name
+
+
+TableName = Annotated[str, AfterValidator(check_table_name)]
+"""Of a query, or of interactions."""
 
 
 class Section(BaseModel):

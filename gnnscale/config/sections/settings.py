@@ -14,7 +14,7 @@ from gnnscale.config.network_choice import check_network
 from gnnscale.config.sections.relations import RelationSettings, declared_relations
 from gnnscale.config.sections.retrieval import RetrievalSettings
 from gnnscale.config.sections.sampling import SamplingSettings
-from gnnscale.config.sections.section import Positive, Section, Share
+from gnnscale.config.sections.section import Positive, Section, Share, TableName
 from gnnscale.config.sections.tables import TableSettings
 from gnnscale.config.sections.text import TextSettings
 from gnnscale.config.sections.training import EmbeddingSettings, ModelSettings, SearchSettings, TrainingSettings
@@ -125,7 +125,7 @@ class QuerySettings(Section):
             ever is an input.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    name: TableName
     text: str
     examples: str | None = None
     split: str | None = None

@@ -235,8 +235,8 @@ def _seconds(times: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = times.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return _whole_seconds(times)
-    # Text may have a zone; times without one are UTC.
-    for zone in (getattr(kind, "tz", None), "UTC"):
+    # Text may have a zone; times without one are UTC. What has a zone is an instant, whatever its clocks show.
+    for zone in ("UTC",) if getattr(kind, "tz", None) else (None, "UTC"):
         try:
             exact = pc.cast(times, pa.timestamp("us", zone), safe=False)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Self
 
 from gnnscale.evaluation.comparison import NETWORK
-from gnnscale.lake import Lake
+from gnnscale.lake import Lake, read_record_text, record_text
 from gnnscale.retrieval import Calibration
 from gnnscale.schema import LakeError
 from gnnscale.training import blend_path
@@ -110,7 +109,7 @@ NETWORK_ALONE: Final = Blend((Member(NETWORK, 1.0),))
 
 def save_blend(lake: Lake, query: str, blend: Blend) -> None:
     """Keep a blend beside its model."""
-    lake.write_bytes(blend_path(query), json.dumps(blend.to_dict(), indent=1).encode())
+    lake.write_bytes(blend_path(query), record_text(blend.to_dict()))
 
 
 def read_blend(lake: Lake, query: str) -> Blend:
@@ -123,7 +122,7 @@ def read_blend(lake: Lake, query: str) -> Blend:
     if content is None:
         return NETWORK_ALONE
     try:
-        return Blend.from_dict(json.loads(content))
+        return Blend.from_dict(read_record_text(content))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise LakeError(
             f"{lake.uri}/{blend_path(query)} is no blend ({type(error).__name__}: {error}); run the stage that "

@@ -50,7 +50,11 @@ def plain_array(array: pa.Array) -> pa.Array:
     if plain == kind:
         return array
     if pa.types.is_timestamp(kind):
-        return (pc.ceil_temporal(array, unit="microsecond") if kind.unit == "ns" else array).cast(plain)
+        if kind.unit == "ns":
+            # Arrow rounds the time of a zone's clocks, and an hour of each autumn has two meanings there.
+            instants = array.cast(pa.timestamp("ns", "UTC")) if kind.tz else array
+            return pc.ceil_temporal(instants, unit="microsecond").cast(plain)
+        return array.cast(plain)
     if pa.types.is_struct(kind):
         parts = [plain_array(part) for part in array.flatten()]
         return pa.StructArray.from_arrays(parts, fields=list(plain), mask=array.is_null())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.csv
@@ -19,6 +19,9 @@ BLOCK: Final = 16 << 20
 """Bytes that are parsed at a time; no row is longer."""
 
 _PEEKED: Final = 1 << 16
+
+END: Final = "\x02the end of the file\x03"
+"""First value of a row that is read behind those of a file."""
 
 
 @dataclass(frozen=True)
@@ -135,14 +138,43 @@ def _csv_tables(filesystem: pyarrow.fs.FileSystem, file: TextFile) -> Iterator[p
         quoted_strings_can_be_null=False,
         null_values=[""],
     )
+    last = f"{END}{delimiter * (len(names) - 1)}\n"
     with (
         filesystem.open_input_stream(file.path) as stream,
-        pyarrow.csv.open_csv(stream, options, parsed, converted) as reader,
+        pyarrow.csv.open_csv(_WithEnd(stream, f"\n{last}".encode()), options, parsed, converted) as reader,
     ):
         # A file with names alone has columns, and no batch to tell them.
         yield pa.table({name: pa.array([], pa.string()) for name in names})
+        rows, held = 0, None
         for batch in reader:
-            yield pa.Table.from_batches([batch])
+            if held is not None:
+                yield pa.Table.from_batches([held])
+            rows, held = rows + batch.num_rows, batch if batch.num_rows else held
+    # The row that was put behind the others; a quote that is not closed takes in all that follows it.
+    if held is None or held.column(0)[-1].as_py() != END:
+        raise pa.ArrowInvalid(f"a quote in its row {rows:,} is not closed")
+    yield pa.Table.from_batches([held.slice(0, held.num_rows - 1)])
+
+
+class _WithEnd(io.RawIOBase):
+    """A stream with some octets behind it."""
+
+    def __init__(self, stream: pa.NativeFile, end: bytes) -> None:
+        super().__init__()
+        self._stream, self._end = stream, io.BytesIO(end)
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer, and say with how many octets: fewer than it holds at the end alone."""
+        filled = 0
+        for source in (self._stream, self._end):
+            while filled < len(buffer) and (found := source.read(len(buffer) - filled)):
+                buffer[filled : filled + len(found)] = found
+                filled += len(found)
+        return filled
 
 
 def _names(head: bytes, delimiter: str) -> list[str]:
@@ -150,7 +182,9 @@ def _names(head: bytes, delimiter: str) -> list[str]:
     parsed = pyarrow.csv.ParseOptions(
         delimiter=delimiter, newlines_in_values=True, invalid_row_handler=lambda _: "skip"
     )
-    with pyarrow.csv.open_csv(io.BytesIO(head), pyarrow.csv.ReadOptions(block_size=2 * _PEEKED), parsed) as reader:
+    with pyarrow.csv.open_csv(
+        io.BytesIO(head + b"\n"), pyarrow.csv.ReadOptions(block_size=2 * _PEEKED), parsed
+    ) as reader:
         names = [name or f"_c{place}" for place, name in enumerate(reader.schema.names)]
     for name in names:
         if names.count(name) > 1:

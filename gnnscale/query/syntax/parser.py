@@ -201,18 +201,21 @@ class _Builder(Transformer[Token, QueryTree]):
 
     def compared(self, left: Any, operator: Token, value: Literal) -> Comparison:
         symbol = {"==": "=", "<>": "!="}.get(str(operator), str(operator))
-        return Comparison(left, symbol, (_present(value),), False, operator.start_pos or 0)
+        return Comparison(_compared(left, operator), symbol, (_present(value),), False, operator.start_pos or 0)
 
     def member(self, left: Any, negated: Token | None, operator: Token, values: tuple[Literal, ...]) -> Comparison:
         checked = tuple(_present(value) for value in values)
+        left = _compared(left, operator)
         return Comparison(left, "IN", checked, negated is not None, operator.start_pos or 0)
 
     def matched(self, left: Any, negated: Token | None, operator: Token, value: Literal) -> Comparison:
         word = str(operator).upper()
         symbol = f"{word} WITH" if word in ("STARTS", "ENDS") else word
+        left = _compared(left, operator)
         return Comparison(left, symbol, (_present(value),), negated is not None, operator.start_pos or 0)
 
     def missing(self, left: Any, operator: Token, negated: Token | None) -> Comparison:
+        left = _compared(left, operator)
         return Comparison(left, "IS NULL", (), negated is not None, operator.start_pos or 0)
 
     def by(self, column: Token) -> ByColumn:
@@ -278,6 +281,18 @@ def _deeper(parts: tuple[Expression, ...], position: int | None) -> int:
     if depth > MAX_DEPTH:
         raise _FaultError(f"conditions are nested more than {MAX_DEPTH} levels deep", position)
     return depth
+
+
+def _compared(left: Any, operator: Token) -> ColumnName | Aggregation:
+    """The left side of a comparison, which is a value."""
+    if isinstance(left, Comparison):
+        raise _FaultError(
+            f"{SUGAR} is true or false by itself, and is compared with nothing: leave {str(operator).upper()} and what "
+            "follows it out, or count with COUNT",
+            operator.start_pos or 0,
+        )
+    found: ColumnName | Aggregation = left
+    return found
 
 
 def _present(value: Literal) -> Literal:
