@@ -97,18 +97,15 @@ def _is_made(lake: Lake, name: str) -> bool:
         return False
     if lake.exists(name):
         columns = {field.name for field in open_delta(lake.table_uri(name), lake.storage_options).schema().fields}
-    elif lake.local:
-        unfinished = _unfinished_columns(Path(lake.table_uri(name)))
+    else:
+        unfinished = _unfinished_columns(Path(lake.table_uri(name))) if lake.local else None
         if unfinished is None:
             return False
         if not unfinished:
-            tell_once(
-                f"{lake.table_uri(name)} is left out: it is called like a table of gnnscale and has no whole file"
-            )
+            place = lake.table_uri(name)
+            tell_once(f"{place} is left out: it is called like a table of gnnscale and has no whole file")
             return True
         columns = unfinished
-    else:
-        return False
     return columns == wanted if name.startswith("population_") else columns >= wanted
 
 

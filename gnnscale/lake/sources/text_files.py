@@ -147,9 +147,11 @@ def _csv_tables(filesystem: pyarrow.fs.FileSystem, file: TextFile) -> Iterator[p
         yield pa.table({name: pa.array([], pa.string()) for name in names})
         rows, held = 0, None
         for batch in reader:
+            if not batch.num_rows:
+                continue
             if held is not None:
                 yield pa.Table.from_batches([held])
-            rows, held = rows + batch.num_rows, batch if batch.num_rows else held
+            rows, held = rows + batch.num_rows, batch
     # The row that was put behind the others; a quote that is not closed takes in all that follows it.
     if held is None or held.column(0)[-1].as_py() != END:
         raise pa.ArrowInvalid(f"a quote in its row {rows:,} is not closed")
