@@ -30,8 +30,7 @@ class TreesSettings(Section):
         refit: whether the trees that are kept are grown again, as many as the validation examples have told, on these
             examples too: they are the latest that there are.
         seeds: how often they are grown again, each time by another seed; answers are the mean.
-        max_rows: training rows (for rankings: candidates) that are kept in memory; of more, a sample is taken (for
-            rankings: the latest examples).
+        max_rows: training rows (for rankings: candidates) that are kept in memory; of more, a sample is taken.
         own, new: of rankings: most targets that are scored for an entity, of those that it has had, and of others.
         own_negatives, new_negatives: of rankings: most of each kind that are learned from beside those that came true.
         beside: whether trees are grown beside another network of links, too, for its blend and to be compared with.
@@ -51,8 +50,8 @@ class TreesSettings(Section):
     max_rows: Positive = 2_000_000
     own: Positive = 1000
     new: Positive = 200
-    own_negatives: Positive = 400
-    new_negatives: Positive = 100
+    own_negatives: Positive = 100
+    new_negatives: Positive = 40
     beside: bool = False
 
 

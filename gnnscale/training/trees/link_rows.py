@@ -51,7 +51,8 @@ def fit_links(
         options.own_negatives + options.new_negatives + len(examples.examples.targets) // max(1, len(examples.examples))
     )
     most = max(1, options.max_rows // each)
-    kept = latest_rows(examples.examples.anchors, examples.training, most, seed)
+    order = permutation(stream_key(seed, 0, "trees"), len(examples.training))
+    kept = np.sort(examples.training[order[:most]])
     judged = examples.validation[np.diff(examples.examples.indptr)[examples.validation] > 0][:most]
     train = _rows(source, examples.examples, kept, options, seed)
     judge = _rows(source, examples.examples, judged, options, seed)
@@ -69,20 +70,6 @@ def fit_links(
             model.boosters.append([grow(objective, rows, None, both, number) for number in seeds])
         model.lowest = _lowest(model, train)
     return len(kept)
-
-
-def latest_rows(anchors: NDArray[np.int32], rows: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
-    """So many of some rows, the latest, which are the likest to those that will be asked about; ascending.
-
-    Args:
-        anchors: of all rows.
-        rows: of which some are taken; of those of one anchor, a sample that the seed decides.
-        most: how many.
-        seed: of the sample.
-    """
-    mixed = rows[permutation(stream_key(seed, 0, "trees"), len(rows))]
-    latest = np.argsort(-anchors[mixed].astype(np.int64), kind="stable")
-    return np.sort(mixed[latest[:most]])
 
 
 def _lowest(model: LinkTrees, rows: TreeRows) -> float:

@@ -16,7 +16,7 @@ from gnnscale.schema import ConfigError
 from gnnscale.store import GraphStore
 from gnnscale.training import DistributedContext, check_task, fit_at_once, load_link_model, save_model
 from gnnscale.training.objectives.ranking import rank_targets
-from gnnscale.training.trees.link_rows import chosen_targets, latest_rows
+from gnnscale.training.trees.link_rows import chosen_targets
 from tests.conftest import Shop
 
 DAY = 86_400
@@ -89,15 +89,3 @@ def test_a_loss_that_is_not_for_trees_is_refused(shop: Shop, store: GraphStore, 
     settings = build_settings(content)
     with pytest.raises(ConfigError, match=r"training.loss=pair is not for trees of links; allowed: auto"):
         check_task(settings, Lake(settings.lake.uri), store, bind_query(settings, store.manifest))
-
-
-def test_of_too_many_examples_the_latest_are_learned_from() -> None:
-    anchors = np.repeat(np.array([30, 10, 20], np.int32), 10)
-    rows = np.arange(2, 30)
-    kept = latest_rows(anchors, rows, 12, 0)
-    assert (np.diff(kept) > 0).all() and np.isin(kept, rows).all()
-    # All eight of the latest anchor, and some of the one before, by the seed.
-    assert kept[:8].tolist() == list(range(2, 10)) and (anchors[kept[8:]] == 20).all() and len(kept) == 12
-    others = {tuple(latest_rows(anchors, rows, 12, seed)) for seed in range(5)}
-    assert tuple(kept) in others and len(others) > 1
-    assert latest_rows(anchors, rows, 100, 0).tolist() == rows.tolist()
