@@ -1,8 +1,7 @@
 """The daily refresh: entities that have new events are embedded, and their rows merged over those of the day before.
 
-A file of the table holds consecutive entities; those that a changed entity is in are written again, one after the
-other, and one Delta commit puts them in the place of the old ones. Memory is that of a few files, whatever the table
-holds.
+A file of the table holds consecutive entities; those that a changed entity is in are written again, two at a time,
+and one Delta commit puts them in the place of the old ones. Memory is that of a few files, whatever the table holds.
 """
 
 from __future__ import annotations

@@ -27,13 +27,13 @@ def read_record_text(content: bytes) -> dict[str, Any]:
     record = json.loads(content)
     if not isinstance(record, dict):
         raise ValueError(f"it holds a {type(record).__name__}, and not keys and values")
-    if record.pop(CHECKSUM, found := _checksum(record)) != found:
+    if CHECKSUM in record and record.pop(CHECKSUM) != _checksum(record):
         raise ValueError("it is not what was written")
     return record
 
 
 def _checksum(record: dict[str, Any]) -> str:
-    return f"{zlib.crc32(_text({key: value for key, value in record.items() if key != CHECKSUM})):08x}"
+    return f"{zlib.crc32(_text(record)):08x}"
 
 
 def _text(record: dict[str, Any]) -> bytes:
