@@ -19,8 +19,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[1] / "build"
-QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-"""The quick compiler is enough for them."""
+QUICK = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:-UseCodeCacheFlushing -XX:+UseSerialGC"
+"""The quick compiler is enough for them, and room for all that it compiles."""
 
 
 @cache

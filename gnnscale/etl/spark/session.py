@@ -37,8 +37,9 @@ GIB = 1 << 30
 LOGGING = Path(__file__).with_name("log4j2.properties")
 WORKER_DAEMON = "gnnscale.etl.spark.worker_daemon"
 
-QUICK = "-XX:TieredStopAtLevel=1"
-"""Has Java compile quickly, to code that is not the fastest."""
+QUICK = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:-UseCodeCacheFlushing"
+"""Has Java compile quickly, to code that is not the fastest, and keep all of it: the room that it gives such code is
+so small for Spark that it throws away what it has to compile again."""
 
 _FOLDER = ExitStack()
 """Holds the folder of the session that this process has started."""
@@ -301,6 +302,8 @@ def _configuration(settings: SparkSettings, submitted: bool, heap_mib: int = 0, 
             "spark.driver.memory": _driver_memory(settings.driver_memory, heap_mib),
             "spark.ui.enabled": "false",
             "spark.ui.showConsoleProgress": "false",
+            # PySpark tells the JVM where each column was made: two calls in three of those that a plan takes.
+            "spark.python.sql.dataFrameDebugging.enabled": "false",
             "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOGGING.as_uri()}",
         }
         if settings.master.startswith("local"):
