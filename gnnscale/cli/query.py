@@ -146,7 +146,7 @@ def _say_tables(query: PredictiveQuery, console: Console, why: str) -> None:
         taken = {table.primary_key, table.time_column, table.end_time, *links}
         meanings = [(column, table.use(column)) for column in table.kinds if column not in taken]
         parts = [f"{column} -> {parent}" for column, parent in links.items()]
-        parts += [f"{column} {meaning}" for column, meaning in meanings if meaning]
+        parts += [f"{column} {meaning or 'left out'}" for column, meaning in meanings]
         if parts:
             console.print(f"    {', '.join(parts)}", highlight=False, markup=False, soft_wrap=True)
         for column in possible_ends(table):

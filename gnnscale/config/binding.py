@@ -27,6 +27,7 @@ from gnnscale.query import (
     show_time,
 )
 from gnnscale.schema import (
+    NESTED,
     SEPARATOR,
     ColumnType,
     ConfigError,
@@ -242,7 +243,7 @@ def count_unknown(lake: Lake, query: PredictiveQuery) -> LeftOut | None:
     column = query.deciding_column
     if column is None:
         return None
-    stored = f"multi_{column.name}" if column.kind is ValueKind.OTHER else f"raw_{column.name}"
+    stored = f"multi_{column.name}" if column.kind in NESTED else f"raw_{column.name}"
     values = lake.read(f"nodes_{query.entity.name}", [stored])[stored]
     return LeftOut((str(column),), len(values), count_missing(values, query))
 

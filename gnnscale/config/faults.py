@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import groupby
 from types import UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
@@ -26,6 +27,30 @@ RUN_MODE: Final = "mode"
 
 MOST_HINTS: Final = 3
 """Keys that are named for one that stands in the wrong section."""
+
+
+def explain_faults(faults: Iterable[Mapping[str, Any]], root: type[BaseModel] = Settings) -> list[str]:
+    """A line for each key that pydantic found at fault; see :func:`explain_fault`.
+
+    A value that may be of several types is at fault once for each of them, under a name that is no key.
+    """
+    lines: list[str] = []
+    for name, group in groupby(faults, key=lambda fault: _choice_name(fault, root)):
+        own = list(group)
+        if not name:
+            lines += [explain_fault(dict(fault), root) for fault in own]
+            continue
+        allowed = [fault["msg"].lower().partition(", ")[0].removeprefix("input should be ") for fault in own]
+        lines.append(f"configuration key '{name}': input should be {' or '.join(allowed)}; it is {own[0]['input']!r}")
+    return list(dict.fromkeys(lines))
+
+
+def _choice_name(fault: Mapping[str, Any], root: type[BaseModel]) -> str:
+    """The key whose value may be of several types, none of them a section, one of which is at fault; or empty."""
+    path, section = _walk(fault["loc"][:-1], root)
+    members = [member for member in get_args(section) if member is not type(None)]
+    union = get_origin(section) in (Union, UnionType) and len(members) > 1
+    return ".".join(path) if union and not any(_is_section(member) for member in members) else ""
 
 
 def explain_fault(fault: dict[str, Any], root: type[BaseModel] = Settings) -> str:

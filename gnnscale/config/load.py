@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -13,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 from yaml import YAMLError
 
-from gnnscale.config.faults import explain_fault
+from gnnscale.config.faults import explain_faults
 from gnnscale.config.sections.interaction_recipe import InteractionSettings
 from gnnscale.config.sections.search_space import take_lists, with_values
 from gnnscale.config.sections.sequence_recipe import SequenceRecipeSettings
@@ -184,8 +185,7 @@ def _load_kind(kind: type[S], recipe: str, overrides: Sequence[str], folder: Pat
     try:
         return kind.model_validate(composed)
     except ValidationError as error:
-        faults = [explain_fault(dict(fault), kind) for fault in error.errors()]
-        raise ConfigError("\n".join(dict.fromkeys(faults))) from None
+        raise ConfigError("\n".join(explain_faults(error.errors(), kind))) from None
 
 
 def _recipe_path(recipe: str, folder: Path) -> Path:
@@ -209,8 +209,7 @@ def build_settings(content: Any) -> Settings:
                 Settings.model_validate(with_values(settings.model_dump(mode="json"), {name: value}))
         return settings
     except ValidationError as error:
-        faults = [explain_fault(dict(fault)) for fault in error.errors()]
-        raise ConfigError("\n".join(dict.fromkeys(faults))) from None
+        raise ConfigError("\n".join(explain_faults(error.errors()))) from None
 
 
 def build_graph_schema(settings: Settings, kinds: Mapping[str, Mapping[str, ValueKind]] | None = None) -> GraphSchema:
@@ -286,8 +285,8 @@ def build_tables(content: Mapping[str, Any]) -> dict[str, TableSettings]:
     try:
         return TypeAdapter(dict[str, TableSettings]).validate_python(content)
     except ValidationError as error:
-        faults = [explain_fault({**fault, "loc": ("tables", *fault["loc"])}) for fault in error.errors()]
-        raise ConfigError("\n".join(dict.fromkeys(faults))) from None
+        faults = [{**fault, "loc": ("tables", *fault["loc"])} for fault in error.errors()]
+        raise ConfigError("\n".join(explain_faults(faults))) from None
 
 
 def _table(name: str, settings: TableSettings, kinds: Mapping[str, ValueKind]) -> Table:
@@ -313,10 +312,29 @@ def _read_overrides(overrides: Sequence[str]) -> DictConfig:
         key, separator, _ = override.partition("=")
         if not separator or not key:
             raise ConfigError(f"'{override}' is not an override; write key=value, such as training.epochs=2")
+    words = [_plain_word(override) for override in overrides]
     try:
-        return OmegaConf.from_dotlist(list(overrides))
+        return OmegaConf.from_dotlist(words)
     except (OmegaConfBaseException, YAMLError) as error:
+        for word, override in zip(words, overrides, strict=True):
+            try:
+                OmegaConf.from_dotlist([word])
+            except (OmegaConfBaseException, YAMLError) as own:
+                raise ConfigError(f"override {override}: {_first_line(own)}") from None
         raise ConfigError(f"overrides {' '.join(overrides)}: {_first_line(error)}") from None
+
+
+def _plain_word(override: str) -> str:
+    """An override whose value is YAML: text that would be none, or another, is quoted.
+
+    A shell takes the quotes off ``time_format='%d/%m/%Y'``, and YAML has no plain text that begins with ``%``, that
+    goes on after `` #`` or that has ``: `` in it.
+    """
+    key, _, value = override.partition("=")
+    text = value.strip()
+    if text.startswith(("%", "@", "`")) or (text and text[0] not in "[{'\"#" and re.search(r"\s#|:\s", text)):
+        return f"{key}={json.dumps(text)}"
+    return override
 
 
 def _first_line(error: Exception) -> str:

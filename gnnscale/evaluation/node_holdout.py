@@ -54,8 +54,8 @@ class NodeHoldout(Holdout):
         scores, own, test = self.scores, self.comparison, self.examples[Split.TEST]
         if answers is not None:
             scores = answer_scores(answers, lake, query, self.shape, *self.asked)
-        methods = [MethodScores(MODEL, scores)]
-        return compare_scores(self.shape.task, methods, test.values, test.entities, MODEL, own.level, own.resamples)
+        methods, sampled = [MethodScores(MODEL, scores)], (own.level, own.resamples)
+        return compare_scores(self.shape.task, methods, test.values, test.entities, MODEL, *sampled, top=query.top)
 
 
 def evaluate_nodes(settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery) -> NodeHoldout:
@@ -86,6 +86,7 @@ def evaluate_nodes(settings: Settings, lake: Lake, store: GraphStore, query: Pre
         test.entities,
         resamples=settings.evaluation.resamples,
         seed=settings.seed,
+        top=query.top,
     )
     return NodeHoldout(comparison, shape, examples, scores, origin)
 
@@ -101,7 +102,7 @@ def answer_scores(
     """A model's answers to the test examples, as rows of answers have them.
 
     Returns:
-        float32 ``[examples, scores]``; classes past the query's TOP have no probability.
+        float32 ``[examples, scores]``; classes that the answers leave out have no probability.
 
     Raises:
         DataError: an example has no answer, or one names a class that the labels don't have.

@@ -33,6 +33,7 @@ def compare_scores(
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
+    top: int | None = None,
 ) -> Comparison:
     """Evaluate methods on the same examples.
 
@@ -48,6 +49,7 @@ def compare_scores(
         level: of the intervals.
         resamples: of the bootstrap.
         seed: of the bootstrap.
+        top: classes that the query asks for, where it says.
 
     Raises:
         DataError: two methods share a name, the reference isn't among them, or shapes don't fit.
@@ -57,10 +59,10 @@ def compare_scores(
     if len({method.scores.shape for method in methods}) > 1:
         shapes = ", ".join(f"{method.name} {list(method.scores.shape)}" for method in methods)
         raise DataError(f"all methods must score the same examples: got {shapes}")
-    metrics = task_metrics(task, methods[0].scores.shape[1])
-    found = {method.name: evaluate_task(task, method.scores, values) for method in methods}
+    metrics = task_metrics(task, methods[0].scores.shape[1], top)
+    found = {method.name: evaluate_task(task, method.scores, values, top) for method in methods}
     owners = _owners(entities, len(methods[0].scores))
-    drawn = _draw(task, methods, values, metrics, owners, resamples, seed)
+    drawn = _draw(task, methods, values, metrics, owners, resamples, seed, top)
     count = len(np.unique(owners))
     results = part_results("all", count, found, drawn, base, level)
     return Comparison(task, base, tuple(results), metrics, len(owners), count, level, seed, resamples)
@@ -81,10 +83,11 @@ def _draw(
     owners: Ids,
     resamples: int,
     seed: int,
+    top: int | None,
 ) -> dict[str, dict[str, Floats]]:
     """Method to metric to its value in each draw, float64 ``[resamples]``."""
     drawn = {m.name: {metric.name: np.full(resamples, math.nan) for metric in metrics} for m in methods}
-    prepared = {method.name: draw_metrics(task, method.scores, values) for method in methods}
+    prepared = {method.name: draw_metrics(task, method.scores, values, top) for method in methods}
     start = 0
     for weights in entity_weights(owners, resamples, seed):
         end = start + len(weights)

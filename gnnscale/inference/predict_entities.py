@@ -42,7 +42,8 @@ def predict(
     """Write ``predictions_<query>`` at the latest anchor and ``holdout_<query>`` for the labelled test examples.
 
     Columns are entity (key of its table), anchor_time, and by task: score, a probability; value; frame (from 1) and
-    value; or target (a class), rank (from 1) and score, for the classes that the query asks for.
+    value; or target (a class), rank (from 1) and score. Predictions have the classes that the query asks for, and the
+    holdout has all of them: who judges it needs the probabilities of the others, too.
 
     Args:
         settings: names the query; ``embedding.batch_size`` entities are scored at once.
@@ -75,8 +76,9 @@ def predict(
     tables = {}
     for table, examples in wanted.items():
         scores = score_in_batches(predictor, examples, settings.embedding.batch_size, advance)
-        found = answer(examples, scores, table.startswith("holdout_"))
-        tables[table] = answer_table(predictor, examples, found, keys, origin, top)
+        tested = table.startswith("holdout_")
+        found = answer(examples, scores, tested)
+        tables[table] = answer_table(predictor, examples, found, keys, origin, None if tested else top)
     for table, rows in tables.items():
         lake.write(table, rows, metadata={"query": name})
         log.info("%s: %s rows", table, f"{rows.num_rows:,}")

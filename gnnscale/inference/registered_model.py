@@ -107,6 +107,11 @@ class LakeModel(PythonModel, ABC):
     def entities(self) -> NDArray[np.int64]:
         """Node ids of all entities that are there at the anchor, ascending."""
 
+    @property
+    def judged_answers(self) -> int | None:
+        """Answers an entity that it is judged by; None for as many as the query asks for."""
+        return None
+
     def answers_at(self, nodes: NDArray[np.int64], anchors: NDArray[np.int64]) -> pa.Table:
         """Answers of entities at times, rows as of ``holdout_<query>``.
 
@@ -118,12 +123,13 @@ class LakeModel(PythonModel, ABC):
             LakeError: the model does not fit the graph any more.
         """
         if self.query.asks_at_own_time:
-            return pa.Table.from_pandas(self.answer(nodes), preserve_index=False)
+            return pa.Table.from_pandas(self.answer(nodes, self.judged_answers), preserve_index=False)
         found = []
         for anchor in np.unique(anchors):
             # What a model has read of its graph is of one anchor.
             model = type(self)().open(self.settings, self.weights, int(anchor), self.blend)
-            found.append(pa.Table.from_pandas(model.answer(nodes[anchors == anchor]), preserve_index=False))
+            rows = model.answer(nodes[anchors == anchor], self.judged_answers)
+            found.append(pa.Table.from_pandas(rows, preserve_index=False))
         return pa.concat_tables(found)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
@@ -175,6 +181,11 @@ class AnswerModel(LakeModel):
     def gives_several(self) -> bool:
         """Whether an entity is given classes."""
         return bool(self.predictor.knowledge.shape.classes)
+
+    @property
+    def judged_answers(self) -> int | None:
+        """All classes, where answers are classes."""
+        return len(self.predictor.knowledge.shape.classes) or None
 
     def answer(self, nodes: NDArray[np.int64], k: int | None = None) -> pd.DataFrame:
         """Answers for entities."""

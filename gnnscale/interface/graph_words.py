@@ -80,7 +80,7 @@ def _columns(graph: Graph, given: TableInput) -> Iterator[ColumnLine]:
             part.append("categories, by type")
         if not part and not meaning:
             found = table.meaning(column)
-            meaning = f"{found}" if found else "unknown"
+            meaning = f"{found}" if found else "left out"
         yield ColumnLine(column, f"{kind}", meaning, "; ".join(part))
 
 

@@ -33,17 +33,18 @@ LENGTH: Final = 10
 """Of lists that a metric is taken at, where the task does not say."""
 
 
-def task_metrics(task: TaskSpec, width: int = 1) -> tuple[Metric, ...]:
+def task_metrics(task: TaskSpec, width: int = 1, top: int | None = None) -> tuple[Metric, ...]:
     """The metrics of a task's evaluation, the headline first.
 
     Args:
         task: which task type.
         width: columns of its scores; metrics of frames and of lists of classes depend on it.
+        top: classes that the query asks for, where it says.
 
     Raises:
         ConfigError: a metric that the task names is not known.
     """
-    return tuple(_definitions(task, _metric_names(task), width))
+    return tuple(_definitions(task, _cut(task, _metric_names(task), top), width))
 
 
 def headline_metric(task: TaskSpec, width: int = 1) -> Metric:
@@ -62,13 +63,16 @@ def selection_metric(task: TaskSpec, width: int = 1, top: int | None = None) -> 
     return next(_definitions(task, _cut(task, task.validation, top), width))
 
 
-def evaluate_task(task: TaskSpec, scores: npt.ArrayLike, values: npt.ArrayLike) -> dict[str, float]:
+def evaluate_task(
+    task: TaskSpec, scores: npt.ArrayLike, values: npt.ArrayLike, top: int | None = None
+) -> dict[str, float]:
     """Compare scores with what came true.
 
     Args:
         task: a node-level task.
         scores: ``[N, V]`` in the layout above.
         values: ``[N, W]`` in the layout above.
+        top: classes that the query asks for, where it says.
 
     Returns:
         Every metric of :func:`task_metrics` under its name; NaN where it is undefined, such as the AUROC of
@@ -77,7 +81,7 @@ def evaluate_task(task: TaskSpec, scores: npt.ArrayLike, values: npt.ArrayLike) 
     Raises:
         DataError: shapes don't fit the task, scores aren't finite or probabilities lie outside 0 .. 1.
     """
-    return _evaluate(task, _metric_names(task), *checked_scores(task, scores, values))
+    return _evaluate(task, _cut(task, _metric_names(task), top), *checked_scores(task, scores, values))
 
 
 def validate_task(
@@ -114,13 +118,14 @@ def validate_task(
     return nothing | _evaluate(task, names, predicted, true)
 
 
-def draw_metrics(task: TaskSpec, scores: npt.ArrayLike, values: npt.ArrayLike) -> Draws:
+def draw_metrics(task: TaskSpec, scores: npt.ArrayLike, values: npt.ArrayLike, top: int | None = None) -> Draws:
     """Prepare the metrics of one method for any number of draws.
 
     Args:
         task: a node-level task.
         scores: ``[N, V]``.
         values: ``[N, W]``.
+        top: classes that the query asks for, where it says.
 
     Returns:
         A function of weights, float64 ``[draws, N]``: how often each example was drawn.
@@ -129,7 +134,7 @@ def draw_metrics(task: TaskSpec, scores: npt.ArrayLike, values: npt.ArrayLike) -
         DataError: as for :func:`evaluate_task`.
     """
     predicted, true = checked_scores(task, scores, values)
-    names = _metric_names(task)
+    names = _cut(task, _metric_names(task), top)
     found = [_find(name) for name in names]
     lists = _list_names(names, predicted.shape[1])
     # One preparation for all metrics of a family.

@@ -9,9 +9,9 @@ from gnnscale.query.bound import Aggregate, All, Any, Column, Condition, Not, Te
 from gnnscale.query.hints import key_hint, table_hint, time_hint
 from gnnscale.query.literals import Fail, bind_literal
 from gnnscale.query.syntax.tree import Aggregation, ByColumn, ColumnName, Comparison, Expression, Junction, Negation
-from gnnscale.query.syntax.writing import write, write_comparison, write_count
+from gnnscale.query.syntax.writing import write, write_comparison, write_count, write_name, write_word
 from gnnscale.query.window import Window
-from gnnscale.schema import ColumnType, GraphSchema, Link, QueryError, Table, ValueKind, nearest
+from gnnscale.schema import NESTED, ColumnType, GraphSchema, Link, QueryError, Table, ValueKind, nearest
 
 NUMERIC = ("SUM", "AVG", "MIN", "MAX")
 LISTED = ("FIRST", "LAST", "LIST_DISTINCT")
@@ -169,7 +169,7 @@ class Binder:
         if direct:
             raise self.fail(
                 f"{' and '.join(k.name for k in direct)} both link to '{self.entity.name}': say which counts, as in "
-                f"{node.function}({table.name}.{name.column} BY {direct[0].column})",
+                f"{node.function}({write_name(table.name, name.column)} BY {write_word(direct[0].column)})",
                 name.position,
             )
         if table.name == self.entity.name:
@@ -233,7 +233,7 @@ class Binder:
         own = self.entity
         linked = {k.column for k in self.graph.links if k.table == own.name}
         columns = own.column_names - linked - {own.primary_key, own.time_column, own.end_time, None}
-        return {name for name in columns if own.kind(name) not in (ValueKind.TIME, ValueKind.OTHER)}
+        return {name for name in columns if own.kind(name) not in {ValueKind.TIME, *NESTED}}
 
     def _timed(self, table: str) -> bool:
         event_table = self.graph.table(table)
@@ -261,7 +261,7 @@ class Binder:
         meaning = table.meaning(name.column)
         is_key = name.column in linked or name.column == table.primary_key
         takes = is_key or (lists and meaning is ColumnType.MULTICATEGORICAL)
-        if table.kind(name.column) is ValueKind.OTHER and not takes:
+        if table.kind(name.column) in NESTED and not takes:
             way_out = "" if meaning else f". If it is declared multicategorical, LIST_DISTINCT({name}) takes its values"
             raise self.fail(
                 f"{table.name}.{name.column} holds lists or values of another kind, which are features alone: queries "

@@ -67,7 +67,8 @@ def table_hint(graph: GraphSchema, name: str, column: str) -> str:
         Empty where no column is called like its rows or its key.
     """
     for table in graph.tables.values():
-        for own in sorted(table.column_names - {table.primary_key, table.time_column}):
+        linked = {link.column for link in graph.links if link.table == table.name}
+        for own in sorted(table.column_names - linked - {table.primary_key, table.time_column}):
             if plain_name(own) in ("id", "key"):
                 continue
             if plain_name(own) == plain_name(column) or is_called(own, name) or key_column(name, [own]):

@@ -54,6 +54,7 @@ from .relation import value_column as value_column
 from .secrets import is_secret_name as is_secret_name
 from .secrets import mask_secrets as mask_secrets
 from .secrets import mask_text as mask_text
+from .table import NESTED as NESTED
 from .table import RESERVED as RESERVED
 from .table import SEPARATOR as SEPARATOR
 from .table import ColumnType as ColumnType

@@ -112,7 +112,8 @@ class GraphSchema:
             if table.name not in ends:
                 raise SchemaError(
                     f"table '{table.name}' is linked to no other table: declare a foreign key in "
-                    f"foreign_keys, or leave the table out; {self._advice(table.name)}"
+                    f"foreign_keys, or take the table out of the recipe or its files out of the folder; "
+                    f"{self._advice(table.name)}"
                 )
             for name in table.keys_from:
                 if self.link(name).parent != table.name:

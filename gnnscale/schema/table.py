@@ -26,12 +26,14 @@ class ColumnType(StrEnum):
 
 
 class ValueKind(StrEnum):
-    """What the values of a column are, whatever they mean."""
+    """What the values of a column are, whatever they mean: ``texts`` are lists of text, a vector one of floats."""
 
     NUMBER = "number"
     TEXT = "text"
     TIME = "time"
     BOOLEAN = "boolean"
+    TEXTS = "texts"
+    VECTOR = "vector"
     OTHER = "other"
 
 
@@ -40,8 +42,13 @@ MEANINGS = {
     ValueKind.TEXT: ColumnType.CATEGORICAL,
     ValueKind.BOOLEAN: ColumnType.CATEGORICAL,
     ValueKind.TIME: ColumnType.TIMESTAMP,
+    ValueKind.TEXTS: ColumnType.MULTICATEGORICAL,
+    ValueKind.VECTOR: ColumnType.EMBEDDING,
 }
 """What a column means unless its table says otherwise, or its name that its numbers are no amounts."""
+
+NESTED: Final = frozenset({ValueKind.TEXTS, ValueKind.VECTOR, ValueKind.OTHER})
+"""Kinds whose values are no words, numbers or times: lists, and all else."""
 
 SEPARATOR: Final = ","
 """Stands between the values of a multicategorical text column unless its table says otherwise."""

@@ -115,6 +115,26 @@ def test_override_values_are_yaml(conf):
     assert settings.tracking.uri is None
 
 
+@pytest.mark.parametrize("text", ["%d/%m/%Y %H:%M", "orders #1.csv", "@home", "`a`", "note: it"])
+def test_text_that_a_shell_has_taken_the_quotes_off_is_taken_as_it_is(conf, text):
+    settings = load(conf, f"tables.facts.time_format={text}" if "%" in text else f"lake.uri={text}", "seed=3")
+    assert (settings.tables["facts"].time_format if "%" in text else settings.lake.uri) == text and settings.seed == 3
+
+
+def test_a_value_that_may_be_of_several_types_is_told_in_one_line(conf):
+    message = (
+        r"^configuration key 'retrieval\.filters\.bought': input should be a valid boolean or 'auto'; it is 'exclude'$"
+    )
+    with pytest.raises(ConfigError, match=message):
+        load(conf, "retrieval.filters.bought=exclude")
+
+
+def test_an_override_that_is_no_yaml_is_named_alone(conf):
+    with pytest.raises(ConfigError, match=r"^override model\.group_columns=\[a: ") as caught:
+        load(conf, "seed=3", "model.group_columns=[a", "training.epochs=2")
+    assert "seed" not in str(caught.value)
+
+
 def test_the_recipes_that_ship_are_valid():
     assert "complete_journey" in recipe_names()
     for name in recipe_names():

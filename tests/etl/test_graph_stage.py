@@ -16,6 +16,7 @@ from gnnscale.etl.edges.edge_sort import write_sorted_edges
 from gnnscale.etl.edges.write_edges import UNDATED, LinkEdges
 from gnnscale.etl.graph.graph_stage import build_graph
 from gnnscale.etl.ids.node_column import NodeColumn
+from gnnscale.etl.nodes.fit_period import TimedRows, default_period
 from gnnscale.etl.spark.parquet_scan import ParquetScan
 from gnnscale.lake import Lake
 from gnnscale.schema import EdgeType, GraphManifest
@@ -110,9 +111,8 @@ def test_kinds_of_all_columns_are_in_the_manifest(shop):
 
 def test_statistics_leave_out_the_last_fifth_of_the_time(shop):
     raw = shop.raw["purchases"]
-    ranges = [t.time_range for t in shop.manifest.tables if t.time_range]
-    first, last = min(a for a, _ in ranges), max(b for _, b in ranges)
-    assert shop.manifest.fit_until == last - (last - first) // 5
+    timed = {t.name: TimedRows(t.rows, *t.time_range) for t in shop.manifest.tables if t.time_range}
+    assert len(timed) > 1 and shop.manifest.fit_until == default_period(timed)
     period = raw[whole_seconds(raw["bought_at"]) <= shop.manifest.fit_until]
     assert 0 < len(period) < len(raw)
     features = {f.column: f for f in shop.manifest.table("purchases").features}

@@ -78,6 +78,10 @@ KINDS = {
     "moment of a zone": (pa.timestamp("ms", tz="Europe/Berlin"), ValueKind.TIME),
     "bytes": (pa.binary(), ValueKind.OTHER),
     "list": (pa.list_(pa.int64()), ValueKind.OTHER),
+    "list of text": (pa.list_(pa.string()), ValueKind.TEXTS),
+    "long list of text": (pa.large_list(pa.large_string()), ValueKind.TEXTS),
+    "list of coded text": (pa.list_(pa.dictionary(pa.int32(), pa.string())), ValueKind.TEXTS),
+    "vector": (pa.list_(pa.float32(), 3), ValueKind.VECTOR),
     "record": (pa.struct({"a": pa.int64()}), ValueKind.OTHER),
 }
 

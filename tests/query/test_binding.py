@@ -270,6 +270,13 @@ def test_of_several_foreign_keys_a_query_says_which_it_goes_by():
     assert query.entity_link.column == "follower"
     with pytest.raises(QueryError, match=r"say which counts, as in COUNT\(follows\.\* BY follower\)"):
         PredictiveQuery(follows(), ask.format("COUNT(follows.*, 0, 7)"))
+    spaced = GraphSchema([Table("users", primary_key="user_id"), Table("moves", time_column="at")])
+    for column in ("From User", "To User"):
+        spaced.add_link("moves", column, "users")
+    with pytest.raises(QueryError, match=r'as in COUNT\(moves\.\* BY "From User"\)'):
+        PredictiveQuery(spaced, ask.format("COUNT(moves.*, 0, 7)"))
+    query = PredictiveQuery(spaced, ask.format('COUNT(moves.* BY "From User", 0, 7)'))
+    assert query.entity_link.column == "From User"
     with pytest.raises(
         QueryError, match=r"BY takes a foreign key to 'users', and 'at' is none\. Known: followee, follower"
     ):

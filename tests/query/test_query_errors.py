@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from gnnscale.query import PredictiveQuery
+from gnnscale.query import MULTILABEL_CLASSIFICATION, PredictiveQuery
 from gnnscale.schema import GraphSchema, QueryError, Table, ValueKind
 from tests.query_labels.declared import declared_graph
 
@@ -245,6 +245,19 @@ def test_lists_are_no_values_of_a_query(target):
     graph.add_link("orders", "user_id", "users")
     with pytest.raises(QueryError, match=r"orders.(tags|marks) holds lists .* queries take numbers, text, times"):
         PredictiveQuery(graph, f"PREDICT {target} {USERS}")
+
+
+def test_lists_of_text_have_several_classes_without_being_declared() -> None:
+    kinds = {"user_id": ValueKind.TEXT, "at": ValueKind.TIME, "tags": ValueKind.TEXTS, "point": ValueKind.VECTOR}
+    graph = GraphSchema([Table("users", "", "user_id"), Table("orders", "", time_column="at", kinds=kinds)])
+    graph.add_link("orders", "user_id", "users")
+    query = PredictiveQuery(graph, f"PREDICT LIST_DISTINCT(orders.tags, 0, 7) CLASSIFY {USERS}")
+    assert query.task_type is MULTILABEL_CLASSIFICATION
+    for column in ("tags", "point"):
+        with pytest.raises(QueryError, match=rf"orders\.{column} holds lists .* queries take numbers, text, times"):
+            PredictiveQuery(graph, f"PREDICT COUNT(orders.{column}, 0, 7) {USERS}")
+    with pytest.raises(QueryError, match=r"orders\.point holds lists"):
+        PredictiveQuery(graph, f"PREDICT LIST_DISTINCT(orders.point, 0, 7) CLASSIFY {USERS}")
 
 
 def test_a_time_that_is_text_and_a_key_of_another_name_are_pointed_at() -> None:

@@ -79,8 +79,8 @@ class GraphSettings(Section):
         checks: data-quality thresholds.
         time_range: first and last time that a row should have; rows outside are counted, not left out.
         max_categories: categories kept in each column.
-        fit_until: statistics of the columns count rows up to this time; default: the last fifth of the time that the
-            events span is left out. Set it to the validation anchor of the query that matters most.
+        fit_until: statistics of the columns count rows up to this time; default: when four fifths of all rows with
+            times have come. Set it to the validation anchor of the query that matters most.
         text: how text columns become vectors.
     """
 

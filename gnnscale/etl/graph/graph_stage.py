@@ -18,13 +18,14 @@ from gnnscale.config import (
     graph_origin,
     plan_query_anchors,
 )
-from gnnscale.etl.checks.checks import TableFigures, check_windows
+from gnnscale.etl.checks.checks import check_windows
 from gnnscale.etl.checks.thresholds import check_rows
 from gnnscale.etl.edges.edge_readers import scan_files
 from gnnscale.etl.edges.edge_sort import write_sorted_edges
 from gnnscale.etl.edges.write_edges import UNDATED, LinkEdges
 from gnnscale.etl.ids.node_column import NodeColumn
 from gnnscale.etl.nodes.column_features import feature_types, fit_features
+from gnnscale.etl.nodes.fit_period import TimedRows, fit_periods
 from gnnscale.etl.nodes.identifiers import without_identifiers
 from gnnscale.etl.nodes.write_nodes import TableKeys, node_frame, number_keys, raw_keys
 from gnnscale.etl.relations.derive_relations import write_relations
@@ -37,7 +38,14 @@ from gnnscale.etl.spark.write_tables import write_table
 from gnnscale.etl.text import open_encoder
 from gnnscale.lake import Lake, take_snapshot
 from gnnscale.query import epoch_seconds, show_time
-from gnnscale.schema import ColumnType, EdgeType, GraphManifest, LinkManifest, TableManifest, relation_links
+from gnnscale.schema import (
+    ColumnType,
+    EdgeType,
+    GraphManifest,
+    LinkManifest,
+    TableManifest,
+    relation_links,
+)
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +81,9 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     plan = plan_query_anchors(settings, query, spans, {name: figure.rows for name, figure in figures.items()})
     for name in query.timed_event_tables:
         check_windows(raw[name], plan)
-    fit_until = _fit_until(settings, figures)
+    timed_rows = {name: TimedRows(f.rows, *f.time_range) for name, f in figures.items() if f.time_range}
+    given = settings.graph.fit_until
+    fit_until, periods = fit_periods(timed_rows, epoch_seconds(given) if given else None)
     log.info("statistics of the columns count what is known by %s", show_time(fit_until))
     types = _by_table(raw, lambda name, table: without_identifiers(table, feature_types(table, graph)))
     encoder = open_encoder(settings.graph.text)
@@ -81,7 +91,10 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     dims = encoder.dims if any(ColumnType.TEXT in kinds.values() for kinds in types.values()) else 0
     most = settings.graph.max_categories
     hidden = {name: {column for table, column in query.hidden_columns if table == name} for name in raw}
-    features = _by_table(raw, lambda name, table: fit_features(table, types[name], fit_until, most, dims, hidden[name]))
+    until = {name: periods.get(name, fit_until) for name in raw}
+    features = _by_table(
+        raw, lambda name, table: fit_features(table, types[name], until[name], most, dims, hidden[name])
+    )
     log.info("checked %d tables and %d links; writing to %s", len(raw), len(links), lake.uri)
 
     cache = lake.cache_folder(settings.lake.cache)
@@ -134,16 +147,6 @@ def _by_table(raw: Mapping[str, RawTable], work: Callable[[str, RawTable], Resul
 def _number(lake: Lake, table: RawTable, rows: int, cache: str | None) -> TableKeys:
     name, key = table.table.name, table.table.primary_key or ""
     return raw_keys(lake, table, number_keys(lake, name, table.frame, key, rows, cache), rows)
-
-
-def _fit_until(settings: Settings, figures: Mapping[str, TableFigures]) -> int:
-    if settings.graph.fit_until is not None:
-        return epoch_seconds(settings.graph.fit_until)
-    spans = [f.time_range for f in figures.values() if f.time_range]
-    if not spans:
-        return 0
-    first, last = min(start for start, _ in spans), max(end for _, end in spans)
-    return last - (last - first) // 5
 
 
 def _write_edges(

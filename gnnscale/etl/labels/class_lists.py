@@ -8,7 +8,7 @@ from pyspark.sql import types as T
 
 from gnnscale.etl.nodes.list_columns import list_values
 from gnnscale.query import bound
-from gnnscale.schema import SEPARATOR, ColumnType, GraphManifest, GraphSchema, ValueKind
+from gnnscale.schema import NESTED, SEPARATOR, ColumnType, GraphManifest, GraphSchema
 
 
 def is_listed(column: bound.Column) -> bool:
@@ -27,7 +27,7 @@ def class_list(graph: GraphSchema, manifest: GraphManifest, column: bound.Operan
     """
     if not isinstance(column, bound.Column) or not is_listed(column):
         return value
-    if column.kind is ValueKind.OTHER:
+    if column.kind in NESTED:
         features = manifest.table(column.table).multicategorical
         names = F.array(*(F.lit(c) for f in features if f.column == column.name for c in f.categories))
         values = F.transform(value, lambda code: F.element_at(names.cast("array<string>"), code))

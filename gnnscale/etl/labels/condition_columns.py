@@ -13,7 +13,7 @@ from gnnscale.etl.ids.assign_ids import NODE_ID
 from gnnscale.etl.spark.write_tables import read_table
 from gnnscale.lake import Lake
 from gnnscale.query import bound
-from gnnscale.schema import GraphSchema, Link, ValueKind
+from gnnscale.schema import NESTED, GraphSchema, Link, ValueKind
 
 RAW = "raw_"
 """Prefix of the columns of ``nodes_<table>`` that hold values as they came."""
@@ -132,7 +132,7 @@ def _operate(value: Column, operator: str, exact: Sequence[Column], constants: S
 def _raw(graph: GraphSchema, column: bound.Column) -> Column:
     if column.name == graph.table(column.table).primary_key:
         return F.col("key")
-    if column.kind is ValueKind.OTHER:
+    if column.kind in NESTED:
         return F.col(f"multi_{column.name}")
     return F.col(f"{RAW}{column.name}")
 

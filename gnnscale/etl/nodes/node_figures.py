@@ -13,7 +13,7 @@ from gnnscale.etl.checks.degrees import DegreeHistogram
 from gnnscale.etl.checks.isolated import least_untouched
 from gnnscale.etl.ids.assign_ids import NODE_ID
 from gnnscale.etl.labels.condition_columns import RAW
-from gnnscale.schema import LinkManifest, TableManifest, ValueKind
+from gnnscale.schema import NESTED, LinkManifest, TableManifest
 
 
 def count_link(nodes: DataFrame, link: LinkManifest, rows: int, parents: int, nulls: int) -> LinkManifest:
@@ -51,7 +51,7 @@ def count_duplicates(nodes: DataFrame, table: TableManifest, rows: int) -> int:
     """
     times = [name for name in ("time", "end_time") if name in nodes.columns]
     values = [name for name in nodes.columns if name.startswith(RAW)]
-    encoded = [f.encoded for f in table.features if table.kinds.get(f.column) is ValueKind.OTHER]
+    encoded = [f.encoded for f in table.features if table.kinds.get(f.column) in NESTED]
     columns = [F.col(f"`{name}`") for name in (*times, *values, *encoded)]
     # xxhash64 passes over nulls, so which columns are null is hashed beside.
     return count_repeats(nodes, F.xxhash64(*columns, *(column.isNull() for column in columns)), rows)

@@ -25,7 +25,7 @@ from gnnscale.etl.sources.raw_tables import END, TIME, RawTable
 from gnnscale.etl.spark.write_tables import read_table
 from gnnscale.etl.text import TextVectors
 from gnnscale.lake import Lake
-from gnnscale.schema import FeatureManifest, GraphSchema, Table, ValueKind
+from gnnscale.schema import NESTED, FeatureManifest, GraphSchema, Table
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ def node_frame(
 def _kept(graph: GraphSchema, table: Table, linked: set[str]) -> list[str]:
     """Columns whose values queries may ask for, foreign keys of any type among them; the primary key has its own."""
     kinds = graph.table(table.name).kinds
-    asked = [name for name, kind in kinds.items() if kind is not ValueKind.OTHER or name in linked]
+    asked = [name for name, kind in kinds.items() if kind not in NESTED or name in linked]
     return [name for name in asked if name != table.primary_key]
 
 

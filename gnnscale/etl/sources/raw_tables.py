@@ -60,6 +60,9 @@ def _kind(physical: T.DataType) -> ValueKind:
         return ValueKind.BOOLEAN
     if isinstance(physical, T.TimestampType | T.TimestampNTZType | T.DateType):
         return ValueKind.TIME
+    if isinstance(physical, T.ArrayType):
+        lists = {T.StringType: ValueKind.TEXTS, T.FloatType: ValueKind.VECTOR, T.DoubleType: ValueKind.VECTOR}
+        return lists.get(type(physical.elementType), ValueKind.OTHER)
     return ValueKind.NUMBER if isinstance(physical, T.NumericType) else ValueKind.OTHER
 
 

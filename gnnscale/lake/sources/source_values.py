@@ -57,5 +57,9 @@ def _kind(physical: pa.DataType) -> ValueKind:
         return ValueKind.BOOLEAN
     if pa.types.is_timestamp(physical) or pa.types.is_date(physical):
         return ValueKind.TIME
+    if pa.types.is_list(physical) or pa.types.is_large_list(physical) or pa.types.is_fixed_size_list(physical):
+        if pa.types.is_floating(physical.value_type):
+            return ValueKind.VECTOR
+        return ValueKind.TEXTS if _kind(physical.value_type) is ValueKind.TEXT else ValueKind.OTHER
     numeric = pa.types.is_integer(physical) or pa.types.is_floating(physical) or pa.types.is_decimal(physical)
     return ValueKind.NUMBER if numeric else ValueKind.OTHER

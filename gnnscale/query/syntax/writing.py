@@ -40,7 +40,7 @@ def write(expression: Expression) -> str:
 
 def write_name(table: str, column: str) -> str:
     """``table.column``, each quoted where it has to be."""
-    return f"{_quoted(table)}.{column if column == '*' else _quoted(column)}"
+    return f"{write_word(table)}.{column if column == '*' else write_word(column)}"
 
 
 def write_window(window: Window | None) -> str:
@@ -87,7 +87,8 @@ def _nested(part: Expression) -> str:
     return f"({write(part)})" if isinstance(part, Junction) else write(part)
 
 
-def _quoted(name: str) -> str:
+def write_word(name: str) -> str:
+    """A name, quoted where it has to be."""
     if _PLAIN.fullmatch(name) and name.upper() not in _KEYWORDS:
         return name
     return '"' + name.replace('"', '""') + '"'
