@@ -36,6 +36,7 @@ from .implementation import split_implementation as split_implementation
 from .load import build_graph_schema as build_graph_schema
 from .load import build_settings as build_settings
 from .load import build_tables as build_tables
+from .load import kept_content as kept_content
 from .load import literal_settings as literal_settings
 from .load import load_interaction_settings as load_interaction_settings
 from .load import load_sequence_settings as load_sequence_settings

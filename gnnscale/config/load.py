@@ -195,6 +195,15 @@ def _recipe_path(recipe: str, folder: Path) -> Path:
     return path
 
 
+def kept_content(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration that a model was kept with; what it says nothing of is as it was before there was a key for it.
+
+    Args:
+        content: sections as plain data.
+    """
+    return {**content, "model": {"features": False, **content["model"]}} if "model" in content else dict(content)
+
+
 def build_settings(content: Any) -> Settings:
     """Check plain data into :class:`Settings`.
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from gnnscale.arrays import key_array, scratch_folder, temporary_files_in
 from gnnscale.batches import EntityExamples, asked_examples
-from gnnscale.config import LakeSettings, Settings, bind_query, build_settings, plan_query_anchors
+from gnnscale.config import LakeSettings, Settings, bind_query, build_settings, kept_content, plan_query_anchors
 from gnnscale.inference.population import read_keys
 from gnnscale.inference.predict_entities import answer_table, score_in_batches
 from gnnscale.lake import Lake, from_portable, read_record_text, to_portable
@@ -54,7 +54,7 @@ class LakeModel(PythonModel, ABC):
         """
         weights, config = Path(context.artifacts["weights"]), context.model_config
         uri = config.get("lake") or find_lake(weights)
-        content = {**from_portable(Lake(uri), config["settings"]), "lake": {"uri": uri}}
+        content = {**kept_content(from_portable(Lake(uri), config["settings"])), "lake": {"uri": uri}}
         self.open(build_settings(content), weights.read_bytes(), blend=config.get("blend"))
 
     def open(
@@ -239,7 +239,8 @@ class KeptModel:
         if "settings" not in config or "weights" not in told.get("artifacts", {}):
             raise LakeError(f"{uri} is no model of gnnscale's")
         home = Lake(lake.uri, lake.storage_options)
-        settings = build_settings({**from_portable(home, config["settings"]), "lake": lake.model_dump(mode="json")})
+        content = kept_content(from_portable(home, config["settings"]))
+        settings = build_settings({**content, "lake": lake.model_dump(mode="json")})
         return cls(settings, (folder / told["artifacts"]["weights"]["path"]).read_bytes(), config.get("blend"))
 
 

@@ -93,4 +93,5 @@ def build_entity_model(
     model = settings.model
     size = EntitySize(model.channels, model.hidden, model.feature_channels, model.dropout)
     sums = (builder.sums.channels, builder.sums.class_channels)
-    return EntityModel(builder.paths, manifest, query.entity.name, shape, yearly, sums, size)
+    known = len(builder.features.names) if builder.features else 0
+    return EntityModel(builder.paths, manifest, query.entity.name, shape, yearly, sums, known, size)

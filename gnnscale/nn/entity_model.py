@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gnnscale.batches import AnswerShape, EntityBatch, PathShape
 from gnnscale.nn.encoders.block_encoder import BlockEncoder
+from gnnscale.nn.encoders.feature_encoder import FeatureEncoder
 from gnnscale.nn.keyed_dropout import KeyedDropout
 from gnnscale.nn.standardise import PiecewiseLinearEncoding, Standardise
 from gnnscale.schema import GraphManifest
@@ -33,7 +34,7 @@ class EntitySize:
 class EntityModel(nn.Module):
     """Predicts an answer for each example.
 
-    The inputs of an example are the message of its neighborhood, sums over windows, and the calendar;
+    The inputs of an example are the message of its neighborhood, sums over windows, features, and the calendar;
     :meth:`calibrate` has to see a sample of them before training, to bring them to one scale.
 
     Args:
@@ -44,6 +45,7 @@ class EntityModel(nn.Module):
         yearly: whether the time of the year is an input. Where training spans less than a year no day comes twice, so
             the day would only tell the anchors apart.
         sums: channels of the window sums of an example, and of each of its classes.
+        features: of an example, as columns.
         size: widths.
     """
 
@@ -55,6 +57,7 @@ class EntityModel(nn.Module):
         shape: AnswerShape,
         yearly: bool,
         sums: tuple[int, int],
+        features: int,
         size: EntitySize,
     ) -> None:
         super().__init__()
@@ -63,8 +66,9 @@ class EntityModel(nn.Module):
         channels = self.around.channels + sums[0] + 2 * len(HARMONICS) + 2 * yearly
         self.standardise = Standardise(channels)
         self.pieces = PiecewiseLinearEncoding(sums[0])
+        self.features = FeatureEncoder(features) if features else None
         self.dropouts = nn.ModuleList(KeyedDropout(size.dropout, name) for name in ("message", "first", "second"))
-        width = channels + self.pieces.channels
+        width = channels + self.pieces.channels + (self.features.channels if self.features else 0)
         self.first = nn.Sequential(nn.Linear(width, size.hidden), nn.GELU())
         self.second = nn.Sequential(nn.Linear(size.hidden, size.hidden), nn.GELU())
         self.head = nn.Linear(size.hidden, shape.scores)
@@ -81,7 +85,10 @@ class EntityModel(nn.Module):
         """Outputs ``[examples, scores]``: logits, or values in the target's own space."""
         message, rest = self.standardise(self._told(batch)).tensor_split([self.around.channels], dim=1)
         of_message, of_first, of_second = self.dropouts
-        summary = torch.cat([of_message(message, batch.keys), rest, self.pieces(batch.sums)], dim=1)
+        plain = [rest, self.pieces(batch.sums)]
+        if self.features is not None:
+            plain.append(self.features(batch.known))
+        summary = torch.cat([of_message(message, batch.keys), *plain], dim=1)
         hidden = of_second(self.second(of_first(self.first(summary), batch.keys)), batch.keys)
         outputs: Tensor = self.head(hidden) + self.skip(summary)
         if self.class_channels:
@@ -95,6 +102,8 @@ class EntityModel(nn.Module):
         """Take what the inputs are scaled by from a sample of the training examples."""
         self.standardise.fit(self._told(batch))
         self.pieces.fit(batch.sums)
+        if self.features is not None:
+            self.features.fit(batch.known)
 
     def _told(self, batch: EntityBatch) -> Tensor:
         return torch.cat([self.around(batch), batch.sums, self._calendar(batch.calendar)], dim=1)

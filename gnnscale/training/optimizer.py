@@ -22,8 +22,8 @@ class EagerAdamW(torch.optim.AdamW):
 
 
 def build_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """AdamW over all parameters."""
-    return EagerAdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+    """AdamW over all parameters, whose learning rate every step sets."""
+    return EagerAdamW(model.parameters(), weight_decay=settings.weight_decay, fused=True)
 
 
 class WeightAverage:

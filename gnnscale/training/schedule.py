@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from gnnscale.config import TrainingSettings
 
+USUAL = 2e-3
+"""Peak of the learning rate."""
 FLOOR = 0.01
 """Share of the peak that cosine and linear end at."""
 
@@ -51,16 +53,22 @@ SCHEDULES: dict[str, Fall] = {
 """By the names of ``training.schedule``."""
 
 
-def learning_rate(settings: TrainingSettings, step: int, steps: int) -> float:
+def learning_rate(settings: TrainingSettings, peak: float, step: int, steps: int) -> float:
     """The learning rate of a step.
 
     Args:
-        settings: schedule, peak and warm-up.
+        settings: schedule and warm-up.
+        peak: its highest.
         step: from 0.
         steps: of the whole training.
     """
     rise = min(1.0, (step + 1) / max(1, settings.warmup_steps))
-    return settings.learning_rate * rise * SCHEDULES[settings.schedule](step, steps, settings.warmup_steps)
+    return peak * rise * SCHEDULES[settings.schedule](step, steps, settings.warmup_steps)
+
+
+def usual_rate(steps: int) -> float:
+    """The peak where neither the configuration nor the network says more, however many steps there are."""
+    return USUAL
 
 
 def _done(step: int, steps: int) -> float:

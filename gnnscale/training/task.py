@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from gnnscale.batches import BatchSource
 from gnnscale.training.distributed_context import DistributedContext
 from gnnscale.training.objectives.objective import Objective, TrainingBatch
+from gnnscale.training.schedule import usual_rate
 
 S = TypeVar("S", bound=BatchSource)
 
@@ -23,6 +25,7 @@ class Task(Generic[S]):
         model: fresh weights.
         objective: labels of the examples, the loss, and the validation.
         context: of this process.
+        peak_rate: the highest learning rate, from the steps of the whole training, where the configuration says none.
 
     Attributes:
         model: on the process's device.
@@ -30,9 +33,14 @@ class Task(Generic[S]):
     """
 
     def __init__(
-        self, source: S, model: nn.Module, objective: Objective[S], context: DistributedContext | None = None
+        self,
+        source: S,
+        model: nn.Module,
+        objective: Objective[S],
+        context: DistributedContext | None = None,
+        peak_rate: Callable[[int], float] = usual_rate,
     ) -> None:
-        self.source, self.objective = source, objective
+        self.source, self.objective, self.peak_rate = source, objective, peak_rate
         self.context = context or DistributedContext()
         self.model: nn.Module = model.to(self.context.device)
         self.selection = objective.selection

@@ -41,11 +41,13 @@ class TaskParts:
         source: of batches.
         objective: of its examples.
         model: makes the network with fresh weights, for a process.
+        peak_rate: of learning; see :class:`Task`.
     """
 
     source: Any
     objective: Objective[Any]
     model: Callable[[DistributedContext], nn.Module]
+    peak_rate: Callable[[int], float]
 
 
 def build_task(
@@ -69,7 +71,7 @@ def build_task(
     network = find_network(settings, query)(settings, store, query)
     network.host_processes = context.host_workers
     parts = _parts(network, lake, context.device)
-    return Task(parts.source, parts.model(context), parts.objective, context)
+    return Task(parts.source, parts.model(context), parts.objective, context, parts.peak_rate)
 
 
 def check_task(settings: Settings, lake: Lake, store: GraphStore, query: PredictiveQuery) -> None:
@@ -164,7 +166,7 @@ def _link_parts(network: LinkNetwork, lake: Lake, device: torch.device | None) -
         group = ProcessGroup(context.rank, context.workers, context.device)
         return network.link_model(source, counts > 0, group)
 
-    return TaskParts(source, objective, model)
+    return TaskParts(source, objective, model, network.peak_rate)
 
 
 def _node_parts(network: NodeNetwork, lake: Lake, device: torch.device | None) -> TaskParts:
@@ -178,7 +180,9 @@ def _node_parts(network: NodeNetwork, lake: Lake, device: torch.device | None) -
     loss = choose_node_loss(settings, shape.task)
     source = network.node_source(lake, examples, shape, device)
     objective = NodeObjective(knowledge, loss, examples.examples.values, examples.validation, query.top)
-    return TaskParts(source, objective, lambda context: network.node_model(source, knowledge, training))
+    return TaskParts(
+        source, objective, lambda context: network.node_model(source, knowledge, training), network.peak_rate
+    )
 
 
 def choose_node_loss(settings: Settings, task: TaskSpec) -> NodeLoss:

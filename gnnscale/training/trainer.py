@@ -221,7 +221,8 @@ class Trainer:
         settings, context = self.settings.training, self.context
         set_dropout_step(self.model, int(stream_key(self.settings.seed, epoch, f"dropout/{step}") >> np.uint64(1)))
         done = epoch * steps + step
-        rate = learning_rate(settings, done, settings.epochs * steps)
+        total = settings.epochs * steps
+        rate = learning_rate(settings, settings.learning_rate or self.task.peak_rate(total), done, total)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()
@@ -250,7 +251,6 @@ class Trainer:
         self._recent.losses.append(total_loss)
         self._recent.seeds += batch.batch
         self._recent.edges += batch.edges
-        total = settings.epochs * steps
         figures = {"epoch": epoch, "step": done + 1, "steps": total, "loss": float("nan"), "workers": context.workers}
         if done % LOSS_EVERY == 0 or step == steps - 1:
             figures |= self._record(done)

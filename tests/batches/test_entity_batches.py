@@ -12,6 +12,7 @@ import torch
 from gnnscale.batches import EntityBatch, EntityBatchBuilder, EntityExamples
 from gnnscale.batches.neighborhoods.window_sums import EDGES, WINDOWS, amount_scale, decode
 from gnnscale.config.sections.sampling import SamplingSettings
+from gnnscale.features import EntityFeatures
 from gnnscale.query import REGRESSION, PredictiveQuery
 from gnnscale.schema import ConfigError
 from gnnscale.store import GraphStore
@@ -153,6 +154,16 @@ def test_hidden_columns_have_no_effect_wherever_the_table_appears(shop, store, e
         make_builder(shop, store).build(examples).features.numerical,
         make_builder(shop, other).build(examples).features.numerical,
     )
+
+
+def test_features_are_those_of_the_anchor(shop, store, examples):
+    builder = make_builder(shop, store)
+    assert builder.build(examples).known.shape == (len(examples), 0)
+    features = EntityFeatures(store, "customers")
+    query = PredictiveQuery(shop.query.graph, QUERIES[REGRESSION])
+    builder = EntityBatchBuilder(store, query, SamplingSettings(), 5, 8, CLASSES, features)
+    expected = features.compute(examples.entities, examples.anchors)
+    np.testing.assert_array_equal(builder.build(examples).known.numpy(), expected)
 
 
 def test_hidden_tables_are_not_sampled_even_where_the_configuration_says_so(shop, store, examples):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gnnscale.config import Settings, build_graph_schema, build_settings, load_settings
+from gnnscale.config import Settings, build_graph_schema, build_settings, kept_content, load_settings
 from gnnscale.config.load import compose_settings, mode_names, recipe_kind, recipe_names
 from gnnscale.schema import ConfigError, GnnscaleError, ValueKind
 
@@ -133,6 +133,12 @@ def test_an_override_that_is_no_yaml_is_named_alone(conf):
     with pytest.raises(ConfigError, match=r"^override model\.group_columns=\[a: ") as caught:
         load(conf, "seed=3", "model.group_columns=[a", "training.epochs=2")
     assert "seed" not in str(caught.value)
+
+
+def test_a_model_that_was_kept_before_networks_had_features_has_none():
+    assert kept_content({"seed": 1, "model": {"hidden": 5}}) == {"seed": 1, "model": {"hidden": 5, "features": False}}
+    assert kept_content({"model": {"features": True}}) == {"model": {"features": True}}
+    assert kept_content({"seed": 1}) == {"seed": 1}
 
 
 def test_the_recipes_that_ship_are_valid():

@@ -23,14 +23,14 @@ RATES = {
 @pytest.mark.parametrize("schedule", RATES)
 def test_rates_are_those_worked_by_hand(schedule):
     settings = TrainingSettings(schedule=schedule, learning_rate=2.0, warmup_steps=4)
-    found = {step: learning_rate(settings, step, 100) for step in RATES[schedule]}
+    found = {step: learning_rate(settings, settings.learning_rate, step, 100) for step in RATES[schedule]}
     assert found == pytest.approx(RATES[schedule], abs=1e-12)
 
 
 def test_a_third_of_a_cosine_is_three_quarters():
     settings = TrainingSettings(learning_rate=2.0, warmup_steps=0)
     assert settings.schedule == "cosine"
-    assert learning_rate(settings, 20, 60) == pytest.approx(2 * (0.75 + 0.01))
+    assert learning_rate(settings, settings.learning_rate, 20, 60) == pytest.approx(2 * (0.75 + 0.01))
 
 
 def test_every_schedule_that_can_be_set_is_there():

@@ -21,6 +21,7 @@ from gnnscale.batches.hops import default_hops, filled_hops, is_hidden
 from gnnscale.batches.neighborhoods.window_sums import FlatHop, WindowSums
 from gnnscale.batches.rows import HiddenColumns, RowFeatures, Tensors, gather_rows
 from gnnscale.config import SamplingSettings
+from gnnscale.features import EntityFeatures
 from gnnscale.query import PredictiveQuery
 from gnnscale.sampling import Hop, NeighborSampler, Path, default_examples
 from gnnscale.store import ALWAYS, GraphStore
@@ -91,6 +92,7 @@ class EntityBatch(Batch):
         calendar: share of the week and of the year that is over at the anchor, float32 ``[examples, 2]``.
         sums: over windows before the anchor, float32 ``[examples, channels]``; see :class:`WindowSums`.
         class_sums: the same of each class, float32 ``[examples, classes, channels]``.
+        known: point-in-time features, float32 ``[examples, features]``; NaN for what is not known.
         slots: of every path, in the order of :attr:`EntityBatchBuilder.paths`.
         edges: that were sampled.
     """
@@ -101,6 +103,7 @@ class EntityBatch(Batch):
     calendar: Tensor
     sums: Tensor
     class_sums: Tensor
+    known: Tensor
     slots: tuple[Slots, ...]
     edges: int
 
@@ -118,10 +121,12 @@ class EntityBatchBuilder:
         seed: of the run.
         latest: rows of one parent that are encoded one by one.
         classes: of the answer, where it has any.
+        features: of the entities, which are inputs too; None for none.
 
     Attributes:
         paths: of the neighborhood, shorter ones first.
         sums: what is summed over windows.
+        features: of the entities.
 
     Raises:
         ConfigError: the fan-outs name a link that there is not, or that leads nowhere.
@@ -135,8 +140,10 @@ class EntityBatchBuilder:
         seed: int,
         latest: int = 128,
         classes: Sequence[str] = (),
+        features: EntityFeatures | None = None,
     ) -> None:
         self.store = store
+        self.features = features
         self.query = query
         table = query.entity.name
         self._ordered = sampling.strategy == "last"
@@ -180,9 +187,15 @@ class EntityBatchBuilder:
             calendar=torch.from_numpy(calendar.astype(np.float32)),
             sums=torch.from_numpy(self.sums.example_sums(hops, len(examples))),
             class_sums=torch.from_numpy(self.sums.class_sums(hops, len(examples))),
+            known=torch.from_numpy(self._known(examples)),
             slots=tuple(slots),
             edges=edges,
         )
+
+    def _known(self, examples: EntityExamples) -> NDArray[np.float32]:
+        if self.features is None:
+            return np.zeros((len(examples), 0), np.float32)
+        return self.features.compute(examples.entities, examples.anchors)
 
     def _sample(self, examples: EntityExamples, epoch: int) -> tuple[dict[Path, FlatHop], int]:
         """The slots that hold a node, by path, and the edges that were sampled."""

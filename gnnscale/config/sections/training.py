@@ -74,6 +74,7 @@ class ModelSettings(Section):
         feature_channels, id_channels: of a target's columns and of its own embedding in the pair branch; on blocks the
             former is of what a node's categories add to its numbers and vectors.
         latest: rows of one parent that the neighborhood network encodes one by one; all that are sampled go into sums.
+        features: whether the neighborhood network has the point-in-time features that trees have as inputs, too.
         dropout: probability.
         group_columns: categorical columns of the target; candidates with the same value lend each other their events.
         target_embedding: what a target is known by: ``lookup`` of an embedding of its own, ``feature`` for its columns,
@@ -106,6 +107,7 @@ class ModelSettings(Section):
     feature_channels: Positive = 24
     id_channels: Positive = 16
     latest: Positive = 128
+    features: bool = True
     dropout: Probability = 0.1
     group_columns: tuple[str, ...] = ()
     target_embedding: Literal["lookup", "feature", "fusion"] = "fusion"
@@ -141,6 +143,7 @@ class TrainingSettings(Section):
         max_examples: most examples an epoch of a node-level task; of more, each epoch takes another sample.
         loss: one that fits the task and the network, by name, or as a mapping of ``name`` and options such as
             ``focus``; ``auto`` takes the first that fits.
+        learning_rate: its peak; default: 0.002, and of the neighborhood network less where it takes many steps.
         schedule: of the learning rate after the warm-up: ``cosine`` or ``linear`` down to a hundredth, ``constant``,
             ``step`` to a tenth at half and at three quarters, or ``inverse_sqrt`` of the step.
         warmup_steps: steps of linear warm-up of the learning rate.
@@ -187,7 +190,7 @@ class TrainingSettings(Section):
     batch_size: Positive = 128
     max_examples: Positive = 200_000
     loss: Implementation = "auto"
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
     schedule: Literal["cosine", "linear", "constant", "step", "inverse_sqrt"] = "cosine"
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     warmup_steps: Annotated[int, Field(ge=0)] = 50

@@ -12,7 +12,7 @@ from rich.console import Console
 # Doors that are lazy: a stage is known, and skipped, without torch and Ray.
 from gnnscale import evaluation, tracking, training
 from gnnscale.arrays import scratch_folder
-from gnnscale.config import Settings, build_settings, with_values
+from gnnscale.config import Settings, build_settings, kept_content, with_values
 from gnnscale.lake import Lake, StageRecord, from_portable, read_stage, to_portable
 from gnnscale.pipeline import workers
 from gnnscale.pipeline.open_graph import open_graph
@@ -190,7 +190,8 @@ def trained_record(lake: Lake, query: str) -> dict[str, Any]:
         if lake.local and not Path(lake.uri).is_dir():
             raise LakeError(f"there is no lake at {lake.uri}")
         raise LakeError(f"lake {lake.uri} holds no model of query '{query}'; run the train stage first")
-    return {key: value for key, value in from_portable(lake, record).items() if key not in OUTSIDE}
+    content = kept_content(from_portable(lake, record))
+    return {key: value for key, value in content.items() if key not in OUTSIDE}
 
 
 def _train_and_record(settings: Settings, lake: Lake, console: Console, run: Run) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from gnnscale.batches import (
     SplitExamples,
 )
 from gnnscale.config import Settings
+from gnnscale.features import EntityFeatures
 from gnnscale.lake import Lake
 from gnnscale.nn import build_entity_model
 from gnnscale.query import PredictiveQuery
@@ -25,12 +27,15 @@ from gnnscale.sampling import permutation, plan_paths, stream_key
 from gnnscale.schema import NETWORKS, GraphManifest
 from gnnscale.training.networks.network import NodeNetwork
 from gnnscale.training.objectives.node_knowledge import NodeKnowledge
+from gnnscale.training.schedule import usual_rate
 
 DAY = 86_400
 YEAR = 365 * DAY
 """Seconds that training anchors have to span for the time of the year to be an input."""
 CALIBRATION = 1_000
 """Training examples that the scale of the head's inputs is taken from."""
+LEARNED, LEAST_RATE = 0.45, 5e-4
+"""Peak of the learning rate times steps, and the least peak."""
 
 
 @NETWORKS.register("neighborhood")
@@ -62,9 +67,20 @@ class NeighborhoodNetwork(NodeNetwork):
             ConfigError: the fan-outs name a link that there is not, or that leads nowhere.
         """
         settings = self.settings
-        return EntityBatchBuilder(
-            self.store, self.query, settings.sampling, settings.seed, settings.model.latest, classes
-        )
+        own = settings.seed, settings.model.latest, classes, self._features
+        return EntityBatchBuilder(self.store, self.query, settings.sampling, *own)
+
+    @cached_property
+    def _features(self) -> EntityFeatures | None:
+        settings = self.settings
+        if not settings.model.features:
+            return None
+        lake, threads = Lake(settings.lake.uri, settings.lake.storage_options), settings.sampling.threads
+        return EntityFeatures.of_query(lake, settings.query.name, self.store, self.query, threads)
+
+    def peak_rate(self, steps: int) -> float:
+        """Less where there are more steps: of many, large ones learn the examples by heart within an epoch."""
+        return min(usual_rate(steps), max(LEAST_RATE, LEARNED / steps))
 
     @classmethod
     def check_graph(cls, settings: Settings, manifest: GraphManifest, query: PredictiveQuery) -> None:

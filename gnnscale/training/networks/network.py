@@ -35,6 +35,7 @@ from gnnscale.training.objectives.link_objective import LinkObjective
 from gnnscale.training.objectives.node_knowledge import NodeKnowledge
 from gnnscale.training.objectives.objective import Objective
 from gnnscale.training.predictors.link_predictor import LinkPredictor
+from gnnscale.training.schedule import usual_rate
 
 LINK_KEYS = (
     "model.entity_start",
@@ -78,6 +79,10 @@ class Network:
 
     def __init__(self, settings: Settings, store: GraphStore, query: PredictiveQuery) -> None:
         self.settings, self.store, self.query = settings, store, query
+
+    def peak_rate(self, steps: int) -> float:
+        """The highest learning rate of a training of so many steps, where the configuration says none."""
+        return usual_rate(steps)
 
     @property
     def name(self) -> str:

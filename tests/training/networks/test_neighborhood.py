@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from gnnscale.batches import read_answer_shape, read_entity_examples
+from gnnscale.batches import EntityExamples, read_answer_shape, read_entity_examples
 from gnnscale.batches.examples.order import shuffled_batches
 from gnnscale.config import bind_query
+from gnnscale.features import EntityFeatures
 from gnnscale.lake import Lake
 from gnnscale.metrics import validate_task
 from gnnscale.query import FORECASTING, MULTICLASS_CLASSIFICATION, REGRESSION, TaskSpec
@@ -21,7 +22,7 @@ from gnnscale.schema import ConfigError, DataError, LakeError
 from gnnscale.store import GraphStore
 from gnnscale.training import Trainer, TrainResult, build_task, check_task, load_node_model, save_model
 from tests.conftest import Shop
-from tests.entity_shop import QUERIES, entity_settings, write_labels
+from tests.entity_shop import DAY, QUERIES, OtherFuture, entity_settings, write_labels
 from tests.recording_callback import RecordingCallback
 
 
@@ -45,7 +46,7 @@ class Work:
 
 @pytest.fixture
 def counts(shop: Shop, store: GraphStore, tmp_path: Path) -> Work:
-    return Work(shop, store, tmp_path, REGRESSION, epochs=4, learning_rate=1e-2)
+    return Work(shop, store, tmp_path, REGRESSION, epochs=4, learning_rate=3e-3)
 
 
 def test_counts_of_the_last_week_are_learned(counts: Work) -> None:
@@ -103,6 +104,40 @@ def test_every_task_trains_and_is_read_back(shop: Shop, store: GraphStore, tmp_p
         assert (scores >= 0).all() and (scores <= 1).all()
     if task == MULTICLASS_CLASSIFICATION:
         np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-5)
+
+
+def test_features_are_inputs_and_know_nothing_of_the_future(counts: Work) -> None:
+    trainer, outcome, _ = counts.train()
+    with_features = counts.settings
+    model = with_features.model.model_copy(update={"features": False})
+    counts.settings = with_features.model_copy(update={"model": model})
+    plain, _, _ = counts.train()
+    counts.settings = with_features
+    anchor = int(counts.store.features("purchases").times.min()) + 40 * DAY
+    names = EntityFeatures.of_query(counts.lake, "asked", counts.store, counts.query).names
+    width = [t.model.get_parameter("first.0.weight").shape[1] for t in (plain, trainer)]
+    assert width[1] - width[0] == 3 * len(names)
+    save_model(counts.lake, "asked", outcome)
+    predictor = load_node_model(counts.settings, counts.lake, counts.store)
+    known = read_entity_examples(counts.lake, "asked", Split.VALIDATION, counts.store.manifest.origin)
+    figures = validate_task(REGRESSION, predictor.predict(known), known.values, counts.query.top)
+    assert figures["mae"] == pytest.approx(outcome.best["mae"])
+    nobody = EntityExamples.unlabelled(np.arange(counts.store.node_count("customers")), anchor)
+    other = load_node_model(counts.settings, counts.lake, OtherFuture(counts.store, anchor))
+    answers = predictor.predict(nobody)
+    assert len(np.unique(answers)) > 3 and (answers == other.predict(nobody)).all()
+
+
+def test_a_long_training_takes_smaller_steps_unless_it_is_told_otherwise(counts: Work) -> None:
+    task = build_task(counts.settings, counts.lake, counts.store, counts.query)
+    assert [task.peak_rate(steps) for steps in (1, 225, 450, 900, 90_000)] == [2e-3, 2e-3, 1e-3, 5e-4, 5e-4]
+    rates = {}
+    for given in (None, 1e-2):
+        training = counts.settings.training.model_copy(update={"learning_rate": given, "warmup_steps": 0})
+        counts.settings = counts.settings.model_copy(update={"training": training})
+        trainer, _, _ = counts.train()
+        rates[given] = trainer.optimizer.param_groups[0]["lr"]
+    assert rates[1e-2] == pytest.approx(5 * rates[None])
 
 
 def test_a_model_of_another_configuration_is_refused(counts: Work) -> None:
