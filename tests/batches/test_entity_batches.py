@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gnnscale.batches import EntityBatch, EntityBatchBuilder, EntityExamples
+from gnnscale.batches import EntityBatch, EntityBatchBuilder, EntityExamples, NeighborhoodSource
 from gnnscale.batches.neighborhoods.window_sums import EDGES, WINDOWS, amount_scale, decode
 from gnnscale.config.sections.sampling import SamplingSettings
 from gnnscale.features import EntityFeatures
@@ -164,6 +164,13 @@ def test_features_are_those_of_the_anchor(shop, store, examples):
     builder = EntityBatchBuilder(store, query, SamplingSettings(), 5, 8, CLASSES, features)
     expected = features.compute(examples.entities, examples.anchors)
     np.testing.assert_array_equal(builder.build(examples).known.numpy(), expected)
+    # Of examples that come again they are kept.
+    source = NeighborhoodSource(builder, examples, np.arange(len(examples)), 8, None, 0)
+    for rows in ([3, 1], [1, 7, 3], [1]):
+        found = source.build(np.array(rows), epoch=len(rows)).known.numpy()
+        np.testing.assert_array_equal(found, expected[rows])
+    builder.features = None
+    np.testing.assert_array_equal(source.build(np.array([7, 3])).known.numpy(), expected[[7, 3]])
 
 
 def test_hidden_tables_are_not_sampled_even_where_the_configuration_says_so(shop, store, examples):

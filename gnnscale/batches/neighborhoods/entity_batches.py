@@ -163,12 +163,13 @@ class EntityBatchBuilder:
         self._latest = latest
         self.sums = WindowSums(store, self._paths, query.hidden_columns, classes)
 
-    def build(self, examples: EntityExamples, epoch: int = 0) -> EntityBatch:
+    def build(self, examples: EntityExamples, epoch: int = 0, known: NDArray[np.float32] | None = None) -> EntityBatch:
         """One batch.
 
         Args:
             examples: at least one; their anchors may differ, and labels are not looked at.
             epoch: part of the sampling key.
+            known: what :meth:`known` says of the examples; default: it is asked.
         """
         hops, edges = self._sample(examples, epoch)
         kept: dict[Path, NDArray[np.int64]] = {(): np.arange(len(examples))}
@@ -187,12 +188,13 @@ class EntityBatchBuilder:
             calendar=torch.from_numpy(calendar.astype(np.float32)),
             sums=torch.from_numpy(self.sums.example_sums(hops, len(examples))),
             class_sums=torch.from_numpy(self.sums.class_sums(hops, len(examples))),
-            known=torch.from_numpy(self._known(examples)),
+            known=torch.from_numpy(self.known(examples) if known is None else known),
             slots=tuple(slots),
             edges=edges,
         )
 
-    def _known(self, examples: EntityExamples) -> NDArray[np.float32]:
+    def known(self, examples: EntityExamples) -> NDArray[np.float32]:
+        """Point-in-time features of the examples, float32 ``[examples, features]``."""
         if self.features is None:
             return np.zeros((len(examples), 0), np.float32)
         return self.features.compute(examples.entities, examples.anchors)

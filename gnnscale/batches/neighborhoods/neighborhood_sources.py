@@ -12,6 +12,9 @@ from gnnscale.batches.examples.order import chosen_batches
 from gnnscale.batches.neighborhoods.entity_batches import EntityBatch, EntityBatchBuilder
 from gnnscale.batches.neighborhoods.pair_batches import BatchBuilder, PairBatch
 
+MOST_KEPT = 1 << 30
+"""Octets of the examples' features up to which they are computed once, and not anew in each epoch."""
+
 
 class NeighborhoodSource:
     """Batches of the neighborhood network; see :class:`gnnscale.batches.BatchSource`.
@@ -36,6 +39,10 @@ class NeighborhoodSource:
     ) -> None:
         self.builder, self.examples, self.chosen = builder, examples, chosen
         self.batch_size, self.most, self.seed = batch_size, most, seed
+        width = len(builder.features.names) if builder.features else 0
+        kept = len(examples) if len(examples) * width * 4 <= MOST_KEPT else 0
+        # Memory is taken where rows are written.
+        self._known, self._told = np.empty((kept, width), np.float32), np.zeros(kept, np.bool_)
 
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:
         """Batches that mix anchors."""
@@ -43,7 +50,17 @@ class NeighborhoodSource:
 
     def build(self, rows: NDArray[np.int64], epoch: int = 0) -> EntityBatch:
         """The neighborhoods of some examples."""
-        return self.builder.build(self.examples.take(rows), epoch)
+        return self.builder.build(self.examples.take(rows), epoch, self._known_of(rows))
+
+    def _known_of(self, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """What is known of some examples; None where it is not kept."""
+        if not len(self._told):
+            return None
+        asked = rows[~self._told[rows]]
+        if len(asked):
+            self._known[asked] = self.builder.known(self.examples.take(asked))
+            self._told[asked] = True
+        return self._known[rows]
 
     def around(self, entities: NDArray[np.int64], anchors: NDArray[np.int32], epoch: int = 0) -> EntityBatch:
         """The neighborhoods of any entities."""
