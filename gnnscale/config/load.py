@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
-from yaml import YAMLError
+from yaml import YAMLError, safe_load
 
 from gnnscale.config.faults import explain_faults
 from gnnscale.config.sections.interaction_recipe import InteractionSettings
@@ -336,14 +336,21 @@ def _read_overrides(overrides: Sequence[str]) -> DictConfig:
 def _plain_word(override: str) -> str:
     """An override whose value is YAML: text that would be none, or another, is quoted.
 
-    A shell takes the quotes off ``time_format='%d/%m/%Y'``, and YAML has no plain text that begins with ``%``, that
-    goes on after `` #`` or that has ``: `` in it.
+    A shell takes the quotes off ``time_format='%d/%m/%Y'``, and YAML has no plain text that begins with ``%`` or goes
+    on after `` #``, where it takes the rest for a comment.
     """
     key, _, value = override.partition("=")
     text = value.strip()
-    if text.startswith(("%", "@", "`")) or (text and text[0] not in "[{'\"#" and re.search(r"\s#|:\s", text)):
-        return f"{key}={json.dumps(text)}"
-    return override
+    before, *comment = re.split(r"\s#", text, maxsplit=1)
+    cut = bool(comment) and not text.startswith(("[", "{", "'", '"', "#")) and _is_text(before)
+    return f"{key}={json.dumps(text, ensure_ascii=False)}" if cut or text.startswith(("%", "@", "`")) else override
+
+
+def _is_text(value: str) -> bool:
+    try:
+        return isinstance(safe_load(value), str)
+    except YAMLError:
+        return True
 
 
 def _first_line(error: Exception) -> str:

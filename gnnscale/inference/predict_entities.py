@@ -23,6 +23,9 @@ from gnnscale.training import NodePredictor, load_node_model
 
 log = logging.getLogger(__name__)
 
+JUDGED = 20_000_000
+"""Rows of a holdout up to which it has every class of every example."""
+
 Answer = Callable[[EntityExamples, NDArray[np.float32], bool], NDArray[np.float32]]
 """The answers to some examples, float32 ``[examples, scores]``, from what the network says of them; the last argument
 tells whether they are the test examples."""
@@ -43,7 +46,7 @@ def predict(
 
     Columns are entity (key of its table), anchor_time, and by task: score, a probability; value; frame (from 1) and
     value; or target (a class), rank (from 1) and score. Predictions have the classes that the query asks for, and the
-    holdout has all of them: who judges it needs the probabilities of the others, too.
+    holdout has all of them, as far as :data:`JUDGED` rows go: who judges it needs the probabilities of the others, too.
 
     Args:
         settings: names the query; ``embedding.batch_size`` entities are scored at once.
@@ -78,11 +81,17 @@ def predict(
         scores = score_in_batches(predictor, examples, settings.embedding.batch_size, advance)
         tested = table.startswith("holdout_")
         found = answer(examples, scores, tested)
-        tables[table] = answer_table(predictor, examples, found, keys, origin, None if tested else top)
+        most = judged_classes(len(examples), top) if tested else top
+        tables[table] = answer_table(predictor, examples, found, keys, origin, most)
     for table, rows in tables.items():
         lake.write(table, rows, metadata={"query": name})
         log.info("%s: %s rows", table, f"{rows.num_rows:,}")
     return {table: len(examples) for table, examples in wanted.items()}
+
+
+def judged_classes(examples: int, top: int | None) -> int | None:
+    """Classes of an example that it is judged by: more than the query asks for where memory allows; None for all."""
+    return top if top is None else max(top, JUDGED // max(1, examples))
 
 
 def answer_table(
@@ -109,7 +118,7 @@ def answer_table(
         width = min(top or width, width)
         order = np.argsort(-scores, axis=1, kind="stable")[:, :width]
         answer = {
-            "target": pa.array(shape.classes, pa.string()).take(pa.array(order.ravel())),
+            "target": pa.array(shape.classes, pa.large_string()).take(pa.array(order.ravel())),
             "rank": pa.array(np.tile(np.arange(1, width + 1, dtype=np.int32), count)),
             "score": pa.array(np.take_along_axis(scores, order, axis=1).ravel()),
         }
@@ -119,6 +128,9 @@ def answer_table(
     else:
         (column,) = shape.task.columns
         answer = {column: pa.array(scores[:, 0])}
+    if pa.types.is_string(keys.type):
+        # Texts of all rows together may take more than 32 bits count.
+        keys = keys.cast(pa.large_string())
     times = [datetime.fromtimestamp(int(a) + origin, UTC) for a in examples.anchors]
     row = pa.array(np.repeat(np.arange(count), width))
     return pa.table(

@@ -22,7 +22,7 @@ from gnnscale.arrays import key_array, scratch_folder, temporary_files_in
 from gnnscale.batches import EntityExamples, asked_examples
 from gnnscale.config import LakeSettings, Settings, bind_query, build_settings, kept_content, plan_query_anchors
 from gnnscale.inference.population import read_keys
-from gnnscale.inference.predict_entities import answer_table, score_in_batches
+from gnnscale.inference.predict_entities import answer_table, judged_classes, score_in_batches
 from gnnscale.lake import Lake, from_portable, read_record_text, to_portable
 from gnnscale.query import PredictiveQuery
 from gnnscale.schema import MANIFEST_NAME, DataError, LakeError, mask_secrets, mask_text
@@ -107,9 +107,8 @@ class LakeModel(PythonModel, ABC):
     def entities(self) -> NDArray[np.int64]:
         """Node ids of all entities that are there at the anchor, ascending."""
 
-    @property
-    def judged_answers(self) -> int | None:
-        """Answers an entity that it is judged by; None for as many as the query asks for."""
+    def judged_answers(self, examples: int) -> int | None:
+        """Answers of each of some examples that it is judged by; None for as many as the query asks for."""
         return None
 
     def answers_at(self, nodes: NDArray[np.int64], anchors: NDArray[np.int64]) -> pa.Table:
@@ -123,12 +122,12 @@ class LakeModel(PythonModel, ABC):
             LakeError: the model does not fit the graph any more.
         """
         if self.query.asks_at_own_time:
-            return pa.Table.from_pandas(self.answer(nodes, self.judged_answers), preserve_index=False)
+            return pa.Table.from_pandas(self.answer(nodes, self.judged_answers(len(nodes))), preserve_index=False)
         found = []
         for anchor in np.unique(anchors):
             # What a model has read of its graph is of one anchor.
             model = type(self)().open(self.settings, self.weights, int(anchor), self.blend)
-            rows = model.answer(nodes[anchors == anchor], self.judged_answers)
+            rows = model.answer(nodes[anchors == anchor], self.judged_answers(len(nodes)))
             found.append(pa.Table.from_pandas(rows, preserve_index=False))
         return pa.concat_tables(found)
 
@@ -182,10 +181,9 @@ class AnswerModel(LakeModel):
         """Whether an entity is given classes."""
         return bool(self.predictor.knowledge.shape.classes)
 
-    @property
-    def judged_answers(self) -> int | None:
-        """All classes, where answers are classes."""
-        return len(self.predictor.knowledge.shape.classes) or None
+    def judged_answers(self, examples: int) -> int | None:
+        """All classes, where answers are classes, as far as memory allows."""
+        return judged_classes(examples, self.query.top)
 
     def answer(self, nodes: NDArray[np.int64], k: int | None = None) -> pd.DataFrame:
         """Answers for entities."""

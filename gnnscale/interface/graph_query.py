@@ -274,7 +274,7 @@ def override_words(overrides: Overrides) -> list[str]:
     """
     if isinstance(overrides, Mapping):
         # JSON is YAML, which values of overrides are.
-        return [f"{key}={json.dumps(value, default=str)}" for key, value in overrides.items()]
+        return [f"{key}={json.dumps(value, default=str, ensure_ascii=False)}" for key, value in overrides.items()]
     words = [overrides] if isinstance(overrides, str) else overrides
     if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
         raise ConfigError(f"overrides are a mapping of keys to values or a list of key=value, and not {overrides!r}")

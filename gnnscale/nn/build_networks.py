@@ -93,5 +93,5 @@ def build_entity_model(
     model = settings.model
     size = EntitySize(model.channels, model.hidden, model.feature_channels, model.dropout)
     sums = (builder.sums.channels, builder.sums.class_channels)
-    known = len(builder.features.names) if builder.features else 0
+    known = builder.features.names if builder.features else ()
     return EntityModel(builder.paths, manifest, query.entity.name, shape, yearly, sums, known, size)

@@ -45,7 +45,7 @@ class EntityModel(nn.Module):
         yearly: whether the time of the year is an input. Where training spans less than a year no day comes twice, so
             the day would only tell the anchors apart.
         sums: channels of the window sums of an example, and of each of its classes.
-        features: of an example, as columns.
+        features: of an example: names of the columns.
         size: widths.
     """
 
@@ -57,7 +57,7 @@ class EntityModel(nn.Module):
         shape: AnswerShape,
         yearly: bool,
         sums: tuple[int, int],
-        features: int,
+        features: Sequence[str],
         size: EntitySize,
     ) -> None:
         super().__init__()

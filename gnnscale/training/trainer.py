@@ -31,7 +31,7 @@ from gnnscale.training.memory import EVERY as TRIM_EVERY
 from gnnscale.training.memory import trim_heap
 from gnnscale.training.objectives.objective import TrainingBatch
 from gnnscale.training.optimizer import WeightAverage, build_optimizer
-from gnnscale.training.schedule import learning_rate
+from gnnscale.training.schedule import USUAL, learning_rate
 from gnnscale.training.task import Task
 from gnnscale.training.throughput import Throughput, total_edges
 from gnnscale.training.train_result import TrainResult
@@ -135,6 +135,10 @@ class Trainer:
         if self.context.workers > 1:
             model = DistributedDataParallel(self.model, broadcast_buffers=False)
         steps = len(self.task.batches(0))
+        total = settings.epochs * steps
+        peak = self.task.peak_rate(total)
+        if settings.learning_rate is None and peak != USUAL and self.context.rank == 0:
+            log.info("the learning rate rises to %.2g, for %d steps; training.learning_rate sets it", peak, total)
         for epoch in range(self.epoch, settings.epochs):
             self.model.train()
             loss = float("nan")

@@ -115,7 +115,7 @@ def test_override_values_are_yaml(conf):
     assert settings.tracking.uri is None
 
 
-@pytest.mark.parametrize("text", ["%d/%m/%Y %H:%M", "orders #1.csv", "@home", "`a`", "note: it"])
+@pytest.mark.parametrize("text", ["%d/%m/%Y %H:%M", "orders #1.csv", "@home", "`a`", "\U0001f600 #2"])
 def test_text_that_a_shell_has_taken_the_quotes_off_is_taken_as_it_is(conf, text):
     settings = load(conf, f"tables.facts.time_format={text}" if "%" in text else f"lake.uri={text}", "seed=3")
     assert (settings.tables["facts"].time_format if "%" in text else settings.lake.uri) == text and settings.seed == 3
@@ -127,6 +127,12 @@ def test_a_value_that_may_be_of_several_types_is_told_in_one_line(conf):
     )
     with pytest.raises(ConfigError, match=message):
         load(conf, "retrieval.filters.bought=exclude")
+
+
+def test_an_override_may_have_a_comment_or_be_a_mapping(conf):
+    settings = load(conf, "training.epochs=5 # five", "tracking.uri=null # none", "tables.facts.columns=a: text")
+    assert settings.training.epochs == 5 and settings.tracking.uri is None
+    assert list(settings.tables["facts"].columns) == ["a"]
 
 
 def test_an_override_that_is_no_yaml_is_named_alone(conf):

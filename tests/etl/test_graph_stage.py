@@ -125,6 +125,15 @@ def test_statistics_leave_out_the_last_fifth_of_the_time(shop):
     assert "kiosk" in set(raw["channel"]) - set(features["channel"].categories)
 
 
+def test_a_period_that_precedes_a_table_is_told(spark, tmp_path, caplog):
+    content = make_shop(tmp_path)
+    settings = build_settings({**content, "graph": {"fit_until": "2020-01-01"}})
+    manifest = build_graph(spark, Lake(settings.lake.uri), settings)
+    assert "statistics of the columns of 'purchases' count 0 of its 600 rows" in caplog.text
+    channel = next(f for f in manifest.table("purchases").features if f.column == "channel")
+    assert channel.categories == ()
+
+
 def test_rows_that_only_facts_mention_have_a_key_and_nothing_else(shop):
     mentioned = set(shop.raw["purchases"]["product_id"].dropna()) - set(shop.raw["products"]["product_id"])
     nodes = shop.nodes("products")

@@ -13,6 +13,8 @@ from gnnscale.batches import read_entity_examples
 from gnnscale.config import bind_query
 from gnnscale.evaluation import evaluate_holdout
 from gnnscale.inference import predict
+from gnnscale.inference.predict_entities import judged_classes
+from gnnscale.inference.registered_model import AnswerModel
 from gnnscale.lake import Lake
 from gnnscale.metrics import evaluate_task
 from gnnscale.query import (
@@ -97,3 +99,16 @@ def test_a_model_of_fewer_classes_than_there_are_is_judged_by_all_of_its_scores(
     expected = evaluate_task(MULTILABEL_CLASSIFICATION, scores, test.values, top=2)
     assert dict(mine) == pytest.approx(expected, abs=1e-6)
     assert query.top == 2 and {"map@2", "recall@2", "auroc"} <= set(mine)
+    # So is a model of another day that is asked about these examples.
+    champion = AnswerModel()
+    champion.query = query
+    assert champion.judged_answers(len(test)) >= len(CLASSES)
+    judged = found.judge(lake.read("holdout_asked"), query, lake)
+    assert dict(judged.results[0].metrics) == pytest.approx(expected, abs=1e-6)
+
+
+def test_holdouts_of_very_many_classes_end_where_memory_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert judged_classes(1000, None) is None
+    assert judged_classes(1000, 3) >= 20_000
+    monkeypatch.setattr("gnnscale.inference.predict_entities.JUDGED", 10_000)
+    assert judged_classes(1000, 3) == 10 and judged_classes(1000, 30) == 30

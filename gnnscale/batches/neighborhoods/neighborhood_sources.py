@@ -12,7 +12,7 @@ from gnnscale.batches.examples.order import chosen_batches
 from gnnscale.batches.neighborhoods.entity_batches import EntityBatch, EntityBatchBuilder
 from gnnscale.batches.neighborhoods.pair_batches import BatchBuilder, PairBatch
 
-MOST_KEPT = 1 << 30
+MOST_KEPT = 1 << 29
 """Octets of the examples' features up to which they are computed once, and not anew in each epoch."""
 
 

@@ -41,6 +41,7 @@ from gnnscale.query import epoch_seconds, show_time
 from gnnscale.schema import (
     ColumnType,
     EdgeType,
+    FeatureManifest,
     GraphManifest,
     LinkManifest,
     TableManifest,
@@ -91,10 +92,12 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
     dims = encoder.dims if any(ColumnType.TEXT in kinds.values() for kinds in types.values()) else 0
     most = settings.graph.max_categories
     hidden = {name: {column for table, column in query.hidden_columns if table == name} for name in raw}
-    until = {name: periods.get(name, fit_until) for name in raw}
-    features = _by_table(
-        raw, lambda name, table: fit_features(table, types[name], until[name], most, dims, hidden[name])
-    )
+
+    def fit(name: str, table: RawTable) -> tuple[FeatureManifest, ...]:
+        until = periods.get(name, fit_until)
+        return fit_features(table, types[name], until, most, dims, hidden[name], figures[name].rows)
+
+    features = _by_table(raw, fit)
     log.info("checked %d tables and %d links; writing to %s", len(raw), len(links), lake.uri)
 
     cache = lake.cache_folder(settings.lake.cache)
@@ -131,7 +134,8 @@ def build_graph(session: SparkSession, lake: Lake, settings: Settings) -> GraphM
         )
         for name in raw
     )
-    manifest = GraphManifest(tables, tuple(written), origin, fit_until, derived)
+    # What a query is told of is the latest that any table's statistics know.
+    manifest = GraphManifest(tables, tuple(written), origin, max([fit_until, *periods.values()]), derived)
     left = {name: count_left_out(session, raw[name], snapshots[name], options, figures[name].rows) for name in raw}
     record_graph(lake, settings, manifest, read_sources(raw, snapshots, left))
     for raw_table in raw.values():

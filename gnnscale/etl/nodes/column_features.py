@@ -12,10 +12,12 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from gnnscale.etl.nodes.fit_period import FEW
 from gnnscale.etl.nodes.late_columns import late_columns
 from gnnscale.etl.nodes.list_columns import CLIP, INPUT, LISTS, fit_embeddings, list_input, list_values
 from gnnscale.etl.sources.raw_tables import END, TIME, RawTable
 from gnnscale.etl.text import HASHED_DIMS
+from gnnscale.query import show_time
 from gnnscale.schema import SEPARATOR, ColumnType, FeatureManifest, GraphSchema, SchemaError, names_something
 
 log = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ def fit_features(
     max_categories: int,
     text_dims: int = HASHED_DIMS,
     hidden: Collection[str] = (),
+    rows: int = 0,
 ) -> tuple[FeatureManifest, ...]:
     """Statistics of each feature.
 
@@ -65,6 +68,7 @@ def fit_features(
         max_categories: most categories a column keeps; rarer values share code 0 with missing ones.
         text_dims: length of the vectors of text columns.
         hidden: columns that the query at hand does not see, of which it needs no warning.
+        rows: of the table; where hardly any of them counts, that is told.
 
     Raises:
         SchemaError: a column is declared as what its values are not.
@@ -91,6 +95,8 @@ def fit_features(
             aggregates.append(F.count(F.when(is_later, True)).alias(f"{name}|later"))
     row = period.agg(*aggregates).first()
     assert row is not None
+    if fit_until is not None and row["rows"] < FEW * rows:
+        _tell_few(raw.table.name, row["rows"], rows, fit_until)
     named = [name for name, kind in types.items() if kind is ColumnType.CATEGORICAL]
     values |= {name: F.array(F.col(name).cast("string")) for name in named}
     categories = _most_frequent(period, values, max_categories)
@@ -118,6 +124,14 @@ def fit_features(
     counts, later = ({name: row[f"{name}|{what}"] for name in times} for what in ("count", "later"))
     late = late_columns(raw, types, counts, later, hidden)
     return tuple(replace(feature, late=feature.column in late) for feature in features)
+
+
+def _tell_few(table: str, counted: int, rows: int, fit_until: int) -> None:
+    log.warning(
+        "statistics of the columns of '%s' count %s of its %s rows, those that are stamped by %s: most categories are "
+        "unknown, and numbers have no scale; graph.fit_until sets another time",
+        *(table, f"{counted:,}", f"{rows:,}", show_time(fit_until)),
+    )
 
 
 def _moments(name: str, value: Column) -> list[Column]:

@@ -59,20 +59,13 @@ def fit_periods(tables: Mapping[str, TimedRows], given: int | None) -> tuple[int
     """The time up to which rows count, and of each table with times its own.
 
     By default that is :func:`default_period`; a table that has hardly begun by then has a period of its own, which is
-    told. Of what is given nothing is changed, and a table that begins later is told of.
+    told. Of what is given nothing is changed.
 
     Args:
         tables: those with times.
         given: what the configuration says, in epoch seconds.
     """
     if given is not None:
-        for name, table in tables.items():
-            if table.first > given:
-                log.warning(
-                    "no row of '%s' is stamped by graph.fit_until=%s (the first is of %s): all categories of its "
-                    "columns are unknown, and its numbers have no scale",
-                    *(name, show_time(given), show_time(table.first)),
-                )
         return given, dict.fromkeys(tables, given)
     common, own = default_period(tables), {}
     for name, table in tables.items():

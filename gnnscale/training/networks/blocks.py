@@ -133,7 +133,6 @@ class BlocksNetwork(LinkNetwork, NodeNetwork):
     }
     ignores = (
         *("model.group_columns", "model.id_channels", "model.latest", "model.dropout", "model.max_target_neighbors"),
-        "model.features",
         "sampling.target_hops",
     )
 

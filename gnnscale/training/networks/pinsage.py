@@ -115,7 +115,6 @@ class PinSage(LinkNetwork):
     }
     ignores = (
         *("model.channels", "model.tower_channels", "model.id_channels", "model.latest", "model.dropout"),
-        "model.features",
         *("model.group_columns", "model.target_embedding", "model.new_targets", "model.max_target_neighbors"),
         *("sampling.entity_hops", "sampling.target_hops"),
     )

@@ -131,7 +131,7 @@ class SampledLightGCN(LinkNetwork):
     }
     ignores = (
         *("model.channels", "model.hidden", "model.tower_channels", "model.feature_channels", "model.id_channels"),
-        *("model.latest", "model.features", "model.dropout", "model.group_columns", "model.target_embedding"),
+        *("model.latest", "model.dropout", "model.group_columns", "model.target_embedding"),
         *("model.max_target_neighbors", "sampling.entity_hops", "sampling.target_hops"),
     )
 

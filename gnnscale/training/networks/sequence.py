@@ -145,7 +145,6 @@ class SequenceNetwork(LinkNetwork):
         "model.feature_channels",
         "model.id_channels",
         "model.latest",
-        "model.features",
         "model.group_columns",
         "model.max_target_neighbors",
         "sampling.entity_hops",

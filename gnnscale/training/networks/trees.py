@@ -61,7 +61,7 @@ class TreesNetwork(LinkNetwork, NodeNetwork):
         "embedding.method": ("sampled",),
     }
     ignores = (
-        *("model.channels", "model.hidden", "model.dropout", "model.latest", "model.features"),
+        *("model.channels", "model.hidden", "model.dropout", "model.latest"),
         *("model.group_columns", "model.id_channels", "model.tower_channels", "model.target_embedding"),
         *(
             "model.sharded_lookup_rows",

@@ -81,7 +81,7 @@ class TwoBranchNetwork(LinkNetwork):
         "training.cuda_graphs": (False,),
         "embedding.method": ("sampled",),
     }
-    ignores = ("model.latest", "model.features")
+    ignores = ("model.latest",)
 
     @classmethod
     def choices(cls, key: str) -> tuple[Any, ...] | None:
