@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,7 +18,6 @@ from gnnscale.batches import (
     SplitExamples,
 )
 from gnnscale.config import Settings
-from gnnscale.features import EntityFeatures
 from gnnscale.lake import Lake
 from gnnscale.nn import build_entity_model
 from gnnscale.query import PredictiveQuery
@@ -67,16 +65,9 @@ class NeighborhoodNetwork(NodeNetwork):
             ConfigError: the fan-outs name a link that there is not, or that leads nowhere.
         """
         settings = self.settings
-        own = settings.seed, settings.model.latest, classes, self._features
+        features = self.features if settings.model.features else None
+        own = settings.seed, settings.model.latest, classes, features
         return EntityBatchBuilder(self.store, self.query, settings.sampling, *own)
-
-    @cached_property
-    def _features(self) -> EntityFeatures | None:
-        settings = self.settings
-        if not settings.model.features:
-            return None
-        lake, threads = Lake(settings.lake.uri, settings.lake.storage_options), settings.sampling.threads
-        return EntityFeatures.of_query(lake, settings.query.name, self.store, self.query, threads)
 
     def peak_rate(self, steps: int) -> float:
         """Less where there are more steps: of many, large ones learn the examples by heart within an epoch."""

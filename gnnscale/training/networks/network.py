@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,6 +25,7 @@ from gnnscale.batches import (
     used_labels,
 )
 from gnnscale.config import Settings, WalkSettings, candidate_networks, changed_keys, refuse_keys, split_implementation
+from gnnscale.features import EntityFeatures
 from gnnscale.lake import Lake
 from gnnscale.nn import LinkLoss, ProcessGroup
 from gnnscale.query import PredictiveQuery
@@ -273,6 +275,13 @@ class LinkNetwork(Network, ABC):
 
 class NodeNetwork(Network, ABC):
     """A network that gives each entity an answer."""
+
+    @cached_property
+    def features(self) -> EntityFeatures:
+        """Point-in-time features of the query's entities."""
+        settings = self.settings
+        lake, threads = Lake(settings.lake.uri, settings.lake.storage_options), settings.sampling.threads
+        return EntityFeatures.of_query(lake, settings.query.name, self.store, self.query, threads)
 
     @abstractmethod
     def node_source(

@@ -22,7 +22,7 @@ from gnnscale.batches import (
     split_links,
 )
 from gnnscale.config import split_implementation
-from gnnscale.features import ClassFeatures, EntityFeatures, PairFeatures
+from gnnscale.features import ClassFeatures, PairFeatures
 from gnnscale.lake import Lake
 from gnnscale.metrics import validate_task
 from gnnscale.nn import ProcessGroup
@@ -73,13 +73,6 @@ class TreesNetwork(LinkNetwork, NodeNetwork):
         *("training.negatives", "training.negative_power", "training.epochs", "training.batch_size"),
         *("training.learning_rate", "training.patience", "training.warmup_steps"),
     )
-
-    @cached_property
-    def features(self) -> EntityFeatures:
-        """Of the query's entities."""
-        settings = self.settings
-        lake, threads = Lake(settings.lake.uri, settings.lake.storage_options), settings.sampling.threads
-        return EntityFeatures.of_query(lake, settings.query.name, self.store, self.query, threads)
 
     @cached_property
     def pairs(self) -> PairFeatures:
