@@ -198,6 +198,8 @@ def test_kinds_are_those_of_the_raw_columns(spark, place):
         born=[date(2024, 1, 1)],
         since=pa.array([datetime(2024, 1, 1)]),
         tags=[["x"]],
+        point=[[0.5]],
+        marks=[[1]],
     )
     table = Table("people", source, primary_key="pid", time_column="since", end_time="born")
     raw = read(spark, table, Table("facts", place("facts", pid=[1])))
@@ -210,7 +212,9 @@ def test_kinds_are_those_of_the_raw_columns(spark, place):
         "vip": ValueKind.BOOLEAN,
         "born": time,
         "since": time,
-        "tags": ValueKind.OTHER,
+        "tags": ValueKind.TEXTS,
+        "point": ValueKind.VECTOR,
+        "marks": ValueKind.OTHER,
     }
 
 

@@ -14,6 +14,7 @@ import pytest
 from gnnscale.config import SparkSettings
 from gnnscale.etl import open_session
 from gnnscale.lake import Lake
+from gnnscale.query import show_time
 from gnnscale.schema import GnnscaleError
 from tests.cluster import HOST, ROOT
 from tests.connect_server import connect_server
@@ -29,6 +30,8 @@ def test_tables_are_those_of_a_classic_session(shop, tmp_path):
         "lake": {"uri": str(tmp_path / "lake")},
         "tables": {name: shop.content["tables"][name] for name in names},
         "sampling": hops,
+        # By default the period of the statistics follows from all tables.
+        "graph": {"fit_until": show_time(shop.manifest.fit_until)},
         # Fan-outs of one hop are no network's of ours.
         "model": {},
         "spark": {"conf": shop.content["spark"]["conf"], "shuffle_partitions": 2},
