@@ -38,7 +38,7 @@ def explain_faults(faults: Iterable[Mapping[str, Any]], root: type[BaseModel] = 
     for name, group in groupby(faults, key=lambda fault: _choice_name(fault, root)):
         own = list(group)
         if not name:
-            lines += [explain_fault(dict(fault), root) for fault in own]
+            lines += [explain_fault(fault, root) for fault in own]
             continue
         allowed = [fault["msg"].lower().partition(", ")[0].removeprefix("input should be ") for fault in own]
         lines.append(f"configuration key '{name}': input should be {' or '.join(allowed)}; it is {own[0]['input']!r}")
@@ -53,7 +53,7 @@ def _choice_name(fault: Mapping[str, Any], root: type[BaseModel]) -> str:
     return ".".join(path) if union and not any(_is_section(member) for member in members) else ""
 
 
-def explain_fault(fault: dict[str, Any], root: type[BaseModel] = Settings) -> str:
+def explain_fault(fault: Mapping[str, Any], root: type[BaseModel] = Settings) -> str:
     """One line for a fault that pydantic found, with the key's full name.
 
     Args:

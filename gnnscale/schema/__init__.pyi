@@ -62,6 +62,7 @@ from .table import EdgeType as EdgeType
 from .table import Link as Link
 from .table import Table as Table
 from .table import ValueKind as ValueKind
+from .table import inferred_meaning as inferred_meaning
 from .table import twin_names as twin_names
 from .time_format import EPOCH_UNITS as EPOCH_UNITS
 from .time_format import epoch_unit as epoch_unit

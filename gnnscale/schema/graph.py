@@ -112,7 +112,7 @@ class GraphSchema:
             if table.name not in ends:
                 raise SchemaError(
                     f"table '{table.name}' is linked to no other table: declare a foreign key in "
-                    f"foreign_keys, or take the table out of the recipe or its files out of the folder; "
+                    "foreign_keys, or take the table out of the recipe or its files out of the folder; "
                     f"{self._advice(table.name)}"
                 )
             for name in table.keys_from:

@@ -57,6 +57,13 @@ RESERVED: Final = "gnnscale|"
 """What the names of columns begin with that the graph build adds to raw rows; none of theirs may."""
 
 
+def inferred_meaning(column: str, kind: ValueKind) -> ColumnType | None:
+    """What a column means by its name and what its values are; None where a model has no use for it."""
+    if kind is ValueKind.NUMBER and names_something(column):
+        return ColumnType.CATEGORICAL
+    return MEANINGS.get(kind)
+
+
 @dataclass(frozen=True)
 class Table:
     """One raw table.
@@ -198,9 +205,7 @@ class Table:
         if declared is not ColumnType.IGNORE:
             return declared
         kind = self.kind(column)
-        if kind is ValueKind.NUMBER and names_something(column):
-            return ColumnType.CATEGORICAL
-        return MEANINGS.get(kind) if kind else None
+        return inferred_meaning(column, kind) if kind else None
 
     def use(self, column: str) -> ColumnType | None:
         """What the column is taken for: its meaning, or that it is left out; None where nothing tells."""

@@ -67,7 +67,7 @@ def learning_rate(settings: TrainingSettings, peak: float, step: int, steps: int
 
 
 def usual_rate(steps: int) -> float:
-    """The peak where neither the configuration nor the network says more, however many steps there are."""
+    """The peak of most networks, as :class:`gnnscale.training.task.Task` asks for it: it is the same for any steps."""
     return USUAL
 
 

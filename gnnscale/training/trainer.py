@@ -112,6 +112,8 @@ class Trainer:
         """Steps of the epoch that are done."""
         self.seen = 0
         """Examples that the weights have learned from, each as often as it came."""
+        self._peak = USUAL
+        """Of the learning rate."""
         self._recent = RunningStats()
         self._lately, self._throughput = Throughput(self.context.device), Throughput(self.context.device)
         """Since the last record of the loss, and of the epoch."""
@@ -136,9 +138,9 @@ class Trainer:
             model = DistributedDataParallel(self.model, broadcast_buffers=False)
         steps = len(self.task.batches(0))
         total = settings.epochs * steps
-        peak = self.task.peak_rate(total)
-        if settings.learning_rate is None and peak != USUAL and self.context.rank == 0:
-            log.info("the learning rate rises to %.2g, for %d steps; training.learning_rate sets it", peak, total)
+        self._peak = settings.learning_rate or self.task.peak_rate(total)
+        if settings.learning_rate is None and self._peak != USUAL and self.context.rank == 0:
+            log.info("the learning rate rises to %.2g, for %d steps; training.learning_rate sets it", self._peak, total)
         for epoch in range(self.epoch, settings.epochs):
             self.model.train()
             loss = float("nan")
@@ -226,7 +228,7 @@ class Trainer:
         set_dropout_step(self.model, int(stream_key(self.settings.seed, epoch, f"dropout/{step}") >> np.uint64(1)))
         done = epoch * steps + step
         total = settings.epochs * steps
-        rate = learning_rate(settings, settings.learning_rate or self.task.peak_rate(total), done, total)
+        rate = learning_rate(settings, self._peak, done, total)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()

@@ -15,10 +15,10 @@ from pyspark.sql import types as T
 from gnnscale.etl.nodes.fit_period import FEW
 from gnnscale.etl.nodes.late_columns import late_columns
 from gnnscale.etl.nodes.list_columns import CLIP, INPUT, LISTS, fit_embeddings, list_input, list_values
-from gnnscale.etl.sources.raw_tables import END, TIME, RawTable
+from gnnscale.etl.sources.raw_tables import END, TIME, RawTable, value_kind
 from gnnscale.etl.text import HASHED_DIMS
 from gnnscale.query import show_time
-from gnnscale.schema import SEPARATOR, ColumnType, FeatureManifest, GraphSchema, SchemaError, names_something
+from gnnscale.schema import SEPARATOR, ColumnType, FeatureManifest, GraphSchema, SchemaError, inferred_meaning
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +44,9 @@ def feature_types(raw: RawTable, graph: GraphSchema) -> dict[str, ColumnType]:
     types: dict[str, ColumnType] = {}
     for column in raw.frame.schema:
         if column.name not in taken:
-            declared = table.columns.get(column.name) or _infer(column)
-            if declared is not ColumnType.IGNORE:
-                types[column.name] = declared
+            meaning = table.columns.get(column.name) or inferred_meaning(column.name, value_kind(column.dataType))
+            if meaning not in (None, ColumnType.IGNORE):
+                types[column.name] = meaning
     return types
 
 
@@ -259,18 +259,3 @@ def _number(name: str, kind: ColumnType) -> Column:
         column = F.unix_seconds(column.cast("timestamp")) / F.lit(86_400)
     value = column.try_cast("double")
     return F.when(F.isnan(value) | (F.abs(value) == float("inf")), F.lit(None)).otherwise(value)
-
-
-def _infer(column: T.StructField) -> ColumnType:
-    physical = column.dataType
-    if isinstance(physical, T.StringType | T.BooleanType):
-        return ColumnType.CATEGORICAL
-    if isinstance(physical, T.TimestampType | T.TimestampNTZType | T.DateType):
-        return ColumnType.TIMESTAMP
-    if isinstance(physical, T.NumericType):
-        return ColumnType.CATEGORICAL if names_something(column.name) else ColumnType.NUMERICAL
-    if isinstance(physical, T.ArrayType):
-        elements = {T.StringType: ColumnType.MULTICATEGORICAL, T.FloatType: ColumnType.EMBEDDING}
-        elements[T.DoubleType] = ColumnType.EMBEDDING
-        return elements.get(type(physical.elementType), ColumnType.IGNORE)
-    return ColumnType.IGNORE

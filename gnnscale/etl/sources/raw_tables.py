@@ -50,10 +50,11 @@ class RawTable:
 
 def column_kinds(frame: DataFrame) -> dict[str, ValueKind]:
     """What the values of each raw column are."""
-    return {field.name: _kind(field.dataType) for field in frame.schema if field.name not in (TIME, END)}
+    return {field.name: value_kind(field.dataType) for field in frame.schema if field.name not in (TIME, END)}
 
 
-def _kind(physical: T.DataType) -> ValueKind:
+def value_kind(physical: T.DataType) -> ValueKind:
+    """What the values of a type are."""
     if isinstance(physical, T.StringType):
         return ValueKind.TEXT
     if isinstance(physical, T.BooleanType):

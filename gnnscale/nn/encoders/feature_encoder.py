@@ -64,10 +64,11 @@ class FeatureEncoder(nn.Module):
         """``[examples, features]`` -> ``[examples, 3 * features]``."""
         features = features.clamp(-MOST, MOST)
         known = ~features.isnan()
-        columns = features.nan_to_num(0.0).T.contiguous()
+        features = features.nan_to_num(0.0)
+        columns = features.T.contiguous()
         below = torch.searchsorted(self.cuts, columns) + torch.searchsorted(self.cuts, columns, right=True)
         place = (below.T.to(features.dtype) / (2 * CUTS) - 0.5).masked_fill(~known, 0.0)
-        level = self.scale(_signed_log(features.nan_to_num(0.0))).masked_fill(~known, 0.0)
+        level = self.scale(_signed_log(features)).masked_fill(~known, 0.0)
         return torch.cat([level, place, self.unknown - (~known).to(features.dtype)], dim=1)
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
